@@ -1,0 +1,2 @@
+//! Learning.
+use tch as _;
