@@ -1,0 +1,50 @@
+//! Writes into the binary where its shared libraries and ROMs are and which commit it is.
+
+use std::{env, path::Path, process::Command};
+
+fn main() {
+    println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed=runs/presets");
+    link_to_libtorch();
+    embed_deps_dir();
+    embed_commit();
+}
+
+/// Programs find libtorch where it was at build time, from any working directory.
+fn link_to_libtorch() {
+    println!("cargo:rerun-if-env-changed=LIBTORCH");
+    let Ok(libtorch) = env::var("LIBTORCH") else {
+        println!("cargo:rustc-env=COORDRL_BUILD_LIBTORCH_LIB=");
+        return;
+    };
+    let lib = Path::new(&libtorch).join("lib");
+    let lib = lib.canonicalize().unwrap_or(lib);
+    println!("cargo:rustc-link-arg=-Wl,-rpath,{}", lib.display());
+    println!("cargo:rustc-env=COORDRL_BUILD_LIBTORCH_LIB={}", lib.display());
+}
+
+/// Set-up unpacks what the build needs into `.deps`; the ROMs stay there.
+fn embed_deps_dir() {
+    println!("cargo:rerun-if-env-changed=COORDRL_DEPS_DIR");
+    let deps = env::var("COORDRL_DEPS_DIR").unwrap_or_else(|_| {
+        let root = env::var("CARGO_MANIFEST_DIR").unwrap_or_default();
+        Path::new(&root).join(".deps").display().to_string()
+    });
+    println!("cargo:rustc-env=COORDRL_BUILD_DEPS_DIR={deps}");
+}
+
+fn embed_commit() {
+    // Only where these files exist: a missing path would rebuild the crate every time.
+    for path in [".git/HEAD", ".git/logs/HEAD"] {
+        if Path::new(path).exists() {
+            println!("cargo:rerun-if-changed={path}");
+        }
+    }
+    let commit = git(&["rev-parse", "--short=12", "HEAD"]).unwrap_or_else(|| "unknown".to_owned());
+    println!("cargo:rustc-env=COORDRL_BUILD_COMMIT={commit}");
+}
+
+fn git(arguments: &[&str]) -> Option<String> {
+    let output = Command::new("git").args(arguments).output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
