@@ -1,1 +1,34 @@
-fn main() {}
+//! `cargo xtask …`: everything around the build that cargo itself cannot do: fetching libtorch and the
+//! Arcade Learning Environment, checking the machine, and running the checks of a change in one go.
+
+mod ale;
+mod cli;
+mod deps_dir;
+mod doctor;
+mod gates;
+mod hash;
+mod layout;
+mod libale;
+mod libtorch;
+mod parity;
+mod pins;
+mod pip;
+mod prerequisites;
+mod process;
+mod roms;
+mod setup;
+mod stamp;
+mod talk;
+mod unpack;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match cli::run(cli::Cli::read(std::env::args_os())) {
+        Ok(code) => code,
+        Err(error) => {
+            talk::error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}

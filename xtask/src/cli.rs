@@ -1,0 +1,123 @@
+//! The command line.
+
+use crate::layout::Layout;
+use crate::{doctor, gates, parity, process, setup};
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+/// Set-up, checks and shortcuts of the coordrl workspace.
+///
+/// The first `train` or `test` sets everything up: libtorch and the Arcade Learning Environment are fetched through
+/// pip, checked and kept in `.deps`. COORDRL_DEPS_DIR names a folder that several checkouts share instead.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", after_help = EXAMPLES)]
+pub struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+const EXAMPLES: &str = "Examples:
+  cargo xtask train pong                        set up, build, train
+  cargo xtask test --package coordrl-envs       set up, then test one crate
+  cargo xtask doctor                            what is there, what is missing, and the fix";
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Fetch and build what the workspace needs; does nothing when all is there
+    Setup,
+    /// Print each part of the set-up, whether it is there, and the fix if not
+    Doctor,
+    /// Set up, build, and run `coordrl train` with these arguments
+    #[command(disable_help_flag = true)]
+    Train(Passed),
+    /// Set up and run `cargo test --workspace` with these arguments
+    #[command(disable_help_flag = true)]
+    Test(Passed),
+    /// Everything a change must pass, cheapest first
+    Gates,
+    /// Formats, lints and documentation only
+    Lint,
+    /// What the continuous integration runs: `lint`, then the tests
+    Ci,
+    /// Compare with the reference emulator, live; arguments go to the script
+    #[command(disable_help_flag = true)]
+    Parity(Passed),
+}
+
+#[derive(Args, Debug)]
+struct Passed {
+    /// Passed on as they are
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<OsString>,
+}
+
+/// Tasks whose arguments belong to the program they start.
+const PASSING_ON: [&str; 3] = ["train", "test", "parity"];
+
+impl Cli {
+    /// Reads the command line. A `--` right behind a task that passes its arguments on is one of those arguments: a
+    /// second one in front of it keeps clap from taking it.
+    pub fn read(words: impl IntoIterator<Item = OsString>) -> Self {
+        Self::try_read(words).unwrap_or_else(|error| error.exit())
+    }
+
+    fn try_read(words: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let mut words: Vec<OsString> = words.into_iter().collect();
+        if words.get(1).is_some_and(|task| PASSING_ON.iter().any(|name| task == name)) {
+            words.insert(2, "--".into());
+        }
+        Self::try_parse_from(words)
+    }
+}
+
+/// Does what was asked. `train`, `test` and `parity` become the program they start.
+pub fn run(cli: Cli) -> Result<ExitCode> {
+    let layout = Layout::of_checkout();
+    if !matches!(cli.task, Task::Doctor) {
+        setup::run(&layout)?;
+    }
+    match cli.task {
+        Task::Setup => crate::talk::line(format!("everything is set up in {}", layout.deps().display())),
+        Task::Doctor => return Ok(doctor::run(&layout)),
+        Task::Train(passed) => {
+            return Err(process::become_program(gates::train_command(&layout, &passed.arguments)));
+        }
+        Task::Test(passed) => {
+            return Err(process::become_program(gates::test_command(&layout, &passed.arguments)));
+        }
+        Task::Gates => gates::run(&layout, gates::ALL)?,
+        Task::Lint => gates::run(&layout, gates::LINTS)?,
+        Task::Ci => gates::run(&layout, gates::CI)?,
+        Task::Parity(passed) => match parity::run(&layout, &passed.arguments)? {},
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn arguments_of(words: &[&str]) -> Vec<OsString> {
+        match Cli::try_read(words.iter().map(OsString::from)).unwrap().task {
+            Task::Train(passed) | Task::Test(passed) | Task::Parity(passed) => passed.arguments,
+            task => panic!("{task:?} takes no arguments"),
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn flags_behind_train_and_test_are_not_ours() {
+        let words = ["xtask", "train", "pong", "--frames", "4000", "--help", "-v"];
+        assert_eq!(arguments_of(&words), words[2..]);
+        assert_eq!(arguments_of(&["xtask", "train", "--help"]), ["--help"]);
+        assert_eq!(arguments_of(&["xtask", "test", "--", "--nocapture"]), ["--", "--nocapture"]);
+        assert_eq!(arguments_of(&["xtask", "test", "-p", "xtask", "--", "a"]), ["-p", "xtask", "--", "a"]);
+    }
+}

@@ -1,0 +1,193 @@
+//! Compiles ALE into one static library, `.deps/ale/lib/libale.a`, as its own CMake files do for a release without
+//! Python and SDL, but with nothing more than a C++ compiler. Object files are kept until the library is done, so an
+//! interrupted build goes on where it stopped.
+
+use crate::layout::Layout;
+use crate::{ale, stamp, talk, unpack};
+use anyhow::{Context, Result, anyhow, bail};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+/// Folders below the sources that make up the library; each is flat.
+const FOLDERS: [&str; 5] = ["common", "emucore", "environment", "games", "games/supported"];
+/// Changes when the way of compiling does, so that older libraries are built anew.
+const RECIPE: &str = "c++17 O3 NDEBUG pic, zlib from libz-sys";
+
+pub fn is_ready(layout: &Layout) -> bool {
+    let files = [layout.ale_library(), layout.ale_generated_headers().join("version.hpp")];
+    files.iter().all(|file| file.exists()) && stamp::covers(&layout.ale_library_dir(), &stamp_lines())
+}
+
+/// Compiles what is not compiled yet.
+pub fn ensure(layout: &Layout) -> Result<()> {
+    if is_ready(layout) {
+        return Ok(());
+    }
+    let build_dir = prepare_build_dir(layout)?;
+    ale::write_version_header(layout, &layout.ale_generated_headers())?;
+    let units = units(&layout.ale_sources(), &build_dir)?;
+    let missing: Vec<&Unit> = units.iter().filter(|unit| !unit.object.exists()).collect();
+    let workers = thread::available_parallelism().map_or(1, |count| count.get());
+    talk::line(format!("compiling ALE: {} files on {workers} cores", missing.len()));
+    compile_all(&missing, &recipe(layout, &build_dir), workers)?;
+    archive(layout, &build_dir, &units)
+}
+
+/// One source file and where its code goes.
+struct Unit {
+    source: PathBuf,
+    object: PathBuf,
+}
+
+fn stamp_lines() -> Vec<String> {
+    let mut lines = ale::stamp_lines();
+    lines.push(format!("recipe: {RECIPE}"));
+    lines
+}
+
+/// The folder of the object files, emptied if they were made in another way.
+fn prepare_build_dir(layout: &Layout) -> Result<PathBuf> {
+    let dir = layout.ale_library_dir().join("objects");
+    if !stamp::covers(&dir, &stamp_lines()) {
+        unpack::remove(&dir)?;
+        fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
+        stamp::write(&dir, &stamp_lines())?;
+    }
+    Ok(dir)
+}
+
+fn recipe(layout: &Layout, out_dir: &Path) -> cc::Build {
+    let target = env!("XTASK_TARGET");
+    let mut build = cc::Build::new();
+    build.cpp(true).std("c++17").opt_level(3).debug(false).define("NDEBUG", None).pic(true).warnings(false);
+    build
+        .include(layout.ale().join("src"))
+        .include(layout.ale_generated_headers())
+        .include(env!("XTASK_ZLIB_INCLUDE"));
+    build.cargo_metadata(false).cargo_warnings(false).target(target).host(target).out_dir(out_dir);
+    build
+}
+
+fn units(sources: &Path, build_dir: &Path) -> Result<Vec<Unit>> {
+    let mut files = vec![sources.join("ale_interface.cpp")];
+    for folder in FOLDERS {
+        let dir = sources.join(folder);
+        for entry in fs::read_dir(&dir).with_context(|| format!("cannot read {}", dir.display()))? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|extension| extension == "cpp" || extension == "cxx") {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    let object = |file: &Path| {
+        let name = file.strip_prefix(sources).unwrap_or(file).to_string_lossy().replace('/', "-");
+        build_dir.join(name + ".o")
+    };
+    Ok(files.into_iter().map(|source| Unit { object: object(&source), source }).collect())
+}
+
+fn compile_all(units: &[&Unit], recipe: &cc::Build, workers: usize) -> Result<()> {
+    let compiler = recipe.try_get_compiler().context("no C++ compiler")?;
+    let (next, done, failure) = (AtomicUsize::new(0), AtomicUsize::new(0), Mutex::new(None));
+    thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                while let Some(unit) = units.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    if let Err(error) = compile(unit, &compiler) {
+                        // The others stop at their next file; the first failure is the one to show.
+                        next.store(units.len(), Ordering::Relaxed);
+                        failure.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).get_or_insert(error);
+                    }
+                    report(done.fetch_add(1, Ordering::Relaxed) + 1, units.len());
+                }
+            });
+        }
+    });
+    failure.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()).map_or(Ok(()), Err)
+}
+
+fn report(done: usize, count: usize) {
+    if done.is_multiple_of(25) || done == count {
+        talk::line(format!("  compiled {done} of {count}"));
+    }
+}
+
+fn compile(unit: &Unit, compiler: &cc::Tool) -> Result<()> {
+    let partial = unit.object.with_extension("partial");
+    let mut command = compiler.to_command();
+    command.arg("-c").arg(&unit.source).arg("-o").arg(&partial);
+    let output = command.output().with_context(|| format!("cannot start {}", compiler.path().display()))?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        bail!("cannot compile {} ({}):\n{said}", unit.source.display(), output.status);
+    }
+    fs::rename(&partial, &unit.object).with_context(|| format!("cannot write {}", unit.object.display()))
+}
+
+fn archive(layout: &Layout, build_dir: &Path, units: &[Unit]) -> Result<()> {
+    let mut recipe = recipe(layout, build_dir);
+    recipe.objects(units.iter().map(|unit| &unit.object));
+    recipe.try_compile("ale").map_err(|error| anyhow!("cannot make libale.a: {error}"))?;
+    let (made, library) = (build_dir.join("libale.a"), layout.ale_library());
+    fs::rename(&made, &library).with_context(|| format!("cannot write {}", library.display()))?;
+    stamp::write(&layout.ale_library_dir(), &stamp_lines())?;
+    unpack::remove(build_dir)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checkout_with(code: &str) -> (tempfile::TempDir, Layout) {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::at(dir.path().to_path_buf());
+        for folder in FOLDERS {
+            fs::create_dir_all(layout.ale_sources().join(folder)).unwrap();
+        }
+        fs::write(layout.ale_sources().join("version.hpp.in"), "#define ALE_VERSION \"@ALE_VERSION@\"")
+            .unwrap();
+        let code_of_version = "#include <version.hpp>\nconst char* version() { return ALE_VERSION; }";
+        fs::write(layout.ale_sources().join("ale_interface.cpp"), code_of_version).unwrap();
+        fs::write(layout.ale_sources().join("emucore/TIA.cxx"), code).unwrap();
+        (dir, layout)
+    }
+
+    #[test]
+    fn a_library_is_made_once_and_the_objects_go() {
+        let (_dir, layout) = checkout_with("#include <zlib.h>\nint tia() { return Z_OK; }");
+        ensure(&layout).unwrap();
+        assert!(is_ready(&layout));
+        assert!(fs::read(layout.ale_library()).unwrap().starts_with(b"!<arch>\n"));
+        assert!(!layout.ale_library_dir().join("objects").exists());
+        let made = fs::metadata(layout.ale_library()).unwrap().modified().unwrap();
+        ensure(&layout).unwrap();
+        assert_eq!(fs::metadata(layout.ale_library()).unwrap().modified().unwrap(), made);
+    }
+
+    #[test]
+    fn a_file_that_does_not_compile_is_named_and_finished_objects_serve_the_next_try() {
+        let (_dir, layout) = checkout_with("this is not C++");
+        let error = format!("{:#}", ensure(&layout).unwrap_err());
+        assert!(error.contains("TIA.cxx"), "{error}");
+        assert!(!is_ready(&layout));
+        let kept = layout.ale_library_dir().join("objects/kept.o");
+        fs::write(&kept, "").unwrap();
+        fs::write(layout.ale_sources().join("emucore/TIA.cxx"), "still not").unwrap();
+        ensure(&layout).unwrap_err();
+        assert!(kept.exists(), "objects of the same recipe are kept");
+    }
+
+    #[test]
+    fn a_library_of_another_recipe_is_built_anew() {
+        let (_dir, layout) = checkout_with("int tia() { return 1; }");
+        ensure(&layout).unwrap();
+        stamp::write(&layout.ale_library_dir(), &["recipe: another".to_owned()]).unwrap();
+        assert!(!is_ready(&layout));
+        ensure(&layout).unwrap();
+        assert!(is_ready(&layout));
+    }
+}

@@ -1,0 +1,80 @@
+//! The whole set-up: each part is done once, in an order in which a failure comes early.
+
+use crate::layout::Layout;
+use crate::pins::{ALE, Pin};
+use crate::prerequisites::{self as machine};
+use crate::{ale, deps_dir, libale, libtorch, talk, unpack};
+use anyhow::Result;
+use std::time::Instant;
+
+/// An unpacked file of the torch wheel takes about this many times its packed size, and the wheel itself is there too.
+const UNPACKED_PER_PACKED: u64 = 3;
+/// The sources of ALE, its object files and its library.
+const ALE_MEGABYTES: u64 = 100;
+
+/// Does what is not done yet; quiet when there is nothing to do.
+pub fn run(layout: &Layout) -> Result<()> {
+    deps_dir::prepare(layout)?;
+    if is_complete(layout) {
+        return Ok(());
+    }
+    let _lock = deps_dir::lock(layout)?;
+    let start = Instant::now();
+    check_machine(layout)?;
+    std::fs::create_dir_all(layout.downloads())?;
+    libtorch::ensure(layout)?;
+    ale::ensure(layout)?;
+    libale::ensure(layout)?;
+    unpack::remove(&layout.downloads())?;
+    talk::line(format!("set-up is complete ({} s)", start.elapsed().as_secs()));
+    Ok(())
+}
+
+pub fn is_complete(layout: &Layout) -> bool {
+    libtorch::is_ready(layout) && ale::is_ready(layout) && libale::is_ready(layout)
+}
+
+/// Disk space that the missing parts take while they are being set up.
+pub fn needed_megabytes(layout: &Layout) -> u64 {
+    let libtorch = if libtorch::is_ready(layout) { &[][..] } else { &libtorch::wanted_pins()[..] };
+    let ale = if ale::is_ready(layout) { 0 } else { ALE.megabytes + ALE_MEGABYTES };
+    megabytes_for(libtorch) + ale
+}
+
+fn megabytes_for(pins: &[&Pin]) -> u64 {
+    pins.iter().map(|pin| pin.megabytes).sum::<u64>() * (1 + UNPACKED_PER_PACKED)
+}
+
+fn check_machine(layout: &Layout) -> Result<()> {
+    let mut findings = vec![machine::cpp_compiler(), machine::space(layout.deps(), needed_megabytes(layout))];
+    let fetches = !(libtorch::is_ready(layout) && ale::is_ready(layout));
+    if fetches {
+        // Without Python there is no pip to ask about.
+        findings.push(machine::python().and_then(|_| machine::pip()));
+    }
+    if libtorch::own(layout).is_none() {
+        findings.push(machine::platform());
+    }
+    machine::all_present(findings)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pins;
+
+    #[test]
+    fn the_space_asked_for_grows_with_what_is_missing() {
+        let cpu: Vec<&Pin> = pins::LIBTORCH.iter().collect();
+        let cuda: Vec<&Pin> = pins::LIBTORCH.iter().chain(pins::CUDA).collect();
+        assert_eq!(megabytes_for(&[]), 0);
+        assert!(megabytes_for(&cpu) > 1500, "the unpacked wheel and its download");
+        assert!(megabytes_for(&cuda) > megabytes_for(&cpu) + 6000);
+    }
+
+    #[test]
+    fn an_empty_checkout_is_not_complete() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(!is_complete(&Layout::at(dir.path().to_path_buf())));
+    }
+}
