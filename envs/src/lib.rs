@@ -1,2 +1,56 @@
-//! Environments.
-use gymnasium_rs as _; use pyo3 as _;
+//! Environments: what an agent sees, does and is rewarded for. Frames are bytes; no tensors here.
+//!
+//! - [`env`](mod@env): the [`Env`] contract between an environment and whatever steps it;
+//! - [`config`]: what of an Atari environment can be set, and which protocol fills in the rest;
+//! - [`registry`]: the games, their names, and [`make_env`];
+//! - `atari`: the Arcade Learning Environment behind that contract (feature `ale`);
+//! - [`toy`]: `catch`, a pixel game that is learnt in a minute;
+//! - [`vec_env`]: many environments stepped by rayon into one buffer, the hot path of training;
+//! - [`check`]: a checker that any environment can be run through;
+//! - [`gym`]: to and from the traits of `gymnasium-rs`;
+//! - [`trace`]: a step-by-step record of a game, for comparing with another implementation;
+//! - [`rng`]: where every random draw comes from.
+//!
+//! ```
+//! use coordrl_envs::{Assets, EnvConfig, EnvSeed, Role, VecEnv, VecStep, make_env};
+//!
+//! let seed = |index| EnvSeed { seed: 1, role: Role::TrainEnv, index };
+//! let assets = Assets { rom_dir: "roms".into() };
+//! let envs = (0..4).map(|i| make_env("catch", &EnvConfig::default(), &assets, seed(i)));
+//! let mut envs = VecEnv::try_new(envs.collect::<Result<_, _>>()?)?;
+//!
+//! let mut obs = vec![0; envs.obs_len()]; // u8 [4, C, H, W]
+//! let mut steps = vec![VecStep::default(); envs.len()];
+//! envs.reset(&mut obs)?;
+//! envs.step(&[0, 1, 2, 1], &mut obs, &mut steps)?;
+//! assert!(!steps[0].is_last());
+//! # Ok::<(), coordrl_envs::EnvError>(())
+//! ```
+
+#[cfg(feature = "ale")]
+pub mod atari;
+pub mod check;
+pub mod config;
+pub mod env;
+pub mod error;
+pub mod frame_stack;
+pub mod gym;
+pub mod registry;
+pub mod rng;
+mod saved;
+pub mod toy;
+pub mod trace;
+pub mod vec_env;
+
+// Linked only so that gymnasium-rs' own pyo3 builds without a Python (docs/adr/0004).
+use pyo3 as _;
+
+#[cfg(feature = "ale")]
+pub use atari::AtariEnv;
+pub use check::{Violation, check_env};
+pub use config::{EnvConfig, FrameLimit, GameSetting, Problem, Protocol, ResolvedEnvConfig};
+pub use env::{Env, EnvSpec, EnvTiming, EpisodeStats, Step};
+pub use error::EnvError;
+pub use registry::{Assets, EnvSeed, GameInfo, GameKind, find_game, games, make_env};
+pub use rng::{Rng, Role, derive_rng};
+pub use vec_env::{VecEnv, VecStep};

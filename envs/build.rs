@@ -1,0 +1,69 @@
+//! Compiles the C++ half of the emulator's wrapper and links the emulator.
+
+fn main() {
+    println!("cargo:rerun-if-changed=build.rs");
+    #[cfg(feature = "ale")]
+    ale::build();
+}
+
+#[cfg(feature = "ale")]
+mod ale {
+    use std::env;
+    use std::path::{Path, PathBuf};
+
+    const BRIDGE: &str = "src/atari/ale.rs";
+    const SHIM: &str = "src/atari/shim.cpp";
+
+    pub fn build() {
+        for path in [BRIDGE, SHIM, "src/atari/shim.hpp"] {
+            println!("cargo:rerun-if-changed={path}");
+        }
+        let deps = deps_dir();
+        let (source, built) = (deps.join("ale/src"), deps.join("ale/lib"));
+        require(&source.join("ale/ale_interface.hpp"));
+        require(&built.join("libale.a"));
+        require(&built.join("include/version.hpp"));
+        compile_shim(&source, &built.join("include"));
+        println!("cargo:rustc-link-search=native={}", built.display());
+        println!("cargo:rustc-link-lib=static=ale");
+    }
+
+    /// Where set-up puts what the build needs: `.deps` beside the workspace's manifest.
+    fn deps_dir() -> PathBuf {
+        println!("cargo:rerun-if-env-changed=COORDRL_DEPS_DIR");
+        let beside = || {
+            let manifest = env::var("CARGO_MANIFEST_DIR").unwrap_or_default();
+            Path::new(&manifest).join("../.deps").into_os_string()
+        };
+        PathBuf::from(env::var_os("COORDRL_DEPS_DIR").unwrap_or_else(beside))
+    }
+
+    fn require(path: &Path) {
+        println!("cargo:rerun-if-changed={}", path.display());
+        if !path.exists() {
+            println!(
+                "cargo:error=the Arcade Learning Environment is not set up ({} is missing): run `cargo xtask setup`",
+                path.display()
+            );
+            std::process::exit(1);
+        }
+    }
+
+    /// `-fno-access-control`: ALE's own saved state leaves out parts of the emulator that decide
+    /// what follows; the shim reads and writes those private members. Only this one file is
+    /// compiled so, and ALE itself is not changed.
+    fn compile_shim(source: &Path, version: &Path) {
+        cxx_build::bridge(BRIDGE)
+            .file(SHIM)
+            .include(source)
+            .include(version)
+            .std("c++17")
+            .opt_level(3)
+            .flag("-fno-access-control")
+            .flag_if_supported("-Wno-unused-parameter")
+            .flag_if_supported("-Wno-deprecated-copy")
+            .flag_if_supported("-Wno-overloaded-virtual")
+            .warnings(false)
+            .compile("coordrl_ale_shim");
+    }
+}

@@ -1,0 +1,282 @@
+//! An Atari game as an agent meets it: preprocessed, with episodes that a lost life may end.
+
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+
+use super::ale::{ACTION_NAMES, Ale, AleAction, FIRE, NOOP};
+use super::game::{Game, GameEnd, GameState, Held, Player, nanos_since};
+use super::preprocess::AreaResize;
+use crate::config::{EnvConfig, GameSetting, ResolvedEnvConfig};
+use crate::env::{Env, EnvSpec, EnvTiming, EpisodeStats, Step};
+use crate::error::EnvError;
+use crate::frame_stack::FrameStack;
+use crate::registry::{Assets, EnvSeed, find_game};
+use crate::saved;
+
+/// An Atari game under the rules of its [`EnvConfig`].
+///
+/// The order of wrappers, and what a lost life does, are those of Stable-Baselines3's
+/// `AtariWrapper` (<https://github.com/DLR-RM/stable-baselines3>) under a vector frame stack; the
+/// image differs in being ALE's own grey.
+pub struct AtariEnv {
+    spec: EnvSpec,
+    config: ResolvedEnvConfig,
+    seed: EnvSeed,
+    game: Game,
+    /// ALE's number of each of the agent's actions.
+    actions: Vec<AleAction>,
+    /// The agent's actions held when an episode begins: empty where FIRE does nothing.
+    opening: Vec<AleAction>,
+    resize: AreaResize,
+    stack: FrameStack,
+    /// Lives after the last step or reset.
+    lives: i32,
+    phase: Phase,
+    preprocess_nanos: u64,
+}
+
+/// What the next call to `reset` has to do, and whether a step may be taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Phase {
+    /// No game has begun, or it is over.
+    NoGame,
+    /// The agent's episode is running.
+    Playing,
+    /// A lost life ended the episode; the game goes on.
+    LifeLost,
+}
+
+#[derive(Serialize, Deserialize)]
+struct State {
+    game: GameState,
+    lives: i32,
+    phase: Phase,
+    #[serde(with = "serde_bytes")]
+    stack: Vec<u8>,
+}
+
+impl AtariEnv {
+    /// Loads `game`, in any spelling of [`find_game`], from the ROMs of `assets`.
+    pub fn try_new(game: &str, config: &EnvConfig, assets: &Assets, seed: EnvSeed) -> Result<Self, EnvError> {
+        let name = find_game(game)?.name;
+        let problems = config.check();
+        if !problems.is_empty() {
+            return Err(EnvError::Config(problems));
+        }
+        let config = config.resolve();
+        let mut ale = Ale::open(name, &assets.rom_dir.join(format!("{name}.bin")))?;
+        ale.choose(number(config.mode), number(config.difficulty))?;
+        let minimal = ale.minimal_actions()?;
+        let has_fire = minimal.contains(&FIRE);
+        let actions = if config.full_action_set { (0..18).collect() } else { minimal };
+        let fires = config.fire_on_reset && has_fire;
+        let opening = if fires { actions.iter().copied().skip(1).take(2).collect() } else { Vec::new() };
+        let size = config.screen_size as usize;
+        Ok(Self {
+            spec: spec_of(name, &config, &actions),
+            seed,
+            actions,
+            opening,
+            resize: AreaResize::new(ale.height(), ale.width(), size),
+            stack: FrameStack::new(config.frame_stack as usize, size * size),
+            lives: 0,
+            phase: Phase::NoGame,
+            preprocess_nanos: 0,
+            game: Game::new(ale, &config, seed.rng()),
+            config,
+        })
+    }
+
+    /// The settings, every value filled in.
+    pub fn config(&self) -> &ResolvedEnvConfig {
+        &self.config
+    }
+
+    /// The emulator: RAM, screen and lives as they are now.
+    pub fn ale(&self) -> &Ale {
+        self.game.ale()
+    }
+
+    /// Takes another seed; the next game draws from it.
+    pub fn reseed(&mut self, seed: u64) {
+        self.seed.seed = seed;
+        self.game.reseed(self.seed.rng());
+    }
+
+    /// Begins the agent's next episode: the next life of this game, or the next game.
+    ///
+    /// Returns the statistics of the agent's game if it ended under the first no-op or FIRE.
+    fn begin_episode(&mut self) -> Result<Option<EpisodeStats>, EnvError> {
+        let mut ended = self.begin_life()?;
+        for index in 0..self.opening.len() {
+            if self.press(self.opening[index])?.is_last {
+                ended = ended.or(self.finished_game());
+                ended = ended.or(self.begin_life()?);
+            }
+        }
+        self.phase = Phase::Playing;
+        Ok(ended)
+    }
+
+    /// Goes on after a lost life with one held no-op; starts a new game where there is none.
+    fn begin_life(&mut self) -> Result<Option<EpisodeStats>, EnvError> {
+        let mut ended = None;
+        if self.phase == Phase::LifeLost && self.game.hold(NOOP, Player::Reset)?.end.is_some() {
+            self.phase = Phase::NoGame;
+            ended = self.finished_game();
+        }
+        if self.phase != Phase::LifeLost {
+            self.game.start(self.config.noop_max)?;
+        }
+        self.lives = self.ale().lives();
+        Ok(ended)
+    }
+
+    /// The statistics of a game that has just ended in a reset, if the agent played in it at all.
+    fn finished_game(&self) -> Option<EpisodeStats> {
+        let stats = self.game.stats();
+        (self.phase == Phase::NoGame && stats.episode_length_frames > 0).then_some(stats)
+    }
+
+    /// Holds one of the opening's actions.
+    fn press(&mut self, action: AleAction) -> Result<Outcome, EnvError> {
+        let held = self.game.hold(action, Player::Reset)?;
+        Ok(self.judge(held))
+    }
+
+    /// What a held action means for the agent's episode.
+    ///
+    /// A life counts as lost only while lives remain: some games show zero lives for a few frames
+    /// before they end, and end then by themselves.
+    fn judge(&mut self, held: Held) -> Outcome {
+        let lives = self.ale().lives();
+        let lost = self.config.life_loss_ends_episode && 0 < lives && lives < self.lives;
+        self.lives = lives;
+        let terminated = lost || held.end == Some(GameEnd::Over);
+        let truncated = !terminated && held.end == Some(GameEnd::Limit);
+        self.phase = match (held.end, lost) {
+            (Some(_), _) => Phase::NoGame,
+            (None, true) => Phase::LifeLost,
+            (None, false) => Phase::Playing,
+        };
+        Outcome { terminated, truncated, is_last: self.phase != Phase::Playing }
+    }
+
+    /// Adds what is on the screen to the stack and writes the stack out.
+    fn observe(&mut self, obs: &mut [u8]) {
+        let start = Instant::now();
+        let (latest, previous) = self.game.screens();
+        let (grey, resize) = (self.game.ale().grey(), &mut self.resize);
+        self.stack.push_with(|frame| resize.draw(grey, latest, previous, frame));
+        obs.copy_from_slice(self.stack.as_slice());
+        self.preprocess_nanos += nanos_since(start);
+    }
+
+    fn check_obs(&self, obs: &[u8]) -> Result<(), EnvError> {
+        let expected = self.spec.obs_len();
+        if obs.len() == expected {
+            return Ok(());
+        }
+        Err(EnvError::BufferLength { what: "one observation", found: obs.len(), expected })
+    }
+
+    fn ale_action(&self, action: usize) -> Result<AleAction, EnvError> {
+        self.actions.get(action).copied().ok_or_else(|| EnvError::IllegalAction {
+            action,
+            num_actions: self.actions.len(),
+            game: self.spec.name.clone(),
+        })
+    }
+}
+
+/// What one held action did to the agent's episode.
+#[derive(Clone, Copy)]
+struct Outcome {
+    terminated: bool,
+    truncated: bool,
+    is_last: bool,
+}
+
+impl Env for AtariEnv {
+    fn spec(&self) -> &EnvSpec {
+        &self.spec
+    }
+
+    /// After a lost life the game goes on; otherwise a new one begins.
+    fn reset(&mut self, obs: &mut [u8]) -> Result<Option<EpisodeStats>, EnvError> {
+        self.check_obs(obs)?;
+        if self.phase == Phase::Playing {
+            self.phase = Phase::NoGame;
+        }
+        let ended = self.begin_episode()?;
+        self.stack.clear();
+        self.observe(obs);
+        Ok(ended)
+    }
+
+    fn step(&mut self, action: usize, obs: &mut [u8]) -> Result<Step, EnvError> {
+        self.check_obs(obs)?;
+        let action = self.ale_action(action)?;
+        if self.phase != Phase::Playing {
+            return Err(EnvError::NeedsReset { game: self.spec.name.clone() });
+        }
+        let held = self.game.hold(action, Player::Agent)?;
+        let Outcome { terminated, truncated, .. } = self.judge(held);
+        self.observe(obs);
+        let raw_reward = held.reward as f32;
+        let reward = if self.config.reward_clip { sign(raw_reward) } else { raw_reward };
+        let episode = held.end.map(|_| self.game.stats());
+        Ok(Step { reward, raw_reward, terminated, truncated, episode })
+    }
+
+    fn save_state(&self) -> Result<Vec<u8>, EnvError> {
+        let stack = self.stack.as_slice().to_vec();
+        let state = State { game: self.game.save()?, lives: self.lives, phase: self.phase, stack };
+        saved::pack(&self.spec.name, &state)
+    }
+
+    fn load_state(&mut self, state: &[u8], obs: &mut [u8]) -> Result<(), EnvError> {
+        self.check_obs(obs)?;
+        let state: State = saved::unpack(&self.spec.name, state)?;
+        if !self.stack.restore(&state.stack) {
+            let reason = "its frame stack has another size; check `env.frame_stack` and `env.screen_size`";
+            return Err(saved::bad(&self.spec.name, reason));
+        }
+        // Should the emulator refuse, only a new game can be played.
+        self.phase = Phase::NoGame;
+        self.game.load(state.game)?;
+        (self.lives, self.phase) = (state.lives, state.phase);
+        obs.copy_from_slice(self.stack.as_slice());
+        Ok(())
+    }
+
+    fn take_timing(&mut self) -> EnvTiming {
+        EnvTiming {
+            emulate_nanos: self.game.take_emulate_nanos(),
+            preprocess_nanos: std::mem::take(&mut self.preprocess_nanos),
+        }
+    }
+}
+
+fn spec_of(name: &str, config: &ResolvedEnvConfig, actions: &[AleAction]) -> EnvSpec {
+    let size = config.screen_size as usize;
+    EnvSpec {
+        name: name.to_owned(),
+        obs_shape: [config.frame_stack as usize, size, size],
+        actions: actions.iter().map(|action| ACTION_NAMES[usize::from(*action)].to_owned()).collect(),
+        frame_skip: config.frame_skip,
+    }
+}
+
+fn number(setting: GameSetting) -> Option<u32> {
+    match setting {
+        GameSetting::Default => None,
+        GameSetting::Number(number) => Some(number),
+    }
+}
+
+/// −1, 0 or 1: what Mnih et al. 2015 clip rewards to. (`f32::signum` gives 1 for 0.)
+fn sign(reward: f32) -> f32 {
+    if reward == 0.0 { 0.0 } else { reward.signum() }
+}

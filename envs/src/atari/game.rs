@@ -1,0 +1,204 @@
+//! One game under an emulator: frame skip, sticky actions, the frame limit and the score.
+
+use std::time::Instant;
+
+use rand::RngExt as _;
+use serde::{Deserialize, Serialize};
+
+use super::ale::{Ale, AleAction, NOOP};
+use crate::config::{FrameLimit, ResolvedEnvConfig};
+use crate::env::EpisodeStats;
+use crate::error::EnvError;
+use crate::rng::Rng;
+
+/// A game from its first frame to its end, whatever the agent's episodes within it.
+pub(super) struct Game {
+    ale: Ale,
+    rng: Rng,
+    sticky_action_prob: f64,
+    frame_skip: u32,
+    limit: FrameLimit,
+    progress: Progress,
+    /// The frame before the latest, if the last hold ran at least two.
+    previous: Vec<u8>,
+    has_previous: bool,
+    emulate_nanos: u64,
+}
+
+/// How far the game is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Progress {
+    /// Whether a frame has run since the ROM was loaded. The state right after loading is already
+    /// the start of a game, and one reset more would not always lead to the same one: the
+    /// console's timer starts at a drawn value and its RAM keeps what it held.
+    used: bool,
+    /// What was pressed in the latest frame; sticky actions repeat it.
+    pressed: AleAction,
+    /// Frames of this game, those of resets included: what the limit counts.
+    frames: u64,
+    /// Frames of this game that the agent played.
+    played_frames: u64,
+    /// Sum of this game's rewards, not clipped, those of resets included.
+    episode_return: f64,
+}
+
+/// Everything of a [`Game`] that decides what follows.
+#[derive(Serialize, Deserialize)]
+pub(super) struct GameState {
+    #[serde(with = "serde_bytes")]
+    ale: Vec<u8>,
+    rng: Rng,
+    progress: Progress,
+}
+
+/// How a game came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum GameEnd {
+    /// By itself.
+    Over,
+    /// It reached the frame limit.
+    Limit,
+}
+
+/// What holding an action for some frames gave.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Held {
+    pub(super) reward: f64,
+    pub(super) end: Option<GameEnd>,
+}
+
+/// Who holds an action: frames of resets are not the agent's.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Player {
+    Agent,
+    Reset,
+}
+
+impl Game {
+    pub(super) fn new(ale: Ale, config: &ResolvedEnvConfig, rng: Rng) -> Self {
+        let previous = vec![0; ale.screen().len()];
+        Self {
+            ale,
+            rng,
+            sticky_action_prob: config.sticky_action_prob,
+            frame_skip: config.frame_skip,
+            limit: config.max_episode_frames,
+            progress: Progress::default(),
+            previous,
+            has_previous: false,
+            emulate_nanos: 0,
+        }
+    }
+
+    /// Draws from a new generator from now on.
+    pub(super) fn reseed(&mut self, rng: Rng) {
+        self.rng = rng;
+    }
+
+    /// Starts a new game with 1 to `noop_max` no-op frames (none if 0).
+    ///
+    /// Should the game end under them, another begins and the count goes on, as in
+    /// Stable-Baselines3's `NoopResetEnv`.
+    pub(super) fn start(&mut self, noop_max: u32) -> Result<(), EnvError> {
+        self.restart()?;
+        let noops = if noop_max == 0 { 0 } else { self.rng.random_range(1..=noop_max) };
+        for _ in 0..noops {
+            self.frame(NOOP)?;
+            if self.end().is_some() {
+                self.restart()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn restart(&mut self) -> Result<(), EnvError> {
+        if self.progress.used {
+            let start = Instant::now();
+            self.ale.reset()?;
+            self.emulate_nanos += nanos_since(start);
+        }
+        self.progress = Progress { used: self.progress.used, pressed: NOOP, ..Progress::default() };
+        self.has_previous = false;
+        Ok(())
+    }
+
+    /// Holds `action` for `frame_skip` frames, or fewer where the game ends.
+    pub(super) fn hold(&mut self, action: AleAction, player: Player) -> Result<Held, EnvError> {
+        let (before, mut reward) = (self.progress.frames, 0.0);
+        self.has_previous = false;
+        for frame in 0..self.frame_skip {
+            if frame > 0 {
+                self.previous.copy_from_slice(self.ale.screen());
+                self.has_previous = true;
+            }
+            reward += self.frame(action)?;
+            if self.end().is_some() {
+                break;
+            }
+        }
+        if player == Player::Agent {
+            self.progress.played_frames += self.progress.frames - before;
+        }
+        Ok(Held { reward, end: self.end() })
+    }
+
+    /// One emulator frame. The previous action stays pressed with the sticky probability, drawn
+    /// anew for each frame (Machado et al. 2018, §5.2).
+    fn frame(&mut self, action: AleAction) -> Result<f64, EnvError> {
+        let sticks = self.sticky_action_prob > 0.0 && self.rng.random::<f64>() < self.sticky_action_prob;
+        if !sticks {
+            self.progress.pressed = action;
+        }
+        let start = Instant::now();
+        let reward = f64::from(self.ale.act(self.progress.pressed)?);
+        self.emulate_nanos += nanos_since(start);
+        self.progress.used = true;
+        self.progress.frames += 1;
+        self.progress.episode_return += reward;
+        Ok(reward)
+    }
+
+    /// Whether and how the game has ended.
+    fn end(&self) -> Option<GameEnd> {
+        if self.ale.game_over() {
+            Some(GameEnd::Over)
+        } else if self.limit.reached(self.progress.frames) {
+            Some(GameEnd::Limit)
+        } else {
+            None
+        }
+    }
+
+    /// The latest frame and, if the last hold ran at least two, the one before it.
+    pub(super) fn screens(&self) -> (&[u8], Option<&[u8]>) {
+        (self.ale.screen(), self.has_previous.then_some(self.previous.as_slice()))
+    }
+
+    pub(super) fn ale(&self) -> &Ale {
+        &self.ale
+    }
+
+    pub(super) fn stats(&self) -> EpisodeStats {
+        let Progress { episode_return, played_frames, .. } = self.progress;
+        EpisodeStats { episode_return, episode_length_frames: played_frames }
+    }
+
+    pub(super) fn take_emulate_nanos(&mut self) -> u64 {
+        std::mem::take(&mut self.emulate_nanos)
+    }
+
+    pub(super) fn save(&self) -> Result<GameState, EnvError> {
+        Ok(GameState { ale: self.ale.save_state()?, rng: self.rng.clone(), progress: self.progress })
+    }
+
+    pub(super) fn load(&mut self, state: GameState) -> Result<(), EnvError> {
+        self.ale.load_state(&state.ale)?;
+        (self.rng, self.progress) = (state.rng, state.progress);
+        self.has_previous = false;
+        Ok(())
+    }
+}
+
+pub(super) fn nanos_since(start: Instant) -> u64 {
+    u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX)
+}

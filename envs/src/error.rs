@@ -1,0 +1,200 @@
+//! Everything that can go wrong with an environment.
+
+use std::path::PathBuf;
+
+use crate::config::Problem;
+
+/// Why an environment could not be made, stepped, saved or restored.
+#[derive(Debug, thiserror::Error)]
+pub enum EnvError {
+    /// No game of this name.
+    #[error("unknown game `{name}`{}; `coordrl games` lists all", did_you_mean(.suggestions))]
+    UnknownGame {
+        /// As typed.
+        name: String,
+        /// Names that look alike, best first.
+        suggestions: Vec<&'static str>,
+    },
+    /// ALE ships this ROM but does not know where its score and its end are kept.
+    #[error(
+        "game `{name}` cannot be played: ALE ships its ROM but has no settings for it; `coordrl games` lists the 104 it supports"
+    )]
+    UnsupportedGame {
+        /// As typed.
+        name: String,
+    },
+    /// The settings contradict each other or are out of range.
+    #[error("{} in the environment's settings: {}", count(.0), list(.0))]
+    Config(Vec<Problem>),
+    /// No ROM file.
+    #[error("no ROM for `{game}`: looked for {}; `cargo xtask setup` brings the ROMs", .path.display())]
+    RomMissing {
+        /// Name of the game.
+        game: String,
+        /// Where it should be.
+        path: PathBuf,
+    },
+    /// The ROM file cannot be read.
+    #[error("cannot read the ROM {}: {cause}", .path.display())]
+    RomUnreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        cause: std::io::Error,
+    },
+    /// Not the ROM that ALE's settings of the game are written for.
+    #[error(
+        "{} is not the ROM ALE supports for `{game}`: its MD5 is {found}, not {expected}; `cargo xtask setup` brings the right one",
+        .path.display()
+    )]
+    RomWrong {
+        /// Name of the game.
+        game: String,
+        /// The file.
+        path: PathBuf,
+        /// Its digest.
+        found: String,
+        /// The digest ALE wants.
+        expected: String,
+    },
+    /// The emulator itself reported a failure.
+    #[error("the emulator failed on `{game}`: {cause}")]
+    Emulator {
+        /// Name of the game.
+        game: String,
+        /// Its own words.
+        cause: String,
+    },
+    /// This build has no emulator.
+    #[error("game `{game}` needs the Arcade Learning Environment; build with the feature `ale`")]
+    BuiltWithoutAle {
+        /// Name of the game.
+        game: String,
+    },
+    /// An action index out of range.
+    #[error("action {action} is out of range: `{game}` has {num_actions} actions, 0 to {}", .num_actions - 1)]
+    IllegalAction {
+        /// The index given.
+        action: usize,
+        /// Number of actions.
+        num_actions: usize,
+        /// Name of the game.
+        game: String,
+    },
+    /// A mode that this game does not have.
+    #[error("mode {mode} is not one of `{game}`: it has {available:?}; set `env.mode`")]
+    IllegalMode {
+        /// Name of the game.
+        game: String,
+        /// The mode asked for.
+        mode: u32,
+        /// Those it has.
+        available: Vec<u32>,
+    },
+    /// A difficulty that this game does not have.
+    #[error("difficulty {difficulty} is not one of `{game}`: it has {available:?}; set `env.difficulty`")]
+    IllegalDifficulty {
+        /// Name of the game.
+        game: String,
+        /// The difficulty asked for.
+        difficulty: u32,
+        /// Those it has.
+        available: Vec<u32>,
+    },
+    /// Stepped past the end of an episode, or before the first reset.
+    #[error("`{game}` was stepped before a reset: its episode is over or has not begun")]
+    NeedsReset {
+        /// Name of the game.
+        game: String,
+    },
+    /// A buffer of the wrong length.
+    #[error("the buffer of {what} holds {found} elements, not {expected}")]
+    BufferLength {
+        /// Which buffer.
+        what: &'static str,
+        /// Its length.
+        found: usize,
+        /// What it should be.
+        expected: usize,
+    },
+    /// Saved state that cannot be restored here. Nothing was changed.
+    #[error("saved state of `{game}` cannot be restored: {reason}")]
+    BadState {
+        /// Name of the game.
+        game: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// An environment that has no way of saving its state.
+    #[error("environment `{game}` cannot save or restore its state")]
+    StateNotSupported {
+        /// Name of the environment.
+        game: String,
+    },
+    /// A vector of no environments.
+    #[error("a vector of environments needs at least one")]
+    NoEnvs,
+    /// Environments of different kinds in one vector.
+    #[error(
+        "environment {index} is a `{found}` that differs from environment 0, a `{expected}`, in name, shape or actions"
+    )]
+    SpecMismatch {
+        /// Index of the odd one.
+        index: usize,
+        /// Its name.
+        found: String,
+        /// Name of the first.
+        expected: String,
+    },
+    /// One environment of a vector failed.
+    #[error("environment {index} failed: {source}")]
+    InEnv {
+        /// Which.
+        index: usize,
+        /// Why.
+        source: Box<EnvError>,
+    },
+    /// The parity tool looks into the emulator, and this game has none.
+    #[error("`{game}` cannot be traced: it is not an Atari game")]
+    NotTraceable {
+        /// Name of the game.
+        game: String,
+    },
+    /// A wrapped environment's spaces do not fit.
+    #[error("environment `{game}` cannot be wrapped: {reason}")]
+    Unwrappable {
+        /// Name of the environment.
+        game: String,
+        /// What does not fit.
+        reason: String,
+    },
+}
+
+impl EnvError {
+    /// Names the environment of a vector in which this happened.
+    pub(crate) fn in_env(self, index: usize) -> Self {
+        Self::InEnv { index, source: Box::new(self) }
+    }
+}
+
+fn did_you_mean(suggestions: &[&str]) -> String {
+    match suggestions {
+        [] => String::new(),
+        some => {
+            let quoted: Vec<String> = some.iter().map(|name| format!("`{name}`")).collect();
+            format!(" (did you mean {}?)", quoted.join(" or "))
+        }
+    }
+}
+
+fn count(problems: &[Problem]) -> String {
+    match problems.len() {
+        1 => "1 problem".to_owned(),
+        n => format!("{n} problems"),
+    }
+}
+
+fn list(problems: &[Problem]) -> String {
+    let lines: Vec<String> = problems.iter().map(Problem::to_string).collect();
+    lines.join("; ")
+}

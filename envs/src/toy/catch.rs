@@ -1,0 +1,226 @@
+//! Catch: a ball falls, a paddle must be under it.
+//!
+//! The rules are those of bsuite (Osband et al. 2020, <https://github.com/google-deepmind/bsuite>):
+//! a board of 10 rows by 5 columns, the paddle starts in the middle of the bottom row, the ball in
+//! a random column of the top row and falls one row a step; when it reaches the bottom row the
+//! game ends with +1 if the paddle is under it, else −1. Here the board is drawn as pixels, so that
+//! every torso made for Atari takes it. A random player scores about −0.6, a perfect one +1.
+
+use rand::RngExt as _;
+use serde::{Deserialize, Serialize};
+
+use crate::config::ResolvedEnvConfig;
+use crate::env::{Env, EnvSpec, EpisodeStats, Step};
+use crate::error::EnvError;
+use crate::frame_stack::FrameStack;
+use crate::rng::Rng;
+use crate::saved;
+
+const NAME: &str = "catch";
+const ROWS: u32 = 10;
+const COLUMNS: u32 = 5;
+const ACTIONS: [&str; 3] = ["LEFT", "STAY", "RIGHT"];
+
+/// The game of catch, drawn `screen_size` pixels high and wide.
+///
+/// Of the environment's settings it takes `screen_size` and `frame_stack`. One agent step is one
+/// row of the ball's fall; the others (stickiness, no-ops, lives) have no meaning here.
+pub struct Catch {
+    spec: EnvSpec,
+    size: u32,
+    rng: Rng,
+    board: Board,
+    stack: FrameStack,
+}
+
+/// Where things are.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+struct Board {
+    ball_row: u32,
+    ball_column: u32,
+    paddle_column: u32,
+    playing: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct State {
+    rng: Rng,
+    board: Board,
+    #[serde(with = "serde_bytes")]
+    stack: Vec<u8>,
+}
+
+impl Catch {
+    /// A game of catch drawn from this generator.
+    pub fn new(config: &ResolvedEnvConfig, rng: Rng) -> Self {
+        let size = config.screen_size as usize;
+        let depth = config.frame_stack as usize;
+        let spec = EnvSpec {
+            name: NAME.to_owned(),
+            obs_shape: [depth, size, size],
+            actions: ACTIONS.map(str::to_owned).to_vec(),
+            frame_skip: 1,
+        };
+        let board = Board { ball_row: 0, ball_column: 0, paddle_column: COLUMNS / 2, playing: false };
+        Self { spec, size: config.screen_size, rng, board, stack: FrameStack::new(depth, size * size) }
+    }
+
+    fn draw(&mut self, obs: &mut [u8]) {
+        let (board, size) = (self.board, self.size);
+        self.stack.push_with(|frame| {
+            frame.fill(0);
+            fill_cell(frame, size, board.ball_row, board.ball_column);
+            fill_cell(frame, size, ROWS - 1, board.paddle_column);
+        });
+        obs.copy_from_slice(self.stack.as_slice());
+    }
+
+    fn check_obs(&self, obs: &[u8]) -> Result<(), EnvError> {
+        let expected = self.spec.obs_len();
+        if obs.len() == expected {
+            return Ok(());
+        }
+        Err(EnvError::BufferLength { what: "one observation", found: obs.len(), expected })
+    }
+}
+
+/// Paints one cell of the board white. Cells share the frame out evenly, to the pixel.
+fn fill_cell(frame: &mut [u8], size: u32, row: u32, column: u32) {
+    for y in row * size / ROWS..(row + 1) * size / ROWS {
+        let start = y * size + column * size / COLUMNS;
+        let end = y * size + (column + 1) * size / COLUMNS;
+        frame[start as usize..end as usize].fill(255);
+    }
+}
+
+impl Env for Catch {
+    fn spec(&self) -> &EnvSpec {
+        &self.spec
+    }
+
+    fn reset(&mut self, obs: &mut [u8]) -> Result<Option<EpisodeStats>, EnvError> {
+        self.check_obs(obs)?;
+        let ball_column = self.rng.random_range(0..COLUMNS);
+        self.board = Board { ball_row: 0, ball_column, paddle_column: COLUMNS / 2, playing: true };
+        self.stack.clear();
+        self.draw(obs);
+        Ok(None)
+    }
+
+    fn step(&mut self, action: usize, obs: &mut [u8]) -> Result<Step, EnvError> {
+        self.check_obs(obs)?;
+        if action >= ACTIONS.len() {
+            return Err(EnvError::IllegalAction {
+                action,
+                num_actions: ACTIONS.len(),
+                game: NAME.to_owned(),
+            });
+        }
+        if !self.board.playing {
+            return Err(EnvError::NeedsReset { game: NAME.to_owned() });
+        }
+        let board = &mut self.board;
+        board.paddle_column = (board.paddle_column + action as u32).saturating_sub(1).min(COLUMNS - 1);
+        board.ball_row += 1;
+        board.playing = board.ball_row < ROWS - 1;
+        let caught = board.ball_column == board.paddle_column;
+        let (over, steps) = (!board.playing, board.ball_row);
+        self.draw(obs);
+        let reward = match (over, caught) {
+            (false, _) => 0.0,
+            (true, true) => 1.0,
+            (true, false) => -1.0,
+        };
+        let stats = EpisodeStats { episode_return: reward.into(), episode_length_frames: steps.into() };
+        let episode = over.then_some(stats);
+        Ok(Step { reward, raw_reward: reward, terminated: over, truncated: false, episode })
+    }
+
+    fn save_state(&self) -> Result<Vec<u8>, EnvError> {
+        let stack = self.stack.as_slice().to_vec();
+        saved::pack(NAME, &State { rng: self.rng.clone(), board: self.board, stack })
+    }
+
+    fn load_state(&mut self, state: &[u8], obs: &mut [u8]) -> Result<(), EnvError> {
+        self.check_obs(obs)?;
+        let state: State = saved::unpack(NAME, state)?;
+        let board = state.board;
+        if board.ball_row >= ROWS || board.ball_column >= COLUMNS || board.paddle_column >= COLUMNS {
+            return Err(saved::bad(NAME, "its board has other measures"));
+        }
+        if !self.stack.restore(&state.stack) {
+            return Err(saved::bad(NAME, "its frame stack has another size"));
+        }
+        (self.rng, self.board) = (state.rng, board);
+        obs.copy_from_slice(self.stack.as_slice());
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::EnvConfig;
+    use crate::rng::{Role, derive_rng};
+
+    fn catch(seed: u64) -> (Catch, Vec<u8>) {
+        let env = Catch::new(&EnvConfig::default().resolve(), derive_rng(seed, Role::TrainEnv, 0));
+        let obs = vec![0xAB; env.spec().obs_len()];
+        (env, obs)
+    }
+
+    /// Plays one game, moving towards the ball (`sign` 1) or away from it (−1).
+    fn play(env: &mut Catch, obs: &mut [u8], sign: i64) -> (f64, u64) {
+        env.reset(obs).unwrap();
+        loop {
+            let towards = i64::from(env.board.ball_column) - i64::from(env.board.paddle_column);
+            let action = if towards == 0 && sign < 0 { 2 } else { (towards.signum() * sign + 1) as usize };
+            if let Some(stats) = env.step(action, obs).unwrap().episode {
+                return (stats.episode_return, stats.episode_length_frames);
+            }
+        }
+    }
+
+    #[test]
+    fn catching_gives_one_and_missing_minus_one_after_nine_steps() {
+        let (mut env, mut obs) = catch(1);
+        for _ in 0..20 {
+            assert_eq!(play(&mut env, &mut obs, 1), (1.0, 9));
+            assert_eq!(play(&mut env, &mut obs, -1), (-1.0, 9));
+        }
+    }
+
+    #[test]
+    fn the_ball_starts_in_every_column() {
+        let (mut env, mut obs) = catch(2);
+        let mut seen = [false; COLUMNS as usize];
+        for _ in 0..100 {
+            env.reset(&mut obs).unwrap();
+            seen[env.board.ball_column as usize] = true;
+        }
+        assert_eq!(seen, [true; COLUMNS as usize]);
+    }
+
+    #[test]
+    fn the_first_observation_is_three_zero_frames_and_a_board_with_ball_and_paddle() {
+        let (mut env, mut obs) = catch(3);
+        env.reset(&mut obs).unwrap();
+        let (older, newest) = obs.split_at(3 * 84 * 84);
+        assert!(older.iter().all(|byte| *byte == 0));
+        let white = |row: usize, column: usize| newest[row * 84 + column] == 255;
+        // 84 pixels over 10 rows and 5 columns: the bottom row is 75…83, the middle column 33…49.
+        assert!(white(75, 33) && white(83, 49) && !white(74, 33) && !white(75, 32) && !white(75, 50));
+        let column = env.board.ball_column as usize;
+        assert!(white(0, column * 84 / 5) && white(7, column * 84 / 5) && !white(8, column * 84 / 5));
+    }
+
+    #[test]
+    fn a_damaged_board_is_refused() {
+        let (mut env, mut obs) = catch(4);
+        env.reset(&mut obs).unwrap();
+        let board = Board { ball_column: 9, ..env.board };
+        let stack = env.stack.as_slice().to_vec();
+        let state = saved::pack(NAME, &State { rng: env.rng.clone(), board, stack }).unwrap();
+        assert!(env.load_state(&state, &mut obs).unwrap_err().to_string().contains("measures"));
+    }
+}

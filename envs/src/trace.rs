@@ -1,0 +1,255 @@
+//! A step-by-step record of a game, for comparing with another implementation.
+//!
+//! The tracer drives the very [`VecEnv`] that training uses. That resets by itself at an episode's
+//! end, so a probe around the environment looks into the emulator right after the step, before the
+//! reset.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rand::RngExt as _;
+use serde::{Deserialize, Serialize};
+
+use crate::config::EnvConfig;
+use crate::env::EnvSpec;
+use crate::error::EnvError;
+#[cfg(not(feature = "ale"))]
+use crate::registry::find_game;
+use crate::registry::{Assets, EnvSeed};
+use crate::rng::{Rng, Role, derive_rng};
+use crate::saved;
+use crate::vec_env::{VecEnv, VecStep};
+
+/// What one step of a traced game did.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TraceRecord {
+    /// Number of the step, from 0; a restored trace goes on counting.
+    pub step: u64,
+    /// Index of the action taken.
+    pub action: usize,
+    /// The game's reward over the step, not clipped.
+    pub reward: f64,
+    /// Lives left.
+    pub lives: i32,
+    /// The agent's episode truly ended: game over, or a lost life where the settings say so.
+    pub terminated: bool,
+    /// The game was cut by its frame limit.
+    pub truncated: bool,
+    /// CRC-32 of the console's 128 bytes of RAM after the step.
+    pub ram_crc32: u32,
+    /// CRC-32 of the latest frame in ALE's grey, at the ROM's own size, row by row.
+    pub screen_crc32: u32,
+}
+
+/// Plays one game step by step and records it.
+///
+/// It begins in the state right after loading the ROM, as the settings' reset leaves it, and is
+/// over with the record that ends the whole game. A lost life that ends the agent's episode is
+/// followed by the automatic reset that training sees, and the trace goes on.
+pub struct Tracer {
+    envs: VecEnv,
+    seen: Arc<Mutex<Snapshot>>,
+    obs: Vec<u8>,
+    next_step: u64,
+    over: bool,
+}
+
+/// What the probe saw right after the last step.
+#[derive(Clone, Copy, Debug, Default)]
+struct Snapshot {
+    lives: i32,
+    ram_crc32: u32,
+    screen_crc32: u32,
+}
+
+#[derive(Serialize, Deserialize)]
+struct State {
+    #[serde(with = "serde_bytes")]
+    env: Vec<u8>,
+    next_step: u64,
+    over: bool,
+}
+
+impl Tracer {
+    /// Loads a game; `seed` feeds no-ops and sticky actions.
+    ///
+    /// # Errors
+    /// As [`crate::make_env`], and for a game without an emulator.
+    pub fn try_new(game: &str, config: &EnvConfig, assets: &Assets, seed: u64) -> Result<Self, EnvError> {
+        let seen = Arc::new(Mutex::new(Snapshot::default()));
+        let seed = EnvSeed { seed, role: Role::TrainEnv, index: 0 };
+        let probe = probe(game, config, assets, seed, Arc::clone(&seen))?;
+        let mut envs = VecEnv::try_new(vec![probe])?;
+        let mut obs = vec![0; envs.obs_len()];
+        envs.reset(&mut obs)?;
+        Ok(Self { envs, seen, obs, next_step: 0, over: false })
+    }
+
+    /// The facts of the environment: shape of observations, names of actions.
+    pub fn spec(&self) -> &EnvSpec {
+        self.envs.spec()
+    }
+
+    /// Whether the whole game has ended.
+    pub fn is_over(&self) -> bool {
+        self.over
+    }
+
+    /// Takes one step; `None` once the game is over.
+    pub fn step(&mut self, action: usize) -> Result<Option<TraceRecord>, EnvError> {
+        if self.over {
+            return Ok(None);
+        }
+        let mut step = [VecStep::default()];
+        self.envs.step(&[action], &mut self.obs, &mut step)?;
+        let [step] = step;
+        let seen = *self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        // A game that ends in the reset after a lost life is over too: what follows is another.
+        self.over = step.episodes().next().is_some();
+        let record = TraceRecord {
+            step: self.next_step,
+            action,
+            reward: f64::from(step.raw_reward),
+            lives: seen.lives,
+            terminated: step.terminated,
+            truncated: step.truncated,
+            ram_crc32: seen.ram_crc32,
+            screen_crc32: seen.screen_crc32,
+        };
+        self.next_step += 1;
+        Ok(Some(record))
+    }
+
+    /// The stacked observation after the last step, `u8 [C, H, W]`: at an episode's end its true
+    /// last one, not the first of the next.
+    pub fn obs(&self) -> &[u8] {
+        self.envs.final_obs(0).unwrap_or(&self.obs)
+    }
+
+    /// Everything that decides how the trace goes on, except the actions to come.
+    pub fn save_state(&self) -> Result<Vec<u8>, EnvError> {
+        let env = self.envs.save_state()?.pop().unwrap_or_default();
+        saved::pack(&self.spec().name, &State { env, next_step: self.next_step, over: self.over })
+    }
+
+    /// Goes on from what [`Tracer::save_state`] gave, in this process or another.
+    pub fn load_state(&mut self, state: &[u8]) -> Result<(), EnvError> {
+        let state: State = saved::unpack(&self.spec().name, state)?;
+        self.envs.load_state(&[state.env], &mut self.obs)?;
+        (self.next_step, self.over) = (state.next_step, state.over);
+        Ok(())
+    }
+}
+
+/// Evenly drawn actions, the same for the same seed on every machine.
+pub struct RandomActions {
+    rng: Rng,
+    num_actions: usize,
+}
+
+impl RandomActions {
+    /// Actions 0 to `num_actions` − 1.
+    ///
+    /// # Panics
+    /// If there are no actions: no environment's spec is so.
+    pub fn new(seed: u64, num_actions: usize) -> Self {
+        assert!(num_actions > 0, "an environment has at least one action");
+        Self { rng: derive_rng(seed, Role::TraceActions, 0), num_actions }
+    }
+}
+
+impl Iterator for RandomActions {
+    type Item = usize;
+
+    fn next(&mut self) -> Option<usize> {
+        Some(self.rng.random_range(0..self.num_actions))
+    }
+}
+
+#[cfg(not(feature = "ale"))]
+fn probe(
+    game: &str,
+    _: &EnvConfig,
+    _: &Assets,
+    _: EnvSeed,
+    _: Arc<Mutex<Snapshot>>,
+) -> Result<Box<dyn crate::env::Env>, EnvError> {
+    Err(EnvError::NotTraceable { game: find_game(game)?.name.to_owned() })
+}
+
+#[cfg(feature = "ale")]
+use with_ale::probe;
+
+#[cfg(feature = "ale")]
+mod with_ale {
+    use std::sync::{Arc, Mutex, PoisonError};
+
+    use super::{Assets, EnvConfig, EnvError, EnvSeed, Snapshot};
+    use crate::atari::AtariEnv;
+    use crate::env::{Env, EnvSpec, EnvTiming, EpisodeStats, Step};
+    use crate::registry::{GameKind, find_game};
+
+    /// An Atari environment that notes what the emulator shows right after each step.
+    struct Probe {
+        env: AtariEnv,
+        seen: Arc<Mutex<Snapshot>>,
+        /// The screen in grey, at its own size.
+        grey: Vec<u8>,
+    }
+
+    pub(super) fn probe(
+        game: &str,
+        config: &EnvConfig,
+        assets: &Assets,
+        seed: EnvSeed,
+        seen: Arc<Mutex<Snapshot>>,
+    ) -> Result<Box<dyn Env>, EnvError> {
+        let game = find_game(game)?;
+        if game.kind != GameKind::Atari {
+            return Err(EnvError::NotTraceable { game: game.name.to_owned() });
+        }
+        let env = AtariEnv::try_new(game.name, config, assets, seed)?;
+        Ok(Box::new(Probe { env, seen, grey: Vec::new() }))
+    }
+
+    impl Probe {
+        fn note(&mut self) {
+            let ale = self.env.ale();
+            self.grey.clear();
+            self.grey.extend(ale.screen().iter().map(|index| ale.grey()[usize::from(*index)]));
+            let snapshot = Snapshot {
+                lives: ale.lives(),
+                ram_crc32: crc32fast::hash(ale.ram()),
+                screen_crc32: crc32fast::hash(&self.grey),
+            };
+            *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = snapshot;
+        }
+    }
+
+    impl Env for Probe {
+        fn spec(&self) -> &EnvSpec {
+            self.env.spec()
+        }
+
+        fn reset(&mut self, obs: &mut [u8]) -> Result<Option<EpisodeStats>, EnvError> {
+            self.env.reset(obs)
+        }
+
+        fn step(&mut self, action: usize, obs: &mut [u8]) -> Result<Step, EnvError> {
+            let step = self.env.step(action, obs)?;
+            self.note();
+            Ok(step)
+        }
+
+        fn save_state(&self) -> Result<Vec<u8>, EnvError> {
+            self.env.save_state()
+        }
+
+        fn load_state(&mut self, state: &[u8], obs: &mut [u8]) -> Result<(), EnvError> {
+            self.env.load_state(state, obs)
+        }
+
+        fn take_timing(&mut self) -> EnvTiming {
+            self.env.take_timing()
+        }
+    }
+}
