@@ -33,6 +33,8 @@ fn prepare_at(place: &Path, wanted: Option<&Path>) -> Result<()> {
     };
     fs::create_dir_all(wanted).with_context(|| format!("cannot create {} ({VARIABLE})", wanted.display()))?;
     let wanted = wanted.canonicalize().with_context(|| format!("cannot find {}", wanted.display()))?;
+    // Succeeds only on an empty folder, which nobody misses.
+    let _ = fs::remove_dir(place);
     match place.canonicalize() {
         Ok(there) if there == wanted => Ok(()),
         Ok(there) => bail!(
@@ -70,10 +72,20 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_folder_gives_way_to_the_link() {
+        let dir = tempfile::tempdir().unwrap();
+        let (place, shared) = (dir.path().join(".deps"), dir.path().join("shared"));
+        prepare_at(&place, None).unwrap();
+        prepare_at(&place, Some(&shared)).unwrap();
+        assert_eq!(place.canonicalize().unwrap(), shared.canonicalize().unwrap());
+    }
+
+    #[test]
     fn another_folder_in_its_place_is_refused_with_the_fix() {
         let dir = tempfile::tempdir().unwrap();
         let place = dir.path().join(".deps");
         prepare_at(&place, None).unwrap();
+        fs::write(place.join("file"), "").unwrap();
         let error = prepare_at(&place, Some(&dir.path().join("shared"))).unwrap_err().to_string();
         assert!(error.contains("COORDRL_DEPS_DIR") && error.contains("Fix:"), "{error}");
     }
