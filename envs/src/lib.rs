@@ -45,6 +45,10 @@ pub mod vec_env;
 // Linked only so that gymnasium-rs' own pyo3 builds without a Python (docs/adr/0004).
 use pyo3 as _;
 
+// ALE reads ROMs through zlib; naming the crate is what links its static library.
+#[cfg(feature = "ale")]
+use libz_sys as _;
+
 #[cfg(feature = "ale")]
 pub use atari::AtariEnv;
 pub use check::{Violation, check_env};
