@@ -1,0 +1,68 @@
+//! Statistics of a batch, on the host and in `f64`, summed in the order given.
+
+/// Share of the returns' variance that the values explain: 1 − Var(return − value) / Var(return).
+///
+/// 1 is a perfect critic, 0 no better than a constant, below 0 worse. `None` if the returns do not
+/// vary (no share of nothing) or anything is not finite.
+///
+/// # Panics
+/// If the lengths differ: a bug in the caller.
+pub fn explained_variance(values: &[f32], returns: &[f32]) -> Option<f64> {
+    assert_eq!(values.len(), returns.len(), "one value for each return");
+    let errors = values.iter().zip(returns).map(|(&v, &r)| f64::from(r) - f64::from(v));
+    let (_, spread) = mean_and_std(returns.iter().map(|&r| f64::from(r)))?;
+    let (_, error) = mean_and_std(errors)?;
+    let share = 1.0 - (error / spread).powi(2);
+    share.is_finite().then_some(share)
+}
+
+/// Mean and standard deviation (n − 1 in the denominator); `None` for fewer than two numbers.
+pub fn mean_and_std(numbers: impl Iterator<Item = f64> + Clone) -> Option<(f64, f64)> {
+    let count = numbers.clone().count();
+    if count < 2 {
+        return None;
+    }
+    let mean = numbers.clone().sum::<f64>() / count as f64;
+    let squares: f64 = numbers.map(|x| (x - mean).powi(2)).sum();
+    Some((mean, (squares / (count - 1) as f64).sqrt()))
+}
+
+/// (x − mean) / (std + 1e-8), as Stable-Baselines3 normalises advantages.
+pub fn normalize(x: f32, (mean, std): (f64, f64)) -> f32 {
+    ((f64::from(x) - mean) / (std + 1e-8)) as f32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn explained_variance_of_perfect_constant_and_opposite_critics() {
+        let returns = [1.0, 2.0, 3.0, 6.0];
+        assert_eq!(explained_variance(&returns, &returns), Some(1.0));
+        assert_eq!(explained_variance(&[3.0; 4], &returns), Some(0.0));
+        let shifted = returns.map(|r| r - 10.0); // a constant error does not count
+        assert_eq!(explained_variance(&shifted, &returns), Some(1.0));
+        let opposite = returns.map(|r| -r);
+        assert_eq!(explained_variance(&opposite, &returns), Some(-3.0));
+    }
+
+    #[test]
+    fn explained_variance_is_off_where_it_means_nothing() {
+        assert_eq!(explained_variance(&[1.0, 2.0], &[5.0, 5.0]), None);
+        assert_eq!(explained_variance(&[1.0], &[5.0]), None);
+        assert_eq!(explained_variance(&[], &[]), None);
+        assert_eq!(explained_variance(&[f32::NAN, 0.0], &[5.0, 6.0]), None);
+    }
+
+    #[test]
+    fn normalised_numbers_have_mean_zero_and_deviation_one() {
+        let numbers = [3.0f32, -1.0, 0.5, 8.0];
+        let stats = mean_and_std(numbers.iter().map(|&x| f64::from(x))).unwrap();
+        let scaled = numbers.map(|x| f64::from(normalize(x, stats)));
+        let (mean, std) = mean_and_std(scaled.iter().copied()).unwrap();
+        assert!(mean.abs() < 1e-7 && (std - 1.0).abs() < 1e-7, "{mean} {std}");
+        // By hand: mean of 1 and 3 is 2, deviation √2.
+        assert_eq!(mean_and_std([1.0, 3.0].into_iter()), Some((2.0, 2f64.sqrt())));
+    }
+}

@@ -1,0 +1,133 @@
+//! First values of the weights.
+
+use coordrl_envs::rng::{Role, Rng, derive_rng};
+use rand::Rng as _;
+use tch::{Kind, Tensor};
+
+use super::NetworkError;
+
+/// How a parameter is filled before training.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Init {
+    /// A random matrix with orthogonal rows or columns (whichever are fewer), times `gain`; all
+    /// dimensions after the first count as one. Source: Saxe et al. 2014 (arXiv:1312.6120).
+    Orthogonal {
+        /// Factor on the orthogonal matrix: √2 before a ReLU.
+        gain: f64,
+    },
+    /// All zero: biases.
+    Zeros,
+}
+
+impl Init {
+    /// What a layer before a ReLU starts from.
+    pub const BEFORE_RELU: Self = Self::Orthogonal { gain: std::f64::consts::SQRT_2 };
+
+    /// First values of the parameter `name`, `f32` on the CPU.
+    ///
+    /// The generator is derived from (seed, name), not from the order in which parameters are
+    /// made: networks that share a layer (same name, same shape) start with it equal, whatever
+    /// their other layers are.
+    pub(crate) fn values(self, seed: u64, name: &str, shape: &[i64]) -> Result<Tensor, NetworkError> {
+        match self {
+            Self::Zeros => Ok(Tensor::f_zeros(shape, (Kind::Float, tch::Device::Cpu))?),
+            Self::Orthogonal { gain } => {
+                let rng = derive_rng(seed, Role::Init, hash_name(name));
+                with_one_torch_thread(|| orthogonal(rng, shape, gain))
+            }
+        }
+    }
+}
+
+/// Orthogonal factor of a matrix of normal draws, signs fixed by R's diagonal so that all
+/// orthogonal matrices are equally likely (Mezzadri 2007, arXiv:math-ph/0609050).
+fn orthogonal(mut rng: Rng, shape: &[i64], gain: f64) -> Result<Tensor, NetworkError> {
+    let rows = shape[0];
+    let columns: i64 = shape[1..].iter().product();
+    let (tall, wide) = (rows.max(columns), rows.min(columns));
+    let draws = normal_draws(&mut rng, (tall * wide) as usize);
+    let matrix = Tensor::f_from_slice(&draws)?.f_view([tall, wide])?;
+    let (q, r) = Tensor::f_linalg_qr(&matrix, "reduced")?;
+    let q = q * r.diagonal(0, 0, 1).sign(); // [tall, wide]
+    let q = if rows < columns { q.transpose(0, 1) } else { q };
+    Ok((q * gain).f_contiguous()?.f_view(shape)?)
+}
+
+/// Standard normal draws by the Box–Muller transform.
+fn normal_draws(rng: &mut Rng, count: usize) -> Vec<f32> {
+    let mut draws = Vec::with_capacity(count + 1);
+    while draws.len() < count {
+        // In (0, 1], so that the logarithm is finite.
+        let radius = (-2.0 * (1.0 - uniform(rng)).ln()).sqrt();
+        let (sin, cos) = (std::f64::consts::TAU * uniform(rng)).sin_cos();
+        draws.extend([(radius * cos) as f32, (radius * sin) as f32]);
+    }
+    draws.truncate(count);
+    draws
+}
+
+/// Uniform in [0, 1), with 53 random bits.
+pub(crate) fn uniform(rng: &mut Rng) -> f64 {
+    (rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64
+}
+
+/// FNV-1a: a hash that stays the same across versions of Rust, as stored seeds need.
+fn hash_name(name: &str) -> u64 {
+    name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
+}
+
+/// Runs `job` with one libtorch thread: a factorisation's last bits depend on their number.
+fn with_one_torch_thread<R>(job: impl FnOnce() -> R) -> R {
+    let before = tch::get_num_threads();
+    tch::set_num_threads(1);
+    let result = job();
+    tch::set_num_threads(before);
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn draw(seed: u64, name: &str, shape: &[i64], gain: f64) -> Tensor {
+        Init::Orthogonal { gain }.values(seed, name, shape).unwrap()
+    }
+
+    #[test]
+    fn rows_or_columns_are_orthogonal_with_the_gain_as_length() {
+        for shape in [[32i64, 4, 8, 8], [64, 1, 3, 3]] {
+            let matrix = draw(1, "w", &shape, 2.0).view([shape[0], -1]);
+            let gram = if matrix.size()[0] <= matrix.size()[1] {
+                matrix.matmul(&matrix.transpose(0, 1))
+            } else {
+                matrix.transpose(0, 1).matmul(&matrix)
+            };
+            let identity = Tensor::eye(gram.size()[0], (Kind::Float, tch::Device::Cpu));
+            let off = (gram - identity * 4.0).abs().max().double_value(&[]);
+            assert!(off < 1e-4, "{shape:?}: off by {off}");
+        }
+    }
+
+    #[test]
+    fn draws_depend_on_seed_and_name_alone() {
+        let base = draw(1, "torso.fc.weight", &[8, 8], 1.0);
+        assert_eq!(base, draw(1, "torso.fc.weight", &[8, 8], 1.0));
+        assert_ne!(base, draw(2, "torso.fc.weight", &[8, 8], 1.0));
+        assert_ne!(base, draw(1, "torso.fd.weight", &[8, 8], 1.0));
+        tch::manual_seed(3); // libtorch's own generator plays no part
+        assert_eq!(base, draw(1, "torso.fc.weight", &[8, 8], 1.0));
+    }
+
+    #[test]
+    fn normal_draws_have_the_moments_of_a_normal() {
+        let mut rng = derive_rng(5, Role::Init, 0);
+        let draws = normal_draws(&mut rng, 100_001);
+        assert_eq!(draws.len(), 100_001);
+        let moment = |k| draws.iter().map(|&x| f64::from(x).powi(k)).sum::<f64>() / 100_001.0;
+        assert!(moment(1).abs() < 0.02, "{}", moment(1));
+        assert!((moment(2) - 1.0).abs() < 0.02, "{}", moment(2));
+        assert!((moment(4) - 3.0).abs() < 0.15, "{}", moment(4));
+    }
+}

@@ -1,0 +1,21 @@
+//! Networks: torsos, heads, first values, optimisers. Nothing here knows of environments.
+
+mod conv;
+mod coord_conv;
+mod error;
+mod heads;
+mod init;
+mod network;
+mod optim;
+mod param_store;
+mod torso;
+
+pub use conv::{Conv, ConvTorso, scale_pixels};
+pub use coord_conv::{Coordinates, Radius, coordinate_channels};
+pub use error::NetworkError;
+pub use heads::Linear;
+pub use init::Init;
+pub use network::{Network, Output};
+pub use optim::{Optimizer, OptimizerConfig, OptimizerKind};
+pub use param_store::{NamedTensors, ParamScope, ParamStore};
+pub use torso::{BuildTorso, Torso, TorsoEntry, find_torso, torsos};

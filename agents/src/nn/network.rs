@@ -1,0 +1,142 @@
+//! A torso with a policy head and a value head on it.
+
+use tch::{Kind, Tensor};
+
+use super::param_store::flatten_gradients;
+use super::{Init, Linear, NetworkError, ParamScope, ParamStore, Torso, TorsoEntry};
+
+/// Gain of the policy head: small, so that the first policy is nearly uniform.
+const POLICY_GAIN: f64 = 0.01;
+const VALUE_GAIN: f64 = 1.0;
+
+/// Torso, policy head and value head, reading the parameters of a [`ParamStore`].
+pub struct Network {
+    torso: Box<dyn Torso>,
+    policy: Linear,
+    value: Linear,
+    parameters: Vec<Tensor>,
+}
+
+/// What a network says of N observations.
+#[derive(Debug)]
+pub struct Output {
+    /// Unnormalised log-probabilities of the actions, `f32 [N, A]`.
+    pub logits: Tensor,
+    /// Expected discounted return, `f32 [N]`.
+    pub value: Tensor,
+}
+
+impl Network {
+    /// A network for observations of shape `[C, H, W]` and `num_actions` actions, on the
+    /// parameters of `store`, which are drawn if they are not there yet.
+    pub fn build(
+        torso: &TorsoEntry,
+        obs_shape: [usize; 3],
+        num_actions: usize,
+        store: &mut ParamStore,
+    ) -> Result<Self, NetworkError> {
+        let mut scope = ParamScope::new(store);
+        let torso = (torso.build)(&mut scope, obs_shape)?;
+        let features = torso.features();
+        let mut head = |name, outputs, gain| {
+            Linear::build(&mut scope, name, features, outputs, Init::Orthogonal { gain })
+        };
+        let policy = head("policy", num_actions as i64, POLICY_GAIN)?;
+        let value = head("value", 1, VALUE_GAIN)?;
+        Ok(Self { torso, policy, value, parameters: scope.into_leaves()? })
+    }
+
+    /// `obs`: `u8 [N, C, H, W]`, where the parameters are.
+    pub fn forward(&self, obs: &Tensor) -> Output {
+        let features = self.torso.forward(obs); // [N, F]
+        let logits = self.policy.forward(&features); // [N, A]
+        let value = self.value.forward(&features).squeeze_dim(1); // [N]
+        Output { logits, value }
+    }
+
+    /// Gradient of a scalar `loss` with respect to all parameters, flat `[P]` in the order of
+    /// [`ParamStore::pack`]. The graph is used up; no `.grad` is touched.
+    pub fn gradient(&self, loss: &Tensor) -> Result<Tensor, NetworkError> {
+        let gradients = Tensor::f_run_backward(&[loss], &self.parameters, false, false)?;
+        Ok(flatten_gradients(&gradients, &self.parameters))
+    }
+}
+
+impl std::fmt::Debug for Network {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let shapes: Vec<_> = self.parameters.iter().map(Tensor::size).collect();
+        f.debug_struct("Network").field("parameters", &shapes).finish_non_exhaustive()
+    }
+}
+
+impl Output {
+    /// Logits and values in one copy to the host: N rows of A + 1 numbers, the value last.
+    pub(crate) fn to_host(&self) -> Result<Vec<f32>, NetworkError> {
+        let both = Tensor::f_cat(&[&self.logits, &self.value.unsqueeze(1)], 1)?; // [N, A + 1]
+        let both = both.f_to_kind(Kind::Float)?.f_contiguous()?.f_view([-1])?;
+        Ok(Vec::try_from(both)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::{find_torso, torsos};
+    use tch::Device;
+
+    fn build(torso: &str, seed: u64) -> (ParamStore, Network) {
+        let mut store = ParamStore::new(seed, Device::Cpu);
+        let network = Network::build(find_torso(torso).unwrap(), [4, 84, 84], 6, &mut store);
+        (store, network.unwrap())
+    }
+
+    #[test]
+    fn shapes_count_and_first_policy() {
+        let (store, network) = build("conv", 1);
+        // 4·32·64 + 32, 32·64·16 + 64, 64·64·9 + 64, 3136·512 + 512, 512·7 + 7
+        assert_eq!(store.parameter_count(), 8224 + 32832 + 36928 + 1_606_144 + 3591);
+        let obs = Tensor::randint(256, [3, 4, 84, 84], (Kind::Uint8, Device::Cpu));
+        let output = network.forward(&obs);
+        assert_eq!((output.logits.size(), output.value.size()), (vec![3, 6], vec![3]));
+        let entropy = crate::maths::entropy(&output.logits).min().double_value(&[]);
+        assert!((entropy - 6f64.ln()).abs() < 1e-3, "first policy is not uniform: {entropy}");
+        let host = output.to_host().unwrap();
+        assert_eq!(host.len(), 21);
+        assert_eq!(f64::from(host[13]), output.value.double_value(&[1]));
+    }
+
+    #[test]
+    fn torsos_with_one_seed_share_every_layer_of_the_same_shape() {
+        let (plain, _) = build("conv", 3);
+        let plain = plain.to_named();
+        for torso in torsos() {
+            let (store, _) = build(torso.name, 3);
+            let mut shared = 0;
+            for ((name, values), (plain_name, plain_values)) in store.to_named().iter().zip(&plain) {
+                assert_eq!(name, plain_name);
+                if values.size() == plain_values.size() {
+                    assert_eq!(values, plain_values, "{}: {name}", torso.name);
+                    shared += 1;
+                }
+            }
+            let different = if torso.name == "conv" { 0 } else if torso.name.contains("all") { 3 } else { 1 };
+            assert_eq!(shared, plain.len() - different, "{}", torso.name);
+        }
+    }
+
+    #[test]
+    fn gradients_are_laid_out_as_the_parameters_are() {
+        let (mut store, _) = build("conv", 1);
+        let flat = store.pack().unwrap();
+        let network =
+            Network::build(find_torso("conv").unwrap(), [4, 84, 84], 6, &mut store).unwrap();
+        let obs = Tensor::randint(256, [2, 4, 84, 84], (Kind::Uint8, Device::Cpu));
+        let loss = network.forward(&obs).value.sum(Kind::Float);
+        let gradient = network.gradient(&loss).unwrap();
+        assert_eq!(gradient.size(), flat.size());
+        // The value's bias comes last and has gradient 2, one for each row.
+        assert_eq!(gradient.double_value(&[flat.size()[0] - 1]), 2.0);
+        // The policy head before it plays no part.
+        assert_eq!(gradient.double_value(&[flat.size()[0] - 1 - 512 - 1]), 0.0);
+    }
+}

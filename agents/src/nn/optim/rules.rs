@@ -1,0 +1,78 @@
+//! The rules themselves. `p` are the parameters and `g` is their gradient; all tensors have one
+//! shape and are changed in place.
+
+use tch::Tensor;
+
+use super::{Moments, OptimizerConfig, OptimizerKind};
+
+/// One step, the `steps`-th, with learning rate `rate`.
+pub(super) fn step(
+    config: &OptimizerConfig,
+    p: &mut Tensor,
+    g: &Tensor,
+    moments: &mut Moments,
+    steps: u64,
+    rate: f64,
+) {
+    let change = match config.kind {
+        OptimizerKind::Adam => adam(config, g, moments, steps, rate),
+        OptimizerKind::Rmsprop => rmsprop(config, g, moments, rate),
+        OptimizerKind::RmspropTf => rmsprop_tf(config, g, moments, rate),
+    };
+    let _ = p.g_sub_(&change);
+}
+
+/// RMSProp as PyTorch has it: p ← p − rate · b, b ← momentum · b + g / (√s + ε), with s from 0.
+/// s is [`spread`], ε is beside the root. Source: Tieleman & Hinton 2012, lecture 6.5.
+fn rmsprop(config: &OptimizerConfig, g: &Tensor, moments: &mut Moments, rate: f64) -> Tensor {
+    let denominator = spread(config, g, moments).sqrt_().g_add_scalar_(config.epsilon);
+    let change = with_momentum(config, moments, g / denominator);
+    change * rate
+}
+
+/// RMSProp as TensorFlow 1 has it: p ← p − b, b ← momentum · b + rate · g / √(s + ε), with s from 1.
+/// s is [`spread`], ε is under the root, and the rate is inside the momentum, which differs from
+/// [`rmsprop`] only while the rate changes. Source: `ApplyRMSProp`, `ApplyCenteredRMSProp`.
+fn rmsprop_tf(config: &OptimizerConfig, g: &Tensor, moments: &mut Moments, rate: f64) -> Tensor {
+    let denominator = spread(config, g, moments).g_add_scalar_(config.epsilon).sqrt_();
+    with_momentum(config, moments, g / denominator * rate)
+}
+
+/// Mean square v ← decay · v + (1 − decay) · g²; centred, less the squared mean
+/// m ← decay · m + (1 − decay) · g. A copy, free to be changed.
+///
+/// v − m² is a variance, but rounding can take it just below 0, where a root would give NaN: it is
+/// held at 0 or above.
+fn spread(config: &OptimizerConfig, g: &Tensor, moments: &mut Moments) -> Tensor {
+    let _ = moments.mean_square.lerp_(&g.square(), 1.0 - config.decay);
+    match &mut moments.mean {
+        None => moments.mean_square.copy(),
+        Some(mean) => {
+            let _ = mean.lerp_(g, 1.0 - config.decay);
+            (&moments.mean_square - mean.square()).clamp_min_(0.0)
+        }
+    }
+}
+
+fn with_momentum(config: &OptimizerConfig, moments: &mut Moments, change: Tensor) -> Tensor {
+    match &mut moments.momentum {
+        None => change,
+        Some(momentum) => momentum.g_mul_scalar_(config.momentum).g_add_(&change).copy(),
+    }
+}
+
+/// Adam: p ← p − rate / (1 − β₁ᵗ) · m / (√v / √(1 − β₂ᵗ) + ε), m ← β₁ · m + (1 − β₁) · g,
+/// v ← β₂ · v + (1 − β₂) · g², t the number of steps with this one.
+/// Source: Kingma & Ba 2015 (arXiv:1412.6980), with ε where PyTorch has it.
+fn adam(config: &OptimizerConfig, g: &Tensor, moments: &mut Moments, steps: u64, rate: f64) -> Tensor {
+    let Moments { mean_square, mean, .. } = moments;
+    let _ = mean_square.lerp_(&g.square(), 1.0 - config.beta2);
+    let mean = match mean {
+        Some(mean) => mean.lerp_(g, 1.0 - config.beta1),
+        None => g.shallow_clone(), // never so: Adam's moments are made with a mean
+    };
+    let steps = steps.min(i32::MAX as u64) as i32;
+    let (correct1, correct2) = (1.0 - config.beta1.powi(steps), 1.0 - config.beta2.powi(steps));
+    let denominator = mean_square.sqrt().g_div_scalar_(correct2.sqrt()).g_add_scalar_(config.epsilon);
+    mean / denominator * (rate / correct1)
+}

@@ -1,0 +1,167 @@
+//! Each rule against a loop written out in `f64`, one number at a time.
+
+use super::*;
+
+/// Three numbers over 40 steps: signs change, one gradient is 0 now and then, one is tiny.
+fn gradient(step: usize) -> [f64; 3] {
+    let t = step as f64;
+    [(t * 0.7).sin() * 2.0, if step % 3 == 0 { 0.0 } else { -0.3 }, 1e-4 * (t - 20.0)]
+}
+
+const FIRST: [f64; 3] = [1.0, -2.0, 0.5];
+const STEPS_MADE: usize = 40;
+
+/// A rate that changes, so that momentum with the rate inside and outside differ.
+fn rate(step: usize) -> f64 {
+    0.01 * (1.0 - step as f64 / 80.0)
+}
+
+fn run(config: &OptimizerConfig) -> Vec<f64> {
+    let params = Tensor::from_slice(&FIRST).to_kind(Kind::Double);
+    let mut optimizer = Optimizer::new(config, &params);
+    for step in 0..STEPS_MADE {
+        optimizer.step(&params, &Tensor::from_slice(&gradient(step)), rate(step));
+    }
+    Vec::try_from(params).unwrap()
+}
+
+/// `change(g, step, rate, memory)` is what one number changes by.
+fn by_hand(mut memory: [f64; 3], change: impl Fn(f64, usize, f64, &mut [f64; 3]) -> f64) -> Vec<f64> {
+    let fresh = memory;
+    let mut numbers = FIRST;
+    for (i, number) in numbers.iter_mut().enumerate() {
+        memory = fresh;
+        for step in 0..STEPS_MADE {
+            *number -= change(gradient(step)[i], step, rate(step), &mut memory);
+        }
+    }
+    numbers.to_vec()
+}
+
+fn assert_close(found: &[f64], expected: &[f64]) {
+    for (a, b) in found.iter().zip(expected) {
+        assert!((a - b).abs() < 1e-9, "{found:?} for {expected:?}");
+    }
+}
+
+fn config(kind: OptimizerKind, momentum: f64, centered: bool) -> OptimizerConfig {
+    OptimizerConfig { kind, momentum, centered, ..Default::default() }
+}
+
+#[test]
+fn rmsprop_in_the_libtorch_form() {
+    for (momentum, centered) in [(0.0, false), (0.9, false), (0.0, true), (0.9, true)] {
+        let expected = by_hand([0.0; 3], |g, _, rate, [v, m, b]| {
+            *v = 0.99 * *v + 0.01 * g * g;
+            *m = 0.99 * *m + 0.01 * g;
+            let spread = if centered { (*v - *m * *m).max(0.0) } else { *v };
+            *b = momentum * *b + g / (spread.sqrt() + 1e-5);
+            rate * *b
+        });
+        assert_close(&run(&config(OptimizerKind::Rmsprop, momentum, centered)), &expected);
+    }
+}
+
+#[test]
+fn rmsprop_in_the_tensorflow_form() {
+    for (momentum, centered) in [(0.0, false), (0.9, false), (0.0, true), (0.9, true)] {
+        let expected = by_hand([1.0, 0.0, 0.0], |g, _, rate, [v, m, b]| {
+            *v = 0.99 * *v + 0.01 * g * g;
+            *m = 0.99 * *m + 0.01 * g;
+            let spread = if centered { (*v - *m * *m).max(0.0) } else { *v };
+            *b = momentum * *b + rate * g / (spread + 1e-5).sqrt();
+            *b
+        });
+        assert_close(&run(&config(OptimizerKind::RmspropTf, momentum, centered)), &expected);
+    }
+}
+
+#[test]
+fn adam_corrects_the_bias_of_its_first_steps() {
+    let expected = by_hand([0.0; 3], |g, step, rate, [v, m, _]| {
+        let t = step as i32 + 1;
+        *v = 0.999 * *v + 0.001 * g * g;
+        *m = 0.9 * *m + 0.1 * g;
+        let (m, v) = (*m / (1.0 - 0.9f64.powi(t)), *v / (1.0 - 0.999f64.powi(t)));
+        rate * m / (v.sqrt() + 1e-5)
+    });
+    assert_close(&run(&config(OptimizerKind::Adam, 0.0, false)), &expected);
+}
+
+#[test]
+fn centred_rmsprop_meets_no_root_of_a_negative() {
+    // A constant gradient: mean square and squared mean are equal but for rounding.
+    for kind in [OptimizerKind::Rmsprop, OptimizerKind::RmspropTf] {
+        let params = Tensor::zeros([1000], (Kind::Float, Device::Cpu));
+        let mut optimizer = Optimizer::new(&config(kind, 0.0, true), &params);
+        let gradient = Tensor::linspace(-3.0, 3.0, 1000, (Kind::Float, Device::Cpu));
+        for _ in 0..3000 {
+            optimizer.step(&params, &gradient, 1e-9);
+        }
+        assert_eq!(params.isfinite().all().int64_value(&[]), 1, "{kind:?}");
+    }
+}
+
+#[test]
+fn chunks_do_not_show() {
+    // More numbers than one chunk holds, and not a multiple of it.
+    let count = CHUNK * 2 + 5;
+    let whole = Tensor::linspace(-1.0, 1.0, count, (Kind::Float, Device::Cpu));
+    let gradient = whole.sin();
+    let config = config(OptimizerKind::Rmsprop, 0.5, true);
+    let (left, right) = (whole.copy(), whole.narrow(0, count - 9, 9).copy());
+    let mut optimizer = Optimizer::new(&config, &left);
+    let mut small = Optimizer::new(&config, &right);
+    for _ in 0..3 {
+        optimizer.step(&left, &gradient, 0.1);
+        small.step(&right, &gradient.narrow(0, count - 9, 9), 0.1);
+    }
+    assert_eq!(left.narrow(0, count - 9, 9), right);
+    assert_ne!(left, whole);
+}
+
+#[test]
+fn saved_and_restored_steps_on_to_the_last_bit() {
+    for kind in [OptimizerKind::Rmsprop, OptimizerKind::RmspropTf, OptimizerKind::Adam] {
+        let config = config(kind, 0.9, true);
+        let params = Tensor::from_slice(&[1f32, -2.0, 0.5]);
+        let gradient = |k: f32| Tensor::from_slice(&[k, 0.3, -1e-3 * k]);
+        let mut optimizer = Optimizer::new(&config, &params);
+        (1..5).for_each(|k| optimizer.step(&params, &gradient(k as f32), 0.01));
+        let (saved_params, saved) = (params.copy(), optimizer.to_named());
+        (5..9).for_each(|k| optimizer.step(&params, &gradient(k as f32), 0.01));
+
+        let mut restored = Optimizer::new(&config, &saved_params);
+        restored.load(&saved).unwrap();
+        (5..9).for_each(|k| restored.step(&saved_params, &gradient(k as f32), 0.01));
+        assert_eq!(restored.steps(), 8);
+        assert_eq!(saved_params, params, "{kind:?}");
+    }
+}
+
+#[test]
+fn state_of_another_optimiser_is_refused() {
+    let params = Tensor::from_slice(&[1f32, 2.0]);
+    let mut rmsprop = Optimizer::new(&config(OptimizerKind::Rmsprop, 0.0, false), &params);
+    let adam = Optimizer::new(&config(OptimizerKind::Adam, 0.0, false), &params);
+    let error = rmsprop.load(&adam.to_named()).unwrap_err().to_string();
+    assert_eq!(error, "parameter `mean` is not one of this network's");
+    let mut adam = adam;
+    let error = adam.load(&rmsprop.to_named()).unwrap_err().to_string();
+    assert_eq!(error, "parameter `mean` is missing");
+    let other = Optimizer::new(&OptimizerConfig::default(), &Tensor::from_slice(&[1f32]));
+    let error = rmsprop.load(&other.to_named()).unwrap_err().to_string();
+    assert_eq!(error, "parameter `mean_square` is [1], not [2]");
+    assert_eq!(rmsprop.steps(), 0);
+}
+
+#[test]
+fn clipping_shortens_long_gradients_only() {
+    let mut gradient = Tensor::from_slice(&[3f32, 4.0]);
+    let norm = norm_of(&gradient);
+    assert_eq!(norm, 5.0);
+    clip_to_norm(&mut gradient, norm, 6.0);
+    assert_eq!(Vec::<f32>::try_from(&gradient).unwrap(), [3.0, 4.0]);
+    clip_to_norm(&mut gradient, norm, 0.5);
+    assert!((norm_of(&gradient) - 0.5).abs() < 1e-6);
+}

@@ -1,0 +1,270 @@
+//! The parameters of a network, by name, in one stretch of memory.
+
+use tch::{Device, Kind, Tensor};
+
+use super::{Init, NetworkError};
+
+/// Tensors by name, in a fixed order: how weights and optimiser state are saved and loaded.
+pub type NamedTensors = Vec<(String, Tensor)>;
+
+/// Owns the parameters that one or several networks read.
+///
+/// The first network built from a store draws its parameters; every later one, built with the same
+/// names, reads the *same* memory through its own tensors (a [`Tensor`] is `Send` but not `Sync`,
+/// so each thread gets a network of its own). [`ParamStore::pack`] moves everything into one flat
+/// tensor, so that the optimiser and the gradient norm are a few operations instead of some for
+/// each layer.
+#[derive(Debug)]
+pub struct ParamStore {
+    seed: u64,
+    device: Device,
+    params: Vec<Param>,
+    flat: Option<Tensor>,
+}
+
+#[derive(Debug)]
+struct Param {
+    name: String,
+    values: Tensor,
+}
+
+impl ParamStore {
+    /// An empty store; first values are derived from `seed` and each parameter's name.
+    pub fn new(seed: u64, device: Device) -> Self {
+        Self { seed, device, params: Vec::new(), flat: None }
+    }
+
+    /// Where the parameters are.
+    pub fn device(&self) -> Device {
+        self.device
+    }
+
+    /// Number of numbers in all parameters.
+    pub fn parameter_count(&self) -> u64 {
+        self.params.iter().map(|param| param.values.numel() as u64).sum()
+    }
+
+    /// All parameters in one flat tensor, `[P]`, in the order they were first asked for. Changing
+    /// it in place changes what every network built after the packing computes.
+    pub fn pack(&mut self) -> Result<Tensor, NetworkError> {
+        if let Some(flat) = &self.flat {
+            return Ok(flat.shallow_clone());
+        }
+        let pieces: Vec<Tensor> = self.params.iter().map(|param| param.values.view(-1)).collect();
+        let flat = Tensor::f_cat(&pieces, 0)?; // [P]
+        let mut start = 0;
+        for param in &mut self.params {
+            let (shape, count) = (param.values.size(), param.values.numel() as i64);
+            param.values = flat.narrow(0, start, count).view(&shape[..]);
+            start += count;
+        }
+        self.flat = Some(flat.shallow_clone());
+        Ok(flat)
+    }
+
+    /// Copies of all parameters, on the CPU.
+    pub fn to_named(&self) -> NamedTensors {
+        let copy = |param: &Param| (param.name.clone(), param.values.to_device(Device::Cpu).copy());
+        self.params.iter().map(copy).collect()
+    }
+
+    /// Whether `weights` has exactly this store's names and shapes, in any order.
+    pub fn check(&self, weights: &[(String, Tensor)]) -> Result<(), NetworkError> {
+        for param in &self.params {
+            let (_, values) = weights
+                .iter()
+                .find(|(name, _)| *name == param.name)
+                .ok_or_else(|| NetworkError::MissingParameter { name: param.name.clone() })?;
+            check_shape(&param.name, &param.values.size(), &values.size())?;
+        }
+        match weights.iter().find(|(name, _)| self.position(name).is_none()) {
+            Some((name, _)) => Err(NetworkError::UnknownParameter { name: name.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    /// Overwrites the parameters in place; nothing is changed if [`ParamStore::check`] objects.
+    pub fn load(&mut self, weights: &[(String, Tensor)]) -> Result<(), NetworkError> {
+        self.check(weights)?;
+        for (name, values) in weights {
+            if let Some(index) = self.position(name) {
+                self.params[index].values.f_copy_(values)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn position(&self, name: &str) -> Option<usize> {
+        self.params.iter().position(|param| param.name == name)
+    }
+
+    fn get_or_init(&mut self, name: &str, shape: &[i64], init: Init) -> Result<usize, NetworkError> {
+        if let Some(index) = self.position(name) {
+            check_shape(name, shape, &self.params[index].values.size())?;
+            return Ok(index);
+        }
+        if self.flat.is_some() {
+            return Err(NetworkError::UnknownParameter { name: name.to_owned() });
+        }
+        let values = init.values(self.seed, name, shape)?.f_to_device(self.device)?;
+        self.params.push(Param { name: name.to_owned(), values });
+        Ok(self.params.len() - 1)
+    }
+}
+
+fn check_shape(name: &str, expected: &[i64], found: &[i64]) -> Result<(), NetworkError> {
+    if expected == found {
+        return Ok(());
+    }
+    Err(NetworkError::WrongShape {
+        name: name.to_owned(),
+        expected: expected.to_vec(),
+        found: found.to_vec(),
+    })
+}
+
+/// Hands parameters to one network that is being built, and remembers which.
+#[derive(Debug)]
+pub struct ParamScope<'a> {
+    store: &'a mut ParamStore,
+    leaves: Vec<(usize, Tensor)>,
+}
+
+impl<'a> ParamScope<'a> {
+    pub(crate) fn new(store: &'a mut ParamStore) -> Self {
+        Self { store, leaves: Vec::new() }
+    }
+
+    /// The parameter `name`, drawn by `init` if the store does not have it yet.
+    ///
+    /// The tensor shares the store's memory and takes gradients. Asking twice gives the same one.
+    /// Parameters of a torso are called `torso.…`.
+    pub fn get(&mut self, name: &str, shape: &[i64], init: Init) -> Result<Tensor, NetworkError> {
+        let index = self.store.get_or_init(name, shape, init)?;
+        if let Some((_, leaf)) = self.leaves.iter().find(|(known, _)| *known == index) {
+            return Ok(leaf.shallow_clone());
+        }
+        // Detached: a tensor object of its own on the shared memory, for this network alone.
+        let leaf = self.store.params[index].values.detach().set_requires_grad(true);
+        self.leaves.push((index, leaf.shallow_clone()));
+        Ok(leaf)
+    }
+
+    /// A tensor that is not trained, moved to where the parameters are.
+    pub fn constant(&self, values: Tensor) -> Result<Tensor, NetworkError> {
+        Ok(values.f_to_device(self.store.device)?)
+    }
+
+    /// The network's parameters, in the store's order.
+    ///
+    /// # Errors
+    /// If the network left out a parameter that an earlier one on this store has.
+    pub(crate) fn into_leaves(mut self) -> Result<Vec<Tensor>, NetworkError> {
+        self.leaves.sort_by_key(|(index, _)| *index);
+        for (index, param) in self.store.params.iter().enumerate() {
+            if self.leaves.get(index).is_none_or(|(found, _)| *found != index) {
+                return Err(NetworkError::MissingParameter { name: param.name.clone() });
+            }
+        }
+        Ok(self.leaves.into_iter().map(|(_, leaf)| leaf).collect())
+    }
+}
+
+/// Gradients of one network's parameters in one flat tensor `[P]`, in the order of
+/// [`ParamStore::pack`]. A parameter that plays no part in the loss has gradient 0.
+pub(crate) fn flatten_gradients(gradients: &[Tensor], parameters: &[Tensor]) -> Tensor {
+    let pieces: Vec<Tensor> = gradients
+        .iter()
+        .zip(parameters)
+        .map(|(gradient, parameter)| match gradient.defined() {
+            true => gradient.reshape([-1]),
+            false => parameter.zeros_like().view(-1),
+        })
+        .collect();
+    Tensor::cat(&pieces, 0).to_kind(Kind::Float) // [P]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn store() -> ParamStore {
+        let mut store = ParamStore::new(1, Device::Cpu);
+        let mut scope = ParamScope::new(&mut store);
+        let _ = scope.get("a", &[2, 3], Init::Orthogonal { gain: 1.0 }).unwrap();
+        let _ = scope.get("b", &[4], Init::Zeros).unwrap();
+        store
+    }
+
+    #[test]
+    fn networks_on_a_packed_store_share_its_memory() {
+        let mut store = store();
+        let before = store.to_named();
+        let mut flat = store.pack().unwrap();
+        assert_eq!(store.parameter_count(), 10);
+        assert_eq!(store.to_named(), before);
+        let b = ParamScope::new(&mut store).get("b", &[4], Init::Zeros).unwrap();
+        let _ = flat.fill_(7.0);
+        assert_eq!(Vec::<f32>::try_from(b.detach()).unwrap(), [7.0; 4]);
+        assert_eq!(before[1].1, Tensor::from_slice(&[0f32; 4])); // copies stay
+    }
+
+    #[test]
+    fn a_repeated_name_is_the_same_parameter_and_one_left_out_is_found() {
+        let mut store = store();
+        let mut scope = ParamScope::new(&mut store);
+        let _ = scope.get("b", &[4], Init::Zeros).unwrap();
+        let _ = scope.get("b", &[4], Init::Zeros).unwrap();
+        let error = scope.into_leaves().unwrap_err();
+        assert_eq!(error.to_string(), "parameter `a` is missing");
+    }
+
+    #[test]
+    fn shapes_and_names_that_do_not_fit_are_named() {
+        let mut store = store();
+        let mut scope = ParamScope::new(&mut store);
+        let error = scope.get("b", &[5], Init::Zeros).unwrap_err();
+        assert_eq!(error.to_string(), "parameter `b` is [4], not [5]");
+        let _ = store.pack().unwrap();
+        let error = ParamScope::new(&mut store).get("c", &[1], Init::Zeros).unwrap_err();
+        assert_eq!(error.to_string(), "parameter `c` is not one of this network's");
+
+        let mut weights = store.to_named();
+        weights[0].1 = Tensor::zeros([3, 2], (Kind::Float, Device::Cpu));
+        let error = store.load(&weights).unwrap_err();
+        assert_eq!(error.to_string(), "parameter `a` is [3, 2], not [2, 3]");
+        let _ = weights.remove(0);
+        let error = store.load(&weights).unwrap_err();
+        assert_eq!(error.to_string(), "parameter `a` is missing");
+        let mut weights = store.to_named();
+        weights.push(("z".into(), Tensor::from(0.0)));
+        let error = store.load(&weights).unwrap_err();
+        assert_eq!(error.to_string(), "parameter `z` is not one of this network's");
+    }
+
+    #[test]
+    fn loading_does_not_care_for_order() {
+        let (mut store, mut flat) = (store(), None);
+        let mut weights = store.to_named();
+        weights.reverse();
+        weights[0].1 = Tensor::from_slice(&[1f32, 2.0, 3.0, 4.0]);
+        let _ = flat.insert(store.pack().unwrap());
+        store.load(&weights).unwrap();
+        let tail = flat.unwrap().narrow(0, 6, 4);
+        assert_eq!(Vec::<f32>::try_from(tail).unwrap(), [1.0, 2.0, 3.0, 4.0]);
+    }
+
+    #[test]
+    fn an_unused_parameter_has_gradient_zero() {
+        let mut store = store();
+        let mut scope = ParamScope::new(&mut store);
+        let a = scope.get("a", &[2, 3], Init::Zeros).unwrap();
+        let _ = scope.get("b", &[4], Init::Zeros).unwrap();
+        let leaves = scope.into_leaves().unwrap();
+        let loss = a.sum(Kind::Float);
+        let gradients = Tensor::run_backward(&[&loss], &leaves, false, false);
+        let flat = flatten_gradients(&gradients, &leaves);
+        let expected = [1f32, 1.0, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0];
+        assert_eq!(Vec::<f32>::try_from(flat).unwrap(), expected);
+    }
+}

@@ -1,0 +1,120 @@
+//! The part of a network that turns pixels into features, and the list of those there are.
+
+use tch::Tensor;
+
+use super::conv::build_conv;
+use super::coord_conv::{
+    build_coord_conv, build_coord_conv_all, build_coord_conv_all_r, build_coord_conv_r,
+};
+use super::{NetworkError, ParamScope};
+
+/// Turns observations into features.
+pub trait Torso: Send {
+    /// `obs`: `u8 [N, C, H, W]`, as the environments give them; result: `f32 [N, F]`.
+    ///
+    /// Scaling to [0, 1] happens in here and nowhere else.
+    fn forward(&self, obs: &Tensor) -> Tensor;
+
+    /// Number of features, F.
+    fn features(&self) -> i64;
+}
+
+/// Builds a torso for observations of shape `[C, H, W]`.
+pub type BuildTorso =
+    fn(scope: &mut ParamScope<'_>, obs_shape: [usize; 3]) -> Result<Box<dyn Torso>, NetworkError>;
+
+/// A torso that can be chosen by name.
+///
+/// To train with a torso of your own, hand in an entry of your own: the registry is only what the
+/// command line can name.
+#[derive(Clone, Copy, Debug)]
+pub struct TorsoEntry {
+    /// What it is called on the command line.
+    pub name: &'static str,
+    /// One line on what it is.
+    pub summary: &'static str,
+    /// Builds it.
+    pub build: BuildTorso,
+}
+
+/// The registry: a new torso is one file in this folder and one line here.
+const TORSOS: &[TorsoEntry] = &[
+    entry("conv", "three convolutions and a dense layer (Mnih et al. 2015)", build_conv),
+    entry("coordconv", "conv, with coordinates before the first convolution", build_coord_conv),
+    entry("coordconv-all", "conv, with coordinates before each convolution", build_coord_conv_all),
+    entry("coordconv-r", "coordconv, with the radius as a third coordinate", build_coord_conv_r),
+    entry("coordconv-all-r", "coordconv-all, with the radius too", build_coord_conv_all_r),
+];
+
+const fn entry(name: &'static str, summary: &'static str, build: BuildTorso) -> TorsoEntry {
+    TorsoEntry { name, summary, build }
+}
+
+/// All torsos that have a name.
+pub fn torsos() -> &'static [TorsoEntry] {
+    TORSOS
+}
+
+/// The torso of that name.
+///
+/// # Errors
+/// [`NetworkError::UnknownTorso`], with the nearest name.
+pub fn find_torso(name: &str) -> Result<&'static TorsoEntry, NetworkError> {
+    TORSOS.iter().find(|torso| torso.name == name).ok_or_else(|| NetworkError::UnknownTorso {
+        name: name.to_owned(),
+        nearest: nearest(name),
+        known: TORSOS.iter().map(|torso| torso.name.to_owned()).collect(),
+    })
+}
+
+fn nearest(name: &str) -> Option<String> {
+    TORSOS
+        .iter()
+        .map(|torso| (strsim::jaro_winkler(name, torso.name), torso.name))
+        .filter(|(likeness, _)| *likeness > 0.7)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, name)| name.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::ParamStore;
+    use tch::{Device, Kind};
+
+    #[test]
+    fn every_torso_gives_its_features_for_square_and_oblong_observations() {
+        for torso in torsos() {
+            for [c, h, w] in [[4, 84, 84], [1, 36, 50], [3, 64, 40]] {
+                let mut store = ParamStore::new(1, Device::Cpu);
+                let mut scope = ParamScope::new(&mut store);
+                let built = (torso.build)(&mut scope, [c, h, w]).unwrap();
+                let size = [2, c as i64, h as i64, w as i64];
+                let obs = Tensor::randint(256, size, (Kind::Uint8, Device::Cpu));
+                let features = built.forward(&obs);
+                assert_eq!(features.size(), [2, built.features()], "{} {size:?}", torso.name);
+                assert!(features.min().double_value(&[]) >= 0.0, "{}", torso.name);
+            }
+        }
+    }
+
+    #[test]
+    fn observations_too_small_are_refused_at_the_door() {
+        for torso in torsos() {
+            let mut store = ParamStore::new(1, Device::Cpu);
+            let result = (torso.build)(&mut ParamScope::new(&mut store), [4, 84, 35]);
+            let error = result.err().expect("35 columns are too few").to_string();
+            assert!(error.contains("84×35") && error.contains("36×36"), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_name_meets_the_nearest_and_the_list() {
+        let error = find_torso("coord-conv").unwrap_err().to_string();
+        assert!(error.contains("did you mean `coordconv`"), "{error}");
+        assert!(error.contains("conv, coordconv, coordconv-all, coordconv-r"), "{error}");
+        let error = find_torso("xyz").unwrap_err().to_string();
+        assert!(error.starts_with("no torso `xyz`; there are"), "{error}");
+        assert_eq!(find_torso("conv").unwrap().name, "conv");
+    }
+}
