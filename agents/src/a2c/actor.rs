@@ -1,0 +1,173 @@
+//! A group of environments that is acted on as one batch.
+
+use std::time::Instant;
+
+use coordrl_envs::{EnvError, Rng, Role, VecEnv, VecStep, derive_rng};
+use tch::Device;
+
+use super::report::{Timing, nanos_since};
+use crate::nn::Network;
+use crate::policy::infer;
+use crate::rollout::{Rollout, Targets};
+use crate::{ActMode, AgentError};
+
+/// Environments, the generators that draw their actions, and the rollout being filled.
+pub(crate) struct Actor {
+    index: usize,
+    envs: VecEnv,
+    /// One for each environment, so that the split into actors does not change any draw.
+    rngs: Vec<Rng>,
+    pub rollout: Rollout,
+    actions: Vec<usize>,
+    steps: Vec<VecStep>,
+    timing: Timing,
+}
+
+/// What an update must know beyond the networks; the same for all actors.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plan {
+    /// Number of this update, from 0.
+    pub update: u64,
+    pub rollout_agent_steps: usize,
+    pub discount: f64,
+    pub gae_lambda: f64,
+    pub device: Device,
+}
+
+impl Actor {
+    /// Resets the environments. `first_env` is the index of the first one among all actors'.
+    pub fn start(
+        index: usize,
+        first_env: usize,
+        envs: VecEnv,
+        rollout_agent_steps: usize,
+        seed: u64,
+    ) -> Result<Self, AgentError> {
+        let n = envs.len();
+        let rng = |env| derive_rng(seed, Role::TrainPolicy, (first_env + env) as u64);
+        let mut actor = Self {
+            index,
+            rngs: (0..n).map(rng).collect(),
+            rollout: Rollout::new(rollout_agent_steps, n, envs.spec().obs_shape),
+            actions: vec![0; n],
+            steps: vec![VecStep::default(); n],
+            timing: Timing::default(),
+            envs,
+        };
+        actor.envs.reset(actor.rollout.last_obs_mut()).map_err(|source| actor.failed(source))?;
+        Ok(actor)
+    }
+
+    /// A whole rollout with `network`, and its targets.
+    pub fn collect(&mut self, network: &Network, plan: &Plan) -> Result<Targets, AgentError> {
+        self.rollout.begin();
+        for t in 0..plan.rollout_agent_steps {
+            self.decide(t, network, plan)?;
+            self.step(t, plan)?;
+        }
+        self.finish(network, plan)
+    }
+
+    /// Chooses the actions of step `t`.
+    pub fn decide(&mut self, t: usize, network: &Network, plan: &Plan) -> Result<(), AgentError> {
+        let answers = self.infer_row(t, network, plan)?; // n rows of A + 1 numbers
+        let num_actions = self.envs.spec().num_actions();
+        let rows = answers.chunks(num_actions + 1);
+        for ((action, row), rng) in self.actions.iter_mut().zip(rows.clone()).zip(&mut self.rngs) {
+            *action = ActMode::Sampled.choose(&row[..num_actions], rng);
+        }
+        self.rollout.record_decision(t, &self.actions, rows.map(|row| row[num_actions]));
+        Ok(())
+    }
+
+    /// Steps the environments with the actions chosen.
+    pub fn step(&mut self, t: usize, plan: &Plan) -> Result<(), AgentError> {
+        let obs = self.rollout.next_obs_mut(t);
+        let stepped = self.envs.step(&self.actions, obs, &mut self.steps);
+        stepped.map_err(|source| self.failed(source))?;
+        self.rollout.record_steps(t, &self.steps, &self.envs, plan.discount);
+        Ok(())
+    }
+
+    /// Values of the last observations, and of those of episodes that were cut short; the targets.
+    pub fn finish(&mut self, network: &Network, plan: &Plan) -> Result<Targets, AgentError> {
+        let last = plan.rollout_agent_steps;
+        let stride = self.envs.spec().num_actions() + 1;
+        let values = |answers: Vec<f32>| answers.into_iter().skip(stride - 1).step_by(stride);
+        let bootstrap = values(self.infer_row(last, network, plan)?);
+        self.rollout.record_values(last, bootstrap);
+        let cut_values: Vec<f32> = match self.rollout.cut_obs_tensor() {
+            Some(obs) => values(self.infer(&obs, network, plan)?).collect(),
+            None => Vec::new(),
+        };
+        Ok(self.rollout.targets(&cut_values, plan.discount, plan.gae_lambda))
+    }
+
+    fn infer_row(&mut self, t: usize, network: &Network, plan: &Plan) -> Result<Vec<f32>, AgentError> {
+        let obs = self.rollout.obs_tensor(t);
+        self.infer(&obs, network, plan)
+    }
+
+    fn infer(
+        &mut self,
+        obs: &tch::Tensor,
+        network: &Network,
+        plan: &Plan,
+    ) -> Result<Vec<f32>, AgentError> {
+        let start = Instant::now();
+        let answers = infer(network, obs, plan.device)?;
+        self.timing.infer_nanos += nanos_since(start);
+        match answers.iter().all(|number| number.is_finite()) {
+            true => Ok(answers),
+            false => {
+                let what = "the logits or values are";
+                Err(AgentError::NonFinite { what, update: plan.update })
+            }
+        }
+    }
+
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
+    /// Number of environments.
+    pub fn len(&self) -> usize {
+        self.envs.len()
+    }
+
+    pub fn envs(&self) -> &VecEnv {
+        &self.envs
+    }
+
+    /// Counts time spent on this actor's gradient.
+    pub fn add_learn_nanos(&mut self, nanos: u64) {
+        self.timing.learn_nanos += nanos;
+    }
+
+    /// Times since the last call.
+    pub fn take_timing(&mut self) -> Timing {
+        let mut timing = std::mem::take(&mut self.timing);
+        let envs = self.envs.take_timing();
+        timing.emulate_nanos += envs.emulate_nanos;
+        timing.preprocess_nanos += envs.preprocess_nanos;
+        timing
+    }
+
+    /// Generators and environments, for a checkpoint.
+    pub fn save(&self) -> Result<(Vec<Rng>, Vec<Vec<u8>>), AgentError> {
+        let states = self.envs.save_state().map_err(|source| self.failed(source))?;
+        Ok((self.rngs.clone(), states))
+    }
+
+    /// Goes on from what [`Actor::save`] gave.
+    pub fn load(&mut self, rngs: Vec<Rng>, states: &[Vec<u8>]) -> Result<(), AgentError> {
+        let loaded = self.envs.load_state(states, self.rollout.last_obs_mut());
+        loaded.map_err(|source| self.failed(source))?;
+        self.rngs = rngs;
+        Ok(())
+    }
+
+    fn failed(&self, source: EnvError) -> AgentError {
+        AgentError::Env { actor: self.index, source }
+    }
+}

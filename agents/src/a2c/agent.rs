@@ -1,0 +1,299 @@
+//! The agent: actors, networks and learner, put together.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use coordrl_envs::{EpisodeStats, VecEnv};
+use rayon::ThreadPool;
+use serde_bytes::ByteBuf;
+use tch::Device;
+
+use super::actor::{Actor, Plan};
+use super::config::{A2cConfig, Gradients};
+use super::learner::{Applied, Gradient, Learner, LossPlan};
+use super::report::{Counters, Timing, UpdateReport, nanos_since};
+use super::state::{ActorState, AgentState, TrainerState};
+use super::{central, sharded};
+use crate::AgentError;
+use crate::error::{Worker, catch_panic};
+use crate::maths::explained_variance;
+use crate::nn::{Network, Optimizer, ParamStore, TorsoEntry};
+use crate::rollout::{EndedGame, Targets};
+
+/// What an agent is built from.
+pub struct A2cSetup<'a> {
+    /// Settings; checked again here.
+    pub config: &'a A2cConfig,
+    /// One of [`crate::nn::torsos`], or an entry of your own.
+    pub torso: &'a TorsoEntry,
+    /// Where the network is.
+    pub device: Device,
+    /// Decides first weights and the draws of actions.
+    pub seed: u64,
+    /// Length of the run, for schedules that end with it.
+    pub total_frames: u64,
+    /// Environments, one vector an actor, sizes as [`A2cConfig::envs_per_actor`] says.
+    pub actors: Vec<VecEnv>,
+    /// Threads that step environments and, on a CPU, take gradients: see
+    /// [`build_pool`](crate::build_pool).
+    pub pool: Arc<ThreadPool>,
+}
+
+/// Advantage actor-critic, synchronous: all environments act under one set of weights for a whole
+/// rollout, then the weights change once. Source: Mnih et al. 2016 (arXiv:1602.01783), with the
+/// actors in step instead of asynchronous.
+///
+/// After an error the environments may stand anywhere: load a saved state or drop the agent.
+pub struct A2c {
+    config: A2cConfig,
+    actors: Vec<Actor>,
+    /// One for each actor, or a single one where gradients are central.
+    networks: Vec<Network>,
+    store: ParamStore,
+    learner: Learner,
+    pool: Arc<ThreadPool>,
+    counters: Counters,
+    total_frames: u64,
+    central: bool,
+}
+
+impl A2c {
+    /// Draws the first weights and resets all environments.
+    pub fn build(setup: A2cSetup<'_>) -> Result<Self, AgentError> {
+        let A2cSetup { config, torso, device, seed, total_frames, actors, pool } = setup;
+        check_setup(config, &actors)?;
+        let central = match config.gradients {
+            Gradients::Actors => false,
+            Gradients::Central => true,
+            Gradients::Auto => device != Device::Cpu,
+        };
+        let mut store = ParamStore::new(seed, device);
+        let spec = actors[0].spec().clone();
+        let mut network = || Network::build(torso, spec.obs_shape, spec.num_actions(), &mut store);
+        network()?; // draws the parameters
+        let params = store.pack()?;
+        let count = if central { 1 } else { actors.len() };
+        let mut network = || Network::build(torso, spec.obs_shape, spec.num_actions(), &mut store);
+        let networks = (0..count).map(|_| network()).collect::<Result<_, _>>()?;
+        let optimizer = Optimizer::new(&config.optimizer, &params);
+        let steps = config.rollout_agent_steps as usize;
+        Ok(Self {
+            config: config.clone(),
+            actors: pool.install(|| start_actors(actors, steps, seed))?,
+            networks,
+            store,
+            learner: Learner { params, optimizer },
+            pool,
+            counters: Counters::default(),
+            total_frames,
+            central,
+        })
+    }
+
+    /// One rollout of all environments and one optimiser step.
+    ///
+    /// # Errors
+    /// If an environment fails, an actor panics, or loss, logits or gradients are not finite. The
+    /// weights are then those from before the call.
+    pub fn update(&mut self) -> Result<UpdateReport, AgentError> {
+        let start = Instant::now();
+        let rate = self.learning_rate();
+        let (targets, gradients) = self.collect_and_differentiate()?;
+        let mut timing = Timing::default();
+        self.actors.iter_mut().for_each(|actor| timing.add(&actor.take_timing()));
+
+        let learning = Instant::now();
+        let (learner, config, update) = (&mut self.learner, &self.config, self.counters.updates);
+        let applied = self.pool.install(|| {
+            catch_panic(Worker::Learner, || learner.apply(gradients, config, rate, update))
+        })?;
+        timing.learn_nanos += nanos_since(learning);
+        self.count();
+        timing.fill_wait(nanos_since(start) * self.pool.current_num_threads() as u64);
+        Ok(self.report(&targets, &applied, rate, timing))
+    }
+
+    /// How far training is.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// Number of numbers that are trained.
+    pub fn parameter_count(&self) -> u64 {
+        self.store.parameter_count()
+    }
+
+    /// A network on the current weights; what it computes changes with every update.
+    pub fn network(&self) -> &Network {
+        &self.networks[0]
+    }
+
+    /// Learning rate of the next update.
+    pub fn learning_rate(&self) -> f64 {
+        let optimizer = &self.config.optimizer;
+        optimizer.learning_rate * optimizer.schedule.factor(self.counters.frames, self.total_frames)
+    }
+
+    /// Everything that later updates depend on.
+    pub fn save(&self) -> Result<AgentState, AgentError> {
+        let save = |actor: &Actor| {
+            let (rngs, envs) = actor.save()?;
+            Ok(ActorState { rngs, envs: envs.into_iter().map(ByteBuf::from).collect() })
+        };
+        let actors = self.actors.iter().map(save).collect::<Result<_, AgentError>>()?;
+        Ok(AgentState {
+            weights: self.store.to_named(),
+            optimizer: self.learner.optimizer.to_named(),
+            trainer: TrainerState::new(self.counters, actors).to_bytes()?,
+        })
+    }
+
+    /// Goes on from what [`A2c::save`] gave, in this process or another, to the last bit.
+    ///
+    /// # Errors
+    /// If the state is damaged or of an agent with another network, optimiser or number of
+    /// environments. Nothing is changed then, unless an environment refused its own state: after
+    /// [`AgentError::Env`] the agent must not be used.
+    pub fn load(&mut self, state: AgentState) -> Result<(), AgentError> {
+        let trainer = TrainerState::from_bytes(&state.trainer)?;
+        let sizes: Vec<usize> = self.actors.iter().map(Actor::len).collect();
+        trainer.check_sizes(&sizes)?;
+        self.store.check(&state.weights)?;
+        self.learner.optimizer.check(&state.optimizer)?;
+        for (actor, saved) in self.actors.iter_mut().zip(trainer.actors) {
+            let states: Vec<Vec<u8>> = saved.envs.into_iter().map(ByteBuf::into_vec).collect();
+            actor.load(saved.rngs, &states)?;
+        }
+        self.store.load(&state.weights)?;
+        self.learner.optimizer.load(&state.optimizer)?;
+        self.counters = trainer.counters;
+        Ok(())
+    }
+
+    /// Starts from other weights, with everything else as at the beginning.
+    ///
+    /// # Errors
+    /// If names or shapes are not those of this network; nothing is changed then.
+    pub fn load_weights(&mut self, weights: &[(String, tch::Tensor)]) -> Result<(), AgentError> {
+        Ok(self.store.load(weights)?)
+    }
+
+    fn collect_and_differentiate(&mut self) -> Result<(Vec<Targets>, Vec<Gradient>), AgentError> {
+        let (plan, loss) = (self.plan(), self.loss_plan());
+        let normalize = self.config.normalize_advantage;
+        let Self { actors, networks, pool, .. } = self;
+        if self.central {
+            let network = &networks[0];
+            let (targets, gradient) = catch_panic(Worker::Learner, || {
+                central::collect_and_differentiate(actors, network, pool, &plan, &loss, normalize)
+            })?;
+            return Ok((targets, vec![gradient]));
+        }
+        pool.install(|| {
+            sharded::collect_and_differentiate(actors, networks, &plan, &loss, normalize)
+        })
+    }
+
+    fn plan(&self) -> Plan {
+        Plan {
+            update: self.counters.updates,
+            rollout_agent_steps: self.config.rollout_agent_steps as usize,
+            discount: self.config.discount,
+            gae_lambda: self.config.gae_lambda,
+            device: self.store.device(),
+        }
+    }
+
+    fn loss_plan(&self) -> LossPlan {
+        let A2cConfig { entropy_coef, value_coef, .. } = self.config;
+        LossPlan { entropy_coef, value_coef, rows: self.config.rows_per_update() as f64 }
+    }
+
+    fn count(&mut self) {
+        let rows = self.config.rows_per_update();
+        self.counters.updates += 1;
+        self.counters.agent_steps += rows;
+        self.counters.frames += rows * u64::from(self.actors[0].envs().spec().frame_skip);
+    }
+
+    fn report(
+        &self,
+        targets: &[Targets],
+        applied: &Applied,
+        learning_rate: f64,
+        timing: Timing,
+    ) -> UpdateReport {
+        let rollouts = || self.actors.iter().map(|actor| &actor.rollout);
+        let values: Vec<f32> = rollouts().flat_map(|r| r.acted_values()).copied().collect();
+        let returns: Vec<f32> = targets.iter().flat_map(|part| &part.returns).copied().collect();
+        let reward: f64 = rollouts().flat_map(|r| r.rewards()).map(|&r| f64::from(r)).sum();
+        UpdateReport {
+            policy_loss: applied.losses.policy,
+            value_loss: applied.losses.value,
+            entropy: applied.losses.entropy,
+            total_loss: applied.total_loss,
+            explained_variance: explained_variance(&values, &returns),
+            grad_norm: applied.grad_norm,
+            learning_rate,
+            mean_clipped_reward: reward / returns.len() as f64,
+            episodes: self.episodes(),
+            timing,
+        }
+    }
+
+    /// Whole games that ended, by agent step and then by environment, however they are grouped.
+    fn episodes(&self) -> Vec<EpisodeStats> {
+        let mut ended: Vec<(usize, usize, &EndedGame)> = Vec::new();
+        for (actor, first_env) in self.actors.iter().zip(first_envs(&self.actors)) {
+            let games = actor.rollout.ended().iter();
+            ended.extend(games.map(|game| (game.step, first_env + game.env, game)));
+        }
+        ended.sort_by_key(|(step, env, _)| (*step, *env));
+        ended.into_iter().map(|(_, _, game)| game.stats).collect()
+    }
+}
+
+impl std::fmt::Debug for A2c {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("A2c")
+            .field("config", &self.config)
+            .field("counters", &self.counters)
+            .finish_non_exhaustive()
+    }
+}
+
+fn check_setup(config: &A2cConfig, actors: &[VecEnv]) -> Result<(), AgentError> {
+    let problems = config.check();
+    if !problems.is_empty() {
+        return Err(AgentError::Config(problems));
+    }
+    let found: Vec<usize> = actors.iter().map(VecEnv::len).collect();
+    let expected = config.envs_per_actor();
+    if found != expected {
+        return Err(AgentError::ActorSizes { found, expected });
+    }
+    match actors.iter().position(|envs| envs.spec() != actors[0].spec()) {
+        Some(actor) => Err(AgentError::ActorSpec { actor }),
+        None => Ok(()),
+    }
+}
+
+fn start_actors(actors: Vec<VecEnv>, steps: usize, seed: u64) -> Result<Vec<Actor>, AgentError> {
+    let mut first_env = 0;
+    let mut started = Vec::with_capacity(actors.len());
+    for (index, envs) in actors.into_iter().enumerate() {
+        let count = envs.len();
+        started.push(Actor::start(index, first_env, envs, steps, seed)?);
+        first_env += count;
+    }
+    Ok(started)
+}
+
+/// Index, among all environments, of each actor's first.
+fn first_envs(actors: &[Actor]) -> impl Iterator<Item = usize> + '_ {
+    actors.iter().scan(0, |next, actor| {
+        let first = *next;
+        *next += actor.len();
+        Some(first)
+    })
+}

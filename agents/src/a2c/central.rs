@@ -1,0 +1,153 @@
+//! Gradients in one place: the learner infers for one actor while rayon steps the environments of
+//! the others, then takes the gradient of all rows at once. The way of a GPU.
+
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::time::{Duration, Instant};
+
+use rayon::{Scope, ThreadPool, Yield};
+use tch::Tensor;
+
+use super::actor::{Actor, Plan};
+use super::learner::{Gradient, LossPlan, Rows, gradient_of};
+use super::report::nanos_since;
+use super::sharded::normalize_advantages;
+use crate::AgentError;
+use crate::error::{Worker, catch_panic};
+use crate::nn::Network;
+use crate::rollout::Targets;
+
+/// Rollouts of all actors, then the gradient of all their rows.
+///
+/// All actors act with the same weights: nothing changes them before the last actor is done.
+pub(crate) fn collect_and_differentiate(
+    actors: &mut Vec<Actor>,
+    network: &Network,
+    pool: &ThreadPool,
+    plan: &Plan,
+    loss: &LossPlan,
+    normalize_advantage: bool,
+) -> Result<(Vec<Targets>, Gradient), AgentError> {
+    let mut targets = collect(actors, network, pool, plan)?;
+    if normalize_advantage {
+        normalize_advantages(&mut targets);
+    }
+    let start = Instant::now();
+    let obs: Vec<Tensor> = actors.iter().map(|actor| actor.rollout.acted_obs_tensor()).collect();
+    let parts = actors.iter().map(|actor| &actor.rollout).zip(&targets);
+    let rows = Rows::new(Tensor::cat(&obs, 0), parts, plan.device);
+    let gradient = gradient_of(network, &rows, loss)?;
+    if let Some(first) = actors.first_mut() {
+        first.add_learn_nanos(nanos_since(start));
+    }
+    Ok((targets, gradient))
+}
+
+/// An actor on its way between the learner and the threads that step it. At most one message an
+/// actor is under way, so the channel needs no bound.
+type Stepped = (Actor, Result<(), AgentError>);
+
+fn collect(
+    actors: &mut Vec<Actor>,
+    network: &Network,
+    pool: &ThreadPool,
+    plan: &Plan,
+) -> Result<Vec<Targets>, AgentError> {
+    let (done, arrivals) = channel();
+    let mut stations = Stations { here: actors.drain(..).map(Some).collect(), arrivals };
+    let targets = pool.in_place_scope(|scope| stations.run(scope, &done, network, plan));
+    // Every step that was started has ended with the scope: all actors are home again.
+    drop(done);
+    actors.extend(stations.bring_home());
+    targets
+}
+
+/// Which actors the learner holds; the others are being stepped.
+struct Stations {
+    here: Vec<Option<Actor>>,
+    arrivals: Receiver<Stepped>,
+}
+
+impl Stations {
+    fn run<'s>(
+        &mut self,
+        scope: &Scope<'s>,
+        done: &Sender<Stepped>,
+        network: &Network,
+        plan: &'s Plan,
+    ) -> Result<Vec<Targets>, AgentError> {
+        for actor in self.here.iter_mut().flatten() {
+            actor.rollout.begin();
+        }
+        for t in 0..plan.rollout_agent_steps {
+            for index in 0..self.here.len() {
+                let mut actor = self.wait_for(index)?;
+                let decided = actor.decide(t, network, plan);
+                if decided.is_err() {
+                    self.here[index] = Some(actor);
+                    return decided.map(|()| Vec::new());
+                }
+                let done = done.clone();
+                scope.spawn(move |_| {
+                    let worker = Worker::Actor(actor.index());
+                    let result = catch_panic(worker, || actor.step(t, plan));
+                    // The learner may have stopped listening after another actor's error.
+                    let _ = done.send((actor, result));
+                });
+            }
+        }
+        (0..self.here.len()).map(|index| self.finish(index, network, plan)).collect()
+    }
+
+    fn finish(&mut self, index: usize, network: &Network, plan: &Plan) -> Result<Targets, AgentError> {
+        let mut actor = self.wait_for(index)?;
+        let targets = actor.finish(network, plan);
+        self.here[index] = Some(actor);
+        targets
+    }
+
+    /// Takes actor `index`, after its environments have been stepped.
+    fn wait_for(&mut self, index: usize) -> Result<Actor, AgentError> {
+        loop {
+            if let Some(actor) = self.here[index].take() {
+                return Ok(actor);
+            }
+            let Some((actor, result)) = receive(&self.arrivals) else {
+                let (worker, message) = (Worker::Actor(index), "it never came back".to_owned());
+                return Err(AgentError::Panicked { worker, message });
+            };
+            let home = actor.index();
+            self.here[home] = Some(actor);
+            result?;
+        }
+    }
+
+    fn bring_home(mut self) -> Vec<Actor> {
+        while let Ok((actor, _)) = self.arrivals.try_recv() {
+            let home = actor.index();
+            self.here[home] = Some(actor);
+        }
+        self.here.into_iter().flatten().collect()
+    }
+}
+
+/// The next arrival; `None` if there can be none. On a thread of a pool it works for the pool
+/// meanwhile: the step waited for may have no other thread to run on.
+fn receive(arrivals: &Receiver<Stepped>) -> Option<Stepped> {
+    const NAP: Duration = Duration::from_micros(50);
+    loop {
+        match arrivals.try_recv() {
+            Ok(arrival) => return Some(arrival),
+            Err(TryRecvError::Disconnected) => return None,
+            Err(TryRecvError::Empty) => {}
+        }
+        match rayon::yield_now() {
+            None => return arrivals.recv().ok(),
+            Some(Yield::Executed) => {}
+            Some(Yield::Idle) => {
+                if let Ok(arrival) = arrivals.recv_timeout(NAP) {
+                    return Some(arrival);
+                }
+            }
+        }
+    }
+}

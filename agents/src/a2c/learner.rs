@@ -1,0 +1,139 @@
+//! Loss, gradient and optimiser step.
+
+use tch::{Device, Kind, Tensor};
+
+use super::config::A2cConfig;
+use crate::AgentError;
+use crate::maths::a2c_loss_sums;
+use crate::nn::{Network, NetworkError, Optimizer, clip_to_norm, norm_of};
+use crate::rollout::{Rollout, Targets};
+
+/// Weights of the loss, and how many rows the whole batch has.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LossPlan {
+    pub entropy_coef: f64,
+    pub value_coef: f64,
+    /// Rows of the whole batch, of which a shard holds some: every gradient is a share of one mean.
+    pub rows: f64,
+}
+
+/// Means over the whole batch, or a shard's share of them: shares add up.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Losses {
+    pub policy: f64,
+    pub value: f64,
+    pub entropy: f64,
+}
+
+/// The gradient of a batch or shard, flat `[P]`, and its losses.
+pub(crate) struct Gradient {
+    pub flat: Tensor,
+    pub losses: Losses,
+}
+
+/// What is learnt from: a rollout's rows as tensors on the learner's device.
+pub(crate) struct Rows {
+    /// `u8 [B, C, H, W]`
+    pub obs: Tensor,
+    /// `i64 [B]`
+    pub actions: Tensor,
+    /// `[B]`
+    pub advantages: Tensor,
+    /// `[B]`
+    pub returns: Tensor,
+}
+
+impl Rows {
+    /// The rows of several actors, one after the other; `obs` holds them all.
+    pub fn new<'a>(
+        obs: Tensor,
+        parts: impl Iterator<Item = (&'a Rollout, &'a Targets)>,
+        device: Device,
+    ) -> Self {
+        let (mut actions, mut advantages, mut returns) = (Vec::new(), Vec::new(), Vec::new());
+        for (rollout, targets) in parts {
+            actions.extend_from_slice(rollout.actions());
+            advantages.extend_from_slice(&targets.advantages);
+            returns.extend_from_slice(&targets.returns);
+        }
+        Self {
+            obs: obs.to_device(device),
+            actions: Tensor::from_slice(&actions).to_device(device),
+            advantages: Tensor::from_slice(&advantages).to_device(device),
+            returns: Tensor::from_slice(&returns).to_device(device),
+        }
+    }
+}
+
+/// Forward and backward over `rows`.
+pub(crate) fn gradient_of(
+    network: &Network,
+    rows: &Rows,
+    plan: &LossPlan,
+) -> Result<Gradient, NetworkError> {
+    let output = network.forward(&rows.obs);
+    let Rows { actions, advantages, returns, .. } = rows;
+    let sums = a2c_loss_sums(&output.logits, &output.value, actions, advantages, returns);
+    let loss = sums.total(plan.entropy_coef, plan.value_coef, plan.rows);
+    let flat = network.gradient(&loss)?; // [P]
+    let parts = Tensor::stack(&[&sums.policy, &sums.value, &sums.entropy], 0).detach(); // [3]
+    let parts = Vec::<f64>::try_from(parts.to_kind(Kind::Double) / plan.rows)?;
+    let losses = Losses { policy: parts[0], value: parts[1], entropy: parts[2] };
+    Ok(Gradient { flat, losses })
+}
+
+/// The one place where weights change.
+#[derive(Debug)]
+pub(crate) struct Learner {
+    /// All parameters, flat `[P]`, in memory shared with every network.
+    pub params: Tensor,
+    pub optimizer: Optimizer,
+}
+
+/// What an optimiser step reports.
+pub(crate) struct Applied {
+    pub losses: Losses,
+    pub total_loss: f64,
+    pub grad_norm: f64,
+}
+
+impl Learner {
+    /// Sums gradients in the order given, clips the sum's norm and makes one optimiser step.
+    ///
+    /// # Errors
+    /// If the loss or the gradient is not finite; the weights are then as they were.
+    pub fn apply(
+        &mut self,
+        gradients: Vec<Gradient>,
+        config: &A2cConfig,
+        rate: f64,
+        update: u64,
+    ) -> Result<Applied, AgentError> {
+        let mut losses = Losses::default();
+        let mut sum: Option<Tensor> = None;
+        for Gradient { flat, losses: part } in gradients {
+            losses.policy += part.policy;
+            losses.value += part.value;
+            losses.entropy += part.entropy;
+            sum = Some(match sum {
+                Some(mut sum) => sum.g_add_(&flat),
+                None => flat,
+            });
+        }
+        let mut gradient = sum.unwrap_or_else(|| self.params.zeros_like());
+        let total_loss = losses.policy - config.entropy_coef * losses.entropy
+            + config.value_coef * losses.value;
+        let grad_norm = norm_of(&gradient);
+        let finite = |number: f64, what| match number.is_finite() {
+            true => Ok(()),
+            false => Err(AgentError::NonFinite { what, update }),
+        };
+        finite(total_loss, "the loss is")?;
+        finite(grad_norm, "the gradient is")?;
+        if let Some(max_norm) = config.max_grad_norm {
+            clip_to_norm(&mut gradient, grad_norm, max_norm);
+        }
+        self.optimizer.step(&self.params, &gradient, rate);
+        Ok(Applied { losses, total_loss, grad_norm })
+    }
+}

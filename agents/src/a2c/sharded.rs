@@ -1,0 +1,84 @@
+//! Gradients where the environments are: each actor infers, steps and takes the gradient of its
+//! own rows in one thread. The way of a CPU, where batches are too small to be worth splitting
+//! inside one operation.
+//!
+//! While an actor waits for its environments, rayon may run *another actor's* work on its thread.
+//! So nothing that belongs to a thread (the guard against gradients) is held across a step.
+
+use std::time::Instant;
+
+use rayon::prelude::*;
+
+use super::actor::{Actor, Plan};
+use super::learner::{Gradient, LossPlan, Rows, gradient_of};
+use super::report::nanos_since;
+use crate::AgentError;
+use crate::error::{Worker, catch_panic};
+use crate::maths::{mean_and_std, normalize};
+use crate::nn::Network;
+use crate::rollout::Targets;
+
+/// One actor and its own network on the shared parameters.
+type Shard<'a> = (&'a mut Actor, &'a mut Network);
+
+/// Rollouts and gradients of all actors, in the ambient pool; results in the actors' order.
+pub(crate) fn collect_and_differentiate(
+    actors: &mut [Actor],
+    networks: &mut [Network],
+    plan: &Plan,
+    loss: &LossPlan,
+    normalize_advantage: bool,
+) -> Result<(Vec<Targets>, Vec<Gradient>), AgentError> {
+    if !normalize_advantage {
+        let both = for_each(actors, networks, |(actor, network), _| {
+            let targets = actor.collect(network, plan)?;
+            let gradient = differentiate(actor, network, &targets, loss)?;
+            Ok((targets, gradient))
+        })?;
+        return Ok(both.into_iter().unzip());
+    }
+    // The mean and deviation of all actors' advantages stand between the two halves.
+    let mut targets = for_each(actors, networks, |(actor, network), _| actor.collect(network, plan))?;
+    normalize_advantages(&mut targets);
+    let gradients = for_each(actors, networks, |(actor, network), index| {
+        differentiate(actor, network, &targets[index], loss)
+    })?;
+    Ok((targets, gradients))
+}
+
+/// Shifts and scales the advantages of the whole batch to mean 0 and deviation 1.
+pub(crate) fn normalize_advantages(targets: &mut [Targets]) {
+    let all = targets.iter().flat_map(|part| &part.advantages).map(|&x| f64::from(x));
+    if let Some(stats) = mean_and_std(all) {
+        let numbers = targets.iter_mut().flat_map(|part| &mut part.advantages);
+        numbers.for_each(|x| *x = normalize(*x, stats));
+    }
+}
+
+fn differentiate(
+    actor: &mut Actor,
+    network: &Network,
+    targets: &Targets,
+    loss: &LossPlan,
+) -> Result<Gradient, AgentError> {
+    let start = Instant::now();
+    let obs = actor.rollout.acted_obs_tensor();
+    let rows = Rows::new(obs, [(&actor.rollout, targets)].into_iter(), tch::Device::Cpu);
+    let gradient = gradient_of(network, &rows, loss)?;
+    actor.add_learn_nanos(nanos_since(start));
+    Ok(gradient)
+}
+
+/// Runs `job` for all actors in parallel. Every actor finishes; of several errors the one of the
+/// first actor is given, so that the same failure gives the same report for any number of threads.
+fn for_each<R: Send>(
+    actors: &mut [Actor],
+    networks: &mut [Network],
+    job: impl Fn(Shard<'_>, usize) -> Result<R, AgentError> + Sync,
+) -> Result<Vec<R>, AgentError> {
+    let shards = actors.par_iter_mut().zip(networks).with_max_len(1).enumerate();
+    let results: Vec<Result<R, AgentError>> = shards
+        .map(|(index, shard)| catch_panic(Worker::Actor(index), || job(shard, index)))
+        .collect();
+    results.into_iter().collect()
+}

@@ -1,0 +1,80 @@
+//! Everything that decides how training goes on.
+
+use coordrl_envs::Rng;
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+use tch::Tensor;
+
+use super::report::Counters;
+use crate::AgentError;
+
+/// Raised when the layout of [`TrainerState`] changes.
+const VERSION: u32 = 1;
+
+/// A whole agent: an agent that loads this goes on exactly as the one that saved it.
+#[derive(Debug)]
+pub struct AgentState {
+    /// Parameters by name, `f32`, on the CPU.
+    pub weights: Vec<(String, Tensor)>,
+    /// Moments and step counter of the optimiser, by name, on the CPU.
+    pub optimizer: Vec<(String, Tensor)>,
+    /// Counters, generators and environments, in MessagePack with a version.
+    pub trainer: Vec<u8>,
+}
+
+/// What is in [`AgentState::trainer`].
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct TrainerState {
+    version: u32,
+    pub counters: Counters,
+    pub actors: Vec<ActorState>,
+}
+
+/// Generators and environments of one actor, one of each an environment.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ActorState {
+    pub rngs: Vec<Rng>,
+    pub envs: Vec<ByteBuf>,
+}
+
+/// The first field alone, readable whatever follows.
+#[derive(Deserialize)]
+struct Version {
+    version: u32,
+}
+
+impl TrainerState {
+    pub fn new(counters: Counters, actors: Vec<ActorState>) -> Self {
+        Self { version: VERSION, counters, actors }
+    }
+
+    pub fn to_bytes(&self) -> Result<Vec<u8>, AgentError> {
+        rmp_serde::to_vec_named(self).map_err(|error| bad(format!("it cannot be written: {error}")))
+    }
+
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, AgentError> {
+        let parse = |error| bad(format!("it does not parse: {error}"));
+        let Version { version } = rmp_serde::from_slice(bytes).map_err(parse)?;
+        if version != VERSION {
+            return Err(bad(format!("it is of version {version}; this build reads {VERSION}")));
+        }
+        rmp_serde::from_slice(bytes).map_err(parse)
+    }
+
+    /// Whether the numbers of environments are those of this agent's actors.
+    pub fn check_sizes(&self, expected: &[usize]) -> Result<(), AgentError> {
+        let found: Vec<usize> = self.actors.iter().map(|actor| actor.envs.len()).collect();
+        let generators: Vec<usize> = self.actors.iter().map(|actor| actor.rngs.len()).collect();
+        if found != expected || generators != expected {
+            return Err(bad(format!(
+                "it has actors of {found:?} environments, this agent has {expected:?}; \
+                 see `a2c.envs` and `a2c.actors`"
+            )));
+        }
+        Ok(())
+    }
+}
+
+fn bad(reason: String) -> AgentError {
+    AgentError::State { reason }
+}

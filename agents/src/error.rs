@@ -1,0 +1,109 @@
+//! Everything that can go wrong with an agent.
+
+use coordrl_envs::{EnvError, Problem};
+
+use crate::nn::NetworkError;
+
+/// Why an agent could not be built, trained, saved or restored.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// The settings contradict each other or are out of range.
+    #[error("the settings of A2C are wrong: {}", list(.0))]
+    Config(Vec<Problem>),
+    /// The environments handed in are not those that the settings speak of.
+    #[error("{found:?} environments were handed in for the actors, but the settings ask for {expected:?}")]
+    ActorSizes {
+        /// Environments of each actor handed in.
+        found: Vec<usize>,
+        /// As [`crate::A2cConfig::envs_per_actor`] gives it.
+        expected: Vec<usize>,
+    },
+    /// Actors whose environments differ.
+    #[error("actor {actor} has environments unlike those of actor 0, in name, shape or actions")]
+    ActorSpec {
+        /// The odd one.
+        actor: usize,
+    },
+    /// An environment failed.
+    #[error("actor {actor}: {source}")]
+    Env {
+        /// The actor it belongs to.
+        actor: usize,
+        /// What failed, with the environment's index within the actor.
+        source: EnvError,
+    },
+    /// A bug, caught so that the run ends with its cause.
+    #[error("{worker} panicked: {message}")]
+    Panicked {
+        /// Who.
+        worker: Worker,
+        /// The panic's own words.
+        message: String,
+    },
+    /// The network cannot be built, or its weights cannot be loaded.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
+    /// Training diverged. The weights are those from before this update.
+    #[error(
+        "{what} of update {update} not finite: training diverged; \
+         try a lower `a2c.optimizer.learning_rate` or `a2c.max_grad_norm`"
+    )]
+    NonFinite {
+        /// What is not finite, with its verb: `"the loss is"`.
+        what: &'static str,
+        /// The update, counted from 0.
+        update: u64,
+    },
+    /// Saved state that does not fit this agent.
+    #[error("the trainer's saved state cannot be used: {reason}")]
+    State {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Observations that are not whole rows, or not one row a generator.
+    #[error("{bytes} bytes of observations are not {rows} rows of {row_bytes}")]
+    ObsLength {
+        /// Bytes given.
+        bytes: usize,
+        /// Rows expected.
+        rows: usize,
+        /// Bytes in one row.
+        row_bytes: usize,
+    },
+}
+
+/// A part of the agent that works on its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Worker {
+    /// The actor of this index.
+    Actor(usize),
+    /// The learner.
+    Learner,
+}
+
+impl std::fmt::Display for Worker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Actor(index) => write!(f, "actor {index}"),
+            Self::Learner => f.write_str("the learner"),
+        }
+    }
+}
+
+fn list(problems: &[Problem]) -> String {
+    problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("; ")
+}
+
+/// Runs `job` and turns a panic into an error that names `worker`.
+///
+/// What `job` left half done must not be used again; the caller sees to that.
+pub(crate) fn catch_panic<R>(
+    worker: Worker,
+    job: impl FnOnce() -> Result<R, AgentError>,
+) -> Result<R, AgentError> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(job)).unwrap_or_else(|cause| {
+        let text = cause.downcast_ref::<String>().cloned();
+        let message = text.or_else(|| cause.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        Err(AgentError::Panicked { worker, message: message.unwrap_or_default() })
+    })
+}

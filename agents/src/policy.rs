@@ -1,0 +1,196 @@
+//! From logits to actions, and a network that only acts.
+
+use coordrl_envs::{EnvSpec, Rng};
+use tch::{Device, Kind, Tensor};
+
+use crate::AgentError;
+use crate::nn::{Network, ParamStore, TorsoEntry, uniform};
+
+/// How an action is taken from the policy's probabilities.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ActMode {
+    /// Drawn with the policy's probabilities, as in training.
+    Sampled,
+    /// The likeliest one; the first of those that tie.
+    Greedy,
+}
+
+impl ActMode {
+    /// An action for one row of finite logits.
+    pub(crate) fn choose(self, logits: &[f32], rng: &mut Rng) -> usize {
+        match self {
+            Self::Sampled => sample(logits, rng),
+            Self::Greedy => greatest(logits),
+        }
+    }
+}
+
+/// Draws index i with probability exp(logit_i) / Σ exp(logit), by one uniform number.
+fn sample(logits: &[f32], rng: &mut Rng) -> usize {
+    let top = logits[greatest(logits)];
+    let weight = |logit: &f32| f64::from(logit - top).exp();
+    let total: f64 = logits.iter().map(weight).sum();
+    let mut left = uniform(rng) * total;
+    for (index, logit) in logits.iter().enumerate() {
+        left -= weight(logit);
+        if left < 0.0 {
+            return index;
+        }
+    }
+    // Rounding ate the last crumb: the likeliest action is as good as any.
+    greatest(logits)
+}
+
+fn greatest(logits: &[f32]) -> usize {
+    let better = |best, index: usize| if logits[index] > logits[best] { index } else { best };
+    (1..logits.len()).fold(0, better)
+}
+
+/// A trained network that chooses actions and does not learn.
+#[derive(Debug)]
+pub struct Policy {
+    network: Network,
+    store: ParamStore,
+    obs_shape: [usize; 3],
+    num_actions: usize,
+}
+
+impl Policy {
+    /// A network with this torso for environments of this kind, with `weights` by name.
+    ///
+    /// # Errors
+    /// If names or shapes of the weights are not those of the network.
+    pub fn build(
+        torso: &TorsoEntry,
+        spec: &EnvSpec,
+        weights: &[(String, Tensor)],
+        device: Device,
+    ) -> Result<Self, AgentError> {
+        let mut store = ParamStore::new(0, device);
+        let num_actions = spec.num_actions();
+        let network = Network::build(torso, spec.obs_shape, num_actions, &mut store)?;
+        store.load(weights)?;
+        Ok(Self { network, store, obs_shape: spec.obs_shape, num_actions })
+    }
+
+    /// One action for each row of `obs`, `u8 [N, C, H, W]`, drawn by the row's own generator.
+    ///
+    /// # Errors
+    /// If there are not as many generators as rows, or the network gives something not finite.
+    pub fn act(
+        &self,
+        obs: &[u8],
+        mode: ActMode,
+        rngs: &mut [&mut Rng],
+    ) -> Result<Vec<usize>, AgentError> {
+        let (rows, row_bytes) = (rngs.len(), self.obs_shape.iter().product());
+        if obs.len() != rows * row_bytes {
+            return Err(AgentError::ObsLength { bytes: obs.len(), rows, row_bytes });
+        }
+        if rows == 0 {
+            return Ok(Vec::new());
+        }
+        let answers = infer(&self.network, &obs_tensor(obs, rows, self.obs_shape), self.store.device())?;
+        if answers.iter().any(|number| !number.is_finite()) {
+            return Err(AgentError::NonFinite { what: "the logits are", update: 0 });
+        }
+        let rows = answers.chunks(self.num_actions + 1).zip(rngs);
+        Ok(rows.map(|(row, rng)| mode.choose(&row[..self.num_actions], rng)).collect())
+    }
+
+    /// The network itself, for anything else that is to be read from it.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+}
+
+/// Bytes `[N, C, H, W]` as a tensor of the same shape, copied.
+pub(crate) fn obs_tensor(obs: &[u8], rows: usize, [c, h, w]: [usize; 3]) -> Tensor {
+    let shape = [rows as i64, c as i64, h as i64, w as i64];
+    Tensor::from_data_size(obs, &shape, Kind::Uint8)
+}
+
+/// What the network says of `obs`, on the host: N rows of A logits and the value.
+///
+/// The guard against gradients belongs to this thread and is gone on return: rayon may run other
+/// work on the thread afterwards.
+pub(crate) fn infer(network: &Network, obs: &Tensor, device: Device) -> Result<Vec<f32>, AgentError> {
+    let _no_graph = tch::no_grad_guard();
+    Ok(network.forward(&obs.to_device(device)).to_host()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::find_torso;
+    use coordrl_envs::{Role, derive_rng};
+
+    #[test]
+    fn sampling_frequencies_follow_the_probabilities() {
+        let logits = [1.0f32, -0.5, 0.0, 2.0];
+        let mut rng = derive_rng(1, Role::EvalPolicy, 0);
+        let mut counts = [0u32; 4];
+        const DRAWS: u32 = 100_000;
+        (0..DRAWS).for_each(|_| counts[sample(&logits, &mut rng)] += 1);
+        let total: f64 = logits.iter().map(|&l| f64::from(l).exp()).sum();
+        for (count, logit) in counts.iter().zip(logits) {
+            let expected = f64::from(logit).exp() / total;
+            let found = f64::from(*count) / f64::from(DRAWS);
+            assert!((found - expected).abs() < 0.006, "{found} for {expected}");
+        }
+    }
+
+    #[test]
+    fn extreme_logits_are_safe() {
+        let mut rng = derive_rng(1, Role::EvalPolicy, 0);
+        for _ in 0..1000 {
+            assert_eq!(sample(&[-3e38, 3e38, 0.0], &mut rng), 1);
+        }
+        assert_eq!(sample(&[7.0], &mut rng), 0);
+        assert_eq!(greatest(&[1.0, 3.0, 3.0]), 1);
+    }
+
+    fn spec() -> EnvSpec {
+        let actions = vec!["A".to_owned(), "B".to_owned()];
+        EnvSpec { name: "toy".to_owned(), obs_shape: [1, 36, 36], actions, frame_skip: 1 }
+    }
+
+    fn weights() -> Vec<(String, Tensor)> {
+        let mut store = ParamStore::new(4, Device::Cpu);
+        Network::build(find_torso("conv").unwrap(), [1, 36, 36], 2, &mut store).unwrap();
+        store.to_named()
+    }
+
+    #[test]
+    fn greedy_takes_the_likeliest_action_of_each_row() {
+        let mut weights = weights();
+        for (name, values) in &mut weights {
+            if name == "policy.bias" {
+                *values = Tensor::from_slice(&[0f32, 9.0]);
+            }
+        }
+        let torso = find_torso("conv").unwrap();
+        let policy = Policy::build(torso, &spec(), &weights, Device::Cpu).unwrap();
+        let (mut a, mut b) = (derive_rng(1, Role::EvalPolicy, 0), derive_rng(1, Role::EvalPolicy, 1));
+        let obs = vec![100; 2 * 36 * 36];
+        let actions = policy.act(&obs, ActMode::Greedy, &mut [&mut a, &mut b]).unwrap();
+        assert_eq!(actions, [1, 1]);
+        assert_eq!(policy.act(&[], ActMode::Sampled, &mut []).unwrap(), Vec::<usize>::new());
+        let error = policy.act(&obs, ActMode::Greedy, &mut [&mut a]).unwrap_err();
+        assert_eq!(error.to_string(), "2592 bytes of observations are not 1 rows of 1296");
+    }
+
+    #[test]
+    fn weights_that_do_not_fit_or_are_not_finite_are_errors() {
+        let torso = find_torso("conv").unwrap();
+        let mut weights = weights();
+        let coords = find_torso("coordconv").unwrap();
+        let error = Policy::build(coords, &spec(), &weights, Device::Cpu).unwrap_err().to_string();
+        assert_eq!(error, "parameter `torso.conv1.weight` is [32, 1, 8, 8], not [32, 3, 8, 8]");
+        weights[0].1 = weights[0].1.full_like(f64::NAN);
+        let policy = Policy::build(torso, &spec(), &weights, Device::Cpu).unwrap();
+        let mut rng = derive_rng(1, Role::EvalPolicy, 0);
+        let result = policy.act(&[1; 1296], ActMode::Sampled, &mut [&mut rng]);
+        assert!(matches!(result, Err(AgentError::NonFinite { .. })), "{result:?}");
+    }
+}

@@ -1,0 +1,204 @@
+//! What a group of environments went through between two updates.
+
+use coordrl_envs::{EpisodeStats, VecEnv, VecStep};
+use tch::Tensor;
+
+use crate::maths::{gae_advantages, n_step_returns};
+use crate::policy::obs_tensor;
+
+/// T agent steps of n environments, time first. Filled anew for every update, allocated once.
+#[derive(Debug)]
+pub(crate) struct Rollout {
+    steps: usize,
+    envs: usize,
+    obs_shape: [usize; 3],
+    /// `u8 [T + 1, n, C, H, W]`; the last row is what the next rollout starts from.
+    obs: Vec<u8>,
+    /// `[T, n]`
+    actions: Vec<i64>,
+    /// `[T, n]`, as the environment gave them (clipped where the protocol clips).
+    rewards: Vec<f32>,
+    /// `[T, n]`: γ, or 0 where an episode ended for either reason.
+    discounts: Vec<f32>,
+    /// `[T + 1, n]`: V of each observation under the weights that acted.
+    values: Vec<f32>,
+    /// Rows (t · n + i) whose episode was cut short there.
+    cut_rows: Vec<usize>,
+    /// Their last observations, `u8 [len(cut_rows), C, H, W]`.
+    cut_obs: Vec<u8>,
+    ended: Vec<EndedGame>,
+}
+
+/// A whole game that ended during the rollout.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct EndedGame {
+    /// Agent step of the rollout.
+    pub step: usize,
+    /// Index of the environment within the group.
+    pub env: usize,
+    pub stats: EpisodeStats,
+}
+
+/// What the learner regresses to, for each row of a rollout: `[T · n]`, time first.
+#[derive(Debug)]
+pub(crate) struct Targets {
+    pub advantages: Vec<f32>,
+    pub returns: Vec<f32>,
+}
+
+impl Rollout {
+    pub fn new(steps: usize, envs: usize, obs_shape: [usize; 3]) -> Self {
+        let rows = steps * envs;
+        let obs_len: usize = obs_shape.iter().product();
+        Self {
+            steps,
+            envs,
+            obs_shape,
+            // Values that would be noticed if a row were read before it is written.
+            obs: vec![0xAB; (rows + envs) * obs_len],
+            actions: vec![i64::MIN; rows],
+            rewards: vec![f32::NAN; rows],
+            discounts: vec![f32::NAN; rows],
+            values: vec![f32::NAN; rows + envs],
+            cut_rows: Vec::new(),
+            cut_obs: Vec::new(),
+            ended: Vec::new(),
+        }
+    }
+
+    /// The last observations become the first.
+    pub fn begin(&mut self) {
+        let (group, len) = (self.group_len(), self.obs.len());
+        self.obs.copy_within(len - group.., 0);
+        self.cut_rows.clear();
+        self.cut_obs.clear();
+        self.ended.clear();
+        if cfg!(debug_assertions) {
+            self.obs[group..].fill(0xAB);
+            self.values.fill(f32::NAN);
+            self.rewards.fill(f32::NAN);
+            self.discounts.fill(f32::NAN);
+        }
+    }
+
+    /// The last row of observations, where resets and restored states are written.
+    pub fn last_obs_mut(&mut self) -> &mut [u8] {
+        let start = self.obs.len() - self.group_len();
+        &mut self.obs[start..]
+    }
+
+    /// Notes what was decided at step `t`: actions and values of the n observations.
+    pub fn record_decision(&mut self, t: usize, actions: &[usize], values: impl Iterator<Item = f32>) {
+        let rows = t * self.envs..(t + 1) * self.envs;
+        for (slot, &action) in self.actions[rows.clone()].iter_mut().zip(actions) {
+            *slot = action as i64;
+        }
+        self.record_values(t, values);
+    }
+
+    /// Notes the values of the observations of row `t`, 0 to T.
+    pub fn record_values(&mut self, t: usize, values: impl Iterator<Item = f32>) {
+        let rows = t * self.envs..(t + 1) * self.envs;
+        self.values[rows].iter_mut().zip(values).for_each(|(slot, value)| *slot = value);
+    }
+
+    /// Where the observations after step `t` go.
+    pub fn next_obs_mut(&mut self, t: usize) -> &mut [u8] {
+        let group = self.group_len();
+        &mut self.obs[(t + 1) * group..(t + 2) * group]
+    }
+
+    /// Notes what the environments gave at step `t`.
+    pub fn record_steps(&mut self, t: usize, steps: &[VecStep], envs: &VecEnv, discount: f64) {
+        for (i, step) in steps.iter().enumerate() {
+            let row = t * self.envs + i;
+            self.rewards[row] = step.reward;
+            self.discounts[row] = if step.is_last() { 0.0 } else { discount as f32 };
+            if step.truncated
+                && !step.terminated
+                && let Some(last) = envs.final_obs(i)
+            {
+                self.cut_rows.push(row);
+                self.cut_obs.extend_from_slice(last);
+            }
+            let ended = |stats| EndedGame { step: t, env: i, stats };
+            self.ended.extend(step.episodes().map(ended));
+        }
+    }
+
+    /// The observations of row `t`, `u8 [n, C, H, W]`.
+    pub fn obs_tensor(&self, t: usize) -> Tensor {
+        let group = self.group_len();
+        obs_tensor(&self.obs[t * group..(t + 1) * group], self.envs, self.obs_shape)
+    }
+
+    /// All observations that were acted on, `u8 [T · n, C, H, W]`.
+    pub fn acted_obs_tensor(&self) -> Tensor {
+        let rows = self.steps * self.envs;
+        obs_tensor(&self.obs[..self.steps * self.group_len()], rows, self.obs_shape)
+    }
+
+    /// The last observations of episodes that were cut short, if any were.
+    pub fn cut_obs_tensor(&self) -> Option<Tensor> {
+        let rows = self.cut_rows.len();
+        (rows > 0).then(|| obs_tensor(&self.cut_obs, rows, self.obs_shape))
+    }
+
+    /// Returns and advantages, from the recorded values and those of the cut episodes' last
+    /// observations.
+    ///
+    /// A cut episode's last reward gets γ·V(last observation) added, *after* clipping, and is then
+    /// treated as an end: the row after it already belongs to the next episode.
+    pub fn targets(&self, cut_values: &[f32], discount: f64, gae_lambda: f64) -> Targets {
+        let mut rewards = self.rewards.clone();
+        for (&row, &value) in self.cut_rows.iter().zip(cut_values) {
+            rewards[row] += discount as f32 * value;
+        }
+        let shape = [self.steps as i64, self.envs as i64];
+        let rewards = Tensor::from_slice(&rewards).view(shape); // [T, n]
+        let discounts = Tensor::from_slice(&self.discounts).view(shape);
+        let values = Tensor::from_slice(&self.values).view([shape[0] + 1, shape[1]]);
+        let acted = values.narrow(0, 0, shape[0]); // [T, n]
+        let (advantages, returns) = if gae_lambda < 1.0 {
+            let advantages = gae_advantages(&rewards, &discounts, &values, gae_lambda);
+            let returns = &advantages + acted;
+            (advantages, returns)
+        } else {
+            let returns = n_step_returns(&rewards, &discounts, &values.get(shape[0]));
+            (&returns - acted, returns)
+        };
+        Targets { advantages: to_vec(&advantages), returns: to_vec(&returns) }
+    }
+
+    /// Actions taken, `[T · n]`.
+    pub fn actions(&self) -> &[i64] {
+        &self.actions
+    }
+
+    /// Rewards as the environments gave them, `[T · n]`.
+    pub fn rewards(&self) -> &[f32] {
+        &self.rewards
+    }
+
+    /// Values of the observations that were acted on, `[T · n]`.
+    pub fn acted_values(&self) -> &[f32] {
+        &self.values[..self.steps * self.envs]
+    }
+
+    /// Whole games that ended, by step and then by environment.
+    pub fn ended(&self) -> &[EndedGame] {
+        &self.ended
+    }
+
+    /// Bytes of one row of observations of all n environments.
+    fn group_len(&self) -> usize {
+        self.obs.len() / (self.steps + 1)
+    }
+}
+
+/// A small contiguous `f32` tensor on the host as numbers.
+fn to_vec(tensor: &Tensor) -> Vec<f32> {
+    let mut numbers = vec![0.0; tensor.numel()];
+    tensor.contiguous().copy_data(&mut numbers, tensor.numel());
+    numbers
+}

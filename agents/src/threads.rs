@@ -1,0 +1,16 @@
+//! Threads that step environments and take gradients.
+
+use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
+
+/// A pool of `threads` (0: as many as there are cores), each with `torch_threads` libtorch threads.
+///
+/// One libtorch thread is right for actors: their batches are small, and two processes of one
+/// thread do half again as much as one of two. libtorch keeps that number for each thread of ours,
+/// so it is set as each one starts.
+pub fn build_pool(threads: usize, torch_threads: i32) -> Result<ThreadPool, ThreadPoolBuildError> {
+    ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .thread_name(|index| format!("worker-{index}"))
+        .start_handler(move |_| tch::set_num_threads(torch_threads))
+        .build()
+}
