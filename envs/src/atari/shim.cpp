@@ -264,9 +264,10 @@ rust::Slice<const std::uint8_t> AleShim::ram() const {
 }
 
 void AleShim::grey_palette(rust::Slice<std::uint8_t> out) const {
-  // ALE keeps the grey of an even index in the odd slot after it.
+  // ALE takes the slot after the index: the grey of an even one. Odd ones come up on PAL screens
+  // (Air Raid), and for 255 ALE reads past its table, where the next table begins with black.
   const std::uint32_t* palette = ale_->theOSystem->colourPalette().m_palette;
-  for (std::size_t i = 0; i < out.size(); ++i) out[i] = palette[i < 255 ? i + 1 : 255] & 0xFF;
+  for (std::size_t i = 0; i < out.size(); ++i) out[i] = i < 255 ? palette[i + 1] & 0xFF : 0;
 }
 
 void AleShim::rgb_palette(rust::Slice<std::uint32_t> out) const {
