@@ -12,15 +12,12 @@ fn main() {
 
 /// Programs find libtorch where it was at build time, from any working directory.
 fn link_to_libtorch() {
-    println!("cargo:rerun-if-env-changed=LIBTORCH");
-    let Ok(libtorch) = env::var("LIBTORCH") else {
-        println!("cargo:rustc-env=COORDRL_BUILD_LIBTORCH_LIB=");
-        return;
-    };
-    let lib = Path::new(&libtorch).join("lib");
-    let lib = lib.canonicalize().unwrap_or(lib);
-    println!("cargo:rustc-link-arg=-Wl,-rpath,{}", lib.display());
-    println!("cargo:rustc-env=COORDRL_BUILD_LIBTORCH_LIB={}", lib.display());
+    // The agents crate passes on where torch-sys found it, whichever of its ways it was told.
+    let lib = env::var("DEP_COORDRL_AGENTS_LIBTORCH_LIB").unwrap_or_default();
+    println!("cargo:rustc-env=COORDRL_BUILD_LIBTORCH_LIB={lib}");
+    if !lib.is_empty() {
+        println!("cargo:rustc-link-arg=-Wl,-rpath,{lib}");
+    }
 }
 
 /// Set-up unpacks what the build needs into `.deps`; the ROMs stay there.

@@ -1,1 +1,31 @@
-//! coordrl
+//! `coordrl`, the application: everything that prints, reads files or knows the command line.
+//!
+//! - [`cli`]: one subcommand a file; parses, calls the modules below, prints results.
+//! - [`config`]: what can be set, which layer wins, and everything wrong with it at once.
+//! - [`device`]: CPU or CUDA, and loading libtorch's CUDA part at run time.
+//! - [`assemble`]: from resolved settings to environments, worker threads and an agent.
+//! - [`launch`]: a new run, a resumed one, or a fork, with what may change between them.
+//! - [`training`]: the loop of update, report and checkpoint.
+//! - [`evaluation`]: full games with a finished network.
+//! - [`run_dir`]: the run folder, its lock, and the only code that knows its files.
+//! - [`checkpoint`]: everything needed to go on exactly; [`progress`] is the loop's own part of it.
+//! - [`weights_file`]: named tensors as safetensors bytes.
+//! - [`metrics`]: tags, sums between log points, `metrics.jsonl`, TensorBoard, the console.
+//! - [`interrupt`]: Ctrl-C and termination signals.
+//! - [`exit_code`]: how a command ended; [`suggest`]: "did you mean".
+
+pub mod assemble;
+pub mod checkpoint;
+pub mod cli;
+pub mod config;
+pub mod device;
+pub mod evaluation;
+pub mod exit_code;
+pub mod interrupt;
+pub mod launch;
+pub mod metrics;
+pub mod progress;
+pub mod run_dir;
+pub mod suggest;
+pub mod training;
+pub mod weights_file;

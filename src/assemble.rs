@@ -1,0 +1,78 @@
+//! From resolved settings to things that run: environments, threads, agent.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context;
+use coordrl_agents::{A2c, A2cSetup, find_torso};
+use coordrl_envs::{Assets, Env, EnvSeed, Role, VecEnv, make_env};
+use rayon::ThreadPool;
+use tch::Device;
+
+use crate::config::RunConfig;
+
+/// Overrides where ROMs are looked for, for every command.
+const ROM_DIR_VARIABLE: &str = "COORDRL_ROM_DIR";
+
+/// An agent ready to train, and what was chosen for it.
+pub struct Assembled {
+    /// The agent with its environments.
+    pub agent: A2c,
+    /// Where its network is.
+    pub device: Device,
+    /// Worker threads that step environments.
+    pub threads: usize,
+}
+
+/// Builds environments, thread pool and agent. Writes nothing.
+pub fn assemble(config: &RunConfig) -> anyhow::Result<Assembled> {
+    let device = config.device.resolve()?;
+    let actors = build_actors(config)?;
+    let pool = Arc::new(build_pool(config.threads, config.torch_threads)?);
+    let threads = pool.current_num_threads();
+    let agent = A2c::build(A2cSetup {
+        config: &config.a2c,
+        torso: find_torso(&config.torso)?,
+        device,
+        seed: config.seed,
+        total_frames: config.frames,
+        actors,
+        pool,
+    })?;
+    Ok(Assembled { agent, device, threads })
+}
+
+/// Where ROMs are: the setting, else the environment variable, else where set-up put them.
+pub fn assets(rom_dir: Option<&Path>) -> Assets {
+    let chosen = rom_dir.map(Path::to_owned).or_else(|| std::env::var_os(ROM_DIR_VARIABLE).map(PathBuf::from));
+    match chosen {
+        Some(rom_dir) => Assets { rom_dir },
+        None => Assets::in_deps(Path::new(env!("COORDRL_BUILD_DEPS_DIR"))),
+    }
+}
+
+/// Worker threads, each with its own number of libtorch threads. The calling thread gets the same.
+pub fn build_pool(threads: Option<u32>, torch_threads: u32) -> anyhow::Result<ThreadPool> {
+    let torch_threads = i32::try_from(torch_threads).unwrap_or(i32::MAX);
+    // libtorch keeps this number per thread of ours.
+    tch::set_num_threads(torch_threads);
+    coordrl_agents::build_pool(threads.map_or(0, |threads| threads as usize), torch_threads)
+        .context("cannot start the worker threads; ask for fewer with `--threads`")
+}
+
+/// One vector of environments an actor. Environment `i` of the run has stream `i`, whoever holds it.
+fn build_actors(config: &RunConfig) -> anyhow::Result<Vec<VecEnv>> {
+    let assets = assets(config.rom_dir.as_deref());
+    let mut index = 0;
+    let mut actors = Vec::new();
+    for size in config.a2c.envs_per_actor() {
+        let mut envs: Vec<Box<dyn Env>> = Vec::with_capacity(size);
+        for _ in 0..size {
+            let seed = EnvSeed { seed: config.seed, role: Role::TrainEnv, index };
+            envs.push(make_env(&config.game, &config.env, &assets, seed)?);
+            index += 1;
+        }
+        actors.push(VecEnv::try_new(envs)?);
+    }
+    Ok(actors)
+}

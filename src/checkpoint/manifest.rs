@@ -1,0 +1,92 @@
+//! The list of a checkpoint's files with their sizes and checksums.
+
+use serde::{Deserialize, Serialize};
+
+/// Raised when an older program could no longer read what this one writes.
+pub(super) const FORMAT_VERSION: u32 = 1;
+
+/// What a checkpoint says of itself. `manifest_crc32` guards the manifest's own bytes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// Layout of the folder.
+    pub format_version: u32,
+    /// Whose checkpoint it is.
+    pub identity: Identity,
+    /// Emulator frames trained so far.
+    pub frames: u64,
+    /// Optimiser steps so far.
+    pub updates: u64,
+    /// Mean return of the last full games; absent until the window of 100 is full.
+    pub mean_return: Option<f64>,
+    /// Every other file of the folder.
+    pub files: Vec<FileSum>,
+    /// CRC-32 of this manifest written with 0 here.
+    pub manifest_crc32: u32,
+}
+
+/// The names that decide whether weights fit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Identity {
+    /// Game played.
+    pub game: String,
+    /// Algorithm.
+    pub algo: String,
+    /// Torso.
+    pub torso: String,
+}
+
+/// Size and checksum of one file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileSum {
+    /// File name.
+    pub name: String,
+    /// Length in bytes.
+    pub bytes: u64,
+    /// CRC-32 (IEEE) of the bytes.
+    pub crc32: u32,
+}
+
+impl FileSum {
+    pub(super) fn of(name: &str, bytes: &[u8]) -> Self {
+        Self { name: name.to_owned(), bytes: bytes.len() as u64, crc32: crc32fast::hash(bytes) }
+    }
+
+    /// Says what is wrong with the bytes, if anything.
+    pub(super) fn check(&self, bytes: &[u8]) -> Result<(), String> {
+        if bytes.len() as u64 != self.bytes {
+            return Err(format!("{} has {} bytes, not {}", self.name, bytes.len(), self.bytes));
+        }
+        if crc32fast::hash(bytes) != self.crc32 {
+            return Err(format!("{} is not what was written (checksum differs)", self.name));
+        }
+        Ok(())
+    }
+}
+
+impl Manifest {
+    /// Fills in the manifest's own checksum and gives its bytes.
+    pub(super) fn seal(mut self) -> serde_json::Result<Vec<u8>> {
+        self.manifest_crc32 = self.own_crc32()?;
+        let mut bytes = serde_json::to_vec_pretty(&self)?;
+        bytes.push(b'\n');
+        Ok(bytes)
+    }
+
+    /// Parses a manifest and checks that it is what was written.
+    pub(super) fn open(bytes: &[u8]) -> Result<Self, String> {
+        let manifest: Self =
+            serde_json::from_slice(bytes).map_err(|error| format!("manifest.json does not parse: {error}"))?;
+        match manifest.own_crc32() {
+            Ok(crc32) if crc32 == manifest.manifest_crc32 => Ok(manifest),
+            _ => Err("manifest.json is not what was written (checksum differs)".to_owned()),
+        }
+    }
+
+    fn own_crc32(&self) -> serde_json::Result<u32> {
+        let blank = Self { manifest_crc32: 0, ..self.clone() };
+        Ok(crc32fast::hash(&serde_json::to_vec(&blank)?))
+    }
+}

@@ -1,0 +1,93 @@
+//! Checkpoints: everything a run needs to go on as if it had never stopped.
+//!
+//! `checkpoints/<frames>/` holds `weights.safetensors`, `optimizer.safetensors`, `trainer.bin`
+//! (counters, generators, environments), `progress.json` (sums of the metrics so far and where their
+//! files end) and `manifest.json` (sizes and checksums of the others). A folder under its final name
+//! is whole: it was written under a temporary name, flushed to disk, then renamed.
+
+mod manifest;
+mod read;
+mod store;
+#[cfg(test)]
+mod tests;
+
+pub use manifest::{Identity, Manifest};
+pub use read::{Checkpoint, read, read_newest, read_weights};
+pub use store::{Entry, choose, list, prune, remove_later_than, write};
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::exit_code::ExitCode;
+
+const WEIGHTS: &str = "weights.safetensors";
+const OPTIMIZER: &str = "optimizer.safetensors";
+const TRAINER: &str = "trainer.bin";
+const PROGRESS: &str = "progress.json";
+const MANIFEST: &str = "manifest.json";
+
+/// Why a checkpoint cannot be written, found or read.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckpointError {
+    /// The run has none.
+    #[error("{} holds no checkpoint", .0.display())]
+    NoneFound(PathBuf),
+    /// The one asked for is not there.
+    #[error("no checkpoint `{wanted}` in {}; there are: {available}", .dir.display())]
+    NotFound {
+        /// Folder looked in.
+        dir: PathBuf,
+        /// As typed.
+        wanted: String,
+        /// Frames of those that are there.
+        available: String,
+    },
+    /// A file is missing, cut short, or not what was written.
+    #[error("checkpoint {} is damaged: {cause}{}", .path.display(), previous_hint(.previous.as_ref()))]
+    Damaged {
+        /// The checkpoint folder.
+        path: PathBuf,
+        /// The file and what is wrong with it.
+        cause: String,
+        /// The newest whole checkpoint before it.
+        previous: Option<PathBuf>,
+    },
+    /// The files are whole but do not fit this program.
+    #[error("checkpoint {} cannot be used: {cause}", .path.display())]
+    Unusable {
+        /// The checkpoint folder.
+        path: PathBuf,
+        /// What does not fit.
+        cause: String,
+    },
+    /// The disk did not take it. Earlier checkpoints are untouched.
+    #[error("cannot write checkpoint {}: {cause}; earlier checkpoints are untouched", .path.display())]
+    CannotWrite {
+        /// Where it was to be.
+        path: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
+}
+
+impl CheckpointError {
+    /// The exit code this error ends the process with.
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::NotFound { .. } => ExitCode::BadRequest,
+            Self::NoneFound(_) | Self::Damaged { .. } | Self::Unusable { .. } => ExitCode::BadRun,
+            Self::CannotWrite { .. } => ExitCode::MachineRefused,
+        }
+    }
+
+    fn damaged(path: &Path, cause: impl Into<String>) -> Self {
+        Self::Damaged { path: path.to_owned(), cause: cause.into(), previous: None }
+    }
+}
+
+fn previous_hint(previous: Option<&PathBuf>) -> String {
+    previous.map_or_else(String::new, |path| {
+        let frames = store::frames_in_name(path).unwrap_or(0);
+        format!("; the newest whole one is {} (use `--checkpoint {frames}`)", path.display())
+    })
+}

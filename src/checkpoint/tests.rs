@@ -1,0 +1,157 @@
+use std::fs;
+use std::path::Path;
+
+use coordrl_agents::AgentState;
+use coordrl_envs::EpisodeStats;
+use tch::Tensor;
+
+use super::*;
+use crate::progress::Progress;
+
+fn state(value: f32) -> AgentState {
+    let named = |name: &str| vec![(name.to_owned(), Tensor::from_slice(&[value, -value, 0.5]))];
+    AgentState { weights: named("torso.conv1.weight"), optimizer: named("mean_square"), trainer: vec![1, 2, 3] }
+}
+
+fn progress(frames: u64, mean_return: f64) -> Progress {
+    let mut progress = Progress { frames, updates: frames / 80, wall_secs: 0.1 + 0.2, ..Progress::default() };
+    for _ in 0..100 {
+        progress.games.add(EpisodeStats { episode_return: mean_return, episode_length_frames: 9 });
+    }
+    progress
+}
+
+fn identity() -> Identity {
+    Identity { game: "catch".to_owned(), algo: "a2c".to_owned(), torso: "conv".to_owned() }
+}
+
+fn write_at(dir: &Path, frames: u64, mean_return: f64) -> PathBuf {
+    write(dir, &state(frames as f32), &progress(frames, mean_return), identity()).unwrap()
+}
+
+fn frames_of(dir: &Path) -> Vec<u64> {
+    list(dir).into_iter().map(|entry| entry.frames).collect()
+}
+
+#[test]
+fn what_is_written_is_read_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = write_at(dir.path(), 800, 0.25);
+    assert_eq!(path, dir.path().join("000000000800"));
+    let back = read(&path).unwrap();
+    assert_eq!(back.progress, progress(800, 0.25));
+    assert_eq!(back.state.trainer, [1, 2, 3]);
+    assert_eq!(back.state.weights[0].0, "torso.conv1.weight");
+    assert_eq!(back.state.weights[0].1, state(800.0).weights[0].1);
+    assert_eq!(back.state.optimizer[0].1, state(800.0).optimizer[0].1);
+    assert_eq!((back.manifest.frames, back.manifest.mean_return), (800, Some(0.25)));
+    assert_eq!(back.manifest.identity, identity());
+}
+
+#[test]
+fn a_flipped_bit_or_a_cut_in_any_file_is_found_and_the_file_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = write_at(dir.path(), 800, 0.25);
+    for name in [WEIGHTS, OPTIMIZER, TRAINER, PROGRESS, MANIFEST] {
+        let file = path.join(name);
+        let whole = fs::read(&file).unwrap();
+        for position in [0, whole.len() / 2, whole.len() - 2] {
+            let mut damaged = whole.clone();
+            damaged[position] ^= 1;
+            fs::write(&file, &damaged).unwrap();
+            expect_damaged(&path, name);
+        }
+        fs::write(&file, &whole[..whole.len() - 1]).unwrap();
+        if name != MANIFEST {
+            expect_damaged(&path, name);
+        }
+        fs::remove_file(&file).unwrap();
+        expect_damaged(&path, name);
+        fs::write(&file, &whole).unwrap();
+        read(&path).unwrap();
+    }
+}
+
+fn expect_damaged(path: &Path, name: &str) {
+    let error = read(path).unwrap_err();
+    assert!(matches!(error, CheckpointError::Damaged { .. }), "{name}: {error}");
+    assert!(error.to_string().contains(name), "{name}: {error}");
+    assert_eq!(error.exit_code(), ExitCode::BadRun);
+}
+
+#[test]
+fn if_the_newest_is_damaged_the_newest_whole_one_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    for frames in [100, 200, 300] {
+        write_at(dir.path(), frames, 0.0);
+    }
+    for frames in [200, 300] {
+        fs::write(dir.path().join(format!("{frames:012}")).join(TRAINER), "x").unwrap();
+    }
+    let text = read_newest(dir.path()).unwrap_err().to_string();
+    assert!(text.contains("000000000300") && text.contains("trainer.bin"), "{text}");
+    assert!(text.contains("`--checkpoint 100`"), "{text}");
+}
+
+#[test]
+fn the_newest_and_the_best_stay() {
+    let dir = tempfile::tempdir().unwrap();
+    for (frames, mean_return) in [(0, 0.0), (100, 5.0), (200, 1.0), (300, 2.0), (400, 3.0)] {
+        write_at(dir.path(), frames, mean_return);
+    }
+    prune(dir.path(), 2).unwrap();
+    assert_eq!(frames_of(dir.path()), [100, 300, 400]);
+    assert_eq!(choose(dir.path(), "best").unwrap().frames, 100);
+    assert_eq!(choose(dir.path(), "last").unwrap().frames, 400);
+    assert_eq!(choose(dir.path(), "300").unwrap().frames, 300);
+    let error = choose(dir.path(), "200").unwrap_err();
+    assert!(error.to_string().contains("100, 300, 400"), "{error}");
+    assert_eq!(error.exit_code(), ExitCode::BadRequest);
+}
+
+#[test]
+fn before_a_hundred_games_no_checkpoint_is_best() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut lucky = Progress { frames: 10, ..Progress::default() };
+    lucky.games.add(EpisodeStats { episode_return: 99.0, episode_length_frames: 1 });
+    write(dir.path(), &state(1.0), &lucky, identity()).unwrap();
+    write_at(dir.path(), 20, 1.0);
+    write_at(dir.path(), 30, 0.0);
+    assert_eq!(choose(dir.path(), "best").unwrap().frames, 20);
+}
+
+#[test]
+fn what_a_crash_left_is_ignored_and_cleared() {
+    let dir = tempfile::tempdir().unwrap();
+    write_at(dir.path(), 100, 0.0);
+    let left = dir.path().join(".tmp-200");
+    fs::create_dir(&left).unwrap();
+    fs::write(left.join(WEIGHTS), "half").unwrap();
+    assert_eq!(read_newest(dir.path()).unwrap().manifest.frames, 100);
+    write_at(dir.path(), 200, 0.0);
+    assert!(!left.exists());
+    assert_eq!(frames_of(dir.path()), [100, 200]);
+}
+
+#[test]
+fn a_write_that_fails_leaves_the_earlier_ones_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    write_at(dir.path(), 100, 0.0);
+    // A file in the way of the temporary folder makes the write fail like a disk would.
+    fs::write(dir.path().join(".tmp-200"), "in the way").unwrap();
+    let error = write(dir.path(), &state(2.0), &progress(200, 0.0), identity()).unwrap_err();
+    assert_eq!(error.exit_code(), ExitCode::MachineRefused);
+    assert_eq!(read_newest(dir.path()).unwrap().manifest.frames, 100);
+}
+
+#[test]
+fn going_back_removes_what_came_later() {
+    let dir = tempfile::tempdir().unwrap();
+    for frames in [100, 200, 300] {
+        write_at(dir.path(), frames, 0.0);
+    }
+    remove_later_than(dir.path(), 100).unwrap();
+    assert_eq!(frames_of(dir.path()), [100]);
+    let empty = tempfile::tempdir().unwrap();
+    assert_eq!(read_newest(empty.path()).unwrap_err().exit_code(), ExitCode::BadRun);
+}

@@ -1,0 +1,103 @@
+//! `coordrl config`: what would be run, and why.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::settings::{SettingFlags, Settings};
+use super::table::table;
+use crate::config::{self, leaves};
+use crate::exit_code::ExitCode;
+use crate::metrics::console::print_result;
+
+const EXAMPLES: &str = "\
+Examples:
+  coordrl config show pong
+  coordrl config show breakout --preset baselines --set a2c.envs=32 --json
+  coordrl config check pong --config mine.toml";
+
+/// Show where every setting comes from, or check settings without running them.
+#[derive(Debug, Subcommand)]
+pub enum Config {
+    /// Print every setting with its value and origin
+    #[command(after_help = EXAMPLES)]
+    Show(Show),
+    /// List everything wrong with the settings, all at once
+    #[command(after_help = EXAMPLES)]
+    Check(Target),
+}
+
+/// The settings that are looked at.
+#[derive(Debug, Args)]
+pub struct Target {
+    /// `catch` or an Atari game [default: pong]
+    game: Option<String>,
+    #[command(flatten)]
+    settings: SettingFlags,
+    /// Folder that holds all runs; its `presets` folder wins over the built-in presets
+    #[arg(long, value_name = "DIR", default_value = "runs")]
+    runs_dir: PathBuf,
+}
+
+/// Arguments of `config show`.
+#[derive(Debug, Args)]
+pub struct Show {
+    #[command(flatten)]
+    target: Target,
+    /// Print one JSON object: key to value and origin
+    #[arg(long)]
+    json: bool,
+}
+
+impl Config {
+    pub fn run(self) -> anyhow::Result<ExitCode> {
+        match self {
+            Self::Show(show) => show.run(),
+            Self::Check(target) => target.check(),
+        }
+    }
+}
+
+impl Target {
+    fn layer(&self) -> anyhow::Result<Settings> {
+        self.settings.layer(self.game.as_deref(), &self.runs_dir)
+    }
+
+    fn check(&self) -> anyhow::Result<ExitCode> {
+        let config = config::resolve(&self.layer()?.layered.config)?;
+        let rows = config.a2c.rows_per_update();
+        print_result(&format!("ok: {} on {}, {rows} rows an update", config.algo.name(), config.game))?;
+        Ok(ExitCode::Ok)
+    }
+}
+
+impl Show {
+    fn run(self) -> anyhow::Result<ExitCode> {
+        let settings = self.target.layer()?;
+        let resolved = config::resolve(&settings.layered.config)?;
+        let rows = leaves(&resolved).into_iter().map(|(key, value)| {
+            let origin = settings.layered.origin_of(&key).to_string();
+            (key, value, origin)
+        });
+        let text = if self.json { as_json(rows)? } else { as_table(rows) };
+        print_result(&text)?;
+        Ok(ExitCode::Ok)
+    }
+}
+
+fn as_table(rows: impl Iterator<Item = (String, Value, String)>) -> String {
+    let cells: Vec<Vec<String>> = rows
+        .map(|(key, value, origin)| {
+            let value = if value.is_null() { "(by machine)".to_owned() } else { value.to_string() };
+            vec![key, value, origin]
+        })
+        .collect();
+    table(&["setting", "value", "origin"], &cells)
+}
+
+fn as_json(rows: impl Iterator<Item = (String, Value, String)>) -> serde_json::Result<String> {
+    let object: serde_json::Map<String, Value> =
+        rows.map(|(key, value, origin)| (key, json!({ "value": value, "origin": origin }))).collect();
+    serde_json::to_string_pretty(&object)
+}

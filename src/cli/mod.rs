@@ -1,0 +1,99 @@
+//! The command line: one subcommand a file.
+
+mod config;
+mod eval;
+mod games;
+mod npy;
+mod presets;
+mod settings;
+mod table;
+mod trace;
+mod train;
+
+use clap::{Parser, Subcommand};
+
+use crate::exit_code::{ExitCode, exit_code_of};
+use crate::metrics::console::say;
+
+const EXAMPLES: &str = "\
+Examples:
+  coordrl train catch
+  coordrl train breakout --torso coordconv --seed 2 --frames 4e6
+  coordrl eval runs/breakout/a2c-coordconv/seed2-20260101-120000 --episodes 100
+
+Exit codes: 0 ok, 1 a bug, 2 the request is wrong, 3 run folder or checkpoint unusable,
+4 training diverged, 5 the machine refused (disk full, no memory), 130 interrupted.";
+
+/// Train and evaluate Atari agents with pluggable torsos.
+#[derive(Debug, Parser)]
+#[command(name = "coordrl", version, after_help = EXAMPLES, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Train an agent on a game, or continue a run.
+    Train(Box<train::Train>),
+    /// Play full games with a trained agent.
+    Eval(eval::Eval),
+    /// List the games.
+    Games(games::Games),
+    /// List or show presets.
+    #[command(subcommand)]
+    Presets(presets::Presets),
+    /// Show where every setting comes from, or check settings without running them.
+    #[command(subcommand)]
+    Config(Box<config::Config>),
+    /// Print what an environment does under fixed actions, for comparing emulators.
+    Trace(Box<trace::Trace>),
+}
+
+/// Parses the command line, runs the command, reports an error in one message.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return report_usage(&error),
+    };
+    match cli.command.run() {
+        Ok(code) => code,
+        Err(error) => {
+            say(&format!("error: {}", describe(&error)));
+            exit_code_of(&error)
+        }
+    }
+}
+
+impl Command {
+    fn run(self) -> anyhow::Result<ExitCode> {
+        match self {
+            Self::Train(command) => command.run(),
+            Self::Eval(command) => command.run(),
+            Self::Games(command) => command.run(),
+            Self::Presets(command) => command.run(),
+            Self::Config(command) => command.run(),
+            Self::Trace(command) => command.run(),
+        }
+    }
+}
+
+/// Help and version are results, anything else is a wrong request; clap prints each where it belongs.
+fn report_usage(error: &clap::Error) -> ExitCode {
+    // Nobody listening is no reason for another exit code.
+    let _ = error.print();
+    if error.use_stderr() { ExitCode::BadRequest } else { ExitCode::Ok }
+}
+
+/// The error and its causes, leaving out a cause that the text before it already tells.
+fn describe(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
+}

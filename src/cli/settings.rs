@@ -1,0 +1,140 @@
+//! Flags that set something about a run; shared by `train`, `config` and `trace`.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use coordrl_envs::GameKind;
+
+use crate::config::{Layered, Layers, Preset, preset_for};
+
+/// Every flag is an `Option`: not given differs from given the default.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Settings")]
+pub struct SettingFlags {
+    /// Learning algorithm [default: a2c]
+    #[arg(long, value_name = "NAME")]
+    algo: Option<String>,
+    /// Feature extractor: conv, coordconv, coordconv-all, … [default: conv]
+    #[arg(long, value_name = "NAME")]
+    torso: Option<String>,
+    /// Length of the whole run in emulator frames [default: the preset's, else 40 million]
+    #[arg(long, value_name = "N", value_parser = parse_count, allow_negative_numbers = true)]
+    frames: Option<u64>,
+    /// Everything random follows from this number [default: 1]
+    #[arg(long, value_name = "N", value_parser = parse_count, allow_negative_numbers = true)]
+    seed: Option<u64>,
+    /// Number of environments [default: 16]
+    #[arg(long, value_name = "N", value_parser = parse_count, allow_negative_numbers = true)]
+    envs: Option<u64>,
+    /// Worker threads; never changes a result [default: one per core]
+    #[arg(long, value_name = "N", value_parser = parse_count, allow_negative_numbers = true)]
+    threads: Option<u64>,
+    /// Threads libtorch may use inside one operation [default: 1]
+    #[arg(long, value_name = "N", value_parser = parse_count, allow_negative_numbers = true)]
+    torch_threads: Option<u64>,
+    /// auto, cpu or cuda:N [default: auto]
+    #[arg(long, value_name = "DEVICE")]
+    device: Option<String>,
+    /// Named starting point, or a file [default: the game's own, else `atari`]
+    #[arg(long, value_name = "NAME|FILE")]
+    preset: Option<String>,
+    /// Settings file, TOML or JSON
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// One setting by its key, as in `a2c.rollout_agent_steps=20`; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+}
+
+/// Settings put together, and the preset they started from.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The settings with the origin of each.
+    pub layered: Layered,
+    /// Name of the preset.
+    pub preset: Option<String>,
+}
+
+impl SettingFlags {
+    /// Lays defaults, preset, file, `--set` and flags over each other.
+    pub fn layer(&self, game: Option<&str>, runs_dir: &Path) -> anyhow::Result<Settings> {
+        let preset = self.find_preset(game, runs_dir)?;
+        let mut layers = Layers::default();
+        if let Some(preset) = &preset {
+            preset.apply(&mut layers, runs_dir)?;
+        }
+        self.add_own_layers(&mut layers, game)?;
+        Ok(Settings { layered: layers.finish()?, preset: preset.map(|preset| preset.name) })
+    }
+
+    /// Lays file, `--set` and flags over the settings of a run.
+    pub fn layer_over_run(&self, layers: &mut Layers, game: Option<&str>) -> anyhow::Result<()> {
+        self.add_own_layers(layers, game)
+    }
+
+    /// The flags that choose a whole set of settings and so make no sense for an existing run.
+    pub fn names_preset_or_file(&self) -> bool {
+        self.preset.is_some() || self.config.is_some()
+    }
+
+    fn add_own_layers(&self, layers: &mut Layers, game: Option<&str>) -> anyhow::Result<()> {
+        if let Some(path) = &self.config {
+            layers.add_file(path)?;
+        }
+        self.set.iter().for_each(|assignment| layers.add_assignment(assignment));
+        layers.add_flag("<game>", "game", game);
+        layers.add_flag("--algo", "algo", self.algo.as_deref());
+        layers.add_flag("--torso", "torso", self.torso.as_deref());
+        layers.add_flag("--frames", "frames", self.frames);
+        layers.add_flag("--seed", "seed", self.seed);
+        layers.add_flag("--envs", "a2c.envs", self.envs);
+        layers.add_flag("--threads", "threads", self.threads);
+        layers.add_flag("--torch-threads", "torch_threads", self.torch_threads);
+        layers.add_flag("--device", "device", self.device.as_deref());
+        Ok(())
+    }
+
+    fn find_preset(&self, game: Option<&str>, runs_dir: &Path) -> anyhow::Result<Option<Preset>> {
+        if let Some(name) = &self.preset {
+            return Ok(Some(Preset::find(name, runs_dir)?));
+        }
+        // An unknown game is reported later, with everything else that is wrong.
+        let Ok(game) = coordrl_envs::find_game(&self.game_of_layers(game)) else { return Ok(None) };
+        Ok(preset_for(game.name, game.kind == GameKind::Atari, runs_dir)?)
+    }
+
+    /// The game decides the preset, but may itself be set in a layer above it.
+    fn game_of_layers(&self, game: Option<&str>) -> String {
+        let mut layers = Layers::default();
+        let _ = self.add_own_layers(&mut layers, game);
+        layers.value_of("game").and_then(|value| value.as_str()).unwrap_or_default().to_owned()
+    }
+}
+
+/// Reads a whole number: `4000000`, `4_000_000` or `4e6`.
+pub fn parse_count(text: &str) -> Result<u64, String> {
+    let plain = text.replace('_', "");
+    if let Ok(count) = plain.parse() {
+        return Ok(count);
+    }
+    let with_exponent = plain.split_once(['e', 'E']).and_then(|(digits, exponent)| {
+        let digits: u64 = digits.parse().ok()?;
+        digits.checked_mul(10u64.checked_pow(exponent.parse().ok()?)?)
+    });
+    with_exponent.ok_or_else(|| "must be a whole number that is not negative, such as 4000000 or 4e6".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_are_read_as_people_write_them() {
+        assert_eq!(parse_count("40000"), Ok(40_000));
+        assert_eq!(parse_count("4_000_000"), Ok(4_000_000));
+        assert_eq!(parse_count("4e6"), Ok(4_000_000));
+        for bad in ["-5", "1.5", "", "e6", "4e", "4e99", "many"] {
+            assert!(parse_count(bad).is_err(), "{bad}");
+        }
+    }
+}

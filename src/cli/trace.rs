@@ -1,0 +1,193 @@
+//! `coordrl trace`: what an environment does under fixed actions, one JSON line a step.
+
+use std::fs;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+use coordrl_envs::trace::{RandomActions, TraceRecord, Tracer};
+use coordrl_envs::EnvSpec;
+
+use super::npy::NpyWriter;
+use super::settings::parse_count;
+use crate::assemble::assets;
+use crate::config::{ConfigError, Layers, RunConfig};
+use crate::exit_code::{BadRequest, ExitCode};
+
+const EXAMPLES: &str = "\
+Examples:
+  coordrl trace pong --protocol raw --steps 100 --action-seed 7
+  coordrl trace breakout --protocol classic --seed 3 --actions actions.txt --obs-out obs.npy
+  coordrl trace qbert --steps 50 --action-seed 1 --set env.noop_max=0 --save-state half.bin
+
+A line holds step, action, reward, lives, terminated, truncated, ram_crc32 and screen_crc32. The
+game starts from the state right after loading its ROM, and the trace stops with the line that
+ends it. An actions file holds one index a line, into ALE's minimal action set in ALE's order
+(raw, classic) or into all 18 actions (machado).";
+
+/// Print what an environment does under fixed actions, for comparing emulators.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Trace {
+    /// An Atari game
+    game: String,
+    /// Rules of the environment
+    #[arg(long, value_enum, default_value_t = ProtocolName::Classic)]
+    protocol: ProtocolName,
+    /// Feeds no-ops and sticky actions
+    #[arg(long, value_name = "N", default_value = "1", value_parser = parse_count, allow_negative_numbers = true)]
+    seed: u64,
+    /// Number of steps [default: one an action of the file]
+    #[arg(long, value_name = "N", value_parser = parse_count, allow_negative_numbers = true)]
+    steps: Option<u64>,
+    /// File of actions, one index a line
+    #[arg(long, value_name = "FILE", conflicts_with = "action_seed", required_unless_present = "action_seed")]
+    actions: Option<PathBuf>,
+    /// Draw actions evenly, from this seed
+    #[arg(long, value_name = "N", value_parser = parse_count, allow_negative_numbers = true, requires = "steps")]
+    action_seed: Option<u64>,
+    /// One setting by its key, as in `env.noop_max=0`; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Write the stacked observation after each step: NumPy, `u8 [lines, C, H, W]`, newest last
+    #[arg(long, value_name = "FILE.npy")]
+    obs_out: Option<PathBuf>,
+    /// Write the environment's state after the last step
+    #[arg(long, value_name = "FILE")]
+    save_state: Option<PathBuf>,
+    /// Go on from a state that `--save-state` wrote
+    #[arg(long, value_name = "FILE")]
+    load_state: Option<PathBuf>,
+}
+
+/// Names of the protocols on the command line.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum ProtocolName {
+    /// One emulator frame a step, no wrapper, no stickiness
+    Raw,
+    /// Mnih et al. 2015: no sticky actions, minimal actions
+    Classic,
+    /// Machado et al. 2018: sticky actions, all 18 actions
+    Machado,
+}
+
+impl Trace {
+    pub fn run(self) -> anyhow::Result<ExitCode> {
+        let config = self.settings()?;
+        let mut tracer = Tracer::try_new(&self.game, &config.env, &assets(config.rom_dir.as_deref()), self.seed)?;
+        let actions = self.read_actions(tracer.spec())?;
+        if let Some(path) = &self.load_state {
+            load_state(&mut tracer, path)?;
+        }
+        let mut observations = self.open_npy(tracer.spec())?;
+        print_steps(&mut tracer, &actions, observations.as_mut())?;
+        if let Some(npy) = observations {
+            npy.finish().context("cannot write `--obs-out`")?;
+        }
+        if let Some(path) = &self.save_state {
+            fs::write(path, tracer.save_state()?).with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        Ok(ExitCode::Ok)
+    }
+
+    fn settings(&self) -> anyhow::Result<RunConfig> {
+        let mut layers = Layers::default();
+        layers.add_flag("--protocol", "env.protocol", Some(self.protocol.name()));
+        self.set.iter().for_each(|assignment| layers.add_assignment(assignment));
+        let config = layers.finish()?.config;
+        let problems = config.env.check();
+        if !problems.is_empty() {
+            return Err(ConfigError::Problems(problems).into());
+        }
+        Ok(config)
+    }
+
+    /// All actions to be taken, checked before the first is.
+    fn read_actions(&self, spec: &EnvSpec) -> anyhow::Result<Vec<usize>> {
+        if self.steps == Some(0) {
+            return Err(BadRequest::error("`--steps 0`: the least is 1"));
+        }
+        let steps = self.steps.map(|steps| usize::try_from(steps).unwrap_or(usize::MAX));
+        let Some(path) = &self.actions else {
+            let seed = self.action_seed.unwrap_or_default();
+            return Ok(RandomActions::new(seed, spec.num_actions()).take(steps.unwrap_or_default()).collect());
+        };
+        let mut actions = parse_actions(path, spec)?;
+        let wanted = steps.unwrap_or(actions.len());
+        if actions.is_empty() || actions.len() < wanted {
+            let text = format!("{} holds {} actions, not {}", path.display(), actions.len(), wanted.max(1));
+            return Err(BadRequest::error(text));
+        }
+        actions.truncate(wanted);
+        Ok(actions)
+    }
+
+    fn open_npy(&self, spec: &EnvSpec) -> anyhow::Result<Option<NpyWriter>> {
+        let open = |path: &PathBuf| {
+            NpyWriter::create(path, &spec.obs_shape)
+                .map_err(|error| BadRequest::error(format!("cannot write `--obs-out {}`: {error}", path.display())))
+        };
+        self.obs_out.as_ref().map(open).transpose()
+    }
+}
+
+fn parse_actions(path: &Path, spec: &EnvSpec) -> anyhow::Result<Vec<usize>> {
+    let bad = |cause: String| BadRequest::error(format!("`--actions {}`: {cause}", path.display()));
+    let text = fs::read_to_string(path).map_err(|error| bad(error.to_string()))?;
+    let count = spec.num_actions();
+    let parse = |(index, line): (usize, &str)| match line.trim().parse::<usize>() {
+        Ok(action) if action < count => Ok(action),
+        _ => {
+            let text = format!("line {} is `{line}`; `{}` has actions 0 to {}", index + 1, spec.name, count - 1);
+            Err(bad(text))
+        }
+    };
+    text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).map(parse).collect()
+}
+
+fn load_state(tracer: &mut Tracer, path: &Path) -> anyhow::Result<()> {
+    let bad = |cause: String| BadRequest::error(format!("`--load-state {}`: {cause}", path.display()));
+    let state = fs::read(path).map_err(|error| bad(error.to_string()))?;
+    tracer.load_state(&state).map_err(|error| bad(error.to_string()))
+}
+
+fn print_steps(tracer: &mut Tracer, actions: &[usize], mut npy: Option<&mut NpyWriter>) -> anyhow::Result<()> {
+    let mut out = BufWriter::new(io::stdout().lock());
+    for &action in actions {
+        let Some(record) = tracer.step(action)? else { break };
+        if !print_line(&mut out, &record)? {
+            return Ok(());
+        }
+        if let Some(npy) = npy.as_deref_mut() {
+            npy.append(tracer.obs()).context("cannot write `--obs-out`")?;
+        }
+    }
+    ignore_broken_pipe(out.flush())?;
+    Ok(())
+}
+
+/// False when nobody reads on, as in `coordrl trace … | head`.
+fn print_line(out: &mut impl Write, record: &TraceRecord) -> anyhow::Result<bool> {
+    let mut line = serde_json::to_vec(record)?;
+    line.push(b'\n');
+    Ok(ignore_broken_pipe(out.write_all(&line))?)
+}
+
+fn ignore_broken_pipe(result: io::Result<()>) -> io::Result<bool> {
+    match result {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+impl ProtocolName {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Raw => "raw",
+            Self::Classic => "classic",
+            Self::Machado => "machado",
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! `coordrl train`: a new run, a resumed one, or a fork.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::settings::SettingFlags;
+use crate::checkpoint::{self, Checkpoint};
+use crate::config::{self, Layered, Layers, Origin, RunConfig};
+use crate::exit_code::{BadRequest, ExitCode};
+use crate::interrupt::StopFlag;
+use crate::launch::{self, Destination, Start};
+use crate::metrics::console::{describe_secs, print_result, say};
+use crate::run_dir::RunDir;
+use crate::training::{Outcome, Trainer};
+
+const EXAMPLES: &str = "\
+Examples:
+  coordrl train pong --torso coordconv --seed 3
+  coordrl train breakout --frames 4e6 --set a2c.optimizer.learning_rate=1e-3
+  coordrl train --resume runs/pong/a2c-coordconv/seed3-20260101-120000";
+
+/// Train an agent on a game, or continue a run.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Train {
+    /// `catch` or an Atari game; `coordrl games` lists them
+    game: Option<String>,
+    #[command(flatten)]
+    settings: SettingFlags,
+    /// Folder that holds all runs
+    #[arg(long, value_name = "DIR", default_value = "runs")]
+    runs_dir: PathBuf,
+    /// Name of the run's folder [default: seed and time]
+    #[arg(long)]
+    name: Option<String>,
+    /// Start from these weights: a safetensors file, or a run
+    #[arg(long, value_name = "FILE|RUN", conflicts_with = "resume")]
+    init_from: Option<PathBuf>,
+    /// Continue this run exactly where its last checkpoint stands
+    #[arg(long, value_name = "RUN")]
+    resume: Option<PathBuf>,
+    /// Continue from this checkpoint instead of the last: its number of frames, or `best`
+    #[arg(long, value_name = "FRAMES", requires = "resume")]
+    checkpoint: Option<String>,
+    /// With --resume: start a new run from the checkpoint, so that settings may change
+    #[arg(long, requires = "resume")]
+    fork: bool,
+}
+
+impl Train {
+    pub fn run(self) -> anyhow::Result<ExitCode> {
+        match &self.resume {
+            Some(path) if self.fork => self.start_fork(path),
+            Some(path) => self.start_resume(path),
+            None => self.start_new(),
+        }
+    }
+
+    fn start_new(&self) -> anyhow::Result<ExitCode> {
+        let settings = self.settings.layer(self.game.as_deref(), &self.runs_dir)?;
+        if settings.layered.origin_of("game") == Origin::Default {
+            return Err(BadRequest::error("which game? as in `coordrl train pong` (`coordrl games` lists all)"));
+        }
+        let config = config::resolve(&settings.layered.config)?;
+        let stop = StopFlag::on_signals()?;
+        let start = Start { preset: settings.preset, init_from: self.init_from.clone(), fork: None };
+        train(launch::new_run(config, &self.destination(), start, stop)?)
+    }
+
+    fn start_resume(&self, path: &Path) -> anyhow::Result<ExitCode> {
+        if self.name.is_some() {
+            return Err(BadRequest::error("`--name` names a new run; with `--resume` it needs `--fork`"));
+        }
+        let run = RunDir::open_to_train(path)?;
+        let (old, layered) = self.settings_over_run(&run)?;
+        let checkpoint = self.read_checkpoint(&run)?;
+        launch::check_resume(&old, &layered, checkpoint.progress.frames)?;
+        if checkpoint.progress.frames >= layered.config.frames {
+            say(&format!(
+                "nothing to do: {} is at {} of {} frames; a larger `--frames` extends it",
+                path.display(),
+                checkpoint.progress.frames,
+                layered.config.frames
+            ));
+            return Ok(ExitCode::Ok);
+        }
+        let stop = StopFlag::on_signals()?;
+        train(launch::resume(run, layered.config, checkpoint, stop)?)
+    }
+
+    fn start_fork(&self, path: &Path) -> anyhow::Result<ExitCode> {
+        let run = RunDir::open_to_read(path)?;
+        let (old, layered) = self.settings_over_run(&run)?;
+        let checkpoint = self.read_checkpoint(&run)?;
+        launch::check_fork(&old, &layered.config)?;
+        let from = run.checkpoints_dir().join(format!("{:012}", checkpoint.progress.frames));
+        let start = Start { fork: Some((from, launch::fork_progress(checkpoint))), ..Start::default() };
+        let stop = StopFlag::on_signals()?;
+        train(launch::new_run(layered.config, &self.destination(), start, stop)?)
+    }
+
+    /// The run's settings as they are, and as the flags would have them.
+    fn settings_over_run(&self, run: &RunDir) -> anyhow::Result<(RunConfig, Layered)> {
+        if self.settings.names_preset_or_file() {
+            return Err(BadRequest::error("a run brings its own settings: leave out `--preset` and `--config`"));
+        }
+        let old = run.read_config()?;
+        if let Some(game) = &self.game {
+            let wanted = coordrl_envs::find_game(game).map_or(game.as_str(), |info| info.name);
+            run.expect_game(&old.game, wanted)?;
+        }
+        let mut layers = Layers::default();
+        layers.add_config(&old, &Origin::Run(run.path().to_owned()));
+        self.settings.layer_over_run(&mut layers, None)?;
+        let mut layered = layers.finish()?;
+        layered.config = config::resolve(&layered.config)?;
+        Ok((old, layered))
+    }
+
+    fn read_checkpoint(&self, run: &RunDir) -> anyhow::Result<Checkpoint> {
+        let dir = run.checkpoints_dir();
+        Ok(match self.checkpoint.as_deref() {
+            None | Some("last") => checkpoint::read_newest(&dir)?,
+            Some(wanted) => checkpoint::read(&checkpoint::choose(&dir, wanted)?.path)?,
+        })
+    }
+
+    fn destination(&self) -> Destination {
+        Destination { runs_dir: self.runs_dir.clone(), name: self.name.clone() }
+    }
+}
+
+fn train(mut trainer: Trainer) -> anyhow::Result<ExitCode> {
+    let outcome = trainer.train()?;
+    let folder = trainer.run().path().display();
+    let progress = trainer.progress();
+    let games = &progress.games;
+    if outcome == Outcome::Interrupted {
+        say(&format!("stopped at {} frames; continue with: coordrl train --resume {folder}", progress.frames));
+        return Ok(ExitCode::Interrupted);
+    }
+    let mean = games.mean_return().map_or_else(|| "none".to_owned(), |mean| format!("{mean:.2}"));
+    print_result(&format!(
+        "{folder}: {} frames in {}; mean return of the last {} of {} full games: {mean}",
+        progress.frames,
+        describe_secs(progress.wall_secs),
+        games.len(),
+        games.total(),
+    ))?;
+    Ok(ExitCode::Ok)
+}

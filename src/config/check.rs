@@ -1,0 +1,116 @@
+//! From settings as typed to settings that can be run: names found, gaps filled, everything checked.
+
+use coordrl_envs::GameInfo;
+
+use super::{ConfigError, Period, Problem, RunConfig, problem};
+use crate::suggest::did_you_mean;
+
+/// Fills every gap that follows from another setting and gives names their usual spelling.
+///
+/// # Errors
+/// Every problem with the settings, all at once.
+pub fn resolve(typed: &RunConfig) -> Result<RunConfig, ConfigError> {
+    let problems = check(typed);
+    if !problems.is_empty() {
+        return Err(ConfigError::Problems(problems));
+    }
+    let mut config = typed.clone();
+    if let Ok(game) = coordrl_envs::find_game(&typed.game) {
+        config.game = game.name.to_owned();
+    }
+    config.env = typed.env.resolve().into();
+    config.a2c.actors = Some(typed.a2c.num_actors());
+    Ok(config)
+}
+
+/// Everything that is wrong with the settings. Empty if a run can be built from them.
+pub fn check(config: &RunConfig) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    problems.extend(check_game(&config.game).err());
+    problems.extend(check_torso(&config.torso));
+    check_counts(config, &mut problems);
+    problems.extend(config.env.check());
+    problems.extend(config.a2c.check());
+    problems
+}
+
+/// Emulator frames between two updates: environments × rollout length × frames an agent step.
+pub fn frames_per_update(config: &RunConfig, frame_skip: u32) -> u64 {
+    config.a2c.rows_per_update() * u64::from(frame_skip)
+}
+
+fn check_game(name: &str) -> Result<&'static GameInfo, Problem> {
+    coordrl_envs::find_game(name).map_err(|error| problem("game", error.to_string()))
+}
+
+fn check_torso(name: &str) -> Option<Problem> {
+    let torsos = coordrl_agents::torsos();
+    if torsos.iter().any(|torso| torso.name == name) {
+        return None;
+    }
+    let names: Vec<&str> = torsos.iter().map(|torso| torso.name).collect();
+    let hint = did_you_mean(name, names.iter().copied());
+    Some(problem("torso", format!("unknown torso `{name}`{hint} (there are: {})", names.join(", "))))
+}
+
+fn check_counts(config: &RunConfig, problems: &mut Vec<Problem>) {
+    if config.frames == 0 {
+        problems.push(problem("frames", "a run of 0 frames; the least is 1"));
+    }
+    if config.threads == Some(0) {
+        problems.push(problem("threads", "0 threads; the least is 1, and leaving it out means one per core"));
+    }
+    if config.torch_threads == 0 {
+        problems.push(problem("torch_threads", "0 threads; the least is 1"));
+    }
+    if config.keep_checkpoints == 0 {
+        let text = "0 checkpoints kept would leave nothing to resume from; the least is 1";
+        problems.push(problem("keep_checkpoints", text));
+    }
+    if config.log_every_frames == Period::Off && config.checkpoint_every_frames == Period::Off {
+        let text = "off, and `log_every_frames` is off too: the run would leave no trace until its end";
+        problems.push(problem("checkpoint_every_frames", text));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_can_be_run_and_resolving_twice_changes_nothing() {
+        let config = resolve(&RunConfig::default()).unwrap();
+        assert_eq!(resolve(&config).unwrap(), config);
+        assert_eq!(frames_per_update(&config, 4), 16 * 5 * 4);
+    }
+
+    #[test]
+    fn all_problems_are_listed_at_once() {
+        let mut config = RunConfig {
+            game: "pogn".to_owned(),
+            torso: "cordconv".to_owned(),
+            frames: 0,
+            threads: Some(0),
+            torch_threads: 0,
+            keep_checkpoints: 0,
+            ..RunConfig::default()
+        };
+        config.env.frame_skip = Some(0);
+        config.a2c.envs = 2;
+        config.a2c.actors = Some(3);
+        let keys: Vec<String> = check(&config).into_iter().map(|problem| problem.key).collect();
+        let expected = [
+            "game",
+            "torso",
+            "frames",
+            "threads",
+            "torch_threads",
+            "keep_checkpoints",
+            "env.frame_skip",
+            "a2c.actors",
+        ];
+        assert_eq!(keys, expected);
+        let text = resolve(&config).unwrap_err().to_string();
+        assert!(text.contains("8 problems") && text.contains("`pong`") && text.contains("`coordconv`"), "{text}");
+    }
+}

@@ -1,0 +1,361 @@
+//! Who wins: defaults < preset < settings file < `--set` < named flags.
+//!
+//! Layers are trees of plain values laid over each other leaf by leaf. Every leaf remembers where
+//! its value came from. Unknown keys and values of the wrong type are collected, not stopped at.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value};
+
+use super::{ConfigError, Problem, RunConfig, problem};
+use crate::suggest::did_you_mean;
+
+/// Where the value of a setting came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// `impl Default`.
+    Default,
+    /// A preset, with where it was found.
+    Preset(String),
+    /// `--config FILE`.
+    File(PathBuf),
+    /// `--set key=value`.
+    Set,
+    /// A flag of its own, such as `--seed`.
+    Flag(&'static str),
+    /// The `config.json` of a run that is resumed.
+    Run(PathBuf),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::Preset(name) => write!(f, "preset {name}"),
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Set => f.write_str("--set"),
+            Self::Flag(name) => f.write_str(name),
+            Self::Run(path) => write!(f, "run {}", path.display()),
+        }
+    }
+}
+
+/// Settings put together, with the origin of each.
+#[derive(Clone, Debug)]
+pub struct Layered {
+    /// The settings as typed; not yet resolved or checked.
+    pub config: RunConfig,
+    /// Origin by key; keys that are absent have their default.
+    pub origins: BTreeMap<String, Origin>,
+}
+
+impl Layered {
+    /// Where the value of `key` came from.
+    pub fn origin_of(&self, key: &str) -> Origin {
+        self.origins.get(key).cloned().unwrap_or(Origin::Default)
+    }
+}
+
+/// A pile of layers, growing upwards.
+#[derive(Clone, Debug)]
+pub struct Layers {
+    /// Every key there is, with a valid value: what a key is checked against.
+    schema: Value,
+    /// What the layers so far say; a key that follows another setting is absent until set.
+    tree: Value,
+    origins: BTreeMap<String, Origin>,
+    problems: Vec<Problem>,
+}
+
+impl Default for Layers {
+    fn default() -> Self {
+        let tree = tree_of(&RunConfig::default());
+        Self { schema: schema(), tree, origins: BTreeMap::new(), problems: Vec::new() }
+    }
+}
+
+impl Layers {
+    /// Lays a table over what is there.
+    pub fn add_table(&mut self, table: &Map<String, Value>, origin: &Origin) {
+        let mut leaves = Vec::new();
+        collect_leaves(&self.schema, "", table, &mut leaves);
+        for (key, value) in leaves {
+            self.set(&key, value, origin.clone());
+        }
+    }
+
+    /// Lays every setting of a configuration over what is there.
+    pub fn add_config(&mut self, config: &RunConfig, origin: &Origin) {
+        if let Value::Object(table) = tree_of(config) {
+            self.add_table(&table, origin);
+        }
+    }
+
+    /// Lays a TOML or JSON file over what is there.
+    pub fn add_file(&mut self, path: &Path) -> Result<(), ConfigError> {
+        let table = read_table(path)?;
+        self.add_table(&table, &Origin::File(path.to_owned()));
+        Ok(())
+    }
+
+    /// Lays one `key=value` over what is there. A value that is not TOML is taken as a word.
+    pub fn add_assignment(&mut self, assignment: &str) {
+        match assignment.split_once('=') {
+            Some((key, text)) => self.set(key.trim(), parse_value(text.trim()), Origin::Set),
+            None => self.problems.push(problem(
+                assignment,
+                "`--set` wants `key=value`, as in `--set a2c.rollout_agent_steps=20`",
+            )),
+        }
+    }
+
+    /// Lays the value of a named flag on top; `None` means that it was not given.
+    pub fn add_flag<T: Into<Value>>(&mut self, flag: &'static str, key: &str, value: Option<T>) {
+        if let Some(value) = value {
+            self.set(key, value.into(), Origin::Flag(flag));
+        }
+    }
+
+    /// The value that a key has so far.
+    pub fn value_of(&self, key: &str) -> Option<&Value> {
+        self.tree.pointer(&pointer(key))
+    }
+
+    /// Whether a layer above the defaults has set this key.
+    pub fn is_set(&self, key: &str) -> bool {
+        self.origins.contains_key(key)
+    }
+
+    /// Puts the layers together, or lists everything that was wrong in any of them.
+    pub fn finish(self) -> Result<Layered, ConfigError> {
+        if !self.problems.is_empty() {
+            return Err(ConfigError::Problems(self.problems));
+        }
+        let config = serde_json::from_value(self.tree)
+            .map_err(|error| ConfigError::Problems(vec![problem("settings", error.to_string())]))?;
+        Ok(Layered { config, origins: self.origins })
+    }
+
+    fn set(&mut self, key: &str, value: Value, origin: Origin) {
+        if let Some(problem) = self.problem_with(key, &value, &origin) {
+            self.problems.push(problem);
+            return;
+        }
+        put(&mut self.tree, key, value);
+        self.origins.insert(key.to_owned(), origin);
+    }
+
+    /// Tries the value alone on top of the defaults, so that each wrong value is reported by key.
+    fn problem_with(&self, key: &str, value: &Value, origin: &Origin) -> Option<Problem> {
+        match self.schema.pointer(&pointer(key)) {
+            Some(Value::Object(_)) => {
+                return Some(problem(key, format!("is a table, not a setting (from {origin})")));
+            }
+            Some(_) => {}
+            None => {
+                let keys = leaf_keys();
+                let hint = did_you_mean(key, keys.iter().map(String::as_str));
+                return Some(problem(key, format!("no such setting (from {origin}){hint}")));
+            }
+        }
+        let mut trial = tree_of(&RunConfig::default());
+        put(&mut trial, key, value.clone());
+        let error = serde_json::from_value::<RunConfig>(trial).err()?;
+        Some(problem(key, format!("{error} (value {value}, from {origin})")))
+    }
+}
+
+/// The keys of all settings, in the order of the structs.
+pub fn leaf_keys() -> Vec<String> {
+    leaves_of(&schema()).into_iter().map(|(key, _)| key).collect()
+}
+
+/// Reads a settings file: JSON by its ending, TOML otherwise.
+pub(super) fn read_table(path: &Path) -> Result<Map<String, Value>, ConfigError> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| ConfigError::Unreadable { path: path.to_owned(), cause: error.to_string() })?;
+    parse_table(&text, path)
+}
+
+/// Parses the text of a settings file.
+pub(super) fn parse_table(text: &str, path: &Path) -> Result<Map<String, Value>, ConfigError> {
+    let is_json = path.extension().is_some_and(|extension| extension == "json");
+    let (format, parsed) = if is_json {
+        ("JSON", serde_json::from_str(text).map_err(|error| error.to_string()))
+    } else {
+        ("TOML", toml::from_str(text).map_err(|error| error.to_string()))
+    };
+    parsed.map_err(|cause| ConfigError::Syntax { path: path.to_owned(), format, cause })
+}
+
+/// The keys and values of all settings of a configuration.
+pub fn leaves(config: &RunConfig) -> Vec<(String, Value)> {
+    leaves_of(&tree_of(config))
+}
+
+fn leaves_of(tree: &Value) -> Vec<(String, Value)> {
+    let mut leaves = Vec::new();
+    if let Value::Object(table) = tree {
+        collect_leaves(tree, "", table, &mut leaves);
+    }
+    leaves
+}
+
+fn tree_of(config: &RunConfig) -> Value {
+    serde_json::to_value(config).unwrap_or_default()
+}
+
+/// The defaults with those keys filled in that follow another setting and are otherwise absent.
+fn schema() -> Value {
+    let mut config = RunConfig::default();
+    config.env = config.env.resolve().into();
+    tree_of(&config)
+}
+
+/// Puts a value under a dotted key whose tables are there already.
+fn put(tree: &mut Value, key: &str, value: Value) {
+    let (table, name) = key.rsplit_once('.').unwrap_or(("", key));
+    let place = if table.is_empty() { Some(tree) } else { tree.pointer_mut(&pointer(table)) };
+    if let Some(Value::Object(table)) = place {
+        table.insert(name.to_owned(), value);
+    }
+}
+
+fn pointer(key: &str) -> String {
+    format!("/{}", key.replace('.', "/"))
+}
+
+/// Flattens `table` into (key, value). What the defaults know as a table is walked into; all else
+/// is a value, or an unknown key to be reported under its full name.
+fn collect_leaves(known: &Value, prefix: &str, table: &Map<String, Value>, leaves: &mut Vec<(String, Value)>) {
+    for (name, value) in table {
+        let key = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
+        match (known.get(name), value) {
+            (Some(inner @ Value::Object(_)), Value::Object(inner_table)) => {
+                collect_leaves(inner, &key, inner_table, leaves);
+            }
+            _ => leaves.push((key, value.clone())),
+        }
+    }
+}
+
+/// Reads the right side of `--set`: any TOML value; `4e6` counts as a whole number; else a word.
+fn parse_value(text: &str) -> Value {
+    let Ok(table) = toml::from_str::<Map<String, Value>>(&format!("value = {text}")) else {
+        return Value::String(text.to_owned());
+    };
+    match table.get("value") {
+        Some(Value::Number(number)) => whole_if_whole(number),
+        Some(value) => value.clone(),
+        None => Value::String(text.to_owned()),
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be whole and in range")]
+fn whole_if_whole(number: &serde_json::Number) -> Value {
+    match number.as_f64() {
+        Some(value) if number.is_f64() && value.fract() == 0.0 && (0.0..9e15).contains(&value) => {
+            Value::from(value as u64)
+        }
+        _ => Value::Number(number.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layered(build: impl FnOnce(&mut Layers)) -> Result<Layered, ConfigError> {
+        let mut layers = Layers::default();
+        build(&mut layers);
+        layers.finish()
+    }
+
+    fn table(text: &str) -> Map<String, Value> {
+        toml::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn no_layer_is_the_defaults() {
+        let layered = layered(|_| {}).unwrap();
+        assert_eq!(layered.config, RunConfig::default());
+        assert_eq!(layered.origin_of("seed"), Origin::Default);
+    }
+
+    #[test]
+    fn later_layers_win_and_every_value_knows_its_origin() {
+        let layered = layered(|layers| {
+            let preset = Origin::Preset("pong".to_owned());
+            layers.add_table(&table("frames = 1\nseed = 2\ntorso = \"a\"\n[env]\nnoop_max = 3"), &preset);
+            layers.add_table(&table("seed = 4\ntorso = \"b\""), &Origin::File("x.toml".into()));
+            layers.add_assignment("torso=c");
+            layers.add_assignment("env.frame_skip = 2");
+            layers.add_flag("--torso", "torso", Some("d"));
+            layers.add_flag::<u64>("--seed", "seed", None);
+        })
+        .unwrap();
+        let config = &layered.config;
+        assert_eq!((config.frames, config.seed, config.torso.as_str()), (1, 4, "d"));
+        assert_eq!((config.env.noop_max, config.env.frame_skip), (Some(3), Some(2)));
+        assert_eq!(layered.origin_of("frames"), Origin::Preset("pong".to_owned()));
+        assert_eq!(layered.origin_of("seed"), Origin::File("x.toml".into()));
+        assert_eq!(layered.origin_of("env.frame_skip"), Origin::Set);
+        assert_eq!(layered.origin_of("torso"), Origin::Flag("--torso"));
+    }
+
+    #[test]
+    fn unknown_keys_and_wrong_types_are_all_listed_with_hints() {
+        let error = layered(|layers| {
+            layers.add_assignment("a2c.rollout_steps=5");
+            layers.add_assignment("a2c.envs=many");
+            layers.add_assignment("frames=-5");
+            layers.add_assignment("env=3");
+            layers.add_assignment("nonsense");
+            layers.add_assignment("env.frame_skp=3");
+        })
+        .unwrap_err()
+        .to_string();
+        assert!(error.contains("6 problems"), "{error}");
+        for part in [
+            "did you mean `a2c.rollout_agent_steps`?",
+            "`a2c.envs`: invalid type: string \"many\"",
+            "`frames`: invalid value: integer `-5`",
+            "`env`: is a table",
+            "`--set` wants `key=value`",
+            "did you mean `env.frame_skip`?",
+        ] {
+            assert!(error.contains(part), "{part} not in {error}");
+        }
+    }
+
+    #[test]
+    fn set_reads_numbers_words_lists_and_powers_of_ten() {
+        assert_eq!(parse_value("4e6"), Value::from(4_000_000));
+        assert_eq!(parse_value("40_000"), Value::from(40_000));
+        assert_eq!(parse_value("7e-4"), Value::from(7e-4));
+        assert_eq!(parse_value("rmsprop_tf"), Value::from("rmsprop_tf"));
+        assert_eq!(parse_value("\"off\""), Value::from("off"));
+        assert_eq!(parse_value("true"), Value::from(true));
+        assert_eq!(parse_value(""), Value::from(""));
+    }
+
+    #[test]
+    fn resolved_settings_come_back_from_both_formats() {
+        let mut config = RunConfig { threads: Some(3), ..RunConfig::default() };
+        config.env = config.env.resolve().into();
+        let json = serde_json::to_string(&config).unwrap();
+        assert_eq!(serde_json::from_str::<RunConfig>(&json).unwrap(), config);
+        let toml = toml::to_string(&config).unwrap();
+        assert_eq!(toml::from_str::<RunConfig>(&toml).unwrap(), config);
+    }
+
+    #[test]
+    fn every_setting_is_known_by_its_full_key() {
+        let keys = leaf_keys();
+        for key in ["game", "env.noop_max", "a2c.optimizer.learning_rate", "a2c.actors", "threads"] {
+            assert!(keys.iter().any(|known| known == key), "{key} not in {keys:?}");
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! What can be set, who wins, and whether it makes sense.
+
+mod check;
+mod layers;
+mod period;
+mod preset;
+mod run_config;
+
+pub use check::{check, frames_per_update, resolve};
+pub use layers::{Layered, Layers, Origin, leaf_keys, leaves};
+pub use period::Period;
+pub use preset::{Preset, list_presets, preset_for};
+pub use run_config::{Algo, RunConfig};
+
+pub use coordrl_envs::Problem;
+
+use std::path::PathBuf;
+
+/// Why settings could not be put together. Always the user's to mend.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// Every problem found, not only the first.
+    #[error("{}", list(.0))]
+    Problems(Vec<Problem>),
+    /// The settings file could not be read.
+    #[error("cannot read settings from {}: {cause}", .path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        cause: String,
+    },
+    /// The settings file is neither TOML nor JSON.
+    #[error("{} is not valid {format}: {cause}", .path.display())]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// `TOML` or `JSON`, by the file's name.
+        format: &'static str,
+        /// Where and what.
+        cause: String,
+    },
+    /// There is no preset of that name.
+    #[error("no preset `{name}`{hint} (`coordrl presets list` shows all)")]
+    UnknownPreset {
+        /// As typed.
+        name: String,
+        /// "; did you mean …?" or nothing.
+        hint: String,
+    },
+    /// Presets extend each other in a circle.
+    #[error("preset `{0}` extends itself")]
+    CircularPreset(String),
+}
+
+fn list(problems: &[Problem]) -> String {
+    let describe = |problem: &Problem| format!("`{}`: {}", problem.key, problem.message);
+    match problems {
+        [one] => describe(one),
+        many => {
+            let lines: Vec<String> = many.iter().map(|problem| format!("\n  - {}", describe(problem))).collect();
+            format!("{} problems in the settings:{}", many.len(), lines.concat())
+        }
+    }
+}
+
+fn problem(key: impl Into<String>, message: impl Into<String>) -> Problem {
+    Problem { key: key.into(), message: message.into() }
+}

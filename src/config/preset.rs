@@ -1,0 +1,195 @@
+//! Named starting points for settings: built into the binary, overridden by files.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use include_dir::{Dir, include_dir};
+use serde_json::{Map, Value};
+
+use super::layers::{parse_table, read_table};
+use super::{ConfigError, Layers, Origin};
+use crate::suggest::did_you_mean;
+
+static BUILT_IN: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/runs/presets");
+
+/// What an Atari game without a preset of its own starts from.
+const ATARI_FALLBACK: &str = "atari";
+
+/// One preset file.
+#[derive(Clone, Debug)]
+pub struct Preset {
+    /// File name without its ending, or the path as typed.
+    pub name: String,
+    /// Where it was found: a path, or `built in`.
+    pub place: String,
+    /// One sentence for `presets list`.
+    pub summary: String,
+    /// The preset it builds on.
+    pub extends: Option<String>,
+    /// The settings themselves.
+    pub settings: Map<String, Value>,
+}
+
+impl Preset {
+    /// Finds a preset by name (`pong`) or by path (`mine/fast.toml`).
+    ///
+    /// A file in `<runs_dir>/presets` wins over the built-in preset of the same name.
+    pub fn find(name: &str, runs_dir: &Path) -> Result<Self, ConfigError> {
+        if name.contains('/') || name.ends_with(".toml") || name.ends_with(".json") {
+            let path = PathBuf::from(name);
+            return Self::from_table(name, path.display().to_string(), read_table(&path)?);
+        }
+        available(runs_dir)?.remove(name).ok_or_else(|| unknown(name, runs_dir))
+    }
+
+    /// Lays this preset, and first those it extends, over the layers so far.
+    pub fn apply(&self, layers: &mut Layers, runs_dir: &Path) -> Result<(), ConfigError> {
+        for preset in self.with_ancestors(runs_dir)?.iter().rev() {
+            layers.add_table(&preset.settings, &Origin::Preset(format!("{} ({})", preset.name, preset.place)));
+        }
+        Ok(())
+    }
+
+    /// This preset, the one it extends, the one that extends, and so on.
+    fn with_ancestors(&self, runs_dir: &Path) -> Result<Vec<Self>, ConfigError> {
+        let mut chain = vec![self.clone()];
+        while let Some(parent) = chain.last().and_then(|preset| preset.extends.clone()) {
+            if chain.iter().any(|preset| preset.name == parent) {
+                return Err(ConfigError::CircularPreset(parent));
+            }
+            chain.push(Self::find(&parent, runs_dir)?);
+        }
+        Ok(chain)
+    }
+
+    fn from_table(name: &str, place: String, mut table: Map<String, Value>) -> Result<Self, ConfigError> {
+        let mut take_text = |key: &str| match table.remove(key) {
+            Some(Value::String(text)) => Some(text),
+            _ => None,
+        };
+        let summary = take_text("summary").unwrap_or_default();
+        let extends = take_text("extends");
+        Ok(Self { name: name.to_owned(), place, summary, extends, settings: table })
+    }
+}
+
+/// The preset of a game when none is asked for: its own, else the Atari fallback for Atari games.
+pub fn preset_for(game: &str, is_atari: bool, runs_dir: &Path) -> Result<Option<Preset>, ConfigError> {
+    let mut presets = available(runs_dir)?;
+    let own = presets.remove(game);
+    Ok(own.or_else(|| if is_atari { presets.remove(ATARI_FALLBACK) } else { None }))
+}
+
+/// All presets, sorted by name.
+pub fn list_presets(runs_dir: &Path) -> Result<Vec<Preset>, ConfigError> {
+    Ok(available(runs_dir)?.into_values().collect())
+}
+
+fn available(runs_dir: &Path) -> Result<BTreeMap<String, Preset>, ConfigError> {
+    let mut presets = BTreeMap::new();
+    for file in BUILT_IN.files() {
+        let text = file.contents_utf8().unwrap_or_default();
+        insert(&mut presets, file.path(), "built in".to_owned(), |path| parse_table(text, path))?;
+    }
+    // A folder that is not there is the usual case away from a checkout.
+    for entry in std::fs::read_dir(runs_dir.join("presets")).into_iter().flatten().flatten() {
+        let path = entry.path();
+        insert(&mut presets, &path, path.display().to_string(), read_table)?;
+    }
+    Ok(presets)
+}
+
+fn insert(
+    presets: &mut BTreeMap<String, Preset>,
+    path: &Path,
+    place: String,
+    read: impl FnOnce(&Path) -> Result<Map<String, Value>, ConfigError>,
+) -> Result<(), ConfigError> {
+    let is_preset = path.extension().is_some_and(|extension| extension == "toml");
+    let Some(name) = path.file_stem().and_then(|stem| stem.to_str()).filter(|_| is_preset) else {
+        return Ok(());
+    };
+    presets.insert(name.to_owned(), Preset::from_table(name, place, read(path)?)?);
+    Ok(())
+}
+
+fn unknown(name: &str, runs_dir: &Path) -> ConfigError {
+    let presets = available(runs_dir).unwrap_or_default();
+    let hint = did_you_mean(name, presets.keys().map(String::as_str));
+    ConfigError::UnknownPreset { name: name.to_owned(), hint }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::config::{Layered, resolve};
+
+    fn nowhere() -> &'static Path {
+        Path::new("/nonexistent")
+    }
+
+    fn layered(preset: &Preset, runs_dir: &Path) -> Layered {
+        let mut layers = Layers::default();
+        preset.apply(&mut layers, runs_dir).unwrap();
+        layers.finish().unwrap()
+    }
+
+    #[test]
+    fn every_built_in_preset_can_be_run_and_has_a_summary() {
+        let presets = list_presets(nowhere()).unwrap();
+        assert!(presets.len() >= 5);
+        for preset in presets {
+            assert!(!preset.summary.is_empty(), "{}", preset.name);
+            resolve(&layered(&preset, nowhere()).config).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_game_takes_its_own_preset_else_the_atari_fallback() {
+        let name = |game, is_atari| preset_for(game, is_atari, nowhere()).unwrap().map(|preset| preset.name);
+        assert_eq!(name("pong", true).as_deref(), Some("pong"));
+        assert_eq!(name("zaxxon", true).as_deref(), Some("atari"));
+        assert_eq!(name("catch", false).as_deref(), Some("catch"));
+        assert_eq!(name("another_toy", false), None);
+    }
+
+    #[test]
+    fn the_published_recipes_are_what_was_published() {
+        let config = |name| layered(&Preset::find(name, nowhere()).unwrap(), nowhere()).config;
+        let (zoo, baselines) = (config("zoo"), config("baselines"));
+        assert_eq!((zoo.a2c.value_coef, baselines.a2c.value_coef), (0.25, 0.5));
+        for config in [&zoo, &baselines] {
+            let optimizer = serde_json::to_value(&config.a2c.optimizer).unwrap();
+            assert_eq!(optimizer["kind"], "rmsprop_tf");
+            assert_eq!(optimizer["learning_rate"], 7e-4);
+            assert_eq!(config.a2c.rows_per_update(), 80);
+        }
+        assert_eq!(serde_json::to_value(&baselines.a2c.optimizer).unwrap()["schedule"], "linear");
+    }
+
+    #[test]
+    fn a_file_in_the_runs_folder_wins_over_the_built_in_preset() {
+        let runs = tempfile::tempdir().unwrap();
+        fs::create_dir(runs.path().join("presets")).unwrap();
+        fs::write(runs.path().join("presets/pong.toml"), "extends = \"atari\"\nseed = 9").unwrap();
+        let preset = Preset::find("pong", runs.path()).unwrap();
+        let layered = layered(&preset, runs.path());
+        assert_eq!(layered.config.seed, 9);
+        assert!(layered.origin_of("seed").to_string().contains("presets/pong.toml"));
+        assert!(layered.origin_of("frames").to_string().contains("built in"));
+    }
+
+    #[test]
+    fn unknown_names_get_a_hint_and_circles_are_found() {
+        let error = Preset::find("pogn", nowhere()).unwrap_err().to_string();
+        assert!(error.contains("did you mean `pong`?"), "{error}");
+        let runs = tempfile::tempdir().unwrap();
+        fs::create_dir(runs.path().join("presets")).unwrap();
+        fs::write(runs.path().join("presets/a.toml"), "extends = \"b\"").unwrap();
+        fs::write(runs.path().join("presets/b.toml"), "extends = \"a\"").unwrap();
+        let error = Preset::find("a", runs.path()).unwrap().with_ancestors(runs.path()).unwrap_err();
+        assert!(matches!(error, ConfigError::CircularPreset(_)), "{error}");
+    }
+}

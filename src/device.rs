@@ -1,0 +1,161 @@
+//! Choosing the device that holds the network.
+//!
+//! The CUDA half has not yet run on hardware: it follows libtorch's documented loading rules.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use tch::{Cuda, Device};
+
+/// What the user asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeviceChoice {
+    /// The first CUDA device if there is one, else the CPU.
+    Auto,
+    /// The CPU.
+    Cpu,
+    /// The CUDA device of this index.
+    Cuda(usize),
+}
+
+/// Why a device cannot be had.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum DeviceError {
+    /// Not one of the known spellings.
+    #[error("`{0}` is not a device; use `auto`, `cpu` or `cuda:0`")]
+    Unknown(String),
+    /// This libtorch was built without CUDA.
+    #[error("device `cuda:{index}` is not there: libtorch has no CUDA part ({cause}); use `--device cpu`")]
+    NoCudaLibrary {
+        /// Index asked for.
+        index: usize,
+        /// What the loader said.
+        cause: String,
+    },
+    /// libtorch has CUDA, the machine has no such device.
+    #[error("device `cuda:{index}` is not there: {count} CUDA devices were found; use `--device cpu`")]
+    NoSuchCudaDevice {
+        /// Index asked for.
+        index: usize,
+        /// How many there are.
+        count: i64,
+    },
+}
+
+impl DeviceChoice {
+    /// Finds the device, loading libtorch's CUDA part only when it may be wanted.
+    pub fn resolve(self) -> Result<Device, DeviceError> {
+        match self {
+            Self::Cpu => Ok(Device::Cpu),
+            Self::Auto => Ok(match load_cuda_library() {
+                Ok(()) if Cuda::is_available() => Device::Cuda(0),
+                _ => Device::Cpu,
+            }),
+            Self::Cuda(index) => resolve_cuda(index),
+        }
+    }
+}
+
+fn resolve_cuda(index: usize) -> Result<Device, DeviceError> {
+    load_cuda_library().map_err(|cause| DeviceError::NoCudaLibrary { index, cause })?;
+    let count = Cuda::device_count();
+    match i64::try_from(index) {
+        Ok(wanted) if wanted < count => Ok(Device::Cuda(index)),
+        _ => Err(DeviceError::NoSuchCudaDevice { index, count }),
+    }
+}
+
+/// libtorch registers its CUDA operators when this library is loaded with global symbols. It is
+/// opened at run time so that one binary serves machines with and without CUDA.
+#[cfg(unix)]
+fn load_cuda_library() -> Result<(), String> {
+    use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
+    let path = cuda_library_path();
+    // SAFETY: the library's initialisers are libtorch's own; they expect to run in a process that
+    // has libtorch_cpu loaded, as this one has.
+    let library = unsafe { Library::open(Some(&path), RTLD_NOW | RTLD_GLOBAL) };
+    // Never closed: its operators stay registered until the process ends.
+    library.map(std::mem::forget).map_err(|error| error.to_string())
+}
+
+#[cfg(not(unix))]
+fn load_cuda_library() -> Result<(), String> {
+    Ok(())
+}
+
+fn cuda_library_path() -> PathBuf {
+    const NAME: &str = "libtorch_cuda.so";
+    let beside_build = Path::new(env!("COORDRL_BUILD_LIBTORCH_LIB")).join(NAME);
+    if beside_build.is_absolute() && beside_build.exists() { beside_build } else { NAME.into() }
+}
+
+/// The spelling used in settings and in `meta.json`.
+pub fn device_name(device: Device) -> String {
+    match device {
+        Device::Cuda(index) => format!("cuda:{index}"),
+        Device::Cpu => "cpu".to_owned(),
+        other => format!("{other:?}").to_lowercase(),
+    }
+}
+
+impl fmt::Display for DeviceChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Cpu => f.write_str("cpu"),
+            Self::Cuda(index) => write!(f, "cuda:{index}"),
+        }
+    }
+}
+
+impl FromStr for DeviceChoice {
+    type Err = DeviceError;
+
+    fn from_str(text: &str) -> Result<Self, DeviceError> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "cpu" => Ok(Self::Cpu),
+            "cuda" => Ok(Self::Cuda(0)),
+            _ => text
+                .strip_prefix("cuda:")
+                .and_then(|index| index.parse().ok())
+                .map(Self::Cuda)
+                .ok_or_else(|| DeviceError::Unknown(text.to_owned())),
+        }
+    }
+}
+
+impl Serialize for DeviceChoice {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for DeviceChoice {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spellings_round_trip_and_others_are_refused() {
+        for text in ["auto", "cpu", "cuda:0", "cuda:3"] {
+            assert_eq!(text.parse::<DeviceChoice>().unwrap().to_string(), text);
+        }
+        for text in ["gpu", "cuda:", "cuda:x", "cuda:-1", ""] {
+            assert!(text.parse::<DeviceChoice>().unwrap_err().to_string().contains("`cpu`"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_device_far_out_of_range_is_not_there() {
+        let text = DeviceChoice::Cuda(999).resolve().unwrap_err().to_string();
+        assert!(text.contains("cuda:999") && text.contains("--device cpu"), "{text}");
+    }
+}

@@ -1,0 +1,198 @@
+//! Full games with a finished network.
+//!
+//! Each game has an environment and a generator of its own, made from its number: which games are
+//! played is settled before the first one starts, so quick games are not over-represented, and
+//! neither threads nor machine change a result.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use coordrl_agents::{ActMode, Policy};
+use coordrl_envs::{Assets, Env, EnvConfig, EnvError, EnvSeed, EpisodeStats, Rng, Role, derive_rng, make_env};
+use rayon::ThreadPool;
+use rayon::prelude::*;
+use serde::Serialize;
+
+/// Games played side by side. Fixed, because the size of a batch may change last bits.
+const SLOTS: usize = 16;
+
+/// What to play.
+pub struct Plan<'a> {
+    /// Game.
+    pub game: &'a str,
+    /// Environment settings of the run: the agent sees what it saw in training.
+    pub env: &'a EnvConfig,
+    /// Where ROMs are.
+    pub assets: &'a Assets,
+    /// Number of full games.
+    pub episodes: u64,
+    /// Drawn from the distribution, or its most likely action.
+    pub mode: ActMode,
+    /// What everything random follows from; streams differ from those of training.
+    pub seed: u64,
+}
+
+/// One game being played.
+struct Slot {
+    number: u64,
+    env: Box<dyn Env>,
+    obs: Vec<u8>,
+    rng: Rng,
+}
+
+/// Plays the games of a plan; results come in the order of their numbers.
+///
+/// A lost life ends the agent's episode as it did in training (with FIRE pressed again where the
+/// protocol does that), but only whole games count.
+pub fn play(plan: &Plan, policy: &Policy, pool: &ThreadPool) -> anyhow::Result<Vec<EpisodeStats>> {
+    let mut waiting = 0..plan.episodes;
+    let mut slots = Vec::new();
+    for number in waiting.by_ref().take(SLOTS) {
+        slots.push(Slot::start(plan, number)?);
+    }
+    let mut results: Vec<(u64, EpisodeStats)> = Vec::new();
+    while !slots.is_empty() {
+        let actions = act(&mut slots, plan.mode, policy)?;
+        let finished = step_all(&mut slots, &actions, pool)?;
+        let mut next = Vec::with_capacity(slots.len());
+        for (slot, game) in slots.into_iter().zip(finished) {
+            match game {
+                None => next.push(slot),
+                Some(game) => {
+                    results.push((slot.number, game));
+                    next.extend(waiting.next().map(|number| Slot::start(plan, number)).transpose()?);
+                }
+            }
+        }
+        slots = next;
+    }
+    results.sort_by_key(|(number, _)| *number);
+    Ok(results.into_iter().map(|(_, game)| game).collect())
+}
+
+fn act(slots: &mut [Slot], mode: ActMode, policy: &Policy) -> anyhow::Result<Vec<usize>> {
+    let mut obs = Vec::with_capacity(slots.iter().map(|slot| slot.obs.len()).sum());
+    slots.iter().for_each(|slot| obs.extend_from_slice(&slot.obs)); // u8 [N, C, H, W]
+    let mut rngs: Vec<&mut Rng> = slots.iter_mut().map(|slot| &mut slot.rng).collect();
+    policy.act(&obs, mode, &mut rngs).context("the network cannot choose actions")
+}
+
+fn step_all(
+    slots: &mut [Slot],
+    actions: &[usize],
+    pool: &ThreadPool,
+) -> Result<Vec<Option<EpisodeStats>>, EnvError> {
+    pool.install(|| slots.par_iter_mut().zip(actions).map(|(slot, &action)| slot.step(action)).collect())
+}
+
+impl Slot {
+    fn start(plan: &Plan, number: u64) -> Result<Self, EnvError> {
+        let seed = EnvSeed { seed: plan.seed, role: Role::EvalEnv, index: number };
+        let mut env = make_env(plan.game, plan.env, plan.assets, seed)?;
+        let mut obs = vec![0; env.spec().obs_len()];
+        env.reset(&mut obs)?;
+        Ok(Self { number, env, obs, rng: derive_rng(plan.seed, Role::EvalPolicy, number) })
+    }
+
+    /// Takes one step; gives the game's statistics when it is over.
+    fn step(&mut self, action: usize) -> Result<Option<EpisodeStats>, EnvError> {
+        let step = self.env.step(action, &mut self.obs)?;
+        if step.episode.is_none() && step.is_last() {
+            // A life was lost. The game may end under the frames of this reset.
+            return self.env.reset(&mut self.obs);
+        }
+        Ok(step.episode)
+    }
+}
+
+/// The result of an evaluation, as `eval --json` prints it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Evaluation {
+    /// Run folder.
+    pub run: PathBuf,
+    /// Checkpoint folder.
+    pub checkpoint: PathBuf,
+    /// Emulator frames trained at that checkpoint.
+    pub frames: u64,
+    /// Game.
+    pub game: String,
+    /// Torso.
+    pub torso: String,
+    /// `sampled` or `greedy`.
+    pub policy: &'static str,
+    /// `classic`, `machado` or `raw`, as the run's.
+    pub protocol: String,
+    /// What counted as a game.
+    pub counting: &'static str,
+    /// Seed of the evaluation.
+    pub seed: u64,
+    /// Numbers over the games.
+    #[serde(flatten)]
+    pub summary: Summary,
+    /// Return of each game.
+    pub returns: Vec<f64>,
+}
+
+/// Statistics of the returns of full games.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Summary {
+    /// Number of games.
+    pub episodes: usize,
+    /// Mean return.
+    pub mean_return: f64,
+    /// Sample standard deviation (n − 1); absent for a single game.
+    pub sd_return: Option<f64>,
+    /// Median return.
+    pub median_return: f64,
+    /// Lowest return.
+    pub min_return: f64,
+    /// Highest return.
+    pub max_return: f64,
+    /// Mean length in emulator frames.
+    pub mean_length_frames: f64,
+}
+
+impl Summary {
+    /// Summarises at least one game.
+    #[expect(clippy::cast_precision_loss, reason = "numbers of games and frames stay far below 2^53")]
+    pub fn of(games: &[EpisodeStats]) -> Self {
+        let n = games.len() as f64;
+        let mut returns: Vec<f64> = games.iter().map(|game| game.episode_return).collect();
+        returns.sort_by(f64::total_cmp);
+        let mean = returns.iter().sum::<f64>() / n;
+        let squares: f64 = returns.iter().map(|value| (value - mean).powi(2)).sum();
+        let (below, above) = (returns[(returns.len() - 1) / 2], returns[returns.len() / 2]);
+        Self {
+            episodes: games.len(),
+            mean_return: mean,
+            sd_return: (games.len() > 1).then(|| (squares / (n - 1.0)).sqrt()),
+            median_return: (below + above) / 2.0,
+            min_return: returns[0],
+            max_return: returns[returns.len() - 1],
+            mean_length_frames: games.iter().map(|game| game.episode_length_frames as f64).sum::<f64>() / n,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn games(returns: &[f64]) -> Vec<EpisodeStats> {
+        returns.iter().map(|&episode_return| EpisodeStats { episode_return, episode_length_frames: 8 }).collect()
+    }
+
+    #[test]
+    fn the_deviation_is_that_of_a_sample_and_the_median_lies_between() {
+        let summary = Summary::of(&games(&[4.0, 1.0, 2.0, 3.0]));
+        assert_eq!((summary.mean_return, summary.median_return), (2.5, 2.5));
+        assert_eq!(summary.sd_return, Some((5.0f64 / 3.0).sqrt()));
+        assert_eq!((summary.min_return, summary.max_return, summary.mean_length_frames), (1.0, 4.0, 8.0));
+    }
+
+    #[test]
+    fn one_game_has_no_deviation() {
+        let summary = Summary::of(&games(&[-21.0]));
+        assert_eq!((summary.mean_return, summary.sd_return, summary.median_return), (-21.0, None, -21.0));
+    }
+}

@@ -1,0 +1,149 @@
+//! How a command ended, as the number the shell sees.
+
+use coordrl_agents::{AgentError, NetworkError};
+use coordrl_envs::EnvError;
+
+use crate::checkpoint::CheckpointError;
+use crate::config::ConfigError;
+use crate::device::DeviceError;
+use crate::run_dir::RunDirError;
+
+/// What the process tells the shell. The numbers are part of the interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ExitCode {
+    /// Everything asked for was done.
+    Ok = 0,
+    /// Something no one foresaw: a bug.
+    Unexpected = 1,
+    /// The request is wrong: flags, settings, game, or a file the user named.
+    BadRequest = 2,
+    /// The run folder or checkpoint cannot be used: in use, of another game, damaged.
+    BadRun = 3,
+    /// Training diverged: a loss, logit or gradient is no longer a finite number.
+    Diverged = 4,
+    /// The machine refused: disk full, no permission to write, out of memory.
+    MachineRefused = 5,
+    /// Stopped by Ctrl-C or a termination signal, after a checkpoint.
+    Interrupted = 130,
+}
+
+impl From<ExitCode> for std::process::ExitCode {
+    fn from(code: ExitCode) -> Self {
+        Self::from(code as u8)
+    }
+}
+
+/// A request that cannot be met as it was put; for problems without an error type of their own.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct BadRequest(pub String);
+
+impl BadRequest {
+    /// An error that ends the process with [`ExitCode::BadRequest`].
+    pub fn error(text: impl Into<String>) -> anyhow::Error {
+        anyhow::Error::new(Self(text.into()))
+    }
+}
+
+/// Finds the exit code of an error by the first cause in its chain that has one.
+pub fn exit_code_of(error: &anyhow::Error) -> ExitCode {
+    error.chain().find_map(code_of_cause).unwrap_or(ExitCode::Unexpected)
+}
+
+fn code_of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<ExitCode> {
+    if cause.is::<BadRequest>() || cause.is::<ConfigError>() || cause.is::<DeviceError>() {
+        return Some(ExitCode::BadRequest);
+    }
+    if let Some(error) = cause.downcast_ref::<RunDirError>() {
+        return Some(error.exit_code());
+    }
+    if let Some(error) = cause.downcast_ref::<CheckpointError>() {
+        return Some(error.exit_code());
+    }
+    if let Some(error) = cause.downcast_ref::<EnvError>() {
+        return Some(code_of_env_error(error));
+    }
+    if let Some(error) = cause.downcast_ref::<AgentError>() {
+        return Some(code_of_agent_error(error));
+    }
+    cause.is::<std::io::Error>().then_some(ExitCode::MachineRefused)
+}
+
+/// A broken environment is a bug; anything else about games and ROMs is the user's to mend.
+fn code_of_env_error(error: &EnvError) -> ExitCode {
+    match error {
+        EnvError::BadState { .. } => ExitCode::BadRun,
+        EnvError::InEnv { source, .. } => code_of_env_error(source),
+        EnvError::Emulator { .. }
+        | EnvError::IllegalAction { .. }
+        | EnvError::NeedsReset { .. }
+        | EnvError::BufferLength { .. }
+        | EnvError::NoEnvs
+        | EnvError::SpecMismatch { .. } => ExitCode::Unexpected,
+        _ => ExitCode::BadRequest,
+    }
+}
+
+fn code_of_agent_error(error: &AgentError) -> ExitCode {
+    match error {
+        AgentError::Config(_) => ExitCode::BadRequest,
+        AgentError::Env { source, .. } => code_of_env_error(source),
+        AgentError::Network(source) => code_of_network_error(source),
+        AgentError::NonFinite { .. } => ExitCode::Diverged,
+        AgentError::State { .. } => ExitCode::BadRun,
+        _ => ExitCode::Unexpected,
+    }
+}
+
+/// Weights come from checkpoints; everything else about a network is in the settings.
+fn code_of_network_error(error: &NetworkError) -> ExitCode {
+    match error {
+        NetworkError::UnknownTorso { .. } | NetworkError::ObsTooSmall { .. } => ExitCode::BadRequest,
+        NetworkError::WrongShape { .. }
+        | NetworkError::MissingParameter { .. }
+        | NetworkError::UnknownParameter { .. } => ExitCode::BadRun,
+        // libtorch tells nothing but words, on a CPU and on CUDA alike "out of memory" or "alloc".
+        NetworkError::Torch(cause) if is_about_memory(&cause.to_string()) => ExitCode::MachineRefused,
+        NetworkError::Torch(_) => ExitCode::Unexpected,
+    }
+}
+
+fn is_about_memory(text: &str) -> bool {
+    text.contains("out of memory") || text.contains("can't allocate memory")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::path::PathBuf;
+
+    use anyhow::Context;
+
+    use super::*;
+
+    #[test]
+    fn the_first_cause_with_a_code_decides_whatever_context_is_around_it() {
+        let full = CheckpointError::CannotWrite { path: PathBuf::new(), cause: io::ErrorKind::StorageFull.into() };
+        let error = Err::<(), _>(full).context("while training").unwrap_err();
+        assert_eq!(exit_code_of(&error), ExitCode::MachineRefused);
+        assert_eq!(exit_code_of(&BadRequest::error("no").context("outer")), ExitCode::BadRequest);
+        assert_eq!(exit_code_of(&anyhow::anyhow!("who knows")), ExitCode::Unexpected);
+        let io = anyhow::Error::from(io::Error::from(io::ErrorKind::StorageFull));
+        assert_eq!(exit_code_of(&io), ExitCode::MachineRefused);
+    }
+
+    #[test]
+    fn errors_of_the_libraries_have_the_documented_codes() {
+        let code = |error: AgentError| exit_code_of(&error.into());
+        assert_eq!(code(AgentError::NonFinite { what: "the loss is", update: 3 }), ExitCode::Diverged);
+        assert_eq!(code(AgentError::State { reason: String::new() }), ExitCode::BadRun);
+        let missing = EnvError::RomMissing { game: "pong".to_owned(), path: PathBuf::new() };
+        assert_eq!(code(AgentError::Env { actor: 0, source: missing }), ExitCode::BadRequest);
+        let wrong = NetworkError::MissingParameter { name: "policy.bias".to_owned() };
+        assert_eq!(code(wrong.into()), ExitCode::BadRun);
+        let broken = EnvError::Emulator { game: "pong".to_owned(), cause: String::new() };
+        let inner = EnvError::InEnv { index: 1, source: Box::new(broken) };
+        assert_eq!(exit_code_of(&inner.into()), ExitCode::Unexpected);
+    }
+}

@@ -1,0 +1,215 @@
+//! The three ways a training session begins: a new run, a resumed one, a fork of one.
+//!
+//! Everything that can be wrong is found before a folder is made or a byte written.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use coordrl_agents::A2c;
+use tch::Tensor;
+
+use crate::assemble::{Assembled, assemble};
+use crate::checkpoint::{self, Checkpoint};
+use crate::config::{self, Layered, RunConfig};
+use crate::device::device_name;
+use crate::exit_code::BadRequest;
+use crate::interrupt::StopFlag;
+use crate::metrics::console::say;
+use crate::progress::Progress;
+use crate::run_dir::{Meta, RunDir, Session, host_name, now_unix_secs};
+use crate::training::Trainer;
+use crate::weights_file;
+
+/// Where a new run goes.
+#[derive(Clone, Debug)]
+pub struct Destination {
+    /// Folder of all runs.
+    pub runs_dir: PathBuf,
+    /// Name of the run's own folder; by default made of seed and time.
+    pub name: Option<String>,
+}
+
+/// What a new run starts from, apart from its settings.
+#[derive(Debug, Default)]
+pub struct Start {
+    /// Preset its settings started from, for the record.
+    pub preset: Option<String>,
+    /// Weights file or run whose weights are taken over.
+    pub init_from: Option<PathBuf>,
+    /// Checkpoint that is taken over whole, and where it lies.
+    pub fork: Option<(PathBuf, Checkpoint)>,
+}
+
+/// Starts a run in a new folder.
+pub fn new_run(config: RunConfig, to: &Destination, start: Start, stop: StopFlag) -> anyhow::Result<Trainer> {
+    let planned = RunDir::planned_path(&to.runs_dir, &config, to.name.as_deref())?;
+    let mut assembled = assemble(&config)?;
+    if let Some(from) = &start.init_from {
+        load_weights_only(&mut assembled.agent, from)?;
+    }
+    let forked_from = start.fork.as_ref().map(|(path, _)| path.display().to_string());
+    let progress = match start.fork {
+        Some((_, checkpoint)) => take_over(&mut assembled.agent, checkpoint)?,
+        None => Progress::default(),
+    };
+    let run = RunDir::create(&planned, to.name.is_some())?;
+    run.write_config(&config)?;
+    let meta = Meta {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        commit: env!("COORDRL_BUILD_COMMIT").to_owned(),
+        seed: config.seed,
+        preset: start.preset,
+        forked_from,
+        init_from: start.init_from.map(|path| path.display().to_string()),
+        parameters: assembled.agent.parameter_count(),
+        sessions: vec![session(&assembled, progress.frames)],
+    };
+    run.write_meta(&meta)?;
+    announce(&run, &config, &assembled, &meta);
+    Ok(Trainer::open(run, config, assembled.agent, progress, stop)?)
+}
+
+/// Continues a run in its own folder.
+pub fn resume(run: RunDir, config: RunConfig, from: Checkpoint, stop: StopFlag) -> anyhow::Result<Trainer> {
+    let mut assembled = assemble(&config)?;
+    let mut meta = run.read_meta()?;
+    let progress = take_over(&mut assembled.agent, from)?;
+    run.write_config(&config)?;
+    meta.sessions.push(session(&assembled, progress.frames));
+    run.write_meta(&meta)?;
+    checkpoint::remove_later_than(&run.checkpoints_dir(), progress.frames)?;
+    announce(&run, &config, &assembled, &meta);
+    say(&format!("resumed at {} of {} frames", progress.frames, config.frames));
+    Ok(Trainer::open(run, config, assembled.agent, progress, stop)?)
+}
+
+/// A fork begins its own metric files where the other run's checkpoint stood.
+pub fn fork_progress(mut checkpoint: Checkpoint) -> Checkpoint {
+    checkpoint.progress.metrics_bytes = 0;
+    checkpoint.progress.event_files.clear();
+    checkpoint
+}
+
+/// Settings that may differ between a run and its continuation: they change where and how fast it
+/// runs, and how often it reports, but not what it learns.
+const FREE_ON_RESUME: &[&str] = &[
+    "device",
+    "threads",
+    "torch_threads",
+    "rom_dir",
+    "log_every_frames",
+    "checkpoint_every_frames",
+    "keep_checkpoints",
+];
+
+/// Settings that decide the shape of what a checkpoint holds: not even a fork can change them.
+const FIXED_ON_FORK: &[&str] = &["game", "algo", "torso", "seed", "a2c.envs", "a2c.actors", "a2c.optimizer.kind"];
+
+/// Refuses changes that would make a continued run another run.
+pub fn check_resume(old: &RunConfig, new: &Layered, frames_done: u64) -> anyhow::Result<()> {
+    let mut refusals = Vec::new();
+    for (key, change) in changes(old, &new.config) {
+        if key == "frames" {
+            refusals.extend(refuse_frames(old, &new.config, frames_done));
+        } else if !FREE_ON_RESUME.contains(&key.as_str()) {
+            refusals.push(format!("`{key}`: {change} alters the algorithm"));
+        }
+    }
+    match refusals.as_slice() {
+        [] => Ok(()),
+        _ => Err(BadRequest::error(format!(
+            "a resumed run must stay the same run:\n  - {}\nadd `--fork` to start a new run from this checkpoint",
+            refusals.join("\n  - ")
+        ))),
+    }
+}
+
+/// Refuses changes that a checkpoint's contents cannot follow.
+pub fn check_fork(old: &RunConfig, new: &RunConfig) -> anyhow::Result<()> {
+    let fixed = |key: &str| FIXED_ON_FORK.contains(&key) || key.starts_with("env.");
+    let refusals: Vec<String> = changes(old, new)
+        .into_iter()
+        .filter(|(key, _)| fixed(key))
+        .map(|(key, change)| format!("`{key}`: {change} does not fit the saved environments, generators or weights"))
+        .collect();
+    match refusals.as_slice() {
+        [] => Ok(()),
+        _ => Err(BadRequest::error(format!(
+            "cannot fork:\n  - {}\na new run with `--init-from` takes over weights alone",
+            refusals.join("\n  - ")
+        ))),
+    }
+}
+
+fn refuse_frames(old: &RunConfig, new: &RunConfig, frames_done: u64) -> Option<String> {
+    let change = format!("`frames`: {} → {}", old.frames, new.frames);
+    if new.frames < old.frames {
+        return Some(format!("{change} is shorter; it stands at {frames_done}, and a run can only be extended"));
+    }
+    let constant = new.a2c.optimizer.schedule == coordrl_agents::Schedule::Constant;
+    (!constant).then(|| format!("{change} alters the learning rates already used: its schedule is not constant"))
+}
+
+/// Keys whose values differ, each with `old → new`.
+fn changes(old: &RunConfig, new: &RunConfig) -> Vec<(String, String)> {
+    let (old, new) = (config::leaves(old), config::leaves(new));
+    let old_of = |key: &str| old.iter().find(|(known, _)| known == key).map(|(_, value)| value.clone());
+    new.into_iter()
+        .filter_map(|(key, value)| {
+            let before = old_of(&key).unwrap_or_default();
+            (before != value).then(|| (key, format!("{before} → {value}")))
+        })
+        .collect()
+}
+
+fn take_over(agent: &mut A2c, checkpoint: Checkpoint) -> anyhow::Result<Progress> {
+    agent.load(checkpoint.state).context("the checkpoint does not fit the run's settings")?;
+    Ok(checkpoint.progress)
+}
+
+fn load_weights_only(agent: &mut A2c, from: &Path) -> anyhow::Result<()> {
+    let weights = read_init_weights(from)?;
+    agent
+        .load_weights(&weights)
+        .map_err(|error| BadRequest::error(format!("`--init-from {}` does not fit: {error}", from.display())))
+}
+
+/// The weights of a safetensors file, or of a run's last checkpoint.
+fn read_init_weights(from: &Path) -> anyhow::Result<Vec<(String, Tensor)>> {
+    if from.is_dir() {
+        let run = RunDir::open_to_read(from)?;
+        let entry = checkpoint::choose(&run.checkpoints_dir(), "last")?;
+        return Ok(checkpoint::read_weights(&entry.path)?.1);
+    }
+    let bad = |cause: String| BadRequest::error(format!("`--init-from {}`: {cause}", from.display()));
+    let bytes = std::fs::read(from).map_err(|error| bad(error.to_string()))?;
+    weights_file::from_bytes(&bytes).map_err(|error| bad(error.to_string()))
+}
+
+fn session(assembled: &Assembled, start_frames: u64) -> Session {
+    Session {
+        started_unix_secs: now_unix_secs(),
+        start_frames,
+        command: std::env::args().collect(),
+        device: device_name(assembled.device),
+        threads: assembled.threads,
+        host: host_name(),
+        platform: format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH),
+        cores: std::thread::available_parallelism().map_or(1, usize::from),
+    }
+}
+
+fn announce(run: &RunDir, config: &RunConfig, assembled: &Assembled, meta: &Meta) {
+    say(&format!("run folder {}", run.path().display()));
+    say(&format!(
+        "game {} · {} · torso {} · {} parameters · device {} · {} threads · seed {} · preset {}",
+        config.game,
+        config.algo.name(),
+        config.torso,
+        meta.parameters,
+        device_name(assembled.device),
+        assembled.threads,
+        config.seed,
+        meta.preset.as_deref().unwrap_or("none"),
+    ));
+}

@@ -1,0 +1,132 @@
+//! What a person sees while a run goes on: a bar on a terminal, else a line now and then.
+
+use std::io::{self, IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// Without a terminal, at most one line in this time.
+const LINE_INTERVAL: Duration = Duration::from_secs(10);
+/// On a terminal, redraw no more often than this.
+const BAR_INTERVAL: Duration = Duration::from_millis(200);
+/// Speed is averaged over about this long.
+const SPEED_WINDOW_SECS: f64 = 10.0;
+
+/// Talks to the person: stderr, never results.
+pub fn say(text: &str) {
+    // Nobody listening (a closed pipe) is no reason to stop training.
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// Prints a result: stdout.
+pub fn print_result(text: &str) -> io::Result<()> {
+    match writeln!(io::stdout().lock(), "{text}") {
+        // `coordrl games | head` is fine.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
+}
+
+/// Shows how far a run is.
+#[derive(Debug)]
+pub struct Console {
+    bar: Option<ProgressBar>,
+    total_frames: u64,
+    last_shown: Instant,
+    last_frames: u64,
+    frames_per_sec: Option<f64>,
+}
+
+impl Console {
+    /// Starts showing a run that is at `frames` of `total_frames`.
+    pub fn new(frames: u64, total_frames: u64) -> Self {
+        let bar = io::stderr().is_terminal().then(|| new_bar(frames, total_frames));
+        Self { bar, total_frames, last_shown: Instant::now(), last_frames: frames, frames_per_sec: None }
+    }
+
+    /// Tells how far the run is; shows it if the last time is long enough ago.
+    pub fn update(&mut self, frames: u64, mean_return: Option<f64>) {
+        let interval = if self.bar.is_some() { BAR_INTERVAL } else { LINE_INTERVAL };
+        if self.last_shown.elapsed() >= interval {
+            self.show(frames, mean_return);
+        }
+    }
+
+    /// Shows the last state and leaves it on the screen.
+    pub fn finish(&mut self, frames: u64, mean_return: Option<f64>) {
+        self.show(frames, mean_return);
+        if let Some(bar) = &self.bar {
+            bar.abandon();
+        }
+    }
+
+    fn show(&mut self, frames: u64, mean_return: Option<f64>) {
+        self.measure_speed(frames);
+        let text = self.describe(frames, mean_return);
+        match &self.bar {
+            Some(bar) => {
+                bar.set_position(frames);
+                bar.set_message(text);
+            }
+            None => say(&format!("{frames}/{} frames, {text}", self.total_frames)),
+        }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "for display")]
+    fn measure_speed(&mut self, frames: u64) {
+        let secs = self.last_shown.elapsed().as_secs_f64();
+        if secs > 0.0 && frames > self.last_frames {
+            let now = (frames - self.last_frames) as f64 / secs;
+            let weight = (secs / SPEED_WINDOW_SECS).min(1.0);
+            self.frames_per_sec = Some(self.frames_per_sec.map_or(now, |old| old + weight * (now - old)));
+        }
+        self.last_shown = Instant::now();
+        self.last_frames = frames;
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "for display")]
+    fn describe(&self, frames: u64, mean_return: Option<f64>) -> String {
+        let mean = mean_return.map_or_else(|| "-".to_owned(), |mean| format!("{mean:.2}"));
+        let left = self.total_frames.saturating_sub(frames);
+        let (speed, time_left) = match self.frames_per_sec {
+            Some(speed) if speed > 0.0 => (format!("{speed:.0}"), describe_secs(left as f64 / speed)),
+            _ => ("-".to_owned(), "-".to_owned()),
+        };
+        format!("{speed} frames/s, mean return {mean}, {time_left} left")
+    }
+}
+
+/// Hours and minutes, or minutes and seconds.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "for display; casts saturate")]
+pub fn describe_secs(secs: f64) -> String {
+    let secs = secs.round() as u64;
+    match secs {
+        0..60 => format!("{secs}s"),
+        60..3600 => format!("{}m{:02}s", secs / 60, secs % 60),
+        _ => format!("{}h{:02}m", secs / 3600, secs / 60 % 60),
+    }
+}
+
+fn new_bar(frames: u64, total_frames: u64) -> ProgressBar {
+    let template = "{bar:30} {human_pos}/{human_len} frames · {msg}";
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(total_frames).with_style(style).with_position(frames)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_read_well() {
+        assert_eq!(describe_secs(59.4), "59s");
+        assert_eq!(describe_secs(60.0), "1m00s");
+        assert_eq!(describe_secs(3660.0), "1h01m");
+    }
+
+    #[test]
+    fn before_the_first_game_there_is_no_return_to_show() {
+        let console = Console::new(0, 100);
+        assert_eq!(console.describe(0, None), "- frames/s, mean return -, - left");
+    }
+}

@@ -1,0 +1,77 @@
+//! Speed and where the time went. Belongs to the process, not to the run: never in a checkpoint.
+
+use std::time::Instant;
+
+use coordrl_agents::Timing;
+
+use super::tags::{self, Tag};
+
+/// Measures from one log point to the next.
+#[derive(Clone, Debug)]
+pub struct PerfMeter {
+    started: Instant,
+    start_frames: u64,
+    timing: Timing,
+}
+
+impl PerfMeter {
+    /// Starts measuring at `frames`.
+    pub fn start(frames: u64) -> Self {
+        Self { started: Instant::now(), start_frames: frames, timing: Timing::default() }
+    }
+
+    /// Takes the times of one update.
+    pub fn add(&mut self, timing: &Timing) {
+        self.timing.emulate_nanos += timing.emulate_nanos;
+        self.timing.preprocess_nanos += timing.preprocess_nanos;
+        self.timing.infer_nanos += timing.infer_nanos;
+        self.timing.learn_nanos += timing.learn_nanos;
+        self.timing.wait_nanos += timing.wait_nanos;
+    }
+
+    /// The values for a log point at `frames`.
+    #[expect(clippy::cast_precision_loss, reason = "speeds need no 53 bits")]
+    pub fn values(&self, frames: u64) -> [(&'static Tag, Option<f64>); 7] {
+        let frames = frames.saturating_sub(self.start_frames) as f64;
+        let secs = self.started.elapsed().as_secs_f64();
+        let per_million = |nanos: u64| (frames > 0.0).then(|| nanos as f64 / 1e9 / (frames / 1e6));
+        [
+            (&tags::FRAMES_PER_SEC, (secs > 0.0).then(|| frames / secs)),
+            (&tags::EMULATE_SECS, per_million(self.timing.emulate_nanos)),
+            (&tags::PREPROCESS_SECS, per_million(self.timing.preprocess_nanos)),
+            (&tags::INFER_SECS, per_million(self.timing.infer_nanos)),
+            (&tags::LEARN_SECS, per_million(self.timing.learn_nanos)),
+            (&tags::WAIT_SECS, per_million(self.timing.wait_nanos)),
+            (&tags::MEMORY_MIB, resident_mib()),
+        ]
+    }
+}
+
+/// Linux tells the resident pages of a process in the second word of this file.
+#[cfg(target_os = "linux")]
+fn resident_mib() -> Option<f64> {
+    const PAGE_KIB: f64 = 4.0;
+    let text = std::fs::read_to_string("/proc/self/statm").ok()?;
+    let pages: f64 = text.split_whitespace().nth(1)?.parse().ok()?;
+    Some(pages * PAGE_KIB / 1024.0)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn resident_mib() -> Option<f64> {
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_per_million_frames() {
+        let mut meter = PerfMeter::start(1_000);
+        meter.add(&Timing { learn_nanos: 3_000_000_000, ..Timing::default() });
+        let values = meter.values(501_000);
+        let learn = values.iter().find(|(tag, _)| **tag == tags::LEARN_SECS).unwrap().1;
+        assert_eq!(learn, Some(6.0));
+        assert_eq!(meter.values(1_000)[1].1, None, "no frames, no rate");
+    }
+}

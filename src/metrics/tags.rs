@@ -1,0 +1,91 @@
+//! Every tag with its unit and what it means. `docs/metrics.md` lists the same; a test compares.
+
+/// One measured quantity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tag {
+    /// Name in TensorBoard and key in `metrics.jsonl`.
+    pub name: &'static str,
+    /// Unit of the values.
+    pub unit: &'static str,
+    /// What it is, in one sentence.
+    pub sentence: &'static str,
+}
+
+macro_rules! tags {
+    ($($constant:ident: $name:literal, $unit:literal, $sentence:literal;)*) => {
+        $(
+            #[doc = $sentence]
+            pub const $constant: Tag = Tag { name: $name, unit: $unit, sentence: $sentence };
+        )*
+        /// Every tag, in the order of `metrics.jsonl`.
+        pub const ALL: &[&Tag] = &[$(&$constant),*];
+    };
+}
+
+tags! {
+    EPISODE_RETURN: "train/episode_return", "points of the game",
+        "Mean undiscounted, unclipped return of the last 100 full games (not lives); absent before the first game has ended.";
+    EPISODE_LENGTH_FRAMES: "train/episode_length_frames", "emulator frames",
+        "Mean length of the last 100 full games; frames spent in resets are not counted.";
+    EPISODES: "train/episodes", "games",
+        "Full games finished since the run began.";
+    REWARD_CLIPPED: "train/reward_clipped", "clipped reward per agent step",
+        "Mean reward as the agent learns from it, over the agent steps since the last log point.";
+    UPDATES: "train/updates", "updates",
+        "Optimiser steps since the run began.";
+    LOSS_POLICY: "loss/policy", "nats × advantage",
+        "Policy-gradient loss, mean over the updates since the last log point.";
+    LOSS_VALUE: "loss/value", "squared return",
+        "Mean squared error of the value head, before its coefficient, mean over the updates since the last log point.";
+    LOSS_TOTAL: "loss/total", "none",
+        "What the optimiser minimises: policy loss − entropy bonus + weighted value loss, mean over the updates since the last log point.";
+    ENTROPY: "policy/entropy", "nats",
+        "Mean entropy of the action distribution; ln(number of actions) when acting uniformly.";
+    EXPLAINED_VARIANCE: "value/explained_variance", "none",
+        "1 − Var(return − value) / Var(return) of each rollout, mean over the updates since the last log point: 1 is perfect, 0 no better than a constant.";
+    GRAD_NORM: "optim/grad_norm", "none",
+        "Global gradient norm before clipping, mean over the updates since the last log point.";
+    LEARNING_RATE: "optim/learning_rate", "none",
+        "Learning rate of the last update.";
+    FRAMES_PER_SEC: "perf/frames_per_sec", "emulator frames per second",
+        "Training speed since the last log point, everything included.";
+    EMULATE_SECS: "perf/emulate_secs", "worker seconds per million frames",
+        "Time inside the emulator, summed over workers.";
+    PREPROCESS_SECS: "perf/preprocess_secs", "worker seconds per million frames",
+        "Time turning screens into observations, summed over workers.";
+    INFER_SECS: "perf/infer_secs", "worker seconds per million frames",
+        "Time choosing actions with the network, summed over workers.";
+    LEARN_SECS: "perf/learn_secs", "worker seconds per million frames",
+        "Time computing gradients and taking optimiser steps, summed over workers.";
+    WAIT_SECS: "perf/wait_secs", "worker seconds per million frames",
+        "Time workers stood idle waiting for others.";
+    MEMORY_MIB: "perf/memory_mib", "MiB",
+        "Resident memory of the process; absent where the system does not tell.";
+    WALL_SECS: "perf/wall_secs", "seconds",
+        "Time spent training since the run began, all sessions together.";
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::ALL;
+
+    #[test]
+    fn names_are_unique_and_grouped() {
+        let names: BTreeSet<&str> = ALL.iter().map(|tag| tag.name).collect();
+        assert_eq!(names.len(), ALL.len());
+        assert!(names.iter().all(|name| name.split('/').count() == 2));
+    }
+
+    #[test]
+    fn every_tag_stands_in_the_documentation_with_unit_and_sentence() {
+        let page = include_str!("../../docs/metrics.md");
+        for tag in ALL {
+            let row = format!("| `{}` | {} | {} |", tag.name, tag.unit, tag.sentence);
+            assert!(page.contains(&row), "docs/metrics.md lacks this row:\n{row}");
+        }
+        let rows = page.lines().filter(|line| line.starts_with("| `") && line.contains('/')).count();
+        assert_eq!(rows, ALL.len(), "docs/metrics.md lists tags that do not exist");
+    }
+}

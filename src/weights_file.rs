@@ -1,0 +1,134 @@
+//! Named tensors as bytes in the safetensors format, which PyTorch reads and writes too.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use safetensors::tensor::{Dtype, SafeTensors, View};
+use tch::{Kind, Tensor};
+
+/// Why tensors could not be turned into bytes or back.
+#[derive(Debug, thiserror::Error)]
+pub enum WeightsFileError {
+    /// Not a safetensors file, or a damaged one.
+    #[error("not valid safetensors: {0}")]
+    Format(#[from] safetensors::SafeTensorError),
+    /// libtorch refused.
+    #[error("libtorch: {0}")]
+    Torch(#[from] tch::TchError),
+    /// A number type this program never writes.
+    #[error("tensor `{name}` holds {dtype}; only f32, f64, i64 and u8 are read")]
+    Dtype {
+        /// Tensor.
+        name: String,
+        /// Its number type.
+        dtype: String,
+    },
+}
+
+struct HostTensor {
+    dtype: Dtype,
+    shape: Vec<usize>,
+    bytes: Vec<u8>,
+}
+
+impl View for HostTensor {
+    fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        Cow::Borrowed(&self.bytes)
+    }
+
+    fn data_len(&self) -> usize {
+        self.bytes.len()
+    }
+}
+
+/// Writes tensors as safetensors bytes: the same tensors give the same bytes.
+pub fn to_bytes(tensors: &[(String, Tensor)]) -> Result<Vec<u8>, WeightsFileError> {
+    let views = tensors
+        .iter()
+        .map(|(name, tensor)| Ok((name.as_str(), to_host(name, tensor)?)))
+        .collect::<Result<Vec<_>, WeightsFileError>>()?;
+    // Python libraries look at this word to know that the layout is PyTorch's.
+    let info = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+    Ok(safetensors::serialize(views, Some(info))?)
+}
+
+/// Reads tensors from safetensors bytes, sorted by name.
+pub fn from_bytes(bytes: &[u8]) -> Result<Vec<(String, Tensor)>, WeightsFileError> {
+    let file = SafeTensors::deserialize(bytes)?;
+    let mut tensors = Vec::with_capacity(file.len());
+    for (name, view) in file.iter() {
+        let kind = kind_of(name, view.dtype())?;
+        let size: Vec<i64> = view.shape().iter().map(|&length| length.try_into().unwrap_or(i64::MAX)).collect();
+        tensors.push((name.to_owned(), Tensor::f_from_data_size(view.data(), &size, kind)?));
+    }
+    tensors.sort_by(|a, b| a.0.cmp(&b.0));
+    Ok(tensors)
+}
+
+fn to_host(name: &str, tensor: &Tensor) -> Result<HostTensor, WeightsFileError> {
+    let kind = tensor.f_kind()?;
+    let dtype = match kind {
+        Kind::Float => Dtype::F32,
+        Kind::Double => Dtype::F64,
+        Kind::Int64 => Dtype::I64,
+        Kind::Uint8 => Dtype::U8,
+        other => return Err(WeightsFileError::Dtype { name: name.to_owned(), dtype: format!("{other:?}") }),
+    };
+    let host = tensor.f_detach()?.f_to_device(tch::Device::Cpu)?.f_contiguous()?;
+    let mut bytes = vec![0; host.numel() * kind.elt_size_in_bytes()];
+    host.f_copy_data_u8(&mut bytes, host.numel())?;
+    let shape = host.size().into_iter().map(|length| usize::try_from(length).unwrap_or(0)).collect();
+    Ok(HostTensor { dtype, shape, bytes })
+}
+
+fn kind_of(name: &str, dtype: Dtype) -> Result<Kind, WeightsFileError> {
+    match dtype {
+        Dtype::F32 => Ok(Kind::Float),
+        Dtype::F64 => Ok(Kind::Double),
+        Dtype::I64 => Ok(Kind::Int64),
+        Dtype::U8 => Ok(Kind::Uint8),
+        other => Err(WeightsFileError::Dtype { name: name.to_owned(), dtype: format!("{other:?}") }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tensors_survive_to_the_last_bit_in_any_layout() {
+        let rows = Tensor::from_slice(&[1.0f32, -0.0, f32::MIN_POSITIVE, 3.5, 1e-42, 7.0]).reshape([2, 3]);
+        let tensors = vec![
+            ("b.transposed".to_owned(), rows.transpose(0, 1)),
+            ("a.scalar".to_owned(), Tensor::from(5i64)),
+            ("c.empty".to_owned(), Tensor::zeros([0, 4], (Kind::Float, tch::Device::Cpu))),
+        ];
+        let back = from_bytes(&to_bytes(&tensors).unwrap()).unwrap();
+        let names: Vec<&str> = back.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["a.scalar", "b.transposed", "c.empty"]);
+        assert_eq!(back[1].1.size(), [3, 2]);
+        assert!(back[1].1.equal(&rows.transpose(0, 1)));
+        assert_eq!(back[0].1.int64_value(&[]), 5);
+    }
+
+    #[test]
+    fn the_same_tensors_give_the_same_bytes() {
+        let make = || vec![("w".to_owned(), Tensor::from_slice(&[1.0f32, 2.0])), ("b".to_owned(), Tensor::from(1.0f64))];
+        assert_eq!(to_bytes(&make()).unwrap(), to_bytes(&make()).unwrap());
+    }
+
+    #[test]
+    fn other_number_types_and_garbage_are_named() {
+        let half = vec![("h".to_owned(), Tensor::from_slice(&[1.0f32]).to_kind(Kind::Half))];
+        assert!(to_bytes(&half).unwrap_err().to_string().contains("`h`"));
+        assert!(from_bytes(b"hello").unwrap_err().to_string().contains("safetensors"));
+    }
+}

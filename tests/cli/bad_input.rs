@@ -1,0 +1,191 @@
+//! Every wrong request ends with the documented code, one message, and nothing written.
+
+use std::fs;
+
+use crate::support::{QUICK, Sandbox, checkpoints, files_below};
+
+/// Runs in an empty folder and expects that it stays empty.
+fn refused(arguments: &[&str], parts: &[&str]) {
+    let sandbox = Sandbox::new();
+    sandbox.run(arguments).expect_refusal(2, parts);
+    assert_eq!(sandbox.files(), Vec::<std::path::PathBuf>::new(), "{arguments:?} wrote something");
+}
+
+#[test]
+fn unknown_games_torsos_keys_and_presets_bring_suggestions() {
+    refused(&["train", "pogn"], &["unknown game `pogn`", "did you mean `pong`"]);
+    refused(&["train", "pong", "--torso", "cordconv"], &["unknown torso `cordconv`", "did you mean `coordconv"]);
+    refused(&["train", "pong", "--set", "a2c.rollout_steps=5"], &["did you mean `a2c.rollout_agent_steps`?"]);
+    refused(&["train", "pong", "--preset", "zo"], &["no preset `zo`", "did you mean `zoo`?"]);
+    refused(&["train", "pong", "--algo", "ppo"], &["`algo`", "ppo"]);
+    refused(&["trace", "brekout", "--steps", "5", "--action-seed", "1"], &["did you mean `breakout`"]);
+}
+
+#[test]
+fn a_rom_without_settings_is_refused_before_it_reaches_the_emulator() {
+    refused(&["train", "combat"], &["combat"]);
+    refused(&["trace", "warlords", "--steps", "5", "--action-seed", "1"], &["warlords"]);
+}
+
+#[test]
+fn counts_of_zero_and_below_are_refused() {
+    refused(&["train", "catch", "--envs", "0"], &["`a2c.envs`"]);
+    refused(&["train", "catch", "--threads", "0"], &["`threads`"]);
+    refused(&["train", "catch", "--torch-threads", "0"], &["`torch_threads`"]);
+    refused(&["train", "catch", "--frames", "0"], &["`frames`"]);
+    refused(&["train", "catch", "--frames", "-5"], &["--frames", "-5"]);
+    refused(&["train", "catch", "--seed=-1"], &["--seed", "-1"]);
+    refused(&["trace", "pong", "--steps", "0", "--action-seed", "1"], &["--steps"]);
+    refused(&["trace", "pong", "--steps", "-3", "--action-seed", "1"], &["--steps", "-3"]);
+    refused(&["train", "catch", "--set", "log_every_frames=0"], &["`log_every_frames`", "\"off\""]);
+    refused(&["train", "catch", "--set", "keep_checkpoints=0"], &["`keep_checkpoints`"]);
+}
+
+#[test]
+fn contradictory_settings_are_all_listed_at_once() {
+    let arguments = ["train", "pogn", "--envs=2", "--set=a2c.actors=3", "--set=env.frame_skip=0", "--threads=0"];
+    refused(&arguments, &["4 problems", "`game`", "`a2c.actors`", "`env.frame_skip`", "`threads`"]);
+    let check = ["config", "check", "pong", "--envs=2", "--set=a2c.actors=3", "--set=a2c.discount=2"];
+    refused(&check, &["2 problems", "3 actors for 2 environments", "`a2c.discount`"]);
+}
+
+#[test]
+fn settings_files_that_cannot_be_read_or_parsed_are_named() {
+    refused(&["train", "catch", "--config", "missing.toml"], &["missing.toml"]);
+    for (name, text, format) in [("bad.toml", "seed = = 3", "TOML"), ("bad.json", "{seed: 3}", "JSON")] {
+        let sandbox = Sandbox::new();
+        fs::write(sandbox.path().join(name), text).unwrap();
+        sandbox.run(&["train", "catch", "--config", name]).expect_refusal(2, &[name, format]);
+        assert_eq!(sandbox.files().len(), 1);
+    }
+}
+
+#[test]
+fn a_device_that_is_not_there_is_refused() {
+    refused(&["train", "catch", "--device", "cuda:99"], &["cuda:99", "--device cpu"]);
+    refused(&["train", "catch", "--device", "gpu"], &["`gpu`", "cuda:0"]);
+}
+
+#[test]
+fn missing_unreadable_and_wrong_roms_are_refused() {
+    let sandbox = Sandbox::new();
+    let roms = sandbox.path().join("roms");
+    fs::create_dir(&roms).unwrap();
+    let train = ["train", "pong", "--device=cpu", "--set=rom_dir=roms"];
+    sandbox.run(&train).expect_refusal(2, &["pong", "roms"]);
+    fs::create_dir(roms.join("pong.bin")).unwrap();
+    sandbox.run(&train).expect_refusal(2, &["pong.bin"]);
+    fs::remove_dir(roms.join("pong.bin")).unwrap();
+    fs::write(roms.join("pong.bin"), vec![0u8; 2048]).unwrap();
+    sandbox.run(&train).expect_refusal(2, &["pong.bin", "MD5"]);
+    assert_eq!(sandbox.files().len(), 2, "only the ROM folder and its file");
+}
+
+#[test]
+fn the_rom_folder_can_be_given_by_the_environment() {
+    let sandbox = Sandbox::new();
+    let mut command = sandbox.command(&["train", "pong", "--device=cpu"]);
+    let output = command.env("COORDRL_ROM_DIR", "/nowhere/at/all").output().unwrap();
+    crate::support::Ended::from(output).expect_refusal(2, &["/nowhere/at/all"]);
+}
+
+#[test]
+fn a_runs_folder_that_cannot_be_written_is_refused() {
+    let sandbox = Sandbox::new();
+    fs::write(sandbox.path().join("file"), "in the way").unwrap();
+    let arguments = [&["train", "catch", "--runs-dir", "file/runs"], QUICK].concat();
+    sandbox.run(&arguments).expect_refusal(2, &["file/runs", "--runs-dir"]);
+    assert_eq!(sandbox.files().len(), 1);
+}
+
+#[test]
+fn names_that_are_taken_or_leave_the_folder_are_refused() {
+    refused(&["train", "catch", "--name", "../x"], &["--name"]);
+    let sandbox = Sandbox::new();
+    sandbox.train("a", &["--frames", "40"]);
+    let before = sandbox.files();
+    sandbox.run(&sandbox.train_arguments("a", &["--frames", "40"])).expect_refusal(2, &["exists", "--resume"]);
+    assert_eq!(sandbox.files(), before);
+}
+
+#[test]
+fn a_run_in_use_of_another_game_or_no_run_at_all_is_refused_with_3() {
+    let sandbox = Sandbox::new();
+    let run = sandbox.train("a", &["--frames", "40"]);
+    let path = run.to_str().unwrap();
+    let lock = fs::File::options().write(true).open(run.join("run.lock")).unwrap();
+    lock.lock().unwrap();
+    let before = files_below(&run);
+    sandbox.run(&["train", "--resume", path, "--frames", "80"]).expect_refusal(3, &["in use"]);
+    drop(lock);
+    sandbox.run(&["train", "pong", "--resume", path]).expect_refusal(3, &["`catch`", "`pong`"]);
+    sandbox.run(&["train", "--resume", "nowhere"]).expect_refusal(3, &["nowhere"]);
+    sandbox.run(&["eval", sandbox.path().to_str().unwrap()]).expect_refusal(3, &["config.json"]);
+    assert_eq!(files_below(&run), before);
+}
+
+#[test]
+fn a_damaged_checkpoint_is_refused_with_3_and_the_previous_one_named() {
+    let sandbox = Sandbox::new();
+    let run = sandbox.train("a", &["--frames", "1200"]);
+    let path = run.to_str().unwrap();
+    let newest = checkpoints(&run).pop().unwrap();
+    let weights = newest.join("weights.safetensors");
+    let whole = fs::read(&weights).unwrap();
+
+    fs::write(&weights, &whole[..whole.len() / 2]).unwrap();
+    let resume = ["train", "--resume", path, "--frames", "1400", "--device=cpu"];
+    sandbox.run(&resume).expect_refusal(3, &["weights.safetensors", "--checkpoint 1000"]);
+    sandbox.run(&["eval", path, "--episodes=1"]).expect_refusal(3, &["weights.safetensors"]);
+
+    let mut flipped = whole.clone();
+    flipped[whole.len() / 2] ^= 4;
+    fs::write(&weights, flipped).unwrap();
+    sandbox.run(&resume).expect_refusal(3, &["weights.safetensors", "--checkpoint 1000"]);
+
+    let ended = sandbox.run(&[&resume[..], &["--checkpoint", "1000"]].concat());
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let reference = sandbox.train("b", &["--frames", "1400"]);
+    crate::support::assert_same_run(&run, &reference);
+}
+
+#[test]
+fn weights_that_do_not_fit_or_are_none_are_refused() {
+    let sandbox = Sandbox::new();
+    fs::write(sandbox.path().join("noise.safetensors"), "noise").unwrap();
+    let with = |from: &str| sandbox.run(&["train", "catch", "--device=cpu", "--init-from", from]);
+    with("noise.safetensors").expect_refusal(2, &["noise.safetensors"]);
+    with("missing.safetensors").expect_refusal(2, &["missing.safetensors"]);
+    let run = sandbox.train("a", &["--frames", "40"]);
+    let before = sandbox.files();
+    let weights = checkpoints(&run).pop().unwrap().join("weights.safetensors");
+    let arguments = ["train", "catch", "--device=cpu", "--torso=coordconv", "--init-from", weights.to_str().unwrap()];
+    sandbox.run(&arguments).expect_refusal(2, &["does not fit", "conv1"]);
+    assert_eq!(sandbox.files(), before);
+}
+
+#[test]
+fn a_run_that_diverges_ends_with_4_and_keeps_its_checkpoint() {
+    let sandbox = Sandbox::new();
+    let huge_rate = ["--frames", "4000", "--set", "a2c.optimizer.learning_rate=1e30"];
+    sandbox.run(&sandbox.train_arguments("a", &huge_rate)).expect_refusal(4, &["last checkpoint"]);
+    let run = sandbox.run_path("a");
+    let ended = sandbox.run(&["eval", run.to_str().unwrap(), "--episodes=2"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+}
+
+#[test]
+fn actions_files_are_checked_before_the_first_step() {
+    let sandbox = Sandbox::new();
+    for (text, part) in [("0\n1\n6\n", "line 3"), ("0\nleft\n", "line 2"), ("", "holds 0 actions")] {
+        fs::write(sandbox.path().join("actions.txt"), text).unwrap();
+        sandbox.run(&["trace", "pong", "--actions", "actions.txt"]).expect_refusal(2, &["actions.txt", part]);
+    }
+    fs::write(sandbox.path().join("actions.txt"), "0\n1\n").unwrap();
+    let too_many = ["trace", "pong", "--actions", "actions.txt", "--steps", "3"];
+    sandbox.run(&too_many).expect_refusal(2, &["holds 2 actions, not 3"]);
+    fs::write(sandbox.path().join("state.bin"), "noise").unwrap();
+    let load = ["trace", "pong", "--actions", "actions.txt", "--load-state", "state.bin"];
+    sandbox.run(&load).expect_refusal(2, &["state.bin"]);
+    refused(&["trace", "catch", "--steps", "3", "--action-seed", "1"], &["catch"]);
+}

@@ -1,0 +1,138 @@
+//! What the other commands print, and what a run folder holds.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::support::{Sandbox, checkpoints, metrics};
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}
+
+#[test]
+fn games_are_listed_for_people_and_for_programs() {
+    let sandbox = Sandbox::new();
+    assert!(sandbox.run(&["games"]).stdout.contains("ms_pacman"));
+    let games = json(&sandbox.run(&["games", "--json"]).stdout);
+    assert_eq!(games.as_array().unwrap().len(), 105);
+    assert_eq!(games[0]["name"], "catch");
+}
+
+#[test]
+fn config_show_tells_value_and_origin_of_every_setting() {
+    let sandbox = Sandbox::new();
+    fs::write(sandbox.path().join("mine.toml"), "seed = 7\n[a2c]\ndiscount = 0.98\n").unwrap();
+    let arguments = ["config", "show", "Breakout", "--preset=baselines", "--config=mine.toml", "--set=env.noop_max=3"];
+    let shown = json(&sandbox.run(&[&arguments[..], &["--torso=coordconv", "--json"]].concat()).stdout);
+    let expect = |key: &str, value: Value, origin: &str| {
+        assert_eq!(shown[key]["value"], value, "{key}");
+        assert!(shown[key]["origin"].as_str().unwrap().contains(origin), "{key}: {}", shown[key]["origin"]);
+    };
+    expect("game", "breakout".into(), "<game>");
+    expect("seed", 7.into(), "mine.toml");
+    expect("a2c.discount", 0.98.into(), "mine.toml");
+    expect("a2c.value_coef", 0.5.into(), "preset baselines (built in)");
+    expect("env.noop_max", 3.into(), "--set");
+    expect("torso", "coordconv".into(), "--torso");
+    expect("env.frame_skip", 4.into(), "default");
+    assert!(sandbox.run(&arguments).stdout.contains("a2c.discount"));
+}
+
+#[test]
+fn presets_are_found_from_any_folder_and_files_win() {
+    let sandbox = Sandbox::new();
+    assert!(sandbox.run(&["presets", "list"]).stdout.contains("baselines"));
+    assert!(sandbox.run(&["presets", "show", "baselines"]).stdout.contains("schedule = \"linear\""));
+    fs::create_dir_all(sandbox.path().join("runs/presets")).unwrap();
+    fs::write(sandbox.path().join("runs/presets/pong.toml"), "summary = \"mine\"\nseed = 3\n").unwrap();
+    assert!(sandbox.run(&["presets", "list"]).stdout.contains("mine"));
+    let shown = json(&sandbox.run(&["config", "show", "pong", "--json"]).stdout);
+    assert_eq!(shown["seed"]["value"], 3);
+}
+
+#[test]
+fn a_run_folder_holds_what_it_should_and_its_config_repeats_it() {
+    let sandbox = Sandbox::new();
+    let run = sandbox.train("a", &["--frames", "1000"]);
+    let config = json(&fs::read_to_string(run.join("config.json")).unwrap());
+    assert_eq!(config["env"]["noop_max"], 30, "settings are resolved");
+    assert_eq!(config["a2c"]["actors"], 2);
+    let meta = json(&fs::read_to_string(run.join("meta.json")).unwrap());
+    assert_eq!((&meta["seed"], &meta["preset"]), (&1.into(), &"catch".into()));
+    assert_eq!(meta["sessions"][0]["device"], "cpu");
+    assert!(fs::read_dir(run.join("tb")).unwrap().next().is_some());
+    assert_eq!(checkpoints(&run).len(), 2);
+
+    let again = ["train", "--config", run.join("config.json").to_str().unwrap(), "--name", "b"].map(str::to_owned);
+    let ended = sandbox.run(&again.each_ref().map(String::as_str));
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    crate::support::assert_same_run(&run, &sandbox.run_path("b"));
+}
+
+#[test]
+fn log_points_carry_every_tag_and_no_return_before_the_first_game_has_ended() {
+    let sandbox = Sandbox::new();
+    let run = sandbox.train("a", &["--frames", "1000", "--set", "log_every_frames=20"]);
+    let text = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    for line in text.lines() {
+        assert!(line.starts_with("{\"frames\":"), "frames come first: {line}");
+        let point = json(line);
+        for tag in coordrl::metrics::tags::ALL {
+            assert!(point.get(tag.name).is_some(), "{} is missing in {line}", tag.name);
+        }
+    }
+    let points = metrics(&run);
+    assert_eq!(points[0]["train/episodes"], 0.0);
+    assert!(points[0]["train/episode_return"].is_null());
+    let last = points.last().unwrap();
+    assert!(last["train/episode_return"].is_number() && last["train/episodes"].as_f64().unwrap() > 1.0);
+}
+
+#[test]
+fn eval_plays_the_games_asked_for_repeats_itself_and_writes_nothing() {
+    let sandbox = Sandbox::new();
+    let run = sandbox.train("a", &["--frames", "400"]);
+    let before = sandbox.files();
+    let eval = |arguments: &[&str]| {
+        let ended = sandbox.run(&[&["eval", run.to_str().unwrap(), "--json", "--device=cpu"], arguments].concat());
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        json(&ended.stdout)
+    };
+    let first = eval(&["--episodes=21", "--threads=1"]);
+    assert_eq!(first, eval(&["--episodes=21", "--threads=2"]));
+    assert_eq!(first["returns"].as_array().unwrap().len(), 21);
+    assert_eq!((&first["episodes"], &first["policy"]), (&21.into(), &"sampled".into()));
+    assert_eq!(first["frames"], 400);
+    // More games are the same games and then some: which are played does not depend on how they end.
+    let more = eval(&["--episodes=24"]);
+    assert_eq!(first["returns"].as_array().unwrap()[..], more["returns"].as_array().unwrap()[..21]);
+    assert_ne!(first["returns"], eval(&["--episodes=21", "--seed=2"])["returns"]);
+    assert_eq!(eval(&["--episodes=2", "--policy=greedy", "--checkpoint=400"])["policy"], "greedy");
+    assert_eq!(sandbox.files(), before);
+    let table = sandbox.run(&["eval", run.to_str().unwrap(), "--episodes=3"]).stdout;
+    assert!(table.contains("mean return") && table.contains("full games, not lives"), "{table}");
+}
+
+#[test]
+fn trace_repeats_itself_and_goes_on_from_a_saved_state() {
+    let sandbox = Sandbox::new();
+    let actions: Vec<String> = (0..60).map(|step| format!("{}\n", step % 4)).collect();
+    fs::write(sandbox.path().join("all.txt"), actions.concat()).unwrap();
+    fs::write(sandbox.path().join("first.txt"), actions[..30].concat()).unwrap();
+    fs::write(sandbox.path().join("rest.txt"), actions[30..].concat()).unwrap();
+    let trace = |arguments: &[&str]| {
+        let ended = sandbox.run(&[&["trace", "breakout", "--seed=3"], arguments].concat());
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        ended.stdout
+    };
+    let all = trace(&["--actions=all.txt", "--obs-out=obs.npy"]);
+    assert_eq!(all.lines().count(), 60);
+    assert_eq!(fs::metadata(sandbox.path().join("obs.npy")).unwrap().len(), 128 + 60 * 4 * 84 * 84);
+    let keys = ["step", "action", "reward", "lives", "terminated", "truncated", "ram_crc32", "screen_crc32"];
+    let first: serde_json::Map<String, Value> = serde_json::from_str(all.lines().next().unwrap()).unwrap();
+    assert!(first.keys().eq(keys), "{first:?}");
+    let head = trace(&["--actions=first.txt", "--save-state=half.bin"]);
+    let tail = trace(&["--actions=rest.txt", "--load-state=half.bin"]);
+    assert_eq!(all, head + &tail);
+}

@@ -1,0 +1,184 @@
+//! A run that was stopped, killed or extended is the run that was not.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::support::{Ended, Sandbox, assert_same_run, checkpoints, last_weights, metrics};
+
+fn resume(sandbox: &Sandbox, run: &Path, arguments: &[&str]) -> Ended {
+    sandbox.run(&[&["train", "--resume", run.to_str().unwrap()], arguments].concat())
+}
+
+fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !is_so() {
+        assert!(started.elapsed() < Duration::from_secs(60), "waited a minute for {what}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_run_of_2n_is_a_run_of_n_extended() {
+    let sandbox = Sandbox::new();
+    // 590 frames end between two log points and between two checkpoints.
+    let whole = sandbox.train("whole", &["--frames", "1180"]);
+    let half = sandbox.train("half", &["--frames", "590"]);
+    assert_eq!(metrics(&half).last().unwrap()["frames"], 600, "the rest of the last interval is reported");
+    let ended = resume(&sandbox, &half, &["--frames", "1180"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_same_run(&whole, &half);
+}
+
+/// Kills the run again and again, each time a bit later, until it is through.
+fn kill_until_done(sandbox: &Sandbox, train: &[&str], run: &Path, first_delay: Duration) {
+    let mut delay = first_delay;
+    let mut child = sandbox.spawn(train);
+    for kills in 0.. {
+        assert!(kills < 60, "the run does not get on");
+        thread::sleep(delay);
+        if let Some(status) = child.try_wait().unwrap() {
+            assert!(status.success(), "{:?}", Ended::from(child.wait_with_output().unwrap()));
+            assert!(kills > 0, "the run was through before it could be killed");
+            return;
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let has_begun = run.join("checkpoints").is_dir() && !checkpoints(run).is_empty();
+        child = if has_begun {
+            sandbox.spawn(&["train", "--resume", run.to_str().unwrap()])
+        } else {
+            drop(fs::remove_dir_all(run));
+            sandbox.spawn(train)
+        };
+        delay = delay * 5 / 4 + Duration::from_millis(17);
+    }
+}
+
+#[test]
+fn a_run_killed_at_any_moment_and_resumed_is_the_run_never_killed() {
+    let sandbox = Sandbox::new();
+    let frames = ["--frames", "4000"];
+    let whole = sandbox.train("whole", &frames);
+    for (name, millis) in [("killed-a", 300), ("killed-b", 457)] {
+        let run = sandbox.run_path(name);
+        let train = sandbox.train_arguments(name, &frames);
+        kill_until_done(&sandbox, &train, &run, Duration::from_millis(millis));
+        assert_same_run(&whole, &run);
+    }
+}
+
+#[test]
+fn machado_on_the_emulator_resumes_exactly() {
+    emulator_resumes_exactly("qbert", &["--set=env.protocol=machado"]);
+}
+
+#[test]
+fn classic_on_the_emulator_resumes_exactly() {
+    emulator_resumes_exactly("breakout", &[]);
+}
+
+#[test]
+fn games_whose_state_the_emulator_itself_does_not_save_whole_resume_exactly() {
+    for game in ["qbert", "tetris", "tic_tac_toe_3d", "yars_revenge"] {
+        emulator_resumes_exactly(game, &[]);
+    }
+}
+
+fn emulator_resumes_exactly(game: &str, settings: &[&str]) {
+    let sandbox = Sandbox::new();
+    let run = |name: &str| sandbox.path().join("runs").join(game).join("a2c-conv").join(name);
+    let train = |name: &str, frames: &str| -> PathBuf {
+        let common = ["train", game, "--device=cpu", "--envs=2", "--set=log_every_frames=400"];
+        let ended = sandbox.run(&[&common, settings, &["--name", name, "--frames", frames]].concat());
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        run(name)
+    };
+    let whole = train("whole", "2400");
+    let half = train("half", "1200");
+    let ended = resume(&sandbox, &half, &["--frames", "2400"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_same_run(&whole, &half);
+}
+
+#[test]
+fn ctrl_c_checkpoints_says_how_to_go_on_and_leaves_with_130() {
+    for signal in ["INT", "TERM"] {
+        let sandbox = Sandbox::new();
+        let run = sandbox.run_path("a");
+        let child = sandbox.spawn(&sandbox.train_arguments("a", &["--frames", "4000"]));
+        wait_for("a log point", || fs::metadata(run.join("metrics.jsonl")).is_ok_and(|file| file.len() > 0));
+        let killed = Command::new("kill").args([&format!("-{signal}"), &child.id().to_string()]).status().unwrap();
+        assert!(killed.success());
+        let ended = Ended::from(child.wait_with_output().unwrap());
+        assert_eq!(ended.code, Some(130), "{ended:?}");
+        assert!(ended.stderr.contains("coordrl train --resume"), "{ended:?}");
+        assert_eq!(resume(&sandbox, &run, &[]).code, Some(0));
+        let whole = sandbox.train("whole", &["--frames", "4000"]);
+        assert_same_run(&whole, &run);
+    }
+}
+
+#[test]
+fn a_finished_run_has_nothing_left_to_do() {
+    let sandbox = Sandbox::new();
+    let run = sandbox.train("a", &["--frames", "100"]);
+    let before = fs::read(run.join("metrics.jsonl")).unwrap();
+    let ended = resume(&sandbox, &run, &[]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.stderr.contains("nothing to do"), "{ended:?}");
+    assert_eq!(fs::read(run.join("metrics.jsonl")).unwrap(), before);
+}
+
+#[test]
+fn changes_that_alter_the_algorithm_are_refused_all_at_once() {
+    let sandbox = Sandbox::new();
+    let run = sandbox.train("a", &["--frames", "200"]);
+    let changes = ["--envs=8", "--set=a2c.discount=0.9", "--frames=100", "--threads=1"];
+    let ended = resume(&sandbox, &run, &changes);
+    ended.expect_refusal(2, &["`a2c.envs`: 4 → 8", "`a2c.discount`", "`frames`: 200 → 100", "--fork"]);
+    assert!(!ended.stderr.contains("`threads`"), "{ended:?}");
+    resume(&sandbox, &run, &["--preset", "zoo"]).expect_refusal(2, &["--preset"]);
+}
+
+#[test]
+fn a_linear_schedule_cannot_be_extended() {
+    let sandbox = Sandbox::new();
+    let run = sandbox.train("a", &["--frames", "200", "--set", "a2c.optimizer.schedule=linear"]);
+    resume(&sandbox, &run, &["--frames", "400"]).expect_refusal(2, &["schedule is not constant", "--fork"]);
+}
+
+#[test]
+fn a_fork_goes_on_in_a_folder_of_its_own() {
+    let sandbox = Sandbox::new();
+    let run = sandbox.train("a", &["--frames", "400"]);
+    let before = fs::read(run.join("metrics.jsonl")).unwrap();
+    let fork = ["--fork", "--name", "b", "--frames", "600", "--set", "a2c.discount=0.9"];
+    let ended = resume(&sandbox, &run, &fork);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(fs::read(run.join("metrics.jsonl")).unwrap(), before, "the old run is left alone");
+    let forked = metrics(&sandbox.run_path("b"));
+    assert!(forked[0]["frames"].as_u64().unwrap() > 400, "{forked:?}");
+    let meta = fs::read_to_string(sandbox.run_path("b").join("meta.json")).unwrap();
+    assert!(meta.contains("forked_from") && meta.contains("000000000400"), "{meta}");
+    resume(&sandbox, &run, &["--fork", "--envs=8"]).expect_refusal(2, &["`a2c.envs`", "--init-from"]);
+}
+
+#[test]
+fn weights_of_a_run_can_begin_another() {
+    let sandbox = Sandbox::new();
+    let run = sandbox.train("a", &["--frames", "400"]);
+    let next = sandbox.train("b", &["--frames", "100", "--seed", "5", "--init-from", run.to_str().unwrap()]);
+    let first = fs::read(next.join("checkpoints/000000000000/weights.safetensors")).unwrap();
+    assert!(first == last_weights(&run), "the weights are taken over unchanged");
+}
+
+#[test]
+fn a_metrics_file_that_lost_lines_is_damaged() {
+    let sandbox = Sandbox::new();
+    let run = sandbox.train("a", &["--frames", "400"]);
+    fs::write(run.join("metrics.jsonl"), "").unwrap();
+    resume(&sandbox, &run, &["--frames", "800"]).expect_refusal(3, &["metrics.jsonl", "damaged"]);
+}

@@ -1,0 +1,143 @@
+//! Running the binary and reading what it left.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// Settings of a run that takes a second: small rollouts, many log points and checkpoints.
+pub const QUICK: &[&str] = &[
+    "--device=cpu",
+    "--envs=4",
+    "--set=log_every_frames=200",
+    "--set=checkpoint_every_frames=500",
+    "--set=keep_checkpoints=2",
+];
+
+/// A temporary folder to run commands in.
+pub struct Sandbox {
+    folder: TempDir,
+}
+
+/// How a command ended and what it said.
+#[derive(Debug)]
+pub struct Ended {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Sandbox {
+    pub fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_coordrl"));
+        command.args(arguments).current_dir(self.path()).stdin(Stdio::null());
+        command
+    }
+
+    pub fn run(&self, arguments: &[&str]) -> Ended {
+        Ended::from(self.command(arguments).output().unwrap())
+    }
+
+    pub fn spawn(&self, arguments: &[&str]) -> Child {
+        self.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    /// Trains `catch` with [`QUICK`] settings into the run folder `name`, to the end.
+    pub fn train(&self, name: &str, arguments: &[&str]) -> PathBuf {
+        let ended = self.run(&self.train_arguments(name, arguments));
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        self.run_path(name)
+    }
+
+    pub fn train_arguments<'a>(&self, name: &'a str, arguments: &[&'a str]) -> Vec<&'a str> {
+        [&["train", "catch", "--name", name], QUICK, arguments].concat()
+    }
+
+    pub fn run_path(&self, name: &str) -> PathBuf {
+        self.path().join("runs/catch/a2c-conv").join(name)
+    }
+
+    /// Every path below the folder, for "nothing was written".
+    pub fn files(&self) -> Vec<PathBuf> {
+        files_below(self.path())
+    }
+}
+
+impl From<Output> for Ended {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+impl Ended {
+    /// The request was refused with this code and a message with these parts; no panic, no trace.
+    pub fn expect_refusal(&self, code: i32, parts: &[&str]) {
+        assert_eq!(self.code, Some(code), "{self:?}");
+        assert_eq!(self.stdout, "", "a refusal is talk, not a result");
+        assert!(!self.stderr.contains("panicked") && !self.stderr.contains("backtrace"), "{self:?}");
+        assert_eq!(self.stderr.matches("error: ").count(), 1, "one message: {self:?}");
+        for part in parts {
+            assert!(self.stderr.contains(part), "`{part}` is not in: {}", self.stderr);
+        }
+    }
+}
+
+pub fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        files.push(entry.path());
+        files.extend(files_below(&entry.path()));
+    }
+    files
+}
+
+/// `metrics.jsonl` without what depends on the machine.
+pub fn metrics(run: &Path) -> Vec<Value> {
+    let text = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    let without_perf = |line: &str| {
+        let mut point: Value = serde_json::from_str(line).unwrap();
+        point.as_object_mut().unwrap().retain(|key, _| !key.starts_with("perf/"));
+        point
+    };
+    text.lines().map(without_perf).collect()
+}
+
+/// Folders of the run's checkpoints, oldest first.
+pub fn checkpoints(run: &Path) -> Vec<PathBuf> {
+    let mut paths: Vec<PathBuf> =
+        fs::read_dir(run.join("checkpoints")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    paths
+}
+
+/// The weights of the last checkpoint, as bytes.
+pub fn last_weights(run: &Path) -> Vec<u8> {
+    fs::read(checkpoints(run).last().unwrap().join("weights.safetensors")).unwrap()
+}
+
+/// The optimiser's state of the last checkpoint, as bytes.
+pub fn last_optimizer(run: &Path) -> Vec<u8> {
+    fs::read(checkpoints(run).last().unwrap().join("optimizer.safetensors")).unwrap()
+}
+
+/// Two runs went the same way, to the last bit.
+pub fn assert_same_run(a: &Path, b: &Path) {
+    assert_eq!(metrics(a), metrics(b));
+    assert!(!metrics(a).is_empty());
+    assert!(last_weights(a) == last_weights(b), "weights differ");
+    assert!(last_optimizer(a) == last_optimizer(b), "optimiser states differ");
+}
