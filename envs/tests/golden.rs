@@ -1,5 +1,6 @@
 //! The emulator and the classic wrappers against checksums made by ale-py and OpenCV
 //! (`envs/parity/golden.py`).
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests may panic")]
 #![cfg(feature = "ale")]
 
 mod common;

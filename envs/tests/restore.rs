@@ -1,6 +1,7 @@
 //! A saved state plays on in a fresh process exactly as the original did: all 104 games.
 //!
 //! The test program starts itself once more: the child restores what the parent saved.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests may panic")]
 #![cfg(feature = "ale")]
 
 mod common;

@@ -202,3 +202,63 @@ impl Game {
 pub(super) fn nanos_since(start: Instant) -> u64 {
     u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+
+    use super::*;
+    use crate::config::{EnvConfig, Protocol};
+    use crate::registry::Assets;
+    use crate::rng::{Role, derive_rng};
+
+    fn pong(sticky_action_prob: f64) -> Game {
+        let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../.deps");
+        let deps = std::env::var_os("COORDRL_DEPS_DIR").map_or_else(beside, PathBuf::from);
+        let ale = Ale::open("pong", &Assets::in_deps(&deps).rom_dir.join("pong.bin")).unwrap();
+        let config = ResolvedEnvConfig { sticky_action_prob, ..EnvConfig::of(Protocol::Raw).resolve() };
+        Game::new(ale, &config, derive_rng(1, Role::TrainEnv, 0))
+    }
+
+    /// How many of 2 000 frames had another action pressed than was asked for.
+    fn stuck(game: &mut Game) -> usize {
+        // Eighteen actions in turn: the one before is never the one asked for.
+        (0..2_000)
+            .map(|frame| (frame % 18) as AleAction)
+            .filter(|action| {
+                game.frame(*action).unwrap();
+                game.progress.pressed != *action
+            })
+            .count()
+    }
+
+    #[test]
+    fn a_quarter_of_the_frames_stick_and_none_without_stickiness() {
+        assert_eq!(stuck(&mut pong(0.0)), 0);
+        let found = stuck(&mut pong(0.25));
+        // 500 expected; the standard deviation is 19.
+        assert!((430..570).contains(&found), "{found}");
+    }
+
+    #[test]
+    fn without_stickiness_no_draw_is_made() {
+        let mut game = pong(0.0);
+        let before = game.rng.clone();
+        game.hold(2, Player::Agent).unwrap();
+        assert_eq!(game.rng, before);
+    }
+
+    #[test]
+    fn no_ops_are_drawn_evenly_from_one_to_the_maximum() {
+        let mut game = pong(0.0);
+        let mut seen = [0; 5];
+        for _ in 0..100 {
+            game.start(4).unwrap();
+            seen[game.progress.frames as usize] += 1;
+        }
+        assert_eq!(seen[0], 0);
+        assert!(seen[1..].iter().all(|count| *count > 10), "{seen:?}");
+        game.start(0).unwrap();
+        assert_eq!(game.progress.frames, 0);
+    }
+}
