@@ -56,8 +56,9 @@ class Frames:
         everything = [ale_py.Action(i) for i in range(18)]
         self.actions = everything if full_action_set else self.ale.getMinimalActionSet()
 
-    def reset(self) -> None:
+    def reset(self) -> bool:
         """The state right after loading is already the first game's start."""
+        return False
 
     def step(self, action: int):
         """Reward, terminated, whole game over."""
@@ -112,26 +113,34 @@ class Classic(Frames):
         self.lives = lives
         return reward, lost or self.real_end
 
-    def episodic_reset(self) -> None:
-        """EpisodicLifeEnv.reset."""
+    def episodic_reset(self) -> bool:
+        """EpisodicLifeEnv.reset; says whether a game ended in it."""
+        ended_here = False
         if not self.real_end:
             _, self.real_end = self.hold(NOOP)
+            ended_here = self.real_end
         if self.real_end:
             if self.used:
                 self.ale.reset_game()
             self.real_end = False
             self.image = self.ale.getScreenGrayscale()
         self.lives = self.ale.lives()
+        return ended_here
 
-    def reset(self) -> None:
-        """FireResetEnv.reset, then the first frame over three zero frames."""
-        self.episodic_reset()
+    def reset(self) -> bool:
+        """FireResetEnv.reset, then the first frame over three zero frames.
+
+        Says whether a game ended in it.
+        """
+        game_ended = self.episodic_reset()
         for action in self.actions[1:3] if self.fire else []:
             _, ended = self.episodic_step(action)
             if ended:
-                self.episodic_reset()
+                game_ended |= self.real_end
+                game_ended |= self.episodic_reset()
         self.obs[:] = 0
         self.push()
+        return game_ended
 
     def push(self) -> None:
         self.obs[:-1] = self.obs[1:]
