@@ -59,7 +59,7 @@ mod tests {
     #[test]
     fn an_altered_rom_and_a_missing_one_are_both_named() {
         let dir = folder(&format!(r#"{{"alien.bin": "{ABC}", "pong.bin": "{ABC}"}}"#));
-        fs::write(dir.path().join("pong.bin"), "abd").unwrap();
+        fs::write(dir.path().join("pong.bin"), "abX").unwrap();
         let error = check_against(dir.path(), 2).unwrap_err().to_string();
         assert!(error.contains("alien.bin, pong.bin"), "{error}");
     }
