@@ -1,0 +1,235 @@
+"""One whole A2C update in PyTorch, written independently of the Rust code.
+
+Writes one_update.json beside this file: losses, gradients and changes of the weights in the first update of an
+agent on the scripted environments of ../tests/support/scripted.rs, for two torsos and two
+optimisers. Everything that goes in (pixels, rewards, ends, first weights) is given by formulas that
+both sides compute, the draws of the actions come from the same ChaCha8 streams, so the file
+holds results only.
+
+Made with Python 3.11, torch 2.13.0, numpy 2.4.6:  python agents/golden/one_update.py
+"""
+import json
+import pathlib
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+ENVS, STEPS, ACTIONS = 5, 6, 4
+CHANNELS, HEIGHT, WIDTH = 2, 40, 44
+DISCOUNT, ENTROPY_COEF, VALUE_COEF, MAX_NORM = 0.97, 0.02, 0.25, 0.5
+# The TensorFlow form's first changes are small: a large rate makes them stand out from rounding.
+RATES = {"rmsprop": 7e-4, "rmsprop_tf": 0.7}
+DECAY, EPSILON = 0.99, 1e-5
+SEED, TRAIN_POLICY = 11, 3
+SAMPLES = 48
+MASK = (1 << 64) - 1
+
+
+def mix(x):
+    """64-bit finaliser of MurmurHash3, on numpy arrays of uint64."""
+    x = np.asarray(x, dtype=np.uint64)
+    with np.errstate(over="ignore"):
+        x = x ^ (x >> np.uint64(33))
+        x = x * np.uint64(0xFF51AFD7ED558CCD)
+        x = x ^ (x >> np.uint64(33))
+        x = x * np.uint64(0xC4CEB9FE1A85EC53)
+        return x ^ (x >> np.uint64(33))
+
+
+def noise_in_one(start, count):
+    """Numbers in [-1, 1): the hash's upper 24 bits, exact in f32."""
+    bits = mix(np.arange(count, dtype=np.uint64) + np.uint64(start)) >> np.uint64(40)
+    return bits.astype(np.float64) / float(1 << 23) - 1.0
+
+
+# ---- the environment ---------------------------------------------------------------------------
+
+
+def observation(env, shown):
+    positions = np.arange(CHANNELS * HEIGHT * WIDTH, dtype=np.uint64)
+    pixels = mix(positions ^ np.uint64((env << 48) ^ (shown << 24))) & np.uint64(255)
+    return pixels.astype(np.uint8).reshape(CHANNELS, HEIGHT, WIDTH)
+
+
+def reward(env, step, action):
+    return float((env * 7 + step * 3 + action * 5) % 5 - 2)
+
+
+# Environment 0 ends at the first and the last step, 1 twice in between, 2 is cut short twice,
+# 3 at the last step, 4 never ends.
+TERMINATED = {(0, 0), (0, STEPS - 1), (1, 1), (1, 3)}
+TRUNCATED = {(2, 2), (2, 4), (3, STEPS - 1)}
+
+# ---- ChaCha with 8 rounds, as rand_chacha::ChaCha8Rng -------------------------------------------
+
+
+class ChaCha8:
+    def __init__(self, seed, role, index):
+        self.key = [w for n in (seed, role, index, 0) for w in (n & 0xFFFFFFFF, n >> 32)]
+        self.counter, self.words = 0, []
+
+    def block(self):
+        m32 = 0xFFFFFFFF
+        first = [0x61707865, 0x3320646E, 0x79622D32, 0x6B206574, *self.key]
+        first += [self.counter & m32, self.counter >> 32, 0, 0]
+        s = list(first)
+
+        def quarter(a, b, c, d):
+            for x, y, z, shift in ((a, b, d, 16), (c, d, b, 12), (a, b, d, 8), (c, d, b, 7)):
+                s[x] = (s[x] + s[y]) & m32
+                s[z] ^= s[x]
+                s[z] = ((s[z] << shift) | (s[z] >> (32 - shift))) & m32
+
+        for _ in range(4):
+            for i in range(4):
+                quarter(i, 4 + i, 8 + i, 12 + i)
+            for i in range(4):
+                quarter(i, 4 + (i + 1) % 4, 8 + (i + 2) % 4, 12 + (i + 3) % 4)
+        self.counter += 1
+        return [(x + y) & m32 for x, y in zip(s, first)]
+
+    def uniform(self):
+        if not self.words:
+            self.words = self.block()
+        low, high = self.words.pop(0), self.words.pop(0)
+        return ((high << 32 | low) >> 11) / float(1 << 53)
+
+
+def draw(logits, rng):
+    weights = np.exp(logits.astype(np.float64) - float(logits.max()))
+    return int(np.searchsorted(np.cumsum(weights), rng.uniform() * weights.sum(), side="right"))
+
+
+# ---- the network -------------------------------------------------------------------------------
+
+
+def first_weights(coordinates):
+    """Uniform noise of a size that keeps activations near 1."""
+    shapes = {
+        "torso.conv1.weight": (32, CHANNELS + 2 * coordinates, 8, 8), "torso.conv1.bias": (32,),
+        "torso.conv2.weight": (64, 32, 4, 4), "torso.conv2.bias": (64,),
+        "torso.conv3.weight": (64, 64, 3, 3), "torso.conv3.bias": (64,),
+        "torso.fc.weight": (512, 64 * 1 * 2), "torso.fc.bias": (512,),
+        "policy.weight": (ACTIONS, 512), "policy.bias": (ACTIONS,),
+        "value.weight": (1, 512), "value.bias": (1,),
+    }
+    weights, start = {}, 1 << 40
+    for name, shape in shapes.items():
+        count = int(np.prod(shape))
+        fan_in = int(np.prod(shape[1:])) if len(shape) > 1 else 100
+        scale = (6.0 / fan_in) ** 0.5
+        values = (noise_in_one(start, count) * scale).astype(np.float32)
+        weights[name] = torch.tensor(values).reshape(shape).requires_grad_()
+        start += count
+    return weights
+
+
+def forward(weights, obs, coordinates):
+    x = torch.as_tensor(obs).float() / 255
+    if coordinates:
+        n, _, h, w = x.shape
+        rows, columns = torch.meshgrid(torch.linspace(-1, 1, h), torch.linspace(-1, 1, w), indexing="ij")
+        x = torch.cat([x, columns.expand(n, 1, h, w), rows.expand(n, 1, h, w)], dim=1)
+    for layer, stride in (("conv1", 4), ("conv2", 2), ("conv3", 1)):
+        x = F.relu(F.conv2d(x, weights[f"torso.{layer}.weight"], weights[f"torso.{layer}.bias"], stride))
+    x = F.relu(F.linear(x.flatten(1), weights["torso.fc.weight"], weights["torso.fc.bias"]))
+    logits = F.linear(x, weights["policy.weight"], weights["policy.bias"])
+    return logits, F.linear(x, weights["value.weight"], weights["value.bias"]).squeeze(1)
+
+
+# ---- rollout, loss, optimiser ------------------------------------------------------------------
+
+
+def rollout(weights, coordinates):
+    rngs = [ChaCha8(SEED, TRAIN_POLICY, env) for env in range(ENVS)]
+    shown = [1] * ENVS
+    obs = np.stack([observation(env, 0) for env in range(ENVS)])
+    rows = {"obs": [], "actions": [], "rewards": [], "discounts": []}
+    with torch.no_grad():
+        for t in range(STEPS):
+            logits = forward(weights, obs, coordinates)[0].numpy()
+            actions = [draw(logits[env], rngs[env]) for env in range(ENVS)]
+            following, rewards, discounts = [], [], []
+            for env, action in enumerate(actions):
+                after, r, discount = observation(env, shown[env]), reward(env, t, action), DISCOUNT
+                shown[env] += 1
+                if (env, t) in TRUNCATED:
+                    r += DISCOUNT * forward(weights, after[None], coordinates)[1].item()
+                if (env, t) in TRUNCATED | TERMINATED:
+                    discount = 0.0
+                    after = observation(env, shown[env])
+                    shown[env] += 1
+                following.append(after), rewards.append(r), discounts.append(discount)
+            for key, row in zip(rows, (obs, actions, rewards, discounts)):
+                rows[key].append(row)
+            obs = np.stack(following)
+        value = forward(weights, obs, coordinates)[1].double()
+    returns = []
+    for t in reversed(range(STEPS)):
+        value = torch.tensor(rows["rewards"][t]) + torch.tensor(rows["discounts"][t]) * value
+        returns.insert(0, value)
+    actions = torch.tensor(rows["actions"]).flatten()
+    return np.concatenate(rows["obs"]), actions, torch.stack(returns).flatten().float()
+
+
+def losses(weights, coordinates):
+    obs, actions, returns = rollout(weights, coordinates)
+    logits, values = forward(weights, obs, coordinates)
+    policy = torch.distributions.Categorical(logits=logits)
+    policy_loss = -(policy.log_prob(actions) * (returns - values).detach()).mean()
+    value_loss, entropy = F.mse_loss(values, returns), policy.entropy().mean()
+    total = policy_loss - ENTROPY_COEF * entropy + VALUE_COEF * value_loss
+    return policy_loss, value_loss, entropy, total
+
+
+def rmsprop_tf(weights):
+    """TensorFlow 1's form, first step: mean square from 1, epsilon under the root."""
+    with torch.no_grad():
+        for w in weights.values():
+            mean_square = torch.ones_like(w).mul_(DECAY).addcmul_(w.grad, w.grad, value=1 - DECAY)
+            w.sub_(RATES["rmsprop_tf"] * w.grad / torch.sqrt(mean_square + EPSILON))
+
+
+def summary(tensor):
+    """Norm, a product with fixed noise in which every entry counts, and entries spread evenly."""
+    flat = tensor.detach().double().flatten().numpy()
+    picked = [flat[i * flat.size // SAMPLES] for i in range(SAMPLES)]
+    return {
+        "norm": float(np.linalg.norm(flat)),
+        "product": float(flat @ noise_in_one(0, flat.size)),
+        "entries": [float(f"{x:.8g}") for x in picked],
+    }
+
+
+def one_update(coordinates):
+    result = {}
+    for form in ("rmsprop", "rmsprop_tf"):
+        weights, before = first_weights(coordinates), first_weights(coordinates)
+        policy_loss, value_loss, entropy, total = losses(weights, coordinates)
+        total.backward()
+        gradients = {name: summary(w.grad) for name, w in weights.items()}
+        norm = torch.nn.utils.clip_grad_norm_(weights.values(), MAX_NORM)
+        if form == "rmsprop":
+            torch.optim.RMSprop(weights.values(), lr=RATES[form], alpha=DECAY, eps=EPSILON).step()
+        else:
+            rmsprop_tf(weights)
+        result |= {
+            "policy_loss": policy_loss.item(),
+            "value_loss": value_loss.item(), "entropy": entropy.item(), "total_loss": total.item(),
+            "grad_norm": norm.item(), "gradients": gradients,
+            f"changes_{form}": {name: summary(w.double() - before[name]) for name, w in weights.items()},
+        }
+    return result
+
+
+def main():
+    torch.set_num_threads(1)
+    golden = {"torch": torch.__version__, "conv": one_update(False), "coordconv": one_update(True)}
+    path = pathlib.Path(__file__).with_suffix(".json")
+    path.write_text(json.dumps(golden) + "\n")
+    print(path.stat().st_size, "bytes;", {k: v for k, v in golden["conv"].items() if isinstance(v, float)})
+
+
+if __name__ == "__main__":
+    main()
