@@ -30,7 +30,7 @@ const MANIFEST: &str = "manifest.json";
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
     /// The run has none.
-    #[error("{} holds no checkpoint", .0.display())]
+    #[error("{} holds no checkpoint: the run was stopped before its first; start it anew", .0.display())]
     NoneFound(PathBuf),
     /// The one asked for is not there.
     #[error("no checkpoint `{wanted}` in {}; there are: {available}", .dir.display())]

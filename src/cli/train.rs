@@ -140,13 +140,11 @@ fn train(mut trainer: Trainer) -> anyhow::Result<ExitCode> {
         say(&format!("stopped at {} frames; continue with: coordrl train --resume {folder}", progress.frames));
         return Ok(ExitCode::Interrupted);
     }
-    let mean = games.mean_return().map_or_else(|| "none".to_owned(), |mean| format!("{mean:.2}"));
-    print_result(&format!(
-        "{folder}: {} frames in {}; mean return of the last {} of {} full games: {mean}",
-        progress.frames,
-        describe_secs(progress.wall_secs),
-        games.len(),
-        games.total(),
-    ))?;
+    let result = match games.mean_return() {
+        None => "no full game has ended".to_owned(),
+        Some(mean) => format!("mean return of the last {} of {} full games: {mean:.2}", games.len(), games.total()),
+    };
+    let time = describe_secs(progress.wall_secs);
+    print_result(&format!("{folder}: {} frames in {time}; {result}", progress.frames))?;
     Ok(ExitCode::Ok)
 }

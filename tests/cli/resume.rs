@@ -46,12 +46,11 @@ fn kill_until_done(sandbox: &Sandbox, train: &[&str], run: &Path, first_delay: D
         }
         child.kill().unwrap();
         child.wait().unwrap();
-        let has_begun = run.join("checkpoints").is_dir() && !checkpoints(run).is_empty();
-        child = if has_begun {
-            sandbox.spawn(&["train", "--resume", run.to_str().unwrap()])
-        } else {
+        child = if checkpoints(run).is_empty() {
             drop(fs::remove_dir_all(run));
             sandbox.spawn(train)
+        } else {
+            sandbox.spawn(&["train", "--resume", run.to_str().unwrap()])
         };
         delay = delay * 5 / 4 + Duration::from_millis(17);
     }
@@ -60,7 +59,7 @@ fn kill_until_done(sandbox: &Sandbox, train: &[&str], run: &Path, first_delay: D
 #[test]
 fn a_run_killed_at_any_moment_and_resumed_is_the_run_never_killed() {
     let sandbox = Sandbox::new();
-    let frames = ["--frames", "4000"];
+    let frames = ["--frames", "8000"];
     let whole = sandbox.train("whole", &frames);
     for (name, millis) in [("killed-a", 300), ("killed-b", 457)] {
         let run = sandbox.run_path(name);
@@ -91,8 +90,9 @@ fn emulator_resumes_exactly(game: &str, settings: &[&str]) {
     let sandbox = Sandbox::new();
     let run = |name: &str| sandbox.path().join("runs").join(game).join("a2c-conv").join(name);
     let train = |name: &str, frames: &str| -> PathBuf {
-        let common = ["train", game, "--device=cpu", "--envs=2", "--set=log_every_frames=400"];
-        let ended = sandbox.run(&[&common, settings, &["--name", name, "--frames", frames]].concat());
+        let small = ["--device=cpu", "--envs=2", "--set=env.screen_size=36", "--set=log_every_frames=400"];
+        let common = [&["train", game], &small[..]].concat();
+        let ended = sandbox.run(&[&common[..], settings, &["--name", name, "--frames", frames]].concat());
         assert_eq!(ended.code, Some(0), "{ended:?}");
         run(name)
     };
@@ -108,7 +108,7 @@ fn ctrl_c_checkpoints_says_how_to_go_on_and_leaves_with_130() {
     for signal in ["INT", "TERM"] {
         let sandbox = Sandbox::new();
         let run = sandbox.run_path("a");
-        let child = sandbox.spawn(&sandbox.train_arguments("a", &["--frames", "4000"]));
+        let child = sandbox.spawn(&sandbox.train_arguments("a", &["--frames", "8000"]));
         wait_for("a log point", || fs::metadata(run.join("metrics.jsonl")).is_ok_and(|file| file.len() > 0));
         let killed = Command::new("kill").args([&format!("-{signal}"), &child.id().to_string()]).status().unwrap();
         assert!(killed.success());
@@ -116,7 +116,7 @@ fn ctrl_c_checkpoints_says_how_to_go_on_and_leaves_with_130() {
         assert_eq!(ended.code, Some(130), "{ended:?}");
         assert!(ended.stderr.contains("coordrl train --resume"), "{ended:?}");
         assert_eq!(resume(&sandbox, &run, &[]).code, Some(0));
-        let whole = sandbox.train("whole", &["--frames", "4000"]);
+        let whole = sandbox.train("whole", &["--frames", "8000"]);
         assert_same_run(&whole, &run);
     }
 }

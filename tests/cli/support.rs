@@ -7,10 +7,11 @@ use std::process::{Child, Command, Output, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// Settings of a run that takes a second: small rollouts, many log points and checkpoints.
+/// Settings of a run that takes a second: small screens and rollouts, many log points and checkpoints.
 pub const QUICK: &[&str] = &[
     "--device=cpu",
     "--envs=4",
+    "--set=env.screen_size=36",
     "--set=log_every_frames=200",
     "--set=checkpoint_every_frames=500",
     "--set=keep_checkpoints=2",
@@ -116,10 +117,11 @@ pub fn metrics(run: &Path) -> Vec<Value> {
     text.lines().map(without_perf).collect()
 }
 
-/// Folders of the run's checkpoints, oldest first.
+/// Folders of the run's checkpoints, oldest first; half-written ones are no checkpoints.
 pub fn checkpoints(run: &Path) -> Vec<PathBuf> {
-    let mut paths: Vec<PathBuf> =
-        fs::read_dir(run.join("checkpoints")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let entries = fs::read_dir(run.join("checkpoints")).into_iter().flatten();
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    paths.retain(|path| !path.file_name().unwrap().to_string_lossy().starts_with('.'));
     paths.sort();
     paths
 }
