@@ -19,8 +19,6 @@ mod threads;
 pub use a2c::{A2c, A2cConfig, A2cSetup, AgentState, Counters, Gradients, Timing, UpdateReport};
 pub use error::{AgentError, Worker};
 pub use maths::Schedule;
-pub use nn::{
-    NetworkError, Network, OptimizerConfig, OptimizerKind, Torso, TorsoEntry, find_torso, torsos,
-};
+pub use nn::{Network, NetworkError, OptimizerConfig, OptimizerKind, Torso, TorsoEntry, find_torso, torsos};
 pub use policy::{ActMode, Policy};
 pub use threads::build_pool;

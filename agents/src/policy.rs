@@ -77,12 +77,7 @@ impl Policy {
     ///
     /// # Errors
     /// If there are not as many generators as rows, or the network gives something not finite.
-    pub fn act(
-        &self,
-        obs: &[u8],
-        mode: ActMode,
-        rngs: &mut [&mut Rng],
-    ) -> Result<Vec<usize>, AgentError> {
+    pub fn act(&self, obs: &[u8], mode: ActMode, rngs: &mut [&mut Rng]) -> Result<Vec<usize>, AgentError> {
         let (rows, row_bytes) = (rngs.len(), self.obs_shape.iter().product());
         if obs.len() != rows * row_bytes {
             return Err(AgentError::ObsLength { bytes: obs.len(), rows, row_bytes });

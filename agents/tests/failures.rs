@@ -1,4 +1,5 @@
 //! What goes wrong ends as an error that names its cause, never as a hang.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where something fails")]
 
 mod support;
 
@@ -49,10 +50,7 @@ fn numbers_that_are_not_finite_leave_the_weights_alone() {
         updates(&mut agent, 1);
         let before = agent.save().unwrap();
         let error = agent.update().unwrap_err();
-        assert!(
-            matches!(error, AgentError::NonFinite { what: "the loss is", update: 1 }),
-            "{error}"
-        );
+        assert!(matches!(error, AgentError::NonFinite { what: "the loss is", update: 1 }), "{error}");
         assert!(error.to_string().contains("a2c.optimizer.learning_rate"), "{error}");
         let after = agent.save().unwrap();
         assert_eq!(before.weights, after.weights);
@@ -108,6 +106,7 @@ fn settings_and_environments_that_do_not_fit_are_refused_before_anything_starts(
     let error = build(actors).unwrap_err();
     assert!(matches!(error, AgentError::ActorSpec { actor: 2 }), "{error}");
 
-    let small = try_agent(&config(Gradients::Auto), HOW, |index| Box::new(Scripted::new(index, [1, 20, 20], 2)));
+    let small =
+        try_agent(&config(Gradients::Auto), HOW, |index| Box::new(Scripted::new(index, [1, 20, 20], 2)));
     assert!(small.unwrap_err().to_string().contains("20×20 pixels are too small"));
 }

@@ -1,4 +1,5 @@
 //! The whole agent learns a game from pixels.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where something fails")]
 
 mod support;
 
@@ -8,11 +9,7 @@ use support::{HOW, How, catch, catch_agent, updates};
 use tch::Device;
 
 fn recipe() -> A2cConfig {
-    let optimizer = OptimizerConfig {
-        kind: OptimizerKind::Adam,
-        learning_rate: 1e-3,
-        ..Default::default()
-    };
+    let optimizer = OptimizerConfig { kind: OptimizerKind::Adam, learning_rate: 1e-3, ..Default::default() };
     A2cConfig { optimizer, ..Default::default() }
 }
 

@@ -1,4 +1,5 @@
 //! Saved and restored, an agent goes on as if nothing had happened.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where something fails")]
 
 mod support;
 

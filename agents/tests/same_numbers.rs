@@ -1,4 +1,5 @@
 //! The same run twice, with other threads, and with the gradient taken elsewhere.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where something fails")]
 
 mod support;
 
@@ -39,8 +40,7 @@ fn another_seed_changes_everything() {
 
 /// With β₁ = 0 Adam's mean *is* the last gradient.
 fn showing_gradients(config: A2cConfig) -> A2cConfig {
-    let optimizer =
-        OptimizerConfig { kind: OptimizerKind::Adam, beta1: 0.0, ..Default::default() };
+    let optimizer = OptimizerConfig { kind: OptimizerKind::Adam, beta1: 0.0, ..Default::default() };
     A2cConfig { optimizer, max_grad_norm: None, ..config }
 }
 

@@ -1,4 +1,5 @@
 //! Being cut short is not an end: the value of what would have followed counts.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where something fails")]
 
 mod support;
 
@@ -55,7 +56,8 @@ fn ended(_: u64, step: u64) -> Option<End> {
 #[test]
 fn cut_episodes_are_worth_what_endless_ones_are() {
     let endless = 1.0 / (1.0 - DISCOUNT); // 5
-    for (gradients, lambda) in [(Gradients::Actors, 1.0), (Gradients::Central, 1.0), (Gradients::Actors, 0.9)] {
+    for (gradients, lambda) in [(Gradients::Actors, 1.0), (Gradients::Central, 1.0), (Gradients::Actors, 0.9)]
+    {
         let found = learn(gradients, lambda, cut);
         assert!((found - endless).abs() < 0.05, "V = {found} instead of {endless}");
     }

@@ -108,12 +108,7 @@ impl Actor {
         self.infer(&obs, network, plan)
     }
 
-    fn infer(
-        &mut self,
-        obs: &tch::Tensor,
-        network: &Network,
-        plan: &Plan,
-    ) -> Result<Vec<f32>, AgentError> {
+    fn infer(&mut self, obs: &tch::Tensor, network: &Network, plan: &Plan) -> Result<Vec<f32>, AgentError> {
         let start = Instant::now();
         let answers = infer(network, obs, plan.device)?;
         self.timing.infer_nanos += nanos_since(start);

@@ -104,9 +104,9 @@ impl A2c {
 
         let learning = Instant::now();
         let (learner, config, update) = (&mut self.learner, &self.config, self.counters.updates);
-        let applied = self.pool.install(|| {
-            catch_panic(Worker::Learner, || learner.apply(gradients, config, rate, update))
-        })?;
+        let applied = self
+            .pool
+            .install(|| catch_panic(Worker::Learner, || learner.apply(gradients, config, rate, update)))?;
         timing.learn_nanos += nanos_since(learning);
         self.count();
         timing.fill_wait(nanos_since(start) * self.pool.current_num_threads() as u64);
@@ -189,9 +189,7 @@ impl A2c {
             })?;
             return Ok((targets, vec![gradient]));
         }
-        pool.install(|| {
-            sharded::collect_and_differentiate(actors, networks, &plan, &loss, normalize)
-        })
+        pool.install(|| sharded::collect_and_differentiate(actors, networks, &plan, &loss, normalize))
     }
 
     fn plan(&self) -> Plan {

@@ -134,7 +134,8 @@ impl A2cConfig {
             _ => {}
         }
         if self.normalize_advantage && self.rows_per_update() == 1 {
-            let text = "is on, but one row an update (1 environment × 1 agent step) has no spread to divide by";
+            let text =
+                "is on, but one row an update (1 environment × 1 agent step) has no spread to divide by";
             problems.push(problem("a2c.normalize_advantage", text.to_owned()));
         }
     }
@@ -165,9 +166,8 @@ mod tests {
 
     #[test]
     fn environments_are_split_as_evenly_as_possible() {
-        let split = |envs, actors| {
-            A2cConfig { envs, actors: Some(actors), ..Default::default() }.envs_per_actor()
-        };
+        let split =
+            |envs, actors| A2cConfig { envs, actors: Some(actors), ..Default::default() }.envs_per_actor();
         assert_eq!(split(16, 2), [8, 8]);
         assert_eq!(split(7, 3), [3, 2, 2]);
         assert_eq!(split(3, 3), [1, 1, 1]);
@@ -206,12 +206,8 @@ mod tests {
 
     #[test]
     fn one_row_cannot_be_normalised() {
-        let config = A2cConfig {
-            envs: 1,
-            rollout_agent_steps: 1,
-            normalize_advantage: true,
-            ..Default::default()
-        };
+        let config =
+            A2cConfig { envs: 1, rollout_agent_steps: 1, normalize_advantage: true, ..Default::default() };
         assert_eq!(keys(&config), ["a2c.normalize_advantage"]);
     }
 

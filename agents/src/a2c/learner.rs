@@ -66,11 +66,7 @@ impl Rows {
 }
 
 /// Forward and backward over `rows`.
-pub(crate) fn gradient_of(
-    network: &Network,
-    rows: &Rows,
-    plan: &LossPlan,
-) -> Result<Gradient, NetworkError> {
+pub(crate) fn gradient_of(network: &Network, rows: &Rows, plan: &LossPlan) -> Result<Gradient, NetworkError> {
     let output = network.forward(&rows.obs);
     let Rows { actions, advantages, returns, .. } = rows;
     let sums = a2c_loss_sums(&output.logits, &output.value, actions, advantages, returns);
@@ -121,8 +117,8 @@ impl Learner {
             });
         }
         let mut gradient = sum.unwrap_or_else(|| self.params.zeros_like());
-        let total_loss = losses.policy - config.entropy_coef * losses.entropy
-            + config.value_coef * losses.value;
+        let total_loss =
+            losses.policy - config.entropy_coef * losses.entropy + config.value_coef * losses.value;
         let grad_norm = norm_of(&gradient);
         let finite = |number: f64, what| match number.is_finite() {
             true => Ok(()),

@@ -68,8 +68,7 @@ impl Timing {
 
     /// What is left of `total_nanos` is waiting.
     pub(crate) fn fill_wait(&mut self, total_nanos: u64) {
-        let busy =
-            self.emulate_nanos + self.preprocess_nanos + self.infer_nanos + self.learn_nanos;
+        let busy = self.emulate_nanos + self.preprocess_nanos + self.infer_nanos + self.learn_nanos;
         self.wait_nanos = total_nanos.saturating_sub(busy);
     }
 }

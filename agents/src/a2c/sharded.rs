@@ -77,8 +77,7 @@ fn for_each<R: Send>(
     job: impl Fn(Shard<'_>, usize) -> Result<R, AgentError> + Sync,
 ) -> Result<Vec<R>, AgentError> {
     let shards = actors.par_iter_mut().zip(networks).with_max_len(1).enumerate();
-    let results: Vec<Result<R, AgentError>> = shards
-        .map(|(index, shard)| catch_panic(Worker::Actor(index), || job(shard, index)))
-        .collect();
+    let results: Vec<Result<R, AgentError>> =
+        shards.map(|(index, shard)| catch_panic(Worker::Actor(index), || job(shard, index))).collect();
     results.into_iter().collect()
 }

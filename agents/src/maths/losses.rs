@@ -118,8 +118,7 @@ mod tests {
         let leaf = |values: [f32; 2]| Tensor::from_slice(&values).set_requires_grad(true);
         let (values, advantages, returns) = (leaf([0.0, 1.0]), leaf([1.0, 2.0]), leaf([1.0, 1.0]));
         let logits = logits().set_requires_grad(true);
-        let sums =
-            a2c_loss_sums(&logits, &values, &Tensor::from_slice(&[0i64, 1]), &advantages, &returns);
+        let sums = a2c_loss_sums(&logits, &values, &Tensor::from_slice(&[0i64, 1]), &advantages, &returns);
         sums.total(0.01, 0.5, 2.0).backward();
         assert!(!advantages.grad().defined() && !returns.grad().defined());
         // d/dV of 0.5 · (R − V)² / 2 rows is −0.5 · (R − V).

@@ -38,12 +38,7 @@ pub fn n_step_returns(rewards: &Tensor, discounts: &Tensor, bootstrap_value: &Te
 ///
 /// # Panics
 /// If shapes disagree: a bug in the caller, never user input.
-pub fn gae_advantages(
-    rewards: &Tensor,
-    discounts: &Tensor,
-    values: &Tensor,
-    gae_lambda: f64,
-) -> Tensor {
+pub fn gae_advantages(rewards: &Tensor, discounts: &Tensor, values: &Tensor, gae_lambda: f64) -> Tensor {
     let steps = rewards.size()[0];
     assert_eq!(rewards.size(), discounts.size(), "rewards and discounts are both [T, N]");
     assert_eq!(values.size(), [steps + 1, rewards.size()[1]], "values are [T + 1, N]");
@@ -112,11 +107,8 @@ mod tests {
     fn numbers_worked_by_hand() {
         // r = 1, 2, 3; the episode ends after the second; V(s_3) = 10; γ = 0.5.
         let column = |v: [f64; 3]| Tensor::from_slice(&v).view([3, 1]);
-        let returns = n_step_returns(
-            &column([1.0, 2.0, 3.0]),
-            &column([0.5, 0.0, 0.5]),
-            &Tensor::from_slice(&[10.0]),
-        );
+        let returns =
+            n_step_returns(&column([1.0, 2.0, 3.0]), &column([0.5, 0.0, 0.5]), &Tensor::from_slice(&[10.0]));
         assert_eq!(Vec::<f64>::try_from(returns.view(-1)).unwrap(), [2.0, 2.0, 8.0]);
     }
 

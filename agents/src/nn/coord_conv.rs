@@ -33,7 +33,15 @@ impl Coordinates {
         self.values.size()[3]
     }
 
+    /// The channels alone, `[1, K, H, W]`.
+    pub fn picture(&self) -> Tensor {
+        self.values.permute([0, 3, 1, 2])
+    }
+
     /// `[N, C, H, W]` → `[N, C + K, H, W]`, channels last in memory both.
+    ///
+    /// This is what a CoordConv is *defined* by; [`Conv`](super::Conv) gets the same numbers with
+    /// less work.
     pub fn append_to(&self, picture: &Tensor) -> Tensor {
         let [_, height, width, channels] = self.values.size()[..] else {
             unreachable!("four dimensions by construction")
@@ -120,7 +128,7 @@ pub(super) fn build_coord_conv_all_r(scope: &mut ParamScope<'_>, obs_shape: [usi
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::{ParamStore, find_torso};
+    use crate::nn::{Conv, ParamStore, Window, find_torso};
 
     fn rows(tensor: &Tensor) -> Vec<Vec<f32>> {
         (0..tensor.size()[0]).map(|i| Vec::try_from(tensor.get(i)).unwrap()).collect()
@@ -172,18 +180,44 @@ mod tests {
         Tensor::cat(&[weights, &Tensor::zeros([out, extra, h, w], (Kind::Float, Device::Cpu))], 1)
     }
 
+    fn window(kernel: i64, stride: i64) -> Window {
+        Window { channels_out: 5, kernel, stride }
+    }
+
+    fn build_layer(weights: &Tensor, coordinates: Option<Coordinates>, window: Window) -> Conv {
+        let mut store = ParamStore::new(1, Device::Cpu);
+        let conv = Conv::build(&mut ParamScope::new(&mut store), "c", 3, window, coordinates).unwrap();
+        let bias = small_integers(&[5], 4);
+        store.load(&[("c.weight".into(), weights.shallow_clone()), ("c.bias".into(), bias)]).unwrap();
+        conv
+    }
+
     #[test]
     fn zero_coordinate_weights_are_a_plain_convolution_exactly() {
         let picture = small_integers(&[2, 3, 9, 7], 1);
         let weights = small_integers(&[5, 3, 3, 3], 2);
-        let convolve = |x: &Tensor, w: &Tensor| x.conv2d(w, None::<Tensor>, 1, 0, 1, 1);
-        let plain = convolve(&picture, &weights);
+        let plain = build_layer(&weights, None, window(3, 1)).forward(&picture);
         for (radius, extra) in [(Radius::Without, 2), (Radius::With, 3)] {
-            let appended = Coordinates::new(9, 7, radius).append_to(&picture);
+            let coordinates = || Some(Coordinates::new(9, 7, radius));
             let weights = with_zero_coordinates(&weights, extra);
-            assert_eq!(convolve(&appended, &weights), plain);
+            assert_eq!(build_layer(&weights, coordinates(), window(3, 1)).forward(&picture), plain);
             // And it is the zeros that do it.
-            assert_ne!(convolve(&appended, &(weights + 1.0)), plain);
+            let other = build_layer(&(weights + 1.0), coordinates(), window(3, 1));
+            assert_ne!(other.forward(&picture), plain);
+        }
+    }
+
+    #[test]
+    fn a_layer_equals_a_convolution_of_the_picture_with_coordinates_appended() {
+        // 9 and 5 pixels: steps of ¼ and ½, so that every sum is exact whatever its order.
+        let picture = small_integers(&[2, 3, 9, 5], 1);
+        for (kernel, stride) in [(3, 1), (4, 2)] {
+            let weights = small_integers(&[5, 5, kernel, kernel], 2);
+            let coordinates = Coordinates::new(9, 5, Radius::Without);
+            let appended = coordinates.append_to(&picture);
+            let expected = appended.conv2d(&weights, Some(small_integers(&[5], 4)), stride, 0, 1, 1);
+            let layer = build_layer(&weights, Some(coordinates), window(kernel, stride));
+            assert_eq!(layer.forward(&picture), expected);
         }
     }
 

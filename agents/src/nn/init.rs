@@ -1,6 +1,6 @@
 //! First values of the weights.
 
-use coordrl_envs::rng::{Role, Rng, derive_rng};
+use coordrl_envs::rng::{Rng, Role, derive_rng};
 use rand::Rng as _;
 use tch::{Kind, Tensor};
 

@@ -10,7 +10,7 @@ mod optim;
 mod param_store;
 mod torso;
 
-pub use conv::{Conv, ConvTorso, scale_pixels};
+pub use conv::{Conv, ConvTorso, Window, scale_pixels};
 pub use coord_conv::{Coordinates, Radius, coordinate_channels};
 pub use error::NetworkError;
 pub use heads::Linear;

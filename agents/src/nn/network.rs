@@ -119,7 +119,13 @@ mod tests {
                     shared += 1;
                 }
             }
-            let different = if torso.name == "conv" { 0 } else if torso.name.contains("all") { 3 } else { 1 };
+            let different = if torso.name == "conv" {
+                0
+            } else if torso.name.contains("all") {
+                3
+            } else {
+                1
+            };
             assert_eq!(shared, plain.len() - different, "{}", torso.name);
         }
     }
@@ -128,8 +134,7 @@ mod tests {
     fn gradients_are_laid_out_as_the_parameters_are() {
         let (mut store, _) = build("conv", 1);
         let flat = store.pack().unwrap();
-        let network =
-            Network::build(find_torso("conv").unwrap(), [4, 84, 84], 6, &mut store).unwrap();
+        let network = Network::build(find_torso("conv").unwrap(), [4, 84, 84], 6, &mut store).unwrap();
         let obs = Tensor::randint(256, [2, 4, 84, 84], (Kind::Uint8, Device::Cpu));
         let loss = network.forward(&obs).value.sum(Kind::Float);
         let gradient = network.gradient(&loss).unwrap();

@@ -3,9 +3,7 @@
 use tch::Tensor;
 
 use super::conv::build_conv;
-use super::coord_conv::{
-    build_coord_conv, build_coord_conv_all, build_coord_conv_all_r, build_coord_conv_r,
-};
+use super::coord_conv::{build_coord_conv, build_coord_conv_all, build_coord_conv_all_r, build_coord_conv_r};
 use super::{NetworkError, ParamScope};
 
 /// Turns observations into features.

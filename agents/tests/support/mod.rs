@@ -5,7 +5,9 @@ pub mod scripted;
 
 use std::sync::Arc;
 
-use coordrl_agents::{A2c, A2cConfig, A2cSetup, AgentError, AgentState, UpdateReport, build_pool, find_torso};
+use coordrl_agents::{
+    A2c, A2cConfig, A2cSetup, AgentError, AgentState, UpdateReport, build_pool, find_torso,
+};
 use coordrl_envs::{Assets, Env, EnvConfig, EnvSeed, Role, VecEnv, make_env};
 use tch::Device;
 

@@ -59,9 +59,7 @@ impl Optimizer {
 
     /// Copies of everything that later steps depend on, on the CPU.
     pub fn to_named(&self) -> NamedTensors {
-        let copy = |(name, moment): (&str, &Tensor)| {
-            (name.to_owned(), moment.to_device(Device::Cpu).copy())
-        };
+        let copy = |(name, moment): (&str, &Tensor)| (name.to_owned(), moment.to_device(Device::Cpu).copy());
         let steps = (STEPS.to_owned(), Tensor::from_slice(&[self.steps as i64]));
         self.moments.named().into_iter().map(copy).chain([steps]).collect()
     }

@@ -5,7 +5,7 @@ use super::*;
 /// Three numbers over 40 steps: signs change, one gradient is 0 now and then, one is tiny.
 fn gradient(step: usize) -> [f64; 3] {
     let t = step as f64;
-    [(t * 0.7).sin() * 2.0, if step % 3 == 0 { 0.0 } else { -0.3 }, 1e-4 * (t - 20.0)]
+    [(t * 0.7).sin() * 2.0, if step.is_multiple_of(3) { 0.0 } else { -0.3 }, 1e-4 * (t - 20.0)]
 }
 
 const FIRST: [f64; 3] = [1.0, -2.0, 0.5];
