@@ -1,0 +1,140 @@
+//! How fast an agent learns and acts, apart from its environments.
+//!
+//! ```text
+//! cargo bench -p coordrl-agents
+//! ```
+//!
+//! Environments here cost next to nothing, so an update's time is that of inference and gradients.
+//! All variants take turns in one run, so that a busy machine slows them alike; the last column is
+//! the ratio to the first line. Bare rows per second depend on the machine.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a program for people")]
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use coordrl_agents::{A2c, A2cConfig, A2cSetup, Gradients, build_pool, find_torso};
+use coordrl_envs::{Env, EnvError, EnvSpec, EpisodeStats, Step, VecEnv};
+use tch::Device;
+
+const TURNS: usize = 5;
+const TURN: Duration = Duration::from_secs(2);
+
+/// Shows noise, pays nothing, never ends.
+struct Still(EnvSpec);
+
+impl Still {
+    fn new() -> Self {
+        let actions = ["NOOP", "FIRE", "RIGHT", "LEFT"].map(str::to_owned).to_vec();
+        Self(EnvSpec { name: "still".into(), obs_shape: [4, 84, 84], actions, frame_skip: 4 })
+    }
+}
+
+impl Env for Still {
+    fn spec(&self) -> &EnvSpec {
+        &self.0
+    }
+
+    fn reset(&mut self, obs: &mut [u8]) -> Result<Option<EpisodeStats>, EnvError> {
+        obs.iter_mut().enumerate().for_each(|(i, byte)| *byte = (i * i) as u8);
+        Ok(None)
+    }
+
+    fn step(&mut self, action: usize, obs: &mut [u8]) -> Result<Step, EnvError> {
+        obs[action] ^= 1;
+        Ok(Step::default())
+    }
+
+    fn save_state(&self) -> Result<Vec<u8>, EnvError> {
+        Ok(Vec::new())
+    }
+
+    fn load_state(&mut self, _: &[u8], obs: &mut [u8]) -> Result<(), EnvError> {
+        self.reset(obs).map(|_| ())
+    }
+}
+
+struct Variant {
+    name: &'static str,
+    torso: &'static str,
+    actors: u32,
+    gradients: Gradients,
+    torch_threads: i32,
+}
+
+const fn variant(
+    name: &'static str,
+    torso: &'static str,
+    actors: u32,
+    gradients: Gradients,
+    torch_threads: i32,
+) -> Variant {
+    Variant { name, torso, actors, gradients, torch_threads }
+}
+
+fn main() {
+    // `cargo test --benches` only wants to know that it runs.
+    if std::env::args().any(|argument| argument == "--test") {
+        return;
+    }
+    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+    let threads = i32::try_from(cores).unwrap();
+    let variants = [
+        variant("conv, one gradient an actor", "conv", cores as u32, Gradients::Actors, 1),
+        variant("conv, one actor, libtorch's threads", "conv", 1, Gradients::Actors, threads),
+        variant("conv, central gradient", "conv", 2, Gradients::Central, threads),
+        variant("coordconv", "coordconv", cores as u32, Gradients::Actors, 1),
+        variant("coordconv-all", "coordconv-all", cores as u32, Gradients::Actors, 1),
+    ];
+    let mut agents: Vec<A2c> = variants.iter().map(|variant| build(variant, cores)).collect();
+    let mut rates = vec![Vec::new(); variants.len()];
+    for _ in 0..TURNS {
+        for ((agent, variant), rates) in agents.iter_mut().zip(&variants).zip(&mut rates) {
+            tch::set_num_threads(variant.torch_threads);
+            rates.push(rows_per_second(agent));
+        }
+    }
+    println!("updates of 16 × 5 rows on {cores} cores, median of {TURNS} turns");
+    println!("{:<38} {:>10} {:>10} {:>7}", "", "rows/s", "acting", "ratio");
+    let first = median(rates[0].iter().map(|(rate, _)| *rate).collect());
+    for (variant, rates) in variants.iter().zip(rates) {
+        let (rates, shares): (Vec<f64>, Vec<f64>) = rates.into_iter().unzip();
+        let (rate, share) = (median(rates), 100.0 * median(shares));
+        println!("{:<38} {rate:>10.0} {share:>8.0} % {:>7.2}", variant.name, rate / first);
+    }
+}
+
+fn build(variant: &Variant, cores: usize) -> A2c {
+    let Variant { actors, gradients, .. } = *variant;
+    let config = A2cConfig { actors: Some(actors), gradients, ..Default::default() };
+    let still = |_| Box::new(Still::new()) as Box<dyn Env>;
+    let group = |n: usize| VecEnv::try_new((0..n).map(still).collect()).unwrap();
+    tch::set_num_threads(variant.torch_threads);
+    A2c::build(A2cSetup {
+        config: &config,
+        torso: find_torso(variant.torso).unwrap(),
+        device: Device::Cpu,
+        seed: 1,
+        total_frames: u64::MAX,
+        actors: config.envs_per_actor().into_iter().map(group).collect(),
+        pool: Arc::new(build_pool(cores, variant.torch_threads).unwrap()),
+    })
+    .unwrap()
+}
+
+/// Rows learnt from in a second, and inference's share of inference and learning.
+fn rows_per_second(agent: &mut A2c) -> (f64, f64) {
+    let (start, before) = (Instant::now(), agent.counters().agent_steps);
+    let (mut infer, mut learn) = (0, 0);
+    while start.elapsed() < TURN {
+        let timing = agent.update().unwrap().timing;
+        infer += timing.infer_nanos;
+        learn += timing.learn_nanos;
+    }
+    let rows = (agent.counters().agent_steps - before) as f64;
+    (rows / start.elapsed().as_secs_f64(), infer as f64 / (infer + learn) as f64)
+}
+
+fn median(mut numbers: Vec<f64>) -> f64 {
+    numbers.sort_by(f64::total_cmp);
+    numbers[numbers.len() / 2]
+}
