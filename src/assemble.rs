@@ -44,7 +44,8 @@ pub fn assemble(config: &RunConfig) -> anyhow::Result<Assembled> {
 
 /// Where ROMs are: the setting, else the environment variable, else where set-up put them.
 pub fn assets(rom_dir: Option<&Path>) -> Assets {
-    let chosen = rom_dir.map(Path::to_owned).or_else(|| std::env::var_os(ROM_DIR_VARIABLE).map(PathBuf::from));
+    let chosen =
+        rom_dir.map(Path::to_owned).or_else(|| std::env::var_os(ROM_DIR_VARIABLE).map(PathBuf::from));
     match chosen {
         Some(rom_dir) => Assets { rom_dir },
         None => Assets::in_deps(Path::new(env!("COORDRL_BUILD_DEPS_DIR"))),

@@ -8,7 +8,9 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use coordrl_agents::{ActMode, Policy};
-use coordrl_envs::{Assets, Env, EnvConfig, EnvError, EnvSeed, EpisodeStats, Rng, Role, derive_rng, make_env};
+use coordrl_envs::{
+    Assets, Env, EnvConfig, EnvError, EnvSeed, EpisodeStats, Rng, Role, derive_rng, make_env,
+};
 use rayon::ThreadPool;
 use rayon::prelude::*;
 use serde::Serialize;
@@ -179,7 +181,10 @@ mod tests {
     use super::*;
 
     fn games(returns: &[f64]) -> Vec<EpisodeStats> {
-        returns.iter().map(|&episode_return| EpisodeStats { episode_return, episode_length_frames: 8 }).collect()
+        returns
+            .iter()
+            .map(|&episode_return| EpisodeStats { episode_return, episode_length_frames: 8 })
+            .collect()
     }
 
     #[test]

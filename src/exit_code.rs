@@ -67,7 +67,8 @@ fn code_of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<ExitCode> 
     if let Some(error) = cause.downcast_ref::<AgentError>() {
         return Some(code_of_agent_error(error));
     }
-    cause.is::<std::io::Error>().then_some(ExitCode::MachineRefused)
+    let is_refusal = cause.is::<std::io::Error>() || cause.is::<rayon::ThreadPoolBuildError>();
+    is_refusal.then_some(ExitCode::MachineRefused)
 }
 
 /// A broken environment is a bug; anything else about games and ROMs is the user's to mend.
@@ -124,7 +125,8 @@ mod tests {
 
     #[test]
     fn the_first_cause_with_a_code_decides_whatever_context_is_around_it() {
-        let full = CheckpointError::CannotWrite { path: PathBuf::new(), cause: io::ErrorKind::StorageFull.into() };
+        let full =
+            CheckpointError::CannotWrite { path: PathBuf::new(), cause: io::ErrorKind::StorageFull.into() };
         let error = Err::<(), _>(full).context("while training").unwrap_err();
         assert_eq!(exit_code_of(&error), ExitCode::MachineRefused);
         assert_eq!(exit_code_of(&BadRequest::error("no").context("outer")), ExitCode::BadRequest);

@@ -103,7 +103,8 @@ const FREE_ON_RESUME: &[&str] = &[
 ];
 
 /// Settings that decide the shape of what a checkpoint holds: not even a fork can change them.
-const FIXED_ON_FORK: &[&str] = &["game", "algo", "torso", "seed", "a2c.envs", "a2c.actors", "a2c.optimizer.kind"];
+const FIXED_ON_FORK: &[&str] =
+    &["game", "algo", "torso", "seed", "a2c.envs", "a2c.actors", "a2c.optimizer.kind"];
 
 /// Refuses changes that would make a continued run another run.
 pub fn check_resume(old: &RunConfig, new: &Layered, frames_done: u64) -> anyhow::Result<()> {
@@ -130,7 +131,9 @@ pub fn check_fork(old: &RunConfig, new: &RunConfig) -> anyhow::Result<()> {
     let refusals: Vec<String> = changes(old, new)
         .into_iter()
         .filter(|(key, _)| fixed(key))
-        .map(|(key, change)| format!("`{key}`: {change} does not fit the saved environments, generators or weights"))
+        .map(|(key, change)| {
+            format!("`{key}`: {change} does not fit the saved environments, generators or weights")
+        })
         .collect();
     match refusals.as_slice() {
         [] => Ok(()),
@@ -144,10 +147,13 @@ pub fn check_fork(old: &RunConfig, new: &RunConfig) -> anyhow::Result<()> {
 fn refuse_frames(old: &RunConfig, new: &RunConfig, frames_done: u64) -> Option<String> {
     let change = format!("`frames`: {} → {}", old.frames, new.frames);
     if new.frames < old.frames {
-        return Some(format!("{change} is shorter; it stands at {frames_done}, and a run can only be extended"));
+        return Some(format!(
+            "{change} is shorter; it stands at {frames_done}, and a run can only be extended"
+        ));
     }
     let constant = new.a2c.optimizer.schedule == coordrl_agents::Schedule::Constant;
-    (!constant).then(|| format!("{change} alters the learning rates already used: its schedule is not constant"))
+    (!constant)
+        .then(|| format!("{change} alters the learning rates already used: its schedule is not constant"))
 }
 
 /// Keys whose values differ, each with `old → new`.
@@ -179,7 +185,7 @@ fn read_init_weights(from: &Path) -> anyhow::Result<Vec<(String, Tensor)>> {
     if from.is_dir() {
         let run = RunDir::open_to_read(from)?;
         let entry = checkpoint::choose(&run.checkpoints_dir(), "last")?;
-        return Ok(checkpoint::read_weights(&entry.path)?.1);
+        return Ok(checkpoint::read_weights(&entry)?.1);
     }
     let bad = |cause: String| BadRequest::error(format!("`--init-from {}`: {cause}", from.display()));
     let bytes = std::fs::read(from).map_err(|error| bad(error.to_string()))?;

@@ -80,7 +80,9 @@ impl RunDirError {
             Self::BadName(_) | Self::Exists(_) => ExitCode::BadRequest,
             Self::CannotCreate { cause, .. } if is_out_of_space(cause) => ExitCode::MachineRefused,
             Self::CannotCreate { .. } => ExitCode::BadRequest,
-            Self::NotARun { .. } | Self::InUse(_) | Self::Damaged { .. } | Self::OtherGame { .. } => ExitCode::BadRun,
+            Self::NotARun { .. } | Self::InUse(_) | Self::Damaged { .. } | Self::OtherGame { .. } => {
+                ExitCode::BadRun
+            }
             Self::CannotWrite { .. } => ExitCode::MachineRefused,
         }
     }
@@ -142,7 +144,11 @@ pub struct RunDir {
 
 impl RunDir {
     /// `<runs_dir>/<game>/<algo>-<torso>/<name>`, or `seed<k>-<time>` for the name.
-    pub fn planned_path(runs_dir: &Path, config: &RunConfig, name: Option<&str>) -> Result<PathBuf, RunDirError> {
+    pub fn planned_path(
+        runs_dir: &Path,
+        config: &RunConfig,
+        name: Option<&str>,
+    ) -> Result<PathBuf, RunDirError> {
         let name = match name {
             Some(name) if name.is_empty() || name.starts_with('.') || name.contains(['/', '\\']) => {
                 return Err(RunDirError::BadName(name.to_owned()));
@@ -247,14 +253,19 @@ impl RunDir {
         if found == wanted {
             return Ok(());
         }
-        Err(RunDirError::OtherGame { path: self.path.clone(), found: found.to_owned(), wanted: wanted.to_owned() })
+        Err(RunDirError::OtherGame {
+            path: self.path.clone(),
+            found: found.to_owned(),
+            wanted: wanted.to_owned(),
+        })
     }
 }
 
 fn take_lock(path: &Path) -> Result<File, RunDirError> {
     let lock_path = path.join(LOCK);
     let cannot = |cause| RunDirError::CannotWrite { path: lock_path.clone(), cause };
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&lock_path).map_err(cannot)?;
+    let file =
+        OpenOptions::new().create(true).truncate(false).write(true).open(&lock_path).map_err(cannot)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(RunDirError::InUse(path.to_owned())),

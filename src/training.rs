@@ -56,7 +56,18 @@ impl Trainer {
             .map_err(|cause| RunDirError::CannotWrite { path: events, cause })?;
         let console = Console::new(progress.frames, config.frames);
         let perf = PerfMeter::start(progress.frames);
-        Ok(Self { run, config, agent, progress, jsonl, tensorboard, console, perf, stop, clock: Instant::now() })
+        Ok(Self {
+            run,
+            config,
+            agent,
+            progress,
+            jsonl,
+            tensorboard,
+            console,
+            perf,
+            stop,
+            clock: Instant::now(),
+        })
     }
 
     /// Trains until the run's frames are done or a signal comes.
@@ -115,7 +126,8 @@ impl Trainer {
         let last = checkpoint::list(&self.run.checkpoints_dir()).pop();
         let place = last.map_or_else(|| "none".to_owned(), |entry| entry.path.display().to_string());
         let frames = self.progress.frames;
-        anyhow::Error::new(error).context(format!("training stopped at {frames} frames; last checkpoint: {place}"))
+        anyhow::Error::new(error)
+            .context(format!("training stopped at {frames} frames; last checkpoint: {place}"))
     }
 
     fn log_point(&mut self) -> anyhow::Result<()> {

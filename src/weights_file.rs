@@ -66,7 +66,8 @@ pub fn from_bytes(bytes: &[u8]) -> Result<Vec<(String, Tensor)>, WeightsFileErro
     let mut tensors = Vec::with_capacity(file.len());
     for (name, view) in file.iter() {
         let kind = kind_of(name, view.dtype())?;
-        let size: Vec<i64> = view.shape().iter().map(|&length| length.try_into().unwrap_or(i64::MAX)).collect();
+        let size: Vec<i64> =
+            view.shape().iter().map(|&length| length.try_into().unwrap_or(i64::MAX)).collect();
         tensors.push((name.to_owned(), Tensor::f_from_data_size(view.data(), &size, kind)?));
     }
     tensors.sort_by(|a, b| a.0.cmp(&b.0));
@@ -121,7 +122,9 @@ mod tests {
 
     #[test]
     fn the_same_tensors_give_the_same_bytes() {
-        let make = || vec![("w".to_owned(), Tensor::from_slice(&[1.0f32, 2.0])), ("b".to_owned(), Tensor::from(1.0f64))];
+        let make = || {
+            vec![("w".to_owned(), Tensor::from_slice(&[1.0f32, 2.0])), ("b".to_owned(), Tensor::from(1.0f64))]
+        };
         assert_eq!(to_bytes(&make()).unwrap(), to_bytes(&make()).unwrap());
     }
 

@@ -77,8 +77,8 @@ impl Manifest {
 
     /// Parses a manifest and checks that it is what was written.
     pub(super) fn open(bytes: &[u8]) -> Result<Self, String> {
-        let manifest: Self =
-            serde_json::from_slice(bytes).map_err(|error| format!("manifest.json does not parse: {error}"))?;
+        let manifest: Self = serde_json::from_slice(bytes)
+            .map_err(|error| format!("manifest.json does not parse: {error}"))?;
         match manifest.own_crc32() {
             Ok(crc32) if crc32 == manifest.manifest_crc32 => Ok(manifest),
             _ => Err("manifest.json is not what was written (checksum differs)".to_owned()),

@@ -24,16 +24,20 @@ pub struct Checkpoint {
 
 /// Reads the newest checkpoint. If it is damaged the error names the newest whole one before it.
 pub fn read_newest(dir: &Path) -> Result<Checkpoint, CheckpointError> {
-    let entries = store::list(dir);
-    let (newest, earlier) =
-        entries.split_last().ok_or_else(|| CheckpointError::NoneFound(dir.to_owned()))?;
-    read(&newest.path).map_err(|error| match error {
+    let newest = store::choose(dir, "last")?;
+    read(&newest.path).map_err(|error| name_previous(dir, error))
+}
+
+/// Adds to the report of a damaged checkpoint which one to use instead.
+fn name_previous(dir: &Path, error: CheckpointError) -> CheckpointError {
+    match error {
         CheckpointError::Damaged { path, cause, .. } => {
-            let whole = earlier.iter().rev().find(|entry| read(&entry.path).is_ok());
-            CheckpointError::Damaged { path, cause, previous: whole.map(|entry| entry.path.clone()) }
+            let earlier = store::list(dir).into_iter().rev().skip_while(|entry| entry.path != path).skip(1);
+            let whole = earlier.map(|entry| entry.path).find(|path| read(path).is_ok());
+            CheckpointError::Damaged { path, cause, previous: whole }
         }
         other => other,
-    })
+    }
 }
 
 /// Reads one checkpoint folder.
@@ -50,21 +54,26 @@ pub fn read(path: &Path) -> Result<Checkpoint, CheckpointError> {
     Ok(Checkpoint { manifest, state, progress })
 }
 
-/// Reads only the weights of one checkpoint folder.
-pub fn read_weights(path: &Path) -> Result<(Manifest, Vec<(String, Tensor)>), CheckpointError> {
-    let manifest = manifest(path)?;
-    let weights = tensors(path, WEIGHTS, &checked_bytes(path, &manifest, WEIGHTS)?)?;
-    Ok((manifest, weights))
+/// Reads only the weights of one checkpoint.
+pub fn read_weights(entry: &store::Entry) -> Result<(Manifest, Vec<(String, Tensor)>), CheckpointError> {
+    let path = &entry.path;
+    let read = || {
+        let manifest = manifest(path)?;
+        let weights = tensors(path, WEIGHTS, &checked_bytes(path, &manifest, WEIGHTS)?)?;
+        Ok((manifest, weights))
+    };
+    read().map_err(|error| match path.parent() {
+        Some(dir) => name_previous(dir, error),
+        None => error,
+    })
 }
 
 pub(super) fn manifest(path: &Path) -> Result<Manifest, CheckpointError> {
     let bytes = read_file(path, MANIFEST)?;
     let manifest = Manifest::open(&bytes).map_err(|cause| CheckpointError::damaged(path, cause))?;
     if manifest.format_version != FORMAT_VERSION {
-        let cause = format!(
-            "it has format {}, this program reads format {FORMAT_VERSION}",
-            manifest.format_version
-        );
+        let cause =
+            format!("it has format {}, this program reads format {FORMAT_VERSION}", manifest.format_version);
         return Err(CheckpointError::Unusable { path: path.to_owned(), cause });
     }
     Ok(manifest)
@@ -86,5 +95,6 @@ fn read_file(path: &Path, name: &str) -> Result<Vec<u8>, CheckpointError> {
 }
 
 fn tensors(path: &Path, name: &str, bytes: &[u8]) -> Result<Vec<(String, Tensor)>, CheckpointError> {
-    weights_file::from_bytes(bytes).map_err(|error| CheckpointError::damaged(path, format!("{name}: {error}")))
+    weights_file::from_bytes(bytes)
+        .map_err(|error| CheckpointError::damaged(path, format!("{name}: {error}")))
 }

@@ -102,7 +102,10 @@ pub fn choose(dir: &Path, wanted: &str) -> Result<Entry, CheckpointError> {
         "last" => Some(last),
         // Before 100 games have ended no checkpoint is called best; the last one stands in.
         "best" => Some(best(&entries).cloned().unwrap_or(last)),
-        _ => wanted.parse().ok().and_then(|frames: u64| entries.iter().find(|entry| entry.frames == frames).cloned()),
+        _ => wanted
+            .parse()
+            .ok()
+            .and_then(|frames: u64| entries.iter().find(|entry| entry.frames == frames).cloned()),
     };
     found.ok_or_else(|| CheckpointError::NotFound {
         dir: dir.to_owned(),

@@ -10,7 +10,11 @@ use crate::progress::Progress;
 
 fn state(value: f32) -> AgentState {
     let named = |name: &str| vec![(name.to_owned(), Tensor::from_slice(&[value, -value, 0.5]))];
-    AgentState { weights: named("torso.conv1.weight"), optimizer: named("mean_square"), trainer: vec![1, 2, 3] }
+    AgentState {
+        weights: named("torso.conv1.weight"),
+        optimizer: named("mean_square"),
+        trainer: vec![1, 2, 3],
+    }
 }
 
 fn progress(frames: u64, mean_return: f64) -> Progress {

@@ -65,7 +65,7 @@ impl Target {
     }
 
     fn check(&self) -> anyhow::Result<ExitCode> {
-        let config = config::resolve(&self.layer()?.layered.config)?;
+        let config = config::resolve(&self.layer()?.layered)?;
         let rows = config.a2c.rows_per_update();
         print_result(&format!("ok: {} on {}, {rows} rows an update", config.algo.name(), config.game))?;
         Ok(ExitCode::Ok)
@@ -75,7 +75,7 @@ impl Target {
 impl Show {
     fn run(self) -> anyhow::Result<ExitCode> {
         let settings = self.target.layer()?;
-        let resolved = config::resolve(&settings.layered.config)?;
+        let resolved = config::resolve(&settings.layered)?;
         let rows = leaves(&resolved).into_iter().map(|(key, value)| {
             let origin = settings.layered.origin_of(&key).to_string();
             (key, value, origin)

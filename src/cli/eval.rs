@@ -9,7 +9,7 @@ use coordrl_envs::{EnvSeed, Role, make_env};
 use super::settings::parse_count;
 use super::table::table;
 use crate::assemble::{assets, build_pool};
-use crate::checkpoint;
+use crate::checkpoint::{self, Entry};
 use crate::config::RunConfig;
 use crate::device::DeviceChoice;
 use crate::evaluation::{Evaluation, Plan, Summary, play};
@@ -77,13 +77,13 @@ impl Eval {
         let run = RunDir::open_to_read(&self.run)?;
         let config = run.read_config()?;
         let entry = checkpoint::choose(&run.checkpoints_dir(), &self.checkpoint)?;
-        let evaluation = self.evaluate(&config, entry.path)?;
+        let evaluation = self.evaluate(&config, entry)?;
         let text = if self.json { serde_json::to_string(&evaluation)? } else { as_table(&evaluation) };
         print_result(&text)?;
         Ok(ExitCode::Ok)
     }
 
-    fn evaluate(&self, config: &RunConfig, checkpoint: PathBuf) -> anyhow::Result<Evaluation> {
+    fn evaluate(&self, config: &RunConfig, checkpoint: Entry) -> anyhow::Result<Evaluation> {
         let device = self.device.resolve()?;
         let threads = self.threads.map(|threads| u32::try_from(threads).unwrap_or(u32::MAX));
         let pool = build_pool(threads, config.torch_threads)?;
@@ -103,7 +103,7 @@ impl Eval {
         let games = play(&plan, &policy, &pool)?;
         Ok(Evaluation {
             run: self.run.clone(),
-            checkpoint,
+            checkpoint: checkpoint.path,
             frames: manifest.frames,
             game: config.game.clone(),
             torso: config.torso.clone(),

@@ -121,7 +121,8 @@ pub fn parse_count(text: &str) -> Result<u64, String> {
         let digits: u64 = digits.parse().ok()?;
         digits.checked_mul(10u64.checked_pow(exponent.parse().ok()?)?)
     });
-    with_exponent.ok_or_else(|| "must be a whole number that is not negative, such as 4000000 or 4e6".to_owned())
+    with_exponent
+        .ok_or_else(|| "must be a whole number that is not negative, such as 4000000 or 4e6".to_owned())
 }
 
 #[cfg(test)]

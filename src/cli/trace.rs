@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
-use coordrl_envs::trace::{RandomActions, TraceRecord, Tracer};
 use coordrl_envs::EnvSpec;
+use coordrl_envs::trace::{RandomActions, TraceRecord, Tracer};
 
 use super::npy::NpyWriter;
 use super::settings::parse_count;
@@ -42,7 +42,12 @@ pub struct Trace {
     #[arg(long, value_name = "N", value_parser = parse_count, allow_negative_numbers = true)]
     steps: Option<u64>,
     /// File of actions, one index a line
-    #[arg(long, value_name = "FILE", conflicts_with = "action_seed", required_unless_present = "action_seed")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with = "action_seed",
+        required_unless_present = "action_seed"
+    )]
     actions: Option<PathBuf>,
     /// Draw actions evenly, from this seed
     #[arg(long, value_name = "N", value_parser = parse_count, allow_negative_numbers = true, requires = "steps")]
@@ -75,7 +80,8 @@ enum ProtocolName {
 impl Trace {
     pub fn run(self) -> anyhow::Result<ExitCode> {
         let config = self.settings()?;
-        let mut tracer = Tracer::try_new(&self.game, &config.env, &assets(config.rom_dir.as_deref()), self.seed)?;
+        let mut tracer =
+            Tracer::try_new(&self.game, &config.env, &assets(config.rom_dir.as_deref()), self.seed)?;
         let actions = self.read_actions(tracer.spec())?;
         if let Some(path) = &self.load_state {
             load_state(&mut tracer, path)?;
@@ -86,7 +92,8 @@ impl Trace {
             npy.finish().context("cannot write `--obs-out`")?;
         }
         if let Some(path) = &self.save_state {
-            fs::write(path, tracer.save_state()?).with_context(|| format!("cannot write {}", path.display()))?;
+            fs::write(path, tracer.save_state()?)
+                .with_context(|| format!("cannot write {}", path.display()))?;
         }
         Ok(ExitCode::Ok)
     }
@@ -95,12 +102,13 @@ impl Trace {
         let mut layers = Layers::default();
         layers.add_flag("--protocol", "env.protocol", Some(self.protocol.name()));
         self.set.iter().for_each(|assignment| layers.add_assignment(assignment));
-        let config = layers.finish()?.config;
-        let problems = config.env.check();
+        let layered = layers.finish()?;
+        let mut problems = layered.problems;
+        problems.extend(layered.config.env.check());
         if !problems.is_empty() {
             return Err(ConfigError::Problems(problems).into());
         }
-        Ok(config)
+        Ok(layered.config)
     }
 
     /// All actions to be taken, checked before the first is.
@@ -111,7 +119,9 @@ impl Trace {
         let steps = self.steps.map(|steps| usize::try_from(steps).unwrap_or(usize::MAX));
         let Some(path) = &self.actions else {
             let seed = self.action_seed.unwrap_or_default();
-            return Ok(RandomActions::new(seed, spec.num_actions()).take(steps.unwrap_or_default()).collect());
+            return Ok(RandomActions::new(seed, spec.num_actions())
+                .take(steps.unwrap_or_default())
+                .collect());
         };
         let mut actions = parse_actions(path, spec)?;
         let wanted = steps.unwrap_or(actions.len());
@@ -125,8 +135,9 @@ impl Trace {
 
     fn open_npy(&self, spec: &EnvSpec) -> anyhow::Result<Option<NpyWriter>> {
         let open = |path: &PathBuf| {
-            NpyWriter::create(path, &spec.obs_shape)
-                .map_err(|error| BadRequest::error(format!("cannot write `--obs-out {}`: {error}", path.display())))
+            NpyWriter::create(path, &spec.obs_shape).map_err(|error| {
+                BadRequest::error(format!("cannot write `--obs-out {}`: {error}", path.display()))
+            })
         };
         self.obs_out.as_ref().map(open).transpose()
     }
@@ -139,7 +150,8 @@ fn parse_actions(path: &Path, spec: &EnvSpec) -> anyhow::Result<Vec<usize>> {
     let parse = |(index, line): (usize, &str)| match line.trim().parse::<usize>() {
         Ok(action) if action < count => Ok(action),
         _ => {
-            let text = format!("line {} is `{line}`; `{}` has actions 0 to {}", index + 1, spec.name, count - 1);
+            let text =
+                format!("line {} is `{line}`; `{}` has actions 0 to {}", index + 1, spec.name, count - 1);
             Err(bad(text))
         }
     };
@@ -152,7 +164,11 @@ fn load_state(tracer: &mut Tracer, path: &Path) -> anyhow::Result<()> {
     tracer.load_state(&state).map_err(|error| bad(error.to_string()))
 }
 
-fn print_steps(tracer: &mut Tracer, actions: &[usize], mut npy: Option<&mut NpyWriter>) -> anyhow::Result<()> {
+fn print_steps(
+    tracer: &mut Tracer,
+    actions: &[usize],
+    mut npy: Option<&mut NpyWriter>,
+) -> anyhow::Result<()> {
     let mut out = BufWriter::new(io::stdout().lock());
     for &action in actions {
         let Some(record) = tracer.step(action)? else { break };

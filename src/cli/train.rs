@@ -60,9 +60,11 @@ impl Train {
     fn start_new(&self) -> anyhow::Result<ExitCode> {
         let settings = self.settings.layer(self.game.as_deref(), &self.runs_dir)?;
         if settings.layered.origin_of("game") == Origin::Default {
-            return Err(BadRequest::error("which game? as in `coordrl train pong` (`coordrl games` lists all)"));
+            return Err(BadRequest::error(
+                "which game? as in `coordrl train pong` (`coordrl games` lists all)",
+            ));
         }
-        let config = config::resolve(&settings.layered.config)?;
+        let config = config::resolve(&settings.layered)?;
         let stop = StopFlag::on_signals()?;
         let start = Start { preset: settings.preset, init_from: self.init_from.clone(), fork: None };
         train(launch::new_run(config, &self.destination(), start, stop)?)
@@ -94,6 +96,14 @@ impl Train {
         let (old, layered) = self.settings_over_run(&run)?;
         let checkpoint = self.read_checkpoint(&run)?;
         launch::check_fork(&old, &layered.config)?;
+        let done = checkpoint.progress.frames;
+        if done >= layered.config.frames {
+            let text = format!(
+                "nothing to train: the checkpoint stands at {done} of {} frames; give a larger `--frames`",
+                layered.config.frames
+            );
+            return Err(BadRequest::error(text));
+        }
         let from = run.checkpoints_dir().join(format!("{:012}", checkpoint.progress.frames));
         let start = Start { fork: Some((from, launch::fork_progress(checkpoint))), ..Start::default() };
         let stop = StopFlag::on_signals()?;
@@ -103,7 +113,9 @@ impl Train {
     /// The run's settings as they are, and as the flags would have them.
     fn settings_over_run(&self, run: &RunDir) -> anyhow::Result<(RunConfig, Layered)> {
         if self.settings.names_preset_or_file() {
-            return Err(BadRequest::error("a run brings its own settings: leave out `--preset` and `--config`"));
+            return Err(BadRequest::error(
+                "a run brings its own settings: leave out `--preset` and `--config`",
+            ));
         }
         let old = run.read_config()?;
         if let Some(game) = &self.game {
@@ -114,7 +126,7 @@ impl Train {
         layers.add_config(&old, &Origin::Run(run.path().to_owned()));
         self.settings.layer_over_run(&mut layers, None)?;
         let mut layered = layers.finish()?;
-        layered.config = config::resolve(&layered.config)?;
+        layered.config = config::resolve(&layered)?;
         Ok((old, layered))
     }
 
@@ -137,12 +149,17 @@ fn train(mut trainer: Trainer) -> anyhow::Result<ExitCode> {
     let progress = trainer.progress();
     let games = &progress.games;
     if outcome == Outcome::Interrupted {
-        say(&format!("stopped at {} frames; continue with: coordrl train --resume {folder}", progress.frames));
+        say(&format!(
+            "stopped at {} frames; continue with: coordrl train --resume {folder}",
+            progress.frames
+        ));
         return Ok(ExitCode::Interrupted);
     }
     let result = match games.mean_return() {
         None => "no full game has ended".to_owned(),
-        Some(mean) => format!("mean return of the last {} of {} full games: {mean:.2}", games.len(), games.total()),
+        Some(mean) => {
+            format!("mean return of the last {} of {} full games: {mean:.2}", games.len(), games.total())
+        }
     };
     let time = describe_secs(progress.wall_secs);
     print_result(&format!("{folder}: {} frames in {time}; {result}", progress.frames))?;

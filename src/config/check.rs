@@ -2,15 +2,17 @@
 
 use coordrl_envs::GameInfo;
 
-use super::{ConfigError, Period, Problem, RunConfig, problem};
+use super::{ConfigError, Layered, Period, Problem, RunConfig, problem};
 use crate::suggest::did_you_mean;
 
 /// Fills every gap that follows from another setting and gives names their usual spelling.
 ///
 /// # Errors
-/// Every problem with the settings, all at once.
-pub fn resolve(typed: &RunConfig) -> Result<RunConfig, ConfigError> {
-    let problems = check(typed);
+/// Every problem with the settings, all at once: those of single layers and those of the whole.
+pub fn resolve(layered: &Layered) -> Result<RunConfig, ConfigError> {
+    let typed = &layered.config;
+    let mut problems = layered.problems.clone();
+    problems.extend(check(typed));
     if !problems.is_empty() {
         return Err(ConfigError::Problems(problems));
     }
@@ -32,11 +34,6 @@ pub fn check(config: &RunConfig) -> Vec<Problem> {
     problems.extend(config.env.check());
     problems.extend(config.a2c.check());
     problems
-}
-
-/// Emulator frames between two updates: environments × rollout length × frames an agent step.
-pub fn frames_per_update(config: &RunConfig, frame_skip: u32) -> u64 {
-    config.a2c.rows_per_update() * u64::from(frame_skip)
 }
 
 fn check_game(name: &str) -> Result<&'static GameInfo, Problem> {
@@ -77,11 +74,14 @@ fn check_counts(config: &RunConfig, problems: &mut Vec<Problem>) {
 mod tests {
     use super::*;
 
+    fn layered(config: RunConfig) -> Layered {
+        Layered { config, problems: Vec::new(), origins: Default::default() }
+    }
+
     #[test]
     fn the_defaults_can_be_run_and_resolving_twice_changes_nothing() {
-        let config = resolve(&RunConfig::default()).unwrap();
-        assert_eq!(resolve(&config).unwrap(), config);
-        assert_eq!(frames_per_update(&config, 4), 16 * 5 * 4);
+        let config = resolve(&layered(RunConfig::default())).unwrap();
+        assert_eq!(resolve(&layered(config.clone())).unwrap(), config);
     }
 
     #[test]
@@ -110,7 +110,12 @@ mod tests {
             "a2c.actors",
         ];
         assert_eq!(keys, expected);
-        let text = resolve(&config).unwrap_err().to_string();
-        assert!(text.contains("8 problems") && text.contains("`pong`") && text.contains("`coordconv`"), "{text}");
+        let mut layered = layered(config);
+        layered.problems.push(problem("a2c.env", "no such setting"));
+        let text = resolve(&layered).unwrap_err().to_string();
+        assert!(
+            text.contains("9 problems") && text.contains("`pong`") && text.contains("`coordconv`"),
+            "{text}"
+        );
     }
 }

@@ -47,6 +47,8 @@ impl fmt::Display for Origin {
 pub struct Layered {
     /// The settings as typed; not yet resolved or checked.
     pub config: RunConfig,
+    /// Unknown keys and values of the wrong type, left out of `config`.
+    pub problems: Vec<Problem>,
     /// Origin by key; keys that are absent have their default.
     pub origins: BTreeMap<String, Origin>,
 }
@@ -128,14 +130,12 @@ impl Layers {
         self.origins.contains_key(key)
     }
 
-    /// Puts the layers together, or lists everything that was wrong in any of them.
+    /// Puts the layers together. What was wrong in them is handed on, to be reported together with
+    /// what is wrong with the settings as a whole.
     pub fn finish(self) -> Result<Layered, ConfigError> {
-        if !self.problems.is_empty() {
-            return Err(ConfigError::Problems(self.problems));
-        }
         let config = serde_json::from_value(self.tree)
             .map_err(|error| ConfigError::Problems(vec![problem("settings", error.to_string())]))?;
-        Ok(Layered { config, origins: self.origins })
+        Ok(Layered { config, problems: self.problems, origins: self.origins })
     }
 
     fn set(&mut self, key: &str, value: Value, origin: Origin) {
@@ -229,7 +229,12 @@ fn pointer(key: &str) -> String {
 
 /// Flattens `table` into (key, value). What the defaults know as a table is walked into; all else
 /// is a value, or an unknown key to be reported under its full name.
-fn collect_leaves(known: &Value, prefix: &str, table: &Map<String, Value>, leaves: &mut Vec<(String, Value)>) {
+fn collect_leaves(
+    known: &Value,
+    prefix: &str,
+    table: &Map<String, Value>,
+    leaves: &mut Vec<(String, Value)>,
+) {
     for (name, value) in table {
         let key = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
         match (known.get(name), value) {
@@ -253,7 +258,11 @@ fn parse_value(text: &str) -> Value {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be whole and in range")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "checked to be whole and in range"
+)]
 fn whole_if_whole(number: &serde_json::Number) -> Value {
     match number.as_f64() {
         Some(value) if number.is_f64() && value.fract() == 0.0 && (0.0..9e15).contains(&value) => {
@@ -307,7 +316,7 @@ mod tests {
 
     #[test]
     fn unknown_keys_and_wrong_types_are_all_listed_with_hints() {
-        let error = layered(|layers| {
+        let layered = layered(|layers| {
             layers.add_assignment("a2c.rollout_steps=5");
             layers.add_assignment("a2c.envs=many");
             layers.add_assignment("frames=-5");
@@ -315,8 +324,9 @@ mod tests {
             layers.add_assignment("nonsense");
             layers.add_assignment("env.frame_skp=3");
         })
-        .unwrap_err()
-        .to_string();
+        .unwrap();
+        assert_eq!(layered.config, RunConfig::default(), "what is wrong is left out");
+        let error = ConfigError::Problems(layered.problems).to_string();
         assert!(error.contains("6 problems"), "{error}");
         for part in [
             "did you mean `a2c.rollout_agent_steps`?",

@@ -6,7 +6,7 @@ mod period;
 mod preset;
 mod run_config;
 
-pub use check::{check, frames_per_update, resolve};
+pub use check::{check, resolve};
 pub use layers::{Layered, Layers, Origin, leaf_keys, leaves};
 pub use period::Period;
 pub use preset::{Preset, list_presets, preset_for};
@@ -58,7 +58,8 @@ fn list(problems: &[Problem]) -> String {
     match problems {
         [one] => describe(one),
         many => {
-            let lines: Vec<String> = many.iter().map(|problem| format!("\n  - {}", describe(problem))).collect();
+            let lines: Vec<String> =
+                many.iter().map(|problem| format!("\n  - {}", describe(problem))).collect();
             format!("{} problems in the settings:{}", many.len(), lines.concat())
         }
     }

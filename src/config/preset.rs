@@ -45,7 +45,8 @@ impl Preset {
     /// Lays this preset, and first those it extends, over the layers so far.
     pub fn apply(&self, layers: &mut Layers, runs_dir: &Path) -> Result<(), ConfigError> {
         for preset in self.with_ancestors(runs_dir)?.iter().rev() {
-            layers.add_table(&preset.settings, &Origin::Preset(format!("{} ({})", preset.name, preset.place)));
+            layers
+                .add_table(&preset.settings, &Origin::Preset(format!("{} ({})", preset.name, preset.place)));
         }
         Ok(())
     }
@@ -142,7 +143,7 @@ mod tests {
         assert!(presets.len() >= 5);
         for preset in presets {
             assert!(!preset.summary.is_empty(), "{}", preset.name);
-            resolve(&layered(&preset, nowhere()).config).unwrap();
+            resolve(&layered(&preset, nowhere())).unwrap();
         }
     }
 

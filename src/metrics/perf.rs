@@ -47,13 +47,13 @@ impl PerfMeter {
     }
 }
 
-/// Linux tells the resident pages of a process in the second word of this file.
+/// Linux tells a process's resident memory in a line `VmRSS:   123456 kB`.
 #[cfg(target_os = "linux")]
 fn resident_mib() -> Option<f64> {
-    const PAGE_KIB: f64 = 4.0;
-    let text = std::fs::read_to_string("/proc/self/statm").ok()?;
-    let pages: f64 = text.split_whitespace().nth(1)?.parse().ok()?;
-    Some(pages * PAGE_KIB / 1024.0)
+    let text = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = text.lines().find(|line| line.starts_with("VmRSS:"))?;
+    let kib: f64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kib / 1024.0)
 }
 
 #[cfg(not(target_os = "linux"))]

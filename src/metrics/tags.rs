@@ -58,7 +58,7 @@ tags! {
     LEARN_SECS: "perf/learn_secs", "worker seconds per million frames",
         "Time computing gradients and taking optimiser steps, summed over workers.";
     WAIT_SECS: "perf/wait_secs", "worker seconds per million frames",
-        "Time workers stood idle waiting for others.";
+        "The rest of the workers' time: waiting for a slower one, and bookkeeping.";
     MEMORY_MIB: "perf/memory_mib", "MiB",
         "Resident memory of the process; absent where the system does not tell.";
     WALL_SECS: "perf/wall_secs", "seconds",

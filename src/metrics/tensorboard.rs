@@ -84,7 +84,10 @@ impl MetricSink for TensorBoardSink {
         for (tag, value) in &point.values {
             let Some(value) = value else { continue };
             let mut event = new_event(point.frames);
-            #[expect(clippy::cast_possible_truncation, reason = "TensorBoard's scalars are single precision")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "TensorBoard's scalars are single precision"
+            )]
             event.set_summary(summary::scalar(tag.name, *value as f32));
             self.write(&event)?;
         }
@@ -99,7 +102,8 @@ impl MetricSink for TensorBoardSink {
 
 fn new_event(frames: u64) -> Event {
     let mut event = Event::new();
-    event.set_wall_time(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64()));
+    event
+        .set_wall_time(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64()));
     event.set_step(i64::try_from(frames).unwrap_or(i64::MAX));
     event
 }

@@ -23,7 +23,8 @@ fn games_are_listed_for_people_and_for_programs() {
 fn config_show_tells_value_and_origin_of_every_setting() {
     let sandbox = Sandbox::new();
     fs::write(sandbox.path().join("mine.toml"), "seed = 7\n[a2c]\ndiscount = 0.98\n").unwrap();
-    let arguments = ["config", "show", "Breakout", "--preset=baselines", "--config=mine.toml", "--set=env.noop_max=3"];
+    let arguments =
+        ["config", "show", "Breakout", "--preset=baselines", "--config=mine.toml", "--set=env.noop_max=3"];
     let shown = json(&sandbox.run(&[&arguments[..], &["--torso=coordconv", "--json"]].concat()).stdout);
     let expect = |key: &str, value: Value, origin: &str| {
         assert_eq!(shown[key]["value"], value, "{key}");
@@ -64,7 +65,8 @@ fn a_run_folder_holds_what_it_should_and_its_config_repeats_it() {
     assert!(fs::read_dir(run.join("tb")).unwrap().next().is_some());
     assert_eq!(checkpoints(&run).len(), 2);
 
-    let again = ["train", "--config", run.join("config.json").to_str().unwrap(), "--name", "b"].map(str::to_owned);
+    let again =
+        ["train", "--config", run.join("config.json").to_str().unwrap(), "--name", "b"].map(str::to_owned);
     let ended = sandbox.run(&again.each_ref().map(String::as_str));
     assert_eq!(ended.code, Some(0), "{ended:?}");
     crate::support::assert_same_run(&run, &sandbox.run_path("b"));
@@ -95,7 +97,8 @@ fn eval_plays_the_games_asked_for_repeats_itself_and_writes_nothing() {
     let run = sandbox.train("a", &["--frames", "400"]);
     let before = sandbox.files();
     let eval = |arguments: &[&str]| {
-        let ended = sandbox.run(&[&["eval", run.to_str().unwrap(), "--json", "--device=cpu"], arguments].concat());
+        let ended =
+            sandbox.run(&[&["eval", run.to_str().unwrap(), "--json", "--device=cpu"], arguments].concat());
         assert_eq!(ended.code, Some(0), "{ended:?}");
         json(&ended.stdout)
     };

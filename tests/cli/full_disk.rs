@@ -36,7 +36,8 @@ fn train_until_full(sandbox: &Sandbox) -> Ended {
     in_mount_namespace(&script).unwrap_or_else(|| {
         sandbox.train("a", &["--frames", "500"]);
         let run = sandbox.run_path("a");
-        let script = format!("trap '' XFSZ; ulimit -f 200; {program} train --resume {} --frames 4000", run.display());
+        let script =
+            format!("trap '' XFSZ; ulimit -f 200; {program} train --resume {} --frames 4000", run.display());
         Ended::from(Command::new("sh").args(["-c", &script]).output().unwrap())
     })
 }
@@ -54,5 +55,7 @@ fn a_full_disk_ends_the_run_with_its_cause_and_the_last_checkpoint_whole() {
 }
 
 fn half_written(checkpoints: &Path) -> bool {
-    fs::read_dir(checkpoints).unwrap().any(|entry| entry.unwrap().file_name().to_string_lossy().starts_with('.'))
+    fs::read_dir(checkpoints)
+        .unwrap()
+        .any(|entry| entry.unwrap().file_name().to_string_lossy().starts_with('.'))
 }

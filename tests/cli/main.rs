@@ -1,4 +1,5 @@
 //! The command line, driven as a process in temporary folders.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where something fails")]
 
 mod bad_input;
 mod commands;

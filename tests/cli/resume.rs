@@ -110,7 +110,8 @@ fn ctrl_c_checkpoints_says_how_to_go_on_and_leaves_with_130() {
         let run = sandbox.run_path("a");
         let child = sandbox.spawn(&sandbox.train_arguments("a", &["--frames", "8000"]));
         wait_for("a log point", || fs::metadata(run.join("metrics.jsonl")).is_ok_and(|file| file.len() > 0));
-        let killed = Command::new("kill").args([&format!("-{signal}"), &child.id().to_string()]).status().unwrap();
+        let killed =
+            Command::new("kill").args([&format!("-{signal}"), &child.id().to_string()]).status().unwrap();
         assert!(killed.success());
         let ended = Ended::from(child.wait_with_output().unwrap());
         assert_eq!(ended.code, Some(130), "{ended:?}");
