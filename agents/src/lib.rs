@@ -6,6 +6,36 @@
 //! - [`Policy`]: a trained network that only acts
 //!
 //! Nothing here reads files, prints or knows the command line.
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use coordrl_agents::{A2c, A2cConfig, A2cSetup, build_pool, find_torso};
+//! use coordrl_envs::{Assets, EnvConfig, EnvSeed, Role, VecEnv, make_env};
+//!
+//! let config = A2cConfig { envs: 4, ..Default::default() };
+//! let assets = Assets { rom_dir: "roms".into() };
+//! let mut seeds = (0..).map(|index| EnvSeed { seed: 1, role: Role::TrainEnv, index });
+//! let mut actors = Vec::new();
+//! for size in config.envs_per_actor() {
+//!     let make = |seed| make_env("catch", &EnvConfig::default(), &assets, seed);
+//!     let envs = seeds.by_ref().take(size).map(make).collect::<Result<_, _>>()?;
+//!     actors.push(VecEnv::try_new(envs)?);
+//! }
+//! let mut agent = A2c::build(A2cSetup {
+//!     config: &config,
+//!     torso: find_torso("coordconv")?,
+//!     device: tch::Device::Cpu,
+//!     seed: 1,
+//!     total_frames: 10_000,
+//!     actors,
+//!     pool: Arc::new(build_pool(2, 1)?),
+//! })?;
+//! let report = agent.update()?;
+//! assert!(report.total_loss.is_finite());
+//! assert_eq!(agent.counters().agent_steps, 4 * 5);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod a2c;
 mod error;
