@@ -3,14 +3,20 @@
 
 mod support;
 
-use coordrl_agents::{A2cConfig, ActMode, OptimizerConfig, OptimizerKind, Policy, find_torso};
+use coordrl_agents::{A2cConfig, ActMode, OptimizerConfig, OptimizerKind, Policy, Schedule, find_torso};
 use coordrl_envs::{Role, derive_rng};
 use support::{HOW, How, catch, catch_agent, updates};
 use tch::Device;
 
+/// A game lasts nine agent steps: rollouts of ten reach from the fall of a ball to its reward.
 fn recipe() -> A2cConfig {
-    let optimizer = OptimizerConfig { kind: OptimizerKind::Adam, learning_rate: 1e-3, ..Default::default() };
-    A2cConfig { optimizer, ..Default::default() }
+    let optimizer = OptimizerConfig {
+        kind: OptimizerKind::Adam,
+        learning_rate: 2e-3,
+        schedule: Schedule::Linear,
+        ..Default::default()
+    };
+    A2cConfig { rollout_agent_steps: 10, optimizer, ..Default::default() }
 }
 
 /// Mean return of 100 games of a fresh environment, sampled policy.
@@ -36,7 +42,7 @@ fn evaluate(agent: &coordrl_agents::A2c, torso: &str) -> f64 {
 }
 
 /// Frames are agent steps in this game.
-const FRAMES: u64 = 80_000;
+const FRAMES: u64 = 60_000;
 
 fn learn(torso: &'static str) {
     let config = recipe();
