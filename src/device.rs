@@ -77,7 +77,10 @@ fn load_cuda_library() -> Result<(), String> {
     // has libtorch_cpu loaded, as this one has.
     let library = unsafe { Library::open(Some(&path), RTLD_NOW | RTLD_GLOBAL) };
     // Never closed: its operators stay registered until the process ends.
-    library.map(std::mem::forget).map_err(|error| error.to_string())
+    library.map(std::mem::forget).map_err(|error| {
+        // The loader's own words, such as the name of a missing library, are one level down.
+        std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string)
+    })
 }
 
 #[cfg(not(unix))]

@@ -123,6 +123,25 @@ fn ctrl_c_checkpoints_says_how_to_go_on_and_leaves_with_130() {
 }
 
 #[test]
+fn ctrl_c_twice_leaves_at_once_and_loses_nothing_before_the_last_checkpoint() {
+    let sandbox = Sandbox::new();
+    let run = sandbox.run_path("a");
+    // One update of this many rows takes far longer than the pause between the two signals.
+    let long_updates = ["--frames", "400000", "--set", "a2c.rollout_agent_steps=20000"];
+    let mut child = sandbox.spawn(&sandbox.train_arguments("a", &long_updates));
+    wait_for("the first checkpoint", || !checkpoints(&run).is_empty());
+    let interrupt = || Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(interrupt().success());
+    thread::sleep(Duration::from_millis(300));
+    assert!(interrupt().success());
+    let asked = Instant::now();
+    let status = child.wait().unwrap();
+    assert_eq!(status.code(), Some(130));
+    assert!(asked.elapsed() < Duration::from_secs(10), "it finished its update first");
+    assert_eq!(checkpoints(&run).len(), 1, "no checkpoint was taken on the way out");
+}
+
+#[test]
 fn a_finished_run_has_nothing_left_to_do() {
     let sandbox = Sandbox::new();
     let run = sandbox.train("a", &["--frames", "100"]);
