@@ -45,17 +45,17 @@ pub enum AgentError {
     Network(#[from] NetworkError),
     /// Training diverged. The weights are those from before this update.
     #[error(
-        "{what} of update {update} not finite: training diverged; \
+        "{what} not finite in update {update}: training diverged; \
          try a lower `a2c.optimizer.learning_rate` or `a2c.max_grad_norm`"
     )]
     NonFinite {
-        /// What is not finite, with its verb: `"the loss is"`.
+        /// What is not finite: `"loss"`, `"gradient"`, `"logits or values"`.
         what: &'static str,
         /// The update, counted from 0.
         update: u64,
     },
     /// Saved state that does not fit this agent.
-    #[error("the trainer's saved state cannot be used: {reason}")]
+    #[error("the saved state cannot be used: {reason}")]
     State {
         /// What is wrong with it.
         reason: String,
@@ -106,4 +106,18 @@ pub(crate) fn catch_panic<R>(
         let message = text.or_else(|| cause.downcast_ref::<&str>().map(|text| (*text).to_owned()));
         Err(AgentError::Panicked { worker, message: message.unwrap_or_default() })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_keeps_its_words_and_its_place() {
+        let caught =
+            |worker, job: fn() -> Result<(), AgentError>| catch_panic(worker, job).unwrap_err().to_string();
+        assert_eq!(caught(Worker::Learner, || panic!("out of luck")), "the learner panicked: out of luck");
+        assert_eq!(caught(Worker::Actor(2), || panic!("{} left", 0)), "actor 2 panicked: 0 left");
+        assert_eq!(catch_panic(Worker::Learner, || Ok(7)).unwrap(), 7);
+    }
 }

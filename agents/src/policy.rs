@@ -87,7 +87,8 @@ impl Policy {
         }
         let answers = infer(&self.network, &obs_tensor(obs, rows, self.obs_shape), self.store.device())?;
         if answers.iter().any(|number| !number.is_finite()) {
-            return Err(AgentError::NonFinite { what: "the logits are", update: 0 });
+            let reason = "its weights give logits or values that are not finite".to_owned();
+            return Err(AgentError::State { reason });
         }
         let rows = answers.chunks(self.num_actions + 1).zip(rngs);
         Ok(rows.map(|(row, rng)| mode.choose(&row[..self.num_actions], rng)).collect())
@@ -186,6 +187,7 @@ mod tests {
         let policy = Policy::build(torso, &spec(), &weights, Device::Cpu).unwrap();
         let mut rng = derive_rng(1, Role::EvalPolicy, 0);
         let result = policy.act(&[1; 1296], ActMode::Sampled, &mut [&mut rng]);
-        assert!(matches!(result, Err(AgentError::NonFinite { .. })), "{result:?}");
+        let error = result.unwrap_err().to_string();
+        assert!(error.ends_with("give logits or values that are not finite"), "{error}");
     }
 }

@@ -202,3 +202,100 @@ fn to_vec(tensor: &Tensor) -> Vec<f32> {
     tensor.contiguous().copy_data(&mut numbers, tensor.numel());
     numbers
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use coordrl_envs::{Env, EnvError, EnvSpec, Step};
+
+    /// Shows how often it has shown something; ends as told.
+    struct Counting(EnvSpec, u8, Step);
+
+    impl Env for Counting {
+        fn spec(&self) -> &EnvSpec {
+            &self.0
+        }
+
+        fn reset(&mut self, obs: &mut [u8]) -> Result<Option<EpisodeStats>, EnvError> {
+            self.1 += 1;
+            obs.fill(self.1);
+            Ok(None)
+        }
+
+        fn step(&mut self, _: usize, obs: &mut [u8]) -> Result<Step, EnvError> {
+            self.reset(obs)?;
+            Ok(self.2.clone())
+        }
+
+        fn save_state(&self) -> Result<Vec<u8>, EnvError> {
+            Ok(Vec::new())
+        }
+
+        fn load_state(&mut self, _: &[u8], _: &mut [u8]) -> Result<(), EnvError> {
+            Ok(())
+        }
+    }
+
+    fn envs(step: &Step) -> VecEnv {
+        let spec = EnvSpec {
+            name: "counting".into(),
+            obs_shape: [1, 1, 2],
+            actions: vec!["A".into()],
+            frame_skip: 1,
+        };
+        let one = || Box::new(Counting(spec.clone(), 0, step.clone())) as Box<dyn Env>;
+        VecEnv::try_new(vec![one(), one()]).unwrap()
+    }
+
+    fn filled(step: Step) -> Rollout {
+        let mut envs = envs(&step);
+        let mut rollout = Rollout::new(2, 2, [1, 1, 2]);
+        envs.reset(rollout.last_obs_mut()).unwrap();
+        rollout.begin();
+        let mut steps = vec![VecStep::default(); 2];
+        for t in 0..2 {
+            rollout.record_decision(t, &[0, 0], [0.5, 1.5].into_iter());
+            envs.step(&[0, 0], rollout.next_obs_mut(t), &mut steps).unwrap();
+            rollout.record_steps(t, &steps, &envs, 0.5);
+        }
+        rollout.record_values(2, [10.0, 20.0].into_iter());
+        rollout
+    }
+
+    #[test]
+    fn one_rollout_starts_where_the_other_stopped() {
+        let mut rollout = filled(Step { reward: 1.0, ..Default::default() });
+        assert_eq!(rollout.obs, [1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3]);
+        let targets = rollout.targets(&[], 0.5, 1.0);
+        assert_eq!(targets.returns, [1.0 + 0.5 * 6.0, 1.0 + 0.5 * 11.0, 6.0, 11.0]);
+        assert_eq!(targets.advantages, [3.5, 5.0, 5.5, 9.5]);
+        rollout.begin();
+        assert_eq!(rollout.obs[..4], [3, 3, 3, 3]);
+        if cfg!(debug_assertions) {
+            assert_eq!(rollout.obs[4..], [0xAB; 8]); // nothing of the last rollout can be read
+            assert!(rollout.rewards().iter().chain(rollout.acted_values()).all(|x| x.is_nan()));
+        }
+    }
+
+    #[test]
+    fn a_cut_row_gets_the_value_of_its_own_last_observation() {
+        let rollout = filled(Step { reward: 1.0, truncated: true, ..Default::default() });
+        // Shown: 1 at the reset, 2 at the end, 3 at the reset after it, and so on.
+        assert_eq!(rollout.obs, [1, 1, 1, 1, 3, 3, 3, 3, 5, 5, 5, 5]);
+        assert_eq!(rollout.cut_obs, [2, 2, 2, 2, 4, 4, 4, 4]);
+        let targets = rollout.targets(&[8.0, 6.0, 4.0, 2.0], 0.5, 1.0);
+        assert_eq!(targets.returns, [5.0, 4.0, 3.0, 2.0]);
+        let with_lambda = rollout.targets(&[8.0, 6.0, 4.0, 2.0], 0.5, 0.9);
+        assert_eq!(with_lambda.returns, [5.0, 4.0, 3.0, 2.0]);
+    }
+
+    #[test]
+    fn a_true_end_is_one_even_at_the_limit() {
+        for truncated in [false, true] {
+            let step = Step { reward: 1.0, terminated: true, truncated, ..Default::default() };
+            let rollout = filled(step);
+            assert!(rollout.cut_obs_tensor().is_none());
+            assert_eq!(rollout.targets(&[], 0.5, 1.0).returns, [1.0; 4]);
+        }
+    }
+}

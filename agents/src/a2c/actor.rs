@@ -115,7 +115,7 @@ impl Actor {
         match answers.iter().all(|number| number.is_finite()) {
             true => Ok(answers),
             false => {
-                let what = "the logits or values are";
+                let what = "logits or values";
                 Err(AgentError::NonFinite { what, update: plan.update })
             }
         }

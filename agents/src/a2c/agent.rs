@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use coordrl_envs::{EpisodeStats, VecEnv};
+use coordrl_envs::{EnvSpec, EpisodeStats, VecEnv};
 use rayon::ThreadPool;
 use serde_bytes::ByteBuf;
-use tch::Device;
+use tch::{Device, Tensor};
 
 use super::actor::{Actor, Plan};
 use super::config::{A2cConfig, Gradients};
@@ -67,14 +67,9 @@ impl A2c {
             Gradients::Central => true,
             Gradients::Auto => device != Device::Cpu,
         };
-        let mut store = ParamStore::new(seed, device);
-        let spec = actors[0].spec().clone();
-        let mut network = || Network::build(torso, spec.obs_shape, spec.num_actions(), &mut store);
-        network()?; // draws the parameters
-        let params = store.pack()?;
         let count = if central { 1 } else { actors.len() };
-        let mut network = || Network::build(torso, spec.obs_shape, spec.num_actions(), &mut store);
-        let networks = (0..count).map(|_| network()).collect::<Result<_, _>>()?;
+        let spec = actors[0].spec();
+        let (store, params, networks) = build_networks(torso, spec, device, seed, count)?;
         let optimizer = Optimizer::new(&config.optimizer, &params);
         let steps = config.rollout_agent_steps as usize;
         Ok(Self {
@@ -174,7 +169,7 @@ impl A2c {
     ///
     /// # Errors
     /// If names or shapes are not those of this network; nothing is changed then.
-    pub fn load_weights(&mut self, weights: &[(String, tch::Tensor)]) -> Result<(), AgentError> {
+    pub fn load_weights(&mut self, weights: &[(String, Tensor)]) -> Result<(), AgentError> {
         Ok(self.store.load(weights)?)
     }
 
@@ -258,6 +253,22 @@ impl std::fmt::Debug for A2c {
             .field("counters", &self.counters)
             .finish_non_exhaustive()
     }
+}
+
+/// First weights in one flat tensor, and `count` networks that read them.
+fn build_networks(
+    torso: &TorsoEntry,
+    spec: &EnvSpec,
+    device: Device,
+    seed: u64,
+    count: usize,
+) -> Result<(ParamStore, Tensor, Vec<Network>), AgentError> {
+    let mut store = ParamStore::new(seed, device);
+    let build = |store: &mut _| Network::build(torso, spec.obs_shape, spec.num_actions(), store);
+    build(&mut store)?; // draws the parameters
+    let params = store.pack()?;
+    let networks = (0..count).map(|_| build(&mut store)).collect::<Result<_, _>>()?;
+    Ok((store, params, networks))
 }
 
 fn check_setup(config: &A2cConfig, actors: &[VecEnv]) -> Result<(), AgentError> {

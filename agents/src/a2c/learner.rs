@@ -78,6 +78,28 @@ pub(crate) fn gradient_of(network: &Network, rows: &Rows, plan: &LossPlan) -> Re
     Ok(Gradient { flat, losses })
 }
 
+impl Losses {
+    fn total(&self, config: &A2cConfig) -> f64 {
+        self.policy - config.entropy_coef * self.entropy + config.value_coef * self.value
+    }
+}
+
+/// Shares add up to the whole, in the order given.
+fn sum(gradients: Vec<Gradient>) -> Option<(Tensor, Losses)> {
+    let mut losses = Losses::default();
+    let mut sum: Option<Tensor> = None;
+    for Gradient { flat, losses: part } in gradients {
+        losses.policy += part.policy;
+        losses.value += part.value;
+        losses.entropy += part.entropy;
+        sum = Some(match sum {
+            Some(mut sum) => sum.g_add_(&flat),
+            None => flat,
+        });
+    }
+    Some((sum?, losses))
+}
+
 /// The one place where weights change.
 #[derive(Debug)]
 pub(crate) struct Learner {
@@ -105,31 +127,60 @@ impl Learner {
         rate: f64,
         update: u64,
     ) -> Result<Applied, AgentError> {
-        let mut losses = Losses::default();
-        let mut sum: Option<Tensor> = None;
-        for Gradient { flat, losses: part } in gradients {
-            losses.policy += part.policy;
-            losses.value += part.value;
-            losses.entropy += part.entropy;
-            sum = Some(match sum {
-                Some(mut sum) => sum.g_add_(&flat),
-                None => flat,
-            });
-        }
-        let mut gradient = sum.unwrap_or_else(|| self.params.zeros_like());
-        let total_loss =
-            losses.policy - config.entropy_coef * losses.entropy + config.value_coef * losses.value;
+        let (mut gradient, losses) = sum(gradients).unwrap_or((self.params.zeros_like(), Losses::default()));
+        let total_loss = losses.total(config);
         let grad_norm = norm_of(&gradient);
-        let finite = |number: f64, what| match number.is_finite() {
-            true => Ok(()),
-            false => Err(AgentError::NonFinite { what, update }),
-        };
-        finite(total_loss, "the loss is")?;
-        finite(grad_norm, "the gradient is")?;
+        for (number, what) in [(total_loss, "loss"), (grad_norm, "gradient")] {
+            if !number.is_finite() {
+                return Err(AgentError::NonFinite { what, update });
+            }
+        }
         if let Some(max_norm) = config.max_grad_norm {
             clip_to_norm(&mut gradient, grad_norm, max_norm);
         }
         self.optimizer.step(&self.params, &gradient, rate);
         Ok(Applied { losses, total_loss, grad_norm })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::OptimizerConfig;
+
+    fn learner() -> Learner {
+        let params = Tensor::from_slice(&[1f32, 2.0]);
+        Learner { optimizer: Optimizer::new(&OptimizerConfig::default(), &params), params }
+    }
+
+    fn gradient(numbers: [f32; 2], policy: f64) -> Gradient {
+        let losses = Losses { policy, value: 2.0, entropy: 1.0 };
+        Gradient { flat: Tensor::from_slice(&numbers), losses }
+    }
+
+    #[test]
+    fn gradients_and_losses_of_shards_add_up() {
+        let config = A2cConfig { max_grad_norm: None, ..Default::default() };
+        let parts = vec![gradient([1.0, 0.5], 0.25), gradient([2.0, 3.5], 0.5)];
+        let applied = learner().apply(parts, &config, 0.1, 0).unwrap();
+        assert_eq!(applied.grad_norm, 5.0); // of [3, 4]
+        assert_eq!(applied.losses.policy, 0.75);
+        assert_eq!(applied.total_loss, 0.75 - 0.01 * 2.0 + 0.25 * 4.0);
+    }
+
+    #[test]
+    fn a_gradient_or_loss_that_is_not_finite_changes_nothing() {
+        for (bad, what) in [
+            (gradient([1.0, f32::NAN], 0.0), "gradient"),
+            (gradient([f32::INFINITY, 0.0], 0.0), "gradient"),
+            (gradient([1.0, 1.0], f64::NAN), "loss"),
+        ] {
+            let mut learner = learner();
+            let parts = vec![gradient([1.0, 1.0], 0.0), bad];
+            let error = learner.apply(parts, &A2cConfig::default(), 0.1, 7).err().expect(what).to_string();
+            assert!(error.starts_with(&format!("{what} not finite in update 7: ")), "{error}");
+            assert_eq!(learner.params, Tensor::from_slice(&[1f32, 2.0]));
+            assert_eq!(learner.optimizer.steps(), 0);
+        }
     }
 }
