@@ -29,7 +29,10 @@ fn main() {
     let python = std::env::var("COORDRL_BENCH_PYTHON").ok();
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
     println!("{ENVS} environments, classic rules, emulator frames per second (median of {TURNS} turns)");
-    println!("{:<10} {:>7} {:>10} {:>9} {:>10} {:>7}", "game", "threads", "coordrl", "emulator", "envpool", "ratio");
+    println!(
+        "{:<10} {:>7} {:>10} {:>9} {:>10} {:>7}",
+        "game", "threads", "coordrl", "emulator", "envpool", "ratio"
+    );
     for (game, envpool_name) in GAMES {
         for threads in [1, cores] {
             report(game, envpool_name, threads, python.as_deref());
@@ -94,7 +97,9 @@ fn play_envpool(python: &str, game: &str, threads: usize) -> f64 {
         .output()
         .unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
-    text.trim().parse().unwrap_or_else(|_| panic!("EnvPool failed: {}", String::from_utf8_lossy(&output.stderr)))
+    text.trim()
+        .parse()
+        .unwrap_or_else(|_| panic!("EnvPool failed: {}", String::from_utf8_lossy(&output.stderr)))
 }
 
 fn median(mut values: Vec<f64>) -> f64 {

@@ -9,6 +9,7 @@
 //! - [`check`]: a checker that any environment can be run through;
 //! - [`gym`]: to and from the traits of `gymnasium-rs`;
 //! - [`trace`]: a step-by-step record of a game, for comparing with another implementation;
+//! - [`saved`]: the envelope around saved states, for environments of your own;
 //! - [`rng`]: where every random draw comes from.
 //!
 //! ```
@@ -37,7 +38,7 @@ pub mod frame_stack;
 pub mod gym;
 pub mod registry;
 pub mod rng;
-mod saved;
+pub mod saved;
 pub mod toy;
 pub mod trace;
 pub mod vec_env;

@@ -1,6 +1,7 @@
 //! The envelope around every saved state: version, game, checksum, compression.
 //!
 //! Emulator code trusts the bytes it restores from, so none reach it before the checksum fits.
+//! Environments of your own can use it too: give [`pack`] anything that serde serialises.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -10,8 +11,8 @@ use crate::error::EnvError;
 /// First bytes of a saved state; the digit is the version of its layout.
 const MAGIC: &[u8; 8] = b"CRLENV1\n";
 
-/// Packs `state` for `game`.
-pub(crate) fn pack<T: Serialize>(game: &str, state: &T) -> Result<Vec<u8>, EnvError> {
+/// Packs `state` of `game` for [`Env::save_state`](crate::Env::save_state).
+pub fn pack<T: Serialize>(game: &str, state: &T) -> Result<Vec<u8>, EnvError> {
     let body = rmp_serde::to_vec_named(&(game, state)).map_err(|error| bad(game, error.to_string()))?;
     let body = lz4_flex::compress_prepend_size(&body);
     let mut packed = Vec::with_capacity(MAGIC.len() + 4 + body.len());
@@ -21,8 +22,11 @@ pub(crate) fn pack<T: Serialize>(game: &str, state: &T) -> Result<Vec<u8>, EnvEr
     Ok(packed)
 }
 
-/// Unpacks what [`pack`] gave, if it is whole and of the same game.
-pub(crate) fn unpack<T: DeserializeOwned>(game: &str, packed: &[u8]) -> Result<T, EnvError> {
+/// Unpacks what [`pack`] gave, for [`Env::load_state`](crate::Env::load_state).
+///
+/// # Errors
+/// If the bytes are damaged, of another version or of another game.
+pub fn unpack<T: DeserializeOwned>(game: &str, packed: &[u8]) -> Result<T, EnvError> {
     let rest = packed.strip_prefix(MAGIC).ok_or_else(|| bad(game, "not a state of this version"))?;
     let (checksum, body) = rest.split_first_chunk::<4>().ok_or_else(|| bad(game, "it is cut short"))?;
     if u32::from_le_bytes(*checksum) != crc32fast::hash(body) {
