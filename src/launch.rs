@@ -47,23 +47,14 @@ pub fn new_run(config: RunConfig, to: &Destination, start: Start, stop: StopFlag
     if let Some(from) = &start.init_from {
         load_weights_only(&mut assembled.agent, from)?;
     }
-    let forked_from = start.fork.as_ref().map(|(path, _)| path.display().to_string());
+    let mut meta = first_meta(&config, &start, &assembled);
     let progress = match start.fork {
         Some((_, checkpoint)) => take_over(&mut assembled.agent, checkpoint)?,
         None => Progress::default(),
     };
+    meta.sessions.push(session(&assembled, progress.frames));
     let run = RunDir::create(&planned, to.name.is_some())?;
     run.write_config(&config)?;
-    let meta = Meta {
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        commit: env!("COORDRL_BUILD_COMMIT").to_owned(),
-        seed: config.seed,
-        preset: start.preset,
-        forked_from,
-        init_from: start.init_from.map(|path| path.display().to_string()),
-        parameters: assembled.agent.parameter_count(),
-        sessions: vec![session(&assembled, progress.frames)],
-    };
     run.write_meta(&meta)?;
     announce(&run, &config, &assembled, &meta);
     Ok(Trainer::open(run, config, assembled.agent, progress, stop)?)
@@ -190,6 +181,21 @@ fn read_init_weights(from: &Path) -> anyhow::Result<Vec<(String, Tensor)>> {
     let bad = |cause: String| BadRequest::error(format!("`--init-from {}`: {cause}", from.display()));
     let bytes = std::fs::read(from).map_err(|error| bad(error.to_string()))?;
     weights_file::from_bytes(&bytes).map_err(|error| bad(error.to_string()))
+}
+
+/// What is known of a run before its first session.
+fn first_meta(config: &RunConfig, start: &Start, assembled: &Assembled) -> Meta {
+    let text = |path: &PathBuf| path.display().to_string();
+    Meta {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        commit: env!("COORDRL_BUILD_COMMIT").to_owned(),
+        seed: config.seed,
+        preset: start.preset.clone(),
+        forked_from: start.fork.as_ref().map(|(path, _)| text(path)),
+        init_from: start.init_from.as_ref().map(text),
+        parameters: assembled.agent.parameter_count(),
+        sessions: Vec::new(),
+    }
 }
 
 fn session(assembled: &Assembled, start_frames: u64) -> Session {

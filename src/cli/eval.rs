@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use coordrl_agents::{ActMode, Policy, find_torso};
-use coordrl_envs::{EnvSeed, Role, make_env};
+use coordrl_envs::{EnvSeed, EpisodeStats, Role, make_env};
 
 use super::settings::parse_count;
 use super::table::table;
@@ -92,28 +92,32 @@ impl Eval {
         let probe = EnvSeed { seed: self.seed, role: Role::EvalEnv, index: 0 };
         let spec = make_env(&config.game, &config.env, &assets, probe)?.spec().clone();
         let policy = Policy::build(find_torso(&config.torso)?, &spec, &weights, device)?;
-        let plan = Plan {
-            game: &config.game,
-            env: &config.env,
-            assets: &assets,
-            episodes: self.episodes,
-            mode: self.policy.into(),
-            seed: self.seed,
-        };
-        let games = play(&plan, &policy, &pool)?;
-        Ok(Evaluation {
+        let (game, env) = (config.game.as_str(), &config.env);
+        let (episodes, mode, seed) = (self.episodes, self.policy.into(), self.seed);
+        let games = play(&Plan { game, env, assets: &assets, episodes, mode, seed }, &policy, &pool)?;
+        Ok(self.report(config, checkpoint, manifest.frames, &games))
+    }
+
+    fn report(
+        &self,
+        config: &RunConfig,
+        checkpoint: Entry,
+        frames: u64,
+        games: &[EpisodeStats],
+    ) -> Evaluation {
+        Evaluation {
             run: self.run.clone(),
             checkpoint: checkpoint.path,
-            frames: manifest.frames,
+            frames,
             game: config.game.clone(),
             torso: config.torso.clone(),
             policy: self.policy.name(),
             protocol: protocol_name(config),
             counting: COUNTING,
             seed: self.seed,
-            summary: Summary::of(&games),
+            summary: Summary::of(games),
             returns: games.iter().map(|game| game.episode_return).collect(),
-        })
+        }
     }
 }
 

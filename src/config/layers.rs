@@ -125,11 +125,6 @@ impl Layers {
         self.tree.pointer(&pointer(key))
     }
 
-    /// Whether a layer above the defaults has set this key.
-    pub fn is_set(&self, key: &str) -> bool {
-        self.origins.contains_key(key)
-    }
-
     /// Puts the layers together. What was wrong in them is handed on, to be reported together with
     /// what is wrong with the settings as a whole.
     pub fn finish(self) -> Result<Layered, ConfigError> {

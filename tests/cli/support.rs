@@ -12,6 +12,8 @@ pub const QUICK: &[&str] = &[
     "--device=cpu",
     "--envs=4",
     "--set=env.screen_size=36",
+    "--set=a2c.rollout_agent_steps=5",
+    "--set=a2c.optimizer.schedule=constant",
     "--set=log_every_frames=200",
     "--set=checkpoint_every_frames=500",
     "--set=keep_checkpoints=2",
