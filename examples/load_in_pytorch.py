@@ -1,0 +1,92 @@
+"""Load the weights of a run into PyTorch, and play with them there.
+
+    python3 examples/load_in_pytorch.py runs/pong/a2c-coordconv/seed1-*/checkpoints/000000400000
+
+Needs: pip install torch safetensors. The network below is the whole of it: the names and layouts in
+`weights.safetensors` are those that PyTorch gives these modules.
+"""
+
+import sys
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+
+class Coordinates(nn.Module):
+    """Appends the column, the row and, if asked for, the radius, each scaled to [-1, 1]."""
+
+    def __init__(self, radius: bool):
+        super().__init__()
+        self.radius = radius
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:  # [N, C, H, W] -> [N, C + 2 or 3, H, W]
+        n, _, h, w = x.shape
+        column = torch.linspace(-1, 1, w, device=x.device).expand(n, 1, h, w)
+        row = torch.linspace(-1, 1, h, device=x.device).unsqueeze(1).expand(n, 1, h, w)
+        extra = [column, row]
+        if self.radius:
+            extra.append((column**2 + row**2).sqrt())
+        return torch.cat([x, *extra], dim=1)
+
+
+class Torso(nn.Module):
+    """The torsos `conv`, `coordconv`, `coordconv-all`, and with radius `coordconv-r`, `coordconv-all-r`."""
+
+    def __init__(self, name: str, channels: int = 4, pixels: int = 7 * 7):
+        super().__init__()
+        self.coordinates = Coordinates(radius=name.endswith("-r"))
+        extra = 3 if name.endswith("-r") else 2
+        self.first = name != "conv"
+        self.every = name.startswith("coordconv-all")
+        later = extra if self.every else 0
+        self.conv1 = nn.Conv2d(channels + (extra if self.first else 0), 32, 8, stride=4)
+        self.conv2 = nn.Conv2d(32 + later, 64, 4, stride=2)
+        self.conv3 = nn.Conv2d(64 + later, 64, 3, stride=1)
+        self.fc = nn.Linear(64 * pixels, 512)  # 7 x 7 pixels are left of 84 x 84
+
+    def forward(self, obs: torch.Tensor) -> torch.Tensor:  # u8 [N, C, 84, 84] -> [N, 512]
+        x = obs.float() / 255
+        x = self.coordinates(x) if self.first else x
+        x = self.conv1(x).relu()
+        x = self.coordinates(x) if self.every else x
+        x = self.conv2(x).relu()
+        x = self.coordinates(x) if self.every else x
+        x = self.conv3(x).relu()
+        return self.fc(x.flatten(1)).relu()
+
+
+class Network(nn.Module):
+    """A torso with a policy head and a value head."""
+
+    def __init__(self, torso: str, actions: int, channels: int = 4, pixels: int = 7 * 7):
+        super().__init__()
+        self.torso = Torso(torso, channels, pixels)
+        self.policy = nn.Linear(512, actions)
+        self.value = nn.Linear(512, 1)
+
+    def forward(self, obs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        features = self.torso(obs)
+        return self.policy(features), self.value(features).squeeze(-1)
+
+
+def load(checkpoint: Path) -> Network:
+    """Reads a checkpoint folder, or a weights file; the torso is told by the shapes."""
+    file = checkpoint / "weights.safetensors" if checkpoint.is_dir() else checkpoint
+    weights = load_file(file)
+    names = {(4, 32): "conv", (6, 32): "coordconv", (7, 32): "coordconv-r", (6, 34): "coordconv-all", (7, 35): "coordconv-all-r"}
+    inputs = tuple(weights[f"torso.conv{i}.weight"].shape[1] for i in (1, 2))
+    network = Network(names[inputs], actions=weights["policy.weight"].shape[0])
+    network.load_state_dict(weights)
+    return network
+
+
+if __name__ == "__main__":
+    network = load(Path(sys.argv[1]))
+    obs = torch.randint(0, 256, (2, 4, 84, 84), dtype=torch.uint8)
+    with torch.no_grad():
+        logits, value = network(obs)
+    print("parameters", sum(p.numel() for p in network.parameters()))
+    print("logits", logits)
+    print("value", value)
