@@ -71,11 +71,23 @@ pub fn run(layout: &Layout, gates: &[Gate]) -> Result<()> {
     Ok(())
 }
 
-/// `cargo test` over the whole workspace, with more arguments behind.
-pub fn test_command(layout: &Layout, more: &[OsString]) -> Command {
-    let mut command = command(layout, &TESTS);
-    command.args(more);
+/// `cargo test` with these arguments: over the whole workspace unless they name packages.
+pub fn test_command(layout: &Layout, arguments: &[OsString]) -> Command {
+    let mut command = process::cargo();
+    command.args(["test", "--locked", "--manifest-path"]).arg(layout.manifest());
+    if !name_packages(arguments) {
+        command.arg("--workspace");
+    }
+    command.args(arguments);
     command
+}
+
+/// Cargo would take `--workspace` over any package that is named beside it.
+fn name_packages(arguments: &[OsString]) -> bool {
+    let for_cargo = arguments.iter().take_while(|word| *word != "--").map(|word| word.to_string_lossy());
+    for_cargo
+        .into_iter()
+        .any(|word| word.starts_with("-p") || word == "--package" || word.starts_with("--package="))
 }
 
 /// `cargo run --release -- train …`.
@@ -151,10 +163,26 @@ mod tests {
         let found: Vec<OsString> = command.get_args().map(OsString::from).collect();
         assert!(found.ends_with(&words));
         assert_eq!(found[found.len() - words.len() - 1], "train");
-        let command = test_command(&layout(), &words);
-        let found: Vec<OsString> = command.get_args().map(OsString::from).collect();
+        let found = words_of_test(&["--set", "a b", "--", "-x"]);
         assert_eq!(found[0], "test");
-        assert!(found.ends_with(&words));
+        assert!(found.ends_with(&["--set", "a b", "--", "-x"].map(str::to_owned)));
+    }
+
+    fn words_of_test(arguments: &[&str]) -> Vec<String> {
+        let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
+        let command = test_command(&layout(), &arguments);
+        command.get_args().map(|word| word.to_string_lossy().into_owned()).collect()
+    }
+
+    #[test]
+    fn tests_run_over_the_workspace_unless_packages_are_named() {
+        let whole = |arguments: &[&str]| words_of_test(arguments).contains(&"--workspace".to_owned());
+        assert!(whole(&[]) && whole(&["--release"]) && whole(&["name", "--", "-p"]));
+        for one in
+            [&["-p", "xtask"][..], &["-pxtask"], &["--package", "xtask"], &["--release", "--package=xtask"]]
+        {
+            assert!(!whole(one), "{one:?}");
+        }
     }
 
     #[test]
