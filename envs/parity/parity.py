@@ -59,11 +59,12 @@ def expected_rows(env, actions: list[int]) -> tuple[list[dict], np.ndarray, list
         reward, terminated, over = env.step(action)
         rows.append({"step": step, "action": action, "reward": reward, "terminated": terminated, "truncated": False})
         rows[-1].update(env.record())
-        ends.append(over)
-        if hasattr(env, "obs"):
-            observations.append(env.obs.copy())
         # A game may also end in the reset after a lost life; the trace stops with the line before.
-        if over or (terminated and env.reset()):
+        game_ended = over or (terminated and env.reset())
+        ends.append(game_ended)
+        if hasattr(env, "obs"):  # as an agent sees it: after a lost life, the first of the next
+            observations.append(env.obs.copy())
+        if game_ended:
             break
     return rows, np.array(observations), ends
 

@@ -119,10 +119,11 @@ impl Tracer {
         Ok(Some(record))
     }
 
-    /// The stacked observation after the last step, `u8 [C, H, W]`: at an episode's end its true
-    /// last one, not the first of the next.
+    /// The stacked observation after the last step, `u8 [C, H, W]`, as training has it: what the
+    /// agent acts on next. After a step that ended an episode that is the first observation of the
+    /// next one, while the record tells of the moment before the automatic reset.
     pub fn obs(&self) -> &[u8] {
-        self.envs.final_obs(0).unwrap_or(&self.obs)
+        &self.obs
     }
 
     /// Everything that decides how the trace goes on, except the actions to come.
