@@ -1,9 +1,9 @@
 //! Gradients in one place: the learner infers for one actor while rayon steps the environments of
 //! the others, then takes the gradient of all rows at once. The way of a GPU.
 
-use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::time::{Duration, Instant};
 
+use crossbeam::channel::{Receiver, Sender, TryRecvError, bounded};
 use rayon::{Scope, ThreadPool, Yield};
 use tch::Tensor;
 
@@ -43,7 +43,7 @@ pub(crate) fn collect_and_differentiate(
 }
 
 /// An actor on its way between the learner and the threads that step it. At most one message an
-/// actor is under way, so the channel needs no bound.
+/// actor is under way, so a channel with a place for each never blocks.
 type Stepped = (Actor, Result<(), AgentError>);
 
 fn collect(
@@ -52,7 +52,7 @@ fn collect(
     pool: &ThreadPool,
     plan: &Plan,
 ) -> Result<Vec<Targets>, AgentError> {
-    let (done, arrivals) = channel();
+    let (done, arrivals) = bounded(actors.len());
     let mut stations = Stations { here: actors.drain(..).map(Some).collect(), arrivals };
     let targets = pool.in_place_scope(|scope| stations.run(scope, &done, network, plan));
     // Every step that was started has ended with the scope: all actors are home again.
