@@ -7,6 +7,10 @@
 /// of `from` pixels made into `to`, lengths are measured in units of 1/`to` pixel, so each output
 /// pixel is `from` units long and each input pixel `to`. The result is therefore the true mean,
 /// rounded half up, on every machine.
+///
+/// Most rows of an Atari screen repeat the one above. Such rows are looked up once, and an output
+/// row that covers nothing but repeats of what the one before it covers is copied: weights add up
+/// to the same everywhere, so its values are the same.
 #[derive(Clone, Debug)]
 pub struct AreaResize {
     rows: Vec<Taps>,
@@ -15,8 +19,11 @@ pub struct AreaResize {
     reciprocal: u64,
     half_area: u32,
     width: usize,
-    /// One input row in grey, and Σ weight · grey over the rows of one output row.
+    /// Whether each input row shows the same as the one above, in both frames.
+    repeats: Vec<bool>,
+    /// One input row in grey, which row that is, and Σ weight · grey over the rows of an output row.
     grey: Vec<u8>,
+    grey_row: usize,
     sums: Vec<u16>,
 }
 
@@ -25,6 +32,14 @@ pub struct AreaResize {
 struct Taps {
     first: usize,
     weights: Vec<u16>,
+}
+
+/// Two screens of palette indices, the second one optional.
+#[derive(Clone, Copy)]
+struct Frames<'a> {
+    latest: &'a [u8],
+    previous: Option<&'a [u8]>,
+    width: usize,
 }
 
 /// Sums of a column are kept in 16 bits: 255 · 257 = 65 535.
@@ -45,7 +60,9 @@ impl AreaResize {
             reciprocal: (1u64 << 48).div_ceil(area),
             half_area: (area / 2) as u32,
             width,
+            repeats: vec![false; height],
             grey: vec![0; width],
+            grey_row: 0,
             sums: vec![0; width],
         }
     }
@@ -55,20 +72,35 @@ impl AreaResize {
     /// `latest` and `previous` are screens of palette indices; the maximum over two frames shows
     /// what a game draws on every other frame only (Mnih et al. 2015).
     pub fn draw(&mut self, grey: &[u8; 256], latest: &[u8], previous: Option<&[u8]>, out: &mut [u8]) {
-        let size = self.columns.len();
-        for (row, out) in out.chunks_exact_mut(size).enumerate() {
-            self.sum_rows(row, grey, latest, previous);
-            self.average_columns(out);
+        let frames = Frames { latest, previous, width: self.width };
+        for (row, repeats) in self.repeats.iter_mut().enumerate() {
+            *repeats = row > 0 && frames.repeats(row);
+        }
+        frames.to_grey(grey, 0, &mut self.grey);
+        self.grey_row = 0;
+        let (size, mut covered_from) = (self.columns.len(), 0);
+        for row in 0..size {
+            let Taps { first, weights } = &self.rows[row];
+            let (first, end) = (*first, *first + weights.len());
+            if row > 0 && self.repeats[covered_from + 1..end].iter().all(|repeats| *repeats) {
+                out.copy_within((row - 1) * size..row * size, row * size);
+            } else {
+                self.sum_rows(row, grey, frames);
+                self.average_columns(&mut out[row * size..(row + 1) * size]);
+            }
+            covered_from = first;
         }
     }
 
     /// The vertical half: weighted sums of the input rows under one output row.
-    fn sum_rows(&mut self, row: usize, grey: &[u8; 256], latest: &[u8], previous: Option<&[u8]>) {
+    fn sum_rows(&mut self, row: usize, grey: &[u8; 256], frames: Frames<'_>) {
         let Taps { first, weights } = &self.rows[row];
         self.sums.fill(0);
         for (y, weight) in (*first..).zip(weights) {
-            let span = y * self.width..(y + 1) * self.width;
-            to_grey(grey, &latest[span.clone()], previous.map(|screen| &screen[span]), &mut self.grey);
+            if !self.repeats[self.grey_row + 1..=y].iter().all(|repeats| *repeats) {
+                frames.to_grey(grey, y, &mut self.grey);
+            }
+            self.grey_row = y;
             for (sum, pixel) in self.sums.iter_mut().zip(&self.grey) {
                 *sum += weight * u16::from(*pixel);
             }
@@ -85,17 +117,30 @@ impl AreaResize {
     }
 }
 
-/// One row in grey: the brighter of two frames.
-fn to_grey(grey: &[u8; 256], latest: &[u8], previous: Option<&[u8]>, out: &mut [u8]) {
-    match previous {
-        None => {
-            for (out, index) in out.iter_mut().zip(latest) {
-                *out = grey[usize::from(*index)];
+impl<'a> Frames<'a> {
+    fn row(self, screen: &'a [u8], y: usize) -> &'a [u8] {
+        &screen[y * self.width..(y + 1) * self.width]
+    }
+
+    /// Whether row `y` shows the same as the one above.
+    fn repeats(self, y: usize) -> bool {
+        let same = |screen| self.row(screen, y) == self.row(screen, y - 1);
+        same(self.latest) && self.previous.is_none_or(same)
+    }
+
+    /// Row `y` in grey: the brighter of the two frames.
+    fn to_grey(self, grey: &[u8; 256], y: usize, out: &mut [u8]) {
+        let latest = self.row(self.latest, y);
+        match self.previous.map(|screen| self.row(screen, y)) {
+            Some(previous) if previous != latest => {
+                for ((out, a), b) in out.iter_mut().zip(latest).zip(previous) {
+                    *out = grey[usize::from(*a)].max(grey[usize::from(*b)]);
+                }
             }
-        }
-        Some(previous) => {
-            for ((out, a), b) in out.iter_mut().zip(latest).zip(previous) {
-                *out = grey[usize::from(*a)].max(grey[usize::from(*b)]);
+            _ => {
+                for (out, index) in out.iter_mut().zip(latest) {
+                    *out = grey[usize::from(*index)];
+                }
             }
         }
     }
@@ -187,5 +232,32 @@ mod tests {
         let mut out = [0; 4];
         AreaResize::new(2, 2, 2).draw(&grey, &[1, 2, 2, 0], Some(&[2, 1, 0, 0]), &mut out);
         assert_eq!(out, [200, 200, 100, 0]);
+    }
+
+    #[test]
+    fn repeated_rows_are_averaged_like_any_others() {
+        // Bands of equal rows, some as thin as one row, with noise in between and in one frame only.
+        let band = |row: usize| [40, 40, 40, 90, 90, 7, 200, 200, 200, 200][row / 5 % 10];
+        let (mut latest, mut previous) = (vec![0u8; 210 * 160], vec![0u8; 210 * 160]);
+        for (index, pixel) in latest.iter_mut().enumerate() {
+            *pixel = band(index / 160);
+        }
+        previous.copy_from_slice(&latest);
+        for index in (0..latest.len()).step_by(1_237) {
+            latest[index] = 255;
+            previous[(index * 7) % (210 * 160)] = 251;
+        }
+        let brighter: Vec<u8> = latest.iter().zip(&previous).map(|(a, b)| *a.max(b)).collect();
+        let mut out = vec![0xAB; 84 * 84];
+        let mut resize = AreaResize::new(210, 160, 84);
+        resize.draw(&identity(), &latest, Some(&previous), &mut out);
+        for (index, pixel) in out.iter().enumerate() {
+            let expected = mean(210, 160, 84, &brighter, index / 84, index % 84);
+            assert!((f64::from(*pixel) - expected).abs() <= 0.5 + 1e-6, "{index}: {pixel}, {expected}");
+        }
+        // What an earlier screen left behind must not show.
+        let mut again = vec![0x54; 84 * 84];
+        resize.draw(&identity(), &brighter, None, &mut again);
+        assert_eq!(again, out);
     }
 }
