@@ -2,6 +2,8 @@
 //! logits, and what is written here gives the same logits in Python. `examples/load_in_pytorch.py`
 //! does the latter with PyTorch itself.
 
+#![allow(clippy::unwrap_used, reason = "a test ends where something fails")]
+
 use std::path::PathBuf;
 use std::process::Command;
 

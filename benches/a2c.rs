@@ -1,0 +1,88 @@
+//! How fast A2C trains on Breakout, beside the same recipe in PyTorch on EnvPool, in one run.
+//!
+//! ```text
+//! cargo bench --bench a2c
+//! COORDRL_BENCH_PYTHON=python3 cargo bench --bench a2c     # a Python that has torch and envpool
+//! ```
+//!
+//! Both train with 16 environments × 5 steps on as many threads as there are cores, in turns of some
+//! seconds, so that a busy machine slows both alike. The ratio is that of the medians; bare agent
+//! steps per second depend on the machine.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a program for people")]
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use coordrl::assemble::assemble;
+use coordrl::config::RunConfig;
+use coordrl::device::DeviceChoice;
+use coordrl_agents::{A2c, Gradients};
+
+const TURNS: usize = 5;
+const TURN: Duration = Duration::from_secs(8);
+
+fn main() {
+    // `cargo test --benches` only wants to know that it runs.
+    if std::env::args().any(|argument| argument == "--test") {
+        return;
+    }
+    let python = std::env::var("COORDRL_BENCH_PYTHON").ok();
+    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+    let kinds = [("conv", Gradients::Actors), ("coordconv", Gradients::Actors), ("conv", Gradients::Central)];
+    let mut agents: Vec<A2c> = kinds.iter().map(|(torso, gradients)| agent(torso, *gradients)).collect();
+    let mut ours: Vec<Vec<f64>> = vec![Vec::new(); kinds.len()];
+    let mut theirs = Vec::new();
+    for _ in 0..TURNS {
+        for (agent, speeds) in agents.iter_mut().zip(&mut ours) {
+            speeds.push(train(agent));
+        }
+        theirs.extend(python.as_deref().map(|python| train_peer(python, cores)));
+    }
+    let peer = (!theirs.is_empty()).then(|| median(theirs));
+    println!(
+        "breakout, 16 environments × 5 agent steps, {cores} threads, agent steps a second (median of {TURNS} turns)"
+    );
+    if let Some(peer) = peer {
+        println!("{:<28} {peer:>8.0}", "PyTorch + EnvPool");
+    }
+    for ((torso, gradients), speeds) in kinds.iter().zip(ours) {
+        let (name, speed) = (format!("coordrl {torso} {gradients:?}"), median(speeds));
+        let ratio = peer.map_or_else(String::new, |peer| format!("ratio {:.2}", speed / peer));
+        println!("{name:<28} {speed:>8.0}   {ratio}");
+    }
+}
+
+fn agent(torso: &str, gradients: Gradients) -> A2c {
+    let mut config = RunConfig {
+        game: "breakout".to_owned(),
+        torso: torso.to_owned(),
+        device: DeviceChoice::Cpu,
+        ..RunConfig::default()
+    };
+    config.a2c.gradients = gradients;
+    let mut agent = assemble(&config).unwrap().agent;
+    agent.update().unwrap(); // the first one is slower
+    agent
+}
+
+/// Agent steps per second of one turn.
+fn train(agent: &mut A2c) -> f64 {
+    let (start, before) = (Instant::now(), agent.counters().agent_steps);
+    while start.elapsed() < TURN {
+        agent.update().unwrap();
+    }
+    (agent.counters().agent_steps - before) as f64 / start.elapsed().as_secs_f64()
+}
+
+fn train_peer(python: &str, threads: usize) -> f64 {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/a2c_envpool.py");
+    let (threads, seconds) = (threads.to_string(), TURN.as_secs().to_string());
+    let output = Command::new(python).args([script, "Breakout-v5", &threads, &seconds]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).trim().parse().unwrap()
+}
+
+fn median(mut numbers: Vec<f64>) -> f64 {
+    numbers.sort_by(f64::total_cmp);
+    numbers[numbers.len() / 2]
+}
