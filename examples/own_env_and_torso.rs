@@ -7,6 +7,8 @@
 //! The game: a dot lights up somewhere on a dark screen; name the quarter it is in. A torso that
 //! pools over the whole picture cannot tell, unless somebody hands it coordinates.
 
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for people")]
+
 use std::sync::Arc;
 
 use coordrl_agents::nn::{Conv, Coordinates, Init, Linear, ParamScope, Radius, Window, scale_pixels};
