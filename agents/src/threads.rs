@@ -6,8 +6,10 @@ use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 ///
 /// One libtorch thread is right for actors: their batches are small, and two processes of one
 /// thread do half again as much as one of two. libtorch keeps that number for each thread of ours,
-/// so it is set as each one starts.
+/// so it is set as each one starts, and on the calling thread, which draws first weights and loads
+/// saved ones: left at several threads there, runs of one seed differed in their last bits.
 pub fn build_pool(threads: usize, torch_threads: i32) -> Result<ThreadPool, ThreadPoolBuildError> {
+    tch::set_num_threads(torch_threads);
     ThreadPoolBuilder::new()
         .num_threads(threads)
         .thread_name(|index| format!("worker-{index}"))
