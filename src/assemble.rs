@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
-use coordrl_agents::{A2c, A2cSetup, find_torso};
-use coordrl_envs::{Assets, Env, EnvSeed, Role, VecEnv, make_env};
+use coordrl_agents::{A2c, A2cSetup, Network, find_torso};
+use coordrl_envs::{Assets, Env, EnvSeed, EnvSpec, Role, VecEnv, make_env};
 use rayon::ThreadPool;
 use tch::Device;
 
 use crate::config::RunConfig;
+use crate::memory;
 
 /// Overrides where ROMs are looked for, for every command.
 const ROM_DIR_VARIABLE: &str = "COORDRL_ROM_DIR";
@@ -27,6 +28,7 @@ pub struct Assembled {
 /// Builds environments, thread pool and agent. Writes nothing.
 pub fn assemble(config: &RunConfig) -> anyhow::Result<Assembled> {
     let device = config.device.resolve()?;
+    memory::check(config, &check_parts(config)?)?;
     let actors = build_actors(config)?;
     let pool = Arc::new(build_pool(config.threads, config.torch_threads)?);
     let threads = pool.current_num_threads();
@@ -40,6 +42,16 @@ pub fn assemble(config: &RunConfig) -> anyhow::Result<Assembled> {
         pool,
     })?;
     Ok(Assembled { agent, device, threads })
+}
+
+/// Whether the game can be loaded as set and the network can be built for what it shows. Gives the
+/// facts of the environment.
+pub fn check_parts(config: &RunConfig) -> anyhow::Result<EnvSpec> {
+    let seed = EnvSeed { seed: config.seed, role: Role::TrainEnv, index: 0 };
+    let env = make_env(&config.game, &config.env, &assets(config.rom_dir.as_deref()), seed)?;
+    let spec = env.spec().clone();
+    Network::check(find_torso(&config.torso)?, spec.obs_shape, spec.num_actions())?;
+    Ok(spec)
 }
 
 /// Where ROMs are: the setting, else the environment variable, else where set-up put them.

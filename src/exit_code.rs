@@ -6,6 +6,7 @@ use coordrl_envs::EnvError;
 use crate::checkpoint::CheckpointError;
 use crate::config::ConfigError;
 use crate::device::DeviceError;
+use crate::memory::TooLarge;
 use crate::run_dir::RunDirError;
 
 /// What the process tells the shell. The numbers are part of the interface.
@@ -55,6 +56,9 @@ fn code_of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<ExitCode> 
     if cause.is::<BadRequest>() || cause.is::<ConfigError>() || cause.is::<DeviceError>() {
         return Some(ExitCode::BadRequest);
     }
+    if cause.is::<TooLarge>() {
+        return Some(ExitCode::MachineRefused);
+    }
     if let Some(error) = cause.downcast_ref::<RunDirError>() {
         return Some(error.exit_code());
     }
@@ -66,6 +70,9 @@ fn code_of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<ExitCode> 
     }
     if let Some(error) = cause.downcast_ref::<AgentError>() {
         return Some(code_of_agent_error(error));
+    }
+    if let Some(error) = cause.downcast_ref::<NetworkError>() {
+        return Some(code_of_network_error(error));
     }
     let is_refusal = cause.is::<std::io::Error>() || cause.is::<rayon::ThreadPoolBuildError>();
     is_refusal.then_some(ExitCode::MachineRefused)
@@ -93,6 +100,8 @@ fn code_of_agent_error(error: &AgentError) -> ExitCode {
         AgentError::Network(source) => code_of_network_error(source),
         AgentError::NonFinite { .. } => ExitCode::Diverged,
         AgentError::State { .. } => ExitCode::BadRun,
+        // libtorch's calls inside the maths panic when memory runs out.
+        AgentError::Panicked { message, .. } if is_about_memory(message) => ExitCode::MachineRefused,
         _ => ExitCode::Unexpected,
     }
 }

@@ -15,8 +15,9 @@ use crate::device::device_name;
 use crate::exit_code::BadRequest;
 use crate::interrupt::StopFlag;
 use crate::metrics::console::say;
+use crate::metrics::recorder::Recorder;
 use crate::progress::Progress;
-use crate::run_dir::{Meta, RunDir, Session, host_name, now_unix_secs};
+use crate::run_dir::{Meta, RunDir, Session};
 use crate::training::Trainer;
 use crate::weights_file;
 
@@ -37,12 +38,12 @@ pub struct Start {
     /// Weights file or run whose weights are taken over.
     pub init_from: Option<PathBuf>,
     /// Checkpoint that is taken over whole, and where it lies.
-    pub fork: Option<(PathBuf, Checkpoint)>,
+    pub fork: Option<(PathBuf, Checkpoint<Progress>)>,
 }
 
 /// Starts a run in a new folder.
 pub fn new_run(config: RunConfig, to: &Destination, start: Start, stop: StopFlag) -> anyhow::Result<Trainer> {
-    let planned = RunDir::planned_path(&to.runs_dir, &config, to.name.as_deref())?;
+    let planned = RunDir::planned_path(&group(&to.runs_dir, &config), config.seed, to.name.as_deref())?;
     let mut assembled = assemble(&config)?;
     if let Some(from) = &start.init_from {
         load_weights_only(&mut assembled.agent, from)?;
@@ -60,8 +61,19 @@ pub fn new_run(config: RunConfig, to: &Destination, start: Start, stop: StopFlag
     Ok(Trainer::open(run, config, assembled.agent, progress, stop)?)
 }
 
+/// The folder of all runs like this one: `<runs_dir>/<game>/<algo>-<torso>`.
+fn group(runs_dir: &Path, config: &RunConfig) -> PathBuf {
+    runs_dir.join(&config.game).join(format!("{}-{}", config.algo.name(), config.torso))
+}
+
 /// Continues a run in its own folder.
-pub fn resume(run: RunDir, config: RunConfig, from: Checkpoint, stop: StopFlag) -> anyhow::Result<Trainer> {
+pub fn resume(
+    run: RunDir,
+    config: RunConfig,
+    from: Checkpoint<Progress>,
+    stop: StopFlag,
+) -> anyhow::Result<Trainer> {
+    Recorder::check(&run, &from.progress.written)?;
     let mut assembled = assemble(&config)?;
     let mut meta = run.read_meta()?;
     let progress = take_over(&mut assembled.agent, from)?;
@@ -75,9 +87,8 @@ pub fn resume(run: RunDir, config: RunConfig, from: Checkpoint, stop: StopFlag) 
 }
 
 /// A fork begins its own metric files where the other run's checkpoint stood.
-pub fn fork_progress(mut checkpoint: Checkpoint) -> Checkpoint {
-    checkpoint.progress.metrics_bytes = 0;
-    checkpoint.progress.event_files.clear();
+pub fn fork_progress(mut checkpoint: Checkpoint<Progress>) -> Checkpoint<Progress> {
+    checkpoint.progress.written = Default::default();
     checkpoint
 }
 
@@ -97,8 +108,11 @@ const FREE_ON_RESUME: &[&str] = &[
 const FIXED_ON_FORK: &[&str] =
     &["game", "algo", "torso", "seed", "a2c.envs", "a2c.actors", "a2c.optimizer.kind"];
 
+/// Settings that decide which running averages the optimiser keeps.
+const DECIDE_MOMENTS: &[&str] = &["a2c.optimizer.centered", "a2c.optimizer.momentum"];
+
 /// Refuses changes that would make a continued run another run.
-pub fn check_resume(old: &RunConfig, new: &Layered, frames_done: u64) -> anyhow::Result<()> {
+pub fn check_resume(old: &RunConfig, new: &Layered<RunConfig>, frames_done: u64) -> anyhow::Result<()> {
     let mut refusals = Vec::new();
     for (key, change) in changes(old, &new.config) {
         if key == "frames" {
@@ -118,12 +132,21 @@ pub fn check_resume(old: &RunConfig, new: &Layered, frames_done: u64) -> anyhow:
 
 /// Refuses changes that a checkpoint's contents cannot follow.
 pub fn check_fork(old: &RunConfig, new: &RunConfig) -> anyhow::Result<()> {
-    let fixed = |key: &str| FIXED_ON_FORK.contains(&key) || key.starts_with("env.");
+    let moments = |config: &RunConfig| {
+        let optimizer = &config.a2c.optimizer;
+        (optimizer.centered, optimizer.momentum > 0.0)
+    };
+    let same_moments = moments(old) == moments(new);
+    let fixed = |key: &str| {
+        FIXED_ON_FORK.contains(&key)
+            || key.starts_with("env.")
+            || (!same_moments && DECIDE_MOMENTS.contains(&key))
+    };
     let refusals: Vec<String> = changes(old, new)
         .into_iter()
         .filter(|(key, _)| fixed(key))
         .map(|(key, change)| {
-            format!("`{key}`: {change} does not fit the saved environments, generators or weights")
+            format!("`{key}`: {change} does not fit the saved environments, generators, moments or weights")
         })
         .collect();
     match refusals.as_slice() {
@@ -159,7 +182,7 @@ fn changes(old: &RunConfig, new: &RunConfig) -> Vec<(String, String)> {
         .collect()
 }
 
-fn take_over(agent: &mut A2c, checkpoint: Checkpoint) -> anyhow::Result<Progress> {
+fn take_over(agent: &mut A2c, checkpoint: Checkpoint<Progress>) -> anyhow::Result<Progress> {
     agent.load(checkpoint.state).context("the checkpoint does not fit the run's settings")?;
     Ok(checkpoint.progress)
 }
@@ -176,7 +199,7 @@ fn read_init_weights(from: &Path) -> anyhow::Result<Vec<(String, Tensor)>> {
     if from.is_dir() {
         let run = RunDir::open_to_read(from)?;
         let entry = checkpoint::choose(&run.checkpoints_dir(), "last")?;
-        return Ok(checkpoint::read_weights(&entry)?.1);
+        return Ok(checkpoint::read_weights(&entry, None)?.1);
     }
     let bad = |cause: String| BadRequest::error(format!("`--init-from {}`: {cause}", from.display()));
     let bytes = std::fs::read(from).map_err(|error| bad(error.to_string()))?;
@@ -187,28 +210,15 @@ fn read_init_weights(from: &Path) -> anyhow::Result<Vec<(String, Tensor)>> {
 fn first_meta(config: &RunConfig, start: &Start, assembled: &Assembled) -> Meta {
     let text = |path: &PathBuf| path.display().to_string();
     Meta {
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        commit: env!("COORDRL_BUILD_COMMIT").to_owned(),
-        seed: config.seed,
         preset: start.preset.clone(),
         forked_from: start.fork.as_ref().map(|(path, _)| text(path)),
         init_from: start.init_from.as_ref().map(text),
-        parameters: assembled.agent.parameter_count(),
-        sessions: Vec::new(),
+        ..Meta::new(config.seed, assembled.agent.parameter_count())
     }
 }
 
 fn session(assembled: &Assembled, start_frames: u64) -> Session {
-    Session {
-        started_unix_secs: now_unix_secs(),
-        start_frames,
-        command: std::env::args().collect(),
-        device: device_name(assembled.device),
-        threads: assembled.threads,
-        host: host_name(),
-        platform: format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH),
-        cores: std::thread::available_parallelism().map_or(1, usize::from),
-    }
+    Session::this_process(start_frames, device_name(assembled.device), assembled.threads)
 }
 
 fn announce(run: &RunDir, config: &RunConfig, assembled: &Assembled, meta: &Meta) {

@@ -3,8 +3,9 @@
 use coordrl_agents::Counters;
 use serde::{Deserialize, Serialize};
 
+use crate::checkpoint::RunProgress;
 use crate::metrics::accumulate::{RecentGames, Sums};
-use crate::metrics::tensorboard::EventFile;
+use crate::metrics::recorder::Written;
 
 /// Counters, sums and file lengths of a run, as a checkpoint keeps them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -22,10 +23,8 @@ pub struct Progress {
     pub sums: Sums,
     /// Recent full games.
     pub games: RecentGames,
-    /// Length of `metrics.jsonl`; what comes after is cut on resume.
-    pub metrics_bytes: u64,
-    /// TensorBoard files and their lengths; what comes after is cut on resume.
-    pub event_files: Vec<EventFile>,
+    /// How much of the metric files is part of this.
+    pub written: Written,
 }
 
 impl Progress {
@@ -34,5 +33,19 @@ impl Progress {
         self.frames = counters.frames;
         self.agent_steps = counters.agent_steps;
         self.updates = counters.updates;
+    }
+}
+
+impl RunProgress for Progress {
+    fn position(&self) -> u64 {
+        self.frames
+    }
+
+    fn updates(&self) -> u64 {
+        self.updates
+    }
+
+    fn score(&self) -> Option<f64> {
+        self.games.mean_return_of_full_window()
     }
 }

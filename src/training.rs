@@ -1,22 +1,20 @@
 //! The training loop: update, count, report, checkpoint; over and over, until done or told to stop.
 
-use std::io;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::Context;
 use coordrl_agents::{A2c, AgentError, UpdateReport};
 
 use crate::checkpoint::{self, Identity};
 use crate::config::RunConfig;
 use crate::interrupt::StopFlag;
 use crate::metrics::console::Console;
-use crate::metrics::jsonl::JsonlSink;
 use crate::metrics::perf::PerfMeter;
-use crate::metrics::tensorboard::TensorBoardSink;
-use crate::metrics::{LogPoint, MetricSink, tags};
+use crate::metrics::recorder::Recorder;
+use crate::metrics::{Axis, LogPoint, tags};
 use crate::progress::Progress;
-use crate::run_dir::{RunDir, RunDirError};
+use crate::run_dir::{RunDir, RunDirError, replace_file};
+use crate::weights_file;
 
 /// How a training session ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,8 +31,7 @@ pub struct Trainer {
     config: RunConfig,
     agent: A2c,
     progress: Progress,
-    jsonl: JsonlSink,
-    tensorboard: TensorBoardSink,
+    recorder: Recorder,
     console: Console,
     perf: PerfMeter,
     stop: StopFlag,
@@ -42,6 +39,14 @@ pub struct Trainer {
 }
 
 impl Trainer {
+    /// Whether a run that has trained all its frames was stopped before its last log point.
+    ///
+    /// That point comes after the last checkpoint, so a crash between the two loses it; training
+    /// on, for no frame at all, writes it again.
+    pub fn lacks_last_point(run: &RunDir, progress: &Progress) -> bool {
+        !progress.sums.is_empty() && Recorder::metrics_length(run) == progress.written.metrics_bytes
+    }
+
     /// Opens the metric files where `progress` says they end.
     pub fn open(
         run: RunDir,
@@ -50,24 +55,10 @@ impl Trainer {
         progress: Progress,
         stop: StopFlag,
     ) -> Result<Self, RunDirError> {
-        let jsonl = open_jsonl(&run, progress.metrics_bytes)?;
-        let events = run.events_dir();
-        let tensorboard = TensorBoardSink::open(&events, &progress.event_files, progress.frames)
-            .map_err(|cause| RunDirError::CannotWrite { path: events, cause })?;
-        let console = Console::new(progress.frames, config.frames);
+        let recorder = Recorder::open(&run, &progress.written, progress.frames)?;
+        let console = Console::new(Axis::Frames, progress.frames, config.frames);
         let perf = PerfMeter::start(progress.frames);
-        Ok(Self {
-            run,
-            config,
-            agent,
-            progress,
-            jsonl,
-            tensorboard,
-            console,
-            perf,
-            stop,
-            clock: Instant::now(),
-        })
+        Ok(Self { run, config, agent, progress, recorder, console, perf, stop, clock: Instant::now() })
     }
 
     /// Trains until the run's frames are done or a signal comes.
@@ -79,7 +70,7 @@ impl Trainer {
             self.update_once()?;
         }
         self.checkpoint()?;
-        self.console.finish(self.progress.frames, self.progress.games.mean_return());
+        self.console.finish(self.progress.frames, &note(&self.progress));
         if self.progress.frames < self.config.frames {
             return Ok(Outcome::Interrupted);
         }
@@ -108,7 +99,7 @@ impl Trainer {
         if self.config.checkpoint_every_frames.falls_between(before, after) {
             self.checkpoint()?;
         }
-        self.console.update(after, self.progress.games.mean_return());
+        self.console.update(after, || note(&self.progress));
         Ok(())
     }
 
@@ -121,20 +112,36 @@ impl Trainer {
         self.clock = Instant::now();
     }
 
-    /// A run that diverged must say where it is still whole.
+    /// A run that diverged must say where it is still whole, and keep what it diverged on.
     fn explain(&self, error: AgentError) -> anyhow::Error {
         let last = checkpoint::list(&self.run.checkpoints_dir()).pop();
         let place = last.map_or_else(|| "none".to_owned(), |entry| entry.path.display().to_string());
         let frames = self.progress.frames;
+        let kept = match error {
+            AgentError::NonFinite { .. } => self.keep_rollout(),
+            _ => String::new(),
+        };
         anyhow::Error::new(error)
-            .context(format!("training stopped at {frames} frames; last checkpoint: {place}"))
+            .context(format!("training stopped at {frames} frames; last checkpoint: {place}{kept}"))
+    }
+
+    /// Writes the rollout of the failed update into the run folder; says where, or why not.
+    fn keep_rollout(&self) -> String {
+        let path = self.run.diverged_path();
+        let written = weights_file::to_bytes(&self.agent.last_rollout())
+            .map_err(anyhow::Error::new)
+            .and_then(|bytes| Ok(replace_file(&path, &bytes)?));
+        match written {
+            Ok(()) => format!("; what it was learning from: {}", path.display()),
+            Err(error) => format!("; what it was learning from could not be written: {error}"),
+        }
     }
 
     fn log_point(&mut self) -> anyhow::Result<()> {
         let point = self.collect();
         self.perf = PerfMeter::start(self.progress.frames);
         self.progress.sums = Default::default();
-        self.write(&point)
+        Ok(self.recorder.log(&point)?)
     }
 
     /// The part of an interval that is left when a run is done. It comes after the last checkpoint
@@ -144,7 +151,7 @@ impl Trainer {
             return Ok(());
         }
         self.log_point()?;
-        self.sync_metrics().map_err(|cause| self.cannot_write(cause))?;
+        self.progress.written = self.recorder.sync()?;
         Ok(())
     }
 
@@ -159,50 +166,29 @@ impl Trainer {
         values.extend(sums.values());
         values.extend(self.perf.values(*frames));
         values.push((&tags::WALL_SECS, Some(*wall_secs)));
-        LogPoint { frames: *frames, values }
-    }
-
-    fn write(&mut self, point: &LogPoint) -> anyhow::Result<()> {
-        self.jsonl
-            .log(point)
-            .and_then(|()| self.tensorboard.log(point))
-            .map_err(|cause| self.cannot_write(cause).into())
-    }
-
-    fn cannot_write(&self, cause: io::Error) -> RunDirError {
-        RunDirError::CannotWrite { path: self.run.metrics_path(), cause }
+        LogPoint { axis: Axis::Frames, position: *frames, values }
     }
 
     /// Metrics go to the disk first: a checkpoint never knows of bytes that a crash could take.
     fn checkpoint(&mut self) -> anyhow::Result<PathBuf> {
-        self.sync_metrics().map_err(|cause| self.cannot_write(cause))?;
-        let state = self.agent.save().context("cannot take the agent's state")?;
+        self.progress.written = self.recorder.sync()?;
+        let state = self.agent.save().map_err(|error| self.explain(error))?;
         let dir = self.run.checkpoints_dir();
         let path = checkpoint::write(&dir, &state, &self.progress, identity(&self.config))?;
         checkpoint::prune(&dir, self.config.keep_checkpoints)?;
         Ok(path)
     }
-
-    fn sync_metrics(&mut self) -> io::Result<()> {
-        self.jsonl.sync()?;
-        self.tensorboard.sync()?;
-        self.progress.metrics_bytes = self.jsonl.bytes();
-        self.progress.event_files = self.tensorboard.files()?;
-        Ok(())
-    }
 }
 
 /// Whose checkpoints a run's are.
 pub fn identity(config: &RunConfig) -> Identity {
-    Identity { game: config.game.clone(), algo: config.algo.name().to_owned(), torso: config.torso.clone() }
+    Identity::of([&config.game, config.algo.name(), &config.torso])
 }
 
-fn open_jsonl(run: &RunDir, bytes: u64) -> Result<JsonlSink, RunDirError> {
-    let path = run.metrics_path();
-    JsonlSink::open(&path, bytes).map_err(|cause| match cause.kind() {
-        io::ErrorKind::UnexpectedEof => RunDirError::Damaged { path, cause: cause.to_string() },
-        _ => RunDirError::CannotWrite { path, cause },
-    })
+/// How well the run does, for the progress line.
+fn note(progress: &Progress) -> String {
+    let mean = progress.games.mean_return();
+    mean.map_or_else(|| "mean return -".to_owned(), |mean| format!("mean return {mean:.2}"))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]

@@ -49,7 +49,7 @@ pub enum AgentError {
          try a lower `a2c.optimizer.learning_rate` or `a2c.max_grad_norm`"
     )]
     NonFinite {
-        /// What is not finite: `"loss"`, `"gradient"`, `"logits or values"`.
+        /// What is not finite: `"loss"`, `"gradient"`, `"logits or values"`, `"weights"`, …
         what: &'static str,
         /// The update, counted from 0.
         update: u64,

@@ -4,6 +4,7 @@ use coordrl_envs::{EpisodeStats, VecEnv, VecStep};
 use tch::Tensor;
 
 use crate::maths::{gae_advantages, n_step_returns};
+use crate::nn::NamedTensors;
 use crate::policy::obs_tensor;
 
 /// T agent steps of n environments, time first. Filled anew for every update, allocated once.
@@ -183,6 +184,21 @@ impl Rollout {
     /// Values of the observations that were acted on, `[T · n]`.
     pub fn acted_values(&self) -> &[f32] {
         &self.values[..self.steps * self.envs]
+    }
+
+    /// Everything recorded, as tensors named `{prefix}.…`; shapes as in the struct.
+    pub fn to_named(&self, prefix: &str) -> NamedTensors {
+        let (steps, envs) = (self.steps as i64, self.envs as i64);
+        let [c, h, w] = self.obs_shape.map(|size| size as i64);
+        [
+            ("obs", Tensor::from_slice(&self.obs).view([steps + 1, envs, c, h, w])),
+            ("actions", Tensor::from_slice(&self.actions).view([steps, envs])),
+            ("rewards", Tensor::from_slice(&self.rewards).view([steps, envs])),
+            ("discounts", Tensor::from_slice(&self.discounts).view([steps, envs])),
+            ("values", Tensor::from_slice(&self.values).view([steps + 1, envs])),
+        ]
+        .map(|(name, tensor)| (format!("{prefix}.{name}"), tensor))
+        .into()
     }
 
     /// Whole games that ended, by step and then by environment.

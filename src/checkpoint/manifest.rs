@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// Raised when an older program could no longer read what this one writes.
-pub(super) const FORMAT_VERSION: u32 = 1;
+pub(super) const FORMAT_VERSION: u32 = 2;
 
 /// What a checkpoint says of itself. `manifest_crc32` guards the manifest's own bytes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -13,28 +13,34 @@ pub struct Manifest {
     pub format_version: u32,
     /// Whose checkpoint it is.
     pub identity: Identity,
-    /// Emulator frames trained so far.
-    pub frames: u64,
+    /// Where the run stood on its x axis: emulator frames trained, or updates of a study.
+    pub position: u64,
     /// Optimiser steps so far.
     pub updates: u64,
-    /// Mean return of the last full games; absent until the window of 100 is full.
-    pub mean_return: Option<f64>,
+    /// What the best checkpoint is chosen by, greatest first: of a training run the mean return of
+    /// the last full games, absent until the window of 100 is full.
+    pub score: Option<f64>,
     /// Every other file of the folder.
     pub files: Vec<FileSum>,
     /// CRC-32 of this manifest written with 0 here.
     pub manifest_crc32: u32,
 }
 
-/// The names that decide whether weights fit.
+/// The names that decide whether a checkpoint fits a run, as `pong a2c conv`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Identity {
-    /// Game played.
-    pub game: String,
-    /// Algorithm.
-    pub algo: String,
-    /// Torso.
-    pub torso: String,
+pub struct Identity(String);
+
+impl Identity {
+    /// Of a run of this kind: game, algorithm and torso, or task, split and layer.
+    pub fn of(names: [&str; 3]) -> Self {
+        Self(names.join(" "))
+    }
+}
+
+impl std::fmt::Display for Identity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
 }
 
 /// Size and checksum of one file.

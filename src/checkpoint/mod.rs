@@ -13,10 +13,13 @@ mod tests;
 
 pub use manifest::{Identity, Manifest};
 pub use read::{Checkpoint, read, read_newest, read_weights};
-pub use store::{Entry, choose, list, prune, remove_later_than, write};
+pub use store::{Entry, choose, folder_of, list, prune, remove_later_than, write};
 
 use std::io;
 use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::exit_code::ExitCode;
 
@@ -26,11 +29,24 @@ const TRAINER: &str = "trainer.bin";
 const PROGRESS: &str = "progress.json";
 const MANIFEST: &str = "manifest.json";
 
+/// What the loop of a kind of run remembers between two processes.
+pub trait RunProgress: Serialize + DeserializeOwned {
+    /// Where the run stands on its x axis.
+    fn position(&self) -> u64;
+
+    /// Optimiser steps so far.
+    fn updates(&self) -> u64;
+
+    /// What the best checkpoint is chosen by, greatest first; absent while there is too little to
+    /// tell.
+    fn score(&self) -> Option<f64>;
+}
+
 /// Why a checkpoint cannot be written, found or read.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
     /// The run has none.
-    #[error("{} holds no checkpoint: the run was stopped before its first; start it anew", .0.display())]
+    #[error("{} holds no checkpoint: the run was stopped before its first; delete the run's folder and start it anew", .0.display())]
     NoneFound(PathBuf),
     /// The one asked for is not there.
     #[error("no checkpoint `{wanted}` in {}; there are: {available}", .dir.display())]
@@ -39,7 +55,7 @@ pub enum CheckpointError {
         dir: PathBuf,
         /// As typed.
         wanted: String,
-        /// Frames of those that are there.
+        /// Those that are there.
         available: String,
     },
     /// A file is missing, cut short, or not what was written.
@@ -52,7 +68,7 @@ pub enum CheckpointError {
         /// The newest whole checkpoint before it.
         previous: Option<PathBuf>,
     },
-    /// The files are whole but do not fit this program.
+    /// The files are whole but do not fit this program or this run.
     #[error("checkpoint {} cannot be used: {cause}", .path.display())]
     Unusable {
         /// The checkpoint folder.
@@ -87,7 +103,7 @@ impl CheckpointError {
 
 fn previous_hint(previous: Option<&PathBuf>) -> String {
     previous.map_or_else(String::new, |path| {
-        let frames = store::frames_in_name(path).unwrap_or(0);
-        format!("; the newest whole one is {} (use `--checkpoint {frames}`)", path.display())
+        let position = store::position_in_name(path).unwrap_or(0);
+        format!("; the newest whole one is {} (use `--checkpoint {position}`)", path.display())
     })
 }

@@ -7,25 +7,26 @@ use coordrl_agents::AgentState;
 use tch::Tensor;
 
 use super::manifest::FORMAT_VERSION;
-use super::{CheckpointError, MANIFEST, Manifest, OPTIMIZER, PROGRESS, TRAINER, WEIGHTS, store};
-use crate::progress::Progress;
+use super::{
+    CheckpointError, Identity, MANIFEST, Manifest, OPTIMIZER, PROGRESS, RunProgress, TRAINER, WEIGHTS, store,
+};
 use crate::weights_file;
 
 /// A checkpoint in memory, every byte of it checked.
 #[derive(Debug)]
-pub struct Checkpoint {
+pub struct Checkpoint<P> {
     /// What it says of itself.
     pub manifest: Manifest,
     /// For the agent.
     pub state: AgentState,
-    /// For the training loop.
-    pub progress: Progress,
+    /// For the run's loop.
+    pub progress: P,
 }
 
 /// Reads the newest checkpoint. If it is damaged the error names the newest whole one before it.
-pub fn read_newest(dir: &Path) -> Result<Checkpoint, CheckpointError> {
+pub fn read_newest<P: RunProgress>(dir: &Path, whose: &Identity) -> Result<Checkpoint<P>, CheckpointError> {
     let newest = store::choose(dir, "last")?;
-    read(&newest.path).map_err(|error| name_previous(dir, error))
+    read(&newest.path, whose).map_err(|error| name_previous(dir, error))
 }
 
 /// Adds to the report of a damaged checkpoint which one to use instead.
@@ -33,16 +34,23 @@ fn name_previous(dir: &Path, error: CheckpointError) -> CheckpointError {
     match error {
         CheckpointError::Damaged { path, cause, .. } => {
             let earlier = store::list(dir).into_iter().rev().skip_while(|entry| entry.path != path).skip(1);
-            let whole = earlier.map(|entry| entry.path).find(|path| read(path).is_ok());
+            let whole = earlier.map(|entry| entry.path).find(|path| all_files(path).is_ok());
             CheckpointError::Damaged { path, cause, previous: whole }
         }
         other => other,
     }
 }
 
-/// Reads one checkpoint folder.
-pub fn read(path: &Path) -> Result<Checkpoint, CheckpointError> {
+/// Whether every file is what was written.
+fn all_files(path: &Path) -> Result<(), CheckpointError> {
     let manifest = manifest(path)?;
+    manifest.files.iter().try_for_each(|sum| checked_bytes(path, &manifest, &sum.name).map(drop))
+}
+
+/// Reads one checkpoint folder, of a run of this identity.
+pub fn read<P: RunProgress>(path: &Path, whose: &Identity) -> Result<Checkpoint<P>, CheckpointError> {
+    let manifest = manifest(path)?;
+    check_identity(path, &manifest, whose)?;
     let file = |name| checked_bytes(path, &manifest, name);
     let state = AgentState {
         weights: tensors(path, WEIGHTS, &file(WEIGHTS)?)?,
@@ -54,11 +62,15 @@ pub fn read(path: &Path) -> Result<Checkpoint, CheckpointError> {
     Ok(Checkpoint { manifest, state, progress })
 }
 
-/// Reads only the weights of one checkpoint.
-pub fn read_weights(entry: &store::Entry) -> Result<(Manifest, Vec<(String, Tensor)>), CheckpointError> {
+/// Reads only the weights of one checkpoint. Without an identity any run's will do.
+pub fn read_weights(
+    entry: &store::Entry,
+    whose: Option<&Identity>,
+) -> Result<(Manifest, Vec<(String, Tensor)>), CheckpointError> {
     let path = &entry.path;
     let read = || {
         let manifest = manifest(path)?;
+        whose.map_or(Ok(()), |whose| check_identity(path, &manifest, whose))?;
         let weights = tensors(path, WEIGHTS, &checked_bytes(path, &manifest, WEIGHTS)?)?;
         Ok((manifest, weights))
     };
@@ -77,6 +89,14 @@ pub(super) fn manifest(path: &Path) -> Result<Manifest, CheckpointError> {
         return Err(CheckpointError::Unusable { path: path.to_owned(), cause });
     }
     Ok(manifest)
+}
+
+fn check_identity(path: &Path, manifest: &Manifest, whose: &Identity) -> Result<(), CheckpointError> {
+    if manifest.identity == *whose {
+        return Ok(());
+    }
+    let cause = format!("it is of a run of `{}`, this run is one of `{whose}`", manifest.identity);
+    Err(CheckpointError::Unusable { path: path.to_owned(), cause })
 }
 
 fn checked_bytes(path: &Path, manifest: &Manifest, name: &str) -> Result<Vec<u8>, CheckpointError> {

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use coordrl_agents::AgentState;
 
 use super::manifest::{FORMAT_VERSION, FileSum};
-use super::{CheckpointError, Identity, MANIFEST, Manifest, OPTIMIZER, PROGRESS, TRAINER, WEIGHTS, read};
-use crate::progress::Progress;
+use super::{
+    CheckpointError, Identity, MANIFEST, Manifest, OPTIMIZER, PROGRESS, RunProgress, TRAINER, WEIGHTS, read,
+};
 use crate::run_dir::{sync_dir, write_durably};
 use crate::weights_file;
 
@@ -18,29 +19,29 @@ const TEMPORARY_PREFIX: &str = ".tmp-";
 /// A checkpoint folder under its final name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Emulator frames trained so far, from the name.
-    pub frames: u64,
+    /// Where the run stood, from the name: emulator frames, or updates of a study.
+    pub position: u64,
     /// The folder.
     pub path: PathBuf,
 }
 
 /// Writes a checkpoint whole or not at all, and gives its folder.
 ///
-/// One that is there already under these frames is kept: it holds the same.
+/// One that is there already under this position is kept: it holds the same.
 pub fn write(
     dir: &Path,
     state: &AgentState,
-    progress: &Progress,
+    progress: &impl RunProgress,
     identity: Identity,
 ) -> Result<PathBuf, CheckpointError> {
-    let path = dir.join(format!("{:012}", progress.frames));
+    let path = folder_of(dir, progress.position());
     if path.exists() {
         return Ok(path);
     }
     let cannot = |cause: io::Error| CheckpointError::CannotWrite { path: path.clone(), cause };
     let files = encode(state, progress, identity).map_err(|error| cannot(io::Error::other(error)))?;
     remove_temporary(dir).map_err(cannot)?;
-    let temporary = dir.join(format!("{TEMPORARY_PREFIX}{}", progress.frames));
+    let temporary = dir.join(format!("{TEMPORARY_PREFIX}{}", progress.position()));
     write_folder(&temporary, &files)
         .and_then(|()| fs::rename(&temporary, &path))
         // A half-written folder would only keep a full disk full.
@@ -60,7 +61,7 @@ fn write_folder(folder: &Path, files: &[(&str, Vec<u8>)]) -> io::Result<()> {
 
 fn encode(
     state: &AgentState,
-    progress: &Progress,
+    progress: &impl RunProgress,
     identity: Identity,
 ) -> anyhow::Result<Vec<(&'static str, Vec<u8>)>> {
     let mut files = vec![
@@ -72,9 +73,9 @@ fn encode(
     let manifest = Manifest {
         format_version: FORMAT_VERSION,
         identity,
-        frames: progress.frames,
-        updates: progress.updates,
-        mean_return: progress.games.mean_return_of_full_window(),
+        position: progress.position(),
+        updates: progress.updates(),
+        score: progress.score(),
         files: files.iter().map(|(name, bytes)| FileSum::of(name, bytes)).collect(),
         manifest_crc32: 0,
     };
@@ -88,13 +89,13 @@ pub fn list(dir: &Path) -> Vec<Entry> {
         .into_iter()
         .flatten()
         .flatten()
-        .filter_map(|item| Some(Entry { frames: frames_in_name(&item.path())?, path: item.path() }))
+        .filter_map(|item| Some(Entry { position: position_in_name(&item.path())?, path: item.path() }))
         .collect();
-    entries.sort_by_key(|entry| entry.frames);
+    entries.sort_by_key(|entry| entry.position);
     entries
 }
 
-/// Picks one by word: `last`, `best`, or its number of frames.
+/// Picks one by word: `last`, `best`, or its position.
 pub fn choose(dir: &Path, wanted: &str) -> Result<Entry, CheckpointError> {
     let entries = list(dir);
     let last = entries.last().cloned().ok_or_else(|| CheckpointError::NoneFound(dir.to_owned()))?;
@@ -105,12 +106,12 @@ pub fn choose(dir: &Path, wanted: &str) -> Result<Entry, CheckpointError> {
         _ => wanted
             .parse()
             .ok()
-            .and_then(|frames: u64| entries.iter().find(|entry| entry.frames == frames).cloned()),
+            .and_then(|position: u64| entries.iter().find(|entry| entry.position == position).cloned()),
     };
     found.ok_or_else(|| CheckpointError::NotFound {
         dir: dir.to_owned(),
         wanted: wanted.to_owned(),
-        available: entries.iter().map(|entry| entry.frames.to_string()).collect::<Vec<_>>().join(", "),
+        available: entries.iter().map(|entry| entry.position.to_string()).collect::<Vec<_>>().join(", "),
     })
 }
 
@@ -127,14 +128,14 @@ pub fn prune(dir: &Path, keep: u32) -> Result<(), CheckpointError> {
     Ok(())
 }
 
-/// Removes the checkpoints past `frames`: the run is about to go another way from there.
-pub fn remove_later_than(dir: &Path, frames: u64) -> Result<(), CheckpointError> {
-    list(dir).iter().filter(|entry| entry.frames > frames).try_for_each(|entry| remove(dir, entry))
+/// Removes the checkpoints past `position`: the run is about to go another way from there.
+pub fn remove_later_than(dir: &Path, position: u64) -> Result<(), CheckpointError> {
+    list(dir).iter().filter(|entry| entry.position > position).try_for_each(|entry| remove(dir, entry))
 }
 
 /// Renames before removing, so that a crash cannot leave half a folder under a final name.
 fn remove(dir: &Path, entry: &Entry) -> Result<(), CheckpointError> {
-    let temporary = dir.join(format!("{TEMPORARY_PREFIX}old-{}", entry.frames));
+    let temporary = dir.join(format!("{TEMPORARY_PREFIX}old-{}", entry.position));
     fs::rename(&entry.path, &temporary)
         .and_then(|()| fs::remove_dir_all(&temporary))
         .map_err(|cause| CheckpointError::CannotWrite { path: entry.path.clone(), cause })
@@ -150,16 +151,21 @@ fn remove_temporary(dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The one with the highest mean return; the later of equals. Damaged ones do not count.
+/// The one with the highest score; the later of equals. Damaged ones do not count.
 fn best(entries: &[Entry]) -> Option<&Entry> {
     entries
         .iter()
-        .filter_map(|entry| Some((read::manifest(&entry.path).ok()?.mean_return?, entry)))
+        .filter_map(|entry| Some((read::manifest(&entry.path).ok()?.score?, entry)))
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, entry)| entry)
 }
 
-pub(super) fn frames_in_name(path: &Path) -> Option<u64> {
+/// The folder of the checkpoint at `position`.
+pub fn folder_of(dir: &Path, position: u64) -> PathBuf {
+    dir.join(format!("{position:012}"))
+}
+
+pub(super) fn position_in_name(path: &Path) -> Option<u64> {
     let name = path.file_name()?.to_str()?;
     name.bytes().all(|byte| byte.is_ascii_digit()).then(|| name.parse().ok())?
 }

@@ -26,7 +26,11 @@ fn progress(frames: u64, mean_return: f64) -> Progress {
 }
 
 fn identity() -> Identity {
-    Identity { game: "catch".to_owned(), algo: "a2c".to_owned(), torso: "conv".to_owned() }
+    Identity::of(["catch", "a2c", "conv"])
+}
+
+fn newest(dir: &Path) -> Result<Checkpoint<Progress>, CheckpointError> {
+    read_newest(dir, &identity())
 }
 
 fn write_at(dir: &Path, frames: u64, mean_return: f64) -> PathBuf {
@@ -34,7 +38,7 @@ fn write_at(dir: &Path, frames: u64, mean_return: f64) -> PathBuf {
 }
 
 fn frames_of(dir: &Path) -> Vec<u64> {
-    list(dir).into_iter().map(|entry| entry.frames).collect()
+    list(dir).into_iter().map(|entry| entry.position).collect()
 }
 
 #[test]
@@ -42,13 +46,13 @@ fn what_is_written_is_read_back() {
     let dir = tempfile::tempdir().unwrap();
     let path = write_at(dir.path(), 800, 0.25);
     assert_eq!(path, dir.path().join("000000000800"));
-    let back = read(&path).unwrap();
+    let back = read::<Progress>(&path, &identity()).unwrap();
     assert_eq!(back.progress, progress(800, 0.25));
     assert_eq!(back.state.trainer, [1, 2, 3]);
     assert_eq!(back.state.weights[0].0, "torso.conv1.weight");
     assert_eq!(back.state.weights[0].1, state(800.0).weights[0].1);
     assert_eq!(back.state.optimizer[0].1, state(800.0).optimizer[0].1);
-    assert_eq!((back.manifest.frames, back.manifest.mean_return), (800, Some(0.25)));
+    assert_eq!((back.manifest.position, back.manifest.score), (800, Some(0.25)));
     assert_eq!(back.manifest.identity, identity());
 }
 
@@ -72,12 +76,12 @@ fn a_flipped_bit_or_a_cut_in_any_file_is_found_and_the_file_named() {
         fs::remove_file(&file).unwrap();
         expect_damaged(&path, name);
         fs::write(&file, &whole).unwrap();
-        read(&path).unwrap();
+        read::<Progress>(&path, &identity()).unwrap();
     }
 }
 
 fn expect_damaged(path: &Path, name: &str) {
-    let error = read(path).unwrap_err();
+    let error = read::<Progress>(path, &identity()).unwrap_err();
     assert!(matches!(error, CheckpointError::Damaged { .. }), "{name}: {error}");
     assert!(error.to_string().contains(name), "{name}: {error}");
     assert_eq!(error.exit_code(), ExitCode::BadRun);
@@ -92,7 +96,7 @@ fn if_the_newest_is_damaged_the_newest_whole_one_is_named() {
     for frames in [200, 300] {
         fs::write(dir.path().join(format!("{frames:012}")).join(TRAINER), "x").unwrap();
     }
-    let text = read_newest(dir.path()).unwrap_err().to_string();
+    let text = newest(dir.path()).unwrap_err().to_string();
     assert!(text.contains("000000000300") && text.contains("trainer.bin"), "{text}");
     assert!(text.contains("`--checkpoint 100`"), "{text}");
 }
@@ -105,9 +109,9 @@ fn the_newest_and_the_best_stay() {
     }
     prune(dir.path(), 2).unwrap();
     assert_eq!(frames_of(dir.path()), [100, 300, 400]);
-    assert_eq!(choose(dir.path(), "best").unwrap().frames, 100);
-    assert_eq!(choose(dir.path(), "last").unwrap().frames, 400);
-    assert_eq!(choose(dir.path(), "300").unwrap().frames, 300);
+    assert_eq!(choose(dir.path(), "best").unwrap().position, 100);
+    assert_eq!(choose(dir.path(), "last").unwrap().position, 400);
+    assert_eq!(choose(dir.path(), "300").unwrap().position, 300);
     let error = choose(dir.path(), "200").unwrap_err();
     assert!(error.to_string().contains("100, 300, 400"), "{error}");
     assert_eq!(error.exit_code(), ExitCode::BadRequest);
@@ -121,7 +125,7 @@ fn before_a_hundred_games_no_checkpoint_is_best() {
     write(dir.path(), &state(1.0), &lucky, identity()).unwrap();
     write_at(dir.path(), 20, 1.0);
     write_at(dir.path(), 30, 0.0);
-    assert_eq!(choose(dir.path(), "best").unwrap().frames, 20);
+    assert_eq!(choose(dir.path(), "best").unwrap().position, 20);
 }
 
 #[test]
@@ -131,7 +135,7 @@ fn what_a_crash_left_is_ignored_and_cleared() {
     let left = dir.path().join(".tmp-200");
     fs::create_dir(&left).unwrap();
     fs::write(left.join(WEIGHTS), "half").unwrap();
-    assert_eq!(read_newest(dir.path()).unwrap().manifest.frames, 100);
+    assert_eq!(newest(dir.path()).unwrap().manifest.position, 100);
     write_at(dir.path(), 200, 0.0);
     assert!(!left.exists());
     assert_eq!(frames_of(dir.path()), [100, 200]);
@@ -145,7 +149,7 @@ fn a_write_that_fails_leaves_the_earlier_ones_alone() {
     fs::write(dir.path().join(".tmp-200"), "in the way").unwrap();
     let error = write(dir.path(), &state(2.0), &progress(200, 0.0), identity()).unwrap_err();
     assert_eq!(error.exit_code(), ExitCode::MachineRefused);
-    assert_eq!(read_newest(dir.path()).unwrap().manifest.frames, 100);
+    assert_eq!(newest(dir.path()).unwrap().manifest.position, 100);
 }
 
 #[test]
@@ -157,5 +161,14 @@ fn going_back_removes_what_came_later() {
     remove_later_than(dir.path(), 100).unwrap();
     assert_eq!(frames_of(dir.path()), [100]);
     let empty = tempfile::tempdir().unwrap();
-    assert_eq!(read_newest(empty.path()).unwrap_err().exit_code(), ExitCode::BadRun);
+    assert_eq!(newest(empty.path()).unwrap_err().exit_code(), ExitCode::BadRun);
+}
+
+#[test]
+fn a_checkpoint_of_another_run_is_refused_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = write_at(dir.path(), 100, 0.0);
+    let error = read::<Progress>(&path, &Identity::of(["pong", "a2c", "conv"])).unwrap_err();
+    assert!(error.to_string().contains("a run of `catch a2c conv`"), "{error}");
+    assert_eq!(error.exit_code(), ExitCode::BadRun);
 }

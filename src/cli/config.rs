@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::settings::{SettingFlags, Settings};
 use super::table::table;
+use crate::assemble::check_parts;
 use crate::config::{self, leaves};
 use crate::exit_code::ExitCode;
 use crate::metrics::console::print_result;
@@ -66,6 +67,7 @@ impl Target {
 
     fn check(&self) -> anyhow::Result<ExitCode> {
         let config = config::resolve(&self.layer()?.layered)?;
+        let _ = check_parts(&config)?;
         let rows = config.a2c.rows_per_update();
         print_result(&format!("ok: {} on {}, {rows} rows an update", config.algo.name(), config.game))?;
         Ok(ExitCode::Ok)

@@ -16,6 +16,7 @@ use crate::evaluation::{Evaluation, Plan, Summary, play};
 use crate::exit_code::{BadRequest, ExitCode};
 use crate::metrics::console::print_result;
 use crate::run_dir::RunDir;
+use crate::training::identity;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -75,7 +76,7 @@ impl Eval {
             return Err(BadRequest::error("`--threads 0`: the least is 1"));
         }
         let run = RunDir::open_to_read(&self.run)?;
-        let config = run.read_config()?;
+        let config: RunConfig = run.read_config()?;
         let entry = checkpoint::choose(&run.checkpoints_dir(), &self.checkpoint)?;
         let evaluation = self.evaluate(&config, entry)?;
         let text = if self.json { serde_json::to_string(&evaluation)? } else { as_table(&evaluation) };
@@ -88,14 +89,14 @@ impl Eval {
         let threads = self.threads.map(|threads| u32::try_from(threads).unwrap_or(u32::MAX));
         let pool = build_pool(threads, config.torch_threads)?;
         let assets = assets(config.rom_dir.as_deref());
-        let (manifest, weights) = checkpoint::read_weights(&checkpoint)?;
+        let (manifest, weights) = checkpoint::read_weights(&checkpoint, Some(&identity(config)))?;
         let probe = EnvSeed { seed: self.seed, role: Role::EvalEnv, index: 0 };
         let spec = make_env(&config.game, &config.env, &assets, probe)?.spec().clone();
         let policy = Policy::build(find_torso(&config.torso)?, &spec, &weights, device)?;
         let (game, env) = (config.game.as_str(), &config.env);
         let (episodes, mode, seed) = (self.episodes, self.policy.into(), self.seed);
         let games = play(&Plan { game, env, assets: &assets, episodes, mode, seed }, &policy, &pool)?;
-        Ok(self.report(config, checkpoint, manifest.frames, &games))
+        Ok(self.report(config, checkpoint, manifest.position, &games))
     }
 
     fn report(

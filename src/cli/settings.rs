@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use coordrl_envs::GameKind;
 
-use crate::config::{Layered, Layers, Preset, preset_for};
+use crate::config::{Layered, Layers, Preset, RunConfig, preset_for};
 
 /// Every flag is an `Option`: not given differs from given the default.
 #[derive(Clone, Debug, Default, Args)]
@@ -50,7 +50,7 @@ pub struct SettingFlags {
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The settings with the origin of each.
-    pub layered: Layered,
+    pub layered: Layered<RunConfig>,
     /// Name of the preset.
     pub preset: Option<String>,
 }
@@ -68,7 +68,7 @@ impl SettingFlags {
     }
 
     /// Lays file, `--set` and flags over the settings of a run.
-    pub fn layer_over_run(&self, layers: &mut Layers, game: Option<&str>) -> anyhow::Result<()> {
+    pub fn layer_over_run(&self, layers: &mut Layers<RunConfig>, game: Option<&str>) -> anyhow::Result<()> {
         self.add_own_layers(layers, game)
     }
 
@@ -77,7 +77,7 @@ impl SettingFlags {
         self.preset.is_some() || self.config.is_some()
     }
 
-    fn add_own_layers(&self, layers: &mut Layers, game: Option<&str>) -> anyhow::Result<()> {
+    fn add_own_layers(&self, layers: &mut Layers<RunConfig>, game: Option<&str>) -> anyhow::Result<()> {
         if let Some(path) = &self.config {
             layers.add_file(path)?;
         }

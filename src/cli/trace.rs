@@ -87,7 +87,7 @@ impl Trace {
             load_state(&mut tracer, path)?;
         }
         let mut observations = self.open_npy(tracer.spec())?;
-        print_steps(&mut tracer, &actions, observations.as_mut())?;
+        print_steps(&mut tracer, actions, observations.as_mut())?;
         if let Some(npy) = observations {
             npy.finish().context("cannot write `--obs-out`")?;
         }
@@ -99,7 +99,7 @@ impl Trace {
     }
 
     fn settings(&self) -> anyhow::Result<RunConfig> {
-        let mut layers = Layers::default();
+        let mut layers = Layers::<RunConfig>::default();
         layers.add_flag("--protocol", "env.protocol", Some(self.protocol.name()));
         self.set.iter().for_each(|assignment| layers.add_assignment(assignment));
         let layered = layers.finish()?;
@@ -111,17 +111,17 @@ impl Trace {
         Ok(layered.config)
     }
 
-    /// All actions to be taken, checked before the first is.
-    fn read_actions(&self, spec: &EnvSpec) -> anyhow::Result<Vec<usize>> {
+    /// The actions to be taken; those of a file are checked before the first is.
+    fn read_actions(&self, spec: &EnvSpec) -> anyhow::Result<Box<dyn Iterator<Item = usize>>> {
         if self.steps == Some(0) {
             return Err(BadRequest::error("`--steps 0`: the least is 1"));
         }
         let steps = self.steps.map(|steps| usize::try_from(steps).unwrap_or(usize::MAX));
         let Some(path) = &self.actions else {
             let seed = self.action_seed.unwrap_or_default();
-            return Ok(RandomActions::new(seed, spec.num_actions())
-                .take(steps.unwrap_or_default())
-                .collect());
+            return Ok(Box::new(
+                RandomActions::new(seed, spec.num_actions()).take(steps.unwrap_or_default()),
+            ));
         };
         let mut actions = parse_actions(path, spec)?;
         let wanted = steps.unwrap_or(actions.len());
@@ -130,7 +130,7 @@ impl Trace {
             return Err(BadRequest::error(text));
         }
         actions.truncate(wanted);
-        Ok(actions)
+        Ok(Box::new(actions.into_iter()))
     }
 
     fn open_npy(&self, spec: &EnvSpec) -> anyhow::Result<Option<NpyWriter>> {
@@ -166,11 +166,11 @@ fn load_state(tracer: &mut Tracer, path: &Path) -> anyhow::Result<()> {
 
 fn print_steps(
     tracer: &mut Tracer,
-    actions: &[usize],
+    actions: impl Iterator<Item = usize>,
     mut npy: Option<&mut NpyWriter>,
 ) -> anyhow::Result<()> {
     let mut out = BufWriter::new(io::stdout().lock());
-    for &action in actions {
+    for action in actions {
         let Some(record) = tracer.step(action)? else { break };
         if !print_line(&mut out, &record)? {
             return Ok(());

@@ -11,8 +11,9 @@ use crate::exit_code::{BadRequest, ExitCode};
 use crate::interrupt::StopFlag;
 use crate::launch::{self, Destination, Start};
 use crate::metrics::console::{describe_secs, print_result, say};
+use crate::progress::Progress;
 use crate::run_dir::RunDir;
-use crate::training::{Outcome, Trainer};
+use crate::training::{Outcome, Trainer, identity};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -76,9 +77,10 @@ impl Train {
         }
         let run = RunDir::open_to_train(path)?;
         let (old, layered) = self.settings_over_run(&run)?;
-        let checkpoint = self.read_checkpoint(&run)?;
+        let checkpoint = self.read_checkpoint(&run, &old)?;
         launch::check_resume(&old, &layered, checkpoint.progress.frames)?;
-        if checkpoint.progress.frames >= layered.config.frames {
+        let done = checkpoint.progress.frames >= layered.config.frames;
+        if done && !Trainer::lacks_last_point(&run, &checkpoint.progress) {
             say(&format!(
                 "nothing to do: {} is at {} of {} frames; a larger `--frames` extends it",
                 path.display(),
@@ -94,7 +96,7 @@ impl Train {
     fn start_fork(&self, path: &Path) -> anyhow::Result<ExitCode> {
         let run = RunDir::open_to_read(path)?;
         let (old, layered) = self.settings_over_run(&run)?;
-        let checkpoint = self.read_checkpoint(&run)?;
+        let checkpoint = self.read_checkpoint(&run, &old)?;
         launch::check_fork(&old, &layered.config)?;
         let done = checkpoint.progress.frames;
         if done >= layered.config.frames {
@@ -104,20 +106,20 @@ impl Train {
             );
             return Err(BadRequest::error(text));
         }
-        let from = run.checkpoints_dir().join(format!("{:012}", checkpoint.progress.frames));
+        let from = checkpoint::folder_of(&run.checkpoints_dir(), done);
         let start = Start { fork: Some((from, launch::fork_progress(checkpoint))), ..Start::default() };
         let stop = StopFlag::on_signals()?;
         train(launch::new_run(layered.config, &self.destination(), start, stop)?)
     }
 
     /// The run's settings as they are, and as the flags would have them.
-    fn settings_over_run(&self, run: &RunDir) -> anyhow::Result<(RunConfig, Layered)> {
+    fn settings_over_run(&self, run: &RunDir) -> anyhow::Result<(RunConfig, Layered<RunConfig>)> {
         if self.settings.names_preset_or_file() {
             return Err(BadRequest::error(
                 "a run brings its own settings: leave out `--preset` and `--config`",
             ));
         }
-        let old = run.read_config()?;
+        let old: RunConfig = run.read_config()?;
         if let Some(game) = &self.game {
             let wanted = coordrl_envs::find_game(game).map_or(game.as_str(), |info| info.name);
             run.expect_game(&old.game, wanted)?;
@@ -130,11 +132,11 @@ impl Train {
         Ok((old, layered))
     }
 
-    fn read_checkpoint(&self, run: &RunDir) -> anyhow::Result<Checkpoint> {
-        let dir = run.checkpoints_dir();
+    fn read_checkpoint(&self, run: &RunDir, config: &RunConfig) -> anyhow::Result<Checkpoint<Progress>> {
+        let (dir, whose) = (run.checkpoints_dir(), identity(config));
         Ok(match self.checkpoint.as_deref() {
-            None | Some("last") => checkpoint::read_newest(&dir)?,
-            Some(wanted) => checkpoint::read(&checkpoint::choose(&dir, wanted)?.path)?,
+            None | Some("last") => checkpoint::read_newest(&dir, &whose)?,
+            Some(wanted) => checkpoint::read(&checkpoint::choose(&dir, wanted)?.path, &whose)?,
         })
     }
 

@@ -9,7 +9,7 @@ use crate::suggest::did_you_mean;
 ///
 /// # Errors
 /// Every problem with the settings, all at once: those of single layers and those of the whole.
-pub fn resolve(layered: &Layered) -> Result<RunConfig, ConfigError> {
+pub fn resolve(layered: &Layered<RunConfig>) -> Result<RunConfig, ConfigError> {
     let typed = &layered.config;
     let mut problems = layered.problems.clone();
     problems.extend(check(typed));
@@ -74,7 +74,7 @@ fn check_counts(config: &RunConfig, problems: &mut Vec<Problem>) {
 mod tests {
     use super::*;
 
-    fn layered(config: RunConfig) -> Layered {
+    fn layered(config: RunConfig) -> Layered<RunConfig> {
         Layered { config, problems: Vec::new(), origins: Default::default() }
     }
 

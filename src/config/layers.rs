@@ -7,10 +7,20 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::{ConfigError, Problem, RunConfig, problem};
+use super::{ConfigError, Problem, problem};
 use crate::suggest::did_you_mean;
+
+/// A whole set of settings that layers can be put together to.
+pub trait Configuration: Default + Serialize + DeserializeOwned {
+    /// The defaults, with those keys filled in that follow another setting and are otherwise absent.
+    fn with_every_key() -> Self {
+        Self::default()
+    }
+}
 
 /// Where the value of a setting came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,16 +54,16 @@ impl fmt::Display for Origin {
 
 /// Settings put together, with the origin of each.
 #[derive(Clone, Debug)]
-pub struct Layered {
+pub struct Layered<C> {
     /// The settings as typed; not yet resolved or checked.
-    pub config: RunConfig,
+    pub config: C,
     /// Unknown keys and values of the wrong type, left out of `config`.
     pub problems: Vec<Problem>,
     /// Origin by key; keys that are absent have their default.
     pub origins: BTreeMap<String, Origin>,
 }
 
-impl Layered {
+impl<C> Layered<C> {
     /// Where the value of `key` came from.
     pub fn origin_of(&self, key: &str) -> Origin {
         self.origins.get(key).cloned().unwrap_or(Origin::Default)
@@ -62,7 +72,9 @@ impl Layered {
 
 /// A pile of layers, growing upwards.
 #[derive(Clone, Debug)]
-pub struct Layers {
+pub struct Layers<C> {
+    /// What is at the bottom.
+    defaults: C,
     /// Every key there is, with a valid value: what a key is checked against.
     schema: Value,
     /// What the layers so far say; a key that follows another setting is absent until set.
@@ -71,14 +83,15 @@ pub struct Layers {
     problems: Vec<Problem>,
 }
 
-impl Default for Layers {
+impl<C: Configuration> Default for Layers<C> {
     fn default() -> Self {
-        let tree = tree_of(&RunConfig::default());
-        Self { schema: schema(), tree, origins: BTreeMap::new(), problems: Vec::new() }
+        let defaults = C::default();
+        let (schema, tree) = (tree_of(&C::with_every_key()), tree_of(&defaults));
+        Self { defaults, schema, tree, origins: BTreeMap::new(), problems: Vec::new() }
     }
 }
 
-impl Layers {
+impl<C: Configuration> Layers<C> {
     /// Lays a table over what is there.
     pub fn add_table(&mut self, table: &Map<String, Value>, origin: &Origin) {
         let mut leaves = Vec::new();
@@ -89,7 +102,7 @@ impl Layers {
     }
 
     /// Lays every setting of a configuration over what is there.
-    pub fn add_config(&mut self, config: &RunConfig, origin: &Origin) {
+    pub fn add_config(&mut self, config: &C, origin: &Origin) {
         if let Value::Object(table) = tree_of(config) {
             self.add_table(&table, origin);
         }
@@ -127,7 +140,7 @@ impl Layers {
 
     /// Puts the layers together. What was wrong in them is handed on, to be reported together with
     /// what is wrong with the settings as a whole.
-    pub fn finish(self) -> Result<Layered, ConfigError> {
+    pub fn finish(self) -> Result<Layered<C>, ConfigError> {
         let config = serde_json::from_value(self.tree)
             .map_err(|error| ConfigError::Problems(vec![problem("settings", error.to_string())]))?;
         Ok(Layered { config, problems: self.problems, origins: self.origins })
@@ -150,21 +163,21 @@ impl Layers {
             }
             Some(_) => {}
             None => {
-                let keys = leaf_keys();
+                let keys = leaf_keys::<C>();
                 let hint = did_you_mean(key, keys.iter().map(String::as_str));
                 return Some(problem(key, format!("no such setting (from {origin}){hint}")));
             }
         }
-        let mut trial = tree_of(&RunConfig::default());
+        let mut trial = tree_of(&self.defaults);
         put(&mut trial, key, value.clone());
-        let error = serde_json::from_value::<RunConfig>(trial).err()?;
+        let error = serde_json::from_value::<C>(trial).err()?;
         Some(problem(key, format!("{error} (value {value}, from {origin})")))
     }
 }
 
 /// The keys of all settings, in the order of the structs.
-pub fn leaf_keys() -> Vec<String> {
-    leaves_of(&schema()).into_iter().map(|(key, _)| key).collect()
+pub fn leaf_keys<C: Configuration>() -> Vec<String> {
+    leaves_of(&tree_of(&C::with_every_key())).into_iter().map(|(key, _)| key).collect()
 }
 
 /// Reads a settings file: JSON by its ending, TOML otherwise.
@@ -186,7 +199,7 @@ pub(super) fn parse_table(text: &str, path: &Path) -> Result<Map<String, Value>,
 }
 
 /// The keys and values of all settings of a configuration.
-pub fn leaves(config: &RunConfig) -> Vec<(String, Value)> {
+pub fn leaves(config: &impl Configuration) -> Vec<(String, Value)> {
     leaves_of(&tree_of(config))
 }
 
@@ -198,15 +211,8 @@ fn leaves_of(tree: &Value) -> Vec<(String, Value)> {
     leaves
 }
 
-fn tree_of(config: &RunConfig) -> Value {
+fn tree_of(config: &impl Configuration) -> Value {
     serde_json::to_value(config).unwrap_or_default()
-}
-
-/// The defaults with those keys filled in that follow another setting and are otherwise absent.
-fn schema() -> Value {
-    let mut config = RunConfig::default();
-    config.env = config.env.resolve().into();
-    tree_of(&config)
 }
 
 /// Puts a value under a dotted key whose tables are there already.
@@ -270,8 +276,9 @@ fn whole_if_whole(number: &serde_json::Number) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::RunConfig;
 
-    fn layered(build: impl FnOnce(&mut Layers)) -> Result<Layered, ConfigError> {
+    fn layered(build: impl FnOnce(&mut Layers<RunConfig>)) -> Result<Layered<RunConfig>, ConfigError> {
         let mut layers = Layers::default();
         build(&mut layers);
         layers.finish()
@@ -358,7 +365,7 @@ mod tests {
 
     #[test]
     fn every_setting_is_known_by_its_full_key() {
-        let keys = leaf_keys();
+        let keys = leaf_keys::<RunConfig>();
         for key in ["game", "env.noop_max", "a2c.optimizer.learning_rate", "a2c.actors", "threads"] {
             assert!(keys.iter().any(|known| known == key), "{key} not in {keys:?}");
         }

@@ -7,7 +7,7 @@ mod preset;
 mod run_config;
 
 pub use check::{check, resolve};
-pub use layers::{Layered, Layers, Origin, leaf_keys, leaves};
+pub use layers::{Configuration, Layered, Layers, Origin, leaf_keys, leaves};
 pub use period::Period;
 pub use preset::{Preset, list_presets, preset_for};
 pub use run_config::{Algo, RunConfig};

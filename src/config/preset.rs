@@ -7,7 +7,7 @@ use include_dir::{Dir, include_dir};
 use serde_json::{Map, Value};
 
 use super::layers::{parse_table, read_table};
-use super::{ConfigError, Layers, Origin};
+use super::{ConfigError, Configuration, Layers, Origin, problem};
 use crate::suggest::did_you_mean;
 
 static BUILT_IN: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/runs/presets");
@@ -43,7 +43,11 @@ impl Preset {
     }
 
     /// Lays this preset, and first those it extends, over the layers so far.
-    pub fn apply(&self, layers: &mut Layers, runs_dir: &Path) -> Result<(), ConfigError> {
+    pub fn apply<C: Configuration>(
+        &self,
+        layers: &mut Layers<C>,
+        runs_dir: &Path,
+    ) -> Result<(), ConfigError> {
         for preset in self.with_ancestors(runs_dir)?.iter().rev() {
             layers
                 .add_table(&preset.settings, &Origin::Preset(format!("{} ({})", preset.name, preset.place)));
@@ -65,11 +69,15 @@ impl Preset {
 
     fn from_table(name: &str, place: String, mut table: Map<String, Value>) -> Result<Self, ConfigError> {
         let mut take_text = |key: &str| match table.remove(key) {
-            Some(Value::String(text)) => Some(text),
-            _ => None,
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(other) => {
+                let text = format!("is {other} in preset {name} ({place}); it must be text");
+                Err(ConfigError::Problems(vec![problem(key, text)]))
+            }
         };
-        let summary = take_text("summary").unwrap_or_default();
-        let extends = take_text("extends");
+        let summary = take_text("summary")?.unwrap_or_default();
+        let extends = take_text("extends")?;
         Ok(Self { name: name.to_owned(), place, summary, extends, settings: table })
     }
 }
@@ -125,13 +133,13 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::config::{Layered, resolve};
+    use crate::config::{Layered, RunConfig, resolve};
 
     fn nowhere() -> &'static Path {
         Path::new("/nonexistent")
     }
 
-    fn layered(preset: &Preset, runs_dir: &Path) -> Layered {
+    fn layered(preset: &Preset, runs_dir: &Path) -> Layered<RunConfig> {
         let mut layers = Layers::default();
         preset.apply(&mut layers, runs_dir).unwrap();
         layers.finish().unwrap()
@@ -180,6 +188,15 @@ mod tests {
         assert_eq!(layered.config.seed, 9);
         assert!(layered.origin_of("seed").to_string().contains("presets/pong.toml"));
         assert!(layered.origin_of("frames").to_string().contains("built in"));
+    }
+
+    #[test]
+    fn a_summary_or_parent_that_is_no_text_is_named() {
+        let runs = tempfile::tempdir().unwrap();
+        fs::create_dir(runs.path().join("presets")).unwrap();
+        fs::write(runs.path().join("presets/a.toml"), "extends = 5").unwrap();
+        let error = Preset::find("a", runs.path()).unwrap_err().to_string();
+        assert!(error.contains("`extends`: is 5 in preset a") && error.contains("must be text"), "{error}");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use coordrl_agents::A2cConfig;
 use coordrl_envs::EnvConfig;
 use serde::{Deserialize, Serialize};
 
-use super::Period;
+use super::{Configuration, Period};
 use crate::device::DeviceChoice;
 
 /// The learning algorithms.
@@ -58,6 +58,14 @@ pub struct RunConfig {
     pub env: EnvConfig,
     /// The A2C agent.
     pub a2c: A2cConfig,
+}
+
+impl Configuration for RunConfig {
+    fn with_every_key() -> Self {
+        let mut config = Self::default();
+        config.env = config.env.resolve().into();
+        config
+    }
 }
 
 impl Default for RunConfig {

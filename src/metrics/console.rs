@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::Axis;
+
 /// Without a terminal, at most one line in this time.
 const LINE_INTERVAL: Duration = Duration::from_secs(10);
 /// On a terminal, redraw no more often than this.
@@ -31,68 +33,70 @@ pub fn print_result(text: &str) -> io::Result<()> {
 #[derive(Debug)]
 pub struct Console {
     bar: Option<ProgressBar>,
-    total_frames: u64,
+    axis: Axis,
+    /// Where the run ends.
+    end: u64,
     last_shown: Instant,
-    last_frames: u64,
-    frames_per_sec: Option<f64>,
+    last_position: u64,
+    per_sec: Option<f64>,
 }
 
 impl Console {
-    /// Starts showing a run that is at `frames` of `total_frames`.
-    pub fn new(frames: u64, total_frames: u64) -> Self {
-        let bar = io::stderr().is_terminal().then(|| new_bar(frames, total_frames));
-        Self { bar, total_frames, last_shown: Instant::now(), last_frames: frames, frames_per_sec: None }
+    /// Starts showing a run that is at `position` and ends at `end`.
+    pub fn new(axis: Axis, position: u64, end: u64) -> Self {
+        let bar = io::stderr().is_terminal().then(|| new_bar(axis, position, end));
+        Self { bar, axis, end, last_shown: Instant::now(), last_position: position, per_sec: None }
     }
 
-    /// Tells how far the run is; shows it if the last time is long enough ago.
-    pub fn update(&mut self, frames: u64, mean_return: Option<f64>) {
+    /// Tells how far the run is; shows it, with a note on how well it does, if the last time is
+    /// long enough ago.
+    pub fn update(&mut self, position: u64, note: impl FnOnce() -> String) {
         let interval = if self.bar.is_some() { BAR_INTERVAL } else { LINE_INTERVAL };
         if self.last_shown.elapsed() >= interval {
-            self.show(frames, mean_return);
+            self.show(position, &note());
         }
     }
 
     /// Shows the last state and leaves it on the screen.
-    pub fn finish(&mut self, frames: u64, mean_return: Option<f64>) {
-        self.show(frames, mean_return);
+    pub fn finish(&mut self, position: u64, note: &str) {
+        self.show(position, note);
         if let Some(bar) = &self.bar {
             bar.abandon();
         }
     }
 
-    fn show(&mut self, frames: u64, mean_return: Option<f64>) {
-        self.measure_speed(frames);
-        let text = self.describe(frames, mean_return);
+    fn show(&mut self, position: u64, note: &str) {
+        self.measure_speed(position);
+        let text = self.describe(position, note);
         match &self.bar {
             Some(bar) => {
-                bar.set_position(frames);
+                bar.set_position(position);
                 bar.set_message(text);
             }
-            None => say(&format!("{frames}/{} frames, {text}", self.total_frames)),
+            None => say(&format!("{position}/{} {}, {text}", self.end, self.axis.name())),
         }
     }
 
     #[expect(clippy::cast_precision_loss, reason = "for display")]
-    fn measure_speed(&mut self, frames: u64) {
+    fn measure_speed(&mut self, position: u64) {
         let secs = self.last_shown.elapsed().as_secs_f64();
-        if secs > 0.0 && frames > self.last_frames {
-            let now = (frames - self.last_frames) as f64 / secs;
+        if secs > 0.0 && position > self.last_position {
+            let now = (position - self.last_position) as f64 / secs;
             let weight = (secs / SPEED_WINDOW_SECS).min(1.0);
-            self.frames_per_sec = Some(self.frames_per_sec.map_or(now, |old| old + weight * (now - old)));
+            self.per_sec = Some(self.per_sec.map_or(now, |old| old + weight * (now - old)));
         }
         self.last_shown = Instant::now();
-        self.last_frames = frames;
+        self.last_position = position;
     }
 
     #[expect(clippy::cast_precision_loss, reason = "for display")]
-    fn describe(&self, frames: u64, mean_return: Option<f64>) -> String {
-        let mean = mean_return.map_or_else(|| "-".to_owned(), |mean| format!("{mean:.2}"));
-        let left = self.total_frames.saturating_sub(frames);
-        let (speed, time_left) = match self.frames_per_sec {
+    fn describe(&self, position: u64, note: &str) -> String {
+        let left = self.end.saturating_sub(position);
+        let (speed, time_left) = match self.per_sec {
             Some(speed) if speed > 0.0 => (format!("{speed:.0}"), describe_secs(left as f64 / speed)),
             _ => ("-".to_owned(), "-".to_owned()),
         };
-        format!("{speed} frames/s, mean return {mean}, {time_left} left")
+        format!("{speed} {}/s, {note}, {time_left} left", self.axis.name())
     }
 }
 
@@ -107,10 +111,10 @@ pub fn describe_secs(secs: f64) -> String {
     }
 }
 
-fn new_bar(frames: u64, total_frames: u64) -> ProgressBar {
-    let template = "{bar:30} {human_pos}/{human_len} frames · {msg}";
-    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(total_frames).with_style(style).with_position(frames)
+fn new_bar(axis: Axis, position: u64, end: u64) -> ProgressBar {
+    let template = format!("{{bar:30}} {{human_pos}}/{{human_len}} {} · {{msg}}", axis.name());
+    let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(end).with_style(style).with_position(position)
 }
 
 #[cfg(test)]
@@ -125,8 +129,8 @@ mod tests {
     }
 
     #[test]
-    fn before_the_first_game_there_is_no_return_to_show() {
-        let console = Console::new(0, 100);
-        assert_eq!(console.describe(0, None), "- frames/s, mean return -, - left");
+    fn before_the_first_update_there_is_no_speed_to_show() {
+        let console = Console::new(Axis::Frames, 0, 100);
+        assert_eq!(console.describe(0, "mean return -"), "- frames/s, mean return -, - left");
     }
 }

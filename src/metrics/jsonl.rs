@@ -52,7 +52,7 @@ impl MetricSink for JsonlSink {
 }
 
 fn to_line(point: &LogPoint) -> io::Result<String> {
-    let mut line = format!("{{\"frames\":{}", point.frames);
+    let mut line = format!("{{\"{}\":{}", point.axis.name(), point.position);
     for (tag, value) in &point.values {
         // JSON has no infinities; training stops before it would print one.
         let value = serde_json::to_string(value)?;
@@ -64,11 +64,15 @@ fn to_line(point: &LogPoint) -> io::Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tags;
+    use super::super::{Axis, tags};
     use super::*;
 
     fn point(frames: u64, value: Option<f64>) -> LogPoint {
-        LogPoint { frames, values: vec![(&tags::LOSS_VALUE, value), (&tags::EPISODES, Some(3.0))] }
+        LogPoint {
+            axis: Axis::Frames,
+            position: frames,
+            values: vec![(&tags::LOSS_VALUE, value), (&tags::EPISODES, Some(3.0))],
+        }
     }
 
     #[test]

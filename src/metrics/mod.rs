@@ -4,6 +4,7 @@ pub mod accumulate;
 pub mod console;
 pub mod jsonl;
 pub mod perf;
+pub mod recorder;
 pub mod tags;
 pub mod tensorboard;
 
@@ -11,11 +12,32 @@ use std::io;
 
 use tags::Tag;
 
+/// What the x axis of a kind of run counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Axis {
+    /// Emulator frames trained.
+    Frames,
+    /// Optimiser steps of a study.
+    Updates,
+}
+
+impl Axis {
+    /// The word for it in files and on the screen.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Frames => "frames",
+            Self::Updates => "updates",
+        }
+    }
+}
+
 /// The numbers of one log point. A value is absent where there is nothing to tell yet.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct LogPoint {
-    /// Emulator frames trained: the x axis of everything.
-    pub frames: u64,
+    /// What the position counts.
+    pub axis: Axis,
+    /// Where the run stands on the x axis.
+    pub position: u64,
     /// Values in the order of [`tags::ALL`].
     pub values: Vec<(&'static Tag, Option<f64>)>,
 }

@@ -41,12 +41,12 @@ pub struct TensorBoardSink {
 impl TensorBoardSink {
     /// Cuts the files of earlier sessions to what the checkpoint knows, removes files it does not
     /// know, and starts a new one.
-    pub fn open(dir: &Path, earlier: &[EventFile], start_frames: u64) -> io::Result<Self> {
+    pub fn open(dir: &Path, earlier: &[EventFile], start_position: u64) -> io::Result<Self> {
         cut_earlier(dir, earlier)?;
         let (name, file) = create_after(dir, earlier)?;
         let writer = RecordWriter::new(BufWriter::new(file.try_clone()?));
         let mut sink = Self { writer, file, name, earlier: earlier.to_vec() };
-        sink.write_header(start_frames)?;
+        sink.write_header(start_position)?;
         Ok(sink)
     }
 
@@ -58,15 +58,15 @@ impl TensorBoardSink {
         Ok(files)
     }
 
-    fn write_header(&mut self, start_frames: u64) -> io::Result<()> {
+    fn write_header(&mut self, start_position: u64) -> io::Result<()> {
         let mut version = new_event(0);
         version.set_file_version("brain.Event:2".to_owned());
         self.write(&version)?;
-        if start_frames > 0 {
-            // Tells a TensorBoard that is already open to forget what it read past this frame.
+        if start_position > 0 {
+            // Tells a TensorBoard that is already open to forget what it read past this point.
             let mut log = SessionLog::new();
             log.set_status(SessionLog_SessionStatus::START);
-            let mut start = new_event(start_frames);
+            let mut start = new_event(start_position);
             start.set_session_log(log);
             self.write(&start)?;
         }
@@ -83,7 +83,7 @@ impl MetricSink for TensorBoardSink {
     fn log(&mut self, point: &LogPoint) -> io::Result<()> {
         for (tag, value) in &point.values {
             let Some(value) = value else { continue };
-            let mut event = new_event(point.frames);
+            let mut event = new_event(point.position);
             #[expect(
                 clippy::cast_possible_truncation,
                 reason = "TensorBoard's scalars are single precision"
@@ -100,11 +100,11 @@ impl MetricSink for TensorBoardSink {
     }
 }
 
-fn new_event(frames: u64) -> Event {
+fn new_event(position: u64) -> Event {
     let mut event = Event::new();
     event
         .set_wall_time(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64()));
-    event.set_step(i64::try_from(frames).unwrap_or(i64::MAX));
+    event.set_step(i64::try_from(position).unwrap_or(i64::MAX));
     event
 }
 
@@ -161,7 +161,7 @@ fn seconds_in_name(name: &str) -> Option<u64> {
 mod tests {
     use tensorboard_rs::masked_crc32c::masked_crc32c;
 
-    use super::super::tags;
+    use super::super::{Axis, tags};
     use super::*;
 
     /// Reads a record file, checking both checksums of each record.
@@ -180,7 +180,11 @@ mod tests {
     }
 
     fn point(frames: u64, value: f64) -> LogPoint {
-        LogPoint { frames, values: vec![(&tags::LOSS_VALUE, Some(value)), (&tags::EPISODE_RETURN, None)] }
+        LogPoint {
+            axis: Axis::Frames,
+            position: frames,
+            values: vec![(&tags::LOSS_VALUE, Some(value)), (&tags::EPISODE_RETURN, None)],
+        }
     }
 
     fn steps_and_values(path: &Path) -> Vec<(i64, f32)> {

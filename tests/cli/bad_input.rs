@@ -65,6 +65,38 @@ fn settings_files_that_cannot_be_read_or_parsed_are_named() {
 }
 
 #[test]
+fn settings_that_only_show_when_game_and_network_meet_are_found_by_the_check() {
+    for command in [&["config", "check"][..], &["train"]] {
+        let with = |arguments: &[&str], parts: &[&str]| refused(&[command, arguments].concat(), parts);
+        with(&["pong", "--set=env.screen_size=20"], &["20", "36"]);
+        with(&["pong", "--set=env.mode=77"], &["mode 77", "`env.mode`"]);
+    }
+}
+
+#[test]
+fn a_run_that_cannot_fit_into_memory_is_refused_before_it_starts() {
+    for setting in ["a2c.envs=100000000", "a2c.rollout_agent_steps=4000000000"] {
+        let sandbox = Sandbox::new();
+        sandbox.run(&["train", "catch", "--set", setting]).expect_refusal(5, &["GiB", "`a2c.envs`"]);
+        assert_eq!(sandbox.files(), Vec::<std::path::PathBuf>::new());
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn paths_that_are_no_text_are_paths_all_the_same() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    let sandbox = Sandbox::new();
+    let odd = sandbox.path().join(OsStr::from_bytes(b"r\xffns"));
+    let mut train = sandbox.command(&[&["train", "catch", "--name=a", "--frames=40"], QUICK].concat());
+    let ended = crate::support::Ended::from(train.arg("--runs-dir").arg(&odd).output().unwrap());
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(odd.join("catch/a2c-conv/a/meta.json").is_file());
+}
+
+#[test]
 fn a_device_that_is_not_there_is_refused() {
     refused(&["train", "catch", "--device", "cuda:99"], &["cuda:99", "--device cpu"]);
     refused(&["train", "catch", "--device", "gpu"], &["`gpu`", "cuda:0"]);
@@ -176,8 +208,14 @@ fn weights_that_do_not_fit_or_are_none_are_refused() {
 fn a_run_that_diverges_ends_with_4_and_keeps_its_checkpoint() {
     let sandbox = Sandbox::new();
     let huge_rate = ["--frames", "4000", "--set", "a2c.optimizer.learning_rate=1e30"];
-    sandbox.run(&sandbox.train_arguments("a", &huge_rate)).expect_refusal(4, &["last checkpoint"]);
+    sandbox
+        .run(&sandbox.train_arguments("a", &huge_rate))
+        .expect_refusal(4, &["last checkpoint", "diverged.safetensors"]);
     let run = sandbox.run_path("a");
+    let kept = fs::read(run.join("diverged.safetensors")).unwrap();
+    let tensors = coordrl::weights_file::from_bytes(&kept).unwrap();
+    let obs = tensors.iter().find(|(name, _)| name == "actor1.obs").unwrap();
+    assert_eq!(obs.1.size()[..2], [6, 2], "5 agent steps and the row after, 2 environments");
     let ended = sandbox.run(&["eval", run.to_str().unwrap(), "--episodes=2"]);
     assert_eq!(ended.code, Some(0), "{ended:?}");
 }

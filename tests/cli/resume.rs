@@ -200,5 +200,56 @@ fn a_metrics_file_that_lost_lines_is_damaged() {
     let sandbox = Sandbox::new();
     let run = sandbox.train("a", &["--frames", "400"]);
     fs::write(run.join("metrics.jsonl"), "").unwrap();
-    resume(&sandbox, &run, &["--frames", "800"]).expect_refusal(3, &["metrics.jsonl", "damaged"]);
+    let config = fs::read(run.join("config.json")).unwrap();
+    let there = checkpoints(&run);
+    // Not even what follows the checkpoint asked for is touched before everything is checked.
+    for more in [&["--frames", "800"][..], &["--frames", "800", "--checkpoint", "400"]] {
+        resume(&sandbox, &run, more).expect_refusal(3, &["metrics.jsonl", "damaged", "`--checkpoint`"]);
+    }
+    assert_eq!(fs::read(run.join("config.json")).unwrap(), config);
+    assert_eq!(checkpoints(&run), there);
+}
+
+#[test]
+fn a_finished_run_that_lost_its_last_line_in_a_crash_gets_it_back() {
+    let sandbox = Sandbox::new();
+    let run = sandbox.train("a", &["--frames", "530"]);
+    let whole = metrics(&run);
+    let text = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    let without_last = &text[..text.trim_end().rfind('\n').unwrap() + 1];
+    fs::write(run.join("metrics.jsonl"), without_last).unwrap();
+    let ended = resume(&sandbox, &run, &[]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(metrics(&run), whole);
+    let ended = resume(&sandbox, &run, &[]);
+    assert!(ended.stderr.contains("nothing to do"), "{ended:?}");
+    assert_eq!(metrics(&run), whole);
+}
+
+#[test]
+fn a_fork_with_other_moments_is_refused_by_key() {
+    let sandbox = Sandbox::new();
+    let run = sandbox.train("a", &["--frames", "400"]);
+    for (setting, key) in
+        [("a2c.optimizer.momentum=0.5", "momentum"), ("a2c.optimizer.centered=true", "centered")]
+    {
+        let fork = ["--fork", "--name", "b", "--frames", "600", "--set", setting];
+        resume(&sandbox, &run, &fork).expect_refusal(2, &[key]);
+    }
+}
+
+#[test]
+fn a_checkpoint_put_into_another_runs_folder_is_refused() {
+    let sandbox = Sandbox::new();
+    let conv = sandbox.train("a", &["--frames", "400"]);
+    let other = sandbox.path().join("runs/catch/a2c-coordconv/b");
+    let ended = sandbox.run(&sandbox.train_arguments("b", &["--torso=coordconv", "--frames", "400"]));
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let checkpoint = checkpoints(&other).pop().unwrap();
+    fs::remove_dir_all(&checkpoint).unwrap();
+    fs::rename(checkpoints(&conv).pop().unwrap(), &checkpoint).unwrap();
+    for command in [&["train", "--frames=800", "--resume"][..], &["eval", "--episodes=1"]] {
+        let ended = sandbox.run(&[command, &[other.to_str().unwrap()]].concat());
+        ended.expect_refusal(3, &["`catch a2c conv`", "`catch a2c coordconv`"]);
+    }
 }

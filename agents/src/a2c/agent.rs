@@ -17,7 +17,7 @@ use super::{central, sharded};
 use crate::AgentError;
 use crate::error::{Worker, catch_panic};
 use crate::maths::explained_variance;
-use crate::nn::{Network, Optimizer, ParamStore, TorsoEntry};
+use crate::nn::{NamedTensors, Network, Optimizer, ParamStore, TorsoEntry};
 use crate::rollout::{EndedGame, Targets};
 
 /// What an agent is built from.
@@ -130,7 +130,12 @@ impl A2c {
     }
 
     /// Everything that later updates depend on.
+    ///
+    /// # Errors
+    /// If a weight or a moment of the optimiser is not finite: such a state is worth nothing, and
+    /// must not take the place of one that is.
     pub fn save(&self) -> Result<AgentState, AgentError> {
+        self.check_finite()?;
         let save = |actor: &Actor| {
             let (rngs, envs) = actor.save()?;
             Ok(ActorState { rngs, envs: envs.into_iter().map(ByteBuf::from).collect() })
@@ -165,6 +170,16 @@ impl A2c {
         Ok(())
     }
 
+    /// What the last update learnt from, or was about to when it failed: `actor<k>.obs`
+    /// `u8 [T + 1, n, C, H, W]`, `.actions`, `.rewards`, `.discounts` `[T, n]` and `.values`
+    /// `[T + 1, n]`. For looking into a run that diverged.
+    pub fn last_rollout(&self) -> NamedTensors {
+        self.actors
+            .iter()
+            .flat_map(|actor| actor.rollout.to_named(&format!("actor{}", actor.index())))
+            .collect()
+    }
+
     /// Starts from other weights, with everything else as at the beginning.
     ///
     /// # Errors
@@ -185,6 +200,15 @@ impl A2c {
             return Ok((targets, vec![gradient]));
         }
         pool.install(|| sharded::collect_and_differentiate(actors, networks, &plan, &loss, normalize))
+    }
+
+    fn check_finite(&self) -> Result<(), AgentError> {
+        let update = self.counters.updates;
+        match (self.store.is_finite(), self.learner.optimizer.is_finite()) {
+            (true, true) => Ok(()),
+            (false, _) => Err(AgentError::NonFinite { what: "weights", update }),
+            (true, false) => Err(AgentError::NonFinite { what: "the optimiser's moments", update }),
+        }
     }
 
     fn plan(&self) -> Plan {

@@ -19,5 +19,6 @@ pub(crate) use init::uniform;
 pub use network::{Network, Output};
 pub use optim::{Optimizer, OptimizerConfig, OptimizerKind};
 pub(crate) use optim::{clip_to_norm, norm_of};
+pub(crate) use param_store::is_finite;
 pub use param_store::{NamedTensors, ParamScope, ParamStore};
 pub use torso::{BuildTorso, Torso, TorsoEntry, find_torso, torsos};

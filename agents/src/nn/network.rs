@@ -46,6 +46,14 @@ impl Network {
         Ok(Self { torso, policy, value, parameters: scope.into_leaves()? })
     }
 
+    /// Whether a network can be built for such observations; nothing is drawn or kept.
+    ///
+    /// # Errors
+    /// As [`Network::build`].
+    pub fn check(torso: &TorsoEntry, obs_shape: [usize; 3], num_actions: usize) -> Result<(), NetworkError> {
+        Self::build(torso, obs_shape, num_actions, &mut ParamStore::of_shapes()).map(drop)
+    }
+
     /// `obs`: `u8 [N, C, H, W]`, where the parameters are.
     pub fn forward(&self, obs: &Tensor) -> Output {
         let features = self.torso.forward(obs); // [N, F]

@@ -20,6 +20,8 @@ pub struct ParamStore {
     device: Device,
     params: Vec<Param>,
     flat: Option<Tensor>,
+    /// Parameters are made with the right shapes, all zero: drawing them takes a second.
+    only_shapes: bool,
 }
 
 #[derive(Debug)]
@@ -31,7 +33,13 @@ struct Param {
 impl ParamStore {
     /// An empty store; first values are derived from `seed` and each parameter's name.
     pub fn new(seed: u64, device: Device) -> Self {
-        Self { seed, device, params: Vec::new(), flat: None }
+        Self { seed, device, params: Vec::new(), flat: None, only_shapes: false }
+    }
+
+    /// A store whose parameters have their shapes but are not drawn: for asking whether a network
+    /// can be built.
+    pub(crate) fn of_shapes() -> Self {
+        Self { only_shapes: true, ..Self::new(0, Device::Cpu) }
     }
 
     /// Where the parameters are.
@@ -66,6 +74,11 @@ impl ParamStore {
     pub fn to_named(&self) -> NamedTensors {
         let copy = |param: &Param| (param.name.clone(), param.values.to_device(Device::Cpu).copy());
         self.params.iter().map(copy).collect()
+    }
+
+    /// Whether every parameter is a finite number.
+    pub(crate) fn is_finite(&self) -> bool {
+        self.params.iter().all(|param| is_finite(&param.values))
     }
 
     /// Whether `weights` has exactly this store's names and shapes, in any order.
@@ -106,10 +119,16 @@ impl ParamStore {
         if self.flat.is_some() {
             return Err(NetworkError::UnknownParameter { name: name.to_owned() });
         }
+        let init = if self.only_shapes { Init::Zeros } else { init };
         let values = init.values(self.seed, name, shape)?.f_to_device(self.device)?;
         self.params.push(Param { name: name.to_owned(), values });
         Ok(self.params.len() - 1)
     }
+}
+
+/// Whether every number in `tensor` is finite.
+pub(crate) fn is_finite(tensor: &Tensor) -> bool {
+    tensor.isfinite().all().int64_value(&[]) == 1
 }
 
 fn check_shape(name: &str, expected: &[i64], found: &[i64]) -> Result<(), NetworkError> {

@@ -89,7 +89,10 @@ impl Ale {
     /// Loads `game` from the ROM at `path`, which must be the very ROM that ALE knows.
     pub fn open(game: &str, path: &Path) -> Result<Self, EnvError> {
         check_rom(game, path)?;
-        let name = path.to_str().ok_or_else(|| failed(game, "the ROM's path is not valid UTF-8"))?;
+        let name = path.to_str().ok_or_else(|| EnvError::RomUnreadable {
+            path: path.to_owned(),
+            cause: std::io::Error::other("its path is not valid UTF-8, which the emulator needs"),
+        })?;
         let shim = ffi::open_rom(name).map_err(|error| failed(game, error))?;
         let mut grey = [0; 256];
         shim.grey_palette(&mut grey);

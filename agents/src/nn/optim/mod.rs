@@ -13,7 +13,7 @@ pub use config::{OptimizerConfig, OptimizerKind};
 use rayon::prelude::*;
 use tch::{Device, Kind, Tensor};
 
-use super::{NamedTensors, NetworkError};
+use super::{NamedTensors, NetworkError, is_finite};
 use moments::Moments;
 
 /// Numbers handled at a time on a CPU, so that what a step needs of them (about five arrays of
@@ -55,6 +55,11 @@ impl Optimizer {
     /// Number of steps made.
     pub fn steps(&self) -> u64 {
         self.steps
+    }
+
+    /// Whether every number remembered is finite.
+    pub(crate) fn is_finite(&self) -> bool {
+        self.moments.named().into_iter().all(|(_, moment)| is_finite(moment))
     }
 
     /// Copies of everything that later steps depend on, on the CPU.

@@ -1,14 +1,20 @@
 //! The folder of one run: its name, its lock, and the only code that knows the files inside it.
 
+mod files;
+mod meta;
+
+pub use files::{replace_file, sync_dir, write_durably};
+pub use meta::{Meta, Session, host_name, now_unix_secs};
+
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
-use crate::config::RunConfig;
 use crate::exit_code::ExitCode;
+use files::{read_json, write_json};
 
 const CONFIG: &str = "config.json";
 const META: &str = "meta.json";
@@ -16,6 +22,7 @@ const METRICS: &str = "metrics.jsonl";
 const EVENTS: &str = "tb";
 const CHECKPOINTS: &str = "checkpoints";
 const LOCK: &str = "run.lock";
+const DIVERGED: &str = "diverged.safetensors";
 
 /// Why a run folder cannot be made or used.
 #[derive(Debug, thiserror::Error)]
@@ -92,48 +99,6 @@ fn is_out_of_space(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
-/// What produced a run; `config.json` says what was asked, this says by whom and where.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Meta {
-    /// Version of this program.
-    pub version: String,
-    /// Commit it was built from, or `unknown`.
-    pub commit: String,
-    /// Seed of the run.
-    pub seed: u64,
-    /// Preset the settings started from.
-    pub preset: Option<String>,
-    /// Run and checkpoint this one was forked from.
-    pub forked_from: Option<String>,
-    /// Weights this one started from.
-    pub init_from: Option<String>,
-    /// Trainable numbers in the network.
-    pub parameters: u64,
-    /// One entry for the start and each resume, oldest first.
-    pub sessions: Vec<Session>,
-}
-
-/// One process that worked on a run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Session {
-    /// When it started, in seconds since 1970.
-    pub started_unix_secs: u64,
-    /// Frames the run had then.
-    pub start_frames: u64,
-    /// The command line.
-    pub command: Vec<String>,
-    /// Where the network was.
-    pub device: String,
-    /// Worker threads.
-    pub threads: usize,
-    /// Host name.
-    pub host: String,
-    /// Operating system and processor.
-    pub platform: String,
-    /// Cores the process may use.
-    pub cores: usize,
-}
-
 /// A run folder. While it is open for training the lock is held.
 #[derive(Debug)]
 pub struct RunDir {
@@ -143,21 +108,17 @@ pub struct RunDir {
 }
 
 impl RunDir {
-    /// `<runs_dir>/<game>/<algo>-<torso>/<name>`, or `seed<k>-<time>` for the name.
-    pub fn planned_path(
-        runs_dir: &Path,
-        config: &RunConfig,
-        name: Option<&str>,
-    ) -> Result<PathBuf, RunDirError> {
+    /// `<group>/<name>`, or `seed<k>-<time>` for the name; `group` is the folder of all runs of a
+    /// kind, as `runs/pong/a2c-conv`.
+    pub fn planned_path(group: &Path, seed: u64, name: Option<&str>) -> Result<PathBuf, RunDirError> {
         let name = match name {
             Some(name) if name.is_empty() || name.starts_with('.') || name.contains(['/', '\\']) => {
                 return Err(RunDirError::BadName(name.to_owned()));
             }
             Some(name) => name.to_owned(),
-            None => format!("seed{}-{}", config.seed, timestamp(now_unix_secs())),
+            None => format!("seed{seed}-{}", meta::timestamp()),
         };
-        let group = format!("{}-{}", config.algo.name(), config.torso);
-        Ok(runs_dir.join(&config.game).join(group).join(name))
+        Ok(group.join(name))
     }
 
     /// Makes the folder and takes its lock. A taken automatic name gets a number after it.
@@ -218,6 +179,11 @@ impl RunDir {
         self.path.join(METRICS)
     }
 
+    /// What a run that diverged was learning from.
+    pub fn diverged_path(&self) -> PathBuf {
+        self.path.join(DIVERGED)
+    }
+
     /// TensorBoard's folder.
     pub fn events_dir(&self) -> PathBuf {
         self.path.join(EVENTS)
@@ -229,12 +195,12 @@ impl RunDir {
     }
 
     /// Reads `config.json`.
-    pub fn read_config(&self) -> Result<RunConfig, RunDirError> {
+    pub fn read_config<C: DeserializeOwned>(&self) -> Result<C, RunDirError> {
         read_json(&self.config_path())
     }
 
     /// Writes `config.json` whole or not at all.
-    pub fn write_config(&self, config: &RunConfig) -> Result<(), RunDirError> {
+    pub fn write_config<C: Serialize>(&self, config: &C) -> Result<(), RunDirError> {
         write_json(&self.config_path(), config)
     }
 
@@ -273,91 +239,26 @@ fn take_lock(path: &Path) -> Result<File, RunDirError> {
     }
 }
 
-fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, RunDirError> {
-    let damaged = |cause: String| RunDirError::Damaged { path: path.to_owned(), cause };
-    let text = fs::read_to_string(path).map_err(|error| damaged(error.to_string()))?;
-    serde_json::from_str(&text).map_err(|error| damaged(error.to_string()))
-}
-
-fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), RunDirError> {
-    let cannot = |cause| RunDirError::CannotWrite { path: path.to_owned(), cause };
-    let mut text = serde_json::to_string_pretty(value).map_err(|error| cannot(io::Error::other(error)))?;
-    text.push('\n');
-    replace_file(path, text.as_bytes()).map_err(cannot)
-}
-
-/// Writes a file under a temporary name, flushes it to disk and renames it: after a crash the path
-/// holds either the old bytes or the new ones.
-pub fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let temporary = path.with_extension("tmp");
-    write_durably(&temporary, bytes)
-        .and_then(|()| fs::rename(&temporary, path))
-        .inspect_err(|_| drop(fs::remove_file(&temporary)))?;
-    path.parent().map_or(Ok(()), sync_dir)
-}
-
-/// Writes a new file and waits until it is on the disk.
-pub fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = File::create(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
-}
-
-/// Waits until the names in a folder are on the disk.
-pub fn sync_dir(path: &Path) -> io::Result<()> {
-    File::open(path)?.sync_all()
-}
-
-/// Seconds since 1970.
-pub fn now_unix_secs() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
-}
-
-/// `YYYYMMDD-HHMMSS` in UTC, so that names sort by time everywhere.
-///
-/// The date follows from the day number by Howard Hinnant's `civil_from_days`.
-fn timestamp(unix_secs: u64) -> String {
-    let (days, rest) = (unix_secs / 86_400, unix_secs % 86_400);
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    let (hour, minute, second) = (rest / 3600, rest / 60 % 60, rest % 60);
-    format!("{year:04}{month:02}{day:02}-{hour:02}{minute:02}{second:02}")
-}
-
-/// The machine's name, for `meta.json` and event files.
-pub fn host_name() -> String {
-    fs::read_to_string("/proc/sys/kernel/hostname")
-        .ok()
-        .or_else(|| std::env::var("HOSTNAME").ok())
-        .map_or_else(|| "localhost".to_owned(), |name| name.trim().to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn timestamps_are_utc_dates() {
-        assert_eq!(timestamp(0), "19700101-000000");
-        assert_eq!(timestamp(951_782_399), "20000228-235959");
-        assert_eq!(timestamp(951_782_400), "20000229-000000");
-        assert_eq!(timestamp(1_767_225_599), "20251231-235959");
+    fn automatic_names_hold_seed_and_time() {
+        let path = RunDir::planned_path(Path::new("runs/pong/a2c-conv"), 7, None).unwrap();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let time = name.strip_prefix("seed7-20").unwrap(); // good until 2099
+        assert_eq!((time.len(), &time[6..7]), (13, "-"), "{name}");
     }
 
     #[test]
     fn names_that_leave_the_folder_are_refused() {
-        let config = RunConfig::default();
+        let group = Path::new("runs/pong/a2c-conv");
         for name in ["", "..", "../x", "a/b", ".hidden"] {
-            let error = RunDir::planned_path(Path::new("runs"), &config, Some(name)).unwrap_err();
+            let error = RunDir::planned_path(group, 1, Some(name)).unwrap_err();
             assert_eq!(error.exit_code(), ExitCode::BadRequest, "{name}");
         }
-        let path = RunDir::planned_path(Path::new("runs"), &config, Some("mine")).unwrap();
+        let path = RunDir::planned_path(group, 1, Some("mine")).unwrap();
         assert_eq!(path, Path::new("runs/pong/a2c-conv/mine"));
     }
 
@@ -365,7 +266,7 @@ mod tests {
     fn a_run_is_locked_while_it_is_open_for_training() {
         let folder = tempfile::tempdir().unwrap();
         let run = RunDir::create(&folder.path().join("a"), true).unwrap();
-        run.write_config(&RunConfig::default()).unwrap();
+        run.write_config(&crate::config::RunConfig::default()).unwrap();
         let error = RunDir::open_to_train(run.path()).unwrap_err();
         assert!(matches!(error, RunDirError::InUse(_)), "{error}");
         RunDir::open_to_read(run.path()).unwrap();

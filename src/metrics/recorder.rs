@@ -1,0 +1,82 @@
+//! The metric files of one run, kept in step: `metrics.jsonl` and TensorBoard's events.
+
+use std::io;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::jsonl::JsonlSink;
+use super::tensorboard::{EventFile, TensorBoardSink};
+use super::{LogPoint, MetricSink};
+use crate::run_dir::{RunDir, RunDirError};
+
+/// How much of the metric files a checkpoint knows of. What comes after is cut on resume.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Written {
+    /// Length of `metrics.jsonl`.
+    pub metrics_bytes: u64,
+    /// TensorBoard's files and their lengths.
+    pub event_files: Vec<EventFile>,
+}
+
+/// Writes log points to both places.
+pub struct Recorder {
+    jsonl: JsonlSink,
+    tensorboard: TensorBoardSink,
+    metrics_path: PathBuf,
+    events_dir: PathBuf,
+}
+
+impl Recorder {
+    /// Whether the files hold what a checkpoint knows of. Changes nothing.
+    ///
+    /// # Errors
+    /// If `metrics.jsonl` is shorter than that.
+    pub fn check(run: &RunDir, written: &Written) -> Result<(), RunDirError> {
+        let path = run.metrics_path();
+        let length = Self::metrics_length(run);
+        if length >= written.metrics_bytes {
+            return Ok(());
+        }
+        let cause = format!(
+            "it has {length} bytes, the checkpoint knows {}; continue from an earlier one with `--checkpoint`",
+            written.metrics_bytes
+        );
+        Err(RunDirError::Damaged { path, cause })
+    }
+
+    /// Length of `metrics.jsonl` as it lies there, in bytes.
+    pub fn metrics_length(run: &RunDir) -> u64 {
+        std::fs::metadata(run.metrics_path()).map_or(0, |about| about.len())
+    }
+
+    /// Opens the files, cut to what the checkpoint knows. `position` is where the run stands.
+    pub fn open(run: &RunDir, written: &Written, position: u64) -> Result<Self, RunDirError> {
+        let (metrics_path, events_dir) = (run.metrics_path(), run.events_dir());
+        let jsonl = JsonlSink::open(&metrics_path, written.metrics_bytes)
+            .map_err(|cause| RunDirError::CannotWrite { path: metrics_path.clone(), cause })?;
+        let tensorboard = TensorBoardSink::open(&events_dir, &written.event_files, position)
+            .map_err(|cause| RunDirError::CannotWrite { path: events_dir.clone(), cause })?;
+        Ok(Self { jsonl, tensorboard, metrics_path, events_dir })
+    }
+
+    /// Writes one log point; readers see it when this returns.
+    pub fn log(&mut self, point: &LogPoint) -> Result<(), RunDirError> {
+        self.jsonl.log(point).map_err(|cause| cannot_write(&self.metrics_path, cause))?;
+        self.tensorboard.log(point).map_err(|cause| cannot_write(&self.events_dir, cause))
+    }
+
+    /// Waits until everything is on the disk and says how much it is: a checkpoint never knows of
+    /// bytes that a crash could take.
+    pub fn sync(&mut self) -> Result<Written, RunDirError> {
+        self.jsonl.sync().map_err(|cause| cannot_write(&self.metrics_path, cause))?;
+        let events = self.tensorboard.sync().and_then(|()| self.tensorboard.files());
+        let event_files = events.map_err(|cause| cannot_write(&self.events_dir, cause))?;
+        Ok(Written { metrics_bytes: self.jsonl.bytes(), event_files })
+    }
+}
+
+fn cannot_write(path: &std::path::Path, cause: io::Error) -> RunDirError {
+    RunDirError::CannotWrite { path: path.to_owned(), cause }
+}
