@@ -15,9 +15,20 @@ pub enum Init {
         /// Factor on the orthogonal matrix: √2 before a ReLU.
         gain: f64,
     },
+    /// Normal draws with variance 2 / fan-in, those beyond two deviations drawn again and the rest
+    /// widened so that the variance holds, as Keras has it. Source: He et al. 2015
+    /// (arXiv:1502.01852). The fan-in is the product of all dimensions after the first: what one
+    /// output of a dense layer or a convolution sums over, and, for a transposed convolution
+    /// (`[in, out, k, k]`), Keras' count as well.
+    HeNormal,
+    /// All one: the factors of a batch normalisation.
+    Ones,
     /// All zero: biases.
     Zeros,
 }
+
+/// Deviation of a standard normal cut off at ±2.
+const DEVIATION_OF_CUT_NORMAL: f64 = 0.879_625_661_034_239_8;
 
 impl Init {
     /// What a layer before a ReLU starts from.
@@ -31,6 +42,8 @@ impl Init {
     pub(crate) fn values(self, seed: u64, name: &str, shape: &[i64]) -> Result<Tensor, NetworkError> {
         match self {
             Self::Zeros => Ok(Tensor::f_zeros(shape, (Kind::Float, tch::Device::Cpu))?),
+            Self::Ones => Ok(Tensor::f_ones(shape, (Kind::Float, tch::Device::Cpu))?),
+            Self::HeNormal => he_normal(derive_rng(seed, Role::Init, hash_name(name)), shape),
             Self::Orthogonal { gain } => {
                 let rng = derive_rng(seed, Role::Init, hash_name(name));
                 with_one_torch_thread(|| orthogonal(rng, shape, gain))
@@ -51,6 +64,18 @@ fn orthogonal(mut rng: Rng, shape: &[i64], gain: f64) -> Result<Tensor, NetworkE
     let q = q * r.diagonal(0, 0, 1).sign(); // [tall, wide]
     let q = if rows < columns { q.transpose(0, 1) } else { q };
     Ok((q * gain).f_contiguous()?.f_view(shape)?)
+}
+
+fn he_normal(mut rng: Rng, shape: &[i64]) -> Result<Tensor, NetworkError> {
+    let fan_in: i64 = shape[1..].iter().product();
+    let count = shape.iter().product::<i64>() as usize;
+    let scale = ((2.0 / fan_in as f64).sqrt() / DEVIATION_OF_CUT_NORMAL) as f32;
+    let mut draws = Vec::with_capacity(count);
+    while draws.len() < count {
+        let more = normal_draws(&mut rng, count - draws.len());
+        draws.extend(more.into_iter().filter(|draw| draw.abs() <= 2.0).map(|draw| draw * scale));
+    }
+    Ok(Tensor::f_from_slice(&draws)?.f_view(shape)?)
 }
 
 /// Standard normal draws by the Box–Muller transform.
@@ -118,6 +143,17 @@ mod tests {
         assert_ne!(base, draw(1, "torso.fd.weight", &[8, 8], 1.0));
         tch::manual_seed(3); // libtorch's own generator plays no part
         assert_eq!(base, draw(1, "torso.fc.weight", &[8, 8], 1.0));
+    }
+
+    #[test]
+    fn he_normal_has_variance_two_over_fan_in_and_no_far_draws() {
+        let weights = Init::HeNormal.values(1, "w", &[500, 10, 2, 2]).unwrap(); // fan-in 40
+        let deviation = weights.std(true).double_value(&[]);
+        let expected = (2.0f64 / 40.0).sqrt();
+        assert!((deviation / expected - 1.0).abs() < 0.02, "{deviation} instead of {expected}");
+        let furthest = weights.abs().max().double_value(&[]);
+        assert!(furthest <= 2.0 * expected / DEVIATION_OF_CUT_NORMAL + 1e-6, "{furthest}");
+        assert!(weights.mean(Kind::Float).double_value(&[]).abs() < 0.01);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Networks: torsos, heads, first values, optimisers. Nothing here knows of environments.
 
+mod batch_norm;
 mod conv;
 mod coord_conv;
 mod error;
@@ -10,7 +11,8 @@ mod optim;
 mod param_store;
 mod torso;
 
-pub use conv::{Conv, ConvTorso, Window, scale_pixels};
+pub use batch_norm::{BatchNorm, Mode};
+pub use conv::{Conv, ConvSpec, ConvTorso, Padding, Window, scale_pixels};
 pub use coord_conv::{Coordinates, Radius, coordinate_channels};
 pub use error::NetworkError;
 pub use heads::Linear;
@@ -20,5 +22,5 @@ pub use network::{Network, Output};
 pub use optim::{Optimizer, OptimizerConfig, OptimizerKind};
 pub(crate) use optim::{clip_to_norm, norm_of};
 pub(crate) use param_store::is_finite;
-pub use param_store::{NamedTensors, ParamScope, ParamStore};
+pub use param_store::{NamedTensors, ParamScope, ParamStore, flatten_gradients};
 pub use torso::{BuildTorso, Torso, TorsoEntry, find_torso, torsos};

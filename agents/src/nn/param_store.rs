@@ -19,6 +19,8 @@ pub struct ParamStore {
     seed: u64,
     device: Device,
     params: Vec<Param>,
+    /// Not trained, but part of the weights: running statistics.
+    buffers: Vec<Param>,
     flat: Option<Tensor>,
     /// Parameters are made with the right shapes, all zero: drawing them takes a second.
     only_shapes: bool,
@@ -33,7 +35,7 @@ struct Param {
 impl ParamStore {
     /// An empty store; first values are derived from `seed` and each parameter's name.
     pub fn new(seed: u64, device: Device) -> Self {
-        Self { seed, device, params: Vec::new(), flat: None, only_shapes: false }
+        Self { seed, device, params: Vec::new(), buffers: Vec::new(), flat: None, only_shapes: false }
     }
 
     /// A store whose parameters have their shapes but are not drawn: for asking whether a network
@@ -70,27 +72,27 @@ impl ParamStore {
         Ok(flat)
     }
 
-    /// Copies of all parameters, on the CPU.
+    /// Copies of all parameters, on the CPU, and after them of all buffers.
     pub fn to_named(&self) -> NamedTensors {
         let copy = |param: &Param| (param.name.clone(), param.values.to_device(Device::Cpu).copy());
-        self.params.iter().map(copy).collect()
+        self.all().map(copy).collect()
     }
 
-    /// Whether every parameter is a finite number.
+    /// Whether every parameter and every buffer is finite.
     pub(crate) fn is_finite(&self) -> bool {
-        self.params.iter().all(|param| is_finite(&param.values))
+        self.all().all(|param| is_finite(&param.values))
     }
 
     /// Whether `weights` has exactly this store's names and shapes, in any order.
     pub fn check(&self, weights: &[(String, Tensor)]) -> Result<(), NetworkError> {
-        for param in &self.params {
+        for param in self.all() {
             let (_, values) = weights
                 .iter()
                 .find(|(name, _)| *name == param.name)
                 .ok_or_else(|| NetworkError::MissingParameter { name: param.name.clone() })?;
             check_shape(&param.name, &param.values.size(), &values.size())?;
         }
-        match weights.iter().find(|(name, _)| self.position(name).is_none()) {
+        match weights.iter().find(|(name, _)| self.all().all(|param| param.name != *name)) {
             Some((name, _)) => Err(NetworkError::UnknownParameter { name: name.clone() }),
             None => Ok(()),
         }
@@ -100,11 +102,16 @@ impl ParamStore {
     pub fn load(&mut self, weights: &[(String, Tensor)]) -> Result<(), NetworkError> {
         self.check(weights)?;
         for (name, values) in weights {
-            if let Some(index) = self.position(name) {
-                self.params[index].values.f_copy_(values)?;
+            let stored = self.params.iter_mut().chain(&mut self.buffers).find(|param| param.name == *name);
+            if let Some(param) = stored {
+                param.values.f_copy_(values)?;
             }
         }
         Ok(())
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Param> {
+        self.params.iter().chain(&self.buffers)
     }
 
     fn position(&self, name: &str) -> Option<usize> {
@@ -123,6 +130,17 @@ impl ParamStore {
         let values = init.values(self.seed, name, shape)?.f_to_device(self.device)?;
         self.params.push(Param { name: name.to_owned(), values });
         Ok(self.params.len() - 1)
+    }
+
+    fn get_or_init_buffer(&mut self, name: &str, shape: &[i64], init: Init) -> Result<Tensor, NetworkError> {
+        if let Some(buffer) = self.buffers.iter().find(|buffer| buffer.name == name) {
+            check_shape(name, shape, &buffer.values.size())?;
+            return Ok(buffer.values.detach());
+        }
+        let values = init.values(self.seed, name, shape)?.f_to_device(self.device)?;
+        let shared = values.detach();
+        self.buffers.push(Param { name: name.to_owned(), values });
+        Ok(shared)
     }
 }
 
@@ -150,7 +168,8 @@ pub struct ParamScope<'a> {
 }
 
 impl<'a> ParamScope<'a> {
-    pub(crate) fn new(store: &'a mut ParamStore) -> Self {
+    /// For one network on the parameters of `store`.
+    pub fn new(store: &'a mut ParamStore) -> Self {
         Self { store, leaves: Vec::new() }
     }
 
@@ -169,6 +188,13 @@ impl<'a> ParamScope<'a> {
         Ok(leaf)
     }
 
+    /// A tensor that is saved with the parameters but not trained, such as running statistics.
+    ///
+    /// It shares the store's memory: what one network changes in place, all networks see.
+    pub fn buffer(&mut self, name: &str, shape: &[i64], init: Init) -> Result<Tensor, NetworkError> {
+        self.store.get_or_init_buffer(name, shape, init)
+    }
+
     /// A tensor that is not trained, moved to where the parameters are.
     pub fn constant(&self, values: Tensor) -> Result<Tensor, NetworkError> {
         Ok(values.f_to_device(self.store.device)?)
@@ -178,7 +204,7 @@ impl<'a> ParamScope<'a> {
     ///
     /// # Errors
     /// If the network left out a parameter that an earlier one on this store has.
-    pub(crate) fn into_leaves(mut self) -> Result<Vec<Tensor>, NetworkError> {
+    pub fn into_leaves(mut self) -> Result<Vec<Tensor>, NetworkError> {
         self.leaves.sort_by_key(|(index, _)| *index);
         for (index, param) in self.store.params.iter().enumerate() {
             if self.leaves.get(index).is_none_or(|(found, _)| *found != index) {
@@ -191,7 +217,7 @@ impl<'a> ParamScope<'a> {
 
 /// Gradients of one network's parameters in one flat tensor `[P]`, in the order of
 /// [`ParamStore::pack`]. A parameter that plays no part in the loss has gradient 0.
-pub(crate) fn flatten_gradients(gradients: &[Tensor], parameters: &[Tensor]) -> Tensor {
+pub fn flatten_gradients(gradients: &[Tensor], parameters: &[Tensor]) -> Tensor {
     let pieces: Vec<Tensor> = gradients
         .iter()
         .zip(parameters)
@@ -236,6 +262,24 @@ mod tests {
         let _ = scope.get("b", &[4], Init::Zeros).unwrap();
         let error = scope.into_leaves().unwrap_err();
         assert_eq!(error.to_string(), "parameter `a` is missing");
+    }
+
+    #[test]
+    fn buffers_are_saved_and_shared_but_not_trained() {
+        let mut store = store();
+        let mut first = ParamScope::new(&mut store).buffer("mean", &[2], Init::Ones).unwrap();
+        let _ = store.pack().unwrap();
+        let second = ParamScope::new(&mut store).buffer("mean", &[2], Init::Ones).unwrap();
+        let _ = first.fill_(3.0);
+        assert_eq!(second, first);
+        assert_eq!(store.parameter_count(), 10);
+        let mut named = store.to_named();
+        assert_eq!((named[2].0.as_str(), &named[2].1), ("mean", &first));
+        named[2].1 = Tensor::from_slice(&[5f32, 6.0]);
+        store.load(&named).unwrap();
+        assert_eq!(Vec::<f32>::try_from(&second).unwrap(), [5.0, 6.0]);
+        let _ = named.remove(2);
+        assert_eq!(store.load(&named).unwrap_err().to_string(), "parameter `mean` is missing");
     }
 
     #[test]

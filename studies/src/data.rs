@@ -1,0 +1,178 @@
+//! Not-so-Clevr: every way to put one square on a canvas, and how the ways are split.
+//!
+//! Source: Liu et al. 2018 (arXiv:1807.03247), section 3. Where the paper's text and the authors'
+//! released code (uber-research/CoordConv) differ, the sizes and seeds are those of the code; the
+//! square is white (1.0) as in the paper, while the code's generator draws it grey (128 / 255),
+//! with which no intersection over union above 0.502 could be measured.
+
+use rand_mt::Mt;
+use serde::{Deserialize, Serialize};
+
+/// Height and width of the canvas in pixels.
+pub const CANVAS: usize = 64;
+/// Pixels of a canvas, 4096.
+pub const PIXELS: usize = CANVAS * CANVAS;
+/// From the square's centre to its outermost pixels: it is 9 × 9.
+pub const SQUARE_REACH: usize = 4;
+/// The seed of the uniform split in the authors' code.
+const SPLIT_SEED: u32 = 20202;
+/// Probability that the uniform split puts a centre among the test ones.
+const TEST_SHARE: f64 = 0.25;
+
+/// Where the square is: its middle pixel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Centre {
+    /// Column, from 4 to 59.
+    pub x: u8,
+    /// Row, from 4 to 59.
+    pub y: u8,
+}
+
+impl Centre {
+    /// Place of the middle pixel among all pixels, row by row.
+    pub fn pixel(self) -> usize {
+        usize::from(self.y) * CANVAS + usize::from(self.x)
+    }
+
+    /// (x, y) / 64: what the regression learns.
+    pub fn scaled(self) -> [f32; 2] {
+        [self.x, self.y].map(|number| f32::from(number) / CANVAS as f32)
+    }
+
+    /// Sets the middle pixel to 1 on a canvas of zeros, row by row.
+    pub fn draw_pixel(self, canvas: &mut [f32]) {
+        canvas[self.pixel()] = 1.0;
+    }
+
+    /// Sets the square's 81 pixels to 1 on a canvas of zeros, row by row.
+    pub fn draw_square(self, canvas: &mut [f32]) {
+        let (x, y) = (usize::from(self.x), usize::from(self.y));
+        for row in y - SQUARE_REACH..=y + SQUARE_REACH {
+            let start = row * CANVAS + x - SQUARE_REACH;
+            canvas[start..=start + 2 * SQUARE_REACH].fill(1.0);
+        }
+    }
+}
+
+/// All 3136 centres whose square lies on the canvas: column by column.
+pub fn centres() -> Vec<Centre> {
+    let range = SQUARE_REACH as u8..(CANVAS - SQUARE_REACH) as u8;
+    range.clone().flat_map(|x| range.clone().map(move |y| Centre { x, y })).collect()
+}
+
+/// Which centres are trained on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Split {
+    /// A random quarter is for testing: every test centre has trained ones beside it.
+    Uniform,
+    /// The lower right quarter is for testing: whoever interpolates fails.
+    Quadrant,
+}
+
+/// Positions in [`centres`], ascending.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Members {
+    /// Trained on.
+    pub train: Vec<usize>,
+    /// Held out.
+    pub test: Vec<usize>,
+}
+
+impl Split {
+    /// Both splits.
+    pub const ALL: [Self; 2] = [Self::Uniform, Self::Quadrant];
+
+    /// What it is called in settings.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Uniform => "uniform",
+            Self::Quadrant => "quadrant",
+        }
+    }
+
+    /// Who belongs where: 2368 and 768 centres for uniform, 2407 and 729 for quadrant.
+    pub fn members(self) -> Members {
+        let mut generator = Mt::new(SPLIT_SEED);
+        let mut is_test = |centre: &Centre| match self {
+            Self::Uniform => uniform(&mut generator) < TEST_SHARE,
+            Self::Quadrant => centre.scaled().iter().all(|&number| number > 0.5),
+        };
+        let mut members = Members { train: Vec::new(), test: Vec::new() };
+        for (index, centre) in centres().iter().enumerate() {
+            let part = if is_test(centre) { &mut members.test } else { &mut members.train };
+            part.push(index);
+        }
+        members
+    }
+}
+
+/// Uniform in [0, 1) with 53 random bits, as NumPy's `RandomState.random_sample` draws it.
+fn uniform(generator: &mut Mt) -> f64 {
+    let (high, low) = (generator.next_u32() >> 5, generator.next_u32() >> 6);
+    (f64::from(high) * f64::from(1 << 26) + f64::from(low)) / (1u64 << 53) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn centres_are_enumerated_column_by_column() {
+        let centres = centres();
+        assert_eq!(centres.len(), 3136);
+        assert_eq!(centres[..2], [Centre { x: 4, y: 4 }, Centre { x: 4, y: 5 }]);
+        assert_eq!(centres[56], Centre { x: 5, y: 4 });
+        assert_eq!(centres[3135], Centre { x: 59, y: 59 });
+        assert_eq!(Centre { x: 4, y: 5 }.pixel(), 5 * 64 + 4);
+    }
+
+    #[test]
+    fn every_square_is_nine_by_nine_around_its_pixel() {
+        for centre in centres() {
+            let (mut square, mut dot) = (vec![0.0; PIXELS], vec![0.0; PIXELS]);
+            centre.draw_square(&mut square);
+            centre.draw_pixel(&mut dot);
+            for row in 0..CANVAS {
+                for column in 0..CANVAS {
+                    let (dx, dy) = (column.abs_diff(centre.x.into()), row.abs_diff(centre.y.into()));
+                    let place = row * CANVAS + column;
+                    assert_eq!(square[place], f32::from(u8::from(dx.max(dy) <= 4)), "{centre:?}");
+                    assert_eq!(dot[place], f32::from(u8::from(dx + dy == 0)), "{centre:?}");
+                }
+            }
+        }
+    }
+
+    /// From NumPy 1.26, `RandomState(20202)`.
+    #[test]
+    fn the_uniform_split_is_numpys() {
+        let mut generator = Mt::new(SPLIT_SEED);
+        let draws = [0.421_554_129_171_043_5, 0.175_320_517_707_910_37, 0.796_525_946_440_844];
+        assert_eq!(draws, [(); 3].map(|()| uniform(&mut generator)));
+        let Members { train, test } = Split::Uniform.members();
+        assert_eq!((train.len(), test.len()), (2368, 768));
+        assert_eq!(test[..12], [1, 3, 21, 35, 37, 44, 45, 49, 52, 65, 67, 69]);
+        assert_eq!(test[762..], [3116, 3119, 3121, 3125, 3128, 3131]);
+        let checksum: usize = test.iter().enumerate().map(|(place, index)| (place + 1) * index).sum();
+        assert_eq!(checksum, 624_581_117);
+    }
+
+    #[test]
+    fn the_quadrant_split_holds_out_the_lower_right() {
+        let (Members { train, test }, centres) = (Split::Quadrant.members(), centres());
+        assert_eq!((train.len(), test.len()), (2407, 729));
+        let inside = |index: &usize| centres[*index].x >= 33 && centres[*index].y >= 33;
+        assert!(test.iter().all(inside) && !train.iter().any(inside));
+    }
+
+    #[test]
+    fn everyone_is_in_exactly_one_part() {
+        for split in Split::ALL {
+            let Members { mut train, test } = split.members();
+            train.extend(test);
+            train.sort_unstable();
+            assert_eq!(train, (0..3136).collect::<Vec<_>>());
+        }
+    }
+}

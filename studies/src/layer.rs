@@ -1,0 +1,170 @@
+//! The layer under study, and the list of those there are.
+
+use coordrl_agents::nn::{
+    Conv, ConvSpec, Coordinates, Init, NetworkError, Padding, ParamScope, Radius, Window,
+};
+use tch::Tensor;
+
+use crate::StudyError;
+
+/// A layer that can stand where the published networks have their CoordConv layer.
+pub trait Layer: Send {
+    /// `[N, C, H, W]` → `[N, out, H, W]`, linear or not; channels last in memory is fastest.
+    fn forward(&self, picture: &Tensor) -> Tensor;
+
+    /// [`Layer::forward`] on pictures whose every channel is one number all over, `[N, C]`, which
+    /// is what the painting tasks give it. Worth writing where that saves work.
+    fn forward_tiled(&self, numbers: &Tensor, [height, width]: [i64; 2]) -> Tensor {
+        let [rows, channels] = numbers.size()[..] else { return self.forward(numbers) };
+        let picture = numbers.view([rows, channels, 1, 1]).expand([rows, channels, height, width], false);
+        self.forward(&picture)
+    }
+}
+
+/// What a layer has to fit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LayerShape {
+    /// Channels of the pictures it is given, C.
+    pub channels_in: i64,
+    /// Channels of the pictures it makes.
+    pub channels_out: i64,
+    /// Height of both.
+    pub height: i64,
+    /// Width of both.
+    pub width: i64,
+}
+
+/// Builds a layer; its parameters are called `layer.…`.
+pub type BuildLayer =
+    fn(scope: &mut ParamScope<'_>, shape: LayerShape) -> Result<Box<dyn Layer>, NetworkError>;
+
+/// What a study is about: an entry of the registry, or one of your own.
+///
+/// ```
+/// use coordrl_agents::nn::{Conv, NetworkError, ParamScope, Window};
+/// use coordrl_studies::{Layer, LayerKind, LayerShape, StudyLayer};
+/// use tch::Tensor;
+///
+/// /// The CoordConv layer without its coordinates.
+/// struct Plain(Conv);
+///
+/// impl Layer for Plain {
+///     fn forward(&self, picture: &Tensor) -> Tensor {
+///         self.0.forward(picture)
+///     }
+/// }
+///
+/// fn build(scope: &mut ParamScope<'_>, shape: LayerShape) -> Result<Box<dyn Layer>, NetworkError> {
+///     let window = Window { channels_out: shape.channels_out, kernel: 1, stride: 1 };
+///     Ok(Box::new(Plain(Conv::build(scope, "layer", shape.channels_in, window, None)?)))
+/// }
+///
+/// let plain = StudyLayer { name: "plain", summary: "no coordinates", kind: LayerKind::InPlace(build) };
+/// # assert_eq!(plain.name, "plain");
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct StudyLayer {
+    /// What it is called on the command line.
+    pub name: &'static str,
+    /// One line on what it is.
+    pub summary: &'static str,
+    /// Which network it is studied in.
+    pub kind: LayerKind,
+}
+
+/// Which network a layer is studied in.
+#[derive(Clone, Copy, Debug)]
+pub enum LayerKind {
+    /// The task's published network of convolutions alone: what the paper compares with.
+    Baseline,
+    /// The task's published CoordConv network, with this layer in place of its CoordConv layer.
+    InPlace(BuildLayer),
+}
+
+/// The registry: a new layer is one file and one line here.
+const LAYERS: &[StudyLayer] = &[
+    StudyLayer {
+        name: "conv",
+        summary: "the paper's baseline: (transposed) convolutions without coordinates",
+        kind: LayerKind::Baseline,
+    },
+    StudyLayer {
+        name: "coordconv",
+        summary: "the paper's network: one CoordConv layer, then convolutions",
+        kind: LayerKind::InPlace(build_coord_conv),
+    },
+];
+
+/// All layers that have a name.
+pub fn layers() -> &'static [StudyLayer] {
+    LAYERS
+}
+
+/// The layer of that name.
+///
+/// # Errors
+/// [`StudyError::UnknownLayer`], with the nearest name.
+pub fn find_layer(name: &str) -> Result<&'static StudyLayer, StudyError> {
+    LAYERS.iter().find(|layer| layer.name == name).ok_or_else(|| StudyError::UnknownLayer {
+        name: name.to_owned(),
+        nearest: nearest(name),
+        known: LAYERS.iter().map(|layer| layer.name.to_owned()).collect(),
+    })
+}
+
+fn nearest(name: &str) -> Option<String> {
+    let likeness = |layer: &StudyLayer| (strsim::jaro_winkler(name, layer.name), layer.name);
+    let near = LAYERS.iter().map(likeness).filter(|(likeness, _)| *likeness > 0.7);
+    near.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, name)| name.to_owned())
+}
+
+impl Layer for Conv {
+    fn forward(&self, picture: &Tensor) -> Tensor {
+        self.forward(picture)
+    }
+
+    fn forward_tiled(&self, numbers: &Tensor, [height, width]: [i64; 2]) -> Tensor {
+        self.forward_tiled(numbers).unwrap_or_else(|| {
+            let numbers = numbers.unsqueeze(-1).unsqueeze(-1);
+            self.forward(&numbers.expand([-1, -1, height, width], false))
+        })
+    }
+}
+
+/// The paper's layer: coordinates xx and yy appended to the picture, then a 1×1 convolution.
+fn build_coord_conv(scope: &mut ParamScope<'_>, shape: LayerShape) -> Result<Box<dyn Layer>, NetworkError> {
+    let LayerShape { channels_in, channels_out, height, width } = shape;
+    let window = Window { channels_out, kernel: 1, stride: 1 };
+    let spec = ConvSpec { window, padding: Padding::Valid, init: Init::HeNormal };
+    let coordinates = Coordinates::new(height, width, Radius::Without);
+    Ok(Box::new(Conv::build_with(scope, "layer", channels_in, spec, Some(coordinates))?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use coordrl_agents::nn::ParamStore;
+    use tch::{Device, Kind};
+
+    #[test]
+    fn every_layer_keeps_the_size_and_tiles_alike() {
+        let shape = LayerShape { channels_in: 2, channels_out: 5, height: 6, width: 9 };
+        for layer in layers() {
+            let LayerKind::InPlace(build) = layer.kind else { continue };
+            let mut store = ParamStore::new(1, Device::Cpu);
+            let built = build(&mut ParamScope::new(&mut store), shape).unwrap();
+            let numbers = Tensor::rand([3, 2], (Kind::Float, Device::Cpu));
+            let tiled = built.forward_tiled(&numbers, [6, 9]);
+            assert_eq!(tiled.size(), [3, 5, 6, 9], "{}", layer.name);
+            let picture = numbers.view([3, 2, 1, 1]).expand([3, 2, 6, 9], false);
+            assert!(built.forward(&picture).allclose(&tiled, 1e-5, 1e-5, false), "{}", layer.name);
+        }
+    }
+
+    #[test]
+    fn an_unknown_name_meets_the_nearest_and_the_list() {
+        let error = find_layer("coord-conv").unwrap_err().to_string();
+        assert_eq!(error, "no layer `coord-conv` (did you mean `coordconv`?); there are conv, coordconv");
+        assert_eq!(find_layer("conv").unwrap().name, "conv");
+    }
+}

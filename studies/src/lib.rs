@@ -1,0 +1,58 @@
+//! The three coordinate tasks of the CoordConv paper (Liu et al. 2018, arXiv:1807.03247), learnt
+//! with the CoordConv layer of [`coordrl_agents::nn`] or with a layer of your own.
+//!
+//! - [`data`]: Not-so-Clevr, the data set of all three, and its splits
+//! - [`Task`]: what is learnt, and the mark at which it counts as solved
+//! - [`StudyLayer`]: the layer under study (and the registry of those that have a name)
+//! - [`StudyConfig`]: what can be set, with a recipe for each task
+//! - [`Study`]: network, data and optimiser, built from a [`StudySetup`], trained by
+//!   [`Study::update`]
+//!
+//! Networks, losses, splits and settings are those of the authors' released code
+//! (uber-research/CoordConv) unless it is said otherwise. Nothing here reads files, prints or knows
+//! the command line.
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use coordrl_agents::build_pool;
+//! use coordrl_studies::{Split, Study, StudyConfig, StudySetup, Task, find_layer};
+//!
+//! let (task, split, layer) = (Task::Regress, Split::Quadrant, find_layer("coordconv")?);
+//! let mut study = Study::build(StudySetup {
+//!     task,
+//!     split,
+//!     layer,
+//!     config: &StudyConfig::recipe(task, layer, split),
+//!     seed: 1,
+//!     device: tch::Device::Cpu,
+//!     pool: Arc::new(build_pool(2, 1)?),
+//! })?;
+//! assert_eq!(study.parameter_count(), 906);
+//! let report = study.update()?;
+//! assert!(report.loss.is_finite());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod config;
+pub mod data;
+mod error;
+mod layer;
+mod networks;
+mod order;
+mod recipe;
+mod rows;
+mod score;
+mod shard;
+mod state;
+mod study;
+mod task;
+
+pub use config::{Loss, RateSchedule, StudyConfig};
+pub use data::{Centre, Members, Split};
+pub use error::StudyError;
+pub use layer::{BuildLayer, Layer, LayerKind, LayerShape, StudyLayer, find_layer, layers};
+pub use score::{Evaluation, Measures, Score};
+pub use state::StudyState;
+pub use study::{Counters, Study, StudySetup, UpdateReport};
+pub use task::Task;

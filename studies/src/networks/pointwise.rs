@@ -1,0 +1,90 @@
+//! The layer under study and 1×1 convolutions: the CoordConv classifier, and the first stage of
+//! the CoordConv renderer.
+
+use coordrl_agents::nn::{Init, Mode, NetworkError, ParamScope};
+use tch::Tensor;
+
+use super::{Cut, SIDE, StudyNetwork, build_layer};
+use crate::layer::{BuildLayer, Layer};
+use crate::{StudyError, Task};
+
+/// Channels of the hidden layers, the layer under study first.
+const HIDDEN: [i64; 4] = [32, 32, 64, 64];
+
+/// A 1×1 convolution on pictures laid out as rows of pixels, `[R, in]` → `[R, out]`: one matrix
+/// product.
+#[derive(Debug)]
+pub(super) struct PixelConv {
+    weight: Tensor,
+    bias: Tensor,
+}
+
+impl PixelConv {
+    /// Parameters as those of a convolution: `{name}.weight` `[out, in, 1, 1]`, `{name}.bias`.
+    pub fn build(
+        scope: &mut ParamScope<'_>,
+        name: &str,
+        channels_in: i64,
+        channels_out: i64,
+    ) -> Result<Self, NetworkError> {
+        let shape = [channels_out, channels_in, 1, 1];
+        let weight = scope.get(&format!("{name}.weight"), &shape, Init::HeNormal)?;
+        let bias = scope.get(&format!("{name}.bias"), &[channels_out], Init::Zeros)?;
+        Ok(Self { weight, bias })
+    }
+
+    pub fn forward(&self, rows: &Tensor) -> Tensor {
+        rows.linear(&self.weight.flatten(1, -1), Some(&self.bias))
+    }
+}
+
+/// (x, y), tiled to two constant channels; the layer; then 1×1 convolutions, with a ReLU after
+/// each layer but the last, whose one channel holds the logits.
+pub(super) struct Pointwise {
+    layer: Box<dyn Layer>,
+    convs: Vec<PixelConv>,
+}
+
+impl Pointwise {
+    pub fn build(scope: &mut ParamScope<'_>, layer: BuildLayer, mul: i64) -> Result<Self, StudyError> {
+        let mut channels = HIDDEN[0] * mul;
+        let layer = build_layer(scope, layer, Task::Classify, [2, channels])?;
+        let outputs = HIDDEN[1..].iter().map(|hidden| hidden * mul).chain([1]);
+        let mut convs = Vec::new();
+        for (index, channels_out) in outputs.enumerate() {
+            let name = format!("conv{}", index + 2);
+            convs.push(PixelConv::build(scope, &name, channels, channels_out)?);
+            channels = channels_out;
+        }
+        Ok(Self { layer, convs })
+    }
+
+    /// `[N, 2]` → logits `[N, 4096]`.
+    pub fn logits(&self, centres: &Tensor) -> Tensor {
+        let picture = self.layer.forward_tiled(centres, [SIDE, SIDE]); // [N, out, H, W]
+        let channels = picture.size()[1];
+        let rows = picture.permute([0, 2, 3, 1]).reshape([-1, channels]); // [N·4096, out]
+        chain(&self.convs, rows.relu()).view([-1, SIDE * SIDE])
+    }
+}
+
+/// `convs` one after the other, with a ReLU between them: `[R, in]` → `[R, out]`.
+pub(super) fn chain(convs: &[PixelConv], mut rows: Tensor) -> Tensor {
+    for (index, conv) in convs.iter().enumerate() {
+        rows = conv.forward(&rows);
+        if index + 1 < convs.len() {
+            rows = rows.relu_();
+        }
+    }
+    rows
+}
+
+impl StudyNetwork for Pointwise {
+    fn forward(&self, input: &Tensor, _: Mode) -> Tensor {
+        self.logits(input)
+    }
+
+    fn cut(&self) -> Cut {
+        Cut::Rows(1)
+    }
+}

@@ -1,0 +1,50 @@
+//! The settings each task starts from.
+
+use crate::config::{Loss, RateSchedule};
+use crate::{LayerKind, Split, StudyConfig, StudyLayer, Task};
+
+impl StudyConfig {
+    /// Settings with which the task's network for this layer learns it, or, for the baselines, with
+    /// which the authors ran theirs.
+    pub fn recipe(task: Task, layer: &StudyLayer, _split: Split) -> Self {
+        match (task, layer.kind) {
+            (Task::Classify, LayerKind::InPlace(_)) => classify(),
+            (Task::Render, LayerKind::InPlace(_)) => render(),
+            (Task::Regress, LayerKind::InPlace(_)) => regress(),
+            (Task::Classify | Task::Render, LayerKind::Baseline) => paint_baseline(task),
+            (Task::Regress, LayerKind::Baseline) => regress_baseline(),
+        }
+    }
+}
+
+fn classify() -> StudyConfig {
+    StudyConfig::default()
+}
+
+fn render() -> StudyConfig {
+    StudyConfig { loss: Loss::Bce, ..Default::default() }
+}
+
+fn regress() -> StudyConfig {
+    StudyConfig { loss: Loss::Mse, batch_size: 256, learning_rate: 0.01, l2: 1e-5, ..Default::default() }
+}
+
+/// The example of the authors' README.
+fn paint_baseline(task: Task) -> StudyConfig {
+    StudyConfig {
+        loss: if task == Task::Classify { Loss::CrossEntropy } else { Loss::Bce },
+        epochs: 1000,
+        learning_rate: 0.01,
+        schedule: RateSchedule::Step,
+        step_every_epochs: 200,
+        l2: 0.001,
+        channel_mul: 2,
+        filter_size: 3,
+        eval_every_epochs: 5,
+        ..Default::default()
+    }
+}
+
+fn regress_baseline() -> StudyConfig {
+    StudyConfig { loss: Loss::Mse, batch_size: 256, learning_rate: 0.001, l2: 1e-5, ..Default::default() }
+}

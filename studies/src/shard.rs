@@ -1,0 +1,96 @@
+//! One network on the shared parameters, and what is done with it in one thread.
+
+use coordrl_agents::nn::{Mode, ParamScope, ParamStore, flatten_gradients};
+use tch::{Device, Kind, Tensor};
+
+use crate::config::Loss;
+use crate::data::Centre;
+use crate::networks::{self, NetworkSpec, StudyNetwork};
+use crate::rows::{input_of, loss_sum, target_of};
+use crate::{StudyError, Task};
+
+/// A network of its own, for one thread.
+pub(crate) struct Shard {
+    pub network: Box<dyn StudyNetwork>,
+    leaves: Vec<Tensor>,
+    how: How,
+}
+
+/// What all shards of a study share.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct How {
+    pub task: Task,
+    pub loss: Loss,
+    pub device: Device,
+}
+
+/// A share of a batch's gradient and loss: shares add up.
+pub(crate) struct Gradient {
+    /// Flat `[P]`.
+    pub flat: Tensor,
+    /// Without the weights' own part.
+    pub loss: f64,
+}
+
+impl Gradient {
+    pub fn add(&mut self, other: &Self) -> Result<(), StudyError> {
+        let _ = self.flat.f_add_(&other.flat)?;
+        self.loss += other.loss;
+        Ok(())
+    }
+}
+
+impl Shard {
+    /// On the parameters of `store`, which are drawn if they are not there yet.
+    pub fn build(spec: NetworkSpec<'_>, how: How, store: &mut ParamStore) -> Result<Self, StudyError> {
+        let mut scope = ParamScope::new(store);
+        let network = networks::build(spec, &mut scope)?;
+        Ok(Self { network, leaves: scope.into_leaves()?, how })
+    }
+
+    /// Gradient of the mean loss over a batch of `batch_rows`, of which these are some.
+    ///
+    /// Forward and backward over a few rows at a time: their activations stay in the cache.
+    pub fn gradient(&self, centres: &[Centre], batch_rows: usize) -> Result<Gradient, StudyError> {
+        let rows = self.rows_at_a_time(self.network.cut().train_rows());
+        let count: i64 = self.leaves.iter().map(|leaf| leaf.numel() as i64).sum();
+        let mut sum = Gradient { flat: Tensor::f_zeros([count], (Kind::Float, self.how.device))?, loss: 0.0 };
+        for part in centres.chunks(rows) {
+            let gradient = self.gradient_of_part(part, batch_rows)?;
+            sum.add(&gradient)?;
+        }
+        Ok(sum)
+    }
+
+    fn gradient_of_part(&self, centres: &[Centre], batch_rows: usize) -> Result<Gradient, StudyError> {
+        let How { task, loss, device } = self.how;
+        let output = self.network.forward(&input_of(task, centres, device)?, Mode::Train);
+        let target = target_of(task, loss, centres, device)?;
+        let loss = loss_sum(loss, &output, &target) / batch_rows as f64;
+        let gradients = Tensor::f_run_backward(&[&loss], &self.leaves, false, false)?;
+        let loss = loss.f_double_value(&[])?;
+        Ok(Gradient { flat: flatten_gradients(&gradients, &self.leaves), loss })
+    }
+
+    /// Hands what the network says of some centres at a time to `see`, without gradients.
+    pub fn look(
+        &self,
+        centres: &[Centre],
+        mut see: impl FnMut(&[Centre], &Tensor) -> Result<(), StudyError>,
+    ) -> Result<(), StudyError> {
+        let _no_graph = tch::no_grad_guard();
+        let How { task, device, .. } = self.how;
+        for part in centres.chunks(self.rows_at_a_time(self.network.cut().evaluate_rows())) {
+            see(part, &self.network.forward(&input_of(task, part, device)?, Mode::Evaluate))?;
+        }
+        Ok(())
+    }
+
+    /// Off the CPU there is no cache to stay in, but much to be gained from large batches.
+    fn rows_at_a_time(&self, on_cpu: usize) -> usize {
+        match self.how.device {
+            Device::Cpu => on_cpu,
+            _ => on_cpu.max(64),
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! Everything that decides how training goes on.
+
+use coordrl_agents::nn::NamedTensors;
+use serde::{Deserialize, Serialize};
+
+use crate::study::Counters;
+use crate::{Evaluation, Split, StudyError, Task};
+
+/// Raised when the layout of [`TrainerState`] changes.
+const VERSION: u32 = 1;
+
+/// A whole study: a study that loads this goes on exactly as the one that saved it.
+#[derive(Debug)]
+pub struct StudyState {
+    /// Parameters and running statistics by name, `f32`, on the CPU.
+    pub weights: NamedTensors,
+    /// Moments and step counter of the optimiser, by name, on the CPU.
+    pub optimizer: NamedTensors,
+    /// Counters, seed and past evaluations, in MessagePack with a version.
+    pub trainer: Vec<u8>,
+}
+
+/// What is in [`StudyState::trainer`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct TrainerState {
+    pub version: u32,
+    pub task: Task,
+    pub split: Split,
+    /// Decides the orders of the epochs to come.
+    pub seed: u64,
+    pub counters: Counters,
+    pub evaluations: Vec<Evaluation>,
+}
+
+/// The first field alone, readable whatever follows.
+#[derive(Deserialize)]
+struct Version {
+    version: u32,
+}
+
+impl TrainerState {
+    pub fn new(task: Task, split: Split, seed: u64) -> Self {
+        Self { version: VERSION, task, split, seed, counters: Counters::default(), evaluations: Vec::new() }
+    }
+
+    pub fn to_bytes(&self) -> Result<Vec<u8>, StudyError> {
+        rmp_serde::to_vec_named(self).map_err(|error| bad(format!("it cannot be written: {error}")))
+    }
+
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, StudyError> {
+        let parse = |error| bad(format!("it does not parse: {error}"));
+        let Version { version } = rmp_serde::from_slice(bytes).map_err(parse)?;
+        if version != VERSION {
+            return Err(bad(format!("it is of version {version}; this build reads {VERSION}")));
+        }
+        rmp_serde::from_slice(bytes).map_err(parse)
+    }
+
+    /// Whether a study of this task and split, with so many training centres, can go on from it.
+    pub fn check(&self, task: Task, split: Split, train_rows: usize) -> Result<(), StudyError> {
+        if (self.task, self.split) != (task, split) {
+            let (found, split_found) = (self.task, self.split.name());
+            return Err(bad(format!(
+                "it is of `{found}` on the {split_found} split, this is `{task}` on the {} one",
+                split.name()
+            )));
+        }
+        if self.counters.rows_into_epoch as usize >= train_rows {
+            let rows = self.counters.rows_into_epoch;
+            return Err(bad(format!("it is {rows} rows into an epoch of {train_rows}")));
+        }
+        Ok(())
+    }
+}
+
+fn bad(reason: String) -> StudyError {
+    StudyError::State { reason }
+}

@@ -1,0 +1,411 @@
+//! The study: network, data and optimiser, put together.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use coordrl_agents::nn::{Optimizer, ParamStore};
+use rayon::ThreadPool;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use tch::{Device, Kind, Tensor};
+
+use crate::config::StudyConfig;
+use crate::data::{Centre, Members, PIXELS, Split, centres};
+use crate::error::catch_panic;
+use crate::networks::{Cut, NetworkSpec};
+use crate::order::shuffled;
+use crate::rows::picture_of;
+use crate::score::{Sums, places, sums_of};
+use crate::shard::{Gradient, How, Shard};
+use crate::state::{StudyState, TrainerState};
+use crate::{Evaluation, Score, StudyError, StudyLayer, Task};
+
+/// What a study is built from.
+pub struct StudySetup<'a> {
+    /// What is learnt.
+    pub task: Task,
+    /// Which centres are held out.
+    pub split: Split,
+    /// One of [`crate::layers`], or an entry of your own.
+    pub layer: &'a StudyLayer,
+    /// Settings; checked again here.
+    pub config: &'a StudyConfig,
+    /// Decides first weights and the orders of the epochs.
+    pub seed: u64,
+    /// Where the network is.
+    pub device: Device,
+    /// Threads that take gradients: see [`build_pool`](coordrl_agents::build_pool), with one
+    /// libtorch thread each.
+    pub pool: Arc<ThreadPool>,
+}
+
+/// How far training is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counters {
+    /// Optimiser steps made.
+    pub updates: u64,
+    /// Whole epochs made.
+    pub epochs: u32,
+    /// Rows seen of the epoch under way.
+    pub rows_into_epoch: u32,
+}
+
+/// What an update reports.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct UpdateReport {
+    /// Mean loss over the batch, without the weights' own part.
+    pub loss: f64,
+    /// The weights' own part: `l2` times their sum of squares.
+    pub l2_loss: f64,
+    /// Euclidean norm of the gradient of both.
+    pub grad_norm: f64,
+    /// Learning rate used.
+    pub learning_rate: f64,
+    /// Whether the batch was the last of its epoch.
+    pub epoch_ended: bool,
+}
+
+/// One of the paper's tasks, being learnt by one network.
+pub struct Study {
+    task: Task,
+    split: Split,
+    config: StudyConfig,
+    centres: Vec<Centre>,
+    members: Members,
+    /// Training centres in the order of the epoch under way.
+    order: Vec<usize>,
+    trainer: TrainerState,
+    shards: Vec<Mutex<Shard>>,
+    store: ParamStore,
+    /// All parameters, flat `[P]`, in memory shared with every shard.
+    params: Tensor,
+    /// 1 where a number belongs to a convolution's weights, else 0; flat `[P]`.
+    kernels: Tensor,
+    optimizer: Optimizer,
+    pool: Arc<ThreadPool>,
+}
+
+impl Study {
+    /// Draws the first weights.
+    pub fn build(setup: StudySetup<'_>) -> Result<Self, StudyError> {
+        let StudySetup { task, split, layer, config, seed, device, pool } = setup;
+        let problems = config.check(task);
+        if !problems.is_empty() {
+            return Err(StudyError::Config(problems));
+        }
+        let mut store = ParamStore::new(seed, device);
+        let spec = NetworkSpec { task, split, layer, config };
+        let how = How { task, loss: config.loss, device };
+        let count = if device == Device::Cpu { config.shards } else { 1 };
+        let (params, shards) = build_shards(spec, how, count, &mut store)?;
+        let members = split.members();
+        Ok(Self {
+            task,
+            split,
+            config: config.clone(),
+            centres: centres(),
+            order: shuffled(&members.train, seed, 0),
+            members,
+            trainer: TrainerState::new(task, split, seed),
+            shards,
+            kernels: kernels_of(&store)?,
+            optimizer: Optimizer::new(&config.optimizer(), &params),
+            params,
+            store,
+            pool,
+        })
+    }
+
+    /// One optimiser step on the next batch.
+    ///
+    /// # Errors
+    /// If a shard panics, or loss or gradient are not finite. The weights are then those from
+    /// before the call.
+    pub fn update(&mut self) -> Result<UpdateReport, StudyError> {
+        let start = self.trainer.counters.rows_into_epoch as usize;
+        let end = (start + self.config.batch_size as usize).min(self.order.len());
+        let batch: Vec<Centre> = self.order[start..end].iter().map(|&index| self.centres[index]).collect();
+        let mut gradient = self.differentiate(&batch)?;
+        let l2_loss = self.add_l2(&mut gradient.flat)?;
+        let grad_norm = gradient.flat.f_norm()?.f_to_kind(Kind::Double)?.f_double_value(&[])?;
+        let update = self.trainer.counters.updates;
+        for (number, what) in [(gradient.loss + l2_loss, "loss"), (grad_norm, "gradient")] {
+            if !number.is_finite() {
+                return Err(StudyError::NonFinite { what, update });
+            }
+        }
+        let learning_rate = self.learning_rate();
+        // A `&Tensor` may not go to another thread, a tensor may.
+        let (params, flat, optimizer) =
+            (self.params.shallow_clone(), gradient.flat, &mut self.optimizer);
+        self.pool.install(move || optimizer.step(&params, &flat, learning_rate));
+        let epoch_ended = self.count(end);
+        Ok(UpdateReport { loss: gradient.loss, l2_loss, grad_norm, learning_rate, epoch_ended })
+    }
+
+    /// Updates to the end of the epoch; the mean of their losses.
+    pub fn train_epoch(&mut self) -> Result<f64, StudyError> {
+        let (mut sum, mut updates) = (0.0, 0);
+        loop {
+            let report = self.update()?;
+            sum += report.loss;
+            updates += 1;
+            if report.epoch_ended {
+                return Ok(sum / f64::from(updates));
+            }
+        }
+    }
+
+    /// How the network does now, on all centres; remembered for [`Study::mark_held`].
+    pub fn evaluate(&mut self) -> Result<Evaluation, StudyError> {
+        let train = self.score(&self.members.train)?;
+        let test = self.score(&self.members.test)?;
+        let evaluation = Evaluation { epoch: self.trainer.counters.epochs, train, test };
+        self.trainer.evaluations.push(evaluation);
+        Ok(evaluation)
+    }
+
+    /// Whether an epoch has just ended after which the settings ask for an evaluation that has not
+    /// been made yet. The end of training always asks for one.
+    pub fn evaluation_due(&self) -> bool {
+        let Counters { epochs, rows_into_epoch, .. } = self.trainer.counters;
+        let asked = epochs.is_multiple_of(self.config.eval_every_epochs) || self.finished();
+        let made = self.trainer.evaluations.last().is_some_and(|last| last.epoch == epochs);
+        rows_into_epoch == 0 && epochs > 0 && asked && !made
+    }
+
+    /// Whether as many evaluations in a row as the settings ask for, the last one included, met
+    /// the task's mark.
+    pub fn mark_held(&self) -> bool {
+        let needed = self.config.hold_evaluations as usize;
+        let evaluations = &self.trainer.evaluations;
+        evaluations.len() >= needed && evaluations.iter().rev().take(needed).all(Evaluation::meets_mark)
+    }
+
+    /// Whether all epochs of the settings are made. Updates beyond are possible.
+    pub fn finished(&self) -> bool {
+        self.trainer.counters.epochs >= self.config.epochs
+    }
+
+    /// How far training is.
+    pub fn counters(&self) -> Counters {
+        self.trainer.counters
+    }
+
+    /// All evaluations so far.
+    pub fn evaluations(&self) -> &[Evaluation] {
+        &self.trainer.evaluations
+    }
+
+    /// Number of numbers that are trained.
+    pub fn parameter_count(&self) -> u64 {
+        self.store.parameter_count()
+    }
+
+    /// Updates that make an epoch.
+    pub fn updates_per_epoch(&self) -> u64 {
+        (self.order.len() as u64).div_ceil(u64::from(self.config.batch_size))
+    }
+
+    /// Learning rate of the next update.
+    pub fn learning_rate(&self) -> f64 {
+        self.config.rate(self.trainer.counters.epochs)
+    }
+
+    /// All centres, in the order that [`Study::places`] follows.
+    pub fn centres(&self) -> &[Centre] {
+        &self.centres
+    }
+
+    /// Which centres are trained on and which are held out.
+    pub fn members(&self) -> &Members {
+        &self.members
+    }
+
+    /// What the network paints for a centre, 4096 numbers row by row: the probability that the
+    /// pixel is the one (`classify`) or that it is white (`render`).
+    ///
+    /// # Errors
+    /// [`StudyError::NoPicture`] for `regress`.
+    pub fn picture(&self, centre: Centre) -> Result<Vec<f32>, StudyError> {
+        if !self.task.paints() {
+            return Err(StudyError::NoPicture { task: self.task });
+        }
+        let mut picture = Vec::with_capacity(PIXELS);
+        lock(&self.shards[0]).look(&[centre], |_, logits| {
+            picture = Vec::try_from(picture_of(self.config.loss, logits).f_reshape([-1])?)?;
+            Ok(())
+        })?;
+        Ok(picture)
+    }
+
+    /// Where the network puts every centre, (x, y) in pixels: the most probable pixel
+    /// (`classify`), the mean of the white ones (`render`; not a number if there are none), or the
+    /// place itself (`regress`).
+    pub fn places(&self) -> Result<Vec<[f64; 2]>, StudyError> {
+        let (task, loss) = (self.task, self.config.loss);
+        let parts = self.look(&self.centres, |_, output| places(task, loss, output))?;
+        Ok(parts.into_iter().flatten().collect())
+    }
+
+    /// Everything that later updates depend on.
+    pub fn save(&self) -> Result<StudyState, StudyError> {
+        Ok(StudyState {
+            weights: self.store.to_named(),
+            optimizer: self.optimizer.to_named(),
+            trainer: self.trainer.to_bytes()?,
+        })
+    }
+
+    /// Goes on from what [`Study::save`] gave, in this process or another, to the last bit.
+    ///
+    /// # Errors
+    /// If the state is damaged or of another task, split or network; the weights are then as they
+    /// were.
+    pub fn load(&mut self, state: &StudyState) -> Result<(), StudyError> {
+        let trainer = TrainerState::from_bytes(&state.trainer)?;
+        trainer.check(self.task, self.split, self.members.train.len())?;
+        self.store.check(&state.weights)?;
+        self.optimizer.load(&state.optimizer)?;
+        self.store.load(&state.weights)?;
+        self.order = shuffled(&self.members.train, trainer.seed, trainer.counters.epochs);
+        self.trainer = trainer;
+        Ok(())
+    }
+
+    /// Starts from other weights, with everything else as at the beginning.
+    ///
+    /// # Errors
+    /// If names or shapes are not those of this network; nothing is changed then.
+    pub fn load_weights(&mut self, weights: &[(String, Tensor)]) -> Result<(), StudyError> {
+        Ok(self.store.load(weights)?)
+    }
+
+    /// Gradient of the mean loss over `batch`, each shard taking a stretch of it.
+    fn differentiate(&self, batch: &[Centre]) -> Result<Gradient, StudyError> {
+        let working = match lock(&self.shards[0]).network.cut() {
+            Cut::Whole(_) => 1,
+            Cut::Rows(_) => self.shards.len(),
+        };
+        let mut gradients =
+            self.for_each_shard(batch, working, |shard, part| shard.gradient(part, batch.len()))?.into_iter();
+        let mut sum = match gradients.next() {
+            Some(first) => first,
+            None => lock(&self.shards[0]).gradient(&[], 1)?,
+        };
+        for gradient in gradients {
+            sum.add(&gradient)?;
+        }
+        Ok(sum)
+    }
+
+    /// Cuts `centres` into as many stretches as shards are `working` and runs `job` on all of them
+    /// in parallel; results in the stretches' order. Every shard finishes; of several errors the
+    /// first shard's is given.
+    fn for_each_shard<R: Send>(
+        &self,
+        centres: &[Centre],
+        working: usize,
+        job: impl Fn(&Shard, &[Centre]) -> Result<R, StudyError> + Sync,
+    ) -> Result<Vec<R>, StudyError> {
+        let stretch = centres.len().div_ceil(working).max(1);
+        let parts: Vec<_> = centres.chunks(stretch).zip(&self.shards).enumerate().collect();
+        let run = |(index, (part, shard)): (usize, (&[Centre], &Mutex<Shard>))| {
+            catch_panic(index, || job(&lock(shard), part))
+        };
+        let results: Vec<Result<R, StudyError>> =
+            self.pool.install(|| parts.into_par_iter().with_max_len(1).map(run).collect());
+        results.into_iter().collect()
+    }
+
+    /// Adds the gradient of l2 · Σw² over the convolutions' weights; the loss itself.
+    fn add_l2(&self, gradient: &mut Tensor) -> Result<f64, StudyError> {
+        if self.config.l2 == 0.0 {
+            return Ok(0.0);
+        }
+        let kernels = self.params.f_mul(&self.kernels)?;
+        let _ = gradient.f_add_(&kernels.f_mul_scalar(2.0 * self.config.l2)?)?;
+        let squares = kernels.f_square()?.f_sum(Kind::Double)?.f_double_value(&[])?;
+        Ok(self.config.l2 * squares)
+    }
+
+    /// Counts an update that ended at row `end` of its epoch; whether the epoch ended with it.
+    fn count(&mut self, end: usize) -> bool {
+        let counters = &mut self.trainer.counters;
+        counters.updates += 1;
+        if end < self.order.len() {
+            counters.rows_into_epoch = end as u32;
+            return false;
+        }
+        counters.rows_into_epoch = 0;
+        counters.epochs += 1;
+        self.order = shuffled(&self.members.train, self.trainer.seed, counters.epochs);
+        true
+    }
+
+    fn score(&self, members: &[usize]) -> Result<Score, StudyError> {
+        let centres: Vec<Centre> = members.iter().map(|&index| self.centres[index]).collect();
+        let (task, loss) = (self.task, self.config.loss);
+        let parts = self.look(&centres, |centres, output| sums_of(task, loss, output, centres))?;
+        let mut sums = Sums::default();
+        parts.into_iter().for_each(|part| sums.add(part));
+        Ok(sums.score(task, centres.len()))
+    }
+
+    /// What `see` makes of the network's output, a few centres at a time, in their order.
+    fn look<R: Send>(
+        &self,
+        centres: &[Centre],
+        see: impl Fn(&[Centre], &Tensor) -> Result<R, StudyError> + Sync,
+    ) -> Result<Vec<R>, StudyError> {
+        let parts = self.for_each_shard(centres, self.shards.len(), |shard, stretch| {
+            let mut seen = Vec::new();
+            shard.look(stretch, |part, output| {
+                seen.push(see(part, output)?);
+                Ok(())
+            })?;
+            Ok(seen)
+        })?;
+        Ok(parts.into_iter().flatten().collect())
+    }
+}
+
+impl std::fmt::Debug for Study {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Study")
+            .field("task", &self.task)
+            .field("split", &self.split)
+            .field("config", &self.config)
+            .field("counters", &self.trainer.counters)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A shard, for one thread at a time. One that panicked holds nothing half done: its weights are
+/// changed elsewhere.
+fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// First weights in one flat tensor, and `count` networks that read them.
+fn build_shards(
+    spec: NetworkSpec<'_>,
+    how: How,
+    count: u32,
+    store: &mut ParamStore,
+) -> Result<(Tensor, Vec<Mutex<Shard>>), StudyError> {
+    Shard::build(spec, how, store)?; // draws the parameters
+    let params = store.pack()?;
+    let build = |_| Ok(Mutex::new(Shard::build(spec, how, store)?));
+    Ok((params, (0..count).map(build).collect::<Result<_, StudyError>>()?))
+}
+
+/// 1 for the weights of convolutions, transposed or not, which have four dimensions.
+fn kernels_of(store: &ParamStore) -> Result<Tensor, StudyError> {
+    let mut pieces = Vec::new();
+    for (_, values) in store.to_named() {
+        let value = if values.dim() == 4 { 1.0 } else { 0.0 };
+        pieces.push(Tensor::f_full([values.numel() as i64], value, (Kind::Float, Device::Cpu))?);
+    }
+    let count = store.parameter_count() as i64; // running statistics come after the parameters
+    Ok(Tensor::f_cat(&pieces, 0)?.f_narrow(0, 0, count)?.f_to_device(store.device())?)
+}
