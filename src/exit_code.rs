@@ -2,12 +2,14 @@
 
 use coordrl_agents::{AgentError, NetworkError};
 use coordrl_envs::EnvError;
+use coordrl_studies::StudyError;
 
 use crate::checkpoint::CheckpointError;
 use crate::config::ConfigError;
 use crate::device::DeviceError;
 use crate::memory::TooLarge;
 use crate::run_dir::RunDirError;
+use crate::study::dump::DumpError;
 
 /// What the process tells the shell. The numbers are part of the interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +76,11 @@ fn code_of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<ExitCode> 
     if let Some(error) = cause.downcast_ref::<NetworkError>() {
         return Some(code_of_network_error(error));
     }
-    let is_refusal = cause.is::<std::io::Error>() || cause.is::<rayon::ThreadPoolBuildError>();
+    if let Some(error) = cause.downcast_ref::<StudyError>() {
+        return Some(code_of_study_error(error));
+    }
+    let is_refusal =
+        cause.is::<std::io::Error>() || cause.is::<DumpError>() || cause.is::<rayon::ThreadPoolBuildError>();
     is_refusal.then_some(ExitCode::MachineRefused)
 }
 
@@ -116,6 +122,19 @@ fn code_of_network_error(error: &NetworkError) -> ExitCode {
         // libtorch tells nothing but words, on a CPU and on CUDA alike "out of memory" or "alloc".
         NetworkError::Torch(cause) if is_about_memory(&cause.to_string()) => ExitCode::MachineRefused,
         NetworkError::Torch(_) => ExitCode::Unexpected,
+    }
+}
+
+fn code_of_study_error(error: &StudyError) -> ExitCode {
+    match error {
+        StudyError::Config(_) | StudyError::UnknownLayer { .. } | StudyError::LayerShape { .. } => {
+            ExitCode::BadRequest
+        }
+        StudyError::Network(source) => code_of_network_error(source),
+        StudyError::NonFinite { .. } => ExitCode::Diverged,
+        StudyError::State { .. } => ExitCode::BadRun,
+        StudyError::Panicked { message, .. } if is_about_memory(message) => ExitCode::MachineRefused,
+        _ => ExitCode::Unexpected,
     }
 }
 

@@ -7,6 +7,7 @@
 //! - [`launch`]: a new run, a resumed one, or a fork, with what may change between them.
 //! - [`training`]: the loop of update, report and checkpoint.
 //! - [`evaluation`]: full games with a finished network.
+//! - [`study`]: runs of the coordinate tasks.
 //! - [`run_dir`]: the run folder, its lock, and the only code that knows its files.
 //! - [`checkpoint`]: everything needed to go on exactly; [`progress`] is the loop's own part of it.
 //! - [`weights_file`]: named tensors as safetensors bytes.
@@ -28,6 +29,7 @@ pub mod memory;
 pub mod metrics;
 pub mod progress;
 pub mod run_dir;
+pub mod study;
 pub mod suggest;
 pub mod training;
 pub mod weights_file;

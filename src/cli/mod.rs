@@ -6,6 +6,7 @@ mod games;
 mod npy;
 mod presets;
 mod settings;
+mod study;
 mod table;
 mod trace;
 mod train;
@@ -46,6 +47,9 @@ enum Command {
     /// Show where every setting comes from, or check settings without running them.
     #[command(subcommand)]
     Config(Box<config::Config>),
+    /// Learn the coordinate tasks of the CoordConv paper.
+    #[command(subcommand)]
+    Study(study::Study),
     /// Print what an environment does under fixed actions, for comparing emulators.
     Trace(Box<trace::Trace>),
 }
@@ -73,6 +77,7 @@ impl Command {
             Self::Games(command) => command.run(),
             Self::Presets(command) => command.run(),
             Self::Config(command) => command.run(),
+            Self::Study(command) => command.run(),
             Self::Trace(command) => command.run(),
         }
     }

@@ -29,6 +29,8 @@ pub enum Origin {
     Default,
     /// A preset, with where it was found.
     Preset(String),
+    /// The settings that a study's task and layer start from.
+    Recipe,
     /// `--config FILE`.
     File(PathBuf),
     /// `--set key=value`.
@@ -44,6 +46,7 @@ impl fmt::Display for Origin {
         match self {
             Self::Default => f.write_str("default"),
             Self::Preset(name) => write!(f, "preset {name}"),
+            Self::Recipe => f.write_str("recipe"),
             Self::File(path) => write!(f, "{}", path.display()),
             Self::Set => f.write_str("--set"),
             Self::Flag(name) => f.write_str(name),

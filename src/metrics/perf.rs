@@ -47,17 +47,18 @@ impl PerfMeter {
     }
 }
 
-/// Linux tells a process's resident memory in a line `VmRSS:   123456 kB`.
+/// Resident memory of the process. Linux tells it in a line `VmRSS:   123456 kB`.
 #[cfg(target_os = "linux")]
-fn resident_mib() -> Option<f64> {
+pub fn resident_mib() -> Option<f64> {
     let text = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = text.lines().find(|line| line.starts_with("VmRSS:"))?;
     let kib: f64 = line.split_whitespace().nth(1)?.parse().ok()?;
     Some(kib / 1024.0)
 }
 
+/// Resident memory of the process: not told here.
 #[cfg(not(target_os = "linux"))]
-fn resident_mib() -> Option<f64> {
+pub fn resident_mib() -> Option<f64> {
     None
 }
 

@@ -135,8 +135,7 @@ impl Study {
         }
         let learning_rate = self.learning_rate();
         // A `&Tensor` may not go to another thread, a tensor may.
-        let (params, flat, optimizer) =
-            (self.params.shallow_clone(), gradient.flat, &mut self.optimizer);
+        let (params, flat, optimizer) = (self.params.shallow_clone(), gradient.flat, &mut self.optimizer);
         self.pool.install(move || optimizer.step(&params, &flat, learning_rate));
         let epoch_ended = self.count(end);
         Ok(UpdateReport { loss: gradient.loss, l2_loss, grad_norm, learning_rate, epoch_ended })
@@ -179,6 +178,11 @@ impl Study {
         let needed = self.config.hold_evaluations as usize;
         let evaluations = &self.trainer.evaluations;
         evaluations.len() >= needed && evaluations.iter().rev().take(needed).all(Evaluation::meets_mark)
+    }
+
+    /// What is learnt.
+    pub fn task(&self) -> Task {
+        self.task
     }
 
     /// Whether all epochs of the settings are made. Updates beyond are possible.

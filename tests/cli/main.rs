@@ -7,4 +7,5 @@ mod determinism;
 mod full_disk;
 mod help;
 mod resume;
+mod study;
 mod support;

@@ -1,0 +1,217 @@
+//! `coordrl study`: the coordinate tasks of the CoordConv paper.
+
+mod all;
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use coordrl_studies::Task;
+
+use super::settings::parse_count;
+use super::table::table;
+use crate::config::{ConfigError, Layers, Origin};
+use crate::exit_code::{BadRequest, ExitCode};
+use crate::interrupt::StopFlag;
+use crate::metrics::console::{describe_secs, print_result, say};
+use crate::run_dir::{RunDir, RunDirError};
+use crate::study::{
+    StudyOutcome, StudyResult, StudyRun, StudyRunConfig, dump, launch, layer_of, resolve, split_of,
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  coordrl study classify
+  coordrl study render --layer conv --split quadrant --epochs 200
+  coordrl study regress --split quadrant --seed 3 --set study.learning_rate=0.005 --json
+  coordrl study classify --resume runs/studies/classify-uniform/coordconv/seed1-20260101-120000
+  coordrl study classify --dump not-so-clevr";
+
+/// The coordinate tasks of the CoordConv paper: what a convolution cannot learn.
+#[derive(Debug, Subcommand)]
+pub enum Study {
+    /// From (x, y) to the pixel there, out of 4096
+    #[command(after_help = EXAMPLES)]
+    Classify(Box<Flags>),
+    /// From (x, y) to a picture of the 9×9 square there
+    #[command(after_help = EXAMPLES)]
+    Render(Box<Flags>),
+    /// From a picture of one pixel to its (x, y)
+    #[command(after_help = EXAMPLES)]
+    Regress(Box<Flags>),
+    /// Every task, split and layer: one table beside the paper's numbers, and pictures
+    All(Box<all::All>),
+}
+
+/// Flags of one task.
+#[derive(Debug, Args)]
+pub struct Flags {
+    /// Layer under study; `conv` is the paper's network of convolutions alone [default: coordconv]
+    #[arg(long, value_name = "NAME")]
+    layer: Option<String>,
+    /// Which centres are held out: a random quarter, or a quarter of the canvas [default: uniform]
+    #[arg(long, value_name = "uniform|quadrant")]
+    split: Option<String>,
+    /// Everything random follows from this number [default: 1]
+    #[arg(long, value_name = "N", value_parser = parse_count, allow_negative_numbers = true)]
+    seed: Option<u64>,
+    /// Train exactly so many epochs, held mark or not [default: the task's recipe, until the mark holds]
+    #[arg(long, value_name = "N", value_parser = parse_count, allow_negative_numbers = true)]
+    epochs: Option<u64>,
+    /// Worker threads; never changes a result [default: one per core]
+    #[arg(long, value_name = "N", value_parser = parse_count, allow_negative_numbers = true)]
+    threads: Option<u64>,
+    /// auto, cpu or cuda:N [default: auto]
+    #[arg(long, value_name = "DEVICE")]
+    device: Option<String>,
+    /// Settings file, TOML or JSON
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// One setting by its key, as in `study.learning_rate=0.01`; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Folder that holds all runs
+    #[arg(long, value_name = "DIR", default_value = "runs")]
+    runs_dir: PathBuf,
+    /// Name of the run's folder [default: seed and time]
+    #[arg(long)]
+    name: Option<String>,
+    /// Continue this run exactly where its last checkpoint stands
+    #[arg(long, value_name = "RUN", conflicts_with = "name")]
+    resume: Option<PathBuf>,
+    /// Write the data set (PNG and safetensors) into this folder, and train nothing
+    #[arg(long, value_name = "DIR")]
+    dump: Option<PathBuf>,
+    /// Print one JSON object at the end
+    #[arg(long)]
+    json: bool,
+}
+
+impl Study {
+    pub fn run(self) -> anyhow::Result<ExitCode> {
+        match self {
+            Self::Classify(flags) => flags.run(Task::Classify),
+            Self::Render(flags) => flags.run(Task::Render),
+            Self::Regress(flags) => flags.run(Task::Regress),
+            Self::All(all) => all.run(),
+        }
+    }
+}
+
+impl Flags {
+    fn run(&self, task: Task) -> anyhow::Result<ExitCode> {
+        if let Some(dir) = &self.dump {
+            dump::write(dir).map_err(|error| match error.cause.kind() {
+                std::io::ErrorKind::StorageFull => anyhow::Error::new(error),
+                _ => BadRequest::error(format!("`--dump {}`: {error}", dir.display())),
+            })?;
+            print_result(&format!("{}: 3136 squares, both splits", dir.display()))?;
+            return Ok(ExitCode::Ok);
+        }
+        match &self.resume {
+            Some(path) => self.resume(task, path),
+            None => self.start(task),
+        }
+    }
+
+    fn start(&self, task: Task) -> anyhow::Result<ExitCode> {
+        let config = resolve(self.layers(&self.recipe(task)?, &Origin::Recipe)?.finish()?)?;
+        self.keeps_task(task, &config)?;
+        let stop = StopFlag::on_signals()?;
+        self.train(launch::new_run(config, &self.runs_dir, self.name.as_deref(), stop)?)
+    }
+
+    fn resume(&self, task: Task, path: &Path) -> anyhow::Result<ExitCode> {
+        let run = RunDir::open_to_train(path)?;
+        let old: StudyRunConfig = run.read_config()?;
+        if old.task != task {
+            let (found, wanted) = (old.task.name().to_owned(), task.name().to_owned());
+            return Err(RunDirError::OtherGame { path: path.to_owned(), found, wanted }.into());
+        }
+        let config = resolve(self.layers(&old, &Origin::Run(path.to_owned()))?.finish()?)?;
+        launch::check_resume(&old, &config)?;
+        let loaded = launch::load(&run, &config)?;
+        if loaded.is_done(&config) {
+            let result = loaded.result(&run, &config);
+            say(&format!("nothing to do: {} is done; a larger `--epochs` extends it", path.display()));
+            return self.report(result);
+        }
+        let stop = StopFlag::on_signals()?;
+        self.train(launch::resume(run, config, loaded, stop)?)
+    }
+
+    /// What is lowest: the recipe of the layer and split that the layers above choose.
+    fn recipe(&self, task: Task) -> anyhow::Result<StudyRunConfig> {
+        let probe = self.layers(&StudyRunConfig { task, ..Default::default() }, &Origin::Recipe)?.finish()?;
+        let layer = layer_of(&probe.config.layer);
+        // A wrong name is reported with everything else that is wrong.
+        let Ok(layer) = layer else { return Ok(StudyRunConfig { task, ..Default::default() }) };
+        Ok(StudyRunConfig::recipe(task, probe.config.split, layer))
+    }
+
+    fn layers(&self, lowest: &StudyRunConfig, origin: &Origin) -> anyhow::Result<Layers<StudyRunConfig>> {
+        let mut layers = Layers::default();
+        layers.add_config(lowest, origin);
+        if let Some(path) = &self.config {
+            layers.add_file(path)?;
+        }
+        self.set.iter().for_each(|assignment| layers.add_assignment(assignment));
+        if let Some(split) = &self.split {
+            split_of(split).map_err(|problem| ConfigError::Problems(vec![problem]))?;
+        }
+        layers.add_flag("--split", "split", self.split.as_deref());
+        layers.add_flag("--layer", "layer", self.layer.as_deref());
+        layers.add_flag("--seed", "seed", self.seed);
+        layers.add_flag("--epochs", "study.epochs", self.epochs);
+        layers.add_flag("--epochs", "stop_when_held", self.epochs.map(|_| false));
+        layers.add_flag("--threads", "threads", self.threads);
+        layers.add_flag("--device", "device", self.device.as_deref());
+        Ok(layers)
+    }
+
+    /// The task is the subcommand: a file that names another one is a mistake.
+    fn keeps_task(&self, task: Task, config: &StudyRunConfig) -> anyhow::Result<()> {
+        if config.task == task {
+            return Ok(());
+        }
+        let text = format!("the settings are those of `{}`, the command says `{task}`", config.task);
+        Err(BadRequest::error(text))
+    }
+
+    fn train(&self, mut run: StudyRun) -> anyhow::Result<ExitCode> {
+        let outcome = run.train()?;
+        let folder = run.run().path().display();
+        if outcome == StudyOutcome::Interrupted {
+            let (task, updates) = (run.study().task(), run.progress().updates);
+            say(&format!(
+                "stopped at {updates} updates; continue with: coordrl study {task} --resume {folder}"
+            ));
+            return Ok(ExitCode::Interrupted);
+        }
+        self.report(run.result())
+    }
+
+    fn report(&self, result: Option<StudyResult>) -> anyhow::Result<ExitCode> {
+        if let Some(result) = result {
+            let text = if self.json { serde_json::to_string(&result)? } else { as_table(&result) };
+            print_result(&text)?;
+        }
+        Ok(ExitCode::Ok)
+    }
+}
+
+fn as_table(result: &StudyResult) -> String {
+    let mut header: Vec<String> =
+        vec!["parameters".into(), "epochs".into(), "time".into(), "mark held".into()];
+    let mut cells = vec![
+        result.parameters.to_string(),
+        result.epochs.to_string(),
+        describe_secs(result.seconds),
+        if result.held { "yes" } else { "no" }.to_owned(),
+    ];
+    for (name, value) in &result.measures {
+        header.push(name.replace('_', " "));
+        cells.push(value.as_f64().map_or_else(|| "-".to_owned(), |value| format!("{value:.4}")));
+    }
+    let header: Vec<&str> = header.iter().map(String::as_str).collect();
+    format!("{}\n{}", result.run.display(), table(&header, &[cells]))
+}

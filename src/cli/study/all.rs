@@ -1,0 +1,124 @@
+//! `coordrl study all`: every task, split and layer, one table, and pictures.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use coordrl_studies::{Split, Task, layers};
+
+use crate::cli::settings::parse_count;
+use crate::config::{ConfigError, Problem};
+use crate::exit_code::{BadRequest, ExitCode};
+use crate::interrupt::StopFlag;
+use crate::metrics::console::{print_result, say};
+use crate::study::campaign::{Campaign, CampaignOutcome};
+use crate::study::{layer_of, split_of, task_of};
+
+const EXAMPLES: &str = "\
+Examples:
+  coordrl study all --quick
+  coordrl study all --layers coordconv --seeds 5
+  coordrl study all --tasks classify,render --splits quadrant --name mine
+
+The runs land where single studies do; table and pictures in <runs-dir>/studies/all/<name>/. Called
+again with the same --name, it goes on with what is not finished and draws the pictures anew.";
+
+/// Learn every task with every layer; print one table and draw pictures.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct All {
+    /// A tenth of the baselines' epochs: minutes instead of hours
+    #[arg(long)]
+    quick: bool,
+    /// Seeds 1 to N of each study
+    #[arg(long, value_name = "N", default_value = "1", value_parser = parse_count, allow_negative_numbers = true)]
+    seeds: u64,
+    /// Only these tasks [default: classify,render,regress]
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    tasks: Vec<String>,
+    /// Only these splits [default: uniform,quadrant]
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    splits: Vec<String>,
+    /// Only these layers [default: all in the registry]
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    layers: Vec<String>,
+    /// Worker threads; never changes a result [default: one per core]
+    #[arg(long, value_name = "N", value_parser = parse_count, allow_negative_numbers = true)]
+    threads: Option<u64>,
+    /// Folder that holds all runs
+    #[arg(long, value_name = "DIR", default_value = "runs")]
+    runs_dir: PathBuf,
+    /// Name of the folder of table and pictures, and of the runs
+    #[arg(long, default_value = "all")]
+    name: String,
+    /// Print the results as a list of JSON objects
+    #[arg(long)]
+    json: bool,
+}
+
+impl All {
+    pub fn run(&self) -> anyhow::Result<ExitCode> {
+        let campaign = self.campaign()?;
+        let stop = StopFlag::on_signals()?;
+        match campaign.run(&stop)? {
+            CampaignOutcome::Interrupted => {
+                let name = &self.name;
+                say(&format!("stopped; the same command with `--name {name}` goes on from here"));
+                Ok(ExitCode::Interrupted)
+            }
+            CampaignOutcome::Finished(results) => {
+                let folder = campaign.write(&results)?;
+                let text = match self.json {
+                    true => serde_json::to_string(&results)?,
+                    false => campaign.table(&results),
+                };
+                print_result(&text)?;
+                say(&format!("table and pictures: {}", folder.display()));
+                Ok(ExitCode::Ok)
+            }
+        }
+    }
+
+    fn campaign(&self) -> anyhow::Result<Campaign> {
+        if self.seeds == 0 {
+            return Err(BadRequest::error("`--seeds 0`: the least is 1"));
+        }
+        let mut problems = Vec::new();
+        let tasks = chosen(&self.tasks, task_of, &Task::ALL, &mut problems);
+        let splits = chosen(&self.splits, split_of, &Split::ALL, &mut problems);
+        let all_layers: Vec<_> = layers().iter().collect();
+        let layers = chosen(&self.layers, layer_of, &all_layers, &mut problems);
+        if !problems.is_empty() {
+            return Err(ConfigError::Problems(problems).into());
+        }
+        Ok(Campaign {
+            tasks,
+            splits,
+            layers,
+            seeds: self.seeds,
+            quick: self.quick,
+            threads: self.threads.map(|threads| u32::try_from(threads).unwrap_or(u32::MAX)),
+            runs_dir: self.runs_dir.clone(),
+            name: self.name.clone(),
+        })
+    }
+}
+
+/// What the names stand for, or all there is where none is given.
+fn chosen<T: Clone>(
+    names: &[String],
+    find: fn(&str) -> Result<T, Problem>,
+    all: &[T],
+    problems: &mut Vec<Problem>,
+) -> Vec<T> {
+    if names.is_empty() {
+        return all.to_vec();
+    }
+    let mut found = Vec::new();
+    for name in names {
+        match find(name) {
+            Ok(one) => found.push(one),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    found
+}

@@ -1,0 +1,213 @@
+//! All studies one after the other, and one table of what came out beside what the paper found.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use coordrl_studies::{LayerKind, Split, StudyLayer, Task};
+
+use super::paper::published;
+use super::{StudyOutcome, StudyResult, StudyRunConfig, figures, launch};
+use crate::config::ConfigError;
+use crate::interrupt::StopFlag;
+use crate::metrics::console::say;
+use crate::run_dir::{RunDir, replace_file};
+
+/// Part of a baseline's epochs that is left in a quick campaign.
+const QUICK_SHARE: u32 = 10;
+
+/// Which studies are made.
+pub struct Campaign {
+    /// What is learnt.
+    pub tasks: Vec<Task>,
+    /// Which centres are held out.
+    pub splits: Vec<Split>,
+    /// Layers under study.
+    pub layers: Vec<&'static StudyLayer>,
+    /// Seeds 1 to this.
+    pub seeds: u64,
+    /// Fewer epochs for the baselines.
+    pub quick: bool,
+    /// Worker threads.
+    pub threads: Option<u32>,
+    /// Folder of all runs.
+    pub runs_dir: PathBuf,
+    /// Name of the folder of the table, and part of the runs' names.
+    pub name: String,
+}
+
+/// How a campaign ended.
+pub enum CampaignOutcome {
+    /// All studies are done.
+    Finished(Vec<StudyResult>),
+    /// Ctrl-C or SIGTERM; the study under way has a checkpoint.
+    Interrupted,
+}
+
+impl Campaign {
+    /// Makes every study that is not made yet.
+    pub fn run(&self, stop: &StopFlag) -> anyhow::Result<CampaignOutcome> {
+        let configs = self.configs();
+        let problems: Vec<_> = configs.iter().flat_map(StudyRunConfig::check).collect();
+        if !problems.is_empty() {
+            return Err(ConfigError::Problems(problems).into());
+        }
+        let mut results = Vec::new();
+        for (index, config) in configs.iter().enumerate() {
+            say(&format!("study {} of {}", index + 1, configs.len()));
+            match self.study(config, stop)? {
+                Some(result) => results.push(result),
+                None => return Ok(CampaignOutcome::Interrupted),
+            }
+        }
+        Ok(CampaignOutcome::Finished(results))
+    }
+
+    /// Writes table, results and pictures; gives their folder.
+    pub fn write(&self, results: &[StudyResult]) -> anyhow::Result<PathBuf> {
+        let folder = self.runs_dir.join("studies/all").join(&self.name);
+        std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        let put = |name: &str, bytes: &[u8]| {
+            let path = folder.join(name);
+            replace_file(&path, bytes).with_context(|| format!("cannot write {}", path.display()))
+        };
+        put("table.md", self.table(results).as_bytes())?;
+        put("results.json", serde_json::to_string_pretty(results)?.as_bytes())?;
+        for (name, picture) in figures::draw(results)? {
+            put(&format!("{name}.svg"), picture.to_svg()?.as_bytes())?;
+            put(&format!("{name}.png"), &picture.to_png()?)?;
+        }
+        Ok(folder)
+    }
+
+    /// One row for each task, split and layer; medians over the seeds.
+    pub fn table(&self, results: &[StudyResult]) -> String {
+        let mut lines = vec![
+            "| task | split | layer | parameters | mark held | epochs | seconds | train | test | paper |".to_owned(),
+            "|---|---|---|---|---|---|---|---|---|---|".to_owned(),
+        ];
+        for (task, split, layer) in self.combinations() {
+            let same = |result: &&StudyResult| {
+                result.task == task.name() && result.split == split.name() && result.layer == layer.name
+            };
+            let rows: Vec<&StudyResult> = results.iter().filter(same).collect();
+            lines.extend(row(task, split, layer, &rows));
+        }
+        lines.join("\n") + "\n"
+    }
+
+    fn combinations(&self) -> Vec<(Task, Split, &'static StudyLayer)> {
+        let mut all = Vec::new();
+        for &task in &self.tasks {
+            for &split in &self.splits {
+                all.extend(self.layers.iter().map(|&layer| (task, split, layer)));
+            }
+        }
+        all
+    }
+
+    fn configs(&self) -> Vec<StudyRunConfig> {
+        let mut configs = Vec::new();
+        for (task, split, layer) in self.combinations() {
+            for seed in 1..=self.seeds {
+                let mut config = StudyRunConfig::recipe(task, split, layer);
+                (config.seed, config.threads) = (seed, self.threads);
+                if self.quick && matches!(layer.kind, LayerKind::Baseline) {
+                    config.study.epochs = config.study.epochs.div_ceil(QUICK_SHARE);
+                }
+                configs.push(config);
+            }
+        }
+        configs
+    }
+
+    /// Makes one study, or goes on with it; `None` if a signal came.
+    fn study(&self, config: &StudyRunConfig, stop: &StopFlag) -> anyhow::Result<Option<StudyResult>> {
+        let name = format!("{}-seed{}", self.name, config.seed);
+        let path = launch::group(&self.runs_dir, config).join(&name);
+        let mut run = if has_checkpoint(&path) {
+            let run = RunDir::open_to_train(&path)?;
+            let old: StudyRunConfig = run.read_config()?;
+            launch::check_resume(&old, config)?;
+            let loaded = launch::load(&run, config)?;
+            if loaded.is_done(config) {
+                return Ok(loaded.result(&run, config));
+            }
+            launch::resume(run, config.clone(), loaded, stop.clone())?
+        } else {
+            launch::new_run(config.clone(), &self.runs_dir, Some(&name), stop.clone())?
+        };
+        let outcome = run.train()?;
+        Ok(if outcome == StudyOutcome::Finished { run.result() } else { None })
+    }
+}
+
+fn has_checkpoint(path: &Path) -> bool {
+    path.join("config.json").is_file()
+}
+
+fn row(task: Task, split: Split, layer: &StudyLayer, results: &[&StudyResult]) -> Option<String> {
+    let first = results.first()?;
+    let side = |index: usize| {
+        let values: Vec<f64> = results.iter().map(|result| result.main_measure().1[index]).collect();
+        describe(&values)
+    };
+    let held = results.iter().filter(|result| result.held).count();
+    let epochs = median(results.iter().map(|result| f64::from(result.epochs)));
+    let seconds = median(results.iter().map(|result| result.seconds));
+    let measure = first.main_measure().0.replace("_px", " px");
+    Some(format!(
+        "| {task} | {} | `{}` | {} | {held} of {} | {epochs:.0} | {seconds:.0} | {measure} {} | {measure} {} | {} |",
+        split.name(),
+        layer.name,
+        first.parameters,
+        results.len(),
+        side(0),
+        side(1),
+        published(task, split, layer),
+    ))
+}
+
+/// The median, and the range if there are several.
+fn describe(values: &[f64]) -> String {
+    let middle = median(values.iter().copied());
+    let (low, high) =
+        values.iter().fold((f64::MAX, f64::MIN), |(low, high), &value| (low.min(value), high.max(value)));
+    if values.len() > 1 { format!("{middle:.3} ({low:.3} to {high:.3})") } else { format!("{middle:.3}") }
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    match values.len() {
+        0 => f64::NAN,
+        n => f64::midpoint(values[(n - 1) / 2], values[n / 2]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use coordrl_studies::find_layer;
+    use serde_json::json;
+
+    fn result(seed: u64, test: f64, held: bool) -> StudyResult {
+        serde_json::from_value(json!({
+            "run": "r", "task": "classify", "split": "quadrant", "layer": "coordconv", "seed": seed,
+            "parameters": 7553, "seconds": 10.0 * seed as f64, "epochs": 3, "updates": 450, "held": held,
+            "train_accuracy": 1.0, "test_accuracy": test
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn the_table_has_medians_ranges_and_what_the_paper_found() {
+        let results = [result(1, 1.0, true), result(2, 0.5, false), result(4, 1.0, true)];
+        let references: Vec<&StudyResult> = results.iter().collect();
+        let layer = find_layer("coordconv").unwrap();
+        let row = row(Task::Classify, Split::Quadrant, layer, &references).unwrap();
+        let expected = "| classify | quadrant | `coordconv` | 7553 | 2 of 3 | 3 | 20 | \
+                        accuracy 1.000 (1.000 to 1.000) | accuracy 1.000 (0.500 to 1.000) |";
+        assert!(row.starts_with(expected), "{row}");
+        assert_eq!(median([1.0, 4.0].into_iter()), 2.5);
+    }
+}

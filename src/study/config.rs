@@ -1,0 +1,157 @@
+//! Every setting of a study's run, as typed, and whether it makes sense.
+
+use coordrl_studies::{LayerKind, Split, StudyConfig, StudyLayer, Task, find_layer, layers};
+use serde::{Deserialize, Serialize};
+
+use crate::config::{ConfigError, Configuration, Layered, Problem};
+use crate::device::DeviceChoice;
+use crate::suggest::did_you_mean;
+
+/// All settings of one run of a coordinate task.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StudyRunConfig {
+    /// What is learnt.
+    pub task: Task,
+    /// Which centres are held out.
+    pub split: Split,
+    /// Name of the layer under study in the registry of layers.
+    pub layer: String,
+    /// Everything random follows from this number.
+    pub seed: u64,
+    /// Stop as soon as the task's mark has held for `study.hold_evaluations` evaluations in a row.
+    pub stop_when_held: bool,
+    /// `auto`, `cpu` or `cuda:N`.
+    pub device: DeviceChoice,
+    /// Worker threads that take gradients; absent: one per core. Never changes a result.
+    pub threads: Option<u32>,
+    /// Epochs between two checkpoints.
+    pub checkpoint_every_epochs: u32,
+    /// How many of the newest checkpoints stay; the best stays besides.
+    pub keep_checkpoints: u32,
+    /// Network, optimiser and evaluation.
+    pub study: StudyConfig,
+}
+
+impl Configuration for StudyRunConfig {}
+
+impl Default for StudyRunConfig {
+    fn default() -> Self {
+        Self {
+            task: Task::Classify,
+            split: Split::Uniform,
+            layer: "coordconv".to_owned(),
+            seed: 1,
+            stop_when_held: true,
+            device: DeviceChoice::Auto,
+            threads: None,
+            checkpoint_every_epochs: 5,
+            keep_checkpoints: 2,
+            study: StudyConfig::default(),
+        }
+    }
+}
+
+impl StudyRunConfig {
+    /// What a run starts from when nothing is set: the recipe that fits its task, split and layer.
+    /// A baseline trains all its epochs, a layer under study until the mark is held.
+    pub fn recipe(task: Task, split: Split, layer: &StudyLayer) -> Self {
+        Self {
+            task,
+            split,
+            layer: layer.name.to_owned(),
+            stop_when_held: matches!(layer.kind, LayerKind::InPlace(_)),
+            study: StudyConfig::recipe(task, layer, split),
+            ..Self::default()
+        }
+    }
+
+    /// Everything that is wrong with the settings.
+    pub fn check(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        problems.extend(layer_of(&self.layer).err());
+        let counts = [
+            ("threads", self.threads == Some(0)),
+            ("checkpoint_every_epochs", self.checkpoint_every_epochs == 0),
+            ("keep_checkpoints", self.keep_checkpoints == 0),
+        ];
+        for (key, _) in counts.into_iter().filter(|(_, is_zero)| *is_zero) {
+            problems.push(problem(key, "is 0; the least is 1"));
+        }
+        problems.extend(self.study.check(self.task));
+        problems
+    }
+}
+
+/// The settings, if they can be run.
+///
+/// # Errors
+/// Every problem at once: those of single layers of settings and those of the whole.
+pub fn resolve(layered: Layered<StudyRunConfig>) -> Result<StudyRunConfig, ConfigError> {
+    let mut problems = layered.problems;
+    problems.extend(layered.config.check());
+    if problems.is_empty() { Ok(layered.config) } else { Err(ConfigError::Problems(problems)) }
+}
+
+/// The registered layer of that name.
+pub fn layer_of(name: &str) -> Result<&'static StudyLayer, Problem> {
+    let known = || layers().iter().map(|layer| layer.name);
+    find_layer(name).map_err(|_| {
+        let list: Vec<&str> = known().collect();
+        let hint = did_you_mean(name, known());
+        problem("layer", format!("unknown layer `{name}`{hint} (there are: {})", list.join(", ")))
+    })
+}
+
+/// The split of that name.
+pub fn split_of(name: &str) -> Result<Split, Problem> {
+    Split::ALL.into_iter().find(|split| split.name() == name).ok_or_else(|| {
+        let hint = did_you_mean(name, Split::ALL.iter().map(|split| split.name()));
+        problem("split", format!("unknown split `{name}`{hint} (there are: uniform, quadrant)"))
+    })
+}
+
+/// The task of that name.
+pub fn task_of(name: &str) -> Result<Task, Problem> {
+    Task::ALL.into_iter().find(|task| task.name() == name).ok_or_else(|| {
+        let hint = did_you_mean(name, Task::ALL.iter().map(|task| task.name()));
+        problem("task", format!("unknown task `{name}`{hint} (there are: classify, render, regress)"))
+    })
+}
+
+fn problem(key: &str, message: impl Into<String>) -> Problem {
+    Problem { key: key.to_owned(), message: message.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_recipe_can_be_run_and_survives_json() {
+        for task in Task::ALL {
+            for split in Split::ALL {
+                for layer in layers() {
+                    let config = StudyRunConfig::recipe(task, split, layer);
+                    assert_eq!(config.check(), [], "{task} {} {}", split.name(), layer.name);
+                    let text = serde_json::to_string(&config).unwrap();
+                    assert_eq!(serde_json::from_str::<StudyRunConfig>(&text).unwrap(), config);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn all_problems_are_listed_at_once_with_hints() {
+        let mut config =
+            StudyRunConfig { layer: "cordconv".to_owned(), threads: Some(0), ..Default::default() };
+        config.study.batch_size = 0;
+        let layered = Layered { config, problems: Vec::new(), origins: Default::default() };
+        let text = resolve(layered).unwrap_err().to_string();
+        for part in ["3 problems", "did you mean `coordconv`?", "`threads`", "`study.batch_size`"] {
+            assert!(text.contains(part), "{part} not in {text}");
+        }
+        assert!(split_of("quadrat").unwrap_err().message.contains("`quadrant`"));
+        assert!(task_of("clasify").unwrap_err().message.contains("`classify`"));
+    }
+}

@@ -1,0 +1,109 @@
+//! The data set as files: a picture of every square, and everything in one safetensors file.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter};
+use std::path::{Path, PathBuf};
+
+use coordrl_studies::data::{CANVAS, PIXELS, centres};
+use coordrl_studies::{Centre, Split};
+use tch::{Kind, Tensor};
+
+use crate::run_dir::replace_file;
+use crate::weights_file;
+
+/// Why the data set could not be written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write {}: {cause}", .path.display())]
+pub struct DumpError {
+    /// The file or folder.
+    pub path: PathBuf,
+    /// What the system said.
+    pub cause: io::Error,
+}
+
+/// Writes `squares/x<column>_y<row>.png` for each of the 3136 centres, and `not_so_clevr.safetensors`
+/// with `centres` `i64 [3136, 2]` (x, y), `squares` and `pixels` `f32 [3136, 64, 64]` (1.0 where
+/// white), and for both splits `<split>.train` and `<split>.test`, the positions of their centres.
+pub fn write(dir: &Path) -> Result<(), DumpError> {
+    let squares = dir.join("squares");
+    fs::create_dir_all(&squares).map_err(|cause| DumpError { path: squares.clone(), cause })?;
+    for centre in centres() {
+        let path = squares.join(format!("x{:02}_y{:02}.png", centre.x, centre.y));
+        write_png(&path, centre).map_err(|cause| DumpError { path, cause })?;
+    }
+    let path = dir.join("not_so_clevr.safetensors");
+    let bytes = tensors().and_then(|named| weights_file::to_bytes(&named).map_err(io::Error::other));
+    bytes.and_then(|bytes| replace_file(&path, &bytes)).map_err(|cause| DumpError { path, cause })
+}
+
+fn write_png(path: &Path, centre: Centre) -> io::Result<()> {
+    let mut canvas = vec![0f32; PIXELS];
+    centre.draw_square(&mut canvas);
+    let grey: Vec<u8> = canvas.into_iter().map(|value| if value == 1.0 { 255 } else { 0 }).collect();
+    let side = CANVAS as u32;
+    let mut encoder = png::Encoder::new(BufWriter::new(File::create(path)?), side, side);
+    encoder.set_color(png::ColorType::Grayscale);
+    encoder.set_depth(png::BitDepth::Eight);
+    let mut writer = encoder.write_header()?;
+    writer.write_image_data(&grey)?;
+    Ok(writer.finish()?)
+}
+
+fn tensors() -> io::Result<Vec<(String, Tensor)>> {
+    let centres = centres();
+    let rows: Vec<i64> =
+        centres.iter().flat_map(|centre| [i64::from(centre.x), i64::from(centre.y)]).collect();
+    let mut named = vec![
+        ("centres".to_owned(), matrix(&Tensor::from_slice(&rows), &[-1, 2])?),
+        ("squares".to_owned(), pictures(&centres, Centre::draw_square)?),
+        ("pixels".to_owned(), pictures(&centres, Centre::draw_pixel)?),
+    ];
+    for split in Split::ALL {
+        let members = split.members();
+        for (part, indices) in [("train", members.train), ("test", members.test)] {
+            let indices: Vec<i64> = indices.into_iter().filter_map(|index| index.try_into().ok()).collect();
+            named.push((format!("{}.{part}", split.name()), Tensor::from_slice(&indices)));
+        }
+    }
+    Ok(named)
+}
+
+/// `f32 [N, 64, 64]`
+fn pictures(centres: &[Centre], draw: impl Fn(Centre, &mut [f32])) -> io::Result<Tensor> {
+    let mut all = vec![0f32; centres.len() * PIXELS];
+    centres.iter().zip(all.chunks_mut(PIXELS)).for_each(|(centre, canvas)| draw(*centre, canvas));
+    let side = CANVAS as i64;
+    matrix(&Tensor::from_slice(&all), &[-1, side, side])
+}
+
+fn matrix(flat: &Tensor, shape: &[i64]) -> io::Result<Tensor> {
+    debug_assert!(matches!(flat.kind(), Kind::Float | Kind::Int64));
+    flat.f_view(shape).map_err(io::Error::other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_square_is_a_picture_and_everything_reads_back() {
+        let dir = tempfile::tempdir().unwrap();
+        write(dir.path()).unwrap();
+        assert_eq!(fs::read_dir(dir.path().join("squares")).unwrap().count(), 3136);
+        let file = File::open(dir.path().join("squares/x04_y59.png")).unwrap();
+        let mut reader = png::Decoder::new(io::BufReader::new(file)).read_info().unwrap();
+        let mut grey = vec![0; PIXELS];
+        reader.next_frame(&mut grey).unwrap();
+        assert_eq!(grey.iter().filter(|&&value| value == 255).count(), 81);
+        assert_eq!((grey[55 * 64], grey[54 * 64], grey[63 * 64 + 8], grey[63 * 64 + 9]), (255, 0, 255, 0));
+
+        let bytes = fs::read(dir.path().join("not_so_clevr.safetensors")).unwrap();
+        let named = weights_file::from_bytes(&bytes).unwrap();
+        let get = |name: &str| &named.iter().find(|(known, _)| known == name).unwrap().1;
+        assert_eq!(get("squares").size(), [3136, 64, 64]);
+        assert_eq!(get("pixels").sum(Kind::Double).double_value(&[]), 3136.0);
+        let sizes = ["uniform.train", "uniform.test", "quadrant.train", "quadrant.test"]
+            .map(|name| get(name).size()[0]);
+        assert_eq!(sizes, [2368, 768, 2407, 729]);
+    }
+}

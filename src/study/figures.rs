@@ -1,0 +1,152 @@
+//! The pictures of a campaign: what the networks paint, where they put places, how fast they learn.
+//!
+//! Every picture is made from run folders alone, so it can be drawn again at any time.
+
+use std::path::Path;
+
+use coordrl_plots::{Axis, ColourMap, ColourRange, Figure, Group, HeatMap, HeatMaps, LineChart, Panels, Scatter, Series};
+use coordrl_studies::data::{CANVAS, PIXELS};
+use coordrl_studies::{Centre, Split, Study, Task};
+use serde_json::Value;
+
+use super::{StudyResult, StudyRunConfig, launch};
+use crate::metrics::tags;
+use crate::run_dir::RunDir;
+
+/// A test centre of both splits, away from the edge of the held-out quarter.
+const SHOWN: Centre = Centre { x: 46, y: 48 };
+
+/// Pictures by name; only of what the results hold, of each study the first seed.
+pub(super) fn draw(results: &[StudyResult]) -> anyhow::Result<Vec<(String, Box<dyn Figure>)>> {
+    let mut figures: Vec<(String, Box<dyn Figure>)> = Vec::new();
+    for task in Task::ALL {
+        let of_task: Vec<&StudyResult> = first_seeds(results, task);
+        if of_task.is_empty() {
+            continue;
+        }
+        let shown: Box<dyn Figure> = match task {
+            Task::Classify | Task::Render => Box::new(painted(task, &of_task)?),
+            Task::Regress => Box::new(places(&of_task)?),
+        };
+        figures.push((format!("{task}-seen"), shown));
+        figures.push((format!("{task}-time"), Box::new(over_time(task, &of_task)?)));
+    }
+    Ok(figures)
+}
+
+fn first_seeds(results: &[StudyResult], task: Task) -> Vec<&StudyResult> {
+    results.iter().filter(|result| result.task == task.name() && result.seed == 1).collect()
+}
+
+/// The study as its folder has it.
+fn open(path: &Path) -> anyhow::Result<Study> {
+    let run = RunDir::open_to_read(path)?;
+    let config: StudyRunConfig = run.read_config()?;
+    Ok(launch::load(&run, &config)?.study)
+}
+
+fn name_of(result: &StudyResult) -> String {
+    format!("{}, {}", result.layer, result.split)
+}
+
+/// What each network paints for one test centre, beside the truth.
+fn painted(task: Task, results: &[&StudyResult]) -> anyhow::Result<HeatMaps> {
+    let (row, column) = (usize::from(SHOWN.y), usize::from(SHOWN.x));
+    let title = match task {
+        Task::Render => format!("The square around ({column}, {row}), a test centre, as painted"),
+        _ => format!("Probability of each pixel for ({column}, {row}), a test centre"),
+    };
+    let mut truth = vec![0f32; PIXELS];
+    match task {
+        Task::Render => SHOWN.draw_square(&mut truth),
+        _ => SHOWN.draw_pixel(&mut truth),
+    }
+    let mut maps = HeatMaps::new(title).with_map(map("truth", task, truth)?);
+    for result in results {
+        maps = maps.with_map(map(&name_of(result), task, open(&result.run)?.picture(SHOWN)?)?);
+    }
+    let maps = maps.with_columns(results.len().clamp(1, 4) + 1).with_colours(ColourMap::Viridis);
+    Ok(maps.with_range(ColourRange::Fixed(0.0, 1.0)).with_colour_bar(match task {
+        Task::Render => "probability of white",
+        _ => "probability, fourth root",
+    }))
+}
+
+/// A painted canvas; around the pixel alone where the rest is empty by nature.
+fn map(caption: &str, task: Task, picture: Vec<f32>) -> anyhow::Result<HeatMap> {
+    if task == Task::Render {
+        return Ok(HeatMap::try_new(caption, CANVAS, CANVAS, picture)?);
+    }
+    // One pixel out of 4096 holds nearly all: the root lets the rest be seen.
+    let shown: Vec<f32> = picture.into_iter().map(|value| value.powf(0.25)).collect();
+    Ok(HeatMap::try_new(caption, CANVAS, CANVAS, shown)?)
+}
+
+/// Where each network puts every centre, over where they are.
+fn places(results: &[&StudyResult]) -> anyhow::Result<Panels> {
+    let layers = unique(results.iter().map(|result| result.layer.clone()));
+    let mut panels = Panels::new("Predicted places over true ones", layers.clone());
+    for split in Split::ALL {
+        let mut row: Vec<Box<dyn Figure>> = Vec::new();
+        for layer in &layers {
+            let found = results.iter().find(|result| result.split == split.name() && result.layer == *layer);
+            if let Some(result) = found {
+                row.push(Box::new(scatter(&open(&result.run)?)?));
+            }
+        }
+        if row.len() == layers.len() {
+            panels = panels.with_row(split.name(), row);
+        }
+    }
+    Ok(panels)
+}
+
+fn scatter(study: &Study) -> anyhow::Result<Scatter> {
+    let predicted = study.places()?;
+    let members = study.members();
+    let of = |indices: &[usize]| -> Vec<(f64, f64)> {
+        indices.iter().map(|&index| (predicted[index][0], predicted[index][1])).collect()
+    };
+    let truth = study.centres().iter().map(|centre| (f64::from(centre.x), f64::from(centre.y)));
+    let axis = |label: &str| Axis::linear(label).with_range(0.0, CANVAS as f64);
+    Ok(Scatter::new("", axis("x (pixels)"), axis("y (pixels)").reversed())
+        .with_equal_aspect()
+        .with_true_places("true places", truth)
+        .with_group(Group::new("train", of(&members.train)))
+        .with_group(Group::new("test", of(&members.test))))
+}
+
+/// The test measure over seconds of training.
+fn over_time(task: Task, results: &[&StudyResult]) -> anyhow::Result<LineChart> {
+    let (tag, label, mark) = match task {
+        Task::Classify => (&tags::STUDY_TEST_ACCURACY, "test accuracy", (1.0, "mark")),
+        Task::Render => (&tags::STUDY_TEST_IOU, "test IoU", (0.99, "mark")),
+        Task::Regress => (&tags::STUDY_TEST_ERROR, "test error (pixels)", (0.5, "mark")),
+    };
+    let chart = LineChart::new(format!("{task}: what is held out"), Axis::log("seconds of training"), Axis::linear(label));
+    let mut chart = chart.with_reference(mark.0, mark.1);
+    for result in results {
+        chart = chart.with_series(Series::new(name_of(result), curve(&result.run, tag.name)?));
+    }
+    Ok(chart)
+}
+
+/// (seconds, value) of every log point.
+fn curve(run: &Path, tag: &str) -> anyhow::Result<Vec<(f64, f64)>> {
+    let text = std::fs::read_to_string(RunDir::open_to_read(run)?.metrics_path())?;
+    let point = |line: &str| -> Option<(f64, f64)> {
+        let point: Value = serde_json::from_str(line).ok()?;
+        Some((point.get(tags::WALL_SECS.name)?.as_f64()?, point.get(tag)?.as_f64()?))
+    };
+    Ok(text.lines().filter_map(point).collect())
+}
+
+fn unique(names: impl Iterator<Item = String>) -> Vec<String> {
+    let mut all: Vec<String> = Vec::new();
+    for name in names {
+        if !all.contains(&name) {
+            all.push(name);
+        }
+    }
+    all
+}

@@ -1,0 +1,156 @@
+//! The two ways a session of a study begins: a new run and a resumed one.
+//!
+//! Everything that can be wrong is found before a folder is made or a byte written.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context;
+use coordrl_agents::AgentState;
+use coordrl_studies::{Study, StudySetup, StudyState};
+use tch::Device;
+
+use super::run::{identity, is_done};
+use super::{StudyProgress, StudyResult, StudyRun, StudyRunConfig, layer_of};
+use crate::assemble::build_pool;
+use crate::checkpoint::{self, Checkpoint};
+use crate::config::{self, ConfigError};
+use crate::device::device_name;
+use crate::exit_code::BadRequest;
+use crate::interrupt::StopFlag;
+use crate::metrics::console::say;
+use crate::metrics::recorder::Recorder;
+use crate::run_dir::{Meta, RunDir, Session};
+
+/// The folder of all studies like this one: `<runs_dir>/studies/<task>-<split>/<layer>`.
+pub fn group(runs_dir: &Path, config: &StudyRunConfig) -> PathBuf {
+    let task = format!("{}-{}", config.task.name(), config.split.name());
+    runs_dir.join("studies").join(task).join(&config.layer)
+}
+
+/// Starts a study in a new folder.
+pub fn new_run(
+    config: StudyRunConfig,
+    runs_dir: &Path,
+    name: Option<&str>,
+    stop: StopFlag,
+) -> anyhow::Result<StudyRun> {
+    let planned = RunDir::planned_path(&group(runs_dir, &config), config.seed, name)?;
+    let (study, device, threads) = build(&config)?;
+    let mut meta = Meta::new(config.seed, study.parameter_count());
+    meta.sessions.push(Session::this_process(0, device_name(device), threads));
+    let run = RunDir::create(&planned, name.is_some())?;
+    run.write_config(&config)?;
+    run.write_meta(&meta)?;
+    announce(&run, &config, &meta);
+    Ok(StudyRun::open(run, config, study, StudyProgress::default(), stop)?)
+}
+
+/// A study as its last checkpoint has it.
+pub struct Loaded {
+    /// The network with its data.
+    pub study: Study,
+    /// Counters and the last evaluation.
+    pub progress: StudyProgress,
+    device: Device,
+    threads: usize,
+}
+
+impl Loaded {
+    /// Whether there is nothing left to do.
+    pub fn is_done(&self, config: &StudyRunConfig) -> bool {
+        is_done(config, &self.study)
+    }
+
+    /// What there is to say; `None` before the first evaluation.
+    pub fn result(&self, run: &RunDir, config: &StudyRunConfig) -> Option<StudyResult> {
+        let (parameters, held) = (self.study.parameter_count(), self.study.mark_held());
+        StudyResult::of(run.path().to_owned(), config, &self.progress, parameters, held)
+    }
+}
+
+/// Reads a study's last checkpoint; writes nothing.
+pub fn load(run: &RunDir, config: &StudyRunConfig) -> anyhow::Result<Loaded> {
+    let checkpoint: Checkpoint<StudyProgress> =
+        checkpoint::read_newest(&run.checkpoints_dir(), &identity(config))?;
+    let (mut study, device, threads) = build(config)?;
+    let AgentState { weights, optimizer, trainer } = checkpoint.state;
+    study
+        .load(&StudyState { weights, optimizer, trainer })
+        .context("the checkpoint does not fit the run's settings")?;
+    Ok(Loaded { study, progress: checkpoint.progress, device, threads })
+}
+
+/// Continues a study in its own folder.
+pub fn resume(
+    run: RunDir,
+    config: StudyRunConfig,
+    loaded: Loaded,
+    stop: StopFlag,
+) -> anyhow::Result<StudyRun> {
+    let Loaded { study, progress, device, threads } = loaded;
+    Recorder::check(&run, &progress.written)?;
+    let mut meta = run.read_meta()?;
+    run.write_config(&config)?;
+    meta.sessions.push(Session::this_process(progress.updates, device_name(device), threads));
+    run.write_meta(&meta)?;
+    announce(&run, &config, &meta);
+    say(&format!("resumed at {} updates, epoch {}", progress.updates, progress.epochs));
+    Ok(StudyRun::open(run, config, study, progress, stop)?)
+}
+
+/// Settings that may differ between a study and its continuation: how long, where and how fast it
+/// runs, but not what it learns.
+const FREE_ON_RESUME: &[&str] =
+    &["study.epochs", "stop_when_held", "device", "threads", "checkpoint_every_epochs", "keep_checkpoints"];
+
+/// Refuses changes that would make a continued study another one.
+pub fn check_resume(old: &StudyRunConfig, new: &StudyRunConfig) -> anyhow::Result<()> {
+    let (was, is) = (config::leaves(old), config::leaves(new));
+    let changed = was
+        .iter()
+        .zip(&is)
+        .filter(|((key, before), (_, after))| before != after && !FREE_ON_RESUME.contains(&key.as_str()));
+    let refusals: Vec<String> =
+        changed.map(|((key, before), (_, after))| format!("`{key}`: {before} → {after}")).collect();
+    if refusals.is_empty() {
+        return Ok(());
+    }
+    let list = refusals.join("\n  - ");
+    Err(BadRequest::error(format!(
+        "a resumed study must stay the same study:\n  - {list}\nleave these out, or start a new run"
+    )))
+}
+
+fn build(config: &StudyRunConfig) -> anyhow::Result<(Study, Device, usize)> {
+    let layer = layer_of(&config.layer).map_err(|problem| ConfigError::Problems(vec![problem]))?;
+    let device = config.device.resolve()?;
+    let pool = Arc::new(build_pool(config.threads, 1)?);
+    let threads = pool.current_num_threads();
+    let study = Study::build(StudySetup {
+        task: config.task,
+        split: config.split,
+        layer,
+        config: &config.study,
+        seed: config.seed,
+        device,
+        pool,
+    })?;
+    Ok((study, device, threads))
+}
+
+fn announce(run: &RunDir, config: &StudyRunConfig, meta: &Meta) {
+    say(&format!("run folder {}", run.path().display()));
+    let session = meta.sessions.last();
+    say(&format!(
+        "task {} · split {} · layer {} · {} parameters · device {} · {} threads · seed {} · mark: {}",
+        config.task,
+        config.split.name(),
+        config.layer,
+        meta.parameters,
+        session.map_or("-", |session| session.device.as_str()),
+        session.map_or(0, |session| session.threads),
+        config.seed,
+        config.task.mark(),
+    ));
+}

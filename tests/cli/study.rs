@@ -1,0 +1,123 @@
+//! Studies are runs like any other: folders, resume, bad input.
+
+use std::fs;
+use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::support::{Ended, Sandbox, assert_same_run, checkpoints, metrics};
+
+/// A study of a second or two an epoch.
+const QUICK: &[&str] = &[
+    "study",
+    "regress",
+    "--layer=conv",
+    "--device=cpu",
+    "--set=study.eval_every_epochs=1",
+    "--set=checkpoint_every_epochs=1",
+];
+
+fn study<'a>(name: &'a str, arguments: &[&'a str]) -> Vec<&'a str> {
+    [QUICK, &["--name", name], arguments].concat()
+}
+
+fn run_path(sandbox: &Sandbox, name: &str) -> PathBuf {
+    sandbox.path().join("runs/studies/regress-uniform/conv").join(name)
+}
+
+fn finished(ended: &Ended) -> Value {
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    serde_json::from_str(&ended.stdout).unwrap()
+}
+
+#[test]
+fn a_study_prints_one_object_and_leaves_a_run_folder() {
+    let sandbox = Sandbox::new();
+    let result = finished(&sandbox.run(&study("a", &["--epochs=2", "--json"])));
+    assert_eq!((&result["epochs"], &result["parameters"]), (&Value::from(2), &Value::from(72_850)));
+    assert!(result["seconds"].as_f64().unwrap() > 0.0);
+    let run = run_path(&sandbox, "a");
+    let points = metrics(&run);
+    assert_eq!(points.len(), 2);
+    for key in ["train_error_px", "test_error_px"] {
+        let number = result[key].as_f64().unwrap();
+        assert!(number > 0.0 && number < 64.0, "{result}");
+        assert_eq!(points[1][format!("study/{key}")], result[key]);
+    }
+    assert!(run.join("config.json").is_file() && run.join("meta.json").is_file());
+    assert!(fs::read_dir(run.join("tb")).unwrap().count() == 1);
+    let table = sandbox.run(&study("b", &["--epochs=1"]));
+    assert!(table.stdout.contains("test error px") && table.stdout.contains("72850"), "{table:?}");
+}
+
+#[test]
+fn a_study_killed_and_resumed_is_the_study_never_killed_and_epochs_extend_it() {
+    let sandbox = Sandbox::new();
+    finished(&sandbox.run(&study("whole", &["--epochs=3", "--json"])));
+    let run = run_path(&sandbox, "killed");
+    let mut child = sandbox.spawn(&study("killed", &["--epochs=2"]));
+    while checkpoints(&run).len() < 2 {
+        thread::sleep(Duration::from_millis(5));
+        assert_eq!(child.try_wait().unwrap().map(|status| status.success()), None, "it was through too soon");
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let path = run.to_str().unwrap();
+    let again = |arguments: &[&str]| {
+        sandbox.run(&[&["study", "regress", "--resume", path, "--json"], arguments].concat())
+    };
+    finished(&again(&[]));
+    assert_eq!(metrics(&run).len(), 2);
+    assert!(again(&[]).stderr.contains("nothing to do"));
+    finished(&again(&["--epochs=3"]));
+    assert_same_run(&run_path(&sandbox, "whole"), &run);
+    again(&["--set=study.l2=0.1"]).expect_refusal(2, &["`study.l2`", "same study"]);
+}
+
+#[test]
+fn wrong_requests_are_refused_and_nothing_is_written() {
+    let refused = |arguments: &[&str], parts: &[&str]| {
+        let sandbox = Sandbox::new();
+        sandbox.run(arguments).expect_refusal(2, parts);
+        assert_eq!(sandbox.files(), Vec::<PathBuf>::new(), "{arguments:?} wrote something");
+    };
+    refused(&["study", "classify", "--layer=cordconv"], &["`cordconv`", "did you mean `coordconv`?"]);
+    refused(&["study", "render", "--split=quadrat"], &["`quadrat`", "did you mean `quadrant`?"]);
+    refused(&["study", "regress", "--epochs=0"], &["`study.epochs`"]);
+    refused(&["study", "regress", "--threads=0", "--set=study.l2=-1"], &["2 problems", "`threads`", "`study.l2`"]);
+    refused(&["study", "render", "--set=study.loss=cross_entropy"], &["`study.loss`", "bce"]);
+    refused(&["study", "classify", "--set=study.learning_rat=1"], &["did you mean `study.learning_rate`?"]);
+    refused(&["study", "classify", "--set=task=render"], &["`render`", "`classify`"]);
+    refused(&["study", "classify", "--device=cuda:99"], &["cuda:99"]);
+    refused(&["study", "classify", "--name=../x"], &["--name"]);
+}
+
+#[test]
+fn runs_of_another_task_and_folders_that_are_none_are_refused_with_3() {
+    let sandbox = Sandbox::new();
+    finished(&sandbox.run(&study("a", &["--epochs=1", "--json"])));
+    let run = run_path(&sandbox, "a");
+    let path = run.to_str().unwrap();
+    sandbox.run(&["study", "classify", "--resume", path]).expect_refusal(3, &["`regress`", "`classify`"]);
+    sandbox.run(&["study", "regress", "--resume", "nowhere"]).expect_refusal(3, &["nowhere"]);
+    let weights = checkpoints(&run).pop().unwrap().join("weights.safetensors");
+    let mut bytes = fs::read(&weights).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&weights, bytes).unwrap();
+    let resume = ["study", "regress", "--resume", path, "--epochs=2"];
+    sandbox.run(&resume).expect_refusal(3, &["weights.safetensors", "damaged"]);
+}
+
+#[test]
+fn the_data_set_is_dumped_without_training() {
+    let sandbox = Sandbox::new();
+    let ended = sandbox.run(&["study", "classify", "--dump", "data"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(sandbox.path().join("data/not_so_clevr.safetensors").is_file());
+    assert!(!sandbox.path().join("runs").exists());
+    fs::write(sandbox.path().join("file"), "in the way").unwrap();
+    sandbox.run(&["study", "classify", "--dump", "file"]).expect_refusal(2, &["file", "--dump"]);
+}
