@@ -82,7 +82,8 @@ impl Campaign {
     /// One row for each task, split and layer; medians over the seeds.
     pub fn table(&self, results: &[StudyResult]) -> String {
         let mut lines = vec![
-            "| task | split | layer | parameters | mark held | epochs | seconds | train | test | paper |".to_owned(),
+            "| task | split | layer | parameters | mark held | epochs | seconds | train | test | paper |"
+                .to_owned(),
             "|---|---|---|---|---|---|---|---|---|---|".to_owned(),
         ];
         for (task, split, layer) in self.combinations() {

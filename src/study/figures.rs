@@ -4,7 +4,9 @@
 
 use std::path::Path;
 
-use coordrl_plots::{Axis, ColourMap, ColourRange, Figure, Group, HeatMap, HeatMaps, LineChart, Panels, Scatter, Series};
+use coordrl_plots::{
+    Axis, ColourMap, ColourRange, Figure, Group, HeatMap, HeatMaps, LineChart, Panels, Scatter, Series,
+};
 use coordrl_studies::data::{CANVAS, PIXELS};
 use coordrl_studies::{Centre, Split, Study, Task};
 use serde_json::Value;
@@ -123,7 +125,11 @@ fn over_time(task: Task, results: &[&StudyResult]) -> anyhow::Result<LineChart> 
         Task::Render => (&tags::STUDY_TEST_IOU, "test IoU", (0.99, "mark")),
         Task::Regress => (&tags::STUDY_TEST_ERROR, "test error (pixels)", (0.5, "mark")),
     };
-    let chart = LineChart::new(format!("{task}: what is held out"), Axis::log("seconds of training"), Axis::linear(label));
+    let chart = LineChart::new(
+        format!("{task}: what is held out"),
+        Axis::log("seconds of training"),
+        Axis::linear(label),
+    );
     let mut chart = chart.with_reference(mark.0, mark.1);
     for result in results {
         chart = chart.with_series(Series::new(name_of(result), curve(&result.run, tag.name)?));

@@ -86,7 +86,10 @@ fn wrong_requests_are_refused_and_nothing_is_written() {
     refused(&["study", "classify", "--layer=cordconv"], &["`cordconv`", "did you mean `coordconv`?"]);
     refused(&["study", "render", "--split=quadrat"], &["`quadrat`", "did you mean `quadrant`?"]);
     refused(&["study", "regress", "--epochs=0"], &["`study.epochs`"]);
-    refused(&["study", "regress", "--threads=0", "--set=study.l2=-1"], &["2 problems", "`threads`", "`study.l2`"]);
+    refused(
+        &["study", "regress", "--threads=0", "--set=study.l2=-1"],
+        &["2 problems", "`threads`", "`study.l2`"],
+    );
     refused(&["study", "render", "--set=study.loss=cross_entropy"], &["`study.loss`", "bce"]);
     refused(&["study", "classify", "--set=study.learning_rat=1"], &["did you mean `study.learning_rate`?"]);
     refused(&["study", "classify", "--set=task=render"], &["`render`", "`classify`"]);

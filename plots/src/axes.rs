@@ -1,0 +1,173 @@
+//! The frame that line charts and scatters share: title, legend, two axes with ticks and labels.
+
+use crate::axis::{Axis, Range};
+use crate::canvas::{Anchor, Canvas, Stroke, Text, Turn};
+use crate::error::PlotError;
+use crate::figure::LegendPlace;
+use crate::font::{self, HALF_CAPITAL, Weight};
+use crate::geometry::{Point, Rect};
+use crate::heading::{Heading, plain};
+use crate::legend::{Legend, LegendEntry};
+use crate::scale::Scale;
+use crate::scatter::Aspect;
+use crate::style::{FAINT, INK, LINE_HEIGHT, Look};
+use crate::ticks::{self, Tick};
+
+/// Length of a tick with a label.
+const TICK: f64 = 5.0;
+/// Less room than this for data is no figure.
+const LEAST_ROOM: f64 = 30.0;
+/// Part of the area's height that ticks are chosen for, before the rest is laid out.
+const LIKELY_HEIGHT: f64 = 0.75;
+
+/// What goes into a frame.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Frame<'a> {
+    pub title: &'a str,
+    pub x: (&'a Axis, Range),
+    pub y: (&'a Axis, Range),
+    pub legend: &'a [LegendEntry],
+    pub place: LegendPlace,
+    pub aspect: Aspect,
+}
+
+/// Where the data go.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plot {
+    pub area: Rect,
+    pub x: Scale,
+    pub y: Scale,
+    pub look: Look,
+}
+
+impl Plot {
+    pub(crate) fn place(&self, (x, y): Point) -> Point {
+        (self.x.place(x), self.y.place(y))
+    }
+}
+
+impl Frame<'_> {
+    /// Draws the frame into `area` and tells where the data go.
+    pub(crate) fn draw(&self, canvas: &mut Canvas, area: Rect) -> Result<Plot, PlotError> {
+        let look = Look::for_width(area.width);
+        let y_most = most(area.height * LIKELY_HEIGHT, look.tick * 3.0);
+        let y_ticks = ticks::ticks(self.y.0.spread, self.y.1, y_most);
+        let inner = self.room_for_data(area, look, &y_ticks);
+        let middle = inner.centre().0;
+        let title = Heading::new(self.title, title_room(area, middle), look.title, Weight::Bold);
+        let entries = if self.place == LegendPlace::Own { self.legend } else { &[] };
+        let legend = Legend::new(entries, inner.width, look);
+        let head = title.height() + legend.height() + look.gap * 0.6;
+        let inner = Rect::from_edges(inner.left, inner.top + head, inner.right(), inner.bottom());
+        let inner = self.checked(inner)?;
+        title.draw(canvas, middle, inner.top - head);
+        legend.draw(canvas, middle, inner.top - head + title.height());
+        Ok(self.draw_axes(canvas, inner, look, &y_ticks))
+    }
+
+    /// What the axes leave of an area, title and legend still within.
+    fn room_for_data(&self, area: Rect, look: Look, y_ticks: &[Tick]) -> Rect {
+        let labels = widest(y_ticks, look.tick);
+        let y_label = label_height(&self.y.0.label, look);
+        let left = area.left + look.gap + y_label + labels + TICK + look.gap * 0.5;
+        // The last label of the horizontal axis may stick out by half.
+        let right = area.right() - look.gap - look.tick * 1.5;
+        let below = TICK + look.gap * 0.3 + look.tick * LINE_HEIGHT + label_height(&self.x.0.label, look);
+        Rect::from_edges(left, area.top + look.gap, right, area.bottom() - below - look.gap * 0.5)
+    }
+
+    fn checked(&self, inner: Rect) -> Result<Rect, PlotError> {
+        let Rect { width, height, .. } = inner;
+        if width < LEAST_ROOM || height < LEAST_ROOM {
+            return Err(PlotError::NoRoom { figure: self.title.to_owned(), width, height });
+        }
+        Ok(match self.aspect {
+            Aspect::Free => inner,
+            Aspect::Equal => Rect { top: inner.top, ..inner.fit(self.x.1.span(), self.y.1.span()) },
+        })
+    }
+
+    fn draw_axes(&self, canvas: &mut Canvas, inner: Rect, look: Look, y_ticks: &[Tick]) -> Plot {
+        let x = Scale::new(self.x.0, self.x.1, inner.left, inner.right());
+        let y = Scale::new(self.y.0, self.y.1, inner.bottom(), inner.top);
+        let plot = Plot { area: inner, x, y, look };
+        let x_ticks = fitting_ticks(self.x.0, self.x.1, inner.width, look.tick);
+        let (across, down) = (Stroke::solid(FAINT, 1.0), Stroke::solid(FAINT, 1.0));
+        for place in x_ticks.iter().map(|tick| x.place(tick.value)) {
+            canvas.polyline(&[(place, inner.top), (place, inner.bottom())], across);
+        }
+        for place in y_ticks.iter().map(|tick| y.place(tick.value)) {
+            canvas.polyline(&[(inner.left, place), (inner.right(), place)], down);
+        }
+        self.draw_x(canvas, &plot, &x_ticks);
+        self.draw_y(canvas, &plot, y_ticks);
+        plot
+    }
+
+    fn draw_x(&self, canvas: &mut Canvas, plot: &Plot, major: &[Tick]) {
+        let (area, look) = (plot.area, plot.look);
+        let (ink, bottom) = (Stroke::solid(INK, 1.0), area.bottom());
+        canvas.polyline(&[(area.left, bottom), (area.right(), bottom)], ink);
+        for value in ticks::minor(self.x.0.spread, self.x.1, major) {
+            let place = plot.x.place(value);
+            canvas.polyline(&[(place, bottom), (place, bottom + TICK * 0.6)], ink);
+        }
+        let centre = bottom + TICK + look.gap * 0.3 + look.tick * LINE_HEIGHT / 2.0;
+        for tick in major {
+            let place = plot.x.place(tick.value);
+            canvas.polyline(&[(place, bottom), (place, bottom + TICK)], ink);
+            canvas.text(plain(&tick.label, (place, centre + HALF_CAPITAL * look.tick), look.tick));
+        }
+        let size = font::shrink(&self.x.0.label, area.width, look.label, Weight::Regular);
+        let below = centre + (look.tick + look.label) * LINE_HEIGHT / 2.0;
+        canvas.text(plain(&self.x.0.label, (area.centre().0, below + HALF_CAPITAL * size), size));
+    }
+
+    fn draw_y(&self, canvas: &mut Canvas, plot: &Plot, major: &[Tick]) {
+        let (area, look) = (plot.area, plot.look);
+        let (ink, left) = (Stroke::solid(INK, 1.0), area.left);
+        canvas.polyline(&[(left, area.top), (left, area.bottom())], ink);
+        for value in ticks::minor(self.y.0.spread, self.y.1, major) {
+            let place = plot.y.place(value);
+            canvas.polyline(&[(left - TICK * 0.6, place), (left, place)], ink);
+        }
+        for tick in major {
+            let place = plot.y.place(tick.value);
+            canvas.polyline(&[(left - TICK, place), (left, place)], ink);
+            let at = (left - TICK - look.gap * 0.3, place + HALF_CAPITAL * look.tick);
+            canvas.text(Text { anchor: Anchor::End, ..plain(&tick.label, at, look.tick) });
+        }
+        let size = font::shrink(&self.y.0.label, area.height, look.label, Weight::Regular);
+        let beside = left - TICK - look.gap * 0.5 - widest(major, look.tick) - look.label * LINE_HEIGHT / 2.0;
+        let at = (beside + HALF_CAPITAL * size, area.centre().1);
+        canvas.text(Text { turn: Turn::Up, ..plain(&self.y.0.label, at, size) });
+    }
+}
+
+/// A title may be wider than the data as long as it stays on the page.
+fn title_room(area: Rect, middle: f64) -> f64 {
+    2.0 * (middle - area.left).min(area.right() - middle)
+}
+
+fn label_height(label: &str, look: Look) -> f64 {
+    if label.is_empty() { 0.0 } else { look.label * LINE_HEIGHT }
+}
+
+fn widest(ticks: &[Tick], size: f64) -> f64 {
+    ticks.iter().map(|tick| font::width(&tick.label, size, Weight::Regular)).fold(0.0, f64::max)
+}
+
+/// How many things of a length have room, between 2 and 9.
+fn most(room: f64, length: f64) -> usize {
+    (2..9).take_while(|&count| font::to_f64(count) * length <= room).last().unwrap_or(1) + 1
+}
+
+/// As many ticks as have labels that do not touch.
+fn fitting_ticks(axis: &Axis, range: Range, room: f64, size: f64) -> Vec<Tick> {
+    let fits = |ticks: &Vec<Tick>| {
+        let count = font::to_f64(ticks.len().max(1));
+        count * (widest(ticks, size) + size * 1.2) <= room
+    };
+    let choices = (1..=8).rev().map(|most| ticks::ticks(axis.spread, range, most));
+    choices.into_iter().find(fits).unwrap_or_default()
+}

@@ -1,0 +1,65 @@
+//! The project's figures as SVG and PNG: line charts with bands, scatters, heat maps, and panels of
+//! these. No files, no printing: a figure gives text or bytes, and the caller writes them.
+//!
+//! ```
+//! use coordrl_plots::{Axis, Figure, LineChart, Series};
+//!
+//! # fn main() -> Result<(), coordrl_plots::PlotError> {
+//! let chart = LineChart::new("Breakout", Axis::linear("frames"), Axis::linear("episode return"))
+//!     .with_series(Series::new("CoordConv", [(0.0, 1.0), (1e6, 30.0)]).with_band([(0.0, 2.0), (25.0, 34.0)]))
+//!     .with_series(Series::new("conv", [(0.0, 1.0), (1e6, 24.0)]))
+//!     .with_reference(30.5, "human");
+//! let svg: String = chart.to_svg()?;
+//! let png: Vec<u8> = chart.to_png()?;
+//! # assert!(svg.contains("CoordConv") && png.starts_with(b"\x89PNG"));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # How figures are drawn, and why
+//! Figures are written as SVG here and turned into pixels by `resvg`: the PNG is the SVG, so the two
+//! cannot disagree. `plotters` was the alternative. It draws once for each backend, takes its text
+//! sizes from different places in the two, looks for fonts on the machine, and has neither panels
+//! with one legend nor heat maps that stay sharp. The price: axes and legends are our own, some
+//! hundred lines.
+//!
+//! Letters come from DejaVu Sans, compiled in, so that figures need no font on the machine. It is free
+//! under the Bitstream Vera licence and has Greek, arrows and raised digits. Each text in the SVG
+//! carries its length in that font; a browser without it fits its own letters into the same room.
+//!
+//! Reconsider when figures need what `plotters` has and this has not: dates, three dimensions, bars.
+
+mod axes;
+mod axis;
+mod canvas;
+mod colour_map;
+mod error;
+mod figure;
+mod font;
+mod geometry;
+mod heading;
+mod heat_maps;
+mod legend;
+mod line_chart;
+mod panels;
+mod raster;
+mod scale;
+mod scatter;
+mod style;
+mod ticks;
+
+pub use axis::Axis;
+pub use canvas::Canvas;
+pub use colour_map::ColourMap;
+pub use error::PlotError;
+pub use figure::{Figure, LegendPlace, PAGE_WIDTH, PNG_SCALE};
+pub use geometry::{Rect, Size};
+pub use heat_maps::{ColourRange, HeatMap, HeatMaps};
+pub use legend::LegendEntry;
+pub use line_chart::{LineChart, Series};
+pub use panels::{Blank, Panels};
+pub use scatter::{Aspect, Group, Scatter};
+pub use style::{Colour, Marker, PALETTE};
+
+#[cfg(test)]
+mod test_support;

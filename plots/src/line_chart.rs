@@ -1,0 +1,363 @@
+//! Curves: named series, with bands around them and a line to compare with.
+
+use crate::axes::{Frame, Plot};
+use crate::axis::{Axis, Range, Spread};
+use crate::canvas::{Anchor, Canvas, Halo, Stroke, Text};
+use crate::error::PlotError;
+use crate::figure::{Figure, LegendPlace};
+use crate::font::{self, Weight};
+use crate::geometry::{Point, Rect};
+use crate::heading::plain;
+use crate::legend::LegendEntry;
+use crate::scatter::Aspect;
+use crate::style::{Colour, Dash, GREY, Marker, colour_of};
+
+/// Height of a chart over its width.
+const PROPORTION: f64 = 0.6;
+const BAND_OPACITY: f64 = 0.2;
+
+/// A curve. NaN in a point leaves a gap.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Series {
+    name: String,
+    points: Vec<Point>,
+    band: Option<Vec<(f64, f64)>>,
+    colour: Option<Colour>,
+    markers: Markers,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Markers {
+    Off,
+    On,
+}
+
+impl Series {
+    /// A curve through points `(x, y)`, in this order.
+    pub fn new(name: impl Into<String>, points: impl IntoIterator<Item = (f64, f64)>) -> Self {
+        let points = points.into_iter().collect();
+        Self { name: name.into(), points, band: None, colour: None, markers: Markers::Off }
+    }
+
+    /// A shaded band `(low, high)` for each point, such as a confidence interval. NaN leaves a gap.
+    #[must_use]
+    pub fn with_band(mut self, band: impl IntoIterator<Item = (f64, f64)>) -> Self {
+        self.band = Some(band.into_iter().collect());
+        self
+    }
+
+    /// A colour other than the next of the palette: the same torso in the same colour everywhere.
+    #[must_use]
+    pub fn with_colour(mut self, colour: Colour) -> Self {
+        self.colour = Some(colour);
+        self
+    }
+
+    /// A marker at each point, for series of few points.
+    #[must_use]
+    pub fn with_markers(mut self) -> Self {
+        self.markers = Markers::On;
+        self
+    }
+
+    fn check(&self, chart: &LineChart) -> Result<(), PlotError> {
+        let figure = || chart.title.clone();
+        let band = self.band.as_deref().unwrap_or_default();
+        if self.band.is_some() && band.len() != self.points.len() {
+            let (points, band) = (self.points.len(), band.len());
+            return Err(PlotError::BandLength { figure: figure(), series: self.name.clone(), points, band });
+        }
+        if let Some(index) = band.iter().position(|(low, high)| low > high) {
+            let (low, high) = band[index];
+            return Err(PlotError::BandReversed {
+                figure: figure(),
+                series: self.name.clone(),
+                index,
+                low,
+                high,
+            });
+        }
+        let xs = self.points.iter().map(|point| point.0);
+        check_values(&chart.title, &self.name, &chart.x, xs)?;
+        check_values(&chart.title, &self.name, &chart.y, self.points.iter().map(|point| point.1))?;
+        check_values(&chart.title, &self.name, &chart.y, band.iter().map(|band| band.0))?;
+        check_values(&chart.title, &self.name, &chart.y, band.iter().map(|band| band.1))
+    }
+
+    fn is_blank(&self) -> bool {
+        !self.points.iter().copied().any(is_whole)
+    }
+}
+
+/// Refuses infinities, and on a logarithmic axis what is not positive.
+pub(crate) fn check_values(
+    figure: &str,
+    part: &str,
+    axis: &Axis,
+    values: impl Iterator<Item = f64>,
+) -> Result<(), PlotError> {
+    let (figure, part) = (figure.to_owned(), part.to_owned());
+    for (index, value) in values.enumerate() {
+        if value.is_infinite() {
+            return Err(PlotError::Infinite { figure, part, index });
+        }
+        if axis.spread == Spread::Log && value <= 0.0 {
+            return Err(PlotError::NotPositive { figure, axis: axis.label.clone(), part, value });
+        }
+    }
+    Ok(())
+}
+
+/// A point without NaN.
+pub(crate) fn is_whole((x, y): Point) -> bool {
+    !x.is_nan() && !y.is_nan()
+}
+
+/// A chart of curves.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LineChart {
+    title: String,
+    x: Axis,
+    y: Axis,
+    series: Vec<Series>,
+    reference: Option<(f64, String)>,
+}
+
+impl LineChart {
+    /// A chart without curves yet. An empty title takes no room.
+    pub fn new(title: impl Into<String>, x: Axis, y: Axis) -> Self {
+        Self { title: title.into(), x, y, series: Vec::new(), reference: None }
+    }
+
+    /// One more curve. An empty one is named in the legend as having no data.
+    #[must_use]
+    pub fn with_series(mut self, series: Series) -> Self {
+        self.series.push(series);
+        self
+    }
+
+    /// A dashed line across at a height worth comparing with.
+    #[must_use]
+    pub fn with_reference(mut self, value: f64, label: impl Into<String>) -> Self {
+        self.reference = Some((value, label.into()));
+        self
+    }
+
+    fn ranges(&self) -> Result<(Range, Range), PlotError> {
+        self.series.iter().try_for_each(|series| series.check(self))?;
+        if self.series.iter().all(Series::is_blank) {
+            return Err(PlotError::NoData { figure: self.title.clone() });
+        }
+        let points =
+            || self.series.iter().flat_map(|series| series.points.iter().copied()).filter(|p| is_whole(*p));
+        let bands = self.series.iter().flat_map(|series| series.band.iter().flatten());
+        let reference = self.reference.iter().map(|(value, _)| *value);
+        let heights =
+            points().map(|point| point.1).chain(bands.flat_map(|&(low, high)| [low, high])).chain(reference);
+        let x = self.x.resolve(&self.title, points().map(|point| point.0))?;
+        let y = self.y.resolve(&self.title, heights)?;
+        self.check_reference(y)?;
+        Ok((x, y))
+    }
+
+    fn check_reference(&self, y: Range) -> Result<(), PlotError> {
+        match &self.reference {
+            Some((value, label)) if !y.contains(*value) => Err(PlotError::ReferenceOutside {
+                figure: self.title.clone(),
+                label: label.clone(),
+                value: *value,
+                low: y.low,
+                high: y.high,
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    fn draw_reference(&self, canvas: &mut Canvas, plot: &Plot) {
+        let Some((value, label)) = &self.reference else { return };
+        let (height, look) = (plot.y.place(*value), plot.look);
+        let stroke = Stroke { colour: GREY, width: 1.3, dash: Dash::Dashed };
+        canvas.polyline(&[(plot.area.left, height), (plot.area.right(), height)], stroke);
+        let size = font::shrink(label, plot.area.width - look.gap, look.tick, Weight::Regular);
+        // Above the line, unless that would leave the frame.
+        let above = height - size * 1.4 > plot.area.top;
+        let baseline = if above { height - size * 0.4 } else { height + size * 1.1 };
+        let text = plain(label, (plot.area.right() - look.gap * 0.4, baseline), size);
+        canvas.text(Text { anchor: Anchor::End, colour: GREY, halo: Halo::On, ..text });
+    }
+
+    fn colour(&self, index: usize) -> Colour {
+        self.series[index].colour.unwrap_or(colour_of(index))
+    }
+
+    fn draw_band(&self, canvas: &mut Canvas, plot: &Plot, index: usize) {
+        let series = &self.series[index];
+        let Some(band) = &series.band else { return };
+        let edges: Vec<_> = series.points.iter().zip(band).map(|(point, band)| (point.0, *band)).collect();
+        let colour = self.colour(index);
+        for run in edges.split(|(x, (low, high))| x.is_nan() || low.is_nan() || high.is_nan()) {
+            let low = run.iter().map(|&(x, (low, _))| plot.place((x, low)));
+            let high = run.iter().rev().map(|&(x, (_, high))| plot.place((x, high)));
+            let outline: Vec<Point> = low.chain(high).collect();
+            match run.len() {
+                0 => {}
+                // A band without width would not be seen.
+                1 => canvas.polyline(&outline, Stroke::solid(colour, plot.look.line * 0.6)),
+                _ => canvas.polygon(&outline, colour, BAND_OPACITY),
+            }
+        }
+    }
+
+    fn draw_curve(&self, canvas: &mut Canvas, plot: &Plot, index: usize) {
+        let (series, colour) = (&self.series[index], self.colour(index));
+        let stroke = Stroke { colour, width: plot.look.line, dash: Dash::of(index) };
+        let mut dots: Vec<Point> = Vec::new();
+        for run in series.points.split(|&point| !is_whole(point)) {
+            let places: Vec<Point> = run.iter().map(|&point| plot.place(point)).collect();
+            if places.len() > 1 {
+                canvas.polyline(&places, stroke);
+            }
+            // A line of one point would not be seen.
+            if series.markers == Markers::On || places.len() == 1 {
+                dots.extend(places);
+            }
+        }
+        if !dots.is_empty() {
+            canvas.markers(&dots, Marker::of(index), plot.look.line * 2.0, colour, 1.0);
+        }
+    }
+}
+
+impl Figure for LineChart {
+    fn height_at(&self, width: f64) -> f64 {
+        width * PROPORTION
+    }
+
+    fn legend(&self) -> Vec<LegendEntry> {
+        let entry = |(index, series): (usize, &Series)| LegendEntry {
+            name: if series.is_blank() { format!("{} (no data)", series.name) } else { series.name.clone() },
+            colour: self.colour(index),
+            line: Some(Dash::of(index)),
+            marker: (series.markers == Markers::On).then_some(Marker::of(index)),
+        };
+        self.series.iter().enumerate().map(entry).collect()
+    }
+
+    fn draw(&self, canvas: &mut Canvas, area: Rect, place: LegendPlace) -> Result<(), PlotError> {
+        let (x, y) = self.ranges()?;
+        let (x, y) = ((&self.x, x), (&self.y, y));
+        let legend = self.legend();
+        let frame = Frame { title: &self.title, x, y, legend: &legend, place, aspect: Aspect::Free };
+        let plot = frame.draw(canvas, area)?;
+        canvas.begin_clip(plot.area);
+        (0..self.series.len()).for_each(|index| self.draw_band(canvas, &plot, index));
+        (0..self.series.len()).for_each(|index| self.draw_curve(canvas, &plot, index));
+        self.draw_reference(canvas, &plot);
+        canvas.end_clip();
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::style::PALETTE;
+    use crate::test_support::{assert_shows, svg_shapes};
+
+    fn chart() -> LineChart {
+        LineChart::new("Return & <speed>", Axis::linear("frames"), Axis::linear("return"))
+    }
+
+    #[test]
+    fn shows_titles_labels_names_and_colours() {
+        let full = chart()
+            .with_series(Series::new("conv", [(0.0, 0.0), (1.0, 2.0)]).with_band([(-1.0, 1.0), (1.0, 3.0)]))
+            .with_series(Series::new("CoordConv", [(0.0, 1.0), (1.0, 1.0)]).with_markers())
+            .with_reference(2.5, "human");
+        let words = ["Return & <speed>", "frames", "return", "conv", "CoordConv", "human", "0.5"];
+        assert_shows(&full, &words, &PALETTE[..2]);
+    }
+
+    #[test]
+    fn one_point_is_seen() {
+        let one = chart().with_series(Series::new("conv", [(5.0, 7.0)]).with_band([(6.0, 8.0)]));
+        assert_shows(&one, &["conv"], &PALETTE[..1]);
+        assert!(svg_shapes(&one, "circle") == 1);
+    }
+
+    #[test]
+    fn an_empty_series_is_named_and_keeps_its_colour() {
+        let half = chart()
+            .with_series(Series::new("conv", []))
+            .with_series(Series::new("coord", [(0.0, 1.0), (1.0, 2.0)]));
+        assert_shows(&half, &["conv (no data)", "coord"], &PALETTE[..2]);
+    }
+
+    #[test]
+    fn nan_leaves_a_gap() {
+        let points = [(0.0, 0.0), (1.0, 1.0), (2.0, f64::NAN), (3.0, 3.0), (4.0, 1.0)];
+        let whole = chart().with_series(Series::new("conv", [(0.0, 0.0), (4.0, 3.0)]));
+        let gap = chart().with_series(Series::new("conv", points));
+        assert_shows(&gap, &["conv"], &PALETTE[..1]);
+        assert_eq!(svg_shapes(&gap, "polyline"), svg_shapes(&whole, "polyline") + 1);
+        let band = points.map(|(_, y)| (y - 1.0, y + 1.0));
+        assert_eq!(
+            svg_shapes(&chart().with_series(Series::new("conv", points).with_band(band)), "polygon"),
+            2
+        );
+    }
+
+    #[test]
+    fn powers_of_ten_on_a_log_axis() {
+        let axis = Axis::log("parameters");
+        let points = [(10.0, 1.0), (100_000.0, 2.0)];
+        let chart = LineChart::new("t", axis, Axis::linear("y")).with_series(Series::new("conv", points));
+        assert_shows(&chart, &["10²", "10⁵"], &PALETTE[..1]);
+    }
+
+    #[test]
+    fn a_legend_too_long_for_one_row_breaks() {
+        let many = (0..12).fold(chart(), |chart, k| {
+            chart.with_series(Series::new(
+                format!("a series with a long name, number {k}"),
+                [(0.0, 0.0), (1.0, f64::from(k))],
+            ))
+        });
+        assert_shows(&many, &["a series with a long name, number 11"], &PALETTE);
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let says = |chart: LineChart, text: &str| assert_eq!(chart.to_svg().unwrap_err().to_string(), text);
+        let title = "Return & <speed>";
+        says(chart(), &format!("figure `{title}` has no data"));
+        says(
+            chart().with_series(Series::new("a", [(f64::NAN, 1.0)])),
+            &format!("figure `{title}` has no data"),
+        );
+        says(
+            chart().with_series(Series::new("a", [(0.0, f64::INFINITY)])),
+            &format!("value 0 of `a` in figure `{title}` is infinite; leave gaps as NaN"),
+        );
+        says(
+            chart().with_series(Series::new("a", [(0.0, 1.0)]).with_band([])),
+            &format!("series `a` of figure `{title}` has 1 points, but its band 0"),
+        );
+        says(
+            chart().with_series(Series::new("a", [(0.0, 1.0)]).with_band([(2.0, 1.0)])),
+            &format!("the band of `a` in figure `{title}` goes from 2 up to 1 at point 0"),
+        );
+        says(
+            LineChart::new("t", Axis::log("x"), Axis::linear("y"))
+                .with_series(Series::new("a", [(0.0, 1.0)])),
+            "the axis `x` of figure `t` is logarithmic, but `a` has the value 0",
+        );
+        let fixed = Axis::linear("y").with_range(0.0, 1.0);
+        says(
+            LineChart::new("t", Axis::linear("x"), fixed)
+                .with_series(Series::new("a", [(0.0, 1.0)]))
+                .with_reference(2.0, "r"),
+            "the reference `r` of figure `t` is 2, outside the axis from 0 to 1",
+        );
+    }
+}

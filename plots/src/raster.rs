@@ -1,0 +1,38 @@
+//! From SVG to PNG.
+
+use resvg::tiny_skia::{Pixmap, Transform};
+use resvg::usvg::{Options, Tree};
+
+use crate::error::PlotError;
+use crate::font;
+
+/// Draws an SVG, `scale` pixels a unit.
+pub(crate) fn to_png(svg: &str, scale: f32) -> Result<Vec<u8>, PlotError> {
+    let options = Options { fontdb: font::database(), ..Options::default() };
+    let tree = Tree::from_str(svg, &options).map_err(|cause| PlotError::Svg { cause })?;
+    let (width, height) = (pixels(tree.size().width() * scale), pixels(tree.size().height() * scale));
+    let mut picture = Pixmap::new(width, height).ok_or(PlotError::PictureSize { width, height })?;
+    resvg::render(&tree, Transform::from_scale(scale, scale), &mut picture.as_mut());
+    picture.encode_png().map_err(|cause| PlotError::Png { cause: cause.to_string() })
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "casts of floats saturate")]
+fn pixels(length: f32) -> u32 {
+    length.round() as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_svg_is_refused() {
+        assert!(matches!(to_png("<svg", 1.0), Err(PlotError::Svg { .. })));
+    }
+
+    #[test]
+    fn a_picture_beyond_all_memory_is_refused() {
+        let svg = r#"<svg xmlns="http://www.w3.org/2000/svg" width="3000000000" height="3000000000"/>"#;
+        assert!(matches!(to_png(svg, 1.0), Err(PlotError::PictureSize { .. })));
+    }
+}

@@ -1,0 +1,65 @@
+//! What tests of all figures check: labels in the SVG, colours in the PNG, the same bytes twice.
+
+use std::collections::BTreeMap;
+
+use resvg::tiny_skia::Pixmap;
+
+use crate::figure::{Figure, PNG_SCALE};
+use crate::style::Colour;
+
+/// All texts of a figure, in the order they are drawn.
+pub(crate) fn texts(figure: &dyn Figure) -> Vec<String> {
+    let svg = figure.to_svg().unwrap();
+    let page = roxmltree::Document::parse(&svg).unwrap();
+    let texts = page.descendants().filter(|node| node.has_tag_name("text"));
+    texts.map(|node| node.text().unwrap_or_default().to_owned()).collect()
+}
+
+/// How many elements of a name a figure has.
+pub(crate) fn svg_shapes(figure: &dyn Figure, name: &str) -> usize {
+    let svg = figure.to_svg().unwrap();
+    let page = roxmltree::Document::parse(&svg).unwrap();
+    let local = |node: &roxmltree::Node<'_, '_>| node.tag_name().name() == name;
+    page.descendants().filter(local).count()
+}
+
+/// The colours of a figure's PNG, with the number of pixels of each.
+pub(crate) fn colours_of(figure: &dyn Figure) -> BTreeMap<ByParts, usize> {
+    let picture = Pixmap::decode_png(&figure.to_png().unwrap()).unwrap();
+    let size = figure.size();
+    assert_eq!(f64::from(picture.width()), size.width * f64::from(PNG_SCALE));
+    assert_eq!(f64::from(picture.height()), size.height * f64::from(PNG_SCALE));
+    let mut counts = BTreeMap::new();
+    for pixel in picture.pixels() {
+        assert_eq!(pixel.alpha(), 255, "the page is opaque");
+        *counts.entry(ByParts { red: pixel.red(), green: pixel.green(), blue: pixel.blue() }).or_default() +=
+            1;
+    }
+    counts
+}
+
+/// A colour in an order, for counting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct ByParts {
+    pub red: u8,
+    pub green: u8,
+    pub blue: u8,
+}
+
+/// Checks that a figure's texts have these words, its picture these colours, close enough where
+/// points let through what is below, and that it is the same each time.
+pub(crate) fn assert_shows(figure: &dyn Figure, words: &[&str], colours: &[Colour]) {
+    let texts = texts(figure);
+    for word in words {
+        assert!(texts.iter().any(|text| text == word), "no `{word}` in {texts:?}");
+    }
+    let seen = colours_of(figure);
+    for colour in colours {
+        let near = |a: u8, b: u8| a.abs_diff(b) <= 2;
+        let same =
+            |c: &ByParts| near(c.red, colour.red) && near(c.green, colour.green) && near(c.blue, colour.blue);
+        assert!(seen.keys().any(same), "no {colour} in the picture");
+    }
+    assert_eq!(figure.to_svg().unwrap(), figure.to_svg().unwrap());
+    assert_eq!(figure.to_png().unwrap(), figure.to_png().unwrap());
+}
