@@ -28,6 +28,8 @@ pub struct StudyConfig {
     pub l2: f64,
     /// What is minimised.
     pub loss: Loss,
+    /// In which numbers the painting tasks are given x and y.
+    pub inputs: Inputs,
     /// Factor on the number of channels, where a network has published wider forms.
     pub channel_mul: u32,
     /// Height and width of windows, where a network has published larger forms: the transposed
@@ -51,6 +53,18 @@ pub enum RateSchedule {
     Constant,
     /// × `step_ratio` every `step_every_epochs` epochs, at most `step_limit` times.
     Step,
+}
+
+/// In which numbers the painting tasks are given x and y.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Inputs {
+    /// Whole numbers from 4 to 59, as in the authors' code.
+    Pixels,
+    /// In the units of the coordinate channels: pixel 0 is −1, pixel 63 is 1. First weights of one
+    /// size then suit all four inputs, and the network learns much sooner; it can represent the
+    /// same functions either way.
+    Coordinates,
 }
 
 /// What is minimised, as a mean over the rows of a batch.
@@ -98,6 +112,7 @@ impl Default for StudyConfig {
             step_limit: 4,
             l2: 0.0,
             loss: Loss::CrossEntropy,
+            inputs: Inputs::Pixels,
             channel_mul: 1,
             filter_size: 1,
             eval_every_epochs: 1,

@@ -48,7 +48,7 @@ mod state;
 mod study;
 mod task;
 
-pub use config::{Loss, RateSchedule, StudyConfig};
+pub use config::{Inputs, Loss, RateSchedule, StudyConfig};
 pub use data::{Centre, Members, Split};
 pub use error::StudyError;
 pub use layer::{BuildLayer, Layer, LayerKind, LayerShape, StudyLayer, find_layer, layers};

@@ -2,19 +2,24 @@
 
 use tch::{Device, Kind, Reduction, Tensor};
 
-use crate::config::Loss;
+use crate::config::{Inputs, Loss};
 use crate::data::{CANVAS, Centre, PIXELS};
 use crate::{StudyError, Task};
 
-/// What the network is given, as `StudyNetwork::forward` says.
-///
-/// The painting tasks get x and y as the whole numbers they are, though the coordinates beside
-/// them are in [−1, 1]: so it is in the authors' code.
-pub(crate) fn input_of(task: Task, centres: &[Centre], device: Device) -> Result<Tensor, StudyError> {
+/// What the network is given, as `StudyNetwork::forward` says. `inputs` concerns painting tasks.
+pub(crate) fn input_of(
+    task: Task,
+    inputs: Inputs,
+    centres: &[Centre],
+    device: Device,
+) -> Result<Tensor, StudyError> {
     let rows = centres.len() as i64;
     let input = if task.paints() {
-        let numbers: Vec<f32> =
-            centres.iter().flat_map(|centre| [centre.x, centre.y].map(f32::from)).collect();
+        let scale = |number: u8| match inputs {
+            Inputs::Pixels => f32::from(number),
+            Inputs::Coordinates => f32::from(number) * 2.0 / (CANVAS - 1) as f32 - 1.0,
+        };
+        let numbers: Vec<f32> = centres.iter().flat_map(|centre| [centre.x, centre.y].map(scale)).collect();
         Tensor::f_from_slice(&numbers)?.f_view([rows, 2])?
     } else {
         let side = CANVAS as i64;
@@ -91,10 +96,13 @@ mod tests {
 
     #[test]
     fn inputs_and_targets_are_those_of_the_task() {
-        let input = |task| input_of(task, &CENTRES, Device::Cpu).unwrap();
+        let input = |task| input_of(task, Inputs::Pixels, &CENTRES, Device::Cpu).unwrap();
         let target = |task, loss| target_of(task, loss, &CENTRES, Device::Cpu).unwrap();
         assert_eq!(numbers(&input(Task::Classify)), [4.0, 59.0, 30.0, 10.0]);
         assert_eq!(numbers(&input(Task::Render)), [4.0, 59.0, 30.0, 10.0]);
+        let ends = [Centre { x: 0, y: 63 }];
+        let scaled = input_of(Task::Render, Inputs::Coordinates, &ends, Device::Cpu).unwrap();
+        assert_eq!(numbers(&scaled), [-1.0, 1.0]);
         let pictures = input(Task::Regress);
         assert_eq!(pictures.size(), [2, 1, 64, 64]);
         assert_eq!(pictures.double_value(&[1, 0, 10, 30]), 1.0);

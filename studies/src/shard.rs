@@ -3,7 +3,7 @@
 use coordrl_agents::nn::{Mode, ParamScope, ParamStore, flatten_gradients};
 use tch::{Device, Kind, Tensor};
 
-use crate::config::Loss;
+use crate::config::{Inputs, Loss};
 use crate::data::Centre;
 use crate::networks::{self, NetworkSpec, StudyNetwork};
 use crate::rows::{input_of, loss_sum, target_of};
@@ -20,6 +20,7 @@ pub(crate) struct Shard {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct How {
     pub task: Task,
+    pub inputs: Inputs,
     pub loss: Loss,
     pub device: Device,
 }
@@ -63,8 +64,8 @@ impl Shard {
     }
 
     fn gradient_of_part(&self, centres: &[Centre], batch_rows: usize) -> Result<Gradient, StudyError> {
-        let How { task, loss, device } = self.how;
-        let output = self.network.forward(&input_of(task, centres, device)?, Mode::Train);
+        let How { task, inputs, loss, device } = self.how;
+        let output = self.network.forward(&input_of(task, inputs, centres, device)?, Mode::Train);
         let target = target_of(task, loss, centres, device)?;
         let loss = loss_sum(loss, &output, &target) / batch_rows as f64;
         let gradients = Tensor::f_run_backward(&[&loss], &self.leaves, false, false)?;
@@ -79,9 +80,9 @@ impl Shard {
         mut see: impl FnMut(&[Centre], &Tensor) -> Result<(), StudyError>,
     ) -> Result<(), StudyError> {
         let _no_graph = tch::no_grad_guard();
-        let How { task, device, .. } = self.how;
+        let How { task, inputs, device, .. } = self.how;
         for part in centres.chunks(self.rows_at_a_time(self.network.cut().evaluate_rows())) {
-            see(part, &self.network.forward(&input_of(task, part, device)?, Mode::Evaluate))?;
+            see(part, &self.network.forward(&input_of(task, inputs, part, device)?, Mode::Evaluate))?;
         }
         Ok(())
     }
