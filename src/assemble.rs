@@ -28,7 +28,7 @@ pub struct Assembled {
 /// Builds environments, thread pool and agent. Writes nothing.
 pub fn assemble(config: &RunConfig) -> anyhow::Result<Assembled> {
     let device = config.device.resolve()?;
-    memory::check(config, &check_parts(config)?)?;
+    memory::check(config, &check_parts(config)?, device)?;
     let actors = build_actors(config)?;
     let pool = Arc::new(build_pool(config.threads, config.torch_threads)?);
     let threads = pool.current_num_threads();

@@ -42,7 +42,7 @@ pub struct Start {
 }
 
 /// Starts a run in a new folder.
-pub fn new_run(config: RunConfig, to: &Destination, start: Start, stop: StopFlag) -> anyhow::Result<Trainer> {
+pub fn new_run(config: RunConfig, to: &Destination, start: Start) -> anyhow::Result<Trainer> {
     let planned = RunDir::planned_path(&group(&to.runs_dir, &config), config.seed, to.name.as_deref())?;
     let mut assembled = assemble(&config)?;
     if let Some(from) = &start.init_from {
@@ -54,6 +54,8 @@ pub fn new_run(config: RunConfig, to: &Destination, start: Start, stop: StopFlag
         None => Progress::default(),
     };
     meta.sessions.push(session(&assembled, progress.frames));
+    // Until here a signal simply ends the process: there is nothing to save.
+    let stop = StopFlag::on_signals()?;
     let run = RunDir::create(&planned, to.name.is_some())?;
     run.write_config(&config)?;
     run.write_meta(&meta)?;
@@ -67,16 +69,12 @@ fn group(runs_dir: &Path, config: &RunConfig) -> PathBuf {
 }
 
 /// Continues a run in its own folder.
-pub fn resume(
-    run: RunDir,
-    config: RunConfig,
-    from: Checkpoint<Progress>,
-    stop: StopFlag,
-) -> anyhow::Result<Trainer> {
+pub fn resume(run: RunDir, config: RunConfig, from: Checkpoint<Progress>) -> anyhow::Result<Trainer> {
     Recorder::check(&run, &from.progress.written)?;
     let mut assembled = assemble(&config)?;
     let mut meta = run.read_meta()?;
     let progress = take_over(&mut assembled.agent, from)?;
+    let stop = StopFlag::on_signals()?;
     run.write_config(&config)?;
     meta.sessions.push(session(&assembled, progress.frames));
     run.write_meta(&meta)?;

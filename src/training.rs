@@ -44,7 +44,7 @@ impl Trainer {
     /// That point comes after the last checkpoint, so a crash between the two loses it; training
     /// on, for no frame at all, writes it again.
     pub fn lacks_last_point(run: &RunDir, progress: &Progress) -> bool {
-        !progress.sums.is_empty() && Recorder::metrics_length(run) == progress.written.metrics_bytes
+        !progress.sums.is_empty() && !Recorder::has_whole_line_after(run, &progress.written)
     }
 
     /// Opens the metric files where `progress` says they end.

@@ -104,8 +104,13 @@ pub(crate) fn catch_panic<R>(
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(job)).unwrap_or_else(|cause| {
         let text = cause.downcast_ref::<String>().cloned();
         let message = text.or_else(|| cause.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-        Err(AgentError::Panicked { worker, message: message.unwrap_or_default() })
+        Err(AgentError::Panicked { worker, message: first_line(&message.unwrap_or_default()) })
     })
+}
+
+/// libtorch's messages go on with its own call stack.
+fn first_line(message: &str) -> String {
+    message.lines().next().unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ mod store;
 mod tests;
 
 pub use manifest::{Identity, Manifest};
-pub use read::{Checkpoint, read, read_newest, read_weights};
+pub use read::{Checkpoint, read, read_newest, read_weights, whole_after};
 pub use store::{Entry, choose, folder_of, list, prune, remove_later_than, write};
 
 use std::io;

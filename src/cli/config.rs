@@ -67,6 +67,7 @@ impl Target {
 
     fn check(&self) -> anyhow::Result<ExitCode> {
         let config = config::resolve(&self.layer()?.layered)?;
+        config.device.resolve()?;
         let _ = check_parts(&config)?;
         let rows = config.a2c.rows_per_update();
         print_result(&format!("ok: {} on {}, {rows} rows an update", config.algo.name(), config.game))?;

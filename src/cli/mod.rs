@@ -56,6 +56,7 @@ enum Command {
 
 /// Parses the command line, runs the command, reports an error in one message.
 pub fn main() -> ExitCode {
+    quiet_workers();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return report_usage(&error),
@@ -67,6 +68,18 @@ pub fn main() -> ExitCode {
             exit_code_of(&error)
         }
     }
+}
+
+/// A panic on a worker comes back as an error with its own words and place: without
+/// `RUST_BACKTRACE` that is message enough. On the main thread nothing is caught.
+fn quiet_workers() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let is_main = std::thread::current().name() == Some("main");
+        if is_main || std::env::var_os("RUST_BACKTRACE").is_some() {
+            usual(panic);
+        }
+    }));
 }
 
 impl Command {

@@ -86,6 +86,7 @@ impl Trace {
         if let Some(path) = &self.load_state {
             load_state(&mut tracer, path)?;
         }
+        self.check_save_state()?;
         let mut observations = self.open_npy(tracer.spec())?;
         print_steps(&mut tracer, actions, observations.as_mut())?;
         if let Some(npy) = observations {
@@ -131,6 +132,18 @@ impl Trace {
         }
         actions.truncate(wanted);
         Ok(Box::new(actions.into_iter()))
+    }
+
+    /// A mistyped path should not be found out after all the steps.
+    fn check_save_state(&self) -> anyhow::Result<()> {
+        let Some(path) = &self.save_state else { return Ok(()) };
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        if path.is_dir() || parent.is_some_and(|parent| !parent.is_dir()) {
+            let text =
+                format!("cannot write `--save-state {}`: no such folder, or a folder itself", path.display());
+            return Err(BadRequest::error(text));
+        }
+        Ok(())
     }
 
     fn open_npy(&self, spec: &EnvSpec) -> anyhow::Result<Option<NpyWriter>> {

@@ -8,9 +8,8 @@ use super::settings::SettingFlags;
 use crate::checkpoint::{self, Checkpoint};
 use crate::config::{self, Layered, Layers, Origin, RunConfig};
 use crate::exit_code::{BadRequest, ExitCode};
-use crate::interrupt::StopFlag;
 use crate::launch::{self, Destination, Start};
-use crate::metrics::console::{describe_secs, print_result, say};
+use crate::metrics::console::{describe_secs, print_result, quoted, say};
 use crate::progress::Progress;
 use crate::run_dir::RunDir;
 use crate::training::{Outcome, Trainer, identity};
@@ -66,9 +65,8 @@ impl Train {
             ));
         }
         let config = config::resolve(&settings.layered)?;
-        let stop = StopFlag::on_signals()?;
         let start = Start { preset: settings.preset, init_from: self.init_from.clone(), fork: None };
-        train(launch::new_run(config, &self.destination(), start, stop)?)
+        train(launch::new_run(config, &self.destination(), start)?)
     }
 
     fn start_resume(&self, path: &Path) -> anyhow::Result<ExitCode> {
@@ -79,6 +77,7 @@ impl Train {
         let (old, layered) = self.settings_over_run(&run)?;
         let checkpoint = self.read_checkpoint(&run, &old)?;
         launch::check_resume(&old, &layered, checkpoint.progress.frames)?;
+        refuse_to_lose_checkpoints(&run, checkpoint.progress.frames)?;
         let done = checkpoint.progress.frames >= layered.config.frames;
         if done && !Trainer::lacks_last_point(&run, &checkpoint.progress) {
             say(&format!(
@@ -89,8 +88,7 @@ impl Train {
             ));
             return Ok(ExitCode::Ok);
         }
-        let stop = StopFlag::on_signals()?;
-        train(launch::resume(run, layered.config, checkpoint, stop)?)
+        train(launch::resume(run, layered.config, checkpoint)?)
     }
 
     fn start_fork(&self, path: &Path) -> anyhow::Result<ExitCode> {
@@ -108,8 +106,7 @@ impl Train {
         }
         let from = checkpoint::folder_of(&run.checkpoints_dir(), done);
         let start = Start { fork: Some((from, launch::fork_progress(checkpoint))), ..Start::default() };
-        let stop = StopFlag::on_signals()?;
-        train(launch::new_run(layered.config, &self.destination(), start, stop)?)
+        train(launch::new_run(layered.config, &self.destination(), start)?)
     }
 
     /// The run's settings as they are, and as the flags would have them.
@@ -145,6 +142,20 @@ impl Train {
     }
 }
 
+/// Going on from an earlier checkpoint would take the place of what came after it.
+fn refuse_to_lose_checkpoints(run: &RunDir, from: u64) -> anyhow::Result<()> {
+    let later = checkpoint::whole_after(&run.checkpoints_dir(), from);
+    if later.is_empty() {
+        return Ok(());
+    }
+    let later: Vec<String> = later.iter().map(|entry| entry.position.to_string()).collect();
+    Err(BadRequest::error(format!(
+        "going on from {from} frames would remove the checkpoints at {} and the metrics since; \
+         add `--fork` to start a new run from there",
+        later.join(", ")
+    )))
+}
+
 fn train(mut trainer: Trainer) -> anyhow::Result<ExitCode> {
     let outcome = trainer.train()?;
     let folder = trainer.run().path().display();
@@ -152,8 +163,9 @@ fn train(mut trainer: Trainer) -> anyhow::Result<ExitCode> {
     let games = &progress.games;
     if outcome == Outcome::Interrupted {
         say(&format!(
-            "stopped at {} frames; continue with: coordrl train --resume {folder}",
-            progress.frames
+            "stopped at {} frames; continue with: coordrl train --resume {}",
+            progress.frames,
+            quoted(trainer.run().path())
         ));
         return Ok(ExitCode::Interrupted);
     }

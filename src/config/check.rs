@@ -54,6 +54,8 @@ fn check_counts(config: &RunConfig, problems: &mut Vec<Problem>) {
     if config.frames == 0 {
         problems.push(problem("frames", "a run of 0 frames; the least is 1"));
     }
+    check_threads("threads", config.threads.unwrap_or(1), problems);
+    check_threads("torch_threads", config.torch_threads, problems);
     if config.threads == Some(0) {
         problems.push(problem("threads", "0 threads; the least is 1, and leaving it out means one per core"));
     }
@@ -67,6 +69,15 @@ fn check_counts(config: &RunConfig, problems: &mut Vec<Problem>) {
     if config.log_every_frames == Period::Off && config.checkpoint_every_frames == Period::Off {
         let text = "off, and `log_every_frames` is off too: the run would leave no trace until its end";
         problems.push(problem("checkpoint_every_frames", text));
+    }
+}
+
+/// More threads than any machine has are a typing error, and the system may refuse them rudely.
+const MOST_THREADS: u32 = 1024;
+
+fn check_threads(key: &str, threads: u32, problems: &mut Vec<Problem>) {
+    if threads > MOST_THREADS {
+        problems.push(problem(key, format!("{threads} threads; the most is {MOST_THREADS}")));
     }
 }
 

@@ -257,8 +257,9 @@ fn parse_value(text: &str) -> Value {
     };
     match table.get("value") {
         Some(Value::Number(number)) => whole_if_whole(number),
+        // `nan` and `inf` are TOML, but no values that a setting can have.
+        Some(Value::Null) | None => Value::String(text.to_owned()),
         Some(value) => value.clone(),
-        None => Value::String(text.to_owned()),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a person sees while a run goes on: a bar on a terminal, else a line now and then.
 
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -27,6 +28,12 @@ pub fn print_result(text: &str) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         other => other,
     }
+}
+
+/// A path as a shell takes it: names with spaces in quotes.
+pub fn quoted(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    shlex::try_quote(&text).map_or_else(|_| text.clone().into_owned(), |quoted| quoted.into_owned())
 }
 
 /// Shows how far a run is.
@@ -120,6 +127,12 @@ fn new_bar(axis: Axis, position: u64, end: u64) -> ProgressBar {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn paths_can_be_pasted_into_a_shell() {
+        assert_eq!(quoted(Path::new("runs/pong/seed1-20260101")), "runs/pong/seed1-20260101");
+        assert_eq!(quoted(Path::new("my run")), "'my run'");
+    }
 
     #[test]
     fn durations_read_well() {

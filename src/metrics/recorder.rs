@@ -35,7 +35,7 @@ impl Recorder {
     /// If `metrics.jsonl` is shorter than that.
     pub fn check(run: &RunDir, written: &Written) -> Result<(), RunDirError> {
         let path = run.metrics_path();
-        let length = Self::metrics_length(run);
+        let length = std::fs::metadata(&path).map_or(0, |about| about.len());
         if length >= written.metrics_bytes {
             return Ok(());
         }
@@ -46,9 +46,12 @@ impl Recorder {
         Err(RunDirError::Damaged { path, cause })
     }
 
-    /// Length of `metrics.jsonl` as it lies there, in bytes.
-    pub fn metrics_length(run: &RunDir) -> u64 {
-        std::fs::metadata(run.metrics_path()).map_or(0, |about| about.len())
+    /// Whether `metrics.jsonl` goes on, after what a checkpoint knows of, with a line that was
+    /// written to its end.
+    pub fn has_whole_line_after(run: &RunDir, written: &Written) -> bool {
+        let bytes = std::fs::read(run.metrics_path()).unwrap_or_default();
+        let known = usize::try_from(written.metrics_bytes).unwrap_or(usize::MAX);
+        bytes.get(known..).is_some_and(|after| after.contains(&b'\n'))
     }
 
     /// Opens the files, cut to what the checkpoint knows. `position` is where the run stands.

@@ -63,10 +63,11 @@ impl TensorBoardSink {
         version.set_file_version("brain.Event:2".to_owned());
         self.write(&version)?;
         if start_position > 0 {
-            // Tells a TensorBoard that is already open to forget what it read past this point.
+            // Tells TensorBoard to forget what it read past this point: it drops what lies *at* the
+            // step of this event too, where a checkpoint's own log point is.
             let mut log = SessionLog::new();
             log.set_status(SessionLog_SessionStatus::START);
-            let mut start = new_event(start_position);
+            let mut start = new_event(start_position + 1);
             start.set_session_log(log);
             self.write(&start)?;
         }
@@ -226,7 +227,7 @@ mod tests {
         assert_eq!(steps_and_values(&path(1)), [(20, 3.0)]);
         let start = &read_events(&path(1))[1];
         assert_eq!(start.get_session_log().get_status(), SessionLog_SessionStatus::START);
-        assert_eq!(start.get_step(), 10);
+        assert_eq!(start.get_step(), 11, "the log point at 10 stays");
     }
 
     #[test]

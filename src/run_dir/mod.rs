@@ -31,7 +31,7 @@ pub enum RunDirError {
     #[error("`--name {0}` is not a folder name: leave out `/` and leading dots")]
     BadName(String),
     /// `--name` is taken.
-    #[error("{} exists already; continue it with `train --resume`, or choose another `--name`", .0.display())]
+    #[error("{} exists already; continue it with `--resume`, or choose another `--name`", .0.display())]
     Exists(PathBuf),
     /// The runs folder does not take new folders.
     #[error("cannot create the run folder {}: {cause}; choose another `--runs-dir`", .path.display())]
@@ -159,7 +159,11 @@ impl RunDir {
             return Err(not_a_run("no such folder"));
         }
         if !path.join(CONFIG).is_file() {
-            return Err(not_a_run("it has no config.json"));
+            return Err(not_a_run(if path.join(LOCK).is_file() {
+                "it has no config.json: a run was stopped here before it began; delete the folder and start it anew"
+            } else {
+                "it has no config.json"
+            }));
         }
         Ok(Self { path: path.to_owned(), _lock: None })
     }

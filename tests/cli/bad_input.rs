@@ -35,6 +35,12 @@ fn counts_of_zero_and_below_are_refused() {
     refused(&["train", "catch", "--envs", "0"], &["`a2c.envs`"]);
     refused(&["train", "catch", "--threads", "0"], &["`threads`"]);
     refused(&["train", "catch", "--torch-threads", "0"], &["`torch_threads`"]);
+    refused(
+        &["train", "catch", "--threads=100000", "--torch-threads=4e9"],
+        &["`threads`", "`torch_threads`", "1024"],
+    );
+    refused(&["train", "catch", "--set", "a2c.actors=nan"], &["`a2c.actors`", "nan"]);
+    refused(&["train", "catch", "--set", "a2c.discount=inf"], &["`a2c.discount`", "inf"]);
     refused(&["train", "catch", "--frames", "0"], &["`frames`"]);
     refused(&["train", "catch", "--frames", "-5"], &["--frames", "-5"]);
     refused(&["train", "catch", "--seed=-1"], &["--seed", "-1"]);
@@ -233,5 +239,7 @@ fn actions_files_are_checked_before_the_first_step() {
     fs::write(sandbox.path().join("state.bin"), "noise").unwrap();
     let load = ["trace", "pong", "--actions", "actions.txt", "--load-state", "state.bin"];
     sandbox.run(&load).expect_refusal(2, &["state.bin"]);
+    let save = ["trace", "pong", "--actions", "actions.txt", "--save-state", "nowhere/x.bin"];
+    sandbox.run(&save).expect_refusal(2, &["--save-state", "nowhere"]);
     refused(&["trace", "catch", "--steps", "3", "--action-seed", "1"], &["catch"]);
 }

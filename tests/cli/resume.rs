@@ -202,10 +202,9 @@ fn a_metrics_file_that_lost_lines_is_damaged() {
     fs::write(run.join("metrics.jsonl"), "").unwrap();
     let config = fs::read(run.join("config.json")).unwrap();
     let there = checkpoints(&run);
-    // Not even what follows the checkpoint asked for is touched before everything is checked.
-    for more in [&["--frames", "800"][..], &["--frames", "800", "--checkpoint", "400"]] {
-        resume(&sandbox, &run, more).expect_refusal(3, &["metrics.jsonl", "damaged", "`--checkpoint`"]);
-    }
+    // Nothing is touched before everything is checked.
+    let more = ["--frames", "800"];
+    resume(&sandbox, &run, &more).expect_refusal(3, &["metrics.jsonl", "damaged", "`--checkpoint`"]);
     assert_eq!(fs::read(run.join("config.json")).unwrap(), config);
     assert_eq!(checkpoints(&run), there);
 }
@@ -216,14 +215,29 @@ fn a_finished_run_that_lost_its_last_line_in_a_crash_gets_it_back() {
     let run = sandbox.train("a", &["--frames", "530"]);
     let whole = metrics(&run);
     let text = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
-    let without_last = &text[..text.trim_end().rfind('\n').unwrap() + 1];
-    fs::write(run.join("metrics.jsonl"), without_last).unwrap();
-    let ended = resume(&sandbox, &run, &[]);
-    assert_eq!(ended.code, Some(0), "{ended:?}");
-    assert_eq!(metrics(&run), whole);
+    let start_of_last = text.trim_end().rfind('\n').unwrap() + 1;
+    for left_of_it in [0, 1, 40] {
+        fs::write(run.join("metrics.jsonl"), &text[..start_of_last + left_of_it]).unwrap();
+        let ended = resume(&sandbox, &run, &[]);
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        assert_eq!(metrics(&run), whole);
+    }
     let ended = resume(&sandbox, &run, &[]);
     assert!(ended.stderr.contains("nothing to do"), "{ended:?}");
     assert_eq!(metrics(&run), whole);
+}
+
+#[test]
+fn going_back_behind_good_checkpoints_wants_a_fork() {
+    let sandbox = Sandbox::new();
+    let run = sandbox.train("a", &["--frames", "1200"]);
+    let there = checkpoints(&run);
+    let back = ["--checkpoint", "1000", "--frames", "1400"];
+    resume(&sandbox, &run, &back).expect_refusal(2, &["1200", "`--fork`"]);
+    assert_eq!(checkpoints(&run), there);
+    let ended = resume(&sandbox, &run, &[&back[..], &["--fork", "--name", "b"]].concat());
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(checkpoints(&run), there);
 }
 
 #[test]

@@ -93,7 +93,7 @@ fn name_packages(arguments: &[OsString]) -> bool {
 /// `cargo run --release -- train …`.
 pub fn train_command(layout: &Layout, arguments: &[OsString]) -> Command {
     let mut command = process::cargo();
-    command.args(["run", "--release", "--manifest-path"]).arg(layout.manifest());
+    command.args(["run", "--release", "--locked", "--manifest-path"]).arg(layout.manifest());
     command.args(["--bin", "coordrl", "--", "train"]).args(arguments);
     command
 }

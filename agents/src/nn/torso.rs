@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn observations_too_small_are_refused_at_the_door() {
-        for torso in torsos() {
+        for torso in torsos().iter().filter(|torso| torso.name.contains("conv")) {
             let mut store = ParamStore::new(1, Device::Cpu);
             let result = (torso.build)(&mut ParamScope::new(&mut store), [4, 84, 35]);
             let error = result.err().expect("35 columns are too few").to_string();
