@@ -69,11 +69,11 @@ impl Frame<'_> {
     fn room_for_data(&self, area: Rect, look: Look, y_ticks: &[Tick]) -> Rect {
         let labels = widest(y_ticks, look.tick);
         let y_label = label_height(&self.y.0.label, look);
-        let left = area.left + look.gap + y_label + labels + TICK + look.gap * 0.5;
+        let left = area.left + look.gap * 0.7 + y_label + labels + TICK + look.gap * 0.8;
         // The last label of the horizontal axis may stick out by half.
         let right = area.right() - look.gap - look.tick * 1.5;
         let below = TICK + look.gap * 0.3 + look.tick * LINE_HEIGHT + label_height(&self.x.0.label, look);
-        Rect::from_edges(left, area.top + look.gap, right, area.bottom() - below - look.gap * 0.5)
+        Rect::from_edges(left, area.top + look.gap, right, area.bottom() - below - look.gap * 0.8)
     }
 
     fn checked(&self, inner: Rect) -> Result<Rect, PlotError> {
@@ -138,7 +138,7 @@ impl Frame<'_> {
             canvas.text(Text { anchor: Anchor::End, ..plain(&tick.label, at, look.tick) });
         }
         let size = font::shrink(&self.y.0.label, area.height, look.label, Weight::Regular);
-        let beside = left - TICK - look.gap * 0.5 - widest(major, look.tick) - look.label * LINE_HEIGHT / 2.0;
+        let beside = left - TICK - look.gap * 0.8 - widest(major, look.tick) - look.label * LINE_HEIGHT / 2.0;
         let at = (beside + HALF_CAPITAL * size, area.centre().1);
         canvas.text(Text { turn: Turn::Up, ..plain(&self.y.0.label, at, size) });
     }

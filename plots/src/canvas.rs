@@ -81,7 +81,7 @@ impl Canvas {
         let family = font::FAMILY;
         format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" \
-             viewBox=\"0 0 {width} {height}\" font-family=\"{family}\" font-kerning=\"none\">\n\
+             viewBox=\"0 0 {width} {height}\" font-family=\"{family}\" style=\"font-kerning:none\">\n\
              <rect width=\"{width}\" height=\"{height}\" fill=\"{PAPER}\"/>\n{}</svg>\n",
             self.body
         )
@@ -172,6 +172,9 @@ impl Canvas {
 
     /// One line of text. Its length is written down, so that any font fills the same room.
     pub(crate) fn text(&mut self, text: Text<'_>) {
+        if text.text.trim().is_empty() {
+            return;
+        }
         let (x, y) = (number(text.at.0), number(text.at.1));
         let mut rest = String::new();
         if text.weight == Weight::Bold {
