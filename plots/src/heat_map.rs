@@ -1,8 +1,5 @@
 //! One matrix as a picture: cell by cell, never smoothed.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
-
 use crate::axis::Range;
 use crate::canvas::{Canvas, Stroke};
 use crate::colour_map::{ColourMap, SHADES};
@@ -94,9 +91,7 @@ impl HeatMap {
         let (cell, (width, height)) = (self.cell(room), self.picture_size(room));
         // On whole units, so that cells begin where pixels do.
         let corner = ((middle - width / 2.0).round(), (centre - height / 2.0).round());
-        for (colour, path) in self.paths(colours, range).into_values() {
-            canvas.cells(corner, cell, &path, colour);
-        }
+        canvas.cells(corner, cell, &self.runs(colours, range));
         canvas.outline(Rect::new(corner.0, corner.1, width, height), Stroke::solid(GREY, 1.0));
         if let Some((row, column)) = self.mark {
             let at = (corner.0 + (to_f64(column) + 0.5) * cell, corner.1 + (to_f64(row) + 0.5) * cell);
@@ -106,19 +101,21 @@ impl HeatMap {
         }
     }
 
-    /// Cells grouped by colour, each colour as one path: a run of equal cells is one step.
-    fn paths(&self, map: ColourMap, range: Range) -> BTreeMap<String, (Colour, String)> {
-        let mut paths: BTreeMap<String, (Colour, String)> = BTreeMap::new();
+    /// Runs of cells of one colour, in units of cells. Each reaches one cell on to the right and down,
+    /// to be covered by those that follow: so no reader of SVG shows white seams between cells.
+    fn runs(&self, map: ColourMap, range: Range) -> Vec<(Rect, Colour)> {
+        let mut runs = Vec::new();
+        let (right, end) = (to_f64(self.columns), to_f64(self.rows));
         for (row, values) in self.values.chunks(self.columns).enumerate() {
-            let mut column = 0;
+            let (top, mut column) = (to_f64(row), 0);
             for run in values.chunk_by(|a, b| shade(map, range, *a) == shade(map, range, *b)) {
-                let colour = shade(map, range, run[0]);
-                let path = &mut paths.entry(colour.to_string()).or_insert((colour, String::new())).1;
-                let _ = write!(path, "M{column} {row}h{}v1h-{}z", run.len(), run.len());
+                let begin = to_f64(column);
                 column += run.len();
+                let area = Rect::from_edges(begin, top, to_f64(column + 1).min(right), (top + 2.0).min(end));
+                runs.push((area, shade(map, range, run[0])));
             }
         }
-        paths
+        runs
     }
 }
 
@@ -135,11 +132,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn runs_of_one_colour_are_one_step() {
+    fn runs_reach_on_below_those_that_follow() {
         let map = HeatMap::try_new("m", 2, 3, vec![0.0, 0.0, 1.0, 1.0, 1.0, 1.0]).unwrap();
-        let paths = map.paths(ColourMap::Grey, Range { low: 0.0, high: 1.0 });
-        assert_eq!(paths["#000000"].1, "M0 0h2v1h-2z");
-        assert_eq!(paths["#ffffff"].1, "M2 0h1v1h-1zM0 1h3v1h-3z");
+        let (black, white) = (ColourMap::Grey.colour(0.0), ColourMap::Grey.colour(1.0));
+        let runs = map.runs(ColourMap::Grey, Range { low: 0.0, high: 1.0 });
+        let expected = [
+            (Rect::from_edges(0.0, 0.0, 3.0, 2.0), black),
+            (Rect::from_edges(2.0, 0.0, 3.0, 2.0), white),
+            (Rect::from_edges(0.0, 1.0, 3.0, 2.0), white),
+        ];
+        assert_eq!(runs, expected);
     }
 
     #[test]
