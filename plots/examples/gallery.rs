@@ -144,7 +144,7 @@ fn panel(height: f64) -> Box<dyn Figure> {
 }
 
 fn tasks() -> Panels {
-    Panels::new("Two torsos on six games", ["Breakout", "Pong", "Ms. Pac-Man"])
+    Panels::new("Two torsos, two agents, three games", ["Breakout", "Pong", "Ms. Pac-Man"])
         .with_row("A2C", vec![panel(300.0), panel(20.0), panel(24_000.0)])
         .with_row("Ape-X", vec![panel(500.0), panel(21.0), Box::new(Blank::new("not run"))])
 }

@@ -69,11 +69,11 @@ impl Frame<'_> {
     fn room_for_data(&self, area: Rect, look: Look, y_ticks: &[Tick]) -> Rect {
         let labels = widest(y_ticks, look.tick);
         let y_label = label_height(&self.y.0.label, look);
-        let left = area.left + look.gap + y_label + labels + TICK + look.gap * 0.5;
+        let left = area.left + look.gap * 0.7 + y_label + labels + TICK + look.gap * 0.8;
         // The last label of the horizontal axis may stick out by half.
         let right = area.right() - look.gap - look.tick * 1.5;
         let below = TICK + look.gap * 0.3 + look.tick * LINE_HEIGHT + label_height(&self.x.0.label, look);
-        Rect::from_edges(left, area.top + look.gap, right, area.bottom() - below - look.gap * 0.5)
+        Rect::from_edges(left, area.top + look.gap, right, area.bottom() - below - look.gap * 0.8)
     }
 
     fn checked(&self, inner: Rect) -> Result<Rect, PlotError> {
@@ -138,7 +138,7 @@ impl Frame<'_> {
             canvas.text(Text { anchor: Anchor::End, ..plain(&tick.label, at, look.tick) });
         }
         let size = font::shrink(&self.y.0.label, area.height, look.label, Weight::Regular);
-        let beside = left - TICK - look.gap * 0.5 - widest(major, look.tick) - look.label * LINE_HEIGHT / 2.0;
+        let beside = left - TICK - look.gap * 0.8 - widest(major, look.tick) - look.label * LINE_HEIGHT / 2.0;
         let at = (beside + HALF_CAPITAL * size, area.centre().1);
         canvas.text(Text { turn: Turn::Up, ..plain(&self.y.0.label, at, size) });
     }
@@ -170,4 +170,41 @@ fn fitting_ticks(axis: &Axis, range: Range, room: f64, size: f64) -> Vec<Tick> {
     };
     let choices = (1..=8).rev().map(|most| ticks::ticks(axis.spread, range, most));
     choices.into_iter().find(fits).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::geometry::Size;
+
+    fn draw(area: Rect) -> Result<Plot, PlotError> {
+        let axis = Axis::linear("x");
+        let range = Range { low: 0.0, high: 1.0 };
+        let (place, aspect) = (LegendPlace::Own, Aspect::Free);
+        let frame = Frame { title: "fig", x: (&axis, range), y: (&axis, range), legend: &[], place, aspect };
+        frame.draw(&mut Canvas::new(Size { width: 800.0, height: 800.0 }), area)
+    }
+
+    #[test]
+    fn data_lie_within_the_area_and_ends_of_axes_at_its_edges() {
+        let plot = draw(Rect::new(100.0, 50.0, 400.0, 300.0)).unwrap();
+        assert!(plot.area.left > 100.0 && plot.area.right() < 500.0);
+        assert!(plot.area.top > 50.0 && plot.area.bottom() < 350.0);
+        assert_eq!(plot.place((0.0, 0.0)), (plot.area.left, plot.area.bottom()));
+        assert_eq!(plot.place((1.0, 1.0)), (plot.area.right(), plot.area.top));
+    }
+
+    #[test]
+    fn an_area_of_nothing_but_labels_is_refused() {
+        let error = draw(Rect::new(0.0, 0.0, 90.0, 60.0)).unwrap_err();
+        assert!(error.to_string().starts_with("figure `fig` is too small for its labels: "), "{error}");
+    }
+
+    #[test]
+    fn labels_of_ticks_do_not_touch() {
+        for room in [60.0, 120.0, 300.0, 900.0] {
+            let ticks = fitting_ticks(&Axis::linear("x"), Range { low: 0.0, high: 123_456.0 }, room, 12.0);
+            assert!(font::to_f64(ticks.len()) * widest(&ticks, 12.0) < room && !ticks.is_empty(), "{room}");
+        }
+    }
 }

@@ -81,7 +81,7 @@ impl Canvas {
         let family = font::FAMILY;
         format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" \
-             viewBox=\"0 0 {width} {height}\" font-family=\"{family}\" font-kerning=\"none\">\n\
+             viewBox=\"0 0 {width} {height}\" font-family=\"{family}\" style=\"font-kerning:none\">\n\
              <rect width=\"{width}\" height=\"{height}\" fill=\"{PAPER}\"/>\n{}</svg>\n",
             self.body
         )
@@ -145,13 +145,18 @@ impl Canvas {
         ));
     }
 
-    /// Cells of one colour, `data` being a path in units of cells, cell (0, 0) at `corner`.
-    pub(crate) fn cells(&mut self, corner: Point, cell: f64, data: &str, colour: Colour) {
-        let (x, y, cell) = (number(corner.0), number(corner.1), exact(cell));
+    /// Rectangles in units of cells, cell (0, 0) at `corner`, each drawn over those before.
+    pub(crate) fn cells(&mut self, corner: Point, cell: f64, cells: &[(Rect, Colour)]) {
+        let (x, y) = (number(corner.0), number(corner.1));
+        // A factor, not a place: rounding it would add up over many cells.
         self.put(&format!(
-            "<path transform=\"translate({x} {y}) scale({cell})\" d=\"{data}\" fill=\"{colour}\" \
-             shape-rendering=\"crispEdges\"/>"
+            "<g transform=\"translate({x} {y}) scale({cell})\" shape-rendering=\"crispEdges\">"
         ));
+        for &(area, colour) in cells {
+            let [left, top, right, bottom] = [area.left, area.top, area.right(), area.bottom()].map(number);
+            self.put(&format!("<path d=\"M{left} {top}H{right}V{bottom}H{left}z\" fill=\"{colour}\"/>"));
+        }
+        self.put("</g>");
     }
 
     /// Points of one kind.
@@ -170,8 +175,20 @@ impl Canvas {
         self.put("</g>");
     }
 
-    /// One line of text. Its length is written down, so that any font fills the same room.
+    /// One line of text.
     pub(crate) fn text(&mut self, text: Text<'_>) {
+        if text.text.trim().is_empty() {
+            return;
+        }
+        if text.halo == Halo::On {
+            // A text of its own: some readers of SVG draw strokes over letters whatever they are told.
+            self.letters(text, &format!("stroke=\"{PAPER}\" stroke-width=\"3\" stroke-linejoin=\"round\""));
+        }
+        self.letters(text, &format!("fill=\"{}\"", text.colour));
+    }
+
+    /// A text's length is written down, so that any font fills the same room.
+    fn letters(&mut self, text: Text<'_>, paint: &str) {
         let (x, y) = (number(text.at.0), number(text.at.1));
         let mut rest = String::new();
         if text.weight == Weight::Bold {
@@ -180,17 +197,11 @@ impl Canvas {
         if text.turn == Turn::Up {
             let _ = write!(rest, " transform=\"rotate(-90 {x} {y})\"");
         }
-        if text.halo == Halo::On {
-            let _ = write!(
-                rest,
-                " stroke=\"{PAPER}\" stroke-width=\"3\" stroke-linejoin=\"round\" paint-order=\"stroke\""
-            );
-        }
         let (size, length) = (number(text.size), number(font::width(text.text, text.size, text.weight)));
-        let (anchor, colour, words) = (anchor_name(text.anchor), text.colour, escape(text.text));
+        let (anchor, words) = (anchor_name(text.anchor), escape(text.text));
         self.put(&format!(
-            "<text x=\"{x}\" y=\"{y}\" font-size=\"{size}\" text-anchor=\"{anchor}\" fill=\"{colour}\" \
-             textLength=\"{length}\" lengthAdjust=\"spacingAndGlyphs\"{rest}>{words}</text>"
+            "<text x=\"{x}\" y=\"{y}\" font-size=\"{size}\" text-anchor=\"{anchor}\" textLength=\"{length}\" \
+             lengthAdjust=\"spacingAndGlyphs\" {paint}{rest}>{words}</text>"
         ));
     }
 
@@ -238,11 +249,6 @@ fn number(value: f64) -> String {
     let value = (value.clamp(-FAR, FAR) * 100.0).round() / 100.0;
     // Negative zero would be written with its sign.
     format!("{}", value + 0.0)
-}
-
-/// A factor, not a place: rounding it would add up over many cells.
-fn exact(value: f64) -> String {
-    format!("{value}")
 }
 
 /// Text as XML wants it. What XML cannot carry at all becomes the replacement character.

@@ -2,6 +2,9 @@
 
 use crate::style::{Colour, PALETTE};
 
+/// Shades a map is drawn in, less one: as many as a screen has greys.
+pub(crate) const SHADES: f64 = 255.0;
+
 /// Stops of viridis (Smith and van der Walt, CC0), a tenth of the way apart.
 const VIRIDIS: [Colour; 11] = [
     Colour::new(0x44, 0x01, 0x54),

@@ -1,99 +1,21 @@
-//! Small matrices side by side, cell by cell, never smoothed.
-
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
+//! Small matrices side by side, with captions and one colour bar.
 
 use crate::axis::{Axis, Range};
-use crate::canvas::{Anchor, Canvas, Stroke, Text};
+use crate::canvas::Canvas;
+use crate::colour_bar::ColourBar;
 use crate::colour_map::ColourMap;
 use crate::error::PlotError;
 use crate::figure::{Figure, LegendPlace};
-use crate::font::{self, HALF_CAPITAL, Weight, to_f64};
+use crate::font::{Weight, to_f64};
 use crate::geometry::Rect;
-use crate::heading::{Heading, plain};
-use crate::style::{Colour, GREY, INK, LINE_HEIGHT, Look, PALETTE, PAPER};
-use crate::ticks;
+use crate::heading::Heading;
+use crate::heat_map::HeatMap;
+use crate::style::Look;
 
-/// What is not a number is seen at once.
-const NOT_A_NUMBER: Colour = PALETTE[3];
-const MARK: Colour = PALETTE[1];
-/// Shades a map is drawn in: as many as a screen has greys.
-const SHADES: f64 = 255.0;
 /// Maps a row, unless told otherwise.
 const COLUMNS: usize = 4;
 /// A map is never drawn larger than this, in letter sizes of its caption.
 const LARGEST: f64 = 26.0;
-
-/// One matrix with its caption.
-#[derive(Clone, Debug, PartialEq)]
-pub struct HeatMap {
-    caption: String,
-    rows: usize,
-    columns: usize,
-    values: Vec<f32>,
-    mark: Option<(usize, usize)>,
-}
-
-impl HeatMap {
-    /// A matrix from its values, row after row from above. NaN is drawn in a colour of its own.
-    ///
-    /// # Errors
-    /// A number of values other than rows × columns, or none.
-    pub fn try_new(
-        caption: impl Into<String>,
-        rows: usize,
-        columns: usize,
-        values: Vec<f32>,
-    ) -> Result<Self, PlotError> {
-        let caption = caption.into();
-        if rows.checked_mul(columns) != Some(values.len()) || values.is_empty() {
-            return Err(PlotError::MatrixSize { caption, rows, columns, values: values.len() });
-        }
-        Ok(Self { caption, rows, columns, values, mark: None })
-    }
-
-    /// A ring around the cell at `(row, column)`.
-    ///
-    /// # Errors
-    /// A cell that the matrix does not have.
-    pub fn with_mark(mut self, row: usize, column: usize) -> Result<Self, PlotError> {
-        let (rows, columns) = (self.rows, self.columns);
-        if row >= rows || column >= columns {
-            return Err(PlotError::MarkOutside { caption: self.caption, rows, columns, row, column });
-        }
-        self.mark = Some((row, column));
-        Ok(self)
-    }
-
-    /// Its smallest and largest value.
-    fn extremes(&self) -> Option<Range> {
-        let values = self.values.iter().copied().map(f64::from).filter(|value| !value.is_nan());
-        values.map(|value| Range { low: value, high: value }).reduce(Range::union)
-    }
-
-    /// Cells grouped by colour, each colour as one path: a run of equal cells is one step.
-    fn paths(&self, map: ColourMap, range: Range) -> BTreeMap<String, (Colour, String)> {
-        let mut paths: BTreeMap<String, (Colour, String)> = BTreeMap::new();
-        for (row, values) in self.values.chunks(self.columns).enumerate() {
-            let mut column = 0;
-            for run in values.chunk_by(|a, b| shade(map, range, *a) == shade(map, range, *b)) {
-                let colour = shade(map, range, run[0]);
-                let path = &mut paths.entry(colour.to_string()).or_insert((colour, String::new())).1;
-                let _ = write!(path, "M{column} {row}h{}v1h-{}z", run.len(), run.len());
-                column += run.len();
-            }
-        }
-        paths
-    }
-}
-
-fn shade(map: ColourMap, range: Range, value: f32) -> Colour {
-    if value.is_nan() {
-        return NOT_A_NUMBER;
-    }
-    let part = ((f64::from(value) - range.low) / range.span()).clamp(0.0, 1.0);
-    map.colour((part * SHADES).round() / SHADES)
-}
 
 /// Which values get the first and the last colour.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -123,12 +45,14 @@ struct Layout {
     look: Look,
     title: Heading,
     captions: Vec<Heading>,
-    /// Size of the place for one map.
+    /// Side of the square that a map may fill.
+    room: f64,
+    /// Size of the largest map.
     place: (f64, f64),
     caption_height: f64,
     /// Between neighbours.
     gap: f64,
-    /// Left for the colour bar.
+    /// Left for the colour bar and the gap before it.
     bar: f64,
     columns: usize,
     rows: usize,
@@ -138,6 +62,20 @@ impl Layout {
     fn height(&self) -> f64 {
         let rows = to_f64(self.rows) * (self.place.1 + self.caption_height + self.gap);
         self.look.gap * 2.0 + self.title.height() + rows
+    }
+
+    /// Where the `index`-th map goes, below its caption, if the first caption begins at `(left, top)`.
+    fn place_of(&self, index: usize, left: f64, top: f64) -> Rect {
+        let (row, column) = (to_f64(index / self.columns), to_f64(index % self.columns));
+        let x = left + column * (self.place.0 + self.gap);
+        let y = top + row * (self.place.1 + self.caption_height + self.gap) + self.caption_height;
+        Rect::new(x, y, self.place.0, self.place.1)
+    }
+
+    /// Height of the maps, and of captions and gaps between them.
+    fn maps_height(&self) -> f64 {
+        let row = self.place.1 + self.caption_height + self.gap;
+        to_f64(self.rows) * row - self.gap - self.caption_height
     }
 
     /// Width of the maps and the gaps between them.
@@ -192,23 +130,32 @@ impl HeatMaps {
         let look = Look::for_width(width);
         let columns = self.columns.min(self.maps.len()).max(1);
         let gap = look.gap * 1.4;
-        let bar = if self.bar.is_some() { look.tick * 6.5 + look.label } else { 0.0 };
+        // Where the data are wrong there is no range; drawing will say so.
+        let shared = self.ranges().ok().and_then(|(_, shared)| shared);
+        let bar = shared.and_then(|range| self.colour_bar(range, look)).map_or(0.0, |bar| gap + bar.width());
         let room = width - look.gap * 2.0 - bar - gap * (to_f64(columns) - 1.0);
-        let across = (room / to_f64(columns)).min(LARGEST * look.tick).max(1.0);
-        let tallest = self.maps.iter().map(|map| to_f64(map.rows) * cell(map, across)).fold(1.0, f64::max);
+        let room = (room / to_f64(columns)).min(LARGEST * look.tick).max(1.0);
+        let sizes = self.maps.iter().map(|map| map.picture_size(room));
+        let place =
+            sizes.fold((1.0, 1.0), |(w, h): (f64, f64), (width, height)| (w.max(width), h.max(height)));
         let caption =
-            |map: &HeatMap| Heading::new(&map.caption, across + gap * 0.5, look.tick, Weight::Regular);
+            |map: &HeatMap| Heading::new(&map.caption, place.0 + gap * 0.5, look.tick, Weight::Regular);
         let captions: Vec<Heading> = self.maps.iter().map(caption).collect();
         let caption_height = captions.iter().map(Heading::height).fold(0.0, f64::max) + look.gap * 0.3;
         let title = Heading::new(&self.title, width - look.gap * 2.0, look.title, Weight::Bold);
         let rows = self.maps.len().div_ceil(columns);
-        Layout { look, title, captions, place: (across, tallest), caption_height, gap, bar, columns, rows }
+        Layout { look, title, captions, room, place, caption_height, gap, bar, columns, rows }
+    }
+
+    fn colour_bar(&self, range: Range, look: Look) -> Option<ColourBar<'_>> {
+        let label = self.bar.as_deref()?;
+        Some(ColourBar { label, colours: self.colours, range, look })
     }
 
     /// The range of each map, and the one of all if they share it.
     fn ranges(&self) -> Result<(Vec<Range>, Option<Range>), PlotError> {
         for map in &self.maps {
-            if let Some(index) = map.values.iter().position(|value| value.is_infinite()) {
+            if let Some(index) = map.first_infinite() {
                 let (figure, part) = (self.title.clone(), map.caption.clone());
                 return Err(PlotError::Infinite { figure, part, index });
             }
@@ -229,60 +176,6 @@ impl HeatMaps {
         };
         Ok((vec![one; self.maps.len()], Some(one)))
     }
-
-    fn draw_map(&self, canvas: &mut Canvas, map: &HeatMap, range: Range, place: Rect) {
-        let cell = cell(map, place.width);
-        let (width, height) = (to_f64(map.columns) * cell, to_f64(map.rows) * cell);
-        let (middle, centre) = place.centre();
-        // On whole units, so that cells are equally large.
-        let corner = ((middle - width / 2.0).round(), (centre - height / 2.0).round());
-        for (colour, path) in map.paths(self.colours, range).into_values() {
-            canvas.cells(corner, cell, &path, colour);
-        }
-        canvas.outline(Rect::new(corner.0, corner.1, width, height), Stroke::solid(GREY, 1.0));
-        if let Some((row, column)) = map.mark {
-            let at = (corner.0 + (to_f64(column) + 0.5) * cell, corner.1 + (to_f64(row) + 0.5) * cell);
-            let radius = (cell * 0.9).max(5.0);
-            canvas.ring(at, radius, Stroke::solid(PAPER, 4.0));
-            canvas.ring(at, radius, Stroke::solid(MARK, 2.0));
-        }
-    }
-
-    fn draw_bar(&self, canvas: &mut Canvas, layout: &Layout, range: Range, left: f64, top: f64) {
-        let Some(label) = &self.bar else { return };
-        let look = layout.look;
-        let height = to_f64(layout.rows) * (layout.place.1 + layout.caption_height + layout.gap);
-        let height = height - layout.gap - layout.caption_height;
-        let bar = Rect::new(left.round(), top.round(), (look.tick * 1.1).round(), height.round());
-        let step = bar.height / (SHADES + 1.0);
-        for shade in (0..=255).map(f64::from) {
-            let area = Rect::new(bar.left, bar.bottom() - (shade + 1.0) * step, bar.width, step.max(1.0));
-            canvas.fill(area, self.colours.colour(shade / SHADES));
-        }
-        canvas.outline(bar, Stroke::solid(GREY, 1.0));
-        self.draw_bar_ticks(canvas, layout.look, range, bar);
-        let size = font::shrink(label, bar.height, look.label, Weight::Regular);
-        let beside = bar.right() + look.tick * 4.4 + look.label * LINE_HEIGHT / 2.0;
-        let text = plain(label, (beside, bar.centre().1), size);
-        canvas.text(Text { turn: crate::canvas::Turn::Up, ..text });
-    }
-
-    fn draw_bar_ticks(&self, canvas: &mut Canvas, look: Look, range: Range, bar: Rect) {
-        let most = if bar.height < look.tick * 9.0 { 3 } else { 5 };
-        for tick in ticks::ticks(crate::axis::Spread::Linear, range, most) {
-            let place = bar.bottom() - (tick.value - range.low) / range.span() * bar.height;
-            canvas.polyline(&[(bar.right(), place), (bar.right() + 4.0, place)], Stroke::solid(INK, 1.0));
-            let size = font::shrink(&tick.label, look.tick * 4.0, look.tick, Weight::Regular);
-            let text = plain(&tick.label, (bar.right() + 7.0, place + HALF_CAPITAL * size), size);
-            canvas.text(Text { anchor: Anchor::Start, ..text });
-        }
-    }
-}
-
-/// Side of a cell: whole units where they fit, so that all cells are equally large on a screen.
-fn cell(map: &HeatMap, room: f64) -> f64 {
-    let side = room / to_f64(map.columns.max(map.rows));
-    if side >= 1.0 { side.floor() } else { side }
 }
 
 /// A range with two ends, for a matrix of one value.
@@ -301,21 +194,19 @@ impl Figure for HeatMaps {
             return Err(PlotError::ColourBarOfMany { figure: self.title.clone() });
         }
         let layout = self.layout(area.width);
-        let top = area.top + layout.look.gap;
+        // In a row of taller panels the maps stand in the middle.
+        let top = area.top + ((area.height - layout.height()) / 2.0).max(0.0) + layout.look.gap;
         layout.title.draw(canvas, area.centre().0, top);
         let top = top + layout.title.height() + layout.look.gap * 0.4;
         let left = area.centre().0 - (layout.grid_width() + layout.bar) / 2.0;
         for (index, (map, range)) in self.maps.iter().zip(ranges).enumerate() {
-            let (row, column) = (index / layout.columns, index % layout.columns);
-            let x = left + to_f64(column) * (layout.place.0 + layout.gap);
-            let y = top + to_f64(row) * (layout.place.1 + layout.caption_height + layout.gap);
-            layout.captions[index].draw(canvas, x + layout.place.0 / 2.0, y);
-            let place = Rect::new(x, y + layout.caption_height, layout.place.0, layout.place.1);
-            self.draw_map(canvas, map, range, place);
+            let place = layout.place_of(index, left, top);
+            layout.captions[index].draw(canvas, place.centre().0, place.top - layout.caption_height);
+            map.draw(canvas, self.colours, range, layout.room, place.centre());
         }
-        if let Some(range) = shared {
-            let beside = left + layout.grid_width() + layout.gap;
-            self.draw_bar(canvas, &layout, range, beside, top + layout.caption_height);
+        if let Some(bar) = shared.and_then(|range| self.colour_bar(range, layout.look)) {
+            let corner = (left + layout.grid_width() + layout.gap, top + layout.caption_height);
+            bar.draw(canvas, corner, layout.maps_height());
         }
         Ok(())
     }
@@ -324,6 +215,8 @@ impl Figure for HeatMaps {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::heat_map::{MARK, NOT_A_NUMBER};
+    use crate::style::{Colour, GREY};
     use crate::test_support::{assert_shows, colours_of};
 
     fn ramp(caption: &str) -> HeatMap {
@@ -365,12 +258,6 @@ mod tests {
 
     #[test]
     fn mistakes_are_named() {
-        let error = HeatMap::try_new("m", 2, 3, vec![0.0; 5]).unwrap_err();
-        assert_eq!(error.to_string(), "heat map `m` should have 2 x 3 values, not 5");
-        assert!(HeatMap::try_new("m", 0, 3, vec![]).is_err());
-        assert!(HeatMap::try_new("m", usize::MAX, 3, vec![0.0; 5]).is_err());
-        let error = ramp("m").with_mark(2, 0).unwrap_err();
-        assert_eq!(error.to_string(), "heat map `m` has 2 x 3 cells, none at row 2, column 0");
         let says = |maps: HeatMaps, text: &str| assert_eq!(maps.to_svg().unwrap_err().to_string(), text);
         says(HeatMaps::new("t"), "figure `t` has no data");
         let nothing = HeatMap::try_new("m", 1, 1, vec![f32::NAN]).unwrap();

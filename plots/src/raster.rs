@@ -35,4 +35,22 @@ mod tests {
         let svg = r#"<svg xmlns="http://www.w3.org/2000/svg" width="3000000000" height="3000000000"/>"#;
         assert!(matches!(to_png(svg, 1.0), Err(PlotError::PictureSize { .. })));
     }
+
+    #[test]
+    fn letters_are_as_wide_in_the_picture_as_the_svg_says() {
+        use crate::canvas::Canvas;
+        use crate::font::{Weight, width};
+        use crate::geometry::Size;
+        use crate::heading::plain;
+
+        let mut canvas = Canvas::new(Size { width: 400.0, height: 40.0 });
+        canvas.text(plain("|To five Waves, 10⁻⁵|", (200.0, 30.0), 20.0));
+        let picture = Pixmap::decode_png(&to_png(&canvas.finish(), 1.0).unwrap()).unwrap();
+        let dark = |x: &u32| (0..40).any(|y| picture.pixel(*x, y).is_some_and(|pixel| pixel.red() < 128));
+        let (first, last) = ((0..400).find(dark).unwrap(), (0..400).rfind(dark).unwrap());
+        let length = width("|To five Waves, 10⁻⁵|", 20.0, Weight::Regular);
+        // The strokes at both ends stand in the middle of their letters, 0.34 of a letter size wide.
+        let seen = f64::from(last - first) + 20.0 * 0.34;
+        assert!((seen - length).abs() < 3.0, "{seen} {length}");
+    }
 }

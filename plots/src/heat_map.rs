@@ -1,0 +1,163 @@
+//! One matrix as a picture: cell by cell, never smoothed.
+
+use crate::axis::Range;
+use crate::canvas::{Canvas, Stroke};
+use crate::colour_map::{ColourMap, SHADES};
+use crate::error::PlotError;
+use crate::figure::PNG_SCALE;
+use crate::font::to_f64;
+use crate::geometry::{Point, Rect};
+use crate::style::{Colour, GREY, PALETTE, PAPER};
+
+/// What is not a number is seen at once.
+pub(crate) const NOT_A_NUMBER: Colour = PALETTE[3];
+/// The ring around a marked cell.
+pub(crate) const MARK: Colour = PALETTE[1];
+
+/// One matrix with its caption.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HeatMap {
+    pub(crate) caption: String,
+    rows: usize,
+    columns: usize,
+    values: Vec<f32>,
+    mark: Option<(usize, usize)>,
+}
+
+impl HeatMap {
+    /// A matrix from its values, row after row from above. NaN is drawn in a colour of its own.
+    ///
+    /// # Errors
+    /// A number of values other than rows × columns, or none.
+    pub fn try_new(
+        caption: impl Into<String>,
+        rows: usize,
+        columns: usize,
+        values: Vec<f32>,
+    ) -> Result<Self, PlotError> {
+        let caption = caption.into();
+        if rows.checked_mul(columns) != Some(values.len()) || values.is_empty() {
+            return Err(PlotError::MatrixSize { caption, rows, columns, values: values.len() });
+        }
+        Ok(Self { caption, rows, columns, values, mark: None })
+    }
+
+    /// A ring around the cell at `(row, column)`.
+    ///
+    /// # Errors
+    /// A cell that the matrix does not have.
+    pub fn with_mark(mut self, row: usize, column: usize) -> Result<Self, PlotError> {
+        let (rows, columns) = (self.rows, self.columns);
+        if row >= rows || column >= columns {
+            return Err(PlotError::MarkOutside { caption: self.caption, rows, columns, row, column });
+        }
+        self.mark = Some((row, column));
+        Ok(self)
+    }
+
+    /// Its smallest and largest value.
+    pub(crate) fn extremes(&self) -> Option<Range> {
+        let values = self.values.iter().copied().map(f64::from).filter(|value| !value.is_nan());
+        values.map(|value| Range { low: value, high: value }).reduce(Range::union)
+    }
+
+    /// Which value is infinite, if any is.
+    pub(crate) fn first_infinite(&self) -> Option<usize> {
+        self.values.iter().position(|value| value.is_infinite())
+    }
+
+    /// Width and height of the picture that a square of side `room` has place for.
+    pub(crate) fn picture_size(&self, room: f64) -> (f64, f64) {
+        let cell = self.cell(room);
+        (to_f64(self.columns) * cell, to_f64(self.rows) * cell)
+    }
+
+    /// Side of a cell in a square of side `room`: whole pixels where they fit, so that all cells are
+    /// equally large.
+    fn cell(&self, room: f64) -> f64 {
+        let (side, pixels) = (room / to_f64(self.columns.max(self.rows)), f64::from(PNG_SCALE));
+        if side * pixels >= 1.0 { (side * pixels).floor() / pixels } else { side }
+    }
+
+    /// Draws the cells, a rim, and the mark around a middle, as large as a square of side `room` lets.
+    pub(crate) fn draw(
+        &self,
+        canvas: &mut Canvas,
+        colours: ColourMap,
+        range: Range,
+        room: f64,
+        (middle, centre): Point,
+    ) {
+        let (cell, (width, height)) = (self.cell(room), self.picture_size(room));
+        // On whole units, so that cells begin where pixels do.
+        let corner = ((middle - width / 2.0).round(), (centre - height / 2.0).round());
+        canvas.cells(corner, cell, &self.runs(colours, range));
+        canvas.outline(Rect::new(corner.0, corner.1, width, height), Stroke::solid(GREY, 1.0));
+        if let Some((row, column)) = self.mark {
+            let at = (corner.0 + (to_f64(column) + 0.5) * cell, corner.1 + (to_f64(row) + 0.5) * cell);
+            let radius = (cell * 0.9).max(5.0);
+            canvas.ring(at, radius, Stroke::solid(PAPER, 4.0));
+            canvas.ring(at, radius, Stroke::solid(MARK, 2.0));
+        }
+    }
+
+    /// Runs of cells of one colour, in units of cells. Each reaches one cell on to the right and down,
+    /// to be covered by those that follow: so no reader of SVG shows white seams between cells.
+    fn runs(&self, map: ColourMap, range: Range) -> Vec<(Rect, Colour)> {
+        let mut runs = Vec::new();
+        let (right, end) = (to_f64(self.columns), to_f64(self.rows));
+        for (row, values) in self.values.chunks(self.columns).enumerate() {
+            let (top, mut column) = (to_f64(row), 0);
+            for run in values.chunk_by(|a, b| shade(map, range, *a) == shade(map, range, *b)) {
+                let begin = to_f64(column);
+                column += run.len();
+                let area = Rect::from_edges(begin, top, to_f64(column + 1).min(right), (top + 2.0).min(end));
+                runs.push((area, shade(map, range, run[0])));
+            }
+        }
+        runs
+    }
+}
+
+fn shade(map: ColourMap, range: Range, value: f32) -> Colour {
+    if value.is_nan() {
+        return NOT_A_NUMBER;
+    }
+    let part = ((f64::from(value) - range.low) / range.span()).clamp(0.0, 1.0);
+    map.colour((part * SHADES).round() / SHADES)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_reach_on_below_those_that_follow() {
+        let map = HeatMap::try_new("m", 2, 3, vec![0.0, 0.0, 1.0, 1.0, 1.0, 1.0]).unwrap();
+        let (black, white) = (ColourMap::Grey.colour(0.0), ColourMap::Grey.colour(1.0));
+        let runs = map.runs(ColourMap::Grey, Range { low: 0.0, high: 1.0 });
+        let expected = [
+            (Rect::from_edges(0.0, 0.0, 3.0, 2.0), black),
+            (Rect::from_edges(2.0, 0.0, 3.0, 2.0), white),
+            (Rect::from_edges(0.0, 1.0, 3.0, 2.0), white),
+        ];
+        assert_eq!(runs, expected);
+    }
+
+    #[test]
+    fn cells_are_whole_pixels_where_they_fit() {
+        let map = HeatMap::try_new("m", 10, 64, vec![0.0; 640]).unwrap();
+        assert_eq!(map.picture_size(180.0), (160.0, 25.0));
+        assert!((map.picture_size(16.0).0 - 16.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let error = HeatMap::try_new("m", 2, 3, vec![0.0; 5]).unwrap_err();
+        assert_eq!(error.to_string(), "heat map `m` should have 2 x 3 values, not 5");
+        assert!(HeatMap::try_new("m", 0, 3, vec![]).is_err());
+        assert!(HeatMap::try_new("m", usize::MAX, 3, vec![0.0; 5]).is_err());
+        let error = HeatMap::try_new("m", 2, 3, vec![0.0; 6]).unwrap().with_mark(2, 0).unwrap_err();
+        assert_eq!(error.to_string(), "heat map `m` has 2 x 3 cells, none at row 2, column 0");
+    }
+}
