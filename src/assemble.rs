@@ -28,6 +28,7 @@ pub struct Assembled {
 /// Builds environments, thread pool and agent. Writes nothing.
 pub fn assemble(config: &RunConfig) -> anyhow::Result<Assembled> {
     let device = config.device.resolve()?;
+    tracing::debug!(asked = ?config.device, ?device, "device");
     memory::check(config, &check_parts(config)?, device)?;
     let actors = build_actors(config)?;
     let pool = Arc::new(build_pool(config.threads, config.torch_threads)?);

@@ -12,6 +12,7 @@
 //! - [`checkpoint`]: everything needed to go on exactly; [`progress`] is the loop's own part of it.
 //! - [`weights_file`]: named tensors as safetensors bytes.
 //! - [`metrics`]: tags, sums between log points, `metrics.jsonl`, TensorBoard, the console.
+//! - [`logging`]: log lines, if asked for.
 //! - [`memory`]: whether a run fits before it starts.
 //! - [`interrupt`]: Ctrl-C and termination signals.
 //! - [`exit_code`]: how a command ended; [`suggest`]: "did you mean".
@@ -25,6 +26,7 @@ pub mod evaluation;
 pub mod exit_code;
 pub mod interrupt;
 pub mod launch;
+pub mod logging;
 pub mod memory;
 pub mod metrics;
 pub mod progress;

@@ -63,6 +63,8 @@ impl Trainer {
 
     /// Trains until the run's frames are done or a signal comes.
     pub fn train(&mut self) -> anyhow::Result<Outcome> {
+        let _span = tracing::info_span!("run", path = %self.run.path().display()).entered();
+        tracing::info!(frames = self.progress.frames, end = self.config.frames, "training");
         if checkpoint::list(&self.run.checkpoints_dir()).is_empty() {
             self.checkpoint()?;
         }
@@ -175,6 +177,7 @@ impl Trainer {
         let state = self.agent.save().map_err(|error| self.explain(error))?;
         let dir = self.run.checkpoints_dir();
         let path = checkpoint::write(&dir, &state, &self.progress, identity(&self.config))?;
+        tracing::info!(frames = self.progress.frames, path = %path.display(), "checkpoint");
         checkpoint::prune(&dir, self.config.keep_checkpoints)?;
         Ok(path)
     }

@@ -122,6 +122,7 @@ pub fn prune(dir: &Path, keep: u32) -> Result<(), CheckpointError> {
     let best = best(&entries).cloned();
     for entry in &entries[..old] {
         if best.as_ref() != Some(entry) {
+            tracing::debug!(path = %entry.path.display(), "pruning a checkpoint");
             remove(dir, entry)?;
         }
     }

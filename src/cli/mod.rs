@@ -23,7 +23,9 @@ Examples:
   coordrl eval runs/breakout/a2c-coordconv/seed2-20260101-120000 --episodes 100
 
 Exit codes: 0 ok, 1 a bug, 2 the request is wrong, 3 run folder or checkpoint unusable,
-4 training diverged, 5 the machine refused (disk full, no memory), 130 interrupted.";
+4 training diverged, 5 the machine refused (disk full, no memory), 130 interrupted.
+
+COORDRL_LOG=info (or debug, trace) shows what the program does, on stderr.";
 
 /// Train and evaluate Atari agents with pluggable torsos.
 #[derive(Debug, Parser)]
@@ -57,6 +59,7 @@ enum Command {
 /// Parses the command line, runs the command, reports an error in one message.
 pub fn main() -> ExitCode {
     quiet_workers();
+    crate::logging::start();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return report_usage(&error),

@@ -61,6 +61,7 @@ impl SettingFlags {
         let preset = self.find_preset(game, runs_dir)?;
         let mut layers = Layers::default();
         if let Some(preset) = &preset {
+            tracing::debug!(name = preset.name, place = preset.place, "preset");
             preset.apply(&mut layers, runs_dir)?;
         }
         self.add_own_layers(&mut layers, game)?;

@@ -114,8 +114,9 @@ impl Flags {
     }
 
     fn start(&self, task: Task) -> anyhow::Result<ExitCode> {
-        let config = resolve(self.layers(&self.recipe(task)?, &Origin::Recipe)?.finish()?)?;
-        self.keeps_task(task, &config)?;
+        let layered = self.layers(&self.recipe(task)?, &Origin::Recipe)?.finish()?;
+        keeps_task(task, &layered.config)?;
+        let config = resolve(layered)?;
         let stop = StopFlag::on_signals()?;
         self.train(launch::new_run(config, &self.runs_dir, self.name.as_deref(), stop)?)
     }
@@ -168,15 +169,6 @@ impl Flags {
         Ok(layers)
     }
 
-    /// The task is the subcommand: a file that names another one is a mistake.
-    fn keeps_task(&self, task: Task, config: &StudyRunConfig) -> anyhow::Result<()> {
-        if config.task == task {
-            return Ok(());
-        }
-        let text = format!("the settings are those of `{}`, the command says `{task}`", config.task);
-        Err(BadRequest::error(text))
-    }
-
     fn train(&self, mut run: StudyRun) -> anyhow::Result<ExitCode> {
         let outcome = run.train()?;
         let folder = run.run().path().display();
@@ -197,6 +189,15 @@ impl Flags {
         }
         Ok(ExitCode::Ok)
     }
+}
+
+/// The task is the subcommand: settings that name another one are a mistake.
+fn keeps_task(task: Task, config: &StudyRunConfig) -> anyhow::Result<()> {
+    if config.task == task {
+        return Ok(());
+    }
+    let text = format!("the settings are those of `{}`, the command says `{task}`", config.task);
+    Err(BadRequest::error(text))
 }
 
 fn as_table(result: &StudyResult) -> String {

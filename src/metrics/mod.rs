@@ -38,7 +38,7 @@ pub struct LogPoint {
     pub axis: Axis,
     /// Where the run stands on the x axis.
     pub position: u64,
-    /// Values in the order of [`tags::ALL`].
+    /// Values in the order of [`tags::TRAINING`], or as a study has them.
     pub values: Vec<(&'static Tag, Option<f64>)>,
 }
 

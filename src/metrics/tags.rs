@@ -12,17 +12,19 @@ pub struct Tag {
 }
 
 macro_rules! tags {
-    ($($constant:ident: $name:literal, $unit:literal, $sentence:literal;)*) => {
+    ($(#[$about:meta])* $list:ident; $($constant:ident: $name:literal, $unit:literal, $sentence:literal;)*) => {
         $(
             #[doc = $sentence]
             pub const $constant: Tag = Tag { name: $name, unit: $unit, sentence: $sentence };
         )*
-        /// Every tag, in the order of `metrics.jsonl`.
-        pub const ALL: &[&Tag] = &[$(&$constant),*];
+        $(#[$about])*
+        pub const $list: &[&Tag] = &[$(&$constant),*];
     };
 }
 
 tags! {
+    /// Tags of training runs, in the order of `metrics.jsonl`.
+    TRAINING;
     EPISODE_RETURN: "train/episode_return", "points of the game",
         "Mean undiscounted, unclipped return of the last 100 full games (not lives); absent before the first game has ended.";
     EPISODE_LENGTH_FRAMES: "train/episode_length_frames", "emulator frames",
@@ -63,6 +65,11 @@ tags! {
         "Resident memory of the process; absent where the system does not tell.";
     WALL_SECS: "perf/wall_secs", "seconds",
         "Time spent training since the run began, all sessions together.";
+}
+
+tags! {
+    /// Tags that only studies have; they share some of [`TRAINING`].
+    STUDY;
     STUDY_EPOCHS: "study/epochs", "epochs",
         "Whole epochs since the study began.";
     LOSS_BATCH: "loss/batch", "none",
@@ -101,23 +108,27 @@ tags! {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::ALL;
+    use super::{STUDY, TRAINING, Tag};
+
+    fn all() -> Vec<&'static Tag> {
+        [TRAINING, STUDY].concat()
+    }
 
     #[test]
     fn names_are_unique_and_grouped() {
-        let names: BTreeSet<&str> = ALL.iter().map(|tag| tag.name).collect();
-        assert_eq!(names.len(), ALL.len());
+        let names: BTreeSet<&str> = all().iter().map(|tag| tag.name).collect();
+        assert_eq!(names.len(), all().len());
         assert!(names.iter().all(|name| name.split('/').count() == 2));
     }
 
     #[test]
     fn every_tag_stands_in_the_documentation_with_unit_and_sentence() {
         let page = include_str!("../../docs/metrics.md");
-        for tag in ALL {
+        for tag in all() {
             let row = format!("| `{}` | {} | {} |", tag.name, tag.unit, tag.sentence);
             assert!(page.contains(&row), "docs/metrics.md lacks this row:\n{row}");
         }
         let rows = page.lines().filter(|line| line.starts_with("| `") && line.contains('/')).count();
-        assert_eq!(rows, ALL.len(), "docs/metrics.md lists tags that do not exist");
+        assert_eq!(rows, all().len(), "docs/metrics.md lists tags that do not exist");
     }
 }

@@ -80,7 +80,7 @@ fn log_points_carry_every_tag_and_no_return_before_the_first_game_has_ended() {
     for line in text.lines() {
         assert!(line.starts_with("{\"frames\":"), "frames come first: {line}");
         let point = json(line);
-        for tag in coordrl::metrics::tags::ALL {
+        for tag in coordrl::metrics::tags::TRAINING {
             assert!(point.get(tag.name).is_some(), "{} is missing in {line}", tag.name);
         }
     }
@@ -138,4 +138,17 @@ fn trace_repeats_itself_and_goes_on_from_a_saved_state() {
     let head = trace(&["--actions=first.txt", "--save-state=half.bin"]);
     let tail = trace(&["--actions=rest.txt", "--load-state=half.bin"]);
     assert_eq!(all, head + &tail);
+}
+
+#[test]
+fn log_lines_come_only_when_asked_for_and_tell_of_the_run() {
+    let sandbox = Sandbox::new();
+    let ended = sandbox.run(&sandbox.train_arguments("quiet", &["--frames", "40"]));
+    assert!(!ended.stderr.contains("checkpoint"), "{ended:?}");
+    let mut command = sandbox.command(&sandbox.train_arguments("a", &["--frames", "40"]));
+    let output = command.env("COORDRL_LOG", "trace").output().unwrap();
+    let ended = crate::support::Ended::from(output);
+    for part in ["checkpoint", "preset", "actor{index=1}", "updated"] {
+        assert!(ended.stderr.contains(part), "{part} is not in {}", ended.stderr);
+    }
 }

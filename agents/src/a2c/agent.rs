@@ -104,6 +104,7 @@ impl A2c {
             .install(|| catch_panic(Worker::Learner, || learner.apply(gradients, config, rate, update)))?;
         timing.learn_nanos += nanos_since(learning);
         self.count();
+        tracing::trace!(update, grad_norm = applied.grad_norm, total_loss = applied.total_loss, "updated");
         timing.fill_wait(nanos_since(start) * self.pool.current_num_threads() as u64);
         Ok(self.report(&targets, &applied, rate, timing))
     }

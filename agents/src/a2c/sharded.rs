@@ -69,6 +69,13 @@ fn differentiate(
     Ok(gradient)
 }
 
+/// Runs an actor's job so that log lines and panics name the actor.
+fn in_span<R>(index: usize, job: impl FnOnce() -> Result<R, AgentError>) -> Result<R, AgentError> {
+    let _span = tracing::trace_span!("actor", index).entered();
+    tracing::trace!("working");
+    catch_panic(Worker::Actor(index), job)
+}
+
 /// Runs `job` for all actors in parallel. Every actor finishes; of several errors the one of the
 /// first actor is given, so that the same failure gives the same report for any number of threads.
 fn for_each<R: Send>(
@@ -78,6 +85,6 @@ fn for_each<R: Send>(
 ) -> Result<Vec<R>, AgentError> {
     let shards = actors.par_iter_mut().zip(networks).with_max_len(1).enumerate();
     let results: Vec<Result<R, AgentError>> =
-        shards.map(|(index, shard)| catch_panic(Worker::Actor(index), || job(shard, index))).collect();
+        shards.map(|(index, shard)| in_span(index, || job(shard, index))).collect();
     results.into_iter().collect()
 }
