@@ -5,6 +5,7 @@ use coordrl_envs::Problem;
 use serde::{Deserialize, Serialize};
 
 use crate::Task;
+use crate::layer::LayerStart;
 
 /// Study settings. [`StudyConfig::recipe`] has those that fit a task.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,8 +29,16 @@ pub struct StudyConfig {
     pub l2: f64,
     /// What is minimised.
     pub loss: Loss,
+    /// Weight of the CoordConv renderer's second loss, 0 for none: the cross-entropy with which its
+    /// first stage's map finds the centre.
+    pub centre_loss: f64,
+    /// Factor on the map that the CoordConv renderer's first stage hands to the second. The map is
+    /// a softmax: an even one is 1 / 4096 everywhere, which the second stage hardly sees.
+    pub map_scale: f64,
     /// In which numbers the painting tasks are given x and y.
     pub inputs: Inputs,
+    /// What the weights of the layer under study start from.
+    pub layer_start: LayerStart,
     /// Factor on the number of channels, where a network has published wider forms.
     pub channel_mul: u32,
     /// Height and width of windows, where a network has published larger forms: the transposed
@@ -112,7 +121,10 @@ impl Default for StudyConfig {
             step_limit: 4,
             l2: 0.0,
             loss: Loss::CrossEntropy,
+            centre_loss: 0.0,
+            map_scale: 1.0,
             inputs: Inputs::Pixels,
+            layer_start: LayerStart::Drawn,
             channel_mul: 1,
             filter_size: 1,
             eval_every_epochs: 1,
@@ -157,13 +169,20 @@ impl StudyConfig {
                 refuse(key, "is 0; the least is 1".to_owned());
             }
         }
-        for (key, value) in [("learning_rate", self.learning_rate), ("step_ratio", self.step_ratio)] {
+        let factors = [
+            ("learning_rate", self.learning_rate),
+            ("step_ratio", self.step_ratio),
+            ("map_scale", self.map_scale),
+        ];
+        for (key, value) in factors {
             if !(value.is_finite() && value > 0.0) {
                 refuse(key, format!("is {value}; it must be a number above 0"));
             }
         }
-        if !(self.l2.is_finite() && self.l2 >= 0.0) {
-            refuse("l2", format!("is {}; it must be a number of 0 or more", self.l2));
+        for (key, weight) in [("l2", self.l2), ("centre_loss", self.centre_loss)] {
+            if !(weight.is_finite() && weight >= 0.0) {
+                refuse(key, format!("is {weight}; it must be a number of 0 or more"));
+            }
         }
         if !self.loss.suits(task) {
             let fitting =
@@ -201,7 +220,9 @@ mod tests {
             learning_rate: f64::NAN,
             step_every_epochs: 0,
             step_ratio: -1.0,
+            map_scale: f64::INFINITY,
             l2: -1.0,
+            centre_loss: f64::NAN,
             loss: Loss::CrossEntropy,
             channel_mul: 0,
             filter_size: 0,
@@ -222,7 +243,9 @@ mod tests {
             "shards",
             "learning_rate",
             "step_ratio",
+            "map_scale",
             "l2",
+            "centre_loss",
             "loss",
         ];
         assert_eq!(keys, expected.map(|key| format!("study.{key}")));

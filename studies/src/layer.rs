@@ -3,6 +3,7 @@
 use coordrl_agents::nn::{
     Conv, ConvSpec, Coordinates, Init, NetworkError, Padding, ParamScope, Radius, Window,
 };
+use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use crate::StudyError;
@@ -32,6 +33,19 @@ pub struct LayerShape {
     pub height: i64,
     /// Width of both.
     pub width: i64,
+    /// What its weights start from.
+    pub start: LayerStart,
+}
+
+/// What the weights of the layer under study start from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LayerStart {
+    /// All are drawn alike, as in the authors' code.
+    Drawn,
+    /// Those for coordinates, or whatever else tells positions apart, are 0: the layer starts out
+    /// as a plain convolution.
+    Plain,
 }
 
 /// Builds a layer; its parameters are called `layer.…`.
@@ -133,10 +147,14 @@ impl Layer for Conv {
 
 /// The paper's layer: coordinates xx and yy appended to the picture, then a 1×1 convolution.
 fn build_coord_conv(scope: &mut ParamScope<'_>, shape: LayerShape) -> Result<Box<dyn Layer>, NetworkError> {
-    let LayerShape { channels_in, channels_out, height, width } = shape;
+    let LayerShape { channels_in, channels_out, height, width, start } = shape;
     let window = Window { channels_out, kernel: 1, stride: 1 };
-    let spec = ConvSpec { window, padding: Padding::Valid, init: Init::HeNormal };
     let coordinates = Coordinates::new(height, width, Radius::Without);
+    let init = match start {
+        LayerStart::Drawn => Init::HeNormal,
+        LayerStart::Plain => Init::HeNormalWithZeros { channels: coordinates.channels() },
+    };
+    let spec = ConvSpec { window, padding: Padding::Valid, init };
     Ok(Box::new(Conv::build_with(scope, "layer", channels_in, spec, Some(coordinates))?))
 }
 
@@ -148,7 +166,8 @@ mod tests {
 
     #[test]
     fn every_layer_keeps_the_size_and_tiles_alike() {
-        let shape = LayerShape { channels_in: 2, channels_out: 5, height: 6, width: 9 };
+        let start = LayerStart::Drawn;
+        let shape = LayerShape { channels_in: 2, channels_out: 5, height: 6, width: 9, start };
         for layer in layers() {
             let LayerKind::InPlace(build) = layer.kind else { continue };
             let mut store = ParamStore::new(1, Device::Cpu);

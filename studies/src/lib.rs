@@ -51,7 +51,7 @@ mod task;
 pub use config::{Inputs, Loss, RateSchedule, StudyConfig};
 pub use data::{Centre, Members, Split};
 pub use error::StudyError;
-pub use layer::{BuildLayer, Layer, LayerKind, LayerShape, StudyLayer, find_layer, layers};
+pub use layer::{BuildLayer, Layer, LayerKind, LayerShape, LayerStart, StudyLayer, find_layer, layers};
 pub use score::{Evaluation, Measures, Score};
 pub use state::StudyState;
 pub use study::{Counters, Study, StudySetup, UpdateReport};

@@ -1,7 +1,7 @@
 //! The settings each task starts from.
 
-use crate::config::{Loss, RateSchedule};
-use crate::{LayerKind, Split, StudyConfig, StudyLayer, Task};
+use crate::config::{Inputs, Loss, RateSchedule};
+use crate::{LayerKind, LayerStart, Split, StudyConfig, StudyLayer, Task};
 
 impl StudyConfig {
     /// Settings with which the task's network for this layer learns it, or, for the baselines, with
@@ -18,15 +18,27 @@ impl StudyConfig {
 }
 
 fn classify() -> StudyConfig {
-    StudyConfig::default()
+    StudyConfig { inputs: Inputs::Coordinates, ..Default::default() }
 }
 
 fn render() -> StudyConfig {
-    StudyConfig { loss: Loss::Bce, ..Default::default() }
+    StudyConfig {
+        loss: Loss::Bce,
+        centre_loss: 1.0,
+        inputs: Inputs::Coordinates,
+        filter_size: 3,
+        ..Default::default()
+    }
 }
 
 fn regress() -> StudyConfig {
-    StudyConfig { loss: Loss::Mse, batch_size: 256, learning_rate: 0.01, l2: 1e-5, ..Default::default() }
+    StudyConfig {
+        loss: Loss::Mse,
+        layer_start: LayerStart::Plain,
+        batch_size: 32,
+        learning_rate: 0.003,
+        ..Default::default()
+    }
 }
 
 /// The example of the authors' README.

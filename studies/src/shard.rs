@@ -22,6 +22,7 @@ pub(crate) struct How {
     pub task: Task,
     pub inputs: Inputs,
     pub loss: Loss,
+    pub centre_loss: f64,
     pub device: Device,
 }
 
@@ -64,10 +65,15 @@ impl Shard {
     }
 
     fn gradient_of_part(&self, centres: &[Centre], batch_rows: usize) -> Result<Gradient, StudyError> {
-        let How { task, inputs, loss, device } = self.how;
-        let output = self.network.forward(&input_of(task, inputs, centres, device)?, Mode::Train);
-        let target = target_of(task, loss, centres, device)?;
-        let loss = loss_sum(loss, &output, &target) / batch_rows as f64;
+        let How { task, inputs, loss, centre_loss, device } = self.how;
+        let input = input_of(task, inputs, centres, device)?;
+        let (output, centre) = self.network.forward_with_centre(&input, Mode::Train);
+        let mut sum = loss_sum(loss, &output, &target_of(task, loss, centres, device)?);
+        if let Some(logits) = centre.filter(|_| centre_loss > 0.0) {
+            let pixels = target_of(Task::Classify, Loss::CrossEntropy, centres, device)?;
+            sum = sum + loss_sum(Loss::CrossEntropy, &logits, &pixels) * centre_loss;
+        }
+        let loss = sum / batch_rows as f64;
         let gradients = Tensor::f_run_backward(&[&loss], &self.leaves, false, false)?;
         let loss = loss.f_double_value(&[])?;
         Ok(Gradient { flat: flatten_gradients(&gradients, &self.leaves), loss })

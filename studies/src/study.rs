@@ -52,7 +52,7 @@ pub struct Counters {
 /// What an update reports.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct UpdateReport {
-    /// Mean loss over the batch, without the weights' own part.
+    /// Mean loss over the batch, with the renderer's second loss, without the weights' own part.
     pub loss: f64,
     /// The weights' own part: `l2` times their sum of squares.
     pub l2_loss: f64,
@@ -95,7 +95,8 @@ impl Study {
         keep_freed_memory();
         let mut store = ParamStore::new(seed, device);
         let spec = NetworkSpec { task, split, layer, config };
-        let how = How { task, inputs: config.inputs, loss: config.loss, device };
+        let StudyConfig { inputs, loss, centre_loss, .. } = *config;
+        let how = How { task, inputs, loss, centre_loss, device };
         let count = if device == Device::Cpu { config.shards } else { 1 };
         let (params, shards) = build_shards(spec, how, count, &mut store)?;
         let members = split.members();

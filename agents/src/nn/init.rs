@@ -21,6 +21,12 @@ pub enum Init {
     /// output of a dense layer or a convolution sums over, and, for a transposed convolution
     /// (`[in, out, k, k]`), Keras' count as well.
     HeNormal,
+    /// [`Init::HeNormal`], but 0 for the last `channels` channels of the input: a CoordConv that
+    /// starts out as a plain convolution.
+    HeNormalWithZeros {
+        /// How many.
+        channels: i64,
+    },
     /// All one: the factors of a batch normalisation.
     Ones,
     /// All zero: biases.
@@ -44,6 +50,12 @@ impl Init {
             Self::Zeros => Ok(Tensor::f_zeros(shape, (Kind::Float, tch::Device::Cpu))?),
             Self::Ones => Ok(Tensor::f_ones(shape, (Kind::Float, tch::Device::Cpu))?),
             Self::HeNormal => he_normal(derive_rng(seed, Role::Init, hash_name(name)), shape),
+            Self::HeNormalWithZeros { channels } => {
+                let values = Self::HeNormal.values(seed, name, shape)?;
+                let drawn = shape[1] - channels;
+                let _ = values.f_narrow(1, drawn, channels)?.f_zero_()?;
+                Ok(values)
+            }
             Self::Orthogonal { gain } => {
                 let rng = derive_rng(seed, Role::Init, hash_name(name));
                 with_one_torch_thread(|| orthogonal(rng, shape, gain))
@@ -154,6 +166,14 @@ mod tests {
         let furthest = weights.abs().max().double_value(&[]);
         assert!(furthest <= 2.0 * expected / DEVIATION_OF_CUT_NORMAL + 1e-6, "{furthest}");
         assert!(weights.mean(Kind::Float).double_value(&[]).abs() < 0.01);
+    }
+
+    #[test]
+    fn zeros_take_the_last_channels_and_leave_the_others_as_drawn() {
+        let drawn = Init::HeNormal.values(1, "w", &[5, 3, 1, 1]).unwrap();
+        let zeroed = Init::HeNormalWithZeros { channels: 2 }.values(1, "w", &[5, 3, 1, 1]).unwrap();
+        assert_eq!(zeroed.narrow(1, 0, 1), drawn.narrow(1, 0, 1));
+        assert_eq!(zeroed.narrow(1, 1, 2).abs().max().double_value(&[]), 0.0);
     }
 
     #[test]

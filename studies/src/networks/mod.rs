@@ -13,7 +13,7 @@ use coordrl_agents::nn::{Conv, ConvSpec, Init, Mode, NetworkError, Padding, Para
 use tch::{Device, Kind, Tensor};
 
 use crate::data::{CANVAS, Split};
-use crate::layer::{BuildLayer, Layer, LayerShape};
+use crate::layer::{BuildLayer, Layer, LayerShape, LayerStart};
 use crate::{LayerKind, StudyConfig, StudyError, StudyLayer, Task};
 
 /// Height and width of the canvas.
@@ -24,6 +24,12 @@ pub(crate) trait StudyNetwork: Send {
     /// Painting tasks: `f32 [N, 2]`, x and y in pixels → logits `[N, 4096]`. Regression: pictures
     /// `f32 [N, 1, 64, 64]` → (x, y) / 64, `[N, 2]`.
     fn forward(&self, input: &Tensor, mode: Mode) -> Tensor;
+
+    /// The same, with the logits of where the centre is, `[N, 4096]`, if the network looks for it
+    /// on the way.
+    fn forward_with_centre(&self, input: &Tensor, mode: Mode) -> (Tensor, Option<Tensor>) {
+        (self.forward(input, mode), None)
+    }
 
     /// How a batch may be cut up on a CPU.
     fn cut(&self) -> Cut;
@@ -64,38 +70,51 @@ pub(crate) struct NetworkSpec<'a> {
     pub config: &'a StudyConfig,
 }
 
+/// The layer under study.
+#[derive(Clone, Copy, Debug)]
+struct UnderStudy {
+    build: BuildLayer,
+    start: LayerStart,
+}
+
 type Built = Result<Box<dyn StudyNetwork>, StudyError>;
 
 /// The task's network for this layer.
 pub(crate) fn build(spec: NetworkSpec<'_>, scope: &mut ParamScope<'_>) -> Built {
     let NetworkSpec { task, split, layer, config } = spec;
     let (mul, filter) = (i64::from(config.channel_mul), i64::from(config.filter_size));
+    let under_study = |build| UnderStudy { build, start: config.layer_start };
     match (task, layer.kind) {
         (Task::Classify | Task::Render, LayerKind::Baseline) => {
             Ok(Box::new(deconv::Deconv::build(scope, mul, filter)?))
         }
         (Task::Classify, LayerKind::InPlace(build)) => {
-            Ok(Box::new(pointwise::Pointwise::build(scope, build, mul)?))
+            Ok(Box::new(pointwise::Pointwise::build(scope, under_study(build), mul)?))
         }
         (Task::Render, LayerKind::InPlace(build)) => {
-            Ok(Box::new(render::Render::build(scope, build, mul, filter)?))
+            let stages = render::Stages { mul, filter, map_scale: config.map_scale };
+            Ok(Box::new(render::Render::build(scope, under_study(build), stages)?))
         }
         (Task::Regress, LayerKind::Baseline) => match split {
             Split::Uniform => Ok(Box::new(read::ConvDense::build(scope, mul)?)),
             Split::Quadrant => Ok(Box::new(read::ConvMean::build(scope, mul)?)),
         },
-        (Task::Regress, LayerKind::InPlace(build)) => Ok(Box::new(read::CoordMax::build(scope, build)?)),
+        (Task::Regress, LayerKind::InPlace(build)) => {
+            Ok(Box::new(read::CoordMax::build(scope, under_study(build))?))
+        }
     }
 }
 
 /// The layer under study, tried out: one of somebody's own may not fit.
 fn build_layer(
     scope: &mut ParamScope<'_>,
-    build: BuildLayer,
+    under_study: UnderStudy,
     task: Task,
     [channels_in, channels_out]: [i64; 2],
 ) -> Result<Box<dyn Layer>, StudyError> {
-    let layer = build(scope, LayerShape { channels_in, channels_out, height: SIDE, width: SIDE })?;
+    let UnderStudy { build, start } = under_study;
+    let shape = LayerShape { channels_in, channels_out, height: SIDE, width: SIDE, start };
+    let layer = build(scope, shape)?;
     let zeros = |shape: &[i64]| scope.constant(Tensor::zeros(shape, (Kind::Float, Device::Cpu)));
     let made = if task.paints() {
         layer.forward_tiled(&zeros(&[1, channels_in])?, [SIDE, SIDE])

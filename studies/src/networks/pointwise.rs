@@ -4,8 +4,8 @@
 use coordrl_agents::nn::{Init, Mode, NetworkError, ParamScope};
 use tch::Tensor;
 
-use super::{Cut, SIDE, StudyNetwork, build_layer};
-use crate::layer::{BuildLayer, Layer};
+use super::{Cut, SIDE, StudyNetwork, UnderStudy, build_layer};
+use crate::layer::Layer;
 use crate::{StudyError, Task};
 
 /// Channels of the hidden layers, the layer under study first.
@@ -46,7 +46,7 @@ pub(super) struct Pointwise {
 }
 
 impl Pointwise {
-    pub fn build(scope: &mut ParamScope<'_>, layer: BuildLayer, mul: i64) -> Result<Self, StudyError> {
+    pub fn build(scope: &mut ParamScope<'_>, layer: UnderStudy, mul: i64) -> Result<Self, StudyError> {
         let mut channels = HIDDEN[0] * mul;
         let layer = build_layer(scope, layer, Task::Classify, [2, channels])?;
         let outputs = HIDDEN[1..].iter().map(|hidden| hidden * mul).chain([1]);

@@ -3,8 +3,8 @@
 use coordrl_agents::nn::{BatchNorm, Conv, Init, Linear, Mode, NetworkError, ParamScope};
 use tch::Tensor;
 
-use super::{Cut, SIDE, StudyNetwork, build_layer, conv, window};
-use crate::layer::{BuildLayer, Layer};
+use super::{Cut, SIDE, StudyNetwork, UnderStudy, build_layer, conv, window};
+use crate::layer::Layer;
 use crate::{StudyError, Task};
 
 /// Channels of the baselines' layers.
@@ -143,7 +143,7 @@ pub(super) struct CoordMax {
 }
 
 impl CoordMax {
-    pub fn build(scope: &mut ParamScope<'_>, layer: BuildLayer) -> Result<Self, StudyError> {
+    pub fn build(scope: &mut ParamScope<'_>, layer: UnderStudy) -> Result<Self, StudyError> {
         let width = COORD_CHANNELS;
         let layer = build_layer(scope, layer, Task::Regress, [1, width])?;
         let windows = [window(width, 1, 1), window(width, 1, 1), window(width, 3, 1), window(2, 3, 1)];

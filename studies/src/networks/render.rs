@@ -4,12 +4,22 @@ use coordrl_agents::nn::{Conv, Mode, NetworkError, ParamScope};
 use tch::{Kind, Tensor};
 
 use super::pointwise::{PixelConv, Pointwise, chain};
-use super::{Cut, SIDE, StudyNetwork, conv, window};
+use super::{Cut, SIDE, StudyNetwork, UnderStudy, conv, window};
 use crate::StudyError;
-use crate::layer::BuildLayer;
 
 /// Channels of the second stage's hidden layers.
 const HIDDEN: [i64; 4] = [8, 8, 16, 16];
+
+/// What can be chosen about the renderer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stages {
+    /// Factor on the second stage's channels.
+    pub mul: i64,
+    /// Height and width of the second stage's windows.
+    pub filter: i64,
+    /// Factor on the map between the stages.
+    pub map_scale: f64,
+}
 
 /// The classifier's network, a softmax over all its positions, then padded convolutions with a
 /// ReLU between them. `channel_mul` widens the second stage only.
@@ -18,6 +28,7 @@ const HIDDEN: [i64; 4] = [8, 8, 16, 16];
 /// stage's map already.
 pub(super) struct Render {
     first: Pointwise,
+    map_scale: f64,
     second: Second,
 }
 
@@ -31,13 +42,11 @@ enum Second {
 impl Render {
     pub fn build(
         scope: &mut ParamScope<'_>,
-        layer: BuildLayer,
-        mul: i64,
-        filter: i64,
+        layer: UnderStudy,
+        Stages { mul, filter, map_scale }: Stages,
     ) -> Result<Self, StudyError> {
         let first = Pointwise::build(scope, layer, 1)?;
-        let second = Second::build(scope, mul, filter)?;
-        Ok(Self { first, second })
+        Ok(Self { first, map_scale, second: Second::build(scope, mul, filter)? })
     }
 }
 
@@ -75,8 +84,14 @@ impl Second {
 }
 
 impl StudyNetwork for Render {
-    fn forward(&self, input: &Tensor, _: Mode) -> Tensor {
-        self.second.forward(&self.first.logits(input).softmax(-1, Kind::Float))
+    fn forward(&self, input: &Tensor, mode: Mode) -> Tensor {
+        self.forward_with_centre(input, mode).0
+    }
+
+    fn forward_with_centre(&self, input: &Tensor, _: Mode) -> (Tensor, Option<Tensor>) {
+        let logits = self.first.logits(input);
+        let map = logits.softmax(-1, Kind::Float) * self.map_scale;
+        (self.second.forward(&map), Some(logits))
     }
 
     fn cut(&self) -> Cut {
