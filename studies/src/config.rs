@@ -29,9 +29,11 @@ pub struct StudyConfig {
     pub l2: f64,
     /// What is minimised.
     pub loss: Loss,
-    /// Weight of the CoordConv renderer's second loss, 0 for none: the cross-entropy with which its
-    /// first stage's map finds the centre.
-    pub centre_loss: f64,
+    /// Weight of the CoordConv renderer's second loss, 0 for none: the cross-entropy between its first
+    /// stage's map and what that has to hold. With 1×1 windows in the second stage that is the
+    /// square itself, all its pixels alike; with larger windows the centre alone, as the released
+    /// code's intermediate loss has it.
+    pub map_loss: f64,
     /// Factor on the map that the CoordConv renderer's first stage hands to the second. The map is
     /// a softmax: an even one is 1 / 4096 everywhere, which the second stage hardly sees.
     pub map_scale: f64,
@@ -121,7 +123,7 @@ impl Default for StudyConfig {
             step_limit: 4,
             l2: 0.0,
             loss: Loss::CrossEntropy,
-            centre_loss: 0.0,
+            map_loss: 0.0,
             map_scale: 1.0,
             inputs: Inputs::Pixels,
             layer_start: LayerStart::Drawn,
@@ -179,7 +181,7 @@ impl StudyConfig {
                 refuse(key, format!("is {value}; it must be a number above 0"));
             }
         }
-        for (key, weight) in [("l2", self.l2), ("centre_loss", self.centre_loss)] {
+        for (key, weight) in [("l2", self.l2), ("map_loss", self.map_loss)] {
             if !(weight.is_finite() && weight >= 0.0) {
                 refuse(key, format!("is {weight}; it must be a number of 0 or more"));
             }
@@ -222,7 +224,7 @@ mod tests {
             step_ratio: -1.0,
             map_scale: f64::INFINITY,
             l2: -1.0,
-            centre_loss: f64::NAN,
+            map_loss: f64::NAN,
             loss: Loss::CrossEntropy,
             channel_mul: 0,
             filter_size: 0,
@@ -245,7 +247,7 @@ mod tests {
             "step_ratio",
             "map_scale",
             "l2",
-            "centre_loss",
+            "map_loss",
             "loss",
         ];
         assert_eq!(keys, expected.map(|key| format!("study.{key}")));

@@ -24,9 +24,10 @@ fn classify() -> StudyConfig {
 fn render() -> StudyConfig {
     StudyConfig {
         loss: Loss::Bce,
-        centre_loss: 1.0,
+        map_loss: 1.0,
+        // A square in the map is 1 / 81 everywhere: 1 in these units.
+        map_scale: 81.0,
         inputs: Inputs::Coordinates,
-        filter_size: 3,
         ..Default::default()
     }
 }

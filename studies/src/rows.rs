@@ -3,8 +3,12 @@
 use tch::{Device, Kind, Reduction, Tensor};
 
 use crate::config::{Inputs, Loss};
-use crate::data::{CANVAS, Centre, PIXELS};
+use crate::data::{CANVAS, Centre, PIXELS, SQUARE_REACH};
+use crate::networks::MapHolds;
 use crate::{StudyError, Task};
+
+/// Pixels of the square.
+const SQUARE_PIXELS: f64 = ((2 * SQUARE_REACH + 1) * (2 * SQUARE_REACH + 1)) as f64;
 
 /// What the network is given, as `StudyNetwork::forward` says. `inputs` concerns painting tasks.
 pub(crate) fn input_of(
@@ -48,6 +52,15 @@ pub(crate) fn target_of(
         }
     };
     Ok(target.f_to_device(device)?)
+}
+
+/// What the map between a renderer's stages should hold, for a cross-entropy: the pixel, `i64 [N]`,
+/// or one probability a pixel, `[N, 4096]`, the same for all of the square's.
+pub(crate) fn map_target(holds: MapHolds, centres: &[Centre], device: Device) -> Result<Tensor, StudyError> {
+    match holds {
+        MapHolds::Centre => target_of(Task::Classify, Loss::CrossEntropy, centres, device),
+        MapHolds::Square => Ok(canvases(centres, Centre::draw_square)?.f_to_device(device)? / SQUARE_PIXELS),
+    }
 }
 
 /// One canvas a centre, `[N, 4096]`.

@@ -5,8 +5,8 @@ use tch::{Device, Kind, Tensor};
 
 use crate::config::{Inputs, Loss};
 use crate::data::Centre;
-use crate::networks::{self, NetworkSpec, StudyNetwork};
-use crate::rows::{input_of, loss_sum, target_of};
+use crate::networks::{self, FirstMap, NetworkSpec, StudyNetwork};
+use crate::rows::{input_of, loss_sum, map_target, target_of};
 use crate::{StudyError, Task};
 
 /// A network of its own, for one thread.
@@ -22,7 +22,7 @@ pub(crate) struct How {
     pub task: Task,
     pub inputs: Inputs,
     pub loss: Loss,
-    pub centre_loss: f64,
+    pub map_loss: f64,
     pub device: Device,
 }
 
@@ -65,13 +65,13 @@ impl Shard {
     }
 
     fn gradient_of_part(&self, centres: &[Centre], batch_rows: usize) -> Result<Gradient, StudyError> {
-        let How { task, inputs, loss, centre_loss, device } = self.how;
+        let How { task, inputs, loss, map_loss, device } = self.how;
         let input = input_of(task, inputs, centres, device)?;
-        let (output, centre) = self.network.forward_with_centre(&input, Mode::Train);
+        let (output, map) = self.network.forward_with_map(&input, Mode::Train);
         let mut sum = loss_sum(loss, &output, &target_of(task, loss, centres, device)?);
-        if let Some(logits) = centre.filter(|_| centre_loss > 0.0) {
-            let pixels = target_of(Task::Classify, Loss::CrossEntropy, centres, device)?;
-            sum = sum + loss_sum(Loss::CrossEntropy, &logits, &pixels) * centre_loss;
+        if let Some(FirstMap { logits, holds }) = map.filter(|_| map_loss > 0.0) {
+            let target = map_target(holds, centres, device)?;
+            sum = sum + loss_sum(Loss::CrossEntropy, &logits, &target) * map_loss;
         }
         let loss = sum / batch_rows as f64;
         let gradients = Tensor::f_run_backward(&[&loss], &self.leaves, false, false)?;

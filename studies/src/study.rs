@@ -95,8 +95,8 @@ impl Study {
         keep_freed_memory();
         let mut store = ParamStore::new(seed, device);
         let spec = NetworkSpec { task, split, layer, config };
-        let StudyConfig { inputs, loss, centre_loss, .. } = *config;
-        let how = How { task, inputs, loss, centre_loss, device };
+        let StudyConfig { inputs, loss, map_loss, .. } = *config;
+        let how = How { task, inputs, loss, map_loss, device };
         let count = if device == Device::Cpu { config.shards } else { 1 };
         let (params, shards) = build_shards(spec, how, count, &mut store)?;
         let members = split.members();

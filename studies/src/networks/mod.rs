@@ -25,14 +25,30 @@ pub(crate) trait StudyNetwork: Send {
     /// `f32 [N, 1, 64, 64]` → (x, y) / 64, `[N, 2]`.
     fn forward(&self, input: &Tensor, mode: Mode) -> Tensor;
 
-    /// The same, with the logits of where the centre is, `[N, 4096]`, if the network looks for it
-    /// on the way.
-    fn forward_with_centre(&self, input: &Tensor, mode: Mode) -> (Tensor, Option<Tensor>) {
+    /// The same, with the map the network makes on the way, if it makes one.
+    fn forward_with_map(&self, input: &Tensor, mode: Mode) -> (Tensor, Option<FirstMap>) {
         (self.forward(input, mode), None)
     }
 
     /// How a batch may be cut up on a CPU.
     fn cut(&self) -> Cut;
+}
+
+/// The map between the two stages of a renderer.
+pub(crate) struct FirstMap {
+    /// Its logits over all pixels, `[N, 4096]`.
+    pub logits: Tensor,
+    /// What it has to hold for the second stage to draw the square.
+    pub holds: MapHolds,
+}
+
+/// What a map has to hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MapHolds {
+    /// The centre: the second stage's windows reach around it.
+    Centre,
+    /// The square: the second stage sees one pixel at a time.
+    Square,
 }
 
 /// How a batch may be cut up.

@@ -4,7 +4,7 @@ use coordrl_agents::nn::{Conv, Mode, NetworkError, ParamScope};
 use tch::{Kind, Tensor};
 
 use super::pointwise::{PixelConv, Pointwise, chain};
-use super::{Cut, SIDE, StudyNetwork, UnderStudy, conv, window};
+use super::{Cut, FirstMap, MapHolds, SIDE, StudyNetwork, UnderStudy, conv, window};
 use crate::StudyError;
 
 /// Channels of the second stage's hidden layers.
@@ -85,13 +85,17 @@ impl Second {
 
 impl StudyNetwork for Render {
     fn forward(&self, input: &Tensor, mode: Mode) -> Tensor {
-        self.forward_with_centre(input, mode).0
+        self.forward_with_map(input, mode).0
     }
 
-    fn forward_with_centre(&self, input: &Tensor, _: Mode) -> (Tensor, Option<Tensor>) {
+    fn forward_with_map(&self, input: &Tensor, _: Mode) -> (Tensor, Option<FirstMap>) {
         let logits = self.first.logits(input);
         let map = logits.softmax(-1, Kind::Float) * self.map_scale;
-        (self.second.forward(&map), Some(logits))
+        let holds = match self.second {
+            Second::Pixels(_) => MapHolds::Square,
+            Second::Windows(_) => MapHolds::Centre,
+        };
+        (self.second.forward(&map), Some(FirstMap { logits, holds }))
     }
 
     fn cut(&self) -> Cut {
