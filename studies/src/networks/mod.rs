@@ -205,8 +205,9 @@ mod tests {
 
     #[test]
     fn shapes_and_cuts_agree() {
+        tch::set_num_threads(1); // the pictures are small, and other tests run beside this one
         for (task, split, layer) in combinations() {
-            for filter_size in [1, 2, 3, 4, 5] {
+            for filter_size in [1, 2, 3] {
                 let layer = find_layer(layer).unwrap();
                 let config = StudyConfig { filter_size, ..StudyConfig::recipe(task, layer, split) };
                 let mut store = ParamStore::new(1, Device::Cpu);

@@ -1,0 +1,81 @@
+//! What goes wrong is said, and said in time.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where something fails")]
+
+mod support;
+
+use std::sync::Arc;
+
+use coordrl_agents::nn::{Conv, ParamScope, Window};
+use coordrl_agents::{NetworkError, build_pool};
+use coordrl_studies::{
+    Layer, LayerKind, LayerShape, Loss, Study, StudyConfig, StudyError, StudyLayer, StudySetup, Task,
+    find_layer,
+};
+use support::{HOW, How, assert_same_state, study};
+use tch::{Device, Tensor};
+
+fn try_study(layer: &StudyLayer, config: &StudyConfig, how: How) -> Result<Study, StudyError> {
+    let How { task, split, seed, .. } = how;
+    let pool = Arc::new(build_pool(1, 1).unwrap());
+    Study::build(StudySetup { task, split, layer, config, seed, device: Device::Cpu, pool })
+}
+
+#[test]
+fn wrong_settings_are_refused_before_anything_is_built() {
+    let config = StudyConfig { batch_size: 0, loss: Loss::Bce, ..Default::default() };
+    let how = How { task: Task::Regress, ..HOW };
+    let error = try_study(find_layer("conv").unwrap(), &config, how).unwrap_err().to_string();
+    assert!(error.contains("`study.batch_size` is 0") && error.contains("`study.loss`"), "{error}");
+}
+
+/// A layer that forgets how many channels it was asked for.
+struct Narrow(Conv);
+
+impl Layer for Narrow {
+    fn forward(&self, picture: &Tensor) -> Tensor {
+        self.0.forward(picture)
+    }
+}
+
+fn build_narrow(scope: &mut ParamScope<'_>, shape: LayerShape) -> Result<Box<dyn Layer>, NetworkError> {
+    let window = Window { channels_out: 5, kernel: 1, stride: 1 };
+    Ok(Box::new(Narrow(Conv::build(scope, "layer", shape.channels_in, window, None)?)))
+}
+
+#[test]
+fn a_layer_that_does_not_fit_is_named_with_both_shapes() {
+    let kind = LayerKind::InPlace(build_narrow);
+    let layer = StudyLayer { name: "narrow", summary: "five channels", kind };
+    for (task, channels) in [(Task::Classify, 32), (Task::Render, 32), (Task::Regress, 8)] {
+        let how = How { task, ..HOW };
+        let error = try_study(&layer, &how.recipe(), how).unwrap_err().to_string();
+        let expected = format!("makes [1, 5, 64, 64], but the network needs [1, {channels}, 64, 64]");
+        assert!(error.contains(&expected), "{error}");
+    }
+}
+
+#[test]
+fn divergence_is_an_error_and_leaves_the_weights_alone() {
+    for what in ["loss", "gradient"] {
+        let mut study = study(&StudyConfig { l2: 1e-3, ..HOW.recipe() }, HOW);
+        let mut weights = study.save().unwrap().weights;
+        // Infinite weights make the loss infinite; huge ones only its gradient.
+        let value = if what == "loss" { f64::INFINITY } else { 3e19 };
+        let (_, bias) = weights.iter_mut().find(|(name, _)| name == "conv5.weight").unwrap();
+        let _ = bias.fill_(value);
+        study.load_weights(&weights).unwrap();
+        let before = study.save().unwrap();
+        let error = study.update().unwrap_err();
+        assert!(matches!(error, StudyError::NonFinite { update: 0, .. }), "{error}");
+        assert!(error.to_string().contains("not finite in update 0: training diverged"), "{error}");
+        assert_same_state(&study.save().unwrap(), &before);
+    }
+}
+
+#[test]
+fn who_reads_pictures_paints_none() {
+    let how = How { task: Task::Regress, ..HOW };
+    let study = study(&how.recipe(), how);
+    let error = study.picture(study.centres()[0]).unwrap_err().to_string();
+    assert_eq!(error, "`regress` paints no pictures: it reads them");
+}

@@ -1,0 +1,57 @@
+//! What the tests of whole studies share.
+#![allow(dead_code, reason = "each test binary uses its own part")]
+
+use std::sync::Arc;
+
+use coordrl_agents::build_pool;
+use coordrl_studies::{Split, Study, StudyConfig, StudyLayer, StudySetup, StudyState, Task, find_layer};
+use tch::Device;
+
+/// How a study is put together, apart from its settings.
+#[derive(Clone, Copy, Debug)]
+pub struct How {
+    pub task: Task,
+    pub split: Split,
+    pub layer: &'static str,
+    pub seed: u64,
+    pub threads: usize,
+}
+
+pub const HOW: How =
+    How { task: Task::Classify, split: Split::Quadrant, layer: "coordconv", seed: 1, threads: 2 };
+
+impl How {
+    pub fn recipe(self) -> StudyConfig {
+        StudyConfig::recipe(self.task, find_layer(self.layer).unwrap(), self.split)
+    }
+}
+
+pub fn study_of(layer: &StudyLayer, config: &StudyConfig, how: How) -> Study {
+    let How { task, split, seed, threads, .. } = how;
+    let pool = Arc::new(build_pool(threads, 1).unwrap());
+    Study::build(StudySetup { task, split, layer, config, seed, device: Device::Cpu, pool }).unwrap()
+}
+
+pub fn study(config: &StudyConfig, how: How) -> Study {
+    study_of(find_layer(how.layer).unwrap(), config, how)
+}
+
+/// A network of every kind.
+pub fn networks() -> impl Iterator<Item = How> {
+    Task::ALL.into_iter().flat_map(|task| {
+        let layers = ["conv", "coordconv"].into_iter();
+        layers.flat_map(move |layer| Split::ALL.map(|split| How { task, split, layer, ..HOW }))
+    })
+}
+
+/// Equal to the last bit.
+pub fn assert_same_state(a: &StudyState, b: &StudyState) {
+    for (left, right) in [(&a.weights, &b.weights), (&a.optimizer, &b.optimizer)] {
+        assert_eq!(left.len(), right.len());
+        for ((name, x), (other, y)) in left.iter().zip(right) {
+            assert_eq!(name, other);
+            assert_eq!(x, y, "{name}");
+        }
+    }
+    assert!(a.trainer == b.trainer, "trainer states differ");
+}
