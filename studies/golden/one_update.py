@@ -13,7 +13,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-SEED, BATCH, L2, CENTRE_LOSS, MAP_SCALE = 5, 5, 1e-3, 0.5, 7.0
+SEED, BATCH, L2, MAP_LOSS, MAP_SCALE = 5, 5, 1e-3, 0.5, 7.0
 
 # ---- numbers that both sides make ----------------------------------------------------------------
 
@@ -193,7 +193,9 @@ def one_update(task, split, layer, kernel):
     elif task == "render":
         if layer == "coordconv":
             output, logits = render(w, scaled, kernel)
-            second = CENTRE_LOSS * F.cross_entropy(logits, pixels(batch))
+            # What the map has to hold: the square for 1x1 windows, else the centre.
+            target = squares(batch) / 81 if kernel == 1 else pixels(batch)
+            second = MAP_LOSS * F.cross_entropy(logits, target)
         else:
             output = deconv(w, scaled, kernel)
         loss = F.binary_cross_entropy_with_logits(output, squares(batch)) + second

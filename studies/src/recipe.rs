@@ -24,6 +24,13 @@ fn classify() -> StudyConfig {
 fn render() -> StudyConfig {
     StudyConfig {
         loss: Loss::Bce,
+        batch_size: 8,
+        epochs: 60,
+        learning_rate: 0.01,
+        schedule: RateSchedule::Step,
+        step_every_epochs: 6,
+        step_ratio: 0.3,
+        l2: 0.001,
         map_loss: 1.0,
         // A square in the map is 1 / 81 everywhere: 1 in these units.
         map_scale: 81.0,

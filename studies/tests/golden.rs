@@ -42,7 +42,7 @@ fn config(task: Task, filter_size: u32) -> StudyConfig {
             Task::Render => Loss::Bce,
             Task::Regress => Loss::Mse,
         },
-        centre_loss: 0.5,
+        map_loss: 0.5,
         map_scale: 7.0,
         inputs: if task == Task::Render { Inputs::Coordinates } else { Inputs::Pixels },
         layer_start: LayerStart::Drawn,
