@@ -41,8 +41,9 @@ mod ffi {
 }
 
 // SAFETY: an emulator owns all it writes to. What ALE shares between instances is either constant
-// (the list of games), filled once under `std::call_once` (the TIA's and the CPU's tables), or set
-// before the first instance exists (the logger's mode).
+// (the list of games), filled once under `std::call_once` (the TIA's and the CPU's tables), set
+// before the first instance exists (the logger's mode), or written by Supercharger cartridges only
+// (their BIOS), and `check_rom` lets no ROM of that kind through. `envs/sanitize` checks this.
 unsafe impl Send for ffi::AleShim {}
 
 /// One of the console's 18 actions, numbered as ALE numbers them.

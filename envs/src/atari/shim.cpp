@@ -27,6 +27,7 @@
 #include "ale/games/supported/ChopperCommand.hpp"
 #include "ale/games/supported/DemonAttack.hpp"
 #include "ale/games/supported/Hangman.hpp"
+#include "ale/games/supported/MiniatureGolf.hpp"
 #include "ale/games/supported/RiverRaid.hpp"
 #include "ale/games/supported/VideoCheckers.hpp"
 #include "ale/games/supported/VideoCube.hpp"
@@ -170,7 +171,8 @@ void walk_cartridge(Archive& archive, ale::stella::System& system) {
   }
 }
 
-// Members of ALE's per-game settings that their own saveState forgets.
+// Members of ALE's per-game settings that their own saveState forgets, or (Miniature Golf) writes as
+// truth values and reads back as numbers.
 template <typename Archive>
 void walk_game_settings(Archive& archive, ale::RomSettings& settings) {
   if (auto* game = dynamic_cast<ale::Atlantis2Settings*>(&settings)) {
@@ -181,6 +183,12 @@ void walk_game_settings(Archive& archive, ale::RomSettings& settings) {
     walk(archive, game->m_level_change);
   } else if (auto* game = dynamic_cast<ale::HangmanSettings*>(&settings)) {
     walk(archive, game->m_timerArray);
+  } else if (auto* game = dynamic_cast<ale::MiniatureGolfSettings*>(&settings)) {
+    walk(archive, game->m_levelNumber);
+    walk(archive, game->m_levelPar);
+    walk(archive, game->m_hits);
+    walk(archive, game->m_leftStatus);
+    walk(archive, game->m_hitsAtStartOfLevel);
   } else if (auto* game = dynamic_cast<ale::RiverRaidSettings*>(&settings)) {
     walk(archive, game->m_lives);
   } else if (auto* game = dynamic_cast<ale::VideoCheckersSettings*>(&settings)) {
