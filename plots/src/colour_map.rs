@@ -30,7 +30,7 @@ pub enum ColourMap {
     Grey,
     /// From dark blue over green to yellow: amounts and probabilities.
     Viridis,
-    /// From blue over white to vermillion: differences around zero, with a range of ±the same.
+    /// From blue over white to vermilion: differences around zero, with a range of ±the same.
     Diverging,
 }
 

@@ -30,7 +30,7 @@ impl fmt::Display for Colour {
 /// "Color universal design"). Their yellow comes last: on white it is weak.
 pub const PALETTE: [Colour; 8] = [
     Colour::new(0x00, 0x72, 0xb2), // blue
-    Colour::new(0xd5, 0x5e, 0x00), // vermillion
+    Colour::new(0xd5, 0x5e, 0x00), // vermilion
     Colour::new(0x00, 0x9e, 0x73), // bluish green
     Colour::new(0xcc, 0x79, 0xa7), // reddish purple
     Colour::new(0xe6, 0x9f, 0x00), // orange

@@ -68,11 +68,14 @@ impl Shard {
         let How { task, inputs, loss, map_loss, device } = self.how;
         let input = input_of(task, inputs, centres, device)?;
         let (output, map) = self.network.forward_with_map(&input, Mode::Train);
-        let mut sum = loss_sum(loss, &output, &target_of(task, loss, centres, device)?);
-        if let Some(FirstMap { logits, holds }) = map.filter(|_| map_loss > 0.0) {
-            let target = map_target(holds, centres, device)?;
-            sum = sum + loss_sum(Loss::CrossEntropy, &logits, &target) * map_loss;
-        }
+        let drawn = loss_sum(loss, &output, &target_of(task, loss, centres, device)?);
+        let sum = match map.filter(|_| map_loss > 0.0) {
+            None => drawn,
+            Some(FirstMap { logits, holds }) => {
+                let target = map_target(holds, centres, device)?;
+                drawn + loss_sum(Loss::CrossEntropy, &logits, &target) * map_loss
+            }
+        };
         let loss = sum / batch_rows as f64;
         let gradients = Tensor::f_run_backward(&[&loss], &self.leaves, false, false)?;
         let loss = loss.f_double_value(&[])?;
