@@ -25,6 +25,8 @@ pub struct Campaign {
     pub layers: Vec<&'static StudyLayer>,
     /// Seeds 1 to this.
     pub seeds: u64,
+    /// The same for the baselines, whose runs are the long ones.
+    pub baseline_seeds: u64,
     /// Fewer epochs for the baselines.
     pub quick: bool,
     /// Worker threads.
@@ -109,10 +111,11 @@ impl Campaign {
     fn configs(&self) -> Vec<StudyRunConfig> {
         let mut configs = Vec::new();
         for (task, split, layer) in self.combinations() {
-            for seed in 1..=self.seeds {
+            let baseline = matches!(layer.kind, LayerKind::Baseline);
+            for seed in 1..=if baseline { self.baseline_seeds } else { self.seeds } {
                 let mut config = StudyRunConfig::recipe(task, split, layer);
                 (config.seed, config.threads) = (seed, self.threads);
-                if self.quick && matches!(layer.kind, LayerKind::Baseline) {
+                if self.quick && baseline {
                     config.study.epochs = config.study.epochs.div_ceil(QUICK_SHARE);
                 }
                 configs.push(config);

@@ -16,6 +16,7 @@ use crate::study::{layer_of, split_of, task_of};
 const EXAMPLES: &str = "\
 Examples:
   coordrl study all --quick
+  coordrl study all --seeds 5 --baseline-seeds 1
   coordrl study all --layers coordconv --seeds 5
   coordrl study all --tasks classify,render --splits quadrant --name mine
 
@@ -32,6 +33,9 @@ pub struct All {
     /// Seeds 1 to N of each study
     #[arg(long, value_name = "N", default_value = "1", value_parser = parse_count, allow_negative_numbers = true)]
     seeds: u64,
+    /// Seeds 1 to N of the baselines, whose runs are the long ones [default: as --seeds]
+    #[arg(long, value_name = "N", value_parser = parse_count, allow_negative_numbers = true)]
+    baseline_seeds: Option<u64>,
     /// Only these tasks [default: classify,render,regress]
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     tasks: Vec<String>,
@@ -79,8 +83,10 @@ impl All {
     }
 
     fn campaign(&self) -> anyhow::Result<Campaign> {
-        if self.seeds == 0 {
-            return Err(BadRequest::error("`--seeds 0`: the least is 1"));
+        for (option, seeds) in [("seeds", Some(self.seeds)), ("baseline-seeds", self.baseline_seeds)] {
+            if seeds == Some(0) {
+                return Err(BadRequest::error(format!("`--{option} 0`: the least is 1")));
+            }
         }
         let mut problems = Vec::new();
         let tasks = chosen(&self.tasks, task_of, &Task::ALL, &mut problems);
@@ -95,6 +101,7 @@ impl All {
             splits,
             layers,
             seeds: self.seeds,
+            baseline_seeds: self.baseline_seeds.unwrap_or(self.seeds),
             quick: self.quick,
             threads: self.threads.map(|threads| u32::try_from(threads).unwrap_or(u32::MAX)),
             runs_dir: self.runs_dir.clone(),
