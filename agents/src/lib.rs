@@ -43,12 +43,14 @@ pub mod maths;
 pub mod nn;
 mod off;
 mod policy;
+mod report;
 mod rollout;
 mod threads;
 
-pub use a2c::{A2c, A2cConfig, A2cSetup, AgentState, Counters, Gradients, Timing, UpdateReport};
+pub use a2c::{A2c, A2cConfig, A2cSetup, AgentState, Gradients, UpdateReport};
 pub use error::{AgentError, Worker};
 pub use maths::Schedule;
 pub use nn::{Network, NetworkError, OptimizerConfig, OptimizerKind, Torso, TorsoEntry, find_torso, torsos};
 pub use policy::{ActMode, Policy};
+pub use report::{Counters, Timing};
 pub use threads::build_pool;

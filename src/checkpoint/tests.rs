@@ -13,6 +13,7 @@ fn state(value: f32) -> AgentState {
     AgentState {
         weights: named("torso.conv1.weight"),
         optimizer: named("mean_square"),
+        target: Vec::new(),
         trainer: vec![1, 2, 3],
     }
 }
@@ -34,7 +35,7 @@ fn newest(dir: &Path) -> Result<Checkpoint<Progress>, CheckpointError> {
 }
 
 fn write_at(dir: &Path, frames: u64, mean_return: f64) -> PathBuf {
-    write(dir, &state(frames as f32), &progress(frames, mean_return), identity()).unwrap()
+    write(dir, &state(frames as f32), &progress(frames, mean_return), identity(), None).unwrap()
 }
 
 fn frames_of(dir: &Path) -> Vec<u64> {

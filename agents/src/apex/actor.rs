@@ -1,0 +1,313 @@
+//! A group of environments that acts, and turns what happens into transitions.
+
+use std::num::NonZeroU32;
+use std::time::Instant;
+
+use coordrl_envs::{EnvError, EpisodeStats, Rng, Role, VecEnv, VecStep, derive_rng};
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+
+use super::config::ApexConfig;
+use super::experience::Experience;
+use crate::maths::ValueRescaling;
+use crate::n_step::{Decision, NStep, NStepState, NStepTransition, Outcome};
+use crate::policy::{epsilon_greedy, greatest};
+use crate::replay::{ObsRef, PlaneForm, PlaneWriter, PlaneWriterState, StreamPart, Transition};
+use crate::report::nanos_since;
+use crate::AgentError;
+
+/// Where Q-values come from.
+pub(crate) trait QSource {
+    /// Q of every action for `rows` observations, `[rows, A]` row by row.
+    fn q_values(&mut self, obs: &[u8], rows: usize) -> Result<Vec<f32>, AgentError>;
+
+    /// The learner's updates behind the weights that answer.
+    fn version(&self) -> u64;
+}
+
+/// Environments with all that turns their steps into experience. Knows no threads and no learner.
+pub(crate) struct Actor {
+    index: usize,
+    envs: VecEnv,
+    /// What to act on next, `u8 [n, C, H, W]`.
+    obs: Vec<u8>,
+    tracks: Vec<Track>,
+    steps: Vec<VecStep>,
+    gathered: Gathered,
+    agent_steps: u64,
+}
+
+/// What goes with one environment.
+struct Track {
+    stream: u32,
+    epsilon: f64,
+    rng: Rng,
+    writer: PlaneWriter,
+    n_step: NStep<ObsRef>,
+    /// The observation to act on next.
+    obs: ObsRef,
+    decision: Option<Decision<ObsRef>>,
+    completed: Vec<NStepTransition<ObsRef>>,
+}
+
+/// What happened since the last experience was taken, beside transitions.
+#[derive(Default)]
+struct Gathered {
+    agent_steps: u64,
+    reward_sum: f64,
+    episodes: Vec<EpisodeStats>,
+    infer_nanos: u64,
+}
+
+/// What later steps depend on; everything else has been sent.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ActorState {
+    agent_steps: u64,
+    envs: Vec<ByteBuf>,
+    tracks: Vec<TrackState>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TrackState {
+    rng: Rng,
+    writer: PlaneWriterState,
+    n_step: NStepState<ObsRef>,
+    obs: ObsRef,
+}
+
+impl Actor {
+    /// Resets the environments. `first_env` is the index of the first one among all actors'.
+    pub fn start(
+        config: &ApexConfig,
+        rescaling: ValueRescaling,
+        index: usize,
+        first_env: usize,
+        mut envs: VecEnv,
+        seed: u64,
+    ) -> Result<Self, AgentError> {
+        let mut obs = vec![0; envs.obs_len()];
+        envs.reset(&mut obs).map_err(|source| AgentError::Env { actor: index, source })?;
+        let (shape, epsilons) = (envs.spec().obs_shape, config.epsilons());
+        let track = |(env, first): (usize, &[u8])| {
+            let stream = first_env + env;
+            let mut writer = PlaneWriter::try_new(shape, config.replay.plane_form())?;
+            let n = NonZeroU32::new(config.n_step).unwrap_or(NonZeroU32::MIN);
+            Ok(Track {
+                stream: stream as u32,
+                epsilon: epsilons[stream],
+                rng: derive_rng(seed, Role::TrainPolicy, stream as u64),
+                obs: writer.begin_episode(first)?,
+                writer,
+                n_step: NStep::new(n, config.discount, rescaling),
+                decision: None,
+                completed: Vec::new(),
+            })
+        };
+        let rows = obs.chunks(envs.spec().obs_len()).enumerate();
+        let tracks = rows.map(track).collect::<Result<Vec<_>, AgentError>>()?;
+        let steps = vec![VecStep::default(); envs.len()];
+        Ok(Self { index, envs, obs, tracks, steps, gathered: Gathered::default(), agent_steps: 0 })
+    }
+
+    /// Number of environments.
+    pub fn len(&self) -> usize {
+        self.tracks.len()
+    }
+
+    /// Agent steps taken by each environment since the run began.
+    pub fn agent_steps(&self) -> u64 {
+        self.agent_steps
+    }
+
+    /// Emulator frames of one agent step.
+    pub fn frame_skip(&self) -> u64 {
+        u64::from(self.envs.spec().frame_skip)
+    }
+
+    /// One agent step of every environment.
+    ///
+    /// # Errors
+    /// If an environment fails or a Q-value is not finite. The environments may then stand
+    /// anywhere: load a saved state or drop the actor.
+    pub fn step(&mut self, q: &mut dyn QSource) -> Result<(), AgentError> {
+        let rows = self.len();
+        let values = self.infer(q, None, rows)?;
+        let actions = self.decide(&values);
+        let stepped = self.envs.step(&actions, &mut self.obs, &mut self.steps);
+        stepped.map_err(|source| self.failed(source))?;
+        let cut_values = self.values_of_cut(q)?;
+        self.record(&cut_values)?;
+        self.gathered.agent_steps += rows as u64;
+        self.agent_steps += 1;
+        Ok(())
+    }
+
+    /// Everything since the last call, with the version of the weights that acted last.
+    pub fn take_experience(&mut self, weights_version: u64) -> Experience {
+        let timing = self.envs.take_timing();
+        let Gathered { agent_steps, reward_sum, episodes, infer_nanos } = std::mem::take(&mut self.gathered);
+        Experience {
+            actor: self.index as u32,
+            parts: self.tracks.iter_mut().filter_map(Track::take_part).collect(),
+            agent_steps,
+            reward_sum,
+            episodes,
+            weights_version,
+            nanos: [timing.emulate_nanos, timing.preprocess_nanos, infer_nanos],
+        }
+    }
+
+    /// For [`Actor::load`]. Experience that was not taken is not part of it.
+    pub fn save(&self) -> Result<ActorState, AgentError> {
+        let envs = self.envs.save_state().map_err(|source| self.failed(source))?;
+        let track = |track: &Track| TrackState {
+            rng: track.rng.clone(),
+            writer: track.writer.save_state(),
+            n_step: track.n_step.save(),
+            obs: track.obs,
+        };
+        Ok(ActorState {
+            agent_steps: self.agent_steps,
+            envs: envs.into_iter().map(ByteBuf::from).collect(),
+            tracks: self.tracks.iter().map(track).collect(),
+        })
+    }
+
+    /// Whether a state is of as many environments.
+    pub fn fits(&self, state: &ActorState) -> bool {
+        state.envs.len() == self.len() && state.tracks.len() == self.len()
+    }
+
+    /// Goes on from what [`Actor::save`] gave.
+    ///
+    /// # Errors
+    /// If a part of it does not fit; the actor must not be used then.
+    pub fn load(&mut self, state: ActorState) -> Result<(), AgentError> {
+        let envs: Vec<Vec<u8>> = state.envs.into_iter().map(ByteBuf::into_vec).collect();
+        let loaded = self.envs.load_state(&envs, &mut self.obs);
+        loaded.map_err(|source| self.failed(source))?;
+        for (track, saved) in self.tracks.iter_mut().zip(state.tracks) {
+            track.n_step.load(saved.n_step)?;
+            track.writer.load_state(saved.writer)?;
+            (track.rng, track.obs, track.decision) = (saved.rng, saved.obs, None);
+            track.completed.clear();
+        }
+        self.agent_steps = state.agent_steps;
+        self.gathered = Gathered::default();
+        Ok(())
+    }
+
+    /// Begins the streams anew where the environments stand, for a replay that knows nothing of
+    /// what was sent before. Actions that wait for their n steps are given up.
+    pub fn restart_streams(&mut self, form: PlaneForm) -> Result<(), AgentError> {
+        let (shape, rows) = (self.envs.spec().obs_shape, self.obs.chunks(self.envs.spec().obs_len()));
+        for (track, obs) in self.tracks.iter_mut().zip(rows) {
+            track.writer = PlaneWriter::try_new(shape, form)?;
+            track.obs = track.writer.begin_episode(obs)?;
+            track.n_step.clear();
+        }
+        Ok(())
+    }
+
+    /// Q of the current observations, or of others.
+    fn infer(
+        &mut self,
+        q: &mut dyn QSource,
+        other: Option<&[u8]>,
+        rows: usize,
+    ) -> Result<Vec<f32>, AgentError> {
+        let start = Instant::now();
+        let values = q.q_values(other.unwrap_or(&self.obs), rows)?;
+        self.gathered.infer_nanos += nanos_since(start);
+        if values.iter().any(|value| !value.is_finite()) {
+            return Err(AgentError::NonFinite { what: "Q-values", update: q.version() });
+        }
+        Ok(values)
+    }
+
+    /// ε-greedy, each environment with its own ε and generator.
+    fn decide(&mut self, values: &[f32]) -> Vec<usize> {
+        let count = self.envs.spec().num_actions();
+        let decide = |(track, row): (&mut Track, &[f32])| {
+            let action = epsilon_greedy(row, track.epsilon, &mut track.rng);
+            let (obs, q_taken, max_q) = (track.obs, row[action], row[greatest(row)]);
+            track.decision = Some(Decision { obs, action: action as u32, q_taken, max_q });
+            action
+        };
+        self.tracks.iter_mut().zip(values.chunks(count)).map(decide).collect()
+    }
+
+    /// The greatest Q of the true last observation of each episode that was cut short in this step,
+    /// by environment.
+    fn values_of_cut(&mut self, q: &mut dyn QSource) -> Result<Vec<Option<f32>>, AgentError> {
+        let (mut obs, mut cut) = (Vec::new(), Vec::new());
+        for (env, step) in self.steps.iter().enumerate() {
+            if step.truncated
+                && !step.terminated
+                && let Some(last) = self.envs.final_obs(env)
+            {
+                obs.extend_from_slice(last);
+                cut.push(env);
+            }
+        }
+        let mut greatest_of = vec![None; self.len()];
+        if !cut.is_empty() {
+            let values = self.infer(q, Some(&obs), cut.len())?;
+            let rows = values.chunks(self.envs.spec().num_actions());
+            rows.zip(cut).for_each(|(row, env)| greatest_of[env] = Some(row[greatest(row)]));
+        }
+        Ok(greatest_of)
+    }
+
+    fn record(&mut self, cut_values: &[Option<f32>]) -> Result<(), AgentError> {
+        let rows = self.obs.chunks(self.envs.spec().obs_len());
+        let tracks = self.tracks.iter_mut().zip(&self.steps).zip(rows).enumerate();
+        for (env, ((track, step), obs)) in tracks {
+            let cut = cut_values[env].zip(self.envs.final_obs(env));
+            track.record(step, obs, cut)?;
+            self.gathered.reward_sum += f64::from(step.reward);
+            self.gathered.episodes.extend(step.episodes());
+        }
+        Ok(())
+    }
+
+    fn failed(&self, source: EnvError) -> AgentError {
+        AgentError::Env { actor: self.index, source }
+    }
+}
+
+impl Track {
+    /// Notes what the decision led to. `obs` is what to act on next; `cut` is, where the episode
+    /// was cut short, the greatest Q of its true last observation, and that observation.
+    fn record(&mut self, step: &VecStep, obs: &[u8], cut: Option<(f32, &[u8])>) -> Result<(), AgentError> {
+        let outcome = match cut {
+            Some((max_q, last)) => Outcome::Truncated { last_obs: self.writer.follow(last)?, max_q },
+            None if step.is_last() => Outcome::Terminated,
+            None => Outcome::Continues,
+        };
+        self.obs = if step.is_last() { self.writer.begin_episode(obs)? } else { self.writer.follow(obs)? };
+        if let Some(decision) = self.decision.take() {
+            self.n_step.push(decision, step.reward, outcome, &mut self.completed);
+        }
+        Ok(())
+    }
+
+    fn take_part(&mut self) -> Option<StreamPart> {
+        let (first_plane, planes) = (self.writer.first_pending(), self.writer.take_planes());
+        if planes.is_empty() && self.completed.is_empty() {
+            return None;
+        }
+        let transition = |done: NStepTransition<ObsRef>| Transition {
+            obs: done.obs_tm1,
+            next_obs: done.obs_t.unwrap_or(done.obs_tm1), // weighs nothing at a true end
+            action: done.action_tm1 as u16,
+            reward: done.reward_t,
+            discount: done.discount_t,
+            td_error_abs: done.abs_td_error,
+        };
+        let transitions = self.completed.drain(..).map(transition).collect();
+        Some(StreamPart { stream: self.stream, first_plane, planes, transitions })
+    }
+}
