@@ -3,6 +3,7 @@
 //! - [`maths`]: returns, advantages, losses, schedules: pure functions
 //! - [`nn`]: torsos (and their registry), heads, first values, optimisers
 //! - [`A2c`]: the agent, built from an [`A2cSetup`], trained by [`A2c::update`]
+//! - [`replay`]: prioritised replay, for agents that learn from what happened a while ago
 //! - [`Policy`]: a trained network that only acts
 //!
 //! Nothing here reads files, prints or knows the command line.
@@ -44,6 +45,7 @@ pub mod nn;
 mod off;
 mod policy;
 mod report;
+pub mod replay;
 mod rollout;
 mod threads;
 
