@@ -117,6 +117,7 @@ fn code_of_network_error(error: &NetworkError) -> ExitCode {
     match error {
         NetworkError::UnknownTorso { .. } | NetworkError::ObsTooSmall { .. } => ExitCode::BadRequest,
         NetworkError::WrongShape { .. }
+        | NetworkError::WrongCount { .. }
         | NetworkError::MissingParameter { .. }
         | NetworkError::UnknownParameter { .. } => ExitCode::BadRun,
         // libtorch tells nothing but words, on a CPU and on CUDA alike "out of memory" or "alloc".

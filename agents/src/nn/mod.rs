@@ -5,6 +5,7 @@ mod conv;
 mod coord_conv;
 mod error;
 mod heads;
+mod impala;
 mod init;
 mod network;
 mod optim;
