@@ -3,6 +3,7 @@
 //! - [`maths`]: returns, advantages, losses, schedules: pure functions
 //! - [`nn`]: torsos (and their registry), heads, first values, optimisers
 //! - [`A2c`]: the agent, built from an [`A2cSetup`], trained by [`A2c::update`]
+//! - [`NStep`]: single steps of an environment to n-step transitions
 //! - [`Policy`]: a trained network that only acts
 //!
 //! Nothing here reads files, prints or knows the command line.
@@ -40,6 +41,7 @@
 mod a2c;
 mod error;
 pub mod maths;
+mod n_step;
 pub mod nn;
 mod off;
 mod policy;
@@ -49,6 +51,7 @@ mod threads;
 pub use a2c::{A2c, A2cConfig, A2cSetup, AgentState, Counters, Gradients, Timing, UpdateReport};
 pub use error::{AgentError, Worker};
 pub use maths::Schedule;
+pub use n_step::{Decision, NStep, NStepState, NStepTransition, Outcome};
 pub use nn::{Network, NetworkError, OptimizerConfig, OptimizerKind, Torso, TorsoEntry, find_torso, torsos};
 pub use policy::{ActMode, Policy};
 pub use threads::build_pool;
