@@ -8,7 +8,7 @@ use crate::nn::NetworkError;
 #[derive(Debug, thiserror::Error)]
 pub enum AgentError {
     /// The settings contradict each other or are out of range.
-    #[error("the settings of A2C are wrong: {}", list(.0))]
+    #[error("the agent's settings are wrong: {}", list(.0))]
     Config(Vec<Problem>),
     /// The environments handed in are not those that the settings speak of.
     #[error("{found:?} environments were handed in for the actors, but the settings ask for {expected:?}")]
@@ -46,13 +46,15 @@ pub enum AgentError {
     /// Training diverged. The weights are those from before this update.
     #[error(
         "{what} not finite in update {update}: training diverged; \
-         try a lower `a2c.optimizer.learning_rate` or `a2c.max_grad_norm`"
+         try a lower `{table}.optimizer.learning_rate` or `{table}.max_grad_norm`"
     )]
     NonFinite {
         /// What is not finite: `"loss"`, `"gradient"`, `"logits or values"`, `"weights"`, …
         what: &'static str,
         /// The update, counted from 0.
         update: u64,
+        /// The table of the settings that would help: `"a2c"`, `"apex.learner"`.
+        table: &'static str,
     },
     /// Saved state that does not fit this agent.
     #[error("the saved state cannot be used: {reason}")]
@@ -69,6 +71,26 @@ pub enum AgentError {
         rows: usize,
         /// Bytes in one row.
         row_bytes: usize,
+    },
+    /// A batch whose parts have different lengths, or none.
+    #[error("a batch of {expected} transitions cannot have {found} {what}")]
+    BatchLength {
+        /// Which part: `"rewards"`, `"bytes of observations"`, …
+        what: &'static str,
+        /// Its length.
+        found: usize,
+        /// The length that it should have.
+        expected: usize,
+    },
+    /// A transition with an action that the environment does not have.
+    #[error("transition {row} of the batch took action {action} of {num_actions}")]
+    ActionRange {
+        /// The transition's place in the batch.
+        row: usize,
+        /// Its action.
+        action: i64,
+        /// How many there are, from 0.
+        num_actions: usize,
     },
 }
 

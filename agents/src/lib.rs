@@ -3,6 +3,7 @@
 //! - [`maths`]: returns, advantages, losses, schedules: pure functions
 //! - [`nn`]: torsos (and their registry), heads, first values, optimisers
 //! - [`A2c`]: the agent, built from an [`A2cSetup`], trained by [`A2c::update`]
+//! - [`apex`]: the learner of Ape-X DQN, and what its actors need of it
 //! - [`NStep`]: single steps of an environment to n-step transitions
 //! - [`Policy`]: a trained network that only acts
 //!
@@ -39,6 +40,7 @@
 //! ```
 
 mod a2c;
+pub mod apex;
 mod error;
 pub mod maths;
 mod n_step;
