@@ -190,7 +190,7 @@ mod tests {
             x = conv(&x, format!("{section}.conv")).max_pool2d(3, 2, 1, 1, false);
             for block in (1..=2).map(|index| format!("{section}.block{index}")) {
                 let inner = conv(&x.relu(), format!("{block}.conv1")).relu();
-                x = x + conv(&inner, format!("{block}.conv2"));
+                x += conv(&inner, format!("{block}.conv2"));
             }
         }
         let flat = x.relu().contiguous().flatten(1, -1);
