@@ -117,6 +117,7 @@ fn code_of_network_error(error: &NetworkError) -> ExitCode {
     match error {
         NetworkError::UnknownTorso { .. } | NetworkError::ObsTooSmall { .. } => ExitCode::BadRequest,
         NetworkError::WrongShape { .. }
+        | NetworkError::WrongCount { .. }
         | NetworkError::MissingParameter { .. }
         | NetworkError::UnknownParameter { .. } => ExitCode::BadRun,
         // libtorch tells nothing but words, on a CPU and on CUDA alike "out of memory" or "alloc".
@@ -166,7 +167,8 @@ mod tests {
     #[test]
     fn errors_of_the_libraries_have_the_documented_codes() {
         let code = |error: AgentError| exit_code_of(&error.into());
-        assert_eq!(code(AgentError::NonFinite { what: "the loss is", update: 3 }), ExitCode::Diverged);
+        let diverged = AgentError::NonFinite { what: "the loss is", update: 3, table: "a2c" };
+        assert_eq!(code(diverged), ExitCode::Diverged);
         assert_eq!(code(AgentError::State { reason: String::new() }), ExitCode::BadRun);
         let missing = EnvError::RomMissing { game: "pong".to_owned(), path: PathBuf::new() };
         assert_eq!(code(AgentError::Env { actor: 0, source: missing }), ExitCode::BadRequest);

@@ -5,6 +5,7 @@ use std::time::Instant;
 use coordrl_envs::{EnvError, Rng, Role, VecEnv, VecStep, derive_rng};
 use tch::Device;
 
+use super::config::TABLE;
 use crate::nn::Network;
 use crate::policy::infer;
 use crate::report::nanos_since;
@@ -116,7 +117,7 @@ impl Actor {
             true => Ok(answers),
             false => {
                 let what = "logits or values";
-                Err(AgentError::NonFinite { what, update: plan.update })
+                Err(AgentError::NonFinite { what, update: plan.update, table: TABLE })
             }
         }
     }

@@ -9,7 +9,7 @@ use serde_bytes::ByteBuf;
 use tch::{Device, Tensor};
 
 use super::actor::{Actor, Plan};
-use super::config::{A2cConfig, Gradients};
+use super::config::{A2cConfig, Gradients, TABLE};
 use super::learner::{Applied, Gradient, Learner, LossPlan};
 use super::report::UpdateReport;
 use super::state::{ActorState, AgentState, TrainerState};
@@ -209,8 +209,10 @@ impl A2c {
         let update = self.counters.updates;
         match (self.store.is_finite(), self.learner.optimizer.is_finite()) {
             (true, true) => Ok(()),
-            (false, _) => Err(AgentError::NonFinite { what: "weights", update }),
-            (true, false) => Err(AgentError::NonFinite { what: "the optimiser's moments", update }),
+            (false, _) => Err(AgentError::NonFinite { what: "weights", update, table: TABLE }),
+            (true, false) => {
+                Err(AgentError::NonFinite { what: "the optimiser's moments", update, table: TABLE })
+            }
         }
     }
 

@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 use crate::nn::OptimizerConfig;
 use crate::threads::shares;
 
+/// Where the settings are in a configuration file.
+pub(crate) const TABLE: &str = "a2c";
+
 /// A2C settings. Defaults follow the synchronous form of Mnih et al. 2016 (arXiv:1602.01783) with
 /// the network and coefficients that the field settled on for Atari.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

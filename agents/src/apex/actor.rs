@@ -9,6 +9,7 @@ use serde_bytes::ByteBuf;
 
 use super::config::ApexConfig;
 use super::experience::Experience;
+use super::learner_config::LEARNER_TABLE;
 use crate::maths::ValueRescaling;
 use crate::n_step::{Decision, NStep, NStepState, NStepTransition, Outcome};
 use crate::policy::{epsilon_greedy, greatest};
@@ -121,11 +122,6 @@ impl Actor {
         self.agent_steps
     }
 
-    /// Emulator frames of one agent step.
-    pub fn frame_skip(&self) -> u64 {
-        u64::from(self.envs.spec().frame_skip)
-    }
-
     /// One agent step of every environment.
     ///
     /// # Errors
@@ -222,7 +218,7 @@ impl Actor {
         let values = q.q_values(other.unwrap_or(&self.obs), rows)?;
         self.gathered.infer_nanos += nanos_since(start);
         if values.iter().any(|value| !value.is_finite()) {
-            return Err(AgentError::NonFinite { what: "Q-values", update: q.version() });
+            return Err(AgentError::NonFinite { what: "Q-values", update: q.version(), table: LEARNER_TABLE });
         }
         Ok(values)
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use coordrl_envs::{EnvSpec, Rng, Role, VecEnv, derive_rng};
 use tch::{Device, Tensor};
 
-use super::actor::Actor;
+use super::actor::{Actor, QSource};
 use super::config::ApexConfig;
 use super::experience::Weights;
 use super::inference::{Follower, QSpec};
@@ -20,7 +20,6 @@ use crate::error::{Worker, catch_panic};
 use crate::nn::{NamedTensors, TorsoEntry};
 use crate::replay::{Batch, Replay};
 use crate::report::nanos_since;
-use crate::threads::build_pool;
 use crate::{AgentError, AgentState, Counters, Timing};
 
 /// How long the learner waits for a batch before it says that there is none.

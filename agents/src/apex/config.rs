@@ -3,7 +3,7 @@
 use coordrl_envs::Problem;
 use serde::{Deserialize, Serialize};
 
-use super::learner::LearnerConfig;
+use super::learner_config::LearnerConfig;
 use super::limiter::Rates;
 use crate::replay::{PlaneForm, ReplayConfig};
 use crate::threads::shares;

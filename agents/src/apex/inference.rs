@@ -34,7 +34,7 @@ impl Follower {
         let mut store = ParamStore::of_shapes(device);
         let build = |store: &mut _| QNetwork::build(&torso, obs_shape, num_actions, head, store);
         build(&mut store)?;
-        store.pack()?;
+        let _ = store.pack()?; // one stretch of memory
         let network = build(&mut store)?;
         let mut follower = Self { spec, store, network, version: 0 };
         follower.take(weights)?;

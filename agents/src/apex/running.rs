@@ -213,7 +213,7 @@ impl Running {
                 weights_every: launch.config.weights_every_agent_steps.into(),
             };
             // A pool of one thread: environments are stepped in it, not in somebody else's.
-            let pool = one_thread()?;
+            let pool = one_thread(Worker::Actor(index))?;
             let body = move || pool.install(|| acting.run(actor));
             self.actors.push(self.shared.failure.spawn(Worker::Actor(index), body)?);
         }
@@ -335,11 +335,9 @@ impl ActorQ {
     }
 }
 
-fn one_thread() -> Result<ThreadPool, AgentError> {
-    build_pool(1, 1).map_err(|cause| AgentError::NoThread {
-        worker: Worker::Pool,
-        cause: std::io::Error::other(cause),
-    })
+fn one_thread(worker: Worker) -> Result<ThreadPool, AgentError> {
+    let cannot = |cause| AgentError::NoThread { worker, cause: std::io::Error::other(cause) };
+    build_pool(1, 1).map_err(cannot)
 }
 
 fn join<R>(handle: JoinHandle<Option<R>>) -> Option<R> {
