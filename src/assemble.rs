@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
-use coordrl_agents::{A2c, A2cSetup, Apex, ApexSetup, Network, QNetwork, find_torso};
+use coordrl_agents::nn::QNetwork;
+use coordrl_agents::{A2c, A2cSetup, Apex, ApexSetup, Network, find_torso};
 use coordrl_envs::{Assets, Env, EnvSeed, EnvSpec, Role, VecEnv, make_env};
 use rayon::ThreadPool;
 use tch::Device;

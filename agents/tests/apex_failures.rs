@@ -10,8 +10,8 @@ use support::HOW;
 use support::apex::{apex, quick};
 use support::scripted::{Fault, Scripted};
 
-/// Long before any test runner gives up.
-const SOON: Duration = Duration::from_secs(10);
+/// Far more than it takes on a busy machine, far less than a test runner waits: a hang.
+const SOON: Duration = Duration::from_secs(60);
 
 /// Environment 2, of actor 1, has the fault.
 fn with_fault(config: &ApexConfig, fault: Fault) -> Apex {
@@ -47,7 +47,7 @@ fn first_error(agent: &mut Apex) -> AgentError {
 #[test]
 fn a_panic_in_an_actor_is_an_error_with_its_index() {
     for config in ways() {
-        for at_step in [0, 5, 60] {
+        for at_step in [0, 5, 40] {
             let error = first_error(&mut with_fault(&config, Fault::Panic { at_step }));
             if config.serial {
                 assert_eq!(error.to_string(), "actor 1 panicked: the script says so");
@@ -98,7 +98,7 @@ fn it_can_be_dropped_at_any_moment() {
 
 #[test]
 fn actors_stop_at_the_last_frame_and_the_ratio_is_kept() {
-    let config = ApexConfig { samples_tolerance: Some(100.0), ..quick() };
+    let config = ApexConfig { samples_per_insert: Some(2.0), samples_tolerance: Some(60.0), ..quick() };
     let mut agent = apex(&config, HOW, |index| Box::new(Scripted::new(index, [1, 36, 36], 2)));
     while agent.counters().frames < HOW.total_frames {
         agent.update().unwrap();
@@ -107,5 +107,5 @@ fn actors_stop_at_the_last_frame_and_the_ratio_is_kept() {
     let counters = agent.counters();
     assert!(counters.agent_steps.abs_diff(HOW.total_frames / 4) <= 6, "{counters:?}");
     let ratio = report.samples_per_insert.unwrap();
-    assert!((7.5..=8.5).contains(&ratio), "{ratio}");
+    assert!((1.9..=2.1).contains(&ratio), "{ratio}");
 }

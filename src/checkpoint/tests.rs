@@ -123,7 +123,7 @@ fn before_a_hundred_games_no_checkpoint_is_best() {
     let dir = tempfile::tempdir().unwrap();
     let mut lucky = Progress { frames: 10, ..Progress::default() };
     lucky.games.add(EpisodeStats { episode_return: 99.0, episode_length_frames: 1 });
-    write(dir.path(), &state(1.0), &lucky, identity()).unwrap();
+    write(dir.path(), &state(1.0), &lucky, identity(), None).unwrap();
     write_at(dir.path(), 20, 1.0);
     write_at(dir.path(), 30, 0.0);
     assert_eq!(choose(dir.path(), "best").unwrap().position, 20);
@@ -148,7 +148,7 @@ fn a_write_that_fails_leaves_the_earlier_ones_alone() {
     write_at(dir.path(), 100, 0.0);
     // A file in the way of the temporary folder makes the write fail like a disk would.
     fs::write(dir.path().join(".tmp-200"), "in the way").unwrap();
-    let error = write(dir.path(), &state(2.0), &progress(200, 0.0), identity()).unwrap_err();
+    let error = write(dir.path(), &state(2.0), &progress(200, 0.0), identity(), None).unwrap_err();
     assert_eq!(error.exit_code(), ExitCode::MachineRefused);
     assert_eq!(newest(dir.path()).unwrap().manifest.position, 100);
 }

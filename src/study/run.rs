@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use coordrl_agents::AgentState;
-use coordrl_studies::{Study, StudyError};
+use coordrl_studies::{Study, StudyError, StudyState};
 
 use super::result::describe;
 use super::{StudyProgress, StudyResult, StudyRunConfig};

@@ -32,7 +32,8 @@ pub fn recipe() -> ApexConfig {
 
 /// Settings for a few quick updates.
 pub fn quick() -> ApexConfig {
-    let mut config = ApexConfig { envs: 3, send_every_agent_steps: 2, ..recipe() };
+    let mut config =
+        ApexConfig { envs: 3, send_every_agent_steps: 2, samples_per_insert: Some(1.0), ..recipe() };
     config.replay.capacity = 150;
     config.replay.warmup_transitions = 40;
     config.replay.trim_every_updates = 5;
