@@ -151,14 +151,16 @@ fn has_checkpoint(path: &Path) -> bool {
 
 fn row(task: Task, split: Split, layer: &StudyLayer, results: &[&StudyResult]) -> Option<String> {
     let first = results.first()?;
+    let measure = first.main_measure().0.replace("_px", " px");
+    // Errors in pixels end far below one.
+    let digits = if measure.ends_with("px") { 4 } else { 3 };
     let side = |index: usize| {
         let values: Vec<f64> = results.iter().map(|result| result.main_measure().1[index]).collect();
-        describe(&values)
+        describe(&values, digits)
     };
     let held = results.iter().filter(|result| result.held).count();
     let epochs = median(results.iter().map(|result| f64::from(result.epochs)));
     let seconds = median(results.iter().map(|result| result.seconds));
-    let measure = first.main_measure().0.replace("_px", " px");
     Some(format!(
         "| {task} | {} | `{}` | {} | {held} of {} | {epochs:.0} | {seconds:.0} | {measure} {} | {measure} {} | {} |",
         split.name(),
@@ -172,11 +174,14 @@ fn row(task: Task, split: Split, layer: &StudyLayer, results: &[&StudyResult]) -
 }
 
 /// The median, and the range if there are several.
-fn describe(values: &[f64]) -> String {
+fn describe(values: &[f64], digits: usize) -> String {
     let middle = median(values.iter().copied());
     let (low, high) =
         values.iter().fold((f64::MAX, f64::MIN), |(low, high), &value| (low.min(value), high.max(value)));
-    if values.len() > 1 { format!("{middle:.3} ({low:.3} to {high:.3})") } else { format!("{middle:.3}") }
+    match values.len() {
+        1 => format!("{middle:.digits$}"),
+        _ => format!("{middle:.digits$} ({low:.digits$} to {high:.digits$})"),
+    }
 }
 
 fn median(values: impl Iterator<Item = f64>) -> f64 {

@@ -120,17 +120,18 @@ fn scatter(study: &Study) -> anyhow::Result<Scatter> {
 
 /// The test measure over seconds of training.
 fn over_time(task: Task, results: &[&StudyResult]) -> anyhow::Result<LineChart> {
-    let (tag, label, mark) = match task {
-        Task::Classify => (&tags::STUDY_TEST_ACCURACY, "test accuracy", (1.0, "mark")),
-        Task::Render => (&tags::STUDY_TEST_IOU, "test IoU", (0.99, "mark")),
-        Task::Regress => (&tags::STUDY_TEST_ERROR, "test error (pixels)", (0.5, "mark")),
+    let (tag, title, axis, mark) = match task {
+        Task::Classify => {
+            (&tags::STUDY_TEST_ACCURACY, "Pixels found", Axis::linear("test accuracy").with_range(0.0, 1.0), 1.0)
+        }
+        Task::Render => {
+            (&tags::STUDY_TEST_IOU, "Squares drawn", Axis::linear("test IoU").with_range(0.0, 1.0), 0.99)
+        }
+        // From a quarter of the canvas to a thousandth of a pixel.
+        Task::Regress => (&tags::STUDY_TEST_ERROR, "Places told", Axis::log("test error (pixels)"), 0.5),
     };
-    let chart = LineChart::new(
-        format!("{task}: what is held out"),
-        Axis::log("seconds of training"),
-        Axis::linear(label),
-    );
-    let mut chart = chart.with_reference(mark.0, mark.1);
+    let title = format!("{title}, among the centres never trained on");
+    let mut chart = LineChart::new(title, Axis::log("seconds of training"), axis).with_reference(mark, "mark");
     for result in results {
         chart = chart.with_series(Series::new(name_of(result), curve(&result.run, tag.name)?));
     }
