@@ -1,7 +1,7 @@
 //! Whatever learns: the training loop needs to know no more of it than this.
 
-use std::io::{BufReader, Read};
 use std::fs::File;
+use std::io::{BufReader, Read};
 
 use coordrl_agents::{A2c, AgentError, AgentState, Apex, ApexReport, Counters, Timing, UpdateReport};
 use coordrl_envs::EpisodeStats;

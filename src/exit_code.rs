@@ -1,5 +1,6 @@
 //! How a command ended, as the number the shell sees.
 
+use coordrl_agents::replay::ReplayError;
 use coordrl_agents::{AgentError, NetworkError};
 use coordrl_envs::EnvError;
 use coordrl_studies::StudyError;
@@ -106,8 +107,24 @@ fn code_of_agent_error(error: &AgentError) -> ExitCode {
         AgentError::Network(source) => code_of_network_error(source),
         AgentError::NonFinite { .. } => ExitCode::Diverged,
         AgentError::State { .. } => ExitCode::BadRun,
+        AgentError::Replay(source) => code_of_replay_error(source),
+        AgentError::NoThread { .. } => ExitCode::MachineRefused,
         // libtorch's calls inside the maths panic when memory runs out.
         AgentError::Panicked { message, .. } if is_about_memory(message) => ExitCode::MachineRefused,
+        _ => ExitCode::Unexpected,
+    }
+}
+
+/// What a replay holds comes from checkpoints or from training; anything else is a bug.
+fn code_of_replay_error(error: &ReplayError) -> ExitCode {
+    match error {
+        ReplayError::Config { .. } => ExitCode::BadRequest,
+        ReplayError::Memory { .. } | ReplayError::Io(_) => ExitCode::MachineRefused,
+        ReplayError::SnapshotMismatch { .. }
+        | ReplayError::SnapshotDamaged { .. }
+        | ReplayError::DamagedPlane { .. }
+        | ReplayError::WriterState { .. } => ExitCode::BadRun,
+        ReplayError::NonFinite { .. } | ReplayError::Priority { .. } => ExitCode::Diverged,
         _ => ExitCode::Unexpected,
     }
 }

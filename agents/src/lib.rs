@@ -47,8 +47,8 @@ mod n_step;
 pub mod nn;
 mod off;
 mod policy;
-mod report;
 pub mod replay;
+mod report;
 mod rollout;
 mod threads;
 

@@ -135,7 +135,6 @@ impl Policy {
         let rows = answers.chunks(answers.len() / rows).zip(rngs);
         Ok(rows.map(|(row, rng)| mode.choose(&row[..self.num_actions], rng)).collect())
     }
-
 }
 
 /// Bytes `[N, C, H, W]` as a tensor of the same shape, copied.
@@ -158,7 +157,7 @@ pub(crate) fn infer_q(network: &QNetwork, obs: &Tensor, device: Device) -> Resul
     let _no_graph = tch::no_grad_guard();
     let values = obs.f_to_device(device).map(|obs| network.forward(&obs)); // [N, A]
     let values = values.and_then(|values| values.f_to_kind(Kind::Float)?.f_contiguous()?.f_view([-1]));
-    Ok(values.and_then(|values| Vec::try_from(values)).map_err(NetworkError::from)?)
+    Ok(values.and_then(Vec::try_from).map_err(NetworkError::from)?)
 }
 
 #[cfg(test)]

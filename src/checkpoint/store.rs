@@ -116,10 +116,7 @@ impl<W: Write> Write for Summing<W> {
     }
 }
 
-fn encode(
-    state: &AgentState,
-    progress: &impl RunProgress,
-) -> anyhow::Result<Vec<(&'static str, Vec<u8>)>> {
+fn encode(state: &AgentState, progress: &impl RunProgress) -> anyhow::Result<Vec<(&'static str, Vec<u8>)>> {
     let mut files = vec![
         (WEIGHTS, weights_file::to_bytes(&state.weights)?),
         (OPTIMIZER, weights_file::to_bytes(&state.optimizer)?),

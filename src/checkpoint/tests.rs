@@ -173,3 +173,49 @@ fn a_checkpoint_of_another_run_is_refused_by_name() {
     assert!(error.to_string().contains("a run of `catch a2c conv`"), "{error}");
     assert_eq!(error.exit_code(), ExitCode::BadRun);
 }
+
+fn write_with_replay(dir: &Path, frames: u64) -> PathBuf {
+    let replay: WriteReplay<'_> = &|to| (0..10).try_for_each(|part| to.write_all(&[part; 1000]));
+    let state = AgentState { target: state(3.0).weights, ..state(2.0) };
+    write(dir, &state, &progress(frames, 0.0), identity(), Some(replay)).unwrap()
+}
+
+#[test]
+fn a_replay_and_a_target_network_are_written_and_read_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = write_with_replay(dir.path(), 100);
+    let back = newest(dir.path()).unwrap();
+    assert_eq!(back.state.target[0].1, state(3.0).weights[0].1);
+    assert_eq!(back.manifest.replay.as_ref().map(|sum| sum.bytes), Some(10_000));
+    let mut bytes = Vec::new();
+    std::io::Read::read_to_end(&mut back.open_replay().unwrap().unwrap(), &mut bytes).unwrap();
+    assert!(bytes.chunks(1000).enumerate().all(|(part, chunk)| chunk == vec![part as u8; 1000]));
+    assert_eq!(back.manifest.replay.unwrap().crc32, crc32fast::hash(&bytes));
+    fs::write(path.join(REPLAY), &bytes[1..]).unwrap();
+    expect_damaged(&path, REPLAY);
+}
+
+#[test]
+fn only_the_newest_keeps_its_replay_and_the_others_stay_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let paths = [100, 200, 300].map(|frames| write_with_replay(dir.path(), frames));
+    prune(dir.path(), 2).unwrap();
+    assert!(!paths[0].exists());
+    assert!(read::<Progress>(&paths[1], &identity()).unwrap().open_replay().unwrap().is_none());
+    assert!(read::<Progress>(&paths[2], &identity()).unwrap().open_replay().unwrap().is_some());
+    assert_eq!(whole_after(dir.path(), 100).len(), 2);
+}
+
+#[test]
+fn a_replay_that_cannot_be_written_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    write_with_replay(dir.path(), 100);
+    let full: WriteReplay<'_> = &|to| {
+        to.write_all(&[1; 5000])?;
+        Err(io::ErrorKind::StorageFull.into())
+    };
+    let error = write(dir.path(), &state(1.0), &progress(200, 0.0), identity(), Some(full)).unwrap_err();
+    assert_eq!(error.exit_code(), ExitCode::MachineRefused);
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    assert!(newest(dir.path()).unwrap().open_replay().unwrap().is_some());
+}

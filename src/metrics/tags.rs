@@ -49,22 +49,6 @@ tags! {
         "Global gradient norm before clipping, mean over the updates since the last log point.";
     LEARNING_RATE: "optim/learning_rate", "none",
         "Learning rate of the last update.";
-    LOSS_TD: "loss/td", "none",
-        "Ape-X: importance-weighted loss of the TD errors, mean over the updates since the last log point.";
-    MEAN_Q: "value/mean_q", "discounted return",
-        "Ape-X: mean Q of the actions in the batch, mean over the updates since the last log point.";
-    TD_ERROR: "value/abs_td_error", "discounted return",
-        "Ape-X: mean |TD error| of the batch, not weighted, mean over the updates since the last log point.";
-    REPLAY_LEN: "replay/transitions", "transitions",
-        "Ape-X: transitions in the replay.";
-    REPLAY_AGE: "replay/age_transitions", "transitions",
-        "Ape-X: how many transitions came after those of the batch, mean over batch and updates since the last log point.";
-    STALE_SHARE: "replay/stale_share", "share of the batch",
-        "Ape-X: transitions that had left the replay when their new priorities came, mean over the updates since the last log point.";
-    SAMPLES_PER_INSERT: "replay/samples_per_insert", "samples per transition",
-        "Ape-X: transitions learnt from for each one inserted since the warm-up.";
-    POLICY_LAG: "actors/policy_lag_updates", "updates",
-        "Ape-X: how many updates the learner was ahead of the weights that acted, mean over the experience since the last log point.";
     FRAMES_PER_SEC: "perf/frames_per_sec", "emulator frames per second",
         "Training speed since the last log point, everything included.";
     EMULATE_SECS: "perf/emulate_secs", "worker seconds per million frames",
@@ -83,6 +67,27 @@ tags! {
         "Time spent training since the run began, all sessions together.";
 }
 
+tags! {
+    /// Tags that only Ape-X runs have; they share most of [`TRAINING`].
+    APEX;
+    LOSS_TD: "loss/td", "none",
+        "Importance-weighted loss of the TD errors, mean over the updates since the last log point.";
+    MEAN_Q: "value/mean_q", "discounted return",
+        "Mean Q of the actions in the batch, mean over the updates since the last log point.";
+    TD_ERROR: "value/abs_td_error", "discounted return",
+        "Mean |TD error| of the batch, not weighted, mean over the updates since the last log point.";
+    REPLAY_LEN: "replay/transitions", "transitions",
+        "Transitions in the replay.";
+    REPLAY_AGE: "replay/age_transitions", "transitions",
+        "How many transitions came after those of the batch, mean over batch and updates since the last log point.";
+    STALE_SHARE: "replay/stale_share", "share of the batch",
+        "Transitions that had left the replay when their new priorities came, mean over the updates since the last log point.";
+    SAMPLES_PER_INSERT: "replay/samples_per_insert", "samples per transition",
+        "Transitions learnt from for each one inserted since the warm-up.";
+    POLICY_LAG: "actors/policy_lag_updates", "updates",
+        "How many updates the learner was ahead of the weights that acted, mean over the experience since the last log point.";
+}
+
 /// Tags that an A2C update fills, of those in [`TRAINING`].
 pub const OF_A2C: &[&Tag] = &[
     &REWARD_CLIPPED,
@@ -95,7 +100,7 @@ pub const OF_A2C: &[&Tag] = &[
     &LEARNING_RATE,
 ];
 
-/// Tags that Ape-X fills, of those in [`TRAINING`].
+/// Tags that Ape-X fills, of those in [`TRAINING`] and [`APEX`].
 pub const OF_APEX: &[&Tag] = &[
     &REWARD_CLIPPED,
     &GRAD_NORM,
@@ -151,10 +156,10 @@ tags! {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::{STUDY, TRAINING, Tag};
+    use super::{APEX, STUDY, TRAINING, Tag};
 
     fn all() -> Vec<&'static Tag> {
-        [TRAINING, STUDY].concat()
+        [TRAINING, APEX, STUDY].concat()
     }
 
     #[test]

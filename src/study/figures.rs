@@ -121,9 +121,12 @@ fn scatter(study: &Study) -> anyhow::Result<Scatter> {
 /// The test measure over seconds of training.
 fn over_time(task: Task, results: &[&StudyResult]) -> anyhow::Result<LineChart> {
     let (tag, title, axis, mark) = match task {
-        Task::Classify => {
-            (&tags::STUDY_TEST_ACCURACY, "Pixels found", Axis::linear("test accuracy").with_range(0.0, 1.0), 1.0)
-        }
+        Task::Classify => (
+            &tags::STUDY_TEST_ACCURACY,
+            "Pixels found",
+            Axis::linear("test accuracy").with_range(0.0, 1.0),
+            1.0,
+        ),
         Task::Render => {
             (&tags::STUDY_TEST_IOU, "Squares drawn", Axis::linear("test IoU").with_range(0.0, 1.0), 0.99)
         }
@@ -131,7 +134,8 @@ fn over_time(task: Task, results: &[&StudyResult]) -> anyhow::Result<LineChart> 
         Task::Regress => (&tags::STUDY_TEST_ERROR, "Places told", Axis::log("test error (pixels)"), 0.5),
     };
     let title = format!("{title}, among the centres never trained on");
-    let mut chart = LineChart::new(title, Axis::log("seconds of training"), axis).with_reference(mark, "mark");
+    let mut chart =
+        LineChart::new(title, Axis::log("seconds of training"), axis).with_reference(mark, "mark");
     for result in results {
         chart = chart.with_series(Series::new(name_of(result), curve(&result.run, tag.name)?));
     }

@@ -14,7 +14,7 @@ use super::learner::{Learner, LearnerState};
 use super::learning::{ingest, learn, settle};
 use super::limiter::Rates;
 use super::report::{ApexReport, Arrivals, LearnReport};
-use super::running::{Launch, Next, Parts, Running};
+use super::running::{Launch, Parts, Running};
 use super::state::{Content, TrainerState, bad};
 use crate::error::{Worker, catch_panic};
 use crate::nn::{NamedTensors, TorsoEntry};
@@ -216,7 +216,9 @@ impl Apex {
         let fits = trainer.actors.len() == parts.actors.len()
             && trainer.actors.iter().zip(&parts.actors).all(|(state, actor)| actor.fits(state));
         if !fits {
-            return Err(bad("its actors have other environments; see `apex.envs` and `apex.actors`".to_owned()));
+            return Err(bad(
+                "its actors have other environments; see `apex.envs` and `apex.actors`".to_owned()
+            ));
         }
         let updates = trainer.counters.updates;
         self.learner.load(&LearnerState { online: weights, target, optimizer, updates })?;
@@ -330,12 +332,12 @@ impl Apex {
         let mut timing = Timing { wait_nanos: nanos_since(waiting), ..Timing::default() };
         let learning = Instant::now();
         let learned = match next {
-            Next::Batch(batch) => {
+            Some(batch) => {
                 let used = std::mem::replace(&mut self.batch, batch);
                 self.running()?.reuse(used);
                 Some(self.learn_running()?)
             }
-            Next::Nothing => None,
+            None => None,
         };
         timing.learn_nanos = nanos_since(learning);
         self.arrivals.add(Arrivals { timing, ..Arrivals::default() });

@@ -277,7 +277,8 @@ impl ApexConfig {
     fn check_replay(&self, problems: &mut Vec<Problem>) {
         let ApexReplayConfig { capacity, warmup_transitions, .. } = self.replay;
         if warmup_transitions > capacity {
-            let text = format!("is {warmup_transitions}, more than `apex.replay.capacity` = {capacity} holds");
+            let text =
+                format!("is {warmup_transitions}, more than `apex.replay.capacity` = {capacity} holds");
             problems.push(problem("replay.warmup_transitions", text));
         }
     }

@@ -6,9 +6,9 @@ use tch::Device;
 use super::actor::QSource;
 use super::experience::Weights;
 use super::link::Link;
+use crate::AgentError;
 use crate::nn::{ParamStore, QHead, QNetwork, TorsoEntry};
 use crate::policy::{infer_q, obs_tensor};
-use crate::AgentError;
 
 /// What a Q-network is built from.
 #[derive(Clone, Copy, Debug)]
@@ -133,4 +133,3 @@ pub(crate) fn answer_all(
     }
     Ok(())
 }
-

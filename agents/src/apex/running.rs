@@ -30,10 +30,10 @@ use super::learning::ingest;
 use super::limiter::{Limiter, Rates, Turn};
 use super::link::{Link, LocalLink, WeightsBoard};
 use super::report::Arrivals;
+use crate::AgentError;
 use crate::error::Worker;
 use crate::replay::{Batch, Replay};
 use crate::threads::build_pool;
-use crate::AgentError;
 
 /// What is taken apart to run, and comes back when it rests.
 pub(super) struct Parts {
@@ -76,14 +76,6 @@ struct Shared {
     updates: Arc<AtomicU64>,
 }
 
-/// What the learner finds when it looks for a batch.
-pub(super) enum Next {
-    /// Something to learn from.
-    Batch(Batch),
-    /// Nothing yet.
-    Nothing,
-}
-
 impl Running {
     /// Starts all threads.
     pub fn start(parts: Parts, launch: &Launch<'_>) -> Result<Self, AgentError> {
@@ -102,8 +94,7 @@ impl Running {
         let (to_learner, batches) = bounded(config.prefetch_batches as usize);
         let (used, to_reuse) = unbounded();
         let (tell, arrivals) = unbounded();
-        let mut running =
-            Self { shared, batches, used, arrivals, actors: Vec::new(), others: Vec::new() };
+        let mut running = Self { shared, batches, used, arrivals, actors: Vec::new(), others: Vec::new() };
         running.start_actors(actors, launch, &link)?;
         running.start_ingest(experience, tell)?;
         for index in 0..config.prefetch_threads {
@@ -113,14 +104,14 @@ impl Running {
     }
 
     /// The next batch, if one comes within `patience`.
-    pub fn next(&self, patience: Duration) -> Next {
+    pub fn next(&self, patience: Duration) -> Option<Batch> {
         match self.batches.recv_timeout(patience) {
-            Ok(batch) => Next::Batch(batch),
-            Err(RecvTimeoutError::Timeout) => Next::Nothing,
+            Ok(batch) => Some(batch),
+            Err(RecvTimeoutError::Timeout) => None,
             // The threads that draw have ended. Not the learner's to say why: wait, do not spin.
             Err(RecvTimeoutError::Disconnected) => {
                 std::thread::sleep(patience);
-                Next::Nothing
+                None
             }
         }
     }
@@ -202,7 +193,10 @@ impl Running {
         for (index, actor) in actors.into_iter().enumerate() {
             let q = match &questions {
                 Some(questions) => ActorQ::Central(Asker::new(questions.clone())),
-                None => ActorQ::Own(Follower::build(launch.q_spec, Device::Cpu, &launch.weights)?),
+                None => {
+                    let follower = Follower::build(launch.q_spec, Device::Cpu, &launch.weights)?;
+                    ActorQ::Own(Box::new(follower))
+                }
             };
             let acting = Acting {
                 link: link.clone(),
@@ -290,7 +284,7 @@ struct Acting {
 }
 
 enum ActorQ {
-    Own(Follower),
+    Own(Box<Follower>),
     Central(Asker),
 }
 
@@ -322,7 +316,7 @@ impl Acting {
 impl ActorQ {
     fn source(&mut self) -> &mut dyn QSource {
         match self {
-            Self::Own(follower) => follower,
+            Self::Own(follower) => follower.as_mut(),
             Self::Central(asker) => asker,
         }
     }
