@@ -375,7 +375,7 @@ mod tests {
             self.shown = [shown[1], shown[1] + 1];
             self.steps_left -= 1;
             self.show(obs);
-            let ends = if shown[1] % 3 == 0 { End::Cut } else { End::True };
+            let ends = if shown[1].is_multiple_of(3) { End::Cut } else { End::True };
             let end = (self.steps_left == 0).then_some(ends);
             let reward = f32::from(shown[1] % 5) + action as f32;
             let happened = Happened { shown, action, reward, end, next: self.shown };
@@ -470,7 +470,9 @@ mod tests {
             if step % 7 == 6 || step == 89 {
                 let experience = actor.take_experience(7);
                 transitions += experience.transitions();
-                experience.parts.into_iter().for_each(|part| drop(replay.insert(part).unwrap()));
+                for part in experience.parts {
+                    let _ = replay.insert(part).unwrap();
+                }
             }
         }
         let logs = logs.map(|log| log.lock().unwrap().clone());
