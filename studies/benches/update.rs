@@ -137,9 +137,8 @@ struct Products {
 impl Products {
     fn new() -> Self {
         let random = |shape: [i64; 2]| Tensor::randn(shape, (Kind::Float, Device::Cpu));
-        let layer = |pair: &[i64]| {
-            [random([PIXELS, pair[0]]), random([pair[0], pair[1]]), random([PIXELS, pair[1]])]
-        };
+        let layer =
+            |pair: &[i64]| [random([PIXELS, pair[0]]), random([pair[0], pair[1]]), random([PIXELS, pair[1]])];
         Self { layers: CHANNELS[1..].windows(2).map(layer).collect() }
     }
 
