@@ -17,6 +17,8 @@ use crate::run_dir::RunDir;
 
 /// A test centre of both splits, away from the edge of the held-out quarter.
 const SHOWN: Centre = Centre { x: 46, y: 48 };
+/// First row and column of the quarter of the canvas around it, in which the pixel can be seen.
+const QUARTER: usize = CANVAS / 2;
 
 /// Pictures by name; only of what the results hold, of each study the first seed.
 pub(super) fn draw(results: &[StudyResult]) -> anyhow::Result<Vec<(String, Box<dyn Figure>)>> {
@@ -56,7 +58,7 @@ fn painted(task: Task, results: &[&StudyResult]) -> anyhow::Result<HeatMaps> {
     let (row, column) = (usize::from(SHOWN.y), usize::from(SHOWN.x));
     let title = match task {
         Task::Render => format!("The square around ({column}, {row}), a test centre, as painted"),
-        _ => format!("Probability of each pixel for ({column}, {row}), a test centre"),
+        _ => format!("Probability of each pixel for ({column}, {row}), a test centre: lower right quarter"),
     };
     let mut truth = vec![0f32; PIXELS];
     match task {
@@ -74,14 +76,15 @@ fn painted(task: Task, results: &[&StudyResult]) -> anyhow::Result<HeatMaps> {
     }))
 }
 
-/// A painted canvas; around the pixel alone where the rest is empty by nature.
+/// A painted canvas, or the quarter of it around the pixel.
 fn map(caption: &str, task: Task, picture: Vec<f32>) -> anyhow::Result<HeatMap> {
     if task == Task::Render {
         return Ok(HeatMap::try_new(caption, CANVAS, CANVAS, picture)?);
     }
     // One pixel out of 4096 holds nearly all: the root lets the rest be seen.
-    let shown: Vec<f32> = picture.into_iter().map(|value| value.powf(0.25)).collect();
-    Ok(HeatMap::try_new(caption, CANVAS, CANVAS, shown)?)
+    let quarter = picture.chunks(CANVAS).skip(QUARTER).flat_map(|row| &row[QUARTER..]);
+    let shown: Vec<f32> = quarter.map(|value| value.powf(0.25)).collect();
+    Ok(HeatMap::try_new(caption, CANVAS - QUARTER, CANVAS - QUARTER, shown)?)
 }
 
 /// Where each network puts every centre, over where they are.
@@ -124,11 +127,11 @@ fn over_time(task: Task, results: &[&StudyResult]) -> anyhow::Result<LineChart> 
         Task::Classify => (
             &tags::STUDY_TEST_ACCURACY,
             "Pixels found",
-            Axis::linear("test accuracy").with_range(0.0, 1.0),
+            Axis::linear("test accuracy").with_range(0.0, 1.05),
             1.0,
         ),
         Task::Render => {
-            (&tags::STUDY_TEST_IOU, "Squares drawn", Axis::linear("test IoU").with_range(0.0, 1.0), 0.99)
+            (&tags::STUDY_TEST_IOU, "Squares drawn", Axis::linear("test IoU").with_range(0.0, 1.05), 0.99)
         }
         // From a quarter of the canvas to a thousandth of a pixel.
         Task::Regress => (&tags::STUDY_TEST_ERROR, "Places told", Axis::log("test error (pixels)"), 0.5),
