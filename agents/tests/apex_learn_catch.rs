@@ -4,18 +4,26 @@
 mod support;
 
 use coordrl_agents::{ActMode, Apex, ApexConfig, Policy, find_torso};
-use coordrl_envs::{Role, derive_rng};
-use support::apex::{catch_apex, recipe, train_to};
-use support::{HOW, How, catch};
+use coordrl_envs::{Assets, Env, EnvConfig, EnvSeed, Role, derive_rng, make_env};
+use support::apex::{apex, recipe, train_to};
+use support::{HOW, How};
 use tch::Device;
 
 /// Frames are agent steps in this game.
-const FRAMES: u64 = 24_000;
+const FRAMES: u64 = 8_000;
+
+/// Drawn 52 pixels high and wide: at 40 the torso sees the whole screen as one place, and takes ten
+/// times as long to learn where things are.
+fn large_catch(seed: u64, index: u64) -> Box<dyn Env> {
+    let config = EnvConfig { screen_size: Some(52), frame_stack: Some(2), ..Default::default() };
+    let assets = Assets { rom_dir: "none".into() };
+    make_env("catch", &config, &assets, EnvSeed { seed, role: Role::TrainEnv, index }).unwrap()
+}
 
 /// Mean return of 100 games of a fresh environment.
 fn evaluate(agent: &mut Apex, torso: &str) -> f64 {
     agent.rest().unwrap();
-    let mut env = catch(1000, 0);
+    let mut env = large_catch(1000, 0);
     let spec = env.spec().clone();
     let weights = agent.save().unwrap().weights;
     let (torso, head) = (find_torso(torso).unwrap(), ApexConfig::default().learner.head);
@@ -37,7 +45,8 @@ fn evaluate(agent: &mut Apex, torso: &str) -> f64 {
 
 fn learn(torso: &'static str, serial: bool) {
     let config = ApexConfig { serial, ..recipe() };
-    let mut agent = catch_apex(&config, How { torso, total_frames: FRAMES, ..HOW });
+    let how = How { torso, total_frames: FRAMES, ..HOW };
+    let mut agent = apex(&config, how, |index| large_catch(how.seed, index));
     let before = evaluate(&mut agent, torso);
     assert!(before < 0.5, "untrained it already scores {before}");
     train_to(&mut agent, FRAMES);
