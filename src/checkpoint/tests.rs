@@ -188,7 +188,7 @@ fn a_replay_and_a_target_network_are_written_and_read_back() {
     assert_eq!(back.state.target[0].1, state(3.0).weights[0].1);
     assert_eq!(back.manifest.replay.as_ref().map(|sum| sum.bytes), Some(10_000));
     let mut bytes = Vec::new();
-    std::io::Read::read_to_end(&mut back.open_replay().unwrap().unwrap(), &mut bytes).unwrap();
+    io::Read::read_to_end(&mut back.open_replay().unwrap().unwrap(), &mut bytes).unwrap();
     assert!(bytes.chunks(1000).enumerate().all(|(part, chunk)| chunk == vec![part as u8; 1000]));
     assert_eq!(back.manifest.replay.unwrap().crc32, crc32fast::hash(&bytes));
     fs::write(path.join(REPLAY), &bytes[1..]).unwrap();

@@ -342,8 +342,8 @@ mod tests {
         Cut,
     }
 
-    /// Shows a stack of two frames, each filled with the number of frames so far; episodes of three
-    /// to eleven steps, shorter and longer than n, end either way, some at once after the other.
+    /// Shows a stack of two frames, each filled with the number of frames so far; episodes of one to
+    /// ten steps, shorter and longer than n, end either way, some at once after the other.
     struct Counting {
         spec: EnvSpec,
         shown: [u8; 2],
@@ -365,7 +365,7 @@ mod tests {
         fn reset(&mut self, obs: &mut [u8]) -> Result<Option<EpisodeStats>, EnvError> {
             let next = self.shown[1] + 1;
             self.shown = [0, next];
-            self.steps_left = [1, 5, 2, 3, 10, 4][usize::from(next) % 6];
+            self.steps_left = [1, 5, 2, 3, 10, 4][usize::from(next / 3) % 6];
             self.show(obs);
             Ok(None)
         }
