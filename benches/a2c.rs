@@ -13,6 +13,7 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use coordrl::agent::Agent;
 use coordrl::assemble::assemble;
 use coordrl::config::RunConfig;
 use coordrl::device::DeviceChoice;
@@ -60,9 +61,11 @@ fn agent(torso: &str, gradients: Gradients) -> A2c {
         ..RunConfig::default()
     };
     config.a2c.gradients = gradients;
-    let mut agent = assemble(&config).unwrap().agent;
+    let Agent::A2c(mut agent) = assemble(&config).unwrap().agent else {
+        unreachable!("the algorithm is A2C")
+    };
     agent.update().unwrap(); // the first one is slower
-    agent
+    *agent
 }
 
 /// Agent steps per second of one turn.

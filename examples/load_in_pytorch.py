@@ -57,14 +57,50 @@ class Torso(nn.Module):
         return self.fc(x.flatten(1)).relu()
 
 
+class Block(nn.Module):
+    def __init__(self, channels: int):
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.conv2(self.conv1(x.relu()).relu())
+
+
+class Section(nn.Module):
+    def __init__(self, before: int, channels: int):
+        super().__init__()
+        self.conv = nn.Conv2d(before, channels, 3, padding=1)
+        self.block1, self.block2 = Block(channels), Block(channels)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:  # halves height and width
+        return self.block2(self.block1(nn.functional.max_pool2d(self.conv(x), 3, stride=2, padding=1)))
+
+
+class Impala(nn.Module):
+    """The torsos `impala` and `coordconv-impala`."""
+
+    def __init__(self, name: str, channels: int = 4, pixels: int = 11 * 11):
+        super().__init__()
+        self.coordinates = Coordinates(radius=False) if name == "coordconv-impala" else nn.Identity()
+        self.section1 = Section(channels + (2 if name == "coordconv-impala" else 0), 16)
+        self.section2, self.section3 = Section(16, 32), Section(32, 32)
+        self.fc = nn.Linear(32 * pixels, 256)  # 11 x 11 pixels are left of 84 x 84
+
+    def forward(self, obs: torch.Tensor) -> torch.Tensor:  # u8 [N, C, 84, 84] -> [N, 256]
+        x = self.section1(self.coordinates(obs.float() / 255))
+        return self.fc(self.section3(self.section2(x)).relu().flatten(1)).relu()
+
+
 class Network(nn.Module):
     """A torso with a policy head and a value head."""
 
-    def __init__(self, torso: str, actions: int, channels: int = 4, pixels: int = 7 * 7):
+    def __init__(self, torso: str, actions: int, channels: int = 4, pixels: int | None = None):
         super().__init__()
-        self.torso = Torso(torso, channels, pixels)
-        self.policy = nn.Linear(512, actions)
-        self.value = nn.Linear(512, 1)
+        build = Impala if torso.endswith("impala") else Torso
+        self.torso = build(torso, channels, pixels) if pixels else build(torso, channels)
+        self.policy = nn.Linear(self.torso.fc.out_features, actions)
+        self.value = nn.Linear(self.torso.fc.out_features, 1)
 
     def forward(self, obs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         features = self.torso(obs)
@@ -75,11 +111,20 @@ def load(checkpoint: Path) -> Network:
     """Reads a checkpoint folder, or a weights file; the torso is told by the shapes."""
     file = checkpoint / "weights.safetensors" if checkpoint.is_dir() else checkpoint
     weights = load_file(file)
-    names = {(4, 32): "conv", (6, 32): "coordconv", (7, 32): "coordconv-r", (6, 34): "coordconv-all", (7, 35): "coordconv-all-r"}
-    inputs = tuple(weights[f"torso.conv{i}.weight"].shape[1] for i in (1, 2))
-    network = Network(names[inputs], actions=weights["policy.weight"].shape[0])
+    if "torso.section1.conv.weight" in weights:
+        names = {4: "impala", 6: "coordconv-impala"}
+        torso = names[weights["torso.section1.conv.weight"].shape[1]]
+    else:
+        torso = conv_torso_of(weights)
+    network = Network(torso, actions=weights["policy.weight"].shape[0])
     network.load_state_dict(weights)
     return network
+
+
+def conv_torso_of(weights: dict[str, torch.Tensor]) -> str:
+    names = {(4, 32): "conv", (6, 32): "coordconv", (7, 32): "coordconv-r", (6, 34): "coordconv-all", (7, 35): "coordconv-all-r"}
+    inputs = tuple(weights[f"torso.conv{i}.weight"].shape[1] for i in (1, 2))
+    return names[inputs]
 
 
 if __name__ == "__main__":

@@ -4,12 +4,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
-use coordrl_agents::{A2c, A2cSetup, Network, find_torso};
+use coordrl_agents::nn::QNetwork;
+use coordrl_agents::{A2c, A2cSetup, Apex, ApexSetup, Network, find_torso};
 use coordrl_envs::{Assets, Env, EnvSeed, EnvSpec, Role, VecEnv, make_env};
 use rayon::ThreadPool;
 use tch::Device;
 
-use crate::config::RunConfig;
+use crate::agent::Agent;
+use crate::config::{Algo, RunConfig};
 use crate::memory;
 
 /// Overrides where ROMs are looked for, for every command.
@@ -18,19 +20,29 @@ const ROM_DIR_VARIABLE: &str = "COORDRL_ROM_DIR";
 /// An agent ready to train, and what was chosen for it.
 pub struct Assembled {
     /// The agent with its environments.
-    pub agent: A2c,
+    pub agent: Agent,
     /// Where its network is.
     pub device: Device,
-    /// Worker threads that step environments.
+    /// Worker threads: those that step environments, or all of Ape-X's with the learner's.
     pub threads: usize,
+    /// What a full replay will take, if there is one.
+    pub replay_bytes: Option<u64>,
 }
 
 /// Builds environments, thread pool and agent. Writes nothing.
 pub fn assemble(config: &RunConfig) -> anyhow::Result<Assembled> {
     let device = config.device.resolve()?;
     tracing::debug!(asked = ?config.device, ?device, "device");
-    memory::check(config, &check_parts(config)?, device)?;
-    let actors = build_actors(config)?;
+    let spec = check_parts(config)?;
+    memory::check(config, &spec, device)?;
+    match config.algo {
+        Algo::A2c => assemble_a2c(config, device),
+        Algo::Apex => assemble_apex(config, &spec, device),
+    }
+}
+
+fn assemble_a2c(config: &RunConfig, device: Device) -> anyhow::Result<Assembled> {
+    let actors = build_actors(config, &config.a2c.envs_per_actor())?;
     let pool = Arc::new(build_pool(config.threads, config.torch_threads)?);
     let threads = pool.current_num_threads();
     let agent = A2c::build(A2cSetup {
@@ -42,7 +54,24 @@ pub fn assemble(config: &RunConfig) -> anyhow::Result<Assembled> {
         actors,
         pool,
     })?;
-    Ok(Assembled { agent, device, threads })
+    Ok(Assembled { agent: Agent::A2c(Box::new(agent)), device, threads, replay_bytes: None })
+}
+
+/// Ape-X has as many threads as its parts, whatever `threads` says.
+fn assemble_apex(config: &RunConfig, spec: &EnvSpec, device: Device) -> anyhow::Result<Assembled> {
+    let apex = &config.apex;
+    let agent = Apex::build(ApexSetup {
+        config: apex,
+        torso: find_torso(&config.torso)?,
+        device,
+        torch_threads: i32::try_from(config.torch_threads).unwrap_or(i32::MAX),
+        seed: config.seed,
+        total_frames: config.frames,
+        actors: build_actors(config, &apex.envs_per_actor())?,
+    })?;
+    let threads = if apex.serial { 1 } else { apex.num_threads() };
+    let replay_bytes = Some(memory::forecast(config, spec, device).replay_bytes);
+    Ok(Assembled { agent: Agent::Apex(Box::new(agent)), device, threads, replay_bytes })
 }
 
 /// Whether the game can be loaded as set and the network can be built for what it shows. Gives the
@@ -51,7 +80,11 @@ pub fn check_parts(config: &RunConfig) -> anyhow::Result<EnvSpec> {
     let seed = EnvSeed { seed: config.seed, role: Role::TrainEnv, index: 0 };
     let env = make_env(&config.game, &config.env, &assets(config.rom_dir.as_deref()), seed)?;
     let spec = env.spec().clone();
-    Network::check(find_torso(&config.torso)?, spec.obs_shape, spec.num_actions())?;
+    let (torso, actions) = (find_torso(&config.torso)?, spec.num_actions());
+    match config.algo {
+        Algo::A2c => Network::check(torso, spec.obs_shape, actions)?,
+        Algo::Apex => QNetwork::check(torso, spec.obs_shape, actions, config.apex.learner.head)?,
+    }
     Ok(spec)
 }
 
@@ -75,11 +108,11 @@ pub fn build_pool(threads: Option<u32>, torch_threads: u32) -> anyhow::Result<Th
 }
 
 /// One vector of environments an actor. Environment `i` of the run has stream `i`, whoever holds it.
-fn build_actors(config: &RunConfig) -> anyhow::Result<Vec<VecEnv>> {
+fn build_actors(config: &RunConfig, sizes: &[usize]) -> anyhow::Result<Vec<VecEnv>> {
     let assets = assets(config.rom_dir.as_deref());
     let mut index = 0;
     let mut actors = Vec::new();
-    for size in config.a2c.envs_per_actor() {
+    for &size in sizes {
         let mut envs: Vec<Box<dyn Env>> = Vec::with_capacity(size);
         for _ in 0..size {
             let seed = EnvSeed { seed: config.seed, role: Role::TrainEnv, index };

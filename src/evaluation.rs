@@ -28,7 +28,7 @@ pub struct Plan<'a> {
     pub assets: &'a Assets,
     /// Number of full games.
     pub episodes: u64,
-    /// Drawn from the distribution, or its most likely action.
+    /// How actions are chosen.
     pub mode: ActMode,
     /// What everything random follows from; streams differ from those of training.
     pub seed: u64,
@@ -120,7 +120,7 @@ pub struct Evaluation {
     pub game: String,
     /// Torso.
     pub torso: String,
-    /// `sampled` or `greedy`.
+    /// `sampled`, `greedy` or `epsilon 0.001`.
     pub policy: &'static str,
     /// `classic`, `machado` or `raw`, as the run's.
     pub protocol: String,

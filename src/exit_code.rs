@@ -1,5 +1,6 @@
 //! How a command ended, as the number the shell sees.
 
+use coordrl_agents::replay::ReplayError;
 use coordrl_agents::{AgentError, NetworkError};
 use coordrl_envs::EnvError;
 use coordrl_studies::StudyError;
@@ -106,8 +107,24 @@ fn code_of_agent_error(error: &AgentError) -> ExitCode {
         AgentError::Network(source) => code_of_network_error(source),
         AgentError::NonFinite { .. } => ExitCode::Diverged,
         AgentError::State { .. } => ExitCode::BadRun,
+        AgentError::Replay(source) => code_of_replay_error(source),
+        AgentError::NoThread { .. } => ExitCode::MachineRefused,
         // libtorch's calls inside the maths panic when memory runs out.
         AgentError::Panicked { message, .. } if is_about_memory(message) => ExitCode::MachineRefused,
+        _ => ExitCode::Unexpected,
+    }
+}
+
+/// What a replay holds comes from checkpoints or from training; anything else is a bug.
+fn code_of_replay_error(error: &ReplayError) -> ExitCode {
+    match error {
+        ReplayError::Config { .. } => ExitCode::BadRequest,
+        ReplayError::Memory { .. } | ReplayError::Io(_) => ExitCode::MachineRefused,
+        ReplayError::SnapshotMismatch { .. }
+        | ReplayError::SnapshotDamaged { .. }
+        | ReplayError::DamagedPlane { .. }
+        | ReplayError::WriterState { .. } => ExitCode::BadRun,
+        ReplayError::NonFinite { .. } | ReplayError::Priority { .. } => ExitCode::Diverged,
         _ => ExitCode::Unexpected,
     }
 }
@@ -117,6 +134,7 @@ fn code_of_network_error(error: &NetworkError) -> ExitCode {
     match error {
         NetworkError::UnknownTorso { .. } | NetworkError::ObsTooSmall { .. } => ExitCode::BadRequest,
         NetworkError::WrongShape { .. }
+        | NetworkError::WrongCount { .. }
         | NetworkError::MissingParameter { .. }
         | NetworkError::UnknownParameter { .. } => ExitCode::BadRun,
         // libtorch tells nothing but words, on a CPU and on CUDA alike "out of memory" or "alloc".
@@ -166,7 +184,8 @@ mod tests {
     #[test]
     fn errors_of_the_libraries_have_the_documented_codes() {
         let code = |error: AgentError| exit_code_of(&error.into());
-        assert_eq!(code(AgentError::NonFinite { what: "the loss is", update: 3 }), ExitCode::Diverged);
+        let diverged = AgentError::NonFinite { what: "the loss is", update: 3, table: "a2c" };
+        assert_eq!(code(diverged), ExitCode::Diverged);
         assert_eq!(code(AgentError::State { reason: String::new() }), ExitCode::BadRun);
         let missing = EnvError::RomMissing { game: "pong".to_owned(), path: PathBuf::new() };
         assert_eq!(code(AgentError::Env { actor: 0, source: missing }), ExitCode::BadRequest);

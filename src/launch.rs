@@ -5,15 +5,16 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use coordrl_agents::A2c;
 use tch::Tensor;
 
+use crate::agent::Agent;
 use crate::assemble::{Assembled, assemble};
 use crate::checkpoint::{self, Checkpoint};
-use crate::config::{self, Layered, RunConfig};
+use crate::config::{self, Algo, Layered, RunConfig};
 use crate::device::device_name;
 use crate::exit_code::BadRequest;
 use crate::interrupt::StopFlag;
+use crate::memory;
 use crate::metrics::console::say;
 use crate::metrics::recorder::Recorder;
 use crate::progress::Progress;
@@ -103,11 +104,31 @@ const FREE_ON_RESUME: &[&str] = &[
 ];
 
 /// Settings that decide the shape of what a checkpoint holds: not even a fork can change them.
-const FIXED_ON_FORK: &[&str] =
-    &["game", "algo", "torso", "seed", "a2c.envs", "a2c.actors", "a2c.optimizer.kind"];
+const FIXED_ON_FORK: &[&str] = &[
+    "game",
+    "algo",
+    "torso",
+    "seed",
+    "a2c.envs",
+    "a2c.actors",
+    "a2c.optimizer.kind",
+    "apex.envs",
+    "apex.actors",
+    "apex.discount",
+    "apex.n_step",
+    "apex.serial",
+    "apex.replay.capacity",
+    "apex.learner.head",
+    "apex.learner.optimizer.kind",
+];
 
 /// Settings that decide which running averages the optimiser keeps.
-const DECIDE_MOMENTS: &[&str] = &["a2c.optimizer.centered", "a2c.optimizer.momentum"];
+const DECIDE_MOMENTS: &[&str] = &[
+    "a2c.optimizer.centered",
+    "a2c.optimizer.momentum",
+    "apex.learner.optimizer.centered",
+    "apex.learner.optimizer.momentum",
+];
 
 /// Refuses changes that would make a continued run another run.
 pub fn check_resume(old: &RunConfig, new: &Layered<RunConfig>, frames_done: u64) -> anyhow::Result<()> {
@@ -131,7 +152,7 @@ pub fn check_resume(old: &RunConfig, new: &Layered<RunConfig>, frames_done: u64)
 /// Refuses changes that a checkpoint's contents cannot follow.
 pub fn check_fork(old: &RunConfig, new: &RunConfig) -> anyhow::Result<()> {
     let moments = |config: &RunConfig| {
-        let optimizer = &config.a2c.optimizer;
+        let optimizer = config.optimizer();
         (optimizer.centered, optimizer.momentum > 0.0)
     };
     let same_moments = moments(old) == moments(new);
@@ -163,7 +184,7 @@ fn refuse_frames(old: &RunConfig, new: &RunConfig, frames_done: u64) -> Option<S
             "{change} is shorter; it stands at {frames_done}, and a run can only be extended"
         ));
     }
-    let constant = new.a2c.optimizer.schedule == coordrl_agents::Schedule::Constant;
+    let constant = new.optimizer().schedule == coordrl_agents::Schedule::Constant;
     (!constant)
         .then(|| format!("{change} alters the learning rates already used: its schedule is not constant"))
 }
@@ -180,12 +201,13 @@ fn changes(old: &RunConfig, new: &RunConfig) -> Vec<(String, String)> {
         .collect()
 }
 
-fn take_over(agent: &mut A2c, checkpoint: Checkpoint<Progress>) -> anyhow::Result<Progress> {
-    agent.load(checkpoint.state).context("the checkpoint does not fit the run's settings")?;
+fn take_over(agent: &mut Agent, checkpoint: Checkpoint<Progress>) -> anyhow::Result<Progress> {
+    let replay = checkpoint.open_replay().context("cannot read the checkpoint's replay")?;
+    agent.load(checkpoint.state, replay).context("the checkpoint does not fit the run's settings")?;
     Ok(checkpoint.progress)
 }
 
-fn load_weights_only(agent: &mut A2c, from: &Path) -> anyhow::Result<()> {
+fn load_weights_only(agent: &mut Agent, from: &Path) -> anyhow::Result<()> {
     let weights = read_init_weights(from)?;
     agent
         .load_weights(&weights)
@@ -232,4 +254,13 @@ fn announce(run: &RunDir, config: &RunConfig, assembled: &Assembled, meta: &Meta
         config.seed,
         meta.preset.as_deref().unwrap_or("none"),
     ));
+    if config.algo == Algo::Apex && config.threads.is_some() {
+        say(
+            "`threads` says nothing here: Ape-X has one thread a part (see `apex.actors`, `apex.prefetch_threads`)",
+        );
+    }
+    if let Some(bytes) = assembled.replay_bytes {
+        let capacity = config.apex.replay.capacity;
+        say(&format!("replay of {capacity} transitions, up to {}", memory::gib(bytes)));
+    }
 }

@@ -3,6 +3,7 @@
 //! - [`cli`]: one subcommand a file; parses, calls the modules below, prints results.
 //! - [`config`]: what can be set, which layer wins, and everything wrong with it at once.
 //! - [`device`]: CPU or CUDA, and loading libtorch's CUDA part at run time.
+//! - [`agent`]: whatever learns, as the training loop sees it.
 //! - [`assemble`]: from resolved settings to environments, worker threads and an agent.
 //! - [`launch`]: a new run, a resumed one, or a fork, with what may change between them.
 //! - [`training`]: the loop of update, report and checkpoint.
@@ -17,6 +18,7 @@
 //! - [`interrupt`]: Ctrl-C and termination signals.
 //! - [`exit_code`]: how a command ended; [`suggest`]: "did you mean".
 
+pub mod agent;
 pub mod assemble;
 pub mod checkpoint;
 pub mod cli;

@@ -1,9 +1,11 @@
 //! Whether a run fits into free memory, asked before anything large is allocated.
 
+use coordrl_agents::ApexReplayConfig;
+use coordrl_agents::replay::Replay;
 use coordrl_envs::EnvSpec;
 use tch::Device;
 
-use crate::config::RunConfig;
+use crate::config::{Algo, RunConfig};
 
 /// An emulator with its state, roughly.
 const ENV_BYTES: u64 = 1 << 20;
@@ -11,22 +13,50 @@ const ENV_BYTES: u64 = 1 << 20;
 /// `f32` (4), the conv torso's results (3) and their gradients (3), rounded up.
 const LEARN_FACTOR: u64 = 12;
 
+/// Bytes that an LZ4-compressed frame takes, as a share of its pixels. Atari's take a tenth to a
+/// quarter; dense ones more.
+const COMPRESSED_SHARE: f64 = 0.25;
+
 /// A run that cannot fit.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{envs} environments × {steps} agent steps need about {} of memory, {} are free; \
-     lower `a2c.envs` (`--envs`) or `a2c.rollout_agent_steps`",
-    gib(*.needed), gib(*.free)
-)]
-pub struct TooLarge {
-    /// Environments asked for.
-    pub envs: u32,
-    /// Rollout length asked for.
-    pub steps: u32,
-    /// Bytes needed, roughly.
-    pub needed: u64,
-    /// Bytes free.
-    pub free: u64,
+pub enum TooLarge {
+    /// A2C's environments and rollout.
+    #[error(
+        "{envs} environments × {steps} agent steps need about {} of memory, {} are free; \
+         lower `a2c.envs` (`--envs`) or `a2c.rollout_agent_steps`",
+        gib(*.needed), gib(*.free)
+    )]
+    Rollout {
+        /// Environments asked for.
+        envs: u32,
+        /// Rollout length asked for.
+        steps: u32,
+        /// Bytes needed, roughly.
+        needed: u64,
+        /// Bytes free.
+        free: u64,
+    },
+    /// Ape-X's replay and what else it needs.
+    #[error("{}", replay_text(*.capacity, *.needed, *.free, *.fitting))]
+    Replay {
+        /// Transitions asked for.
+        capacity: u64,
+        /// Bytes that everything needs, roughly.
+        needed: u64,
+        /// Bytes free.
+        free: u64,
+        /// Transitions that would fit.
+        fitting: u64,
+    },
+}
+
+/// What a run is expected to take at most, roughly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Forecast {
+    /// Bytes of the replay; 0 without one.
+    pub replay_bytes: u64,
+    /// Bytes of everything else that grows with settings.
+    pub other_bytes: u64,
 }
 
 /// Refuses a run that is bound to be killed for want of memory. Where the system does not tell how
@@ -38,19 +68,96 @@ pub fn check(config: &RunConfig, spec: &EnvSpec, device: Device) -> Result<(), T
     }
 }
 
-fn check_against(config: &RunConfig, spec: &EnvSpec, device: Device, free: u64) -> Result<(), TooLarge> {
-    let (envs, steps) = (config.a2c.envs, config.a2c.rollout_agent_steps);
+/// What a run will take.
+pub fn forecast(config: &RunConfig, spec: &EnvSpec, device: Device) -> Forecast {
     // With a GPU the host only holds the observations.
     let learn_factor = if device == Device::Cpu { LEARN_FACTOR } else { 0 };
-    let needed = forecast(u64::from(envs), u64::from(steps), spec.obs_len() as u64, learn_factor);
-    if needed <= free { Ok(()) } else { Err(TooLarge { envs, steps, needed, free }) }
+    let obs_len = spec.obs_len() as u64;
+    match config.algo {
+        Algo::A2c => {
+            let (envs, steps) = (config.a2c.envs.into(), config.a2c.rollout_agent_steps.into());
+            Forecast { replay_bytes: 0, other_bytes: rollout_bytes(envs, steps, obs_len, learn_factor) }
+        }
+        Algo::Apex => {
+            let capacity = config.apex.replay.capacity;
+            let replay_bytes = replay_bytes(config, spec, capacity);
+            Forecast { replay_bytes, other_bytes: apex_bytes(config, obs_len, learn_factor) }
+        }
+    }
+}
+
+fn check_against(config: &RunConfig, spec: &EnvSpec, device: Device, free: u64) -> Result<(), TooLarge> {
+    let Forecast { replay_bytes: replay, other_bytes: other } = forecast(config, spec, device);
+    let needed = replay.saturating_add(other);
+    if needed <= free {
+        return Ok(());
+    }
+    Err(match config.algo {
+        Algo::A2c => {
+            let (envs, steps) = (config.a2c.envs, config.a2c.rollout_agent_steps);
+            TooLarge::Rollout { envs, steps, needed, free }
+        }
+        Algo::Apex => {
+            let capacity = config.apex.replay.capacity;
+            let each = (replay / capacity.max(1)).max(1);
+            TooLarge::Replay { capacity, needed, free, fitting: free.saturating_sub(other) / each }
+        }
+    })
 }
 
 /// Environments, the rollout (a row more than steps), and what learning from it takes.
-fn forecast(envs: u64, steps: u64, obs_len: u64, learn_factor: u64) -> u64 {
+fn rollout_bytes(envs: u64, steps: u64, obs_len: u64, learn_factor: u64) -> u64 {
     let rows = envs.saturating_mul(steps.saturating_add(1));
     let obs = rows.saturating_mul(obs_len);
     envs.saturating_mul(ENV_BYTES).saturating_add(obs.saturating_mul(1 + learn_factor))
+}
+
+fn replay_bytes(config: &RunConfig, spec: &EnvSpec, capacity: u64) -> u64 {
+    let replay = &config.apex.replay;
+    let max_len = ApexReplayConfig { capacity, ..replay.clone() }.for_obs(spec.obs_shape).max_len() as u64;
+    let whole = Replay::bytes_forecast(max_len, spec.obs_shape, config.apex.envs.into());
+    if replay.compress { share(whole, COMPRESSED_SHARE) } else { whole }
+}
+
+/// Environments, batches drawn ahead (two observations a transition), experience on its way (a
+/// frame a step), and what learning from a batch takes.
+fn apex_bytes(config: &RunConfig, obs_len: u64, learn_factor: u64) -> u64 {
+    let apex = &config.apex;
+    let batch = u64::from(apex.learner.batch_size).saturating_mul(2 * obs_len);
+    let ahead = u64::from(apex.prefetch_batches).saturating_add(u64::from(apex.prefetch_threads) + 1);
+    let on_the_way = u64::from(apex.envs)
+        .saturating_mul(u64::from(apex.send_every_agent_steps))
+        .saturating_mul(u64::from(apex.experience_queue).saturating_add(1))
+        .saturating_mul(obs_len);
+    u64::from(apex.envs)
+        .saturating_mul(ENV_BYTES)
+        .saturating_add(batch.saturating_mul(ahead.saturating_add(learn_factor)))
+        .saturating_add(on_the_way)
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a rough share of a count"
+)]
+fn share(bytes: u64, share: f64) -> u64 {
+    (bytes as f64 * share) as u64
+}
+
+fn replay_text(capacity: u64, needed: u64, free: u64, fitting: u64) -> String {
+    let (needed, free) = (gib(needed), gib(free));
+    let start = format!(
+        "a replay of {capacity} transitions and what goes with it need about {needed} of memory, \
+         {free} are free"
+    );
+    match fitting {
+        0 => format!("{start}; lower `apex.envs` (`--envs`) or `apex.prefetch_batches`"),
+        _ => format!(
+            "{start}; `--set apex.replay.capacity={fitting}` would fit, \
+             `--set apex.replay.compress=true` takes about a quarter a transition"
+        ),
+    }
 }
 
 /// What the machine has free, or what the process's group may still take, whichever is less.
@@ -74,8 +181,9 @@ fn group_free_bytes() -> Option<u64> {
     Some(number("memory.max")?.saturating_sub(number("memory.current")?))
 }
 
+/// Bytes as people read them.
 #[expect(clippy::cast_precision_loss, reason = "for display")]
-fn gib(bytes: u64) -> String {
+pub fn gib(bytes: u64) -> String {
     format!("{:.1} GiB", bytes as f64 / (1u64 << 30) as f64)
 }
 
@@ -96,6 +204,19 @@ mod tests {
         assert!(text.starts_with("100000000 environments × 5 agent steps need about "), "{text}");
         assert!(text.contains("8.0 GiB are free; lower `a2c.envs`"), "{text}");
         config.a2c.rollout_agent_steps = u32::MAX;
+        assert!(check_against(&config, &spec(), Device::Cpu, u64::MAX - 1).is_err(), "no overflow");
+    }
+
+    #[test]
+    fn a_replay_that_does_not_fit_is_told_how_large_one_would() {
+        let mut config = RunConfig { algo: Algo::Apex, ..RunConfig::default() };
+        let text = check_against(&config, &spec(), Device::Cpu, 8 << 30).unwrap_err().to_string();
+        assert!(text.starts_with("a replay of 2000000 transitions and what goes with it need"), "{text}");
+        let fitting = text.split("apex.replay.capacity=").nth(1).and_then(|rest| rest.split('`').next());
+        config.apex.replay.capacity = fitting.unwrap().parse().unwrap();
+        assert!(config.apex.replay.capacity > 900_000);
+        assert_eq!(check_against(&config, &spec(), Device::Cpu, 8 << 30), Ok(()));
+        config.apex.replay.capacity = u64::MAX;
         assert!(check_against(&config, &spec(), Device::Cpu, u64::MAX - 1).is_err(), "no overflow");
     }
 }

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use coordrl_agents::{A2c, AgentError, UpdateReport};
+use coordrl_agents::AgentError;
 
+use crate::agent::{Agent, Told};
 use crate::checkpoint::{self, Identity};
 use crate::config::RunConfig;
 use crate::interrupt::StopFlag;
@@ -29,13 +30,15 @@ pub enum Outcome {
 pub struct Trainer {
     run: RunDir,
     config: RunConfig,
-    agent: A2c,
+    agent: Agent,
     progress: Progress,
     recorder: Recorder,
     console: Console,
     perf: PerfMeter,
     stop: StopFlag,
     clock: Instant,
+    /// Where it was last asked whether to log: a checkpoint may find a few frames more.
+    looked_at_frames: u64,
 }
 
 impl Trainer {
@@ -51,14 +54,15 @@ impl Trainer {
     pub fn open(
         run: RunDir,
         config: RunConfig,
-        agent: A2c,
+        agent: Agent,
         progress: Progress,
         stop: StopFlag,
     ) -> Result<Self, RunDirError> {
         let recorder = Recorder::open(&run, &progress.written, progress.frames)?;
         let console = Console::new(Axis::Frames, progress.frames, config.frames);
         let perf = PerfMeter::start(progress.frames);
-        Ok(Self { run, config, agent, progress, recorder, console, perf, stop, clock: Instant::now() })
+        let (clock, looked_at_frames) = (Instant::now(), progress.frames);
+        Ok(Self { run, config, agent, progress, recorder, console, perf, stop, clock, looked_at_frames })
     }
 
     /// Trains until the run's frames are done or a signal comes.
@@ -91,10 +95,11 @@ impl Trainer {
     }
 
     fn update_once(&mut self) -> anyhow::Result<()> {
-        let before = self.progress.frames;
-        let report = self.agent.update().map_err(|error| self.explain(error))?;
-        self.take(&report);
+        let before = self.looked_at_frames;
+        let told = self.agent.update(&mut self.progress.sums).map_err(|error| self.explain(error))?;
+        self.take(&told);
         let after = self.progress.frames;
+        self.looked_at_frames = after;
         if self.config.log_every_frames.falls_between(before, after) {
             self.log_point()?;
         }
@@ -105,11 +110,10 @@ impl Trainer {
         Ok(())
     }
 
-    fn take(&mut self, report: &UpdateReport) {
+    fn take(&mut self, told: &Told) {
         self.progress.set_counters(&self.agent.counters());
-        self.progress.sums.add(report);
-        report.episodes.iter().for_each(|game| self.progress.games.add(*game));
-        self.perf.add(&report.timing);
+        told.episodes.iter().for_each(|game| self.progress.games.add(*game));
+        self.perf.add(&told.timing);
         self.progress.wall_secs += self.clock.elapsed().as_secs_f64();
         self.clock = Instant::now();
     }
@@ -120,17 +124,17 @@ impl Trainer {
         let place = last.map_or_else(|| "none".to_owned(), |entry| entry.path.display().to_string());
         let frames = self.progress.frames;
         let kept = match error {
-            AgentError::NonFinite { .. } => self.keep_rollout(),
+            AgentError::NonFinite { .. } => self.keep_batch(),
             _ => String::new(),
         };
         anyhow::Error::new(error)
             .context(format!("training stopped at {frames} frames; last checkpoint: {place}{kept}"))
     }
 
-    /// Writes the rollout of the failed update into the run folder; says where, or why not.
-    fn keep_rollout(&self) -> String {
+    /// Writes what the failed update was to learn from into the run folder; says where, or why not.
+    fn keep_batch(&self) -> String {
         let path = self.run.diverged_path();
-        let written = weights_file::to_bytes(&self.agent.last_rollout())
+        let written = weights_file::to_bytes(&self.agent.last_batch())
             .map_err(anyhow::Error::new)
             .and_then(|bytes| Ok(replace_file(&path, &bytes)?));
         match written {
@@ -165,7 +169,7 @@ impl Trainer {
             (&tags::EPISODES, Some(as_value(games.total()))),
             (&tags::UPDATES, Some(as_value(*updates))),
         ];
-        values.extend(sums.values());
+        values.extend(sums.values(self.agent.tags()));
         values.extend(self.perf.values(*frames));
         values.push((&tags::WALL_SECS, Some(*wall_secs)));
         LogPoint { axis: Axis::Frames, position: *frames, values }
@@ -173,10 +177,15 @@ impl Trainer {
 
     /// Metrics go to the disk first: a checkpoint never knows of bytes that a crash could take.
     fn checkpoint(&mut self) -> anyhow::Result<PathBuf> {
+        let rest = self.agent.rest(&mut self.progress.sums).map_err(|error| self.explain(error))?;
+        self.take(&rest);
         self.progress.written = self.recorder.sync()?;
         let state = self.agent.save().map_err(|error| self.explain(error))?;
         let dir = self.run.checkpoints_dir();
-        let path = checkpoint::write(&dir, &state, &self.progress, identity(&self.config))?;
+        let whose = identity(&self.config);
+        let path = self
+            .agent
+            .with_replay(|replay| checkpoint::write(&dir, &state, &self.progress, whose, replay))?;
         tracing::info!(frames = self.progress.frames, path = %path.display(), "checkpoint");
         checkpoint::prune(&dir, self.config.keep_checkpoints)?;
         Ok(path)

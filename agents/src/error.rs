@@ -3,12 +3,13 @@
 use coordrl_envs::{EnvError, Problem};
 
 use crate::nn::NetworkError;
+use crate::replay::ReplayError;
 
 /// Why an agent could not be built, trained, saved or restored.
 #[derive(Debug, thiserror::Error)]
 pub enum AgentError {
     /// The settings contradict each other or are out of range.
-    #[error("the settings of A2C are wrong: {}", list(.0))]
+    #[error("the agent's settings are wrong: {}", list(.0))]
     Config(Vec<Problem>),
     /// The environments handed in are not those that the settings speak of.
     #[error("{found:?} environments were handed in for the actors, but the settings ask for {expected:?}")]
@@ -46,13 +47,15 @@ pub enum AgentError {
     /// Training diverged. The weights are those from before this update.
     #[error(
         "{what} not finite in update {update}: training diverged; \
-         try a lower `a2c.optimizer.learning_rate` or `a2c.max_grad_norm`"
+         try a lower `{table}.optimizer.learning_rate` or `{table}.max_grad_norm`"
     )]
     NonFinite {
         /// What is not finite: `"loss"`, `"gradient"`, `"logits or values"`, `"weights"`, …
         what: &'static str,
         /// The update, counted from 0.
         update: u64,
+        /// The table of the settings that would help: `"a2c"`, `"apex.learner"`.
+        table: &'static str,
     },
     /// Saved state that does not fit this agent.
     #[error("the saved state cannot be used: {reason}")]
@@ -70,6 +73,40 @@ pub enum AgentError {
         /// Bytes in one row.
         row_bytes: usize,
     },
+    /// A batch whose parts have different lengths, or none.
+    #[error("a batch of {expected} transitions cannot have {found} {what}")]
+    BatchLength {
+        /// Which part: `"rewards"`, `"bytes of observations"`, …
+        what: &'static str,
+        /// Its length.
+        found: usize,
+        /// The length that it should have.
+        expected: usize,
+    },
+    /// The replay refused something.
+    #[error(transparent)]
+    Replay(#[from] ReplayError),
+    /// Another thread has ended first; its own error says why.
+    #[error("the agent's threads have ended")]
+    Deserted,
+    /// The system gives no more threads.
+    #[error("no thread could be started for {worker}: {cause}")]
+    NoThread {
+        /// Whose.
+        worker: Worker,
+        /// What the system said.
+        cause: std::io::Error,
+    },
+    /// A transition with an action that the environment does not have.
+    #[error("transition {row} of the batch took action {action} of {num_actions}")]
+    ActionRange {
+        /// The transition's place in the batch.
+        row: usize,
+        /// Its action.
+        action: i64,
+        /// How many there are, from 0.
+        num_actions: usize,
+    },
 }
 
 /// A part of the agent that works on its own.
@@ -79,6 +116,12 @@ pub enum Worker {
     Actor(usize),
     /// The learner.
     Learner,
+    /// What takes experience into the replay.
+    Ingest,
+    /// What draws batches ahead of the learner, by index.
+    Prefetch(usize),
+    /// What answers actors with Q-values.
+    Inference,
 }
 
 impl std::fmt::Display for Worker {
@@ -86,6 +129,9 @@ impl std::fmt::Display for Worker {
         match self {
             Self::Actor(index) => write!(f, "actor {index}"),
             Self::Learner => f.write_str("the learner"),
+            Self::Ingest => f.write_str("the way into the replay"),
+            Self::Prefetch(index) => write!(f, "prefetch {index}"),
+            Self::Inference => f.write_str("inference"),
         }
     }
 }

@@ -1,8 +1,10 @@
-//! Learning: torsos, networks, optimisers and the A2C agent, on libtorch.
+//! Learning: torsos, networks, optimisers, and the agents A2C and Ape-X, on libtorch.
 //!
 //! - [`maths`]: returns, advantages, losses, schedules: pure functions
 //! - [`nn`]: torsos (and their registry), heads, first values, optimisers
 //! - [`A2c`]: the agent, built from an [`A2cSetup`], trained by [`A2c::update`]
+//! - [`Apex`]: likewise, from an [`ApexSetup`]; its parts in [`apex`]
+//! - [`replay`]: prioritised replay, for agents that learn from what happened a while ago
 //! - [`Policy`]: a trained network that only acts
 //!
 //! Nothing here reads files, prints or knows the command line.
@@ -38,17 +40,24 @@
 //! ```
 
 mod a2c;
+pub mod apex;
 mod error;
 pub mod maths;
+mod n_step;
 pub mod nn;
 mod off;
 mod policy;
+pub mod replay;
+mod report;
 mod rollout;
 mod threads;
 
-pub use a2c::{A2c, A2cConfig, A2cSetup, AgentState, Counters, Gradients, Timing, UpdateReport};
+pub use a2c::{A2c, A2cConfig, A2cSetup, AgentState, Gradients, UpdateReport};
+pub use apex::{Apex, ApexConfig, ApexReplayConfig, ApexReport, ApexSetup, Inference};
 pub use error::{AgentError, Worker};
 pub use maths::Schedule;
+pub use n_step::{Decision, NStep, NStepState, NStepTransition, Outcome};
 pub use nn::{Network, NetworkError, OptimizerConfig, OptimizerKind, Torso, TorsoEntry, find_torso, torsos};
 pub use policy::{ActMode, Policy};
+pub use report::{Counters, Timing};
 pub use threads::build_pool;

@@ -4,15 +4,20 @@ use coordrl_envs::{EnvSpec, Rng};
 use tch::{Device, Kind, Tensor};
 
 use crate::AgentError;
-use crate::nn::{Network, ParamStore, TorsoEntry, uniform};
+use crate::nn::{Network, NetworkError, ParamStore, QHead, QNetwork, TorsoEntry, uniform};
 
-/// How an action is taken from the policy's probabilities.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How an action is taken from what the network says of each.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum ActMode {
-    /// Drawn with the policy's probabilities, as in training.
+    /// Drawn with the policy's probabilities, as A2C does in training. Of no sense for Q-values.
     Sampled,
-    /// The likeliest one; the first of those that tie.
+    /// The likeliest one, or that of the greatest Q; the first of those that tie.
     Greedy,
+    /// Any action with probability ε, else as `Greedy`.
+    EpsilonGreedy {
+        /// ε, between 0 and 1.
+        epsilon: f64,
+    },
 }
 
 impl ActMode {
@@ -21,6 +26,7 @@ impl ActMode {
         match self {
             Self::Sampled => sample(logits, rng),
             Self::Greedy => greatest(logits),
+            Self::EpsilonGreedy { epsilon } => epsilon_greedy(logits, epsilon, rng),
         }
     }
 }
@@ -41,7 +47,14 @@ fn sample(logits: &[f32], rng: &mut Rng) -> usize {
     greatest(logits)
 }
 
-fn greatest(logits: &[f32]) -> usize {
+/// Two numbers are drawn whatever comes of them, so that draws do not depend on the values.
+pub(crate) fn epsilon_greedy(values: &[f32], epsilon: f64, rng: &mut Rng) -> usize {
+    let (explores, random) = (uniform(rng) < epsilon, uniform(rng));
+    if explores { (random * values.len() as f64) as usize } else { greatest(values) }
+}
+
+/// Index of the greatest value; the first of those that tie.
+pub(crate) fn greatest(logits: &[f32]) -> usize {
     let better = |best, index: usize| if logits[index] > logits[best] { index } else { best };
     (1..logits.len()).fold(0, better)
 }
@@ -49,14 +62,20 @@ fn greatest(logits: &[f32]) -> usize {
 /// A trained network that chooses actions and does not learn.
 #[derive(Debug)]
 pub struct Policy {
-    network: Network,
+    network: AnyNetwork,
     store: ParamStore,
     obs_shape: [usize; 3],
     num_actions: usize,
 }
 
+#[derive(Debug)]
+enum AnyNetwork {
+    ActorCritic(Network),
+    Q(QNetwork),
+}
+
 impl Policy {
-    /// A network with this torso for environments of this kind, with `weights` by name.
+    /// A policy and value network with this torso for environments of this kind, with `weights` by name.
     ///
     /// # Errors
     /// If names or shapes of the weights are not those of the network.
@@ -70,7 +89,26 @@ impl Policy {
         let num_actions = spec.num_actions();
         let network = Network::build(torso, spec.obs_shape, num_actions, &mut store)?;
         store.load(weights)?;
+        let network = AnyNetwork::ActorCritic(network);
         Ok(Self { network, store, obs_shape: spec.obs_shape, num_actions })
+    }
+
+    /// A Q-network with this torso and head, likewise.
+    ///
+    /// # Errors
+    /// If names or shapes of the weights are not those of the network.
+    pub fn build_q(
+        torso: &TorsoEntry,
+        head: QHead,
+        spec: &EnvSpec,
+        weights: &[(String, Tensor)],
+        device: Device,
+    ) -> Result<Self, AgentError> {
+        let mut store = ParamStore::new(0, device);
+        let num_actions = spec.num_actions();
+        let network = QNetwork::build(torso, spec.obs_shape, num_actions, head, &mut store)?;
+        store.load(weights)?;
+        Ok(Self { network: AnyNetwork::Q(network), store, obs_shape: spec.obs_shape, num_actions })
     }
 
     /// One action for each row of `obs`, `u8 [N, C, H, W]`, drawn by the row's own generator.
@@ -85,18 +123,17 @@ impl Policy {
         if rows == 0 {
             return Ok(Vec::new());
         }
-        let answers = infer(&self.network, &obs_tensor(obs, rows, self.obs_shape), self.store.device())?;
+        let obs = obs_tensor(obs, rows, self.obs_shape);
+        let answers = match &self.network {
+            AnyNetwork::ActorCritic(network) => infer(network, &obs, self.store.device())?,
+            AnyNetwork::Q(network) => infer_q(network, &obs, self.store.device())?,
+        };
         if answers.iter().any(|number| !number.is_finite()) {
             let reason = "its weights give logits or values that are not finite".to_owned();
             return Err(AgentError::State { reason });
         }
-        let rows = answers.chunks(self.num_actions + 1).zip(rngs);
+        let rows = answers.chunks(answers.len() / rows).zip(rngs);
         Ok(rows.map(|(row, rng)| mode.choose(&row[..self.num_actions], rng)).collect())
-    }
-
-    /// The network itself, for anything else that is to be read from it.
-    pub fn network(&self) -> &Network {
-        &self.network
     }
 }
 
@@ -113,6 +150,14 @@ pub(crate) fn obs_tensor(obs: &[u8], rows: usize, [c, h, w]: [usize; 3]) -> Tens
 pub(crate) fn infer(network: &Network, obs: &Tensor, device: Device) -> Result<Vec<f32>, AgentError> {
     let _no_graph = tch::no_grad_guard();
     Ok(network.forward(&obs.to_device(device)).to_host()?)
+}
+
+/// Q of every action, N rows of A, on the host.
+pub(crate) fn infer_q(network: &QNetwork, obs: &Tensor, device: Device) -> Result<Vec<f32>, AgentError> {
+    let _no_graph = tch::no_grad_guard();
+    let values = obs.f_to_device(device).map(|obs| network.forward(&obs)); // [N, A]
+    let values = values.and_then(|values| values.f_to_kind(Kind::Float)?.f_contiguous()?.f_view([-1]));
+    Ok(values.and_then(Vec::try_from).map_err(NetworkError::from)?)
 }
 
 #[cfg(test)]
@@ -133,6 +178,17 @@ mod tests {
             let expected = f64::from(logit).exp() / total;
             let found = f64::from(*count) / f64::from(DRAWS);
             assert!((found - expected).abs() < 0.006, "{found} for {expected}");
+        }
+    }
+
+    #[test]
+    fn epsilon_is_the_share_of_random_actions() {
+        let mut rng = derive_rng(1, Role::EvalPolicy, 0);
+        let mut counts = [0u32; 4];
+        let mode = ActMode::EpsilonGreedy { epsilon: 0.2 };
+        (0..100_000).for_each(|_| counts[mode.choose(&[0.0, 3.0, -1.0, 2.0], &mut rng)] += 1);
+        for (count, expected) in counts.iter().zip([5_000f64, 85_000.0, 5_000.0, 5_000.0]) {
+            assert!((f64::from(*count) - expected).abs() < 400.0, "{counts:?}");
         }
     }
 

@@ -2,6 +2,12 @@
 
 use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 
+/// `count` things split among `among` as evenly as possible, the first ones one more.
+pub(crate) fn shares(count: usize, among: usize) -> Vec<usize> {
+    let among = among.max(1);
+    (0..among).map(|one| count / among + usize::from(one < count % among)).collect()
+}
+
 /// A pool of `threads` (0: as many as there are cores), each with `torch_threads` libtorch threads.
 ///
 /// One libtorch thread is right for actors: their batches are small, and two processes of one

@@ -25,6 +25,8 @@ pub enum Role {
     TraceActions = 5,
     /// First values of the weights.
     Init = 6,
+    /// Draws from the replay; the index is that of the thread that draws.
+    ReplayDraws = 7,
 }
 
 /// The generator of one (seed, role, index).

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// Raised when an older program could no longer read what this one writes.
-pub(super) const FORMAT_VERSION: u32 = 2;
+pub(super) const FORMAT_VERSION: u32 = 3;
 
 /// What a checkpoint says of itself. `manifest_crc32` guards the manifest's own bytes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,8 +20,11 @@ pub struct Manifest {
     /// What the best checkpoint is chosen by, greatest first: of a training run the mean return of
     /// the last full games, absent until the window of 100 is full.
     pub score: Option<f64>,
-    /// Every other file of the folder.
+    /// Every other file of the folder, but for the replay.
     pub files: Vec<FileSum>,
+    /// The replay, if the run has one and saves it. It is large: only the newest checkpoint keeps
+    /// its own, so the file may be gone.
+    pub replay: Option<FileSum>,
     /// CRC-32 of this manifest written with 0 here.
     pub manifest_crc32: u32,
 }

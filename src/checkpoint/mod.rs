@@ -2,8 +2,9 @@
 //!
 //! `checkpoints/<frames>/` holds `weights.safetensors`, `optimizer.safetensors`, `trainer.bin`
 //! (counters, generators, environments), `progress.json` (sums of the metrics so far and where their
-//! files end) and `manifest.json` (sizes and checksums of the others). A folder under its final name
-//! is whole: it was written under a temporary name, flushed to disk, then renamed.
+//! files end) and `manifest.json` (sizes and checksums of the others); of agents that have them also
+//! `target.safetensors` (the target network) and `replay.bin`. A folder under its final name is whole:
+//! it was written under a temporary name, flushed to disk, then renamed.
 
 mod manifest;
 mod read;
@@ -13,7 +14,7 @@ mod tests;
 
 pub use manifest::{Identity, Manifest};
 pub use read::{Checkpoint, read, read_newest, read_weights, whole_after};
-pub use store::{Entry, choose, folder_of, list, prune, remove_later_than, write};
+pub use store::{Entry, WriteReplay, choose, folder_of, list, prune, remove_later_than, write};
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -25,8 +26,10 @@ use crate::exit_code::ExitCode;
 
 const WEIGHTS: &str = "weights.safetensors";
 const OPTIMIZER: &str = "optimizer.safetensors";
+const TARGET: &str = "target.safetensors";
 const TRAINER: &str = "trainer.bin";
 const PROGRESS: &str = "progress.json";
+const REPLAY: &str = "replay.bin";
 const MANIFEST: &str = "manifest.json";
 
 /// What the loop of a kind of run remembers between two processes.

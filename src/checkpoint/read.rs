@@ -1,14 +1,16 @@
 //! Reading checkpoints back, trusting nothing.
 
-use std::fs;
-use std::path::Path;
+use std::fs::{self, File};
+use std::io::{self, BufReader};
+use std::path::{Path, PathBuf};
 
 use coordrl_agents::AgentState;
 use tch::Tensor;
 
 use super::manifest::FORMAT_VERSION;
 use super::{
-    CheckpointError, Identity, MANIFEST, Manifest, OPTIMIZER, PROGRESS, RunProgress, TRAINER, WEIGHTS, store,
+    CheckpointError, Identity, MANIFEST, Manifest, OPTIMIZER, PROGRESS, REPLAY, RunProgress, TARGET, TRAINER,
+    WEIGHTS, store,
 };
 use crate::weights_file;
 
@@ -21,6 +23,15 @@ pub struct Checkpoint<P> {
     pub state: AgentState,
     /// For the run's loop.
     pub progress: P,
+    /// Where the replay is, if there is one; its content is checked as it is read.
+    pub replay: Option<PathBuf>,
+}
+
+impl<P> Checkpoint<P> {
+    /// The replay's bytes from the start.
+    pub fn open_replay(&self) -> io::Result<Option<BufReader<File>>> {
+        self.replay.as_ref().map(|path| Ok(BufReader::new(File::open(path)?))).transpose()
+    }
 }
 
 /// Reads the newest checkpoint. If it is damaged the error names the newest whole one before it.
@@ -51,7 +62,21 @@ pub fn whole_after(dir: &Path, position: u64) -> Vec<store::Entry> {
 /// Whether every file is what was written.
 fn all_files(path: &Path) -> Result<(), CheckpointError> {
     let manifest = manifest(path)?;
-    manifest.files.iter().try_for_each(|sum| checked_bytes(path, &manifest, &sum.name).map(drop))
+    manifest.files.iter().try_for_each(|sum| checked_bytes(path, &manifest, &sum.name).map(drop))?;
+    replay(path, &manifest).map(drop)
+}
+
+/// The replay's file, if it is there: as long as it was when it was written.
+fn replay(path: &Path, manifest: &Manifest) -> Result<Option<PathBuf>, CheckpointError> {
+    let file = path.join(REPLAY);
+    let (Some(sum), Ok(about)) = (&manifest.replay, fs::metadata(&file)) else { return Ok(None) };
+    match about.len() == sum.bytes {
+        true => Ok(Some(file)),
+        false => {
+            let cause = format!("{REPLAY} has {} bytes, not {}", about.len(), sum.bytes);
+            Err(CheckpointError::damaged(path, cause))
+        }
+    }
 }
 
 /// Reads one checkpoint folder, of a run of this identity.
@@ -62,11 +87,16 @@ pub fn read<P: RunProgress>(path: &Path, whose: &Identity) -> Result<Checkpoint<
     let state = AgentState {
         weights: tensors(path, WEIGHTS, &file(WEIGHTS)?)?,
         optimizer: tensors(path, OPTIMIZER, &file(OPTIMIZER)?)?,
+        target: match manifest.files.iter().any(|sum| sum.name == TARGET) {
+            true => tensors(path, TARGET, &file(TARGET)?)?,
+            false => Vec::new(),
+        },
         trainer: file(TRAINER)?,
     };
     let progress = serde_json::from_slice(&file(PROGRESS)?)
         .map_err(|error| CheckpointError::damaged(path, format!("{PROGRESS} does not parse: {error}")))?;
-    Ok(Checkpoint { manifest, state, progress })
+    let replay = replay(path, &manifest)?;
+    Ok(Checkpoint { manifest, state, progress, replay })
 }
 
 /// Reads only the weights of one checkpoint. Without an identity any run's will do.

@@ -1,14 +1,15 @@
 //! Writing, listing and clearing out checkpoint folders.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use coordrl_agents::AgentState;
 
 use super::manifest::{FORMAT_VERSION, FileSum};
 use super::{
-    CheckpointError, Identity, MANIFEST, Manifest, OPTIMIZER, PROGRESS, RunProgress, TRAINER, WEIGHTS, read,
+    CheckpointError, Identity, MANIFEST, Manifest, OPTIMIZER, PROGRESS, REPLAY, RunProgress, TARGET, TRAINER,
+    WEIGHTS, read,
 };
 use crate::run_dir::{sync_dir, write_durably};
 use crate::weights_file;
@@ -25,6 +26,9 @@ pub struct Entry {
     pub path: PathBuf,
 }
 
+/// Writes a replay as a stream: it may be larger than what memory is left.
+pub type WriteReplay<'a> = &'a dyn Fn(&mut dyn Write) -> io::Result<()>;
+
 /// Writes a checkpoint whole or not at all, and gives its folder.
 ///
 /// One that is there already under this position is kept: it holds the same.
@@ -33,16 +37,27 @@ pub fn write(
     state: &AgentState,
     progress: &impl RunProgress,
     identity: Identity,
+    replay: Option<WriteReplay<'_>>,
 ) -> Result<PathBuf, CheckpointError> {
     let path = folder_of(dir, progress.position());
     if path.exists() {
         return Ok(path);
     }
     let cannot = |cause: io::Error| CheckpointError::CannotWrite { path: path.clone(), cause };
-    let files = encode(state, progress, identity).map_err(|error| cannot(io::Error::other(error)))?;
+    let files = encode(state, progress).map_err(|error| cannot(io::Error::other(error)))?;
     remove_temporary(dir).map_err(cannot)?;
+    let manifest = Manifest {
+        format_version: FORMAT_VERSION,
+        identity,
+        position: progress.position(),
+        updates: progress.updates(),
+        score: progress.score(),
+        files: files.iter().map(|(name, bytes)| FileSum::of(name, bytes)).collect(),
+        replay: None,
+        manifest_crc32: 0,
+    };
     let temporary = dir.join(format!("{TEMPORARY_PREFIX}{}", progress.position()));
-    write_folder(&temporary, &files)
+    write_folder(&temporary, &files, manifest, replay)
         .and_then(|()| fs::rename(&temporary, &path))
         // A half-written folder would only keep a full disk full.
         .inspect_err(|_| drop(fs::remove_dir_all(&temporary)))
@@ -51,35 +66,66 @@ pub fn write(
     Ok(path)
 }
 
-fn write_folder(folder: &Path, files: &[(&str, Vec<u8>)]) -> io::Result<()> {
+fn write_folder(
+    folder: &Path,
+    files: &[(&str, Vec<u8>)],
+    mut manifest: Manifest,
+    replay: Option<WriteReplay<'_>>,
+) -> io::Result<()> {
     fs::create_dir(folder)?;
     for (name, bytes) in files {
         write_durably(&folder.join(name), bytes)?;
     }
+    manifest.replay = replay.map(|write| write_replay(folder, write)).transpose()?;
+    write_durably(&folder.join(MANIFEST), &manifest.seal()?)?;
     sync_dir(folder)
 }
 
-fn encode(
-    state: &AgentState,
-    progress: &impl RunProgress,
-    identity: Identity,
-) -> anyhow::Result<Vec<(&'static str, Vec<u8>)>> {
+fn write_replay(folder: &Path, write: WriteReplay<'_>) -> io::Result<FileSum> {
+    let mut file = Summing::new(BufWriter::new(File::create(folder.join(REPLAY))?));
+    write(&mut file)?;
+    file.flush()?;
+    let Summing { to, bytes, crc32 } = file;
+    to.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
+    Ok(FileSum { name: REPLAY.to_owned(), bytes, crc32: crc32.finalize() })
+}
+
+/// Counts and sums up what goes through.
+struct Summing<W> {
+    to: W,
+    bytes: u64,
+    crc32: crc32fast::Hasher,
+}
+
+impl<W: Write> Summing<W> {
+    fn new(to: W) -> Self {
+        Self { to, bytes: 0, crc32: crc32fast::Hasher::new() }
+    }
+}
+
+impl<W: Write> Write for Summing<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let taken = self.to.write(bytes)?;
+        self.crc32.update(&bytes[..taken]);
+        self.bytes += taken as u64;
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
+}
+
+fn encode(state: &AgentState, progress: &impl RunProgress) -> anyhow::Result<Vec<(&'static str, Vec<u8>)>> {
     let mut files = vec![
         (WEIGHTS, weights_file::to_bytes(&state.weights)?),
         (OPTIMIZER, weights_file::to_bytes(&state.optimizer)?),
         (TRAINER, state.trainer.clone()),
         (PROGRESS, serde_json::to_vec(progress)?),
     ];
-    let manifest = Manifest {
-        format_version: FORMAT_VERSION,
-        identity,
-        position: progress.position(),
-        updates: progress.updates(),
-        score: progress.score(),
-        files: files.iter().map(|(name, bytes)| FileSum::of(name, bytes)).collect(),
-        manifest_crc32: 0,
-    };
-    files.push((MANIFEST, manifest.seal()?));
+    if !state.target.is_empty() {
+        files.push((TARGET, weights_file::to_bytes(&state.target)?));
+    }
     Ok(files)
 }
 
@@ -115,7 +161,7 @@ pub fn choose(dir: &Path, wanted: &str) -> Result<Entry, CheckpointError> {
     })
 }
 
-/// Removes all but the `keep` newest and the best.
+/// Removes all but the `keep` newest and the best, and the replays of all but the newest.
 pub fn prune(dir: &Path, keep: u32) -> Result<(), CheckpointError> {
     let entries = list(dir);
     let old = entries.len().saturating_sub(keep as usize);
@@ -126,7 +172,16 @@ pub fn prune(dir: &Path, keep: u32) -> Result<(), CheckpointError> {
             remove(dir, entry)?;
         }
     }
-    Ok(())
+    entries.split_last().map_or(Ok(()), |(_, older)| older.iter().try_for_each(remove_replay))
+}
+
+fn remove_replay(entry: &Entry) -> Result<(), CheckpointError> {
+    match fs::remove_file(entry.path.join(REPLAY)) {
+        Err(cause) if !matches!(cause.kind(), io::ErrorKind::NotFound) => {
+            Err(CheckpointError::CannotWrite { path: entry.path.clone(), cause })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Removes the checkpoints past `position`: the run is about to go another way from there.

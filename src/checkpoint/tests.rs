@@ -13,6 +13,7 @@ fn state(value: f32) -> AgentState {
     AgentState {
         weights: named("torso.conv1.weight"),
         optimizer: named("mean_square"),
+        target: Vec::new(),
         trainer: vec![1, 2, 3],
     }
 }
@@ -34,7 +35,7 @@ fn newest(dir: &Path) -> Result<Checkpoint<Progress>, CheckpointError> {
 }
 
 fn write_at(dir: &Path, frames: u64, mean_return: f64) -> PathBuf {
-    write(dir, &state(frames as f32), &progress(frames, mean_return), identity()).unwrap()
+    write(dir, &state(frames as f32), &progress(frames, mean_return), identity(), None).unwrap()
 }
 
 fn frames_of(dir: &Path) -> Vec<u64> {
@@ -122,7 +123,7 @@ fn before_a_hundred_games_no_checkpoint_is_best() {
     let dir = tempfile::tempdir().unwrap();
     let mut lucky = Progress { frames: 10, ..Progress::default() };
     lucky.games.add(EpisodeStats { episode_return: 99.0, episode_length_frames: 1 });
-    write(dir.path(), &state(1.0), &lucky, identity()).unwrap();
+    write(dir.path(), &state(1.0), &lucky, identity(), None).unwrap();
     write_at(dir.path(), 20, 1.0);
     write_at(dir.path(), 30, 0.0);
     assert_eq!(choose(dir.path(), "best").unwrap().position, 20);
@@ -147,7 +148,7 @@ fn a_write_that_fails_leaves_the_earlier_ones_alone() {
     write_at(dir.path(), 100, 0.0);
     // A file in the way of the temporary folder makes the write fail like a disk would.
     fs::write(dir.path().join(".tmp-200"), "in the way").unwrap();
-    let error = write(dir.path(), &state(2.0), &progress(200, 0.0), identity()).unwrap_err();
+    let error = write(dir.path(), &state(2.0), &progress(200, 0.0), identity(), None).unwrap_err();
     assert_eq!(error.exit_code(), ExitCode::MachineRefused);
     assert_eq!(newest(dir.path()).unwrap().manifest.position, 100);
 }
@@ -171,4 +172,50 @@ fn a_checkpoint_of_another_run_is_refused_by_name() {
     let error = read::<Progress>(&path, &Identity::of(["pong", "a2c", "conv"])).unwrap_err();
     assert!(error.to_string().contains("a run of `catch a2c conv`"), "{error}");
     assert_eq!(error.exit_code(), ExitCode::BadRun);
+}
+
+fn write_with_replay(dir: &Path, frames: u64) -> PathBuf {
+    let replay: WriteReplay<'_> = &|to| (0..10).try_for_each(|part| to.write_all(&[part; 1000]));
+    let state = AgentState { target: state(3.0).weights, ..state(2.0) };
+    write(dir, &state, &progress(frames, 0.0), identity(), Some(replay)).unwrap()
+}
+
+#[test]
+fn a_replay_and_a_target_network_are_written_and_read_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = write_with_replay(dir.path(), 100);
+    let back = newest(dir.path()).unwrap();
+    assert_eq!(back.state.target[0].1, state(3.0).weights[0].1);
+    assert_eq!(back.manifest.replay.as_ref().map(|sum| sum.bytes), Some(10_000));
+    let mut bytes = Vec::new();
+    io::Read::read_to_end(&mut back.open_replay().unwrap().unwrap(), &mut bytes).unwrap();
+    assert!(bytes.chunks(1000).enumerate().all(|(part, chunk)| chunk == vec![part as u8; 1000]));
+    assert_eq!(back.manifest.replay.unwrap().crc32, crc32fast::hash(&bytes));
+    fs::write(path.join(REPLAY), &bytes[1..]).unwrap();
+    expect_damaged(&path, REPLAY);
+}
+
+#[test]
+fn only_the_newest_keeps_its_replay_and_the_others_stay_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let paths = [100, 200, 300].map(|frames| write_with_replay(dir.path(), frames));
+    prune(dir.path(), 2).unwrap();
+    assert!(!paths[0].exists());
+    assert!(read::<Progress>(&paths[1], &identity()).unwrap().open_replay().unwrap().is_none());
+    assert!(read::<Progress>(&paths[2], &identity()).unwrap().open_replay().unwrap().is_some());
+    assert_eq!(whole_after(dir.path(), 100).len(), 2);
+}
+
+#[test]
+fn a_replay_that_cannot_be_written_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    write_with_replay(dir.path(), 100);
+    let full: WriteReplay<'_> = &|to| {
+        to.write_all(&[1; 5000])?;
+        Err(io::ErrorKind::StorageFull.into())
+    };
+    let error = write(dir.path(), &state(1.0), &progress(200, 0.0), identity(), Some(full)).unwrap_err();
+    assert_eq!(error.exit_code(), ExitCode::MachineRefused);
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    assert!(newest(dir.path()).unwrap().open_replay().unwrap().is_some());
 }

@@ -69,7 +69,7 @@ impl Target {
         let config = config::resolve(&self.layer()?.layered)?;
         config.device.resolve()?;
         let _ = check_parts(&config)?;
-        let rows = config.a2c.rows_per_update();
+        let rows = config.rows_per_update();
         print_result(&format!("ok: {} on {}, {rows} rows an update", config.algo.name(), config.game))?;
         Ok(ExitCode::Ok)
     }
@@ -79,7 +79,8 @@ impl Show {
     fn run(self) -> anyhow::Result<ExitCode> {
         let settings = self.target.layer()?;
         let resolved = config::resolve(&settings.layered)?;
-        let rows = leaves(&resolved).into_iter().map(|(key, value)| {
+        let used = leaves(&resolved).into_iter().filter(|(key, _)| !resolved.is_idle(key));
+        let rows = used.map(|(key, value)| {
             let origin = settings.layered.origin_of(&key).to_string();
             (key, value, origin)
         });

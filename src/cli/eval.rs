@@ -10,7 +10,7 @@ use super::settings::parse_count;
 use super::table::table;
 use crate::assemble::{assets, build_pool};
 use crate::checkpoint::{self, Entry};
-use crate::config::RunConfig;
+use crate::config::{Algo, RunConfig};
 use crate::device::DeviceChoice;
 use crate::evaluation::{Evaluation, Plan, Summary, play};
 use crate::exit_code::{BadRequest, ExitCode};
@@ -38,9 +38,9 @@ pub struct Eval {
     /// Number of full games
     #[arg(long, value_name = "N", default_value = "100", value_parser = parse_count, allow_negative_numbers = true)]
     episodes: u64,
-    /// How actions are chosen
-    #[arg(long, value_enum, default_value_t = PolicyMode::Sampled)]
-    policy: PolicyMode,
+    /// How actions are chosen [default: sampled; of an Ape-X run: epsilon]
+    #[arg(long, value_enum)]
+    policy: Option<PolicyMode>,
     /// Everything random follows from this number; streams differ from those of training
     #[arg(long, value_name = "N", default_value = "1", value_parser = parse_count, allow_negative_numbers = true)]
     seed: u64,
@@ -63,9 +63,14 @@ pub struct Eval {
 enum PolicyMode {
     /// Drawn from the policy's distribution, as in training
     Sampled,
-    /// The most likely action
+    /// The most likely action, or that of the greatest Q
     Greedy,
+    /// As greedy, but any action with probability 0.001
+    Epsilon,
 }
+
+/// ε of an evaluation: as good as greedy, but no game goes round in a circle for ever.
+const EPSILON: f64 = 0.001;
 
 impl Eval {
     pub fn run(self) -> anyhow::Result<ExitCode> {
@@ -77,14 +82,33 @@ impl Eval {
         }
         let run = RunDir::open_to_read(&self.run)?;
         let config: RunConfig = run.read_config()?;
+        let mode = self.mode(config.algo)?;
         let entry = checkpoint::choose(&run.checkpoints_dir(), &self.checkpoint)?;
-        let evaluation = self.evaluate(&config, entry)?;
+        let evaluation = self.evaluate(&config, entry, mode)?;
         let text = if self.json { serde_json::to_string(&evaluation)? } else { as_table(&evaluation) };
         print_result(&text)?;
         Ok(ExitCode::Ok)
     }
 
-    fn evaluate(&self, config: &RunConfig, checkpoint: Entry) -> anyhow::Result<Evaluation> {
+    /// What was asked for, or what suits the algorithm.
+    fn mode(&self, algo: Algo) -> anyhow::Result<PolicyMode> {
+        match (algo, self.policy) {
+            (Algo::A2c, policy) => Ok(policy.unwrap_or(PolicyMode::Sampled)),
+            (Algo::Apex, None) => Ok(PolicyMode::Epsilon),
+            (Algo::Apex, Some(PolicyMode::Sampled)) => Err(BadRequest::error(
+                "`--policy sampled`: the network of an Ape-X run gives values, not a distribution to draw from; \
+                 `epsilon` or `greedy` work",
+            )),
+            (Algo::Apex, Some(policy)) => Ok(policy),
+        }
+    }
+
+    fn evaluate(
+        &self,
+        config: &RunConfig,
+        checkpoint: Entry,
+        policy_mode: PolicyMode,
+    ) -> anyhow::Result<Evaluation> {
         let device = self.device.resolve()?;
         let threads = self.threads.map(|threads| u32::try_from(threads).unwrap_or(u32::MAX));
         let pool = build_pool(threads, config.torch_threads)?;
@@ -92,11 +116,15 @@ impl Eval {
         let (manifest, weights) = checkpoint::read_weights(&checkpoint, Some(&identity(config)))?;
         let probe = EnvSeed { seed: self.seed, role: Role::EvalEnv, index: 0 };
         let spec = make_env(&config.game, &config.env, &assets, probe)?.spec().clone();
-        let policy = Policy::build(find_torso(&config.torso)?, &spec, &weights, device)?;
+        let torso = find_torso(&config.torso)?;
+        let policy = match config.algo {
+            Algo::A2c => Policy::build(torso, &spec, &weights, device)?,
+            Algo::Apex => Policy::build_q(torso, config.apex.learner.head, &spec, &weights, device)?,
+        };
         let (game, env) = (config.game.as_str(), &config.env);
-        let (episodes, mode, seed) = (self.episodes, self.policy.into(), self.seed);
+        let (episodes, mode, seed) = (self.episodes, policy_mode.into(), self.seed);
         let games = play(&Plan { game, env, assets: &assets, episodes, mode, seed }, &policy, &pool)?;
-        Ok(self.report(config, checkpoint, manifest.position, &games))
+        Ok(self.report(config, checkpoint, manifest.position, policy_mode, &games))
     }
 
     fn report(
@@ -104,6 +132,7 @@ impl Eval {
         config: &RunConfig,
         checkpoint: Entry,
         frames: u64,
+        policy_mode: PolicyMode,
         games: &[EpisodeStats],
     ) -> Evaluation {
         Evaluation {
@@ -112,7 +141,7 @@ impl Eval {
             frames,
             game: config.game.clone(),
             torso: config.torso.clone(),
-            policy: self.policy.name(),
+            policy: policy_mode.name(),
             protocol: protocol_name(config),
             counting: COUNTING,
             seed: self.seed,
@@ -127,6 +156,7 @@ impl PolicyMode {
         match self {
             Self::Sampled => "sampled",
             Self::Greedy => "greedy",
+            Self::Epsilon => "epsilon 0.001",
         }
     }
 }
@@ -136,6 +166,7 @@ impl From<PolicyMode> for ActMode {
         match mode {
             PolicyMode::Sampled => Self::Sampled,
             PolicyMode::Greedy => Self::Greedy,
+            PolicyMode::Epsilon => Self::EpsilonGreedy { epsilon: EPSILON },
         }
     }
 }

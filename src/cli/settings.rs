@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use coordrl_envs::GameKind;
 
-use crate::config::{Layered, Layers, Preset, RunConfig, preset_for};
+use crate::config::{Algo, Layered, Layers, Preset, RunConfig, preset_for};
 
 /// Every flag is an `Option`: not given differs from given the default.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Settings")]
 pub struct SettingFlags {
-    /// Learning algorithm [default: a2c]
+    /// Learning algorithm: a2c or apex [default: a2c]
     #[arg(long, value_name = "NAME")]
     algo: Option<String>,
     /// Feature extractor: conv, coordconv, coordconv-all, … [default: conv]
@@ -88,7 +88,8 @@ impl SettingFlags {
         layers.add_flag("--torso", "torso", self.torso.as_deref());
         layers.add_flag("--frames", "frames", self.frames);
         layers.add_flag("--seed", "seed", self.seed);
-        layers.add_flag("--envs", "a2c.envs", self.envs);
+        let envs = if algo_of(layers) == Algo::Apex { "apex.envs" } else { "a2c.envs" };
+        layers.add_flag("--envs", envs, self.envs);
         layers.add_flag("--threads", "threads", self.threads);
         layers.add_flag("--torch-threads", "torch_threads", self.torch_threads);
         layers.add_flag("--device", "device", self.device.as_deref());
@@ -100,16 +101,19 @@ impl SettingFlags {
             return Ok(Some(Preset::find(name, runs_dir)?));
         }
         // An unknown game is reported later, with everything else that is wrong.
-        let Ok(game) = coordrl_envs::find_game(&self.game_of_layers(game)) else { return Ok(None) };
-        Ok(preset_for(game.name, game.kind == GameKind::Atari, runs_dir)?)
-    }
-
-    /// The game decides the preset, but may itself be set in a layer above it.
-    fn game_of_layers(&self, game: Option<&str>) -> String {
+        // Game and algorithm decide the preset, but may themselves be set in a layer above it.
         let mut layers = Layers::default();
         let _ = self.add_own_layers(&mut layers, game);
-        layers.value_of("game").and_then(|value| value.as_str()).unwrap_or_default().to_owned()
+        let named = layers.value_of("game").and_then(|value| value.as_str()).unwrap_or_default();
+        let Ok(game) = coordrl_envs::find_game(named) else { return Ok(None) };
+        Ok(preset_for(game.name, algo_of(&layers), game.kind == GameKind::Atari, runs_dir)?)
     }
+}
+
+/// The algorithm as far as it is known; a wrong name is reported with everything else.
+fn algo_of(layers: &Layers<RunConfig>) -> Algo {
+    let name = layers.value_of("algo").and_then(|value| value.as_str());
+    if name == Some(Algo::Apex.name()) { Algo::Apex } else { Algo::A2c }
 }
 
 /// Reads a whole number: `4000000`, `4_000_000` or `4e6`.

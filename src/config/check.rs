@@ -2,7 +2,7 @@
 
 use coordrl_envs::GameInfo;
 
-use super::{ConfigError, Layered, Period, Problem, RunConfig, problem};
+use super::{Algo, ConfigError, Layered, Period, Problem, RunConfig, problem};
 use crate::suggest::did_you_mean;
 
 /// Fills every gap that follows from another setting and gives names their usual spelling.
@@ -22,6 +22,7 @@ pub fn resolve(layered: &Layered<RunConfig>) -> Result<RunConfig, ConfigError> {
     }
     config.env = typed.env.resolve().into();
     config.a2c.actors = Some(typed.a2c.num_actors());
+    config.apex.actors = Some(typed.apex.num_actors());
     Ok(config)
 }
 
@@ -32,7 +33,10 @@ pub fn check(config: &RunConfig) -> Vec<Problem> {
     problems.extend(check_torso(&config.torso));
     check_counts(config, &mut problems);
     problems.extend(config.env.check());
-    problems.extend(config.a2c.check());
+    problems.extend(match config.algo {
+        Algo::A2c => config.a2c.check(),
+        Algo::Apex => config.apex.check(),
+    });
     problems
 }
 

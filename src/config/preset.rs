@@ -7,7 +7,7 @@ use include_dir::{Dir, include_dir};
 use serde_json::{Map, Value};
 
 use super::layers::{parse_table, read_table};
-use super::{ConfigError, Configuration, Layers, Origin, problem};
+use super::{Algo, ConfigError, Configuration, Layers, Origin, problem};
 use crate::suggest::did_you_mean;
 
 static BUILT_IN: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/runs/presets");
@@ -83,10 +83,19 @@ impl Preset {
 }
 
 /// The preset of a game when none is asked for: its own, else the Atari fallback for Atari games.
-pub fn preset_for(game: &str, is_atari: bool, runs_dir: &Path) -> Result<Option<Preset>, ConfigError> {
+/// Those of Ape-X end in `-apex`.
+pub fn preset_for(
+    game: &str,
+    algo: Algo,
+    is_atari: bool,
+    runs_dir: &Path,
+) -> Result<Option<Preset>, ConfigError> {
     let mut presets = available(runs_dir)?;
-    let own = presets.remove(game);
-    Ok(own.or_else(|| if is_atari { presets.remove(ATARI_FALLBACK) } else { None }))
+    let mut named = |name: &str| match algo {
+        Algo::A2c => presets.remove(name),
+        Algo::Apex => presets.remove(&format!("{name}-apex")),
+    };
+    Ok(named(game).or_else(|| if is_atari { named(ATARI_FALLBACK) } else { None }))
 }
 
 /// All presets, sorted by name.
@@ -157,11 +166,16 @@ mod tests {
 
     #[test]
     fn a_game_takes_its_own_preset_else_the_atari_fallback() {
-        let name = |game, is_atari| preset_for(game, is_atari, nowhere()).unwrap().map(|preset| preset.name);
+        let of = |game, algo, is_atari| {
+            preset_for(game, algo, is_atari, nowhere()).unwrap().map(|preset| preset.name)
+        };
+        let name = |game, is_atari| of(game, Algo::A2c, is_atari);
         assert_eq!(name("pong", true).as_deref(), Some("pong"));
         assert_eq!(name("zaxxon", true).as_deref(), Some("atari"));
         assert_eq!(name("catch", false).as_deref(), Some("catch"));
         assert_eq!(name("another_toy", false), None);
+        assert_eq!(of("zaxxon", Algo::Apex, true).as_deref(), Some("atari-apex"));
+        assert_eq!(of("catch", Algo::Apex, false).as_deref(), Some("catch-apex"));
     }
 
     #[test]

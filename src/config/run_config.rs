@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use coordrl_agents::A2cConfig;
+use coordrl_agents::{A2cConfig, ApexConfig, OptimizerConfig};
 use coordrl_envs::EnvConfig;
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +15,8 @@ use crate::device::DeviceChoice;
 pub enum Algo {
     /// Synchronous advantage actor-critic.
     A2c,
+    /// Ape-X DQN.
+    Apex,
 }
 
 impl Algo {
@@ -22,6 +24,7 @@ impl Algo {
     pub fn name(self) -> &'static str {
         match self {
             Self::A2c => "a2c",
+            Self::Apex => "apex",
         }
     }
 }
@@ -56,8 +59,34 @@ pub struct RunConfig {
     pub rom_dir: Option<PathBuf>,
     /// The environment.
     pub env: EnvConfig,
-    /// The A2C agent.
+    /// The A2C agent; of no effect with another algorithm.
     pub a2c: A2cConfig,
+    /// The Ape-X agent; of no effect with another algorithm.
+    pub apex: ApexConfig,
+}
+
+impl RunConfig {
+    /// The optimiser of the algorithm in use.
+    pub fn optimizer(&self) -> &OptimizerConfig {
+        match self.algo {
+            Algo::A2c => &self.a2c.optimizer,
+            Algo::Apex => &self.apex.learner.optimizer,
+        }
+    }
+
+    /// Rows, or transitions, that one update learns from.
+    pub fn rows_per_update(&self) -> u64 {
+        match self.algo {
+            Algo::A2c => self.a2c.rows_per_update(),
+            Algo::Apex => self.apex.learner.batch_size.into(),
+        }
+    }
+
+    /// Whether a setting belongs to an algorithm that is not in use.
+    pub fn is_idle(&self, key: &str) -> bool {
+        let tables = [(Algo::A2c, "a2c."), (Algo::Apex, "apex.")];
+        tables.iter().any(|(algo, table)| *algo != self.algo && key.starts_with(table))
+    }
 }
 
 impl Configuration for RunConfig {
@@ -85,6 +114,7 @@ impl Default for RunConfig {
             rom_dir: None,
             env: EnvConfig::default(),
             a2c: A2cConfig::default(),
+            apex: ApexConfig::default(),
         }
     }
 }

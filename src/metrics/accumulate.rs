@@ -1,13 +1,12 @@
 //! Sums between two log points, and the window of recent games. Both live in every checkpoint, so
 //! that a resumed run reports what an uninterrupted one would have.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
-use coordrl_agents::UpdateReport;
 use coordrl_envs::EpisodeStats;
 use serde::{Deserialize, Serialize};
 
-use super::tags::{self, Tag};
+use super::tags::Tag;
 
 /// Full games that `train/episode_return` averages over.
 pub const WINDOW_GAMES: usize = 100;
@@ -27,6 +26,13 @@ impl Mean {
         self.count += 1;
     }
 
+    /// Takes the mean of `count` values.
+    #[expect(clippy::cast_precision_loss, reason = "counts of steps stay far below 2^53")]
+    pub fn add_weighted(&mut self, value: f64, count: u64) {
+        self.sum += value * count as f64;
+        self.count += count;
+    }
+
     /// The mean so far; absent if nothing was taken.
     #[expect(clippy::cast_precision_loss, reason = "counts of updates stay far below 2^53")]
     pub fn value(self) -> Option<f64> {
@@ -34,50 +40,40 @@ impl Mean {
     }
 }
 
-/// What the updates since the last log point told.
+/// What was told since the last log point, by tag: of some the mean, of others the last value.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sums {
-    reward_clipped: Mean,
-    policy_loss: Mean,
-    value_loss: Mean,
-    total_loss: Mean,
-    entropy: Mean,
-    explained_variance: Mean,
-    grad_norm: Mean,
-    learning_rate: Option<f64>,
+    means: BTreeMap<String, Mean>,
+    last: BTreeMap<String, f64>,
 }
 
 impl Sums {
-    /// Takes the report of one update.
-    pub fn add(&mut self, report: &UpdateReport) {
-        self.reward_clipped.add(report.mean_clipped_reward);
-        self.policy_loss.add(report.policy_loss);
-        self.value_loss.add(report.value_loss);
-        self.total_loss.add(report.total_loss);
-        self.entropy.add(report.entropy);
-        report.explained_variance.into_iter().for_each(|share| self.explained_variance.add(share));
-        self.grad_norm.add(report.grad_norm);
-        self.learning_rate = Some(report.learning_rate);
+    /// Takes a value of which the mean is reported.
+    pub fn add(&mut self, tag: &Tag, value: f64) {
+        self.means.entry(tag.name.to_owned()).or_default().add(value);
     }
 
-    /// Whether no update came since the last log point.
+    /// Takes a value that is itself a mean of `count`.
+    pub fn add_weighted(&mut self, tag: &Tag, value: f64, count: u64) {
+        self.means.entry(tag.name.to_owned()).or_default().add_weighted(value, count);
+    }
+
+    /// Takes a value of which the last is reported.
+    pub fn set(&mut self, tag: &Tag, value: f64) {
+        self.last.insert(tag.name.to_owned(), value);
+    }
+
+    /// Whether nothing was told since the last log point.
     pub fn is_empty(&self) -> bool {
-        self.learning_rate.is_none()
+        self.means.is_empty() && self.last.is_empty()
     }
 
-    /// The values for a log point.
-    pub fn values(&self) -> [(&'static Tag, Option<f64>); 8] {
-        [
-            (&tags::REWARD_CLIPPED, self.reward_clipped.value()),
-            (&tags::LOSS_POLICY, self.policy_loss.value()),
-            (&tags::LOSS_VALUE, self.value_loss.value()),
-            (&tags::LOSS_TOTAL, self.total_loss.value()),
-            (&tags::ENTROPY, self.entropy.value()),
-            (&tags::EXPLAINED_VARIANCE, self.explained_variance.value()),
-            (&tags::GRAD_NORM, self.grad_norm.value()),
-            (&tags::LEARNING_RATE, self.learning_rate),
-        ]
+    /// The values of `tags` for a log point, in their order.
+    pub fn values(&self, tags: &[&'static Tag]) -> Vec<(&'static Tag, Option<f64>)> {
+        let mean = |tag: &Tag| self.means.get(tag.name).and_then(|mean| mean.value());
+        let value = |tag: &Tag| mean(tag).or_else(|| self.last.get(tag.name).copied());
+        tags.iter().map(|tag| (*tag, value(tag))).collect()
     }
 }
 

@@ -68,6 +68,54 @@ tags! {
 }
 
 tags! {
+    /// Tags that only Ape-X runs have; they share most of [`TRAINING`].
+    APEX;
+    LOSS_TD: "loss/td", "none",
+        "Importance-weighted loss of the TD errors, mean over the updates since the last log point.";
+    MEAN_Q: "value/mean_q", "discounted return",
+        "Mean Q of the actions in the batch, mean over the updates since the last log point.";
+    TD_ERROR: "value/abs_td_error", "discounted return",
+        "Mean |TD error| of the batch, not weighted, mean over the updates since the last log point.";
+    REPLAY_LEN: "replay/transitions", "transitions",
+        "Transitions in the replay.";
+    REPLAY_AGE: "replay/age_transitions", "transitions",
+        "How many transitions came after those of the batch, mean over batch and updates since the last log point.";
+    STALE_SHARE: "replay/stale_share", "share of the batch",
+        "Transitions that had left the replay when their new priorities came, mean over the updates since the last log point.";
+    SAMPLES_PER_INSERT: "replay/samples_per_insert", "samples per transition",
+        "Transitions learnt from for each one inserted since the warm-up.";
+    POLICY_LAG: "actors/policy_lag_updates", "updates",
+        "How many updates the learner was ahead of the weights that acted, mean over the experience since the last log point.";
+}
+
+/// Tags that an A2C update fills, of those in [`TRAINING`].
+pub const OF_A2C: &[&Tag] = &[
+    &REWARD_CLIPPED,
+    &LOSS_POLICY,
+    &LOSS_VALUE,
+    &LOSS_TOTAL,
+    &ENTROPY,
+    &EXPLAINED_VARIANCE,
+    &GRAD_NORM,
+    &LEARNING_RATE,
+];
+
+/// Tags that Ape-X fills, of those in [`TRAINING`] and [`APEX`].
+pub const OF_APEX: &[&Tag] = &[
+    &REWARD_CLIPPED,
+    &GRAD_NORM,
+    &LEARNING_RATE,
+    &LOSS_TD,
+    &MEAN_Q,
+    &TD_ERROR,
+    &REPLAY_LEN,
+    &REPLAY_AGE,
+    &STALE_SHARE,
+    &SAMPLES_PER_INSERT,
+    &POLICY_LAG,
+];
+
+tags! {
     /// Tags that only studies have; they share some of [`TRAINING`].
     STUDY;
     STUDY_EPOCHS: "study/epochs", "epochs",
@@ -108,10 +156,10 @@ tags! {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::{STUDY, TRAINING, Tag};
+    use super::{APEX, STUDY, TRAINING, Tag};
 
     fn all() -> Vec<&'static Tag> {
-        [TRAINING, STUDY].concat()
+        [TRAINING, APEX, STUDY].concat()
     }
 
     #[test]

@@ -74,7 +74,7 @@ pub fn load(run: &RunDir, config: &StudyRunConfig) -> anyhow::Result<Loaded> {
     let checkpoint: Checkpoint<StudyProgress> =
         checkpoint::read_newest(&run.checkpoints_dir(), &identity(config))?;
     let (mut study, device, threads) = build(config)?;
-    let AgentState { weights, optimizer, trainer } = checkpoint.state;
+    let AgentState { weights, optimizer, trainer, .. } = checkpoint.state;
     study
         .load(&StudyState { weights, optimizer, trainer })
         .context("the checkpoint does not fit the run's settings")?;

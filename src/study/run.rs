@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use coordrl_agents::AgentState;
-use coordrl_studies::{Study, StudyError};
+use coordrl_studies::{Study, StudyError, StudyState};
 
 use super::result::describe;
 use super::{StudyProgress, StudyResult, StudyRunConfig};
@@ -144,9 +144,10 @@ impl StudyRun {
     fn checkpoint(&mut self) -> anyhow::Result<()> {
         self.progress.written = self.recorder.sync()?;
         let state = self.study.save()?;
-        let state = AgentState { weights: state.weights, optimizer: state.optimizer, trainer: state.trainer };
+        let StudyState { weights, optimizer, trainer } = state;
+        let state = AgentState { weights, optimizer, target: Vec::new(), trainer };
         let dir = self.run.checkpoints_dir();
-        checkpoint::write(&dir, &state, &self.progress, identity(&self.config))?;
+        checkpoint::write(&dir, &state, &self.progress, identity(&self.config), None)?;
         checkpoint::prune(&dir, self.config.keep_checkpoints)?;
         Ok(())
     }

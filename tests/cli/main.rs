@@ -1,6 +1,7 @@
 //! The command line, driven as a process in temporary folders.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where something fails")]
 
+mod apex;
 mod bad_input;
 mod commands;
 mod determinism;

@@ -5,11 +5,12 @@ use std::time::Instant;
 use coordrl_envs::{EnvError, Rng, Role, VecEnv, VecStep, derive_rng};
 use tch::Device;
 
-use super::report::{Timing, nanos_since};
+use super::config::TABLE;
 use crate::nn::Network;
 use crate::policy::infer;
+use crate::report::nanos_since;
 use crate::rollout::{Rollout, Targets};
-use crate::{ActMode, AgentError};
+use crate::{ActMode, AgentError, Timing};
 
 /// Environments, the generators that draw their actions, and the rollout being filled.
 pub(crate) struct Actor {
@@ -116,7 +117,7 @@ impl Actor {
             true => Ok(answers),
             false => {
                 let what = "logits or values";
-                Err(AgentError::NonFinite { what, update: plan.update })
+                Err(AgentError::NonFinite { what, update: plan.update, table: TABLE })
             }
         }
     }

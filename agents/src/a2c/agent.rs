@@ -9,16 +9,17 @@ use serde_bytes::ByteBuf;
 use tch::{Device, Tensor};
 
 use super::actor::{Actor, Plan};
-use super::config::{A2cConfig, Gradients};
+use super::config::{A2cConfig, Gradients, TABLE};
 use super::learner::{Applied, Gradient, Learner, LossPlan};
-use super::report::{Counters, Timing, UpdateReport, nanos_since};
+use super::report::UpdateReport;
 use super::state::{ActorState, AgentState, TrainerState};
 use super::{central, sharded};
-use crate::AgentError;
 use crate::error::{Worker, catch_panic};
 use crate::maths::explained_variance;
 use crate::nn::{NamedTensors, Network, Optimizer, ParamStore, TorsoEntry};
+use crate::report::nanos_since;
 use crate::rollout::{EndedGame, Targets};
+use crate::{AgentError, Counters, Timing};
 
 /// What an agent is built from.
 pub struct A2cSetup<'a> {
@@ -145,6 +146,7 @@ impl A2c {
         Ok(AgentState {
             weights: self.store.to_named(),
             optimizer: self.learner.optimizer.to_named(),
+            target: Vec::new(),
             trainer: TrainerState::new(self.counters, actors).to_bytes()?,
         })
     }
@@ -207,8 +209,10 @@ impl A2c {
         let update = self.counters.updates;
         match (self.store.is_finite(), self.learner.optimizer.is_finite()) {
             (true, true) => Ok(()),
-            (false, _) => Err(AgentError::NonFinite { what: "weights", update }),
-            (true, false) => Err(AgentError::NonFinite { what: "the optimiser's moments", update }),
+            (false, _) => Err(AgentError::NonFinite { what: "weights", update, table: TABLE }),
+            (true, false) => {
+                Err(AgentError::NonFinite { what: "the optimiser's moments", update, table: TABLE })
+            }
         }
     }
 

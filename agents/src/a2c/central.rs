@@ -9,11 +9,11 @@ use tch::Tensor;
 
 use super::actor::{Actor, Plan};
 use super::learner::{Gradient, LossPlan, Rows, gradient_of};
-use super::report::nanos_since;
 use super::sharded::normalize_advantages;
 use crate::AgentError;
 use crate::error::{Worker, catch_panic};
 use crate::nn::Network;
+use crate::report::nanos_since;
 use crate::rollout::Targets;
 
 /// Rollouts of all actors, then the gradient of all their rows.

@@ -4,6 +4,10 @@ use coordrl_envs::Problem;
 use serde::{Deserialize, Serialize};
 
 use crate::nn::OptimizerConfig;
+use crate::threads::shares;
+
+/// Where the settings are in a configuration file.
+pub(crate) const TABLE: &str = "a2c";
 
 /// A2C settings. Defaults follow the synchronous form of Mnih et al. 2016 (arXiv:1602.01783) with
 /// the network and coefficients that the field settled on for Atari.
@@ -77,8 +81,7 @@ impl A2cConfig {
 
     /// How many environments each actor holds: as even as possible, the first ones one more.
     pub fn envs_per_actor(&self) -> Vec<usize> {
-        let (envs, actors) = (self.envs as usize, self.num_actors().max(1) as usize);
-        (0..actors).map(|actor| envs / actors + usize::from(actor < envs % actors)).collect()
+        shares(self.envs as usize, self.num_actors() as usize)
     }
 
     /// Rows that one update learns from: N × T.

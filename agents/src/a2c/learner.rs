@@ -2,7 +2,7 @@
 
 use tch::{Device, Kind, Tensor};
 
-use super::config::A2cConfig;
+use super::config::{A2cConfig, TABLE};
 use crate::AgentError;
 use crate::maths::a2c_loss_sums;
 use crate::nn::{Network, NetworkError, Optimizer, clip_to_norm, norm_of};
@@ -132,7 +132,7 @@ impl Learner {
         let grad_norm = norm_of(&gradient);
         for (number, what) in [(total_loss, "loss"), (grad_norm, "gradient")] {
             if !number.is_finite() {
-                return Err(AgentError::NonFinite { what, update });
+                return Err(AgentError::NonFinite { what, update, table: TABLE });
             }
         }
         if let Some(max_norm) = config.max_grad_norm {

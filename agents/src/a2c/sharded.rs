@@ -11,11 +11,11 @@ use rayon::prelude::*;
 
 use super::actor::{Actor, Plan};
 use super::learner::{Gradient, LossPlan, Rows, gradient_of};
-use super::report::nanos_since;
 use crate::AgentError;
 use crate::error::{Worker, catch_panic};
 use crate::maths::{mean_and_std, normalize};
 use crate::nn::Network;
+use crate::report::nanos_since;
 use crate::rollout::Targets;
 
 /// One actor and its own network on the shared parameters.

@@ -5,8 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use tch::Tensor;
 
-use super::report::Counters;
-use crate::AgentError;
+use crate::{AgentError, Counters};
 
 /// Raised when the layout of [`TrainerState`] changes.
 const VERSION: u32 = 1;
@@ -18,6 +17,8 @@ pub struct AgentState {
     pub weights: Vec<(String, Tensor)>,
     /// Moments and step counter of the optimiser, by name, on the CPU.
     pub optimizer: Vec<(String, Tensor)>,
+    /// Parameters of the target network, by name; empty for an agent without one.
+    pub target: Vec<(String, Tensor)>,
     /// Counters, generators and environments, in MessagePack with a version.
     pub trainer: Vec<u8>,
 }

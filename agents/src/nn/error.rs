@@ -36,6 +36,14 @@ pub enum NetworkError {
         /// Shape that was given.
         found: Vec<i64>,
     },
+    /// Plain numbers that are more or fewer than the network's.
+    #[error("{found} numbers are not the {expected} of this network's parameters")]
+    WrongCount {
+        /// How many the network has.
+        expected: usize,
+        /// How many were given.
+        found: usize,
+    },
     /// A parameter that the network needs is not there.
     #[error("parameter `{name}` is missing")]
     MissingParameter {

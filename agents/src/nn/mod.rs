@@ -5,10 +5,12 @@ mod conv;
 mod coord_conv;
 mod error;
 mod heads;
+mod impala;
 mod init;
 mod network;
 mod optim;
 mod param_store;
+mod q_network;
 mod torso;
 
 pub use batch_norm::{BatchNorm, Mode};
@@ -23,4 +25,5 @@ pub use optim::{Optimizer, OptimizerConfig, OptimizerKind};
 pub(crate) use optim::{clip_to_norm, norm_of};
 pub(crate) use param_store::is_finite;
 pub use param_store::{NamedTensors, ParamScope, ParamStore, flatten_gradients};
+pub use q_network::{QHead, QNetwork};
 pub use torso::{BuildTorso, Torso, TorsoEntry, find_torso, torsos};

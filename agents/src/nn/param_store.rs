@@ -39,9 +39,9 @@ impl ParamStore {
     }
 
     /// A store whose parameters have their shapes but are not drawn: for asking whether a network
-    /// can be built.
-    pub(crate) fn of_shapes() -> Self {
-        Self { only_shapes: true, ..Self::new(0, Device::Cpu) }
+    /// can be built, or for parameters that are about to be overwritten.
+    pub(crate) fn of_shapes(device: Device) -> Self {
+        Self { only_shapes: true, ..Self::new(0, device) }
     }
 
     /// Where the parameters are.
@@ -78,6 +78,43 @@ impl ParamStore {
         self.all().map(copy).collect()
     }
 
+    /// All parameters and, after them, all buffers as plain numbers: for handing them to another
+    /// thread or machine, where [`ParamStore::load_flat`] takes them.
+    pub fn to_flat(&self) -> Result<Vec<f32>, NetworkError> {
+        let pieces: Vec<Tensor> = self.all().map(|param| param.values.reshape([-1])).collect();
+        Ok(Vec::try_from(Tensor::f_cat(&pieces, 0)?.f_to_device(Device::Cpu)?)?)
+    }
+
+    /// Overwrites the parameters and buffers in place with what [`ParamStore::to_flat`] of a store
+    /// of the same network gave.
+    ///
+    /// # Errors
+    /// If there are more or fewer numbers than this store has; nothing is changed then.
+    pub fn load_flat(&mut self, numbers: &[f32]) -> Result<(), NetworkError> {
+        self.check_count(numbers.len())?;
+        let flat = Tensor::f_from_slice(numbers)?.f_to_device(self.device)?;
+        let mut start = 0;
+        for param in self.params.iter_mut().chain(&mut self.buffers) {
+            let (shape, count) = (param.values.size(), param.values.numel() as i64);
+            param.values.f_copy_(&flat.f_narrow(0, start, count)?.f_view(&shape[..])?)?;
+            start += count;
+        }
+        Ok(())
+    }
+
+    /// Overwrites the parameters and buffers in place with those of `other`, a store of the same
+    /// network, without leaving the device.
+    pub fn copy_from(&mut self, other: &Self) -> Result<(), NetworkError> {
+        self.check_count(other.count())?;
+        for (own, theirs) in self.all().zip(other.all()) {
+            check_shape(&own.name, &own.values.size(), &theirs.values.size())?;
+        }
+        for (own, theirs) in self.params.iter_mut().chain(&mut self.buffers).zip(other.all()) {
+            own.values.f_copy_(&theirs.values)?;
+        }
+        Ok(())
+    }
+
     /// Whether every parameter and every buffer is finite.
     pub(crate) fn is_finite(&self) -> bool {
         self.all().all(|param| is_finite(&param.values))
@@ -108,6 +145,16 @@ impl ParamStore {
             }
         }
         Ok(())
+    }
+
+    /// Number of numbers in all parameters and buffers.
+    fn count(&self) -> usize {
+        self.all().map(|param| param.values.numel()).sum()
+    }
+
+    fn check_count(&self, found: usize) -> Result<(), NetworkError> {
+        let expected = self.count();
+        if found == expected { Ok(()) } else { Err(NetworkError::WrongCount { expected, found }) }
     }
 
     fn all(&self) -> impl Iterator<Item = &Param> {
@@ -315,6 +362,41 @@ mod tests {
         store.load(&weights).unwrap();
         let tail = flat.unwrap().narrow(0, 6, 4);
         assert_eq!(Vec::<f32>::try_from(tail).unwrap(), [1.0, 2.0, 3.0, 4.0]);
+    }
+
+    #[test]
+    fn flat_numbers_and_copies_carry_buffers_too() {
+        let mut from = store();
+        let mut mean = ParamScope::new(&mut from).buffer("mean", &[2], Init::Ones).unwrap();
+        let _ = mean.fill_(3.0);
+        let flat = from.to_flat().unwrap();
+        assert_eq!(flat.len(), 12);
+        assert_eq!(flat[10..], [3.0, 3.0]);
+
+        let empty = || {
+            let mut to = ParamStore::of_shapes(Device::Cpu);
+            let mut scope = ParamScope::new(&mut to);
+            let _ = scope.get("a", &[2, 3], Init::Ones).unwrap();
+            let _ = scope.get("b", &[4], Init::Ones).unwrap();
+            let _ = scope.buffer("mean", &[2], Init::Zeros).unwrap();
+            to
+        };
+        let (mut loaded, mut copied) = (empty(), empty());
+        let packed = loaded.pack().unwrap(); // before the loading: memory stays where it is
+        loaded.load_flat(&flat).unwrap();
+        copied.copy_from(&from).unwrap();
+        assert_eq!(loaded.to_named(), from.to_named());
+        assert_eq!(copied.to_named(), from.to_named());
+        assert_eq!(Vec::<f32>::try_from(packed).unwrap(), flat[..10]);
+        let error = loaded.load_flat(&flat[..9]).unwrap_err();
+        assert_eq!(error.to_string(), "9 numbers are not the 12 of this network's parameters");
+        let mut other = ParamStore::new(1, Device::Cpu);
+        let _ = ParamScope::new(&mut other).get("a", &[3, 2], Init::Ones).unwrap();
+        let error = copied.copy_from(&other).unwrap_err();
+        assert_eq!(error.to_string(), "6 numbers are not the 12 of this network's parameters");
+        let _ = ParamScope::new(&mut other).get("b", &[6], Init::Ones).unwrap();
+        let error = copied.copy_from(&other).unwrap_err();
+        assert_eq!(error.to_string(), "parameter `a` is [3, 2], not [2, 3]");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use tch::Tensor;
 
 use super::conv::build_conv;
 use super::coord_conv::{build_coord_conv, build_coord_conv_all, build_coord_conv_all_r, build_coord_conv_r};
+use super::impala::{build_coord_conv_impala, build_impala};
 use super::{NetworkError, ParamScope};
 
 /// Turns observations into features.
@@ -42,6 +43,8 @@ const TORSOS: &[TorsoEntry] = &[
     entry("coordconv-all", "conv, with coordinates before each convolution", build_coord_conv_all),
     entry("coordconv-r", "coordconv, with the radius as a third coordinate", build_coord_conv_r),
     entry("coordconv-all-r", "coordconv-all, with the radius too", build_coord_conv_all_r),
+    entry("impala", "three sections of residual blocks (Espeholt et al. 2018)", build_impala),
+    entry("coordconv-impala", "impala, with coordinates first", build_coord_conv_impala),
 ];
 
 const fn entry(name: &'static str, summary: &'static str, build: BuildTorso) -> TorsoEntry {
@@ -98,11 +101,16 @@ mod tests {
 
     #[test]
     fn observations_too_small_are_refused_at_the_door() {
-        for torso in torsos().iter().filter(|torso| torso.name.contains("conv")) {
-            let mut store = ParamStore::new(1, Device::Cpu);
-            let result = (torso.build)(&mut ParamScope::new(&mut store), [4, 84, 35]);
-            let error = result.err().expect("35 columns are too few").to_string();
-            assert!(error.contains("84×35") && error.contains("36×36"), "{error}");
+        for torso in torsos() {
+            let least = if torso.name.ends_with("impala") { 8 } else { 36 };
+            let build = |width| {
+                let mut store = ParamStore::new(1, Device::Cpu);
+                (torso.build)(&mut ParamScope::new(&mut store), [4, 84, width]).map(drop)
+            };
+            let error = build(least - 1).expect_err("one column is missing").to_string();
+            let (given, needed) = (format!("84×{}", least - 1), format!("{least}×{least}"));
+            assert!(error.contains(&given) && error.contains(&needed), "{error}");
+            build(least).expect(torso.name);
         }
     }
 

@@ -1,6 +1,7 @@
 //! What the whole-agent tests share.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
+pub mod apex;
 pub mod scripted;
 
 use std::sync::Arc;
@@ -69,7 +70,7 @@ pub fn updates(agent: &mut A2c, count: usize) -> Vec<UpdateReport> {
 
 /// Equal to the last bit.
 pub fn assert_same_state(a: &AgentState, b: &AgentState) {
-    for (left, right) in [(&a.weights, &b.weights), (&a.optimizer, &b.optimizer)] {
+    for (left, right) in [(&a.weights, &b.weights), (&a.optimizer, &b.optimizer), (&a.target, &b.target)] {
         assert_eq!(left.len(), right.len());
         for ((name, x), (other, y)) in left.iter().zip(right) {
             assert_eq!(name, other);

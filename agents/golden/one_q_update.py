@@ -1,0 +1,213 @@
+"""Two updates of the Q-learner in PyTorch, written independently of the Rust code.
+
+Writes one_q_update.json beside this file: loss, priorities, gradient and changes of the weights in
+the first update and, so that the optimiser's state and the target network count, in the second.
+Everything that goes in (pixels, actions, rewards, discounts, importance weights, first weights) is
+given by formulas that both sides compute, so the file holds results only.
+
+Made with Python 3.11, torch 2.13.0, numpy 2.4.6:  python agents/golden/one_q_update.py
+"""
+import json
+import pathlib
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+ROWS, ACTIONS = 12, 4
+CHANNELS, HEIGHT, WIDTH = 2, 40, 44
+DISCOUNT = 0.97
+# Above the published 6.25e-5: changes stand out from the rounding of the weights.
+RATES = {"rmsprop": 2e-4, "adam": 1e-3}
+SAMPLES = 16
+
+CASES = {
+    # Horgan et al. 2018; the clip is low enough to bite.
+    "paper": {
+        "double": True, "dueling": True, "huber": None, "rescaling": None, "clip": 2.0,
+        "reward_scale": 1.0, "copy_every": 2500,
+    },
+    # As uber-research/ape-x: Adam, Huber, values rescaled and rewards not clipped.
+    "uber": {
+        "double": True, "dueling": True, "huber": 1.0, "rescaling": 0.01, "clip": 40.0,
+        "reward_scale": 30.0, "copy_every": 1,
+    },
+    "plain": {
+        "double": False, "dueling": False, "huber": None, "rescaling": None, "clip": None,
+        "reward_scale": 1.0, "copy_every": 2500,
+    },
+}
+
+
+def mix(x):
+    """64-bit finaliser of MurmurHash3, on numpy arrays of uint64."""
+    x = np.asarray(x, dtype=np.uint64)
+    with np.errstate(over="ignore"):
+        x = x ^ (x >> np.uint64(33))
+        x = x * np.uint64(0xFF51AFD7ED558CCD)
+        x = x ^ (x >> np.uint64(33))
+        x = x * np.uint64(0xC4CEB9FE1A85EC53)
+        return x ^ (x >> np.uint64(33))
+
+
+def noise_in_one(start, count):
+    """Numbers in [-1, 1): the hash's upper 24 bits, exact in f32."""
+    bits = mix(np.arange(count, dtype=np.uint64) + np.uint64(start)) >> np.uint64(40)
+    return bits.astype(np.float64) / float(1 << 23) - 1.0
+
+
+# ---- what goes in ------------------------------------------------------------------------------
+
+
+def observation(row, shown):
+    positions = np.arange(CHANNELS * HEIGHT * WIDTH, dtype=np.uint64)
+    pixels = mix(positions ^ np.uint64((row << 48) ^ (shown << 24))) & np.uint64(255)
+    return pixels.astype(np.uint8).reshape(CHANNELS, HEIGHT, WIDTH)
+
+
+def batch(update, case):
+    """Every fourth transition ends an episode, every fourth gathered one step instead of three."""
+    rows = range(ROWS)
+    discounts = {0: DISCOUNT**3, 1: 0.0, 2: DISCOUNT, 3: DISCOUNT**3}
+    return {
+        "obs": np.stack([observation(i, 2 * update) for i in rows]),
+        "next_obs": np.stack([observation(i, 2 * update + 1) for i in rows]),
+        "actions": torch.tensor([(i * 5 + update * 3) % ACTIONS for i in rows]),
+        "rewards": torch.tensor([case["reward_scale"] * ((i * 7 + update * 3) % 5 - 2) for i in rows]),
+        "discounts": torch.tensor([discounts[i % 4] for i in rows]),
+        "weights": torch.tensor([0.25 + 0.25 * (i % 3) for i in rows]),
+    }
+
+
+def first_weights(coordinates, dueling, start):
+    """Uniform noise of a size that keeps activations near 1."""
+    layers = {
+        "torso.conv1": (32, CHANNELS + 2 * coordinates, 8, 8),
+        "torso.conv2": (64, 32, 4, 4),
+        "torso.conv3": (64, 64, 3, 3),
+        "torso.fc": (512, 64 * 1 * 2),
+    }
+    if dueling:
+        layers |= {"value_hidden": (512, 512), "value": (1, 512)}
+        layers |= {"advantage_hidden": (512, 512), "advantage": (ACTIONS, 512)}
+    else:
+        layers |= {"q": (ACTIONS, 512)}
+    weights = {}
+    for layer, shape in layers.items():
+        fan_in = int(np.prod(shape[1:]))
+        for name, size, scale in ((f"{layer}.weight", shape, fan_in), (f"{layer}.bias", shape[:1], 100)):
+            count = int(np.prod(size))
+            values = (noise_in_one(start, count) * (6.0 / scale) ** 0.5).astype(np.float32)
+            weights[name] = torch.tensor(values).reshape(size).requires_grad_()
+            start += count
+    return weights
+
+
+# ---- network, targets, loss --------------------------------------------------------------------
+
+
+def q_values(weights, obs, coordinates):
+    def dense(x, name):
+        return F.linear(x, weights[f"{name}.weight"], weights[f"{name}.bias"])
+
+    x = torch.as_tensor(obs).float() / 255
+    if coordinates:
+        n, _, h, w = x.shape
+        rows, columns = torch.meshgrid(torch.linspace(-1, 1, h), torch.linspace(-1, 1, w), indexing="ij")
+        x = torch.cat([x, columns.expand(n, 1, h, w), rows.expand(n, 1, h, w)], dim=1)
+    for layer, stride in (("conv1", 4), ("conv2", 2), ("conv3", 1)):
+        x = F.relu(F.conv2d(x, weights[f"torso.{layer}.weight"], weights[f"torso.{layer}.bias"], stride))
+    x = F.relu(dense(x.flatten(1), "torso.fc"))
+    if "q.weight" in weights:
+        return dense(x, "q")
+    value = dense(F.relu(dense(x, "value_hidden")), "value")
+    advantage = dense(F.relu(dense(x, "advantage_hidden")), "advantage")
+    return value + (advantage - advantage.mean(1, keepdim=True))
+
+
+def squash(x, epsilon):
+    return x if epsilon is None else torch.sign(x) * (torch.sqrt(torch.abs(x) + 1) - 1) + epsilon * x
+
+
+def unsquash(y, epsilon):
+    """As printed in Pohlen et al. 2018, proposition A.2."""
+    if epsilon is None:
+        return y
+    root = (torch.sqrt(1 + 4 * epsilon * (torch.abs(y) + 1 + epsilon)) - 1) / (2 * epsilon)
+    return torch.sign(y) * (root**2 - 1)
+
+
+def td_targets(online, target, data, case, coordinates):
+    with torch.no_grad():
+        valued = q_values(target, data["next_obs"], coordinates)
+        chooser = q_values(online, data["next_obs"], coordinates) if case["double"] else valued
+        following = valued[torch.arange(ROWS), chooser.argmax(1)].double()
+        value = data["rewards"].double() + data["discounts"].double() * unsquash(following, case["rescaling"])
+        return squash(value, case["rescaling"]).float()
+
+
+def optimizer(name, weights):
+    if name == "uber":
+        return torch.optim.Adam(weights.values(), lr=RATES["adam"], eps=1.5e-4)
+    rate = RATES["rmsprop"]
+    return torch.optim.RMSprop(weights.values(), lr=rate, alpha=0.95, eps=1.5e-7, centered=True)
+
+
+# ---- results -----------------------------------------------------------------------------------
+
+
+def summary(tensor):
+    """Norm, a product with fixed noise in which every entry counts, and entries spread evenly."""
+    flat = tensor.detach().double().flatten().numpy()
+    picked = [flat[i * flat.size // SAMPLES] for i in range(SAMPLES)]
+    return {
+        "norm": float(np.linalg.norm(flat)),
+        "product": float(flat @ noise_in_one(0, flat.size)),
+        "entries": [float(f"{x:.8g}") for x in picked],
+    }
+
+
+def two_updates(name, coordinates):
+    case = CASES[name]
+    online, first = (first_weights(coordinates, case["dueling"], 1 << 40) for _ in range(2))
+    target = first_weights(coordinates, case["dueling"], 1 << 41)
+    steps, results = optimizer(name, online), []
+    for update in range(2):
+        data = batch(update, case)
+        q = q_values(online, data["obs"], coordinates)[torch.arange(ROWS), data["actions"]]
+        targets = td_targets(online, target, data, case, coordinates)
+        if case["huber"] is None:
+            losses = 0.5 * F.mse_loss(q, targets, reduction="none")
+        else:
+            losses = F.huber_loss(q, targets, reduction="none", delta=case["huber"])
+        loss = (data["weights"] * losses).mean()
+        steps.zero_grad()
+        loss.backward()
+        result = {"loss": loss.item(), "mean_q": q.mean().item()}
+        result["td_errors"] = (targets - q).abs().tolist()
+        if update == 0:
+            result["gradients"] = {key: summary(w.grad) for key, w in online.items()}
+        limit = case["clip"] or float("inf")
+        result["grad_norm"] = torch.nn.utils.clip_grad_norm_(online.values(), limit).item()
+        steps.step()
+        result["changes"] = {key: summary(w.detach().double() - first[key]) for key, w in online.items()}
+        results.append(result)
+        if (update + 1) % case["copy_every"] == 0:
+            target = {key: w.detach().clone() for key, w in online.items()}
+    return results
+
+
+def main():
+    torch.set_num_threads(1)
+    golden = {"torch": torch.__version__}
+    for torso in ("conv", "coordconv"):
+        golden[torso] = {name: two_updates(name, torso == "coordconv") for name in CASES}
+    path = pathlib.Path(__file__).with_suffix(".json")
+    path.write_text(json.dumps(golden) + "\n")
+    print(path.stat().st_size, "bytes")
+    for name, results in golden["conv"].items():
+        print(name, [{k: r[k] for k in ("loss", "mean_q", "grad_norm")} for r in results], results[0]["td_errors"])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,491 @@
+//! The agent: actors, replay and learner, put together, in many threads or in one.
+
+use std::io::{Read, Write};
+use std::time::{Duration, Instant};
+
+use coordrl_envs::{EnvSpec, Rng, Role, VecEnv, derive_rng};
+use tch::{Device, Tensor};
+
+use super::actor::{Actor, QSource};
+use super::config::ApexConfig;
+use super::experience::Weights;
+use super::inference::{Follower, QSpec};
+use super::learner::{Learner, LearnerState};
+use super::learning::{ingest, learn, settle};
+use super::limiter::Rates;
+use super::report::{ApexReport, Arrivals, LearnReport};
+use super::running::{Launch, Parts, Running};
+use super::state::{Content, TrainerState, bad};
+use crate::error::{Worker, catch_panic};
+use crate::nn::{NamedTensors, TorsoEntry};
+use crate::replay::{Batch, Replay};
+use crate::report::nanos_since;
+use crate::{AgentError, AgentState, Counters, Timing};
+
+/// How long the learner waits for a batch before it says that there is none.
+const PATIENCE: Duration = Duration::from_millis(100);
+/// Name under which the weights that act in one thread are saved, beside the target network's.
+const ACTING: &str = "acting";
+
+/// What an agent is built from.
+pub struct ApexSetup<'a> {
+    /// Settings; checked again here.
+    pub config: &'a ApexConfig,
+    /// One of [`crate::nn::torsos`], or an entry of your own.
+    pub torso: &'a TorsoEntry,
+    /// Where the learner's networks are.
+    pub device: Device,
+    /// libtorch threads of the learner.
+    pub torch_threads: i32,
+    /// Decides first weights, exploration and draws from the replay.
+    pub seed: u64,
+    /// Length of the run: actors stop there.
+    pub total_frames: u64,
+    /// Environments, one vector an actor, sizes as [`ApexConfig::envs_per_actor`] says.
+    pub actors: Vec<VecEnv>,
+}
+
+/// Ape-X DQN: many actors, prioritised replay, one learner. Source: Horgan et al. 2018
+/// (arXiv:1803.00933).
+///
+/// After an error in [`Apex::update`] the threads are gone and what they held with them: load a
+/// saved state into an agent built anew.
+pub struct Apex {
+    config: ApexConfig,
+    q_spec: QSpec,
+    device: Device,
+    seed: u64,
+    total_frames: u64,
+    frame_skip: u64,
+    learner: Learner,
+    counters: Counters,
+    draws: Rng,
+    /// The weights that act, in one thread.
+    acting: Follower,
+    work: Work,
+    /// Batch of the last update, whose buffers are used again.
+    batch: Batch,
+    /// Arrived, but not reported yet.
+    arrivals: Arrivals,
+    /// Samples learnt from, while threads run.
+    sampled: u64,
+    torch_threads: i32,
+}
+
+/// Where actors and replay are.
+enum Work {
+    /// Here.
+    Resting(Parts),
+    /// With their threads.
+    Running(Running),
+    /// Gone with a failure.
+    Lost,
+}
+
+impl Apex {
+    /// Draws the first weights and resets all environments. No thread is started yet.
+    pub fn build(setup: ApexSetup<'_>) -> Result<Self, AgentError> {
+        let ApexSetup { config, torso, device, torch_threads, seed, total_frames, actors } = setup;
+        check_setup(config, &actors)?;
+        let EnvSpec { obs_shape, frame_skip, .. } = *actors[0].spec();
+        let num_actions = actors[0].spec().num_actions();
+        let q_spec = QSpec { torso: *torso, head: config.learner.head, obs_shape, num_actions };
+        let learner = Learner::build(torso, obs_shape, num_actions, device, seed, &config.learner)?;
+        let acting = Follower::build(q_spec, Device::Cpu, &learner.weights()?)?;
+        let parts = Parts {
+            actors: start_actors(config, actors, seed)?,
+            replay: Replay::try_new(config.replay.for_obs(obs_shape))?,
+            rates: config.rates(),
+        };
+        Ok(Self {
+            config: config.clone(),
+            q_spec,
+            device,
+            seed,
+            total_frames,
+            frame_skip: frame_skip.into(),
+            learner,
+            counters: Counters::default(),
+            draws: derive_rng(seed, Role::ReplayDraws, 0),
+            acting,
+            work: Work::Resting(parts),
+            batch: Batch::default(),
+            arrivals: Arrivals::default(),
+            sampled: 0,
+            torch_threads,
+        })
+    }
+
+    /// One step of the learner if there is a batch for it, or a report of what has arrived since
+    /// the last call. Returns within a fraction of a second, or the time of an update.
+    ///
+    /// # Errors
+    /// The first failure of any thread, or of the learner; all threads have ended then.
+    pub fn update(&mut self) -> Result<ApexReport, AgentError> {
+        if self.config.serial { self.update_serial() } else { self.update_running() }
+    }
+
+    /// How far training is: frames that have reached the replay, and updates.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// Number of numbers that are trained.
+    pub fn parameter_count(&self) -> u64 {
+        self.learner.parameter_count()
+    }
+
+    /// The batch of the last update, or of the one that failed: `obs`, `next_obs`
+    /// `u8 [B · C · H · W]`, `actions`, `rewards`, `discounts`, `importance_weights` `[B]`.
+    pub fn last_batch(&self) -> NamedTensors {
+        let Batch { rows, obs, next_obs } = &self.batch;
+        vec![
+            ("obs".to_owned(), Tensor::from_slice(obs)),
+            ("next_obs".to_owned(), Tensor::from_slice(next_obs)),
+            ("actions".to_owned(), Tensor::from_slice(&rows.actions)),
+            ("rewards".to_owned(), Tensor::from_slice(&rows.rewards)),
+            ("discounts".to_owned(), Tensor::from_slice(&rows.discounts)),
+            ("importance_weights".to_owned(), Tensor::from_slice(&rows.importance_weights)),
+        ]
+    }
+
+    /// Brings all threads to rest and reports what they still had. The next update starts them
+    /// again.
+    ///
+    /// # Errors
+    /// The first failure of a thread.
+    pub fn rest(&mut self) -> Result<ApexReport, AgentError> {
+        self.end_threads()?;
+        let mut report = std::mem::take(&mut self.arrivals).into_report();
+        let parts = self.parts()?;
+        (report.replay_len, report.samples_per_insert) = (parts.replay.len() as u64, parts.rates.measured());
+        Ok(report)
+    }
+
+    /// Everything that later updates depend on but for the replay, which [`Apex::write_replay`]
+    /// writes.
+    ///
+    /// # Errors
+    /// If the agent does not rest, or a weight or moment is not finite.
+    pub fn save(&self) -> Result<AgentState, AgentError> {
+        let parts = self.parts()?;
+        let LearnerState { online, mut target, optimizer, .. } = self.learner.save()?;
+        if self.config.serial {
+            target.push((ACTING.to_owned(), Tensor::from_slice(&self.acting.weights()?.numbers)));
+        }
+        let actors = parts.actors.iter().map(Actor::save).collect::<Result<_, AgentError>>()?;
+        let trainer = TrainerState::new(Content {
+            counters: self.counters,
+            rates: parts.rates,
+            replay_inserted: parts.replay.inserted(),
+            draws: self.draws.clone(),
+            acting_version: self.acting.weights()?.version,
+            actors,
+        });
+        Ok(AgentState { weights: online, optimizer, target, trainer: trainer.to_bytes()? })
+    }
+
+    /// Whether the replay belongs into checkpoints.
+    pub fn saves_replay(&self) -> bool {
+        self.config.replay.save
+    }
+
+    /// Writes the replay that goes with the last [`Apex::save`].
+    ///
+    /// # Errors
+    /// If the writer fails, or the agent has gone on since.
+    pub fn write_replay(&self, to: &mut dyn Write) -> Result<(), AgentError> {
+        match &self.work {
+            Work::Resting(parts) => Ok(parts.replay.write_to(to)?),
+            _ => Err(AgentError::Deserted),
+        }
+    }
+
+    /// Goes on from what [`Apex::save`] gave, in one thread to the last bit. Without a replay the
+    /// agent gathers a new warm-up first.
+    ///
+    /// # Errors
+    /// If the state or the replay is damaged or of another agent. After [`AgentError::Env`] or
+    /// [`AgentError::Replay`] the agent must not be used.
+    pub fn load(&mut self, state: AgentState, replay: Option<&mut dyn Read>) -> Result<(), AgentError> {
+        let AgentState { weights, optimizer, mut target, trainer } = state;
+        let trainer = TrainerState::from_bytes(&trainer)?;
+        let acting = take_named(&mut target, ACTING);
+        let shape = self.q_spec.obs_shape;
+        let parts = self.parts_mut()?;
+        let fits = trainer.actors.len() == parts.actors.len()
+            && trainer.actors.iter().zip(&parts.actors).all(|(state, actor)| actor.fits(state));
+        if !fits {
+            return Err(bad(
+                "its actors have other environments; see `apex.envs` and `apex.actors`".to_owned()
+            ));
+        }
+        let updates = trainer.counters.updates;
+        self.learner.load(&LearnerState { online: weights, target, optimizer, updates })?;
+        self.acting.take(&match acting {
+            Some(numbers) => Weights { version: trainer.acting_version, numbers: numbers_of(&numbers)? },
+            None => self.learner.weights()?,
+        })?;
+        let config = self.config.clone();
+        let parts = self.parts_mut()?;
+        for (actor, state) in parts.actors.iter_mut().zip(trainer.actors) {
+            actor.load(state)?;
+        }
+        match replay {
+            Some(bytes) => {
+                parts.replay = Replay::read_from(config.replay.for_obs(shape), bytes)?;
+                check_replay(&parts.replay, trainer.replay_inserted)?;
+                let Rates { inserted, sampled, .. } = trainer.rates;
+                parts.rates = Rates { inserted, sampled, ..config.rates() };
+            }
+            None => {
+                parts.replay = Replay::try_new(config.replay.for_obs(shape))?;
+                parts.rates = config.rates();
+                let form = config.replay.plane_form();
+                parts.actors.iter_mut().try_for_each(|actor| actor.restart_streams(form))?;
+            }
+        }
+        (self.counters, self.draws) = (trainer.counters, trainer.draws);
+        Ok(())
+    }
+
+    /// Starts from other weights, with everything else as at the beginning.
+    ///
+    /// # Errors
+    /// If names or shapes are not those of this network; nothing is changed then.
+    pub fn load_weights(&mut self, weights: &[(String, Tensor)]) -> Result<(), AgentError> {
+        self.learner.load_weights(weights)?;
+        self.acting.take(&self.learner.weights()?)
+    }
+
+    /// In one thread: an update if a batch may be drawn, else one agent step of every actor.
+    fn update_serial(&mut self) -> Result<ApexReport, AgentError> {
+        let start = Instant::now();
+        let batch_size = u64::from(self.config.learner.batch_size);
+        let mut report = if self.parts()?.rates.may_sample(batch_size) {
+            let learned = self.learn_serial(batch_size)?;
+            let timing = Timing { learn_nanos: nanos_since(start), ..Timing::default() };
+            let arrivals = std::mem::take(&mut self.arrivals);
+            ApexReport { learned: Some(learned), timing, ..arrivals.into_report() }
+        } else {
+            self.act_serial()?;
+            let mut report = std::mem::take(&mut self.arrivals).into_report();
+            report.timing.fill_wait(nanos_since(start));
+            report
+        };
+        let parts = self.parts()?;
+        (report.replay_len, report.samples_per_insert) = (parts.replay.len() as u64, parts.rates.measured());
+        Ok(report)
+    }
+
+    fn learn_serial(&mut self, batch_size: u64) -> Result<LearnReport, AgentError> {
+        let Self { work: Work::Resting(parts), learner, draws, batch, config, counters, .. } = self else {
+            return Err(AgentError::Deserted);
+        };
+        parts.rates.sampled += batch_size;
+        parts.replay.draw(batch_size as usize, draws)?.assemble_into(batch)?;
+        let mut report = learn(learner, batch)?;
+        settle(&mut parts.replay, batch, &mut report, config.replay.trim_every_updates)?;
+        counters.updates = report.learned.updates;
+        Ok(report)
+    }
+
+    fn act_serial(&mut self) -> Result<(), AgentError> {
+        let Self { work: Work::Resting(parts), learner, acting, config, .. } = self else {
+            return Err(AgentError::Deserted);
+        };
+        let mut arrived = Arrivals::default();
+        let weights_every = u64::from(config.weights_every_agent_steps);
+        for (index, actor) in parts.actors.iter_mut().enumerate() {
+            catch_panic(Worker::Actor(index), || actor.step(acting))?;
+            let experience = actor.take_experience(acting.version());
+            parts.rates.inserted += experience.transitions();
+            arrived.add(ingest(&mut parts.replay, experience, learner.updates())?);
+        }
+        if parts.actors[0].agent_steps().is_multiple_of(weights_every) {
+            acting.take(&learner.weights()?)?;
+        }
+        self.arrive(arrived);
+        Ok(())
+    }
+
+    fn update_running(&mut self) -> Result<ApexReport, AgentError> {
+        self.start()?;
+        match self.try_update_running() {
+            Ok(report) if !self.running()?.has_failed() => Ok(report),
+            Ok(_) => match self.end_threads() {
+                Err(error) => Err(error),
+                Ok(()) => Err(AgentError::Deserted),
+            },
+            Err(own) => {
+                // The threads end either way; the learner's error came first.
+                let _ = self.end_threads();
+                self.work = Work::Lost;
+                Err(own)
+            }
+        }
+    }
+
+    fn try_update_running(&mut self) -> Result<ApexReport, AgentError> {
+        let waiting = Instant::now();
+        let next = self.running()?.next(PATIENCE);
+        let mut timing = Timing { wait_nanos: nanos_since(waiting), ..Timing::default() };
+        let learning = Instant::now();
+        let learned = match next {
+            Some(batch) => {
+                let used = std::mem::replace(&mut self.batch, batch);
+                self.running()?.reuse(used);
+                Some(self.learn_running()?)
+            }
+            None => None,
+        };
+        timing.learn_nanos = nanos_since(learning);
+        self.arrivals.add(Arrivals { timing, ..Arrivals::default() });
+        let arrived = self.running()?.take_arrivals();
+        self.arrive(arrived);
+        let (replay_len, rates) = (self.running()?.replay().len() as u64, self.running()?.rates());
+        let report = std::mem::take(&mut self.arrivals).into_report();
+        Ok(ApexReport { learned, replay_len, samples_per_insert: rates.measured(), ..report })
+    }
+
+    fn learn_running(&mut self) -> Result<LearnReport, AgentError> {
+        let (learner, batch) = (&mut self.learner, &self.batch);
+        let mut report = catch_panic(Worker::Learner, || learn(learner, batch))?;
+        let updates = report.learned.updates;
+        let Work::Running(running) = &self.work else { return Err(AgentError::Deserted) };
+        settle(&mut running.replay(), &self.batch, &mut report, self.config.replay.trim_every_updates)?;
+        running.set_updates(updates);
+        if updates.is_multiple_of(self.config.publish_every_updates.into()) {
+            running.publish(self.learner.weights()?);
+        }
+        self.counters.updates = updates;
+        self.sampled += u64::from(self.config.learner.batch_size);
+        Ok(report)
+    }
+
+    fn start(&mut self) -> Result<(), AgentError> {
+        match std::mem::replace(&mut self.work, Work::Lost) {
+            Work::Resting(parts) => {
+                tch::set_num_threads(self.torch_threads);
+                self.sampled = parts.rates.sampled;
+                let left = self.total_frames.saturating_sub(self.counters.frames).div_ceil(self.frame_skip);
+                let launch = Launch {
+                    config: &self.config,
+                    q_spec: self.q_spec,
+                    device: self.device,
+                    seed: self.seed,
+                    weights: self.learner.weights()?,
+                    agent_steps_left: left,
+                };
+                self.work = Work::Running(Running::start(parts, &launch)?);
+                Ok(())
+            }
+            Work::Running(running) => {
+                self.work = Work::Running(running);
+                Ok(())
+            }
+            Work::Lost => Err(AgentError::Deserted),
+        }
+    }
+
+    /// Ends all threads; what they still had has arrived then.
+    fn end_threads(&mut self) -> Result<(), AgentError> {
+        match std::mem::replace(&mut self.work, Work::Lost) {
+            Work::Running(running) => {
+                let (mut parts, last) = running.rest()?;
+                // The limiter also counted batches that were drawn ahead and given up.
+                parts.rates.sampled = self.sampled;
+                self.arrive(last);
+                self.work = Work::Resting(parts);
+                Ok(())
+            }
+            other => {
+                self.work = other;
+                Ok(())
+            }
+        }
+    }
+
+    /// Counts what has arrived, and keeps it for the next report.
+    fn arrive(&mut self, arrived: Arrivals) {
+        self.counters.agent_steps += arrived.agent_steps;
+        self.counters.frames += arrived.agent_steps * self.frame_skip;
+        self.arrivals.add(arrived);
+    }
+
+    fn running(&self) -> Result<&Running, AgentError> {
+        match &self.work {
+            Work::Running(running) => Ok(running),
+            _ => Err(AgentError::Deserted),
+        }
+    }
+
+    fn parts(&self) -> Result<&Parts, AgentError> {
+        match &self.work {
+            Work::Resting(parts) => Ok(parts),
+            _ => Err(AgentError::Deserted),
+        }
+    }
+
+    fn parts_mut(&mut self) -> Result<&mut Parts, AgentError> {
+        match &mut self.work {
+            Work::Resting(parts) => Ok(parts),
+            _ => Err(AgentError::Deserted),
+        }
+    }
+}
+
+impl std::fmt::Debug for Apex {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Apex")
+            .field("config", &self.config)
+            .field("counters", &self.counters)
+            .finish_non_exhaustive()
+    }
+}
+
+fn check_setup(config: &ApexConfig, actors: &[VecEnv]) -> Result<(), AgentError> {
+    let problems = config.check();
+    if !problems.is_empty() {
+        return Err(AgentError::Config(problems));
+    }
+    let found: Vec<usize> = actors.iter().map(VecEnv::len).collect();
+    let expected = config.envs_per_actor();
+    if found != expected {
+        return Err(AgentError::ActorSizes { found, expected });
+    }
+    match actors.iter().position(|envs| envs.spec() != actors[0].spec()) {
+        Some(actor) => Err(AgentError::ActorSpec { actor }),
+        None => Ok(()),
+    }
+}
+
+fn start_actors(config: &ApexConfig, actors: Vec<VecEnv>, seed: u64) -> Result<Vec<Actor>, AgentError> {
+    let rescaling = config.learner.value_rescaling();
+    let mut first_env = 0;
+    let mut started = Vec::with_capacity(actors.len());
+    for (index, envs) in actors.into_iter().enumerate() {
+        let count = envs.len();
+        started.push(Actor::start(config, rescaling, index, first_env, envs, seed)?);
+        first_env += count;
+    }
+    Ok(started)
+}
+
+fn take_named(tensors: &mut NamedTensors, name: &str) -> Option<Tensor> {
+    let place = tensors.iter().position(|(known, _)| known == name)?;
+    Some(tensors.remove(place).1)
+}
+
+fn numbers_of(tensor: &Tensor) -> Result<Vec<f32>, AgentError> {
+    let cannot = |error: tch::TchError| bad(format!("`{ACTING}`: {error}"));
+    Vec::try_from(tensor.f_reshape([-1]).map_err(cannot)?).map_err(cannot)
+}
+
+fn check_replay(replay: &Replay, expected: u64) -> Result<(), AgentError> {
+    let found = replay.inserted();
+    if found == expected {
+        return Ok(());
+    }
+    Err(bad(format!("its replay has seen {found} transitions, its actors have sent {expected}")))
+}

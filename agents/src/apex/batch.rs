@@ -1,0 +1,72 @@
+//! What one update learns from.
+
+use tch::{Device, Tensor};
+
+use crate::AgentError;
+use crate::policy::obs_tensor;
+
+/// B transitions drawn from the replay, each part in one stretch.
+#[derive(Clone, Copy, Debug)]
+pub struct LearnBatch<'a> {
+    /// Where the actions were taken, `u8 [B, C, H, W]`.
+    pub obs: &'a [u8],
+    /// What followed after the steps gathered, `u8 [B, C, H, W]`; anything where the discount is 0.
+    pub next_obs: &'a [u8],
+    /// Actions taken, `[B]`.
+    pub actions: &'a [i64],
+    /// Rewards of the steps gathered, Σ γᵏ·r, `[B]`.
+    pub rewards: &'a [f32],
+    /// Factor on what follows, `[B]`: γ to the number of steps gathered, 0 at a true end.
+    pub discounts: &'a [f32],
+    /// What each loss counts, `[B]`: 1, or less for transitions drawn more often than others.
+    pub importance_weights: &'a [f32],
+}
+
+/// The same as tensors on the learner's device.
+pub(super) struct Rows {
+    pub obs: Tensor,
+    pub next_obs: Tensor,
+    pub actions: Tensor,
+    pub rewards: Tensor,
+    pub discounts: Tensor,
+    pub importance_weights: Tensor,
+}
+
+impl LearnBatch<'_> {
+    /// Whether all parts are of one length and all actions are there.
+    pub(super) fn check(&self, obs_shape: [usize; 3], num_actions: usize) -> Result<(), AgentError> {
+        let rows = self.actions.len();
+        let bytes = rows * obs_shape.iter().product::<usize>();
+        for (what, found, expected) in [
+            ("actions", rows, rows.max(1)),
+            ("rewards", self.rewards.len(), rows),
+            ("discounts", self.discounts.len(), rows),
+            ("importance weights", self.importance_weights.len(), rows),
+            ("bytes of observations", self.obs.len(), bytes),
+            ("bytes of following observations", self.next_obs.len(), bytes),
+        ] {
+            if found != expected {
+                return Err(AgentError::BatchLength { what, found, expected: rows.max(1) });
+            }
+        }
+        let known = 0..num_actions as i64;
+        match self.actions.iter().position(|action| !known.contains(action)) {
+            Some(row) => Err(AgentError::ActionRange { row, action: self.actions[row], num_actions }),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn to_rows(self, obs_shape: [usize; 3], device: Device) -> Rows {
+        let rows = self.actions.len();
+        let pixels = |obs| obs_tensor(obs, rows, obs_shape).to_device(device); // [B, C, H, W]
+        let numbers = |numbers| Tensor::from_slice::<f32>(numbers).to_device(device); // [B]
+        Rows {
+            obs: pixels(self.obs),
+            next_obs: pixels(self.next_obs),
+            actions: Tensor::from_slice(self.actions).to_device(device),
+            rewards: numbers(self.rewards),
+            discounts: numbers(self.discounts),
+            importance_weights: numbers(self.importance_weights),
+        }
+    }
+}

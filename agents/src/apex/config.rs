@@ -1,0 +1,394 @@
+//! What can be set about Ape-X.
+
+use coordrl_envs::Problem;
+use serde::{Deserialize, Serialize};
+
+use super::learner_config::LearnerConfig;
+use super::limiter::Rates;
+use crate::replay::{PlaneForm, ReplayConfig};
+use crate::threads::shares;
+
+/// How far the replay may grow beyond its capacity between two trims.
+const SLACK_SHARE: f64 = 0.05;
+
+/// Ape-X settings. Defaults are those of the paper (Horgan et al. 2018, arXiv:1803.00933, appendix
+/// C) but for what takes a cluster: the number of environments, and memory.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ApexConfig {
+    /// Number of environments of all actors together. The ladder of ε is spread over them.
+    pub envs: u32,
+    /// Number of actors, each a thread with its own share of the environments. When not given:
+    /// two, or one if there is only one environment.
+    pub actors: Option<u32>,
+    /// Discount γ per agent step.
+    pub discount: f64,
+    /// Agent steps whose rewards a transition adds up.
+    pub n_step: u32,
+    /// ε of the most exploring environment: environment i of N acts at random with probability
+    /// `epsilon_base` ^ (1 + `epsilon_exponent` · i / (N − 1)).
+    pub epsilon_base: f64,
+    /// How far down the ladder goes.
+    pub epsilon_exponent: f64,
+    /// An actor's own agent steps between two looks for newer weights.
+    pub weights_every_agent_steps: u32,
+    /// An actor's own agent steps between two batches of experience sent.
+    pub send_every_agent_steps: u32,
+    /// Batches of experience that may wait for the replay before actors wait.
+    pub experience_queue: u32,
+    /// Learner's updates between two publications of its weights.
+    pub publish_every_updates: u32,
+    /// Where actors get their Q-values.
+    pub inference: Inference,
+    /// Everything in one thread, in a fixed order: repeatable to the last bit.
+    pub serial: bool,
+    /// Samples learnt from for each transition inserted after the warm-up, or `"off"`: as many as
+    /// the machine gives.
+    #[serde(with = "crate::off")]
+    pub samples_per_insert: Option<f64>,
+    /// How many samples either side may be ahead of that ratio; when not given, ten batches or the
+    /// least with which neither side can wait forever, whichever is more.
+    pub samples_tolerance: Option<f64>,
+    /// Batches drawn ahead of the learner.
+    pub prefetch_batches: u32,
+    /// Threads that draw them.
+    pub prefetch_threads: u32,
+    /// The replay.
+    pub replay: ApexReplayConfig,
+    /// The learner.
+    pub learner: LearnerConfig,
+}
+
+/// Settings of the replay.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ApexReplayConfig {
+    /// Transitions kept. A soft limit: more may be there until the next trim, up to 5 %.
+    pub capacity: u64,
+    /// Transitions that must be there before learning starts.
+    pub warmup_transitions: u64,
+    /// Learner's updates between two trims.
+    pub trim_every_updates: u32,
+    /// α: how much priorities decide; 0 samples evenly.
+    pub priority_exponent: f64,
+    /// β: how much of the bias of that is taken back by weights.
+    pub importance_exponent: f64,
+    /// Added to every |TD error|, so that none is never seen again.
+    pub priority_epsilon: f64,
+    /// Keep frames compressed (LZ4): some five times as many fit, sampling takes longer.
+    pub compress: bool,
+    /// Write the replay into checkpoints, so that a resumed run goes on with it.
+    pub save: bool,
+}
+
+/// Where actors get their Q-values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Inference {
+    /// From a copy of the network of their own, on the CPU.
+    Local,
+    /// From one network on the learner's device, all waiting actors in one batch.
+    Central,
+}
+
+impl Default for ApexConfig {
+    fn default() -> Self {
+        Self {
+            envs: 16,
+            actors: None,
+            discount: 0.99,
+            n_step: 3,
+            epsilon_base: 0.4,
+            epsilon_exponent: 7.0,
+            weights_every_agent_steps: 100,
+            send_every_agent_steps: 50,
+            experience_queue: 16,
+            publish_every_updates: 1,
+            inference: Inference::Local,
+            serial: false,
+            samples_per_insert: None,
+            samples_tolerance: None,
+            prefetch_batches: 16,
+            prefetch_threads: 1,
+            replay: ApexReplayConfig::default(),
+            learner: LearnerConfig::default(),
+        }
+    }
+}
+
+impl Default for ApexReplayConfig {
+    fn default() -> Self {
+        Self {
+            capacity: 2_000_000,
+            warmup_transitions: 50_000,
+            trim_every_updates: 100,
+            priority_exponent: 0.6,
+            importance_exponent: 0.4,
+            priority_epsilon: 1e-6,
+            compress: false,
+            save: true,
+        }
+    }
+}
+
+impl ApexReplayConfig {
+    /// In which form frames are kept.
+    pub fn plane_form(&self) -> PlaneForm {
+        if self.compress { PlaneForm::Lz4 } else { PlaneForm::Raw }
+    }
+
+    /// For observations of shape `[C, H, W]`.
+    pub fn for_obs(&self, obs_shape: [usize; 3]) -> ReplayConfig {
+        ReplayConfig {
+            capacity: self.capacity as usize,
+            slack_share: SLACK_SHARE,
+            priority_exponent: self.priority_exponent,
+            importance_exponent: self.importance_exponent,
+            priority_epsilon: self.priority_epsilon,
+            obs_shape,
+            plane_form: self.plane_form(),
+        }
+    }
+}
+
+impl ApexConfig {
+    /// The number of actors: as set, else two if there are two environments.
+    pub fn num_actors(&self) -> u32 {
+        self.actors.unwrap_or_else(|| self.envs.clamp(1, 2))
+    }
+
+    /// How many environments each actor holds: as even as possible, the first ones one more.
+    pub fn envs_per_actor(&self) -> Vec<usize> {
+        shares(self.envs as usize, self.num_actors() as usize)
+    }
+
+    /// Threads that a run has: actors, those that fill and empty the replay, and the learner.
+    pub fn num_threads(&self) -> usize {
+        let inference = u32::from(self.inference == Inference::Central);
+        (self.num_actors() + 1 + self.prefetch_threads + inference + 1) as usize
+    }
+
+    /// ε of each environment, most exploring first.
+    pub fn epsilons(&self) -> Vec<f64> {
+        let last = f64::from(self.envs.saturating_sub(1).max(1));
+        let exponent = |env: u32| 1.0 + self.epsilon_exponent * f64::from(env) / last;
+        (0..self.envs).map(|env| self.epsilon_base.powf(exponent(env))).collect()
+    }
+
+    /// What the rate limiter starts from.
+    pub fn rates(&self) -> Rates {
+        Rates {
+            warmup_transitions: self.replay.warmup_transitions,
+            samples_per_insert: self.samples_per_insert,
+            tolerance: self.tolerance(),
+            inserted: 0,
+            sampled: 0,
+        }
+    }
+
+    /// Everything that is wrong with these settings; keys start with `apex.`.
+    pub fn check(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        self.check_counts(&mut problems);
+        self.check_shares(&mut problems);
+        self.check_rates(&mut problems);
+        self.check_replay(&mut problems);
+        problems.extend(self.learner.check("apex.learner"));
+        problems
+    }
+
+    fn check_counts(&self, problems: &mut Vec<Problem>) {
+        let counts = [
+            ("envs", u64::from(self.envs)),
+            ("n_step", self.n_step.into()),
+            ("weights_every_agent_steps", self.weights_every_agent_steps.into()),
+            ("send_every_agent_steps", self.send_every_agent_steps.into()),
+            ("experience_queue", self.experience_queue.into()),
+            ("publish_every_updates", self.publish_every_updates.into()),
+            ("prefetch_batches", self.prefetch_batches.into()),
+            ("prefetch_threads", self.prefetch_threads.into()),
+            ("replay.capacity", self.replay.capacity),
+            ("replay.warmup_transitions", self.replay.warmup_transitions),
+            ("replay.trim_every_updates", self.replay.trim_every_updates.into()),
+        ];
+        for (key, count) in counts {
+            if count == 0 {
+                problems.push(problem(key, "is 0; the least is 1".to_owned()));
+            }
+        }
+        match self.actors {
+            Some(0) => problems.push(problem("actors", "is 0; the least is 1".to_owned())),
+            Some(actors) if actors > self.envs => problems.push(problem(
+                "actors",
+                format!("is {actors}, more than the {} environments; at most that many", self.envs),
+            )),
+            _ => {}
+        }
+    }
+
+    fn check_shares(&self, problems: &mut Vec<Problem>) {
+        let shares = [
+            ("discount", self.discount),
+            ("epsilon_base", self.epsilon_base),
+            ("replay.priority_exponent", self.replay.priority_exponent),
+            ("replay.importance_exponent", self.replay.importance_exponent),
+        ];
+        for (key, share) in shares {
+            if !(0.0..=1.0).contains(&share) {
+                problems.push(problem(key, format!("is {share}; it must be between 0 and 1")));
+            }
+        }
+        let numbers = [
+            ("epsilon_exponent", self.epsilon_exponent),
+            ("replay.priority_epsilon", self.replay.priority_epsilon),
+        ];
+        for (key, number) in numbers {
+            if !(number.is_finite() && number >= 0.0) {
+                problems.push(problem(key, format!("is {number}; it must be a number of 0 or more")));
+            }
+        }
+    }
+
+    fn check_rates(&self, problems: &mut Vec<Problem>) {
+        let Some(ratio) = self.samples_per_insert else {
+            if self.serial {
+                let text = "is \"off\", but in one thread nothing else says when to act and when to learn; \
+                            try 8";
+                problems.push(problem("samples_per_insert", text.to_owned()));
+            }
+            return;
+        };
+        if !(ratio.is_finite() && ratio > 0.0) {
+            let text = format!("is {ratio}; it must be above 0, or \"off\" for no limit");
+            return problems.push(problem("samples_per_insert", text));
+        }
+        let least = self.least_tolerance(ratio);
+        if let Some(tolerance) = self.samples_tolerance
+            && !(tolerance.is_finite() && tolerance >= least)
+        {
+            let text = format!(
+                "is {tolerance}; with less than {least} (a batch, and `samples_per_insert` times what an \
+                 actor may send at once) actors and learner could wait for each other forever"
+            );
+            problems.push(problem("samples_tolerance", text));
+        }
+    }
+
+    fn check_replay(&self, problems: &mut Vec<Problem>) {
+        let ApexReplayConfig { capacity, warmup_transitions, .. } = self.replay;
+        if warmup_transitions > capacity {
+            let text =
+                format!("is {warmup_transitions}, more than `apex.replay.capacity` = {capacity} holds");
+            problems.push(problem("replay.warmup_transitions", text));
+        }
+    }
+
+    fn tolerance(&self) -> f64 {
+        let least = self.samples_per_insert.map_or(0.0, |ratio| self.least_tolerance(ratio));
+        self.samples_tolerance.unwrap_or_else(|| least.max(10.0 * f64::from(self.learner.batch_size)))
+    }
+
+    /// An actor's batch of experience holds, for each environment, what its agent steps completed:
+    /// as many transitions, and at the end of an episode those that were still waiting.
+    fn least_tolerance(&self, ratio: f64) -> f64 {
+        let envs = self.envs_per_actor().first().copied().unwrap_or(0) as u64;
+        let most = envs * u64::from(self.send_every_agent_steps + self.n_step);
+        Rates::least_tolerance(ratio, self.learner.batch_size.into(), most)
+    }
+}
+
+fn problem(key: &str, message: String) -> Problem {
+    Problem { key: format!("apex.{key}"), message }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_valid_and_toml_and_json_come_back() {
+        for serial in [false, true] {
+            let samples_per_insert = serial.then_some(8.0);
+            let config = ApexConfig { serial, samples_per_insert, actors: Some(3), ..Default::default() };
+            assert_eq!(config.check(), vec![]);
+            let toml = toml::to_string(&config).unwrap();
+            assert_eq!(toml::from_str::<ApexConfig>(&toml).unwrap(), config);
+            let json = serde_json::to_string(&config).unwrap();
+            assert_eq!(serde_json::from_str::<ApexConfig>(&json).unwrap(), config);
+        }
+        assert!(toml::from_str::<ApexConfig>("[replay]\nsize = 3").is_err());
+    }
+
+    #[test]
+    fn the_ladder_is_that_of_the_paper() {
+        let epsilons = ApexConfig { envs: 8, ..Default::default() }.epsilons();
+        for (env, epsilon) in epsilons.iter().enumerate() {
+            assert!((epsilon - 0.4f64.powi(env as i32 + 1)).abs() < 1e-12, "{env}: {epsilon}");
+        }
+        let many = ApexConfig { envs: 360, ..Default::default() }.epsilons();
+        assert!((many[0] - 0.4).abs() < 1e-12 && (many[359] - 0.4f64.powi(8)).abs() < 1e-12);
+        assert!((many[1] - 0.393).abs() < 5e-4);
+        assert_eq!(ApexConfig { envs: 1, ..Default::default() }.epsilons(), [0.4]);
+    }
+
+    #[test]
+    fn every_problem_is_listed_at_once() {
+        let mut config = ApexConfig {
+            envs: 2,
+            actors: Some(3),
+            discount: 1.5,
+            n_step: 0,
+            epsilon_base: f64::NAN,
+            epsilon_exponent: -1.0,
+            weights_every_agent_steps: 0,
+            send_every_agent_steps: 0,
+            experience_queue: 0,
+            publish_every_updates: 0,
+            serial: true,
+            prefetch_batches: 0,
+            prefetch_threads: 0,
+            ..Default::default()
+        };
+        config.replay.capacity = 0;
+        config.replay.priority_epsilon = f64::INFINITY;
+        config.learner.batch_size = 0;
+        let keys: Vec<String> = config.check().into_iter().map(|problem| problem.key).collect();
+        let expected = [
+            "n_step",
+            "weights_every_agent_steps",
+            "send_every_agent_steps",
+            "experience_queue",
+            "publish_every_updates",
+            "prefetch_batches",
+            "prefetch_threads",
+            "replay.capacity",
+            "actors",
+            "discount",
+            "epsilon_base",
+            "epsilon_exponent",
+            "replay.priority_epsilon",
+            "samples_per_insert",
+            "replay.warmup_transitions",
+            "learner.batch_size",
+        ];
+        assert_eq!(keys, expected.map(|key| format!("apex.{key}")));
+    }
+
+    #[test]
+    fn a_tolerance_that_could_stop_both_sides_is_refused_with_the_least_that_cannot() {
+        let mut config = ApexConfig {
+            envs: 8,
+            actors: Some(2),
+            samples_per_insert: Some(2.0),
+            samples_tolerance: Some(935.0),
+            ..Default::default()
+        };
+        // 512 + 2 · 4 environments · (50 + 3)
+        let text = config.check()[0].to_string();
+        assert!(text.contains("`apex.samples_tolerance` is 935; with less than 936"), "{text}");
+        config.samples_tolerance = Some(936.0);
+        assert_eq!(config.check(), vec![]);
+        config.samples_tolerance = None;
+        assert_eq!(config.rates().tolerance, 5120.0);
+    }
+}

@@ -1,0 +1,152 @@
+//! What travels between actors and learner, and its serialised form.
+
+use coordrl_envs::EpisodeStats;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+
+use crate::AgentError;
+use crate::replay::StreamPart;
+
+/// Raised when the layout of [`Experience`] changes.
+const EXPERIENCE_VERSION: u32 = 1;
+/// Raised when the layout of [`Weights`] changes.
+const WEIGHTS_VERSION: u32 = 1;
+
+/// Some agent steps of one actor: transitions with the frames they need, and what happened beside.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Experience {
+    /// Who acted.
+    pub actor: u32,
+    /// One for each environment of the actor that has something new.
+    pub parts: Vec<StreamPart>,
+    /// Agent steps taken, all environments of the actor together.
+    pub agent_steps: u64,
+    /// Sum of the rewards as the agent learns from them.
+    pub reward_sum: f64,
+    /// Whole games that ended, in order.
+    pub episodes: Vec<EpisodeStats>,
+    /// Version of the weights that acted last: the learner's updates behind them.
+    pub weights_version: u64,
+    /// Nanoseconds in emulator, preprocessing and inference.
+    pub nanos: [u64; 3],
+}
+
+impl Experience {
+    /// Transitions in all parts.
+    pub fn transitions(&self) -> u64 {
+        self.parts.iter().map(|part| part.transitions.len() as u64).sum()
+    }
+
+    /// MessagePack, with a version before it.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, AgentError> {
+        seal(EXPERIENCE_VERSION, self)
+    }
+
+    /// From what [`Experience::to_bytes`] gave, in this process or another.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, AgentError> {
+        open("experience", EXPERIENCE_VERSION, bytes)
+    }
+}
+
+/// All weights of the online network, at one update.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Weights {
+    /// The learner's updates behind them.
+    pub version: u64,
+    /// All parameters, `[P]`, in the network's order.
+    #[serde(with = "little_endian")]
+    pub numbers: Vec<f32>,
+}
+
+impl Weights {
+    /// MessagePack, with a version of the layout before it.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, AgentError> {
+        seal(WEIGHTS_VERSION, self)
+    }
+
+    /// From what [`Weights::to_bytes`] gave, in this process or another.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, AgentError> {
+        open("weights", WEIGHTS_VERSION, bytes)
+    }
+}
+
+/// A layout's version and the rest, which is read only if the version is known.
+#[derive(Serialize, Deserialize)]
+struct Sealed(u32, ByteBuf);
+
+fn seal(version: u32, content: &impl Serialize) -> Result<Vec<u8>, AgentError> {
+    let cannot = |error: rmp_serde::encode::Error| bad(format!("it cannot be written: {error}"));
+    let content = rmp_serde::to_vec_named(content).map_err(cannot)?;
+    rmp_serde::to_vec(&Sealed(version, ByteBuf::from(content))).map_err(cannot)
+}
+
+fn open<T: DeserializeOwned>(what: &str, version: u32, bytes: &[u8]) -> Result<T, AgentError> {
+    let parse = |error| bad(format!("{what}: it does not parse: {error}"));
+    let Sealed(found, content) = rmp_serde::from_slice(bytes).map_err(parse)?;
+    if found != version {
+        return Err(bad(format!("{what}: it is of version {found}; this build reads {version}")));
+    }
+    rmp_serde::from_slice(&content).map_err(parse)
+}
+
+fn bad(reason: String) -> AgentError {
+    AgentError::State { reason }
+}
+
+/// Numbers as their bytes, little end first: a million of them one by one would take a second.
+mod little_endian {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+    use serde_bytes::ByteBuf;
+
+    pub fn serialize<S: Serializer>(numbers: &[f32], to: S) -> Result<S::Ok, S::Error> {
+        let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
+        to.serialize_bytes(&bytes)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<f32>, D::Error> {
+        let bytes = ByteBuf::deserialize(from)?;
+        let (numbers, rest) = bytes.as_chunks::<4>();
+        if !rest.is_empty() {
+            return Err(D::Error::custom("not a whole number of weights"));
+        }
+        Ok(numbers.iter().map(|number| f32::from_le_bytes(*number)).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weights_and_experience_come_back_as_they_went() {
+        let weights = Weights { version: 7, numbers: vec![1.5, -0.0, f32::MIN_POSITIVE, 3e38] };
+        assert_eq!(Weights::from_bytes(&weights.to_bytes().unwrap()).unwrap(), weights);
+        let game = EpisodeStats { episode_return: -21.0, episode_length_frames: 4000 };
+        let experience = Experience {
+            actor: 3,
+            agent_steps: 50,
+            reward_sum: 0.5,
+            episodes: vec![game],
+            weights_version: 7,
+            nanos: [1, 2, 3],
+            parts: Vec::new(),
+        };
+        let bytes = experience.to_bytes().unwrap();
+        assert_eq!(Experience::from_bytes(&bytes).unwrap(), experience);
+    }
+
+    #[test]
+    fn another_version_or_a_damaged_message_is_an_error() {
+        let other = seal(WEIGHTS_VERSION + 1, &Weights::default()).unwrap();
+        let error = Weights::from_bytes(&other).unwrap_err().to_string();
+        assert!(error.contains("weights: it is of version 2; this build reads 1"), "{error}");
+        let whole = Weights { version: 1, numbers: vec![1.0; 9] }.to_bytes().unwrap();
+        for end in 0..whole.len() {
+            assert!(Weights::from_bytes(&whole[..end]).is_err(), "{end} bytes");
+        }
+        assert!(Experience::from_bytes(&whole).is_err());
+    }
+}

@@ -1,0 +1,62 @@
+//! What is done with a batch, in whatever thread, and with experience that arrives.
+
+use super::LearnBatch;
+use super::experience::Experience;
+use super::learner::Learner;
+use super::report::{Arrivals, LearnReport};
+use crate::replay::{Batch, Replay};
+use crate::{AgentError, Timing};
+
+/// One update from a batch drawn from the replay.
+///
+/// # Errors
+/// If the loss or the gradient is not finite; the weights are then those from before the call.
+pub(super) fn learn(learner: &mut Learner, batch: &Batch) -> Result<LearnReport, AgentError> {
+    let rows = &batch.rows;
+    let learned = learner.learn(&LearnBatch {
+        obs: &batch.obs,
+        next_obs: &batch.next_obs,
+        actions: &rows.actions,
+        rewards: &rows.rewards,
+        discounts: &rows.discounts,
+        importance_weights: &rows.importance_weights,
+    })?;
+    let ages: u64 = rows.ages.iter().sum();
+    Ok(LearnReport {
+        learned,
+        learning_rate: learner.learning_rate(),
+        replay_age: ages as f64 / rows.ages.len() as f64,
+        stale_share: 0.0,
+    })
+}
+
+/// Writes the new priorities back, and trims where it is time.
+pub(super) fn settle(
+    replay: &mut Replay,
+    batch: &Batch,
+    report: &mut LearnReport,
+    trim_every_updates: u32,
+) -> Result<(), AgentError> {
+    let stale = replay.update_priorities(&batch.rows.ids, &report.learned.td_errors)?;
+    report.stale_share = stale as f64 / batch.rows.ids.len() as f64;
+    if report.learned.updates.is_multiple_of(trim_every_updates.into()) {
+        replay.trim();
+    }
+    Ok(())
+}
+
+/// Takes experience into the replay; `updates` is where the learner stands.
+pub(super) fn ingest(
+    replay: &mut Replay,
+    experience: Experience,
+    updates: u64,
+) -> Result<Arrivals, AgentError> {
+    let lag = updates.saturating_sub(experience.weights_version);
+    let Experience { parts, agent_steps, reward_sum, episodes, nanos, .. } = experience;
+    for part in parts {
+        replay.insert(part)?;
+    }
+    let [emulate_nanos, preprocess_nanos, infer_nanos] = nanos;
+    let timing = Timing { emulate_nanos, preprocess_nanos, infer_nanos, ..Default::default() };
+    Ok(Arrivals { agent_steps, reward_sum, episodes, lags: (lag, 1), timing })
+}

@@ -1,0 +1,204 @@
+//! Keeps acting and learning in step, whatever the machine's speed.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+/// What is allowed, and what has happened so far.
+///
+/// The learner may have sampled between `samples_per_insert` · (inserted − warm-up) − tolerance and
+/// the same + tolerance transitions: ahead of that it waits, behind it the actors do. Without a
+/// ratio it only waits for the warm-up, as in the paper (Horgan et al. 2018), where the ratio is
+/// whatever the machines give.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rates {
+    /// Transitions that must be there before the first is sampled.
+    pub warmup_transitions: u64,
+    /// Samples learnt from for each transition inserted after the warm-up; absent: not limited.
+    pub samples_per_insert: Option<f64>,
+    /// How many samples either side may be ahead of the ratio.
+    pub tolerance: f64,
+    /// Transitions inserted since the run began.
+    pub inserted: u64,
+    /// Transitions sampled since the run began.
+    pub sampled: u64,
+}
+
+impl Rates {
+    /// Whether a batch of `count` may be sampled now.
+    pub fn may_sample(&self, count: u64) -> bool {
+        let warm = self.inserted >= self.warmup_transitions.max(1);
+        warm && self.ahead().is_none_or(|ahead| ahead + count as f64 <= self.tolerance)
+    }
+
+    /// Whether `count` transitions may be inserted now.
+    pub fn may_insert(&self, count: u64) -> bool {
+        let Some(ratio) = self.samples_per_insert else { return true };
+        let after = Self { inserted: self.inserted + count, ..*self };
+        self.inserted < self.warmup_transitions || after.due(ratio) - self.sampled as f64 <= self.tolerance
+    }
+
+    /// The least tolerance with which neither side can wait for the other forever: a batch, and
+    /// the samples that an insertion of `insert` transitions calls for.
+    pub fn least_tolerance(samples_per_insert: f64, batch: u64, insert: u64) -> f64 {
+        batch as f64 + samples_per_insert * insert as f64
+    }
+
+    /// Samples for each transition inserted after the warm-up, as measured; absent before.
+    pub fn measured(&self) -> Option<f64> {
+        let inserted = self.inserted.saturating_sub(self.warmup_transitions);
+        (inserted > 0).then(|| self.sampled as f64 / inserted as f64)
+    }
+
+    /// Samples beyond what the ratio calls for; absent where there is no ratio.
+    fn ahead(&self) -> Option<f64> {
+        self.samples_per_insert.map(|ratio| self.sampled as f64 - self.due(ratio))
+    }
+
+    fn due(&self, ratio: f64) -> f64 {
+        ratio * self.inserted.saturating_sub(self.warmup_transitions) as f64
+    }
+}
+
+/// [`Rates`] that threads wait on.
+#[derive(Debug)]
+pub(crate) struct Limiter {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct State {
+    rates: Rates,
+    /// Everything is coming to rest: nothing more is sampled, and what is still on its way may be
+    /// inserted whatever the ratio.
+    resting: bool,
+}
+
+/// What a thread that waited to sample is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Turn {
+    /// Counted: go ahead.
+    Granted,
+    /// Nothing more is sampled: everything is coming to rest.
+    Over,
+}
+
+impl Limiter {
+    pub fn new(rates: Rates) -> Self {
+        Self { state: Mutex::new(State { rates, resting: false }), changed: Condvar::new() }
+    }
+
+    /// Waits until `count` transitions may be inserted, and counts them.
+    pub fn wait_to_insert(&self, count: u64) {
+        let mut state = self.wait(|rates| rates.may_insert(count));
+        state.rates.inserted += count;
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// Waits until `count` transitions may be sampled, and counts them.
+    pub fn wait_to_sample(&self, count: u64) -> Turn {
+        let mut state = self.wait(|rates| rates.may_sample(count));
+        if state.resting {
+            return Turn::Over;
+        }
+        state.rates.sampled += count;
+        drop(state);
+        self.changed.notify_all();
+        Turn::Granted
+    }
+
+    /// Lets every waiting thread go, for good.
+    pub fn rest(&self) {
+        self.lock().resting = true;
+        self.changed.notify_all();
+    }
+
+    pub fn rates(&self) -> Rates {
+        self.lock().rates
+    }
+
+    fn wait(&self, may: impl Fn(&Rates) -> bool) -> MutexGuard<'_, State> {
+        let waits = |state: &mut State| !state.resting && !may(&state.rates);
+        self.changed.wait_while(self.lock(), waits).unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A thread that panicked held no half-made change: each is one addition.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::thread;
+
+    use super::*;
+
+    fn rates(samples_per_insert: Option<f64>, tolerance: f64) -> Rates {
+        Rates { warmup_transitions: 100, samples_per_insert, tolerance, inserted: 0, sampled: 0 }
+    }
+
+    #[test]
+    fn without_a_ratio_only_the_warm_up_counts() {
+        let mut rates = rates(None, 0.0);
+        assert!(rates.may_insert(1_000_000) && !rates.may_sample(1));
+        rates.inserted = 99;
+        assert!(!rates.may_sample(1));
+        rates.inserted = 100;
+        assert!(rates.may_sample(1_000_000) && rates.may_insert(1_000_000));
+        let empty = Rates { warmup_transitions: 0, inserted: 0, ..rates };
+        assert!(!empty.may_sample(1), "there is nothing to sample");
+    }
+
+    #[test]
+    fn with_a_ratio_neither_side_runs_ahead_by_more_than_the_tolerance() {
+        let mut rates = rates(Some(8.0), 48.0); // a batch of 32, insertions of 2
+        assert!(rates.may_insert(100), "the warm-up is free");
+        rates.inserted = 100;
+        assert!(rates.may_sample(48) && !rates.may_sample(49));
+        assert!(rates.may_insert(6) && !rates.may_insert(7));
+        (rates.inserted, rates.sampled) = (106, 0);
+        assert!(!rates.may_insert(1) && rates.may_sample(96) && !rates.may_sample(97));
+        rates.sampled = 48;
+        assert!(rates.may_insert(6));
+        assert_eq!(rates.measured(), Some(8.0));
+    }
+
+    #[test]
+    fn with_the_least_tolerance_one_side_can_always_go_on() {
+        for (ratio, batch, insert) in [(0.25, 512, 1), (8.0, 32, 50), (1.0, 7, 13), (0.1, 1, 400)] {
+            let mut rates = rates(Some(ratio), Rates::least_tolerance(ratio, batch, insert));
+            for step in 0..10_000 {
+                let (samples, inserts) = (rates.may_sample(batch), rates.may_insert(insert));
+                assert!(samples || inserts, "{rates:?}");
+                match (samples, inserts, step % 2) {
+                    (true, false, _) | (true, true, 0) => rates.sampled += batch,
+                    _ => rates.inserted += insert,
+                }
+            }
+            let measured = rates.measured().unwrap();
+            assert!((measured / ratio - 1.0).abs() < 0.2, "{measured} for {ratio}");
+        }
+    }
+
+    #[test]
+    fn threads_wait_for_each_other_and_rest_lets_them_go() {
+        let limiter = Arc::new(Limiter::new(Rates { tolerance: 12.0, ..rates(Some(1.0), 0.0) }));
+        let inserting = Arc::clone(&limiter);
+        let inserter = thread::spawn(move || (0..2000).for_each(|_| inserting.wait_to_insert(2)));
+        for _ in 0..200 {
+            assert_eq!(limiter.wait_to_sample(10), Turn::Granted);
+        }
+        let Rates { inserted, sampled, .. } = limiter.rates();
+        assert!(sampled == 2000 && inserted.abs_diff(2100) <= 12 + 2, "{inserted}");
+        limiter.rest();
+        inserter.join().unwrap(); // with all that it had
+        assert_eq!(limiter.rates().inserted, 4000);
+        assert_eq!(limiter.wait_to_sample(1), Turn::Over);
+    }
+}

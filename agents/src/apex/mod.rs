@@ -1,0 +1,35 @@
+//! Ape-X DQN: many actors that act on their own, one prioritised replay, one learner. Deep
+//! Q-learning with dueling networks, double Q-learning and n-step targets. Source: Horgan et al.
+//! 2018 (arXiv:1803.00933).
+//!
+//! - `actor`: environments, ε-greedy, n steps, first priorities; knows no threads
+//! - `learner`: networks, loss, optimiser step; knows no replay
+//! - `link`, `experience`: what lies between the two: experience one way, weights the other
+//! - `limiter`: keeps both in step
+//! - `running`: all of it in threads; `agent`: all of it put together, or in one thread
+
+mod actor;
+mod agent;
+mod batch;
+mod config;
+mod experience;
+mod failure;
+mod inference;
+mod learner;
+mod learner_config;
+mod learning;
+mod limiter;
+mod link;
+mod report;
+mod running;
+mod state;
+
+pub use agent::{Apex, ApexSetup};
+pub use batch::LearnBatch;
+pub use config::{ApexConfig, ApexReplayConfig, Inference};
+pub use experience::{Experience, Weights};
+pub use learner::{Learned, Learner, LearnerState};
+pub use learner_config::LearnerConfig;
+pub use limiter::Rates;
+pub use link::{Closed, Link};
+pub use report::{ApexReport, LearnReport};

@@ -1,0 +1,344 @@
+//! Everything that runs beside the learner: actors, the way into the replay, batches drawn ahead.
+//!
+//! ```text
+//! actor 0 ─┐ experience (bounded)              batches (bounded)
+//! actor 1 ─┼──────────────▶ ingest ─▶ replay ─▶ prefetch ─────────▶ learner, in the caller's thread
+//!   …      ┘                            ▲                              │
+//!    ▲                                  └────── new priorities ────────┤
+//!    └──────────────── weights (the latest, on a board) ───────────────┘
+//! ```
+//!
+//! All waits end when the other side of a channel is gone or the limiter rests, so that stopping,
+//! for a checkpoint or after a failure, needs no signal that a thread could miss.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use coordrl_envs::{Role, derive_rng};
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
+use rayon::ThreadPool;
+use tch::Device;
+
+use super::actor::{Actor, QSource};
+use super::config::{ApexConfig, Inference};
+use super::experience::{Experience, Weights};
+use super::failure::Failure;
+use super::inference::{Asker, Follower, QSpec, answer_all};
+use super::learning::ingest;
+use super::limiter::{Limiter, Rates, Turn};
+use super::link::{Link, LocalLink, WeightsBoard};
+use super::report::Arrivals;
+use crate::AgentError;
+use crate::error::Worker;
+use crate::replay::{Batch, Replay};
+use crate::threads::build_pool;
+
+/// What is taken apart to run, and comes back when it rests.
+pub(super) struct Parts {
+    pub actors: Vec<Actor>,
+    pub replay: Replay,
+    pub rates: Rates,
+}
+
+/// What threads are started with.
+pub(super) struct Launch<'a> {
+    pub config: &'a ApexConfig,
+    pub q_spec: QSpec,
+    pub device: Device,
+    pub seed: u64,
+    pub weights: Weights,
+    /// Agent steps, over all environments, that may still be taken.
+    pub agent_steps_left: u64,
+}
+
+/// Threads at work.
+pub(super) struct Running {
+    shared: Shared,
+    batches: Receiver<Batch>,
+    /// Batches whose buffers can be used again.
+    used: Sender<Batch>,
+    arrivals: Receiver<Arrivals>,
+    actors: Vec<JoinHandle<Option<Actor>>>,
+    others: Vec<JoinHandle<Option<()>>>,
+}
+
+/// What all threads see.
+#[derive(Clone)]
+struct Shared {
+    replay: Arc<Mutex<Replay>>,
+    limiter: Arc<Limiter>,
+    board: WeightsBoard,
+    failure: Failure,
+    resting: Arc<AtomicBool>,
+    /// Where the learner stands.
+    updates: Arc<AtomicU64>,
+}
+
+impl Running {
+    /// Starts all threads.
+    pub fn start(parts: Parts, launch: &Launch<'_>) -> Result<Self, AgentError> {
+        let Parts { actors, replay, rates } = parts;
+        let config = launch.config;
+        let shared = Shared {
+            replay: Arc::new(Mutex::new(replay)),
+            limiter: Arc::new(Limiter::new(rates)),
+            board: WeightsBoard::default(),
+            failure: Failure::default(),
+            resting: Arc::default(),
+            updates: Arc::new(AtomicU64::new(launch.weights.version)),
+        };
+        shared.board.publish(launch.weights.clone());
+        let (link, experience) = LocalLink::new(config.experience_queue as usize, shared.board.clone());
+        let (to_learner, batches) = bounded(config.prefetch_batches as usize);
+        let (used, to_reuse) = unbounded();
+        let (tell, arrivals) = unbounded();
+        let mut running = Self { shared, batches, used, arrivals, actors: Vec::new(), others: Vec::new() };
+        running.start_actors(actors, launch, &link)?;
+        running.start_ingest(experience, tell)?;
+        for index in 0..config.prefetch_threads {
+            running.start_prefetch(index, launch, to_learner.clone(), to_reuse.clone())?;
+        }
+        Ok(running)
+    }
+
+    /// The next batch, if one comes within `patience`.
+    pub fn next(&self, patience: Duration) -> Option<Batch> {
+        match self.batches.recv_timeout(patience) {
+            Ok(batch) => Some(batch),
+            Err(RecvTimeoutError::Timeout) => None,
+            // The threads that draw have ended. Not the learner's to say why: wait, do not spin.
+            Err(RecvTimeoutError::Disconnected) => {
+                std::thread::sleep(patience);
+                None
+            }
+        }
+    }
+
+    /// Whether a thread has failed: time to come to rest.
+    pub fn has_failed(&self) -> bool {
+        self.shared.failure.is_there()
+    }
+
+    /// What has arrived since the last call.
+    pub fn take_arrivals(&self) -> Arrivals {
+        let mut all = Arrivals::default();
+        self.arrivals.try_iter().for_each(|arrived| all.add(arrived));
+        all
+    }
+
+    /// Replay and limiter, for a moment: actors do not wait for either.
+    pub fn replay(&self) -> MutexGuard<'_, Replay> {
+        lock(&self.shared.replay)
+    }
+
+    /// What the limiter has counted.
+    pub fn rates(&self) -> Rates {
+        self.shared.limiter.rates()
+    }
+
+    /// Tells how far the learner is.
+    pub fn set_updates(&self, updates: u64) {
+        self.shared.updates.store(updates, Ordering::Relaxed);
+    }
+
+    /// Shows weights to whoever asks for newer ones.
+    pub fn publish(&self, weights: Weights) {
+        self.shared.board.publish(weights);
+    }
+
+    /// Gives the buffers of a batch back.
+    pub fn reuse(&self, batch: Batch) {
+        let _ = self.used.send(batch); // nobody left to use them is no harm
+    }
+
+    /// Ends all threads with nothing lost: actors stop between two agent steps, and what they have
+    /// sent or are about to send reaches the replay. Batches drawn ahead are given up.
+    ///
+    /// # Errors
+    /// The first failure of any thread; what it worked on is lost.
+    pub fn rest(self) -> Result<(Parts, Arrivals), AgentError> {
+        let Self { shared, batches, used, arrivals, actors, others } = self;
+        shared.resting.store(true, Ordering::SeqCst);
+        shared.limiter.rest();
+        let waiting = batches.len() as u64;
+        drop((batches, used));
+        let actors: Vec<Option<Actor>> = actors.into_iter().map(join).collect();
+        others.into_iter().map(join).for_each(drop);
+        tracing::debug!(given_up = waiting, "at rest");
+        if let Some(error) = shared.failure.take() {
+            return Err(error);
+        }
+        let rates = shared.limiter.rates();
+        let replay = Arc::into_inner(shared.replay).map(Mutex::into_inner).ok_or(AgentError::Deserted)?;
+        let replay = replay.unwrap_or_else(PoisonError::into_inner);
+        let actors = actors.into_iter().collect::<Option<_>>().ok_or(AgentError::Deserted)?;
+        let mut last = Arrivals::default();
+        arrivals.try_iter().for_each(|arrived| last.add(arrived));
+        Ok((Parts { actors, replay, rates }, last))
+    }
+
+    fn start_actors(
+        &mut self,
+        actors: Vec<Actor>,
+        launch: &Launch<'_>,
+        link: &LocalLink,
+    ) -> Result<(), AgentError> {
+        let questions = match launch.config.inference {
+            Inference::Local => None,
+            Inference::Central => Some(self.start_inference(launch)?),
+        };
+        let left = Arc::new(AtomicU64::new(launch.agent_steps_left));
+        for (index, actor) in actors.into_iter().enumerate() {
+            let q = match &questions {
+                Some(questions) => ActorQ::Central(Asker::new(questions.clone())),
+                None => {
+                    let follower = Follower::build(launch.q_spec, Device::Cpu, &launch.weights)?;
+                    ActorQ::Own(Box::new(follower))
+                }
+            };
+            let acting = Acting {
+                link: link.clone(),
+                q,
+                left: Arc::clone(&left),
+                resting: Arc::clone(&self.shared.resting),
+                send_every: launch.config.send_every_agent_steps.into(),
+                weights_every: launch.config.weights_every_agent_steps.into(),
+            };
+            // A pool of one thread: environments are stepped in it, not in somebody else's.
+            let pool = one_thread(Worker::Actor(index))?;
+            let body = move || pool.install(|| acting.run(actor));
+            self.actors.push(self.shared.failure.spawn(Worker::Actor(index), body)?);
+        }
+        Ok(())
+    }
+
+    fn start_inference(
+        &mut self,
+        launch: &Launch<'_>,
+    ) -> Result<Sender<super::inference::Question>, AgentError> {
+        let (questions, asked) = unbounded(); // each actor has one question at a time
+        let follower = Follower::build(launch.q_spec, launch.device, &launch.weights)?;
+        let (link, _) = LocalLink::new(1, self.shared.board.clone());
+        let body = move || answer_all(follower, &asked, &link);
+        self.others.push(self.shared.failure.spawn(Worker::Inference, body)?);
+        Ok(questions)
+    }
+
+    fn start_ingest(
+        &mut self,
+        experience: Receiver<Experience>,
+        tell: Sender<Arrivals>,
+    ) -> Result<(), AgentError> {
+        let shared = self.shared.clone();
+        let body = move || {
+            for experience in experience {
+                shared.limiter.wait_to_insert(experience.transitions());
+                let updates = shared.updates.load(Ordering::Relaxed);
+                let arrived = ingest(&mut lock(&shared.replay), experience, updates)?;
+                let _ = tell.send(arrived); // read until everything rests
+            }
+            Ok(())
+        };
+        self.others.push(self.shared.failure.spawn(Worker::Ingest, body)?);
+        Ok(())
+    }
+
+    fn start_prefetch(
+        &mut self,
+        index: u32,
+        launch: &Launch<'_>,
+        to_learner: Sender<Batch>,
+        to_reuse: Receiver<Batch>,
+    ) -> Result<(), AgentError> {
+        let shared = self.shared.clone();
+        let batch_size = launch.config.learner.batch_size;
+        // Another stream after every rest: batches given up must not come again as they were.
+        let stream = launch.weights.version * u64::from(launch.config.prefetch_threads) + u64::from(index);
+        let mut rng = derive_rng(launch.seed, Role::ReplayDraws, stream);
+        let body = move || {
+            while shared.limiter.wait_to_sample(batch_size.into()) == Turn::Granted {
+                let drawn = lock(&shared.replay).draw(batch_size as usize, &mut rng)?;
+                let mut batch = to_reuse.try_recv().unwrap_or_default();
+                drawn.assemble_into(&mut batch)?;
+                if to_learner.send(batch).is_err() {
+                    break;
+                }
+            }
+            Ok(())
+        };
+        self.others.push(self.shared.failure.spawn(Worker::Prefetch(index as usize), body)?);
+        Ok(())
+    }
+}
+
+/// What an actor's thread works with.
+struct Acting {
+    link: LocalLink,
+    q: ActorQ,
+    left: Arc<AtomicU64>,
+    resting: Arc<AtomicBool>,
+    send_every: u64,
+    weights_every: u64,
+}
+
+enum ActorQ {
+    Own(Box<Follower>),
+    Central(Asker),
+}
+
+impl Acting {
+    /// Acts until told to rest, the agent steps are used up, or nobody takes experience any more.
+    fn run(mut self, mut actor: Actor) -> Result<Actor, AgentError> {
+        let envs = actor.len() as u64;
+        while !self.resting.load(Ordering::SeqCst) && self.take_steps(envs) {
+            actor.step(self.q.source())?;
+            if actor.agent_steps().is_multiple_of(self.weights_every) {
+                self.q.refresh(&self.link)?;
+            }
+            let send = actor.agent_steps().is_multiple_of(self.send_every);
+            if send && self.link.send(actor.take_experience(self.q.source().version())).is_err() {
+                return Ok(actor);
+            }
+        }
+        let _ = self.link.send(actor.take_experience(self.q.source().version()));
+        Ok(actor)
+    }
+
+    /// Whether any are left; the last ones may be a few too many.
+    fn take_steps(&self, count: u64) -> bool {
+        let take = |left: u64| (left > 0).then(|| left.saturating_sub(count));
+        self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take).is_ok()
+    }
+}
+
+impl ActorQ {
+    fn source(&mut self) -> &mut dyn QSource {
+        match self {
+            Self::Own(follower) => follower.as_mut(),
+            Self::Central(asker) => asker,
+        }
+    }
+
+    fn refresh(&mut self, link: &LocalLink) -> Result<(), AgentError> {
+        match self {
+            Self::Own(follower) => follower.refresh(link as &dyn Link),
+            Self::Central(_) => Ok(()), // the thread that answers sees to it
+        }
+    }
+}
+
+fn one_thread(worker: Worker) -> Result<ThreadPool, AgentError> {
+    let cannot = |cause| AgentError::NoThread { worker, cause: std::io::Error::other(cause) };
+    build_pool(1, 1).map_err(cannot)
+}
+
+fn join<R>(handle: JoinHandle<Option<R>>) -> Option<R> {
+    handle.join().ok().flatten()
+}
+
+/// A thread that panicked with the replay in hand has been reported; its error ends the run.
+fn lock(replay: &Mutex<Replay>) -> MutexGuard<'_, Replay> {
+    replay.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,96 @@
+//! What a replay costs, before and after it is filled.
+
+use std::collections::VecDeque;
+
+use super::prioritized::{Record, Replay};
+use super::{Plane, ReplayError, SumTree};
+
+impl Replay {
+    /// Bytes of a replay that holds `max_len` transitions ([`super::ReplayConfig::max_len`]) of
+    /// uncompressed observations out of so many streams: to be compared with the machine's memory
+    /// before anything is allocated.
+    ///
+    /// Counts one plane a transition, as frame stacks have in long episodes, and three
+    /// observations of new planes a stream for what is written ahead of its transitions. Each
+    /// episode that is cut short adds one plane; observations that are not frame stacks cost up to
+    /// C planes.
+    pub fn bytes_forecast(max_len: u64, obs_shape: [usize; 3], streams: u64) -> u64 {
+        let [channels, height, width] = obs_shape.map(|size| size as u64);
+        // A queue that grows by doubling has room for twice what it holds.
+        let plane = allocated(height.saturating_mul(width)).saturating_add(2 * size_of::<Plane>() as u64);
+        let leaves = SumTree::leaves_for(usize::try_from(max_len).unwrap_or(usize::MAX)) as u64;
+        let per_transition = plane.saturating_add(size_of::<Record>() as u64);
+        let per_stream = channels.saturating_mul(3).saturating_mul(plane).saturating_add(STREAM_TABLE);
+        (max_len.saturating_mul(per_transition))
+            .saturating_add(leaves.saturating_mul(2 * size_of::<f64>() as u64))
+            .saturating_add(streams.saturating_mul(per_stream))
+    }
+
+    /// Bytes this replay holds now: planes, tables and what an allocator adds to them.
+    ///
+    /// Its tables are allocated for a full replay from the start. Planes that a draw still holds
+    /// are not counted.
+    pub fn bytes_used(&self) -> u64 {
+        let records = self.records.capacity() * size_of::<Record>();
+        let tree = 2 * self.tree.capacity() * size_of::<f64>();
+        (records + tree) as u64 + self.planes.bytes_used()
+    }
+}
+
+/// The two counters in front of an `Arc`'s bytes.
+const ARC_COUNTS: u64 = 2 * size_of::<usize>() as u64;
+
+/// A stream's entry in the table of streams, generously.
+pub(super) const STREAM_TABLE: u64 = 128;
+
+/// Bytes that a plane takes outside the queue it is in.
+pub(super) fn plane_heap(plane: &Plane) -> u64 {
+    allocated(plane.packed().len() as u64)
+}
+
+/// What an `Arc` of `bytes` takes: its counters and 8 bytes of the allocator's own, in steps of 16,
+/// as glibc and its relatives have it.
+fn allocated(bytes: u64) -> u64 {
+    bytes.saturating_add(ARC_COUNTS + 8).checked_next_multiple_of(16).unwrap_or(u64::MAX)
+}
+
+/// `len` times `value`, or an error where memory runs out.
+pub(super) fn vec_of<T: Clone>(value: T, len: usize) -> Result<Vec<T>, ReplayError> {
+    let mut all = Vec::new();
+    all.try_reserve_exact(len).map_err(|_| no_memory::<T>(len))?;
+    all.resize(len, value);
+    Ok(all)
+}
+
+/// An empty queue with room for `len`, or an error where memory runs out.
+pub(super) fn queue_for<T>(len: usize) -> Result<VecDeque<T>, ReplayError> {
+    let mut queue = VecDeque::new();
+    queue.try_reserve_exact(len).map_err(|_| no_memory::<T>(len))?;
+    Ok(queue)
+}
+
+fn no_memory<T>(len: usize) -> ReplayError {
+    ReplayError::Memory { bytes: (len as u64).saturating_mul(size_of::<T>() as u64) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_stack_costs_at_most_7300_bytes_a_transition() {
+        for (max_len, streams) in [(1_050_000, 16), (2_100_000, 256), (105_000, 64)] {
+            let bytes = Replay::bytes_forecast(max_len, [4, 84, 84], streams);
+            let each = bytes as f64 / max_len as f64;
+            assert!((7056.0..=7300.0).contains(&each), "{each} bytes a transition");
+        }
+        assert_eq!(Replay::bytes_forecast(u64::MAX, [16, 4096, 4096], u64::MAX), u64::MAX);
+    }
+
+    #[test]
+    fn references_are_small() {
+        assert_eq!(size_of::<super::super::ObsRef>(), 24);
+        assert_eq!(size_of::<Record>(), 64);
+        assert_eq!(size_of::<Plane>(), 24);
+    }
+}

@@ -1,0 +1,111 @@
+//! What goes wrong in any thread ends the run with its cause, within seconds, and never as a hang.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where something fails")]
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use coordrl_agents::{AgentError, Apex, ApexConfig, Inference, Worker};
+use support::HOW;
+use support::apex::{apex, quick};
+use support::scripted::{Fault, Scripted};
+
+/// Far more than it takes on a busy machine, far less than a test runner waits: a hang.
+const SOON: Duration = Duration::from_secs(60);
+
+/// Environment 2, of actor 1, has the fault.
+fn with_fault(config: &ApexConfig, fault: Fault) -> Apex {
+    apex(config, HOW, |index| {
+        let mut env = Scripted::new(index, [1, 36, 36], 2);
+        env.fault = if index == 2 { fault } else { Fault::None };
+        Box::new(env)
+    })
+}
+
+/// Every way to run.
+fn ways() -> Vec<ApexConfig> {
+    let full = ApexConfig { experience_queue: 1, prefetch_batches: 1, ..quick() };
+    vec![
+        quick(),
+        ApexConfig { inference: Inference::Central, ..quick() },
+        ApexConfig { serial: true, ..quick() },
+        ApexConfig { samples_per_insert: None, ..full.clone() },
+        full,
+    ]
+}
+
+fn first_error(agent: &mut Apex) -> AgentError {
+    let start = Instant::now();
+    loop {
+        if let Err(error) = agent.update() {
+            assert!(start.elapsed() < SOON, "it took {:?}", start.elapsed());
+            return error;
+        }
+    }
+}
+
+#[test]
+fn a_panic_in_an_actor_is_an_error_with_its_index() {
+    for config in ways() {
+        for at_step in [0, 5, 40] {
+            let error = first_error(&mut with_fault(&config, Fault::Panic { at_step }));
+            if config.serial {
+                assert_eq!(error.to_string(), "actor 1 panicked: the script says so");
+            }
+            let AgentError::Panicked { worker, message } = &error else { panic!("{error}") };
+            assert_eq!((*worker, message.as_str()), (Worker::Actor(1), "the script says so"));
+        }
+    }
+}
+
+#[test]
+fn a_failing_environment_is_named_with_its_actor() {
+    for config in ways() {
+        let error = first_error(&mut with_fault(&config, Fault::Error { at_step: 30 })).to_string();
+        assert!(error.starts_with("actor 1: environment 0 failed: "), "{error}");
+    }
+}
+
+#[test]
+fn rewards_that_are_not_finite_are_caught_on_the_way_into_the_replay() {
+    for config in ways() {
+        let mut agent = with_fault(&config, Fault::NanReward { at_step: 30 });
+        let error = first_error(&mut agent).to_string();
+        assert!(error.contains("finite") || error.contains("NaN"), "{error}");
+    }
+}
+
+#[test]
+fn after_a_failure_the_agent_says_so_and_nothing_more_happens() {
+    let mut agent = with_fault(&quick(), Fault::Panic { at_step: 5 });
+    first_error(&mut agent);
+    assert!(matches!(agent.update().unwrap_err(), AgentError::Deserted));
+    assert!(agent.rest().is_err() && agent.save().is_err());
+}
+
+#[test]
+fn it_can_be_dropped_at_any_moment() {
+    for config in ways() {
+        for updates in [0, 1, 20, 100] {
+            let start = Instant::now();
+            let mut agent = with_fault(&config, Fault::None);
+            (0..updates).for_each(|_| drop(agent.update().unwrap()));
+            drop(agent);
+            assert!(start.elapsed() < SOON, "{config:?}: it took {:?}", start.elapsed());
+        }
+    }
+}
+
+#[test]
+fn actors_stop_at_the_last_frame_and_the_ratio_is_kept() {
+    let config = ApexConfig { samples_per_insert: Some(2.0), samples_tolerance: Some(60.0), ..quick() };
+    let mut agent = apex(&config, HOW, |index| Box::new(Scripted::new(index, [1, 36, 36], 2)));
+    while agent.counters().frames < HOW.total_frames {
+        agent.update().unwrap();
+    }
+    let report = agent.rest().unwrap();
+    let counters = agent.counters();
+    assert!(counters.agent_steps.abs_diff(HOW.total_frames / 4) <= 6, "{counters:?}");
+    let ratio = report.samples_per_insert.unwrap();
+    assert!((1.9..=2.1).contains(&ratio), "{ratio}");
+}

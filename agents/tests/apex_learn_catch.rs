@@ -1,0 +1,75 @@
+//! Ape-X learns a game from pixels, in one thread and in many.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where something fails")]
+
+mod support;
+
+use coordrl_agents::{ActMode, Apex, ApexConfig, Policy, find_torso};
+use coordrl_envs::{Assets, Env, EnvConfig, EnvSeed, Role, derive_rng, make_env};
+use support::apex::{apex, recipe, train_to};
+use support::{HOW, How};
+use tch::Device;
+
+/// Frames are agent steps in this game.
+const FRAMES: u64 = 8_000;
+
+/// Drawn 52 pixels high and wide: at 40 the torso sees the whole screen as one place, and takes ten
+/// times as long to learn where things are.
+fn large_catch(seed: u64, index: u64) -> Box<dyn Env> {
+    let config = EnvConfig { screen_size: Some(52), frame_stack: Some(2), ..Default::default() };
+    let assets = Assets { rom_dir: "none".into() };
+    make_env("catch", &config, &assets, EnvSeed { seed, role: Role::TrainEnv, index }).unwrap()
+}
+
+/// Mean return of 100 games of a fresh environment.
+fn evaluate(agent: &mut Apex, torso: &str) -> f64 {
+    agent.rest().unwrap();
+    let mut env = large_catch(1000, 0);
+    let spec = env.spec().clone();
+    let weights = agent.save().unwrap().weights;
+    let (torso, head) = (find_torso(torso).unwrap(), ApexConfig::default().learner.head);
+    let policy = Policy::build_q(torso, head, &spec, &weights, Device::Cpu).unwrap();
+    let mut rng = derive_rng(1000, Role::EvalPolicy, 0);
+    let (mut obs, mut sum) = (vec![0; spec.obs_len()], 0.0);
+    let mode = ActMode::EpsilonGreedy { epsilon: 0.001 };
+    for _ in 0..100 {
+        env.reset(&mut obs).unwrap();
+        sum += loop {
+            let action = policy.act(&obs, mode, &mut [&mut rng]).unwrap()[0];
+            if let Some(game) = env.step(action, &mut obs).unwrap().episode {
+                break game.episode_return;
+            }
+        };
+    }
+    sum / 100.0
+}
+
+fn learn(torso: &'static str, serial: bool) {
+    let config = ApexConfig { serial, ..recipe() };
+    let how = How { torso, total_frames: FRAMES, ..HOW };
+    let mut agent = apex(&config, how, |index| large_catch(how.seed, index));
+    let before = evaluate(&mut agent, torso);
+    assert!(before < 0.5, "untrained it already scores {before}");
+    train_to(&mut agent, FRAMES);
+    let after = evaluate(&mut agent, torso);
+    assert!(after >= 0.9, "{torso}, serial {serial}: {after} after {FRAMES} frames");
+}
+
+#[test]
+fn conv_learns_catch_in_threads() {
+    learn("conv", false);
+}
+
+#[test]
+fn coordconv_learns_catch_in_threads() {
+    learn("coordconv", false);
+}
+
+#[test]
+fn conv_learns_catch_in_one_thread() {
+    learn("conv", true);
+}
+
+#[test]
+fn coordconv_learns_catch_in_one_thread() {
+    learn("coordconv", true);
+}

@@ -1,0 +1,84 @@
+//! Ape-X agents on small games.
+
+use coordrl_agents::{Apex, ApexConfig, ApexReport, ApexSetup, OptimizerConfig, OptimizerKind, find_torso};
+use coordrl_envs::{Env, VecEnv};
+use tch::Device;
+
+use super::{How, catch};
+
+/// Settings that learn Catch.
+pub fn recipe() -> ApexConfig {
+    let mut config = ApexConfig {
+        envs: 8,
+        actors: Some(2),
+        samples_per_insert: Some(8.0),
+        send_every_agent_steps: 5,
+        weights_every_agent_steps: 20,
+        prefetch_batches: 4,
+        ..Default::default()
+    };
+    config.replay.capacity = 10_000;
+    config.replay.warmup_transitions = 1_000;
+    config.learner.batch_size = 32;
+    config.learner.target_copy_updates = 250;
+    config.learner.optimizer = OptimizerConfig {
+        kind: OptimizerKind::Adam,
+        learning_rate: 1e-3,
+        epsilon: 1e-4,
+        ..Default::default()
+    };
+    config
+}
+
+/// Settings for a few quick updates.
+pub fn quick() -> ApexConfig {
+    let mut config =
+        ApexConfig { envs: 3, send_every_agent_steps: 2, samples_per_insert: Some(1.0), ..recipe() };
+    config.replay.capacity = 150;
+    config.replay.warmup_transitions = 40;
+    config.replay.trim_every_updates = 5;
+    config.learner.batch_size = 4;
+    config.learner.target_copy_updates = 7;
+    config
+}
+
+pub fn apex(config: &ApexConfig, how: How, make: impl Fn(u64) -> Box<dyn Env>) -> Apex {
+    let mut indices = 0..;
+    let sizes = config.envs_per_actor().into_iter();
+    let group = |n| VecEnv::try_new(indices.by_ref().take(n).map(&make).collect()).unwrap();
+    Apex::build(ApexSetup {
+        config,
+        torso: find_torso(how.torso).unwrap(),
+        device: Device::Cpu,
+        torch_threads: 1,
+        seed: how.seed,
+        total_frames: how.total_frames,
+        actors: sizes.map(group).collect(),
+    })
+    .unwrap()
+}
+
+pub fn catch_apex(config: &ApexConfig, how: How) -> Apex {
+    apex(config, how, |index| catch(how.seed, index))
+}
+
+/// Goes on until the frames are reached; the updates made on the way.
+pub fn train_to(agent: &mut Apex, frames: u64) -> Vec<ApexReport> {
+    let mut reports = Vec::new();
+    while agent.counters().frames < frames {
+        reports.push(agent.update().unwrap());
+    }
+    reports
+}
+
+/// `count` reports without the times.
+pub fn reports(agent: &mut Apex, count: usize) -> Vec<ApexReport> {
+    (0..count).map(|_| ApexReport { timing: Default::default(), ..agent.update().unwrap() }).collect()
+}
+
+/// The replay's bytes.
+pub fn replay_bytes(agent: &Apex) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    agent.write_replay(&mut bytes).unwrap();
+    bytes
+}

@@ -1,0 +1,177 @@
+//! Ape-X runs are runs like any other: folders, resume, signals, bad input.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::support::{Ended, Sandbox, assert_same_run, checkpoints, metrics};
+
+/// Settings of a run that takes seconds.
+const QUICK: &[&str] = &[
+    "train",
+    "catch",
+    "--device=cpu",
+    "--envs=3",
+    "--set=env.screen_size=36",
+    "--set=apex.actors=2",
+    "--set=apex.samples_per_insert=1",
+    "--set=apex.send_every_agent_steps=5",
+    "--set=apex.replay.capacity=300",
+    "--set=apex.replay.warmup_transitions=60",
+    "--set=apex.learner.batch_size=4",
+    "--set=log_every_frames=100",
+    "--set=checkpoint_every_frames=150",
+    "--set=keep_checkpoints=2",
+];
+
+/// `more` may bring a length of its own.
+fn arguments<'a>(name: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    let has = |flag: &str| more.iter().any(|argument| argument.starts_with(flag));
+    let mut all = [QUICK, &["--name", name], more].concat();
+    all.extend((!has("--frames")).then_some("--frames=600"));
+    all.extend((!has("--algo")).then_some("--algo=apex"));
+    all
+}
+
+fn run_path(sandbox: &Sandbox, name: &str) -> PathBuf {
+    sandbox.path().join("runs/catch/apex-conv").join(name)
+}
+
+fn train(sandbox: &Sandbox, name: &str, more: &[&str]) -> PathBuf {
+    let ended = sandbox.run(&arguments(name, more));
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    run_path(sandbox, name)
+}
+
+#[test]
+fn a_run_leaves_the_usual_folder_and_its_replay_in_the_newest_checkpoint() {
+    let sandbox = Sandbox::new();
+    let run = train(&sandbox, "a", &[]);
+    let points = metrics(&run);
+    let last = points.last().unwrap();
+    assert!(last["frames"].as_u64().unwrap() >= 600);
+    for tag in coordrl::metrics::tags::OF_APEX {
+        assert!(points.iter().any(|point| point[tag.name].is_number()), "{} is nowhere", tag.name);
+        assert!(last.get(tag.name).is_some(), "{} is missing in {last}", tag.name);
+    }
+    let ratio = last["replay/samples_per_insert"].as_f64().unwrap();
+    assert!((0.85..=1.15).contains(&ratio), "{ratio}"); // 40 samples either way
+    let with_replay: Vec<bool> =
+        checkpoints(&run).iter().map(|path| path.join("replay.bin").is_file()).collect();
+    assert_eq!(with_replay.iter().filter(|is_there| **is_there).count(), 1);
+    assert_eq!(with_replay.last(), Some(&true));
+    let config: Value = serde_json::from_str(&fs::read_to_string(run.join("config.json")).unwrap()).unwrap();
+    assert_eq!((&config["algo"], &config["apex"]["actors"]), (&"apex".into(), &2.into()));
+}
+
+#[test]
+fn in_one_thread_a_run_killed_and_resumed_is_the_run_never_killed() {
+    let sandbox = Sandbox::new();
+    let serial = ["--set=apex.serial=true"];
+    let whole = train(&sandbox, "whole", &serial);
+    let killed = run_path(&sandbox, "killed");
+    let mut child = sandbox.spawn(&arguments("killed", &serial));
+    while checkpoints(&killed).len() < 2 {
+        assert!(child.try_wait().unwrap().is_none(), "the run was through before it could be killed");
+        thread::sleep(Duration::from_millis(3));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let ended = sandbox.run(&["train", "--resume", killed.to_str().unwrap()]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_same_run(&whole, &killed);
+}
+
+/// Sends Ctrl-C as soon as `ready` and gives how the run ended; it must do so within ten seconds.
+fn interrupt(sandbox: &Sandbox, name: &str, more: &[&str], ready: impl Fn(&Path) -> bool) -> Ended {
+    let mut child = sandbox.spawn(&arguments(name, more));
+    let run = run_path(sandbox, name);
+    while !ready(&run) {
+        assert!(child.try_wait().unwrap().is_none(), "{:?}", Ended::from(child.wait_with_output().unwrap()));
+        thread::sleep(Duration::from_millis(3));
+    }
+    let asked = Instant::now();
+    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+    let ended = Ended::from(child.wait_with_output().unwrap());
+    assert!(asked.elapsed() < Duration::from_secs(10), "it took {:?}", asked.elapsed());
+    ended
+}
+
+#[test]
+fn ctrl_c_at_any_moment_leaves_a_checkpoint_to_go_on_from() {
+    let sandbox = Sandbox::new();
+    let long = ["--frames=1e9"];
+    let never_warm = [
+        "--frames=1e9",
+        "--set=apex.replay.capacity=1000000",
+        "--set=apex.replay.warmup_transitions=1000000",
+    ];
+    let first = |run: &Path| !checkpoints(run).is_empty();
+    let later = |run: &Path| checkpoints(run).len() > 1;
+    for (name, more, ready) in [
+        ("start", &long[..], &first as &dyn Fn(&Path) -> bool),
+        ("warm-up", &never_warm, &later),
+        ("mid-run", &long, &later),
+        ("one-thread", &["--frames=1e9", "--set=apex.serial=true"], &later),
+    ] {
+        let ended = interrupt(&sandbox, name, more, ready);
+        assert_eq!(ended.code, Some(130), "{name}: {ended:?}");
+        let run = run_path(&sandbox, name);
+        let at = metrics_position(&run);
+        let more_frames = (at + 200).to_string();
+        let text = format!("{name}: it stands at {at}");
+        assert!(ended.stderr.contains("continue with"), "{text}: {ended:?}");
+        let resumed = sandbox.run(&["train", "--resume", run.to_str().unwrap(), "--frames", &more_frames]);
+        resumed.expect_refusal(2, &["a run can only be extended"]);
+    }
+}
+
+/// Frames of the last checkpoint.
+fn metrics_position(run: &Path) -> u64 {
+    checkpoints(run).last().unwrap().file_name().unwrap().to_str().unwrap().parse().unwrap()
+}
+
+#[test]
+fn evaluation_is_greedy_with_a_stated_epsilon() {
+    let sandbox = Sandbox::new();
+    let run = train(&sandbox, "a", &["--frames=200"]);
+    let run = run.to_str().unwrap();
+    let ended = sandbox.run(&["eval", run, "--episodes=3", "--json"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let result: Value = serde_json::from_str(&ended.stdout).unwrap();
+    assert_eq!((&result["policy"], &result["episodes"]), (&"epsilon 0.001".into(), &3.into()));
+    let sampled = sandbox.run(&["eval", run, "--policy=sampled"]);
+    sampled.expect_refusal(2, &["`--policy sampled`", "`epsilon` or `greedy`"]);
+}
+
+#[test]
+fn wrong_requests_are_refused_and_nothing_is_written() {
+    let sandbox = Sandbox::new();
+    let refused_as = |code: i32, more: &[&str], parts: &[&str]| {
+        sandbox.run(&arguments("a", more)).expect_refusal(code, parts);
+        assert_eq!(sandbox.files(), Vec::<PathBuf>::new(), "{more:?}");
+    };
+    let refused = |more: &[&str], parts: &[&str]| refused_as(2, more, parts);
+    refused_as(
+        5,
+        &["--set=apex.replay.capacity=9000000000"],
+        &["a replay of 9000000000 transitions", "would fit"],
+    );
+    refused(
+        &["--set=apex.replay.warmup_transitions=301"],
+        &["`apex.replay.warmup_transitions`", "= 300 holds"],
+    );
+    refused(
+        &["--set=apex.serial=true", "--set=apex.samples_per_insert=off"],
+        &["`apex.samples_per_insert`", "try 8"],
+    );
+    refused(&["--set=apex.samples_tolerance=1"], &["`apex.samples_tolerance`", "forever"]);
+    refused(&["--set=apex.learner.huber_delta=-1"], &["`apex.learner.huber_delta`"]);
+    refused(&["--set=apex.n_steps=3"], &["`apex.n_step`"]);
+    refused(&["--algo=apx"], &["`algo`"]);
+}
