@@ -124,27 +124,3 @@ fn the_data_set_is_dumped_without_training() {
     fs::write(sandbox.path().join("file"), "in the way").unwrap();
     sandbox.run(&["study", "classify", "--dump", "file"]).expect_refusal(2, &["file", "--dump"]);
 }
-
-#[test]
-fn all_studies_make_one_table_and_pictures_and_are_not_made_twice() {
-    let sandbox = Sandbox::new();
-    let all = ["study", "all", "--quick", "--tasks=regress", "--splits=uniform", "--name=mine", "--json"];
-    let first = sandbox.run(&all);
-    assert_eq!(first.code, Some(0), "{first:?}");
-    let results: Vec<Value> = serde_json::from_str(&first.stdout).unwrap();
-    let facts = |of: &Value| (of["layer"].clone(), of["parameters"].clone(), of["epochs"].clone());
-    assert_eq!(facts(&results[0]), ("conv".into(), 72_850.into(), 10.into()), "a tenth of its epochs");
-    assert_eq!((&results[1]["layer"], &results[1]["held"]), (&"coordconv".into(), &true.into()));
-    let folder = sandbox.path().join("runs/studies/all/mine");
-    let table = fs::read_to_string(folder.join("table.md")).unwrap();
-    assert!(table.contains("| regress | uniform | `coordconv` | 906 | 1 of 1 |"), "{table}");
-    for picture in ["regress-seen", "regress-time"] {
-        let svg = fs::read_to_string(folder.join(format!("{picture}.svg"))).unwrap();
-        assert!(svg.contains("coordconv"), "{picture}");
-        assert!(fs::read(folder.join(format!("{picture}.png"))).unwrap().starts_with(b"\x89PNG"));
-    }
-    let again = sandbox.run(&all);
-    assert_eq!((again.code, &again.stdout), (Some(0), &first.stdout), "nothing is trained again");
-    sandbox.run(&["study", "all", "--baseline-seeds=0"]).expect_refusal(2, &["`--baseline-seeds 0`"]);
-    sandbox.run(&["study", "all", "--layers=cordconv"]).expect_refusal(2, &["did you mean `coordconv`?"]);
-}
