@@ -57,19 +57,20 @@ fn assemble_a2c(config: &RunConfig, device: Device) -> anyhow::Result<Assembled>
     Ok(Assembled { agent: Agent::A2c(Box::new(agent)), device, threads, replay_bytes: None })
 }
 
-/// Ape-X has as many threads as its parts, whatever `threads` says.
+/// `threads` learn; actors and what fills and empties the replay have threads of their own.
 fn assemble_apex(config: &RunConfig, spec: &EnvSpec, device: Device) -> anyhow::Result<Assembled> {
     let apex = &config.apex;
+    let pool = Arc::new(build_pool(config.threads, config.torch_threads)?);
+    let threads = apex.num_threads() + pool.current_num_threads();
     let agent = Apex::build(ApexSetup {
         config: apex,
         torso: find_torso(&config.torso)?,
         device,
-        torch_threads: i32::try_from(config.torch_threads).unwrap_or(i32::MAX),
         seed: config.seed,
         total_frames: config.frames,
         actors: build_actors(config, &apex.envs_per_actor())?,
+        pool,
     })?;
-    let threads = if apex.serial { 1 } else { apex.num_threads() };
     let replay_bytes = Some(memory::forecast(config, spec, device).replay_bytes);
     Ok(Assembled { agent: Agent::Apex(Box::new(agent)), device, threads, replay_bytes })
 }

@@ -10,7 +10,7 @@ use tch::Tensor;
 use crate::agent::Agent;
 use crate::assemble::{Assembled, assemble};
 use crate::checkpoint::{self, Checkpoint};
-use crate::config::{self, Algo, Layered, RunConfig};
+use crate::config::{self, Layered, RunConfig};
 use crate::device::device_name;
 use crate::exit_code::BadRequest;
 use crate::interrupt::StopFlag;
@@ -254,11 +254,6 @@ fn announce(run: &RunDir, config: &RunConfig, assembled: &Assembled, meta: &Meta
         config.seed,
         meta.preset.as_deref().unwrap_or("none"),
     ));
-    if config.algo == Algo::Apex && config.threads.is_some() {
-        say(
-            "`threads` says nothing here: Ape-X has one thread a part (see `apex.actors`, `apex.prefetch_threads`)",
-        );
-    }
     if let Some(bytes) = assembled.replay_bytes {
         let capacity = config.apex.replay.capacity;
         say(&format!("replay of {capacity} transitions, up to {}", memory::gib(bytes)));

@@ -16,6 +16,11 @@ pub(crate) fn shares(count: usize, among: usize) -> Vec<usize> {
 /// saved ones: left at several threads there, runs of one seed differed in their last bits.
 pub fn build_pool(threads: usize, torch_threads: i32) -> Result<ThreadPool, ThreadPoolBuildError> {
     tch::set_num_threads(torch_threads);
+    start_pool(threads, torch_threads)
+}
+
+/// The same, with the calling thread left as it is.
+pub(crate) fn start_pool(threads: usize, torch_threads: i32) -> Result<ThreadPool, ThreadPoolBuildError> {
     ThreadPoolBuilder::new()
         .num_threads(threads)
         .thread_name(|index| format!("worker-{index}"))

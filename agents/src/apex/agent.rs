@@ -1,9 +1,11 @@
 //! The agent: actors, replay and learner, put together, in many threads or in one.
 
 use std::io::{Read, Write};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use coordrl_envs::{EnvSpec, Rng, Role, VecEnv, derive_rng};
+use rayon::ThreadPool;
 use tch::{Device, Tensor};
 
 use super::actor::{Actor, QSource};
@@ -35,14 +37,14 @@ pub struct ApexSetup<'a> {
     pub torso: &'a TorsoEntry,
     /// Where the learner's networks are.
     pub device: Device,
-    /// libtorch threads of the learner.
-    pub torch_threads: i32,
     /// Decides first weights, exploration and draws from the replay.
     pub seed: u64,
     /// Length of the run: actors stop there.
     pub total_frames: u64,
     /// Environments, one vector an actor, sizes as [`ApexConfig::envs_per_actor`] says.
     pub actors: Vec<VecEnv>,
+    /// Threads that learn: see [`build_pool`](crate::build_pool). Actors have their own.
+    pub pool: Arc<ThreadPool>,
 }
 
 /// Ape-X DQN: many actors, prioritised replay, one learner. Source: Horgan et al. 2018
@@ -69,7 +71,7 @@ pub struct Apex {
     arrivals: Arrivals,
     /// Samples learnt from, while threads run.
     sampled: u64,
-    torch_threads: i32,
+    pool: Arc<ThreadPool>,
 }
 
 /// Where actors and replay are.
@@ -85,7 +87,7 @@ enum Work {
 impl Apex {
     /// Draws the first weights and resets all environments. No thread is started yet.
     pub fn build(setup: ApexSetup<'_>) -> Result<Self, AgentError> {
-        let ApexSetup { config, torso, device, torch_threads, seed, total_frames, actors } = setup;
+        let ApexSetup { config, torso, device, seed, total_frames, actors, pool } = setup;
         check_setup(config, &actors)?;
         let EnvSpec { obs_shape, frame_skip, .. } = *actors[0].spec();
         let num_actions = actors[0].spec().num_actions();
@@ -112,7 +114,7 @@ impl Apex {
             batch: Batch::default(),
             arrivals: Arrivals::default(),
             sampled: 0,
-            torch_threads,
+            pool,
         })
     }
 
@@ -122,7 +124,11 @@ impl Apex {
     /// # Errors
     /// The first failure of any thread, or of the learner; all threads have ended then.
     pub fn update(&mut self) -> Result<ApexReport, AgentError> {
-        if self.config.serial { self.update_serial() } else { self.update_running() }
+        if !self.config.serial {
+            return self.update_running();
+        }
+        let pool = Arc::clone(&self.pool);
+        pool.install(|| self.update_serial())
     }
 
     /// How far training is: frames that have reached the replay, and updates.
@@ -349,8 +355,8 @@ impl Apex {
     }
 
     fn learn_running(&mut self) -> Result<LearnReport, AgentError> {
-        let (learner, batch) = (&mut self.learner, &self.batch);
-        let mut report = catch_panic(Worker::Learner, || learn(learner, batch))?;
+        let Self { learner, batch, pool, .. } = self;
+        let mut report = pool.install(|| catch_panic(Worker::Learner, || learn(learner, batch)))?;
         let updates = report.learned.updates;
         let Work::Running(running) = &self.work else { return Err(AgentError::Deserted) };
         settle(&mut running.replay(), &self.batch, &mut report, self.config.replay.trim_every_updates)?;
@@ -366,7 +372,6 @@ impl Apex {
     fn start(&mut self) -> Result<(), AgentError> {
         match std::mem::replace(&mut self.work, Work::Lost) {
             Work::Resting(parts) => {
-                tch::set_num_threads(self.torch_threads);
                 self.sampled = parts.rates.sampled;
                 let left = self.total_frames.saturating_sub(self.counters.frames).div_ceil(self.frame_skip);
                 let launch = Launch {

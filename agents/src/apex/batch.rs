@@ -4,6 +4,7 @@ use tch::{Device, Tensor};
 
 use crate::AgentError;
 use crate::policy::obs_tensor;
+use crate::threads::shares;
 
 /// B transitions drawn from the replay, each part in one stretch.
 #[derive(Clone, Copy, Debug)]
@@ -54,6 +55,26 @@ impl LearnBatch<'_> {
             Some(row) => Err(AgentError::ActionRange { row, action: self.actions[row], num_actions }),
             None => Ok(()),
         }
+    }
+
+    /// The rows in `parts` stretches, as even as possible, the first ones a row longer.
+    pub(super) fn split(&self, parts: usize, obs_shape: [usize; 3]) -> Vec<Self> {
+        let pixels = obs_shape.iter().product::<usize>();
+        let mut start = 0;
+        let shares = shares(self.actions.len(), parts).into_iter();
+        let mut take = |len: usize| {
+            let (rows, bytes) = (start..start + len, start * pixels..(start + len) * pixels);
+            start += len;
+            Self {
+                obs: &self.obs[bytes.clone()],
+                next_obs: &self.next_obs[bytes],
+                actions: &self.actions[rows.clone()],
+                rewards: &self.rewards[rows.clone()],
+                discounts: &self.discounts[rows.clone()],
+                importance_weights: &self.importance_weights[rows],
+            }
+        };
+        shares.filter(|&len| len > 0).map(&mut take).collect()
     }
 
     pub(super) fn to_rows(self, obs_shape: [usize; 3], device: Device) -> Rows {

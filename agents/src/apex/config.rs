@@ -162,10 +162,13 @@ impl ApexConfig {
         shares(self.envs as usize, self.num_actors() as usize)
     }
 
-    /// Threads that a run has: actors, those that fill and empty the replay, and the learner.
+    /// Threads that a run has beside those that learn: actors, and what fills and empties the replay.
     pub fn num_threads(&self) -> usize {
+        if self.serial {
+            return 0;
+        }
         let inference = u32::from(self.inference == Inference::Central);
-        (self.num_actors() + 1 + self.prefetch_threads + inference + 1) as usize
+        (self.num_actors() + 1 + self.prefetch_threads + inference) as usize
     }
 
     /// ε of each environment, most exploring first.

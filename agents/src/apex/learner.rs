@@ -1,5 +1,6 @@
 //! Networks, loss, optimiser step: the one place where weights change.
 
+use rayon::prelude::*;
 use tch::{Device, Kind, Tensor};
 
 use super::LearnBatch;
@@ -14,8 +15,7 @@ use crate::nn::{
 
 /// Learns action values from batches of transitions; knows nothing of environments or replay.
 ///
-/// It works in the thread that calls it, but for the optimiser step, which also uses the ambient
-/// rayon pool.
+/// Shards and the optimiser step are spread over the ambient rayon pool, which changes no result.
 pub struct Learner {
     config: LearnerConfig,
     obs_shape: [usize; 3],
@@ -27,12 +27,24 @@ pub struct Learner {
     updates: u64,
 }
 
-/// A network and the parameters it reads.
+/// Parameters, and a network for each shard that reads them.
 struct Side {
     store: ParamStore,
     /// All parameters, flat `[P]`, in the store's memory.
     params: Tensor,
-    network: QNetwork,
+    networks: Vec<QNetwork>,
+}
+
+/// What is learnt from some rows of a batch.
+struct Shard {
+    /// Their share of the batch's gradient, flat `[P]`.
+    gradient: Tensor,
+    /// Their share of the batch's loss.
+    loss: f64,
+    /// Target − Q, `[rows]`.
+    td_errors: Vec<f32>,
+    /// Q of the actions taken, `[rows]`.
+    q: Vec<f32>,
 }
 
 /// What one update did.
@@ -100,22 +112,17 @@ impl Learner {
     /// nothing is changed then.
     pub fn learn(&mut self, batch: &LearnBatch<'_>) -> Result<Learned, AgentError> {
         batch.check(self.obs_shape, self.num_actions)?;
-        let rows = batch.to_rows(self.obs_shape, self.online.store.device());
-        let targets = self.targets(&rows); // [B]
-        let q = q_of_actions(&self.online.network.forward(&rows.obs), &rows.actions); // [B]
-        let td_errors = targets - &q; // [B]
-        let loss = weighted_td_loss(&td_errors, &rows.importance_weights, self.config.loss());
-        let gradient = self.online.network.gradient(&loss)?; // [P]
-        let loss = loss.detach().to_kind(Kind::Double).double_value(&[]);
-        let grad_norm = self.apply(gradient, loss)?;
+        let shards = self.shards(batch)?;
+        let loss = shards.iter().map(|shard| shard.loss).sum();
+        let td_errors: Vec<f32> = shards.iter().flat_map(|shard| &shard.td_errors).map(|e| e.abs()).collect();
+        let mean = |sum: f64| sum / td_errors.len() as f64;
+        let mean_abs_td = mean(td_errors.iter().map(|&error| f64::from(error)).sum());
+        let mean_q = mean(shards.iter().flat_map(|shard| &shard.q).map(|&q| f64::from(q)).sum());
+        let grad_norm = self.apply(sum(shards), loss)?;
         let target_copied = self.updates.is_multiple_of(self.config.target_copy_updates);
         if target_copied {
             self.target.store.copy_from(&self.online.store)?;
         }
-        let td_errors = Vec::<f32>::try_from(td_errors.detach().abs()).map_err(NetworkError::from)?;
-        let mean_abs_td =
-            td_errors.iter().map(|&error| f64::from(error)).sum::<f64>() / td_errors.len() as f64;
-        let mean_q = q.detach().mean(Kind::Double).double_value(&[]);
         let updates = self.updates;
         Ok(Learned { td_errors, loss, grad_norm, mean_q, mean_abs_td, updates, target_copied })
     }
@@ -132,7 +139,7 @@ impl Learner {
 
     /// The network that learns; what it computes changes with every update.
     pub fn network(&self) -> &QNetwork {
-        &self.online.network
+        &self.online.networks[0]
     }
 
     /// Learning rate of every update.
@@ -193,17 +200,21 @@ impl Learner {
         Ok(())
     }
 
-    /// Targets `[B]`. No graph is kept; the guard is gone on return.
-    fn targets(&self, rows: &Rows) -> Tensor {
-        let _no_graph = tch::no_grad_guard();
-        let Rows { rewards, discounts, next_obs, .. } = rows;
-        let rescaling = self.config.value_rescaling();
-        let valued = self.target.network.forward(next_obs); // [B, A]
-        if !self.config.double_q {
-            return max_q_targets(rewards, discounts, &valued, rescaling);
-        }
-        let chosen = self.online.network.forward(next_obs); // [B, A]
-        double_q_targets(rewards, discounts, &chosen, &valued, rescaling)
+    /// Gradient and errors of every shard, in the order of the rows.
+    fn shards(&mut self, batch: &LearnBatch<'_>) -> Result<Vec<Shard>, AgentError> {
+        let Self { config, obs_shape, online, target, .. } = self;
+        let device = online.store.device();
+        let networks = online.networks.par_iter_mut().zip(&mut target.networks);
+        let parts = batch.split(config.shards as usize, *obs_shape);
+        let rows = batch.actions.len() as f64;
+        let shards: Vec<Result<Shard, AgentError>> = networks
+            .zip(parts)
+            .with_max_len(1)
+            .map(|((online, target), part)| {
+                differentiate(config, online, target, &part.to_rows(*obs_shape, device), rows)
+            })
+            .collect();
+        shards.into_iter().collect()
     }
 
     /// Clips the gradient and makes one optimiser step; returns the gradient's own norm.
@@ -227,6 +238,47 @@ impl Learner {
     }
 }
 
+/// Forward and backward over the rows of a shard; the whole batch has `batch_size`.
+fn differentiate(
+    config: &LearnerConfig,
+    online: &QNetwork,
+    target: &QNetwork,
+    rows: &Rows,
+    batch_size: f64,
+) -> Result<Shard, AgentError> {
+    let targets = targets(config, online, target, rows); // [rows]
+    let q = q_of_actions(&online.forward(&rows.obs), &rows.actions); // [rows]
+    let td_errors = targets - &q; // [rows]
+    let share = rows.actions.size()[0] as f64 / batch_size;
+    let loss = weighted_td_loss(&td_errors, &rows.importance_weights, config.loss()) * share;
+    let numbers = |tensor: &Tensor| Vec::<f32>::try_from(tensor.detach()).map_err(NetworkError::from);
+    Ok(Shard {
+        gradient: online.gradient(&loss)?,
+        loss: loss.detach().to_kind(Kind::Double).double_value(&[]),
+        td_errors: numbers(&td_errors)?,
+        q: numbers(&q)?,
+    })
+}
+
+/// Targets `[rows]`. No graph is kept; the guard is gone on return.
+fn targets(config: &LearnerConfig, online: &QNetwork, target: &QNetwork, rows: &Rows) -> Tensor {
+    let _no_graph = tch::no_grad_guard();
+    let Rows { rewards, discounts, next_obs, .. } = rows;
+    let rescaling = config.value_rescaling();
+    let valued = target.forward(next_obs); // [rows, A]
+    if !config.double_q {
+        return max_q_targets(rewards, discounts, &valued, rescaling);
+    }
+    let chosen = online.forward(next_obs); // [rows, A]
+    double_q_targets(rewards, discounts, &chosen, &valued, rescaling)
+}
+
+/// The batch's gradient: that of all shards, added in their order.
+fn sum(shards: Vec<Shard>) -> Tensor {
+    let gradients = shards.into_iter().map(|shard| shard.gradient);
+    gradients.reduce(|mut sum, next| sum.g_add_(&next)).unwrap_or_default()
+}
+
 impl std::fmt::Debug for Learner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Learner")
@@ -247,7 +299,8 @@ impl Side {
         let build = |store: &mut _| QNetwork::build(torso, obs_shape, num_actions, config.head, store);
         build(&mut store)?; // draws the parameters
         let params = store.pack()?;
-        Ok(Self { network: build(&mut store)?, params, store })
+        let networks = (0..config.shards).map(|_| build(&mut store)).collect::<Result<_, _>>()?;
+        Ok(Self { networks, params, store })
     }
 }
 

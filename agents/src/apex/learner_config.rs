@@ -18,6 +18,9 @@ pub(crate) const LEARNER_TABLE: &str = "apex.learner";
 pub struct LearnerConfig {
     /// Transitions that one update learns from, B.
     pub batch_size: u32,
+    /// Shards of the batch whose gradients are taken in parallel and then summed, so that rounding
+    /// depends on it (and not on the number of threads). More than 1 is for CPUs.
+    pub shards: u32,
     /// Value what follows by double Q-learning; else by the target network's greatest value.
     pub double_q: bool,
     /// How features become action values.
@@ -52,6 +55,7 @@ impl Default for LearnerConfig {
         };
         Self {
             batch_size: 512,
+            shards: 1,
             double_q: true,
             head: QHead::Dueling,
             target_copy_updates: 2500,
@@ -80,10 +84,19 @@ impl LearnerConfig {
         let mut refuse = |key: &str, message: String| {
             problems.push(Problem { key: format!("{prefix}.{key}"), message });
         };
-        let counts =
-            [("batch_size", u64::from(self.batch_size)), ("target_copy_updates", self.target_copy_updates)];
+        let counts = [
+            ("batch_size", u64::from(self.batch_size)),
+            ("shards", self.shards.into()),
+            ("target_copy_updates", self.target_copy_updates),
+        ];
         for (key, _) in counts.into_iter().filter(|(_, count)| *count == 0) {
             refuse(key, "is 0; the least is 1".to_owned());
+        }
+        if self.shards > self.batch_size {
+            refuse(
+                "shards",
+                format!("is {}, more than the batch has rows ({})", self.shards, self.batch_size),
+            );
         }
         for (key, number) in [("max_grad_norm", self.max_grad_norm), ("huber_delta", self.huber_delta)] {
             match number {
@@ -126,6 +139,7 @@ mod tests {
     fn every_problem_is_listed_at_once() {
         let mut config = LearnerConfig {
             batch_size: 0,
+            shards: 0,
             target_copy_updates: 0,
             max_grad_norm: Some(0.0),
             huber_delta: Some(f64::NAN),
@@ -139,6 +153,7 @@ mod tests {
             keys,
             [
                 "a.b.batch_size",
+                "a.b.shards",
                 "a.b.target_copy_updates",
                 "a.b.max_grad_norm",
                 "a.b.huber_delta",

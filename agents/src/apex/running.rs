@@ -33,7 +33,7 @@ use super::report::Arrivals;
 use crate::AgentError;
 use crate::error::Worker;
 use crate::replay::{Batch, Replay};
-use crate::threads::build_pool;
+use crate::threads::start_pool;
 
 /// What is taken apart to run, and comes back when it rests.
 pub(super) struct Parts {
@@ -329,9 +329,10 @@ impl ActorQ {
     }
 }
 
+/// Its one thread has one libtorch thread; the calling one, which learns, keeps its own.
 fn one_thread(worker: Worker) -> Result<ThreadPool, AgentError> {
     let cannot = |cause| AgentError::NoThread { worker, cause: std::io::Error::other(cause) };
-    build_pool(1, 1).map_err(cannot)
+    start_pool(1, 1).map_err(cannot)
 }
 
 fn join<R>(handle: JoinHandle<Option<R>>) -> Option<R> {

@@ -50,10 +50,10 @@ pub fn apex(config: &ApexConfig, how: How, make: impl Fn(u64) -> Box<dyn Env>) -
         config,
         torso: find_torso(how.torso).unwrap(),
         device: Device::Cpu,
-        torch_threads: 1,
         seed: how.seed,
         total_frames: how.total_frames,
         actors: sizes.map(group).collect(),
+        pool: std::sync::Arc::new(coordrl_agents::build_pool(1, 1).unwrap()),
     })
     .unwrap()
 }
