@@ -40,6 +40,7 @@
 //! ```
 
 mod a2c;
+mod actors;
 pub mod apex;
 mod error;
 pub mod maths;
@@ -50,6 +51,7 @@ mod policy;
 pub mod replay;
 mod report;
 mod rollout;
+mod sealed;
 mod threads;
 
 pub use a2c::{A2c, A2cConfig, A2cSetup, AgentState, Gradients, UpdateReport};

@@ -6,6 +6,7 @@ use coordrl_envs::{EnvError, Rng, Role, VecEnv, VecStep, derive_rng};
 use tch::Device;
 
 use super::config::TABLE;
+use crate::actors::Place;
 use crate::nn::Network;
 use crate::policy::infer;
 use crate::report::nanos_since;
@@ -36,14 +37,14 @@ pub(crate) struct Plan {
 }
 
 impl Actor {
-    /// Resets the environments. `first_env` is the index of the first one among all actors'.
+    /// Resets the environments.
     pub fn start(
-        index: usize,
-        first_env: usize,
+        place: Place,
         envs: VecEnv,
         rollout_agent_steps: usize,
         seed: u64,
     ) -> Result<Self, AgentError> {
+        let Place { actor: index, first_env } = place;
         let n = envs.len();
         let rng = |env| derive_rng(seed, Role::TrainPolicy, (first_env + env) as u64);
         let mut actor = Self {

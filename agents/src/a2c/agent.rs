@@ -14,6 +14,7 @@ use super::learner::{Applied, Gradient, Learner, LossPlan};
 use super::report::UpdateReport;
 use super::state::{ActorState, AgentState, TrainerState};
 use super::{central, sharded};
+use crate::actors::{check_setup, start_each};
 use crate::error::{Worker, catch_panic};
 use crate::maths::explained_variance;
 use crate::nn::{NamedTensors, Network, Optimizer, ParamStore, TorsoEntry};
@@ -62,7 +63,7 @@ impl A2c {
     /// Draws the first weights and resets all environments.
     pub fn build(setup: A2cSetup<'_>) -> Result<Self, AgentError> {
         let A2cSetup { config, torso, device, seed, total_frames, actors, pool } = setup;
-        check_setup(config, &actors)?;
+        check_setup(config.check(), &config.envs_per_actor(), &actors)?;
         let central = match config.gradients {
             Gradients::Actors => false,
             Gradients::Central => true,
@@ -75,7 +76,8 @@ impl A2c {
         let steps = config.rollout_agent_steps as usize;
         Ok(Self {
             config: config.clone(),
-            actors: pool.install(|| start_actors(actors, steps, seed))?,
+            actors: pool
+                .install(|| start_each(actors, |place, envs| Actor::start(place, envs, steps, seed)))?,
             networks,
             store,
             learner: Learner { params, optimizer },
@@ -147,7 +149,7 @@ impl A2c {
             weights: self.store.to_named(),
             optimizer: self.learner.optimizer.to_named(),
             target: Vec::new(),
-            trainer: TrainerState::new(self.counters, actors).to_bytes()?,
+            trainer: TrainerState { counters: self.counters, actors }.to_bytes()?,
         })
     }
 
@@ -298,33 +300,6 @@ fn build_networks(
     let params = store.pack()?;
     let networks = (0..count).map(|_| build(&mut store)).collect::<Result<_, _>>()?;
     Ok((store, params, networks))
-}
-
-fn check_setup(config: &A2cConfig, actors: &[VecEnv]) -> Result<(), AgentError> {
-    let problems = config.check();
-    if !problems.is_empty() {
-        return Err(AgentError::Config(problems));
-    }
-    let found: Vec<usize> = actors.iter().map(VecEnv::len).collect();
-    let expected = config.envs_per_actor();
-    if found != expected {
-        return Err(AgentError::ActorSizes { found, expected });
-    }
-    match actors.iter().position(|envs| envs.spec() != actors[0].spec()) {
-        Some(actor) => Err(AgentError::ActorSpec { actor }),
-        None => Ok(()),
-    }
-}
-
-fn start_actors(actors: Vec<VecEnv>, steps: usize, seed: u64) -> Result<Vec<Actor>, AgentError> {
-    let mut first_env = 0;
-    let mut started = Vec::with_capacity(actors.len());
-    for (index, envs) in actors.into_iter().enumerate() {
-        let count = envs.len();
-        started.push(Actor::start(index, first_env, envs, steps, seed)?);
-        first_env += count;
-    }
-    Ok(started)
 }
 
 /// Index, among all environments, of each actor's first.

@@ -5,10 +5,11 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use tch::Tensor;
 
+use crate::sealed::{bad, open, seal};
 use crate::{AgentError, Counters};
 
 /// Raised when the layout of [`TrainerState`] changes.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// A whole agent: an agent that loads this goes on exactly as the one that saved it.
 #[derive(Debug)]
@@ -26,7 +27,6 @@ pub struct AgentState {
 /// What is in [`AgentState::trainer`].
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct TrainerState {
-    version: u32,
     pub counters: Counters,
     pub actors: Vec<ActorState>,
 }
@@ -38,28 +38,13 @@ pub(crate) struct ActorState {
     pub envs: Vec<ByteBuf>,
 }
 
-/// The first field alone, readable whatever follows.
-#[derive(Deserialize)]
-struct Version {
-    version: u32,
-}
-
 impl TrainerState {
-    pub fn new(counters: Counters, actors: Vec<ActorState>) -> Self {
-        Self { version: VERSION, counters, actors }
-    }
-
     pub fn to_bytes(&self) -> Result<Vec<u8>, AgentError> {
-        rmp_serde::to_vec_named(self).map_err(|error| bad(format!("it cannot be written: {error}")))
+        seal(VERSION, self)
     }
 
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, AgentError> {
-        let parse = |error| bad(format!("it does not parse: {error}"));
-        let Version { version } = rmp_serde::from_slice(bytes).map_err(parse)?;
-        if version != VERSION {
-            return Err(bad(format!("it is of version {version}; this build reads {VERSION}")));
-        }
-        rmp_serde::from_slice(bytes).map_err(parse)
+        open("trainer", VERSION, bytes)
     }
 
     /// Whether the numbers of environments are those of this agent's actors.
@@ -74,8 +59,4 @@ impl TrainerState {
         }
         Ok(())
     }
-}
-
-fn bad(reason: String) -> AgentError {
-    AgentError::State { reason }
 }

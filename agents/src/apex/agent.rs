@@ -17,11 +17,13 @@ use super::learning::{ingest, learn, settle};
 use super::limiter::Rates;
 use super::report::{ApexReport, Arrivals, LearnReport};
 use super::running::{Launch, Parts, Running};
-use super::state::{Content, TrainerState, bad};
+use super::state::TrainerState;
+use crate::actors::{check_setup, start_each};
 use crate::error::{Worker, catch_panic};
 use crate::nn::{NamedTensors, TorsoEntry};
 use crate::replay::{Batch, Replay};
 use crate::report::nanos_since;
+use crate::sealed::bad;
 use crate::{AgentError, AgentState, Counters, Timing};
 
 /// How long the learner waits for a batch before it says that there is none.
@@ -88,14 +90,16 @@ impl Apex {
     /// Draws the first weights and resets all environments. No thread is started yet.
     pub fn build(setup: ApexSetup<'_>) -> Result<Self, AgentError> {
         let ApexSetup { config, torso, device, seed, total_frames, actors, pool } = setup;
-        check_setup(config, &actors)?;
+        check_setup(config.check(), &config.envs_per_actor(), &actors)?;
         let EnvSpec { obs_shape, frame_skip, .. } = *actors[0].spec();
         let num_actions = actors[0].spec().num_actions();
         let q_spec = QSpec { torso: *torso, head: config.learner.head, obs_shape, num_actions };
         let learner = Learner::build(torso, obs_shape, num_actions, device, seed, &config.learner)?;
         let acting = Follower::build(q_spec, Device::Cpu, &learner.weights()?)?;
+        let rescaling = config.learner.value_rescaling();
+        let start = |place, envs| Actor::start(config, rescaling, place, envs, seed);
         let parts = Parts {
-            actors: start_actors(config, actors, seed)?,
+            actors: start_each(actors, start)?,
             replay: Replay::try_new(config.replay.for_obs(obs_shape))?,
             rates: config.rates(),
         };
@@ -180,14 +184,14 @@ impl Apex {
             target.push((ACTING.to_owned(), Tensor::from_slice(&self.acting.weights()?.numbers)));
         }
         let actors = parts.actors.iter().map(Actor::save).collect::<Result<_, AgentError>>()?;
-        let trainer = TrainerState::new(Content {
+        let trainer = TrainerState {
             counters: self.counters,
             rates: parts.rates,
             replay_inserted: parts.replay.inserted(),
             draws: self.draws.clone(),
             acting_version: self.acting.weights()?.version,
             actors,
-        });
+        };
         Ok(AgentState { weights: online, optimizer, target, trainer: trainer.to_bytes()? })
     }
 
@@ -447,34 +451,6 @@ impl std::fmt::Debug for Apex {
             .field("counters", &self.counters)
             .finish_non_exhaustive()
     }
-}
-
-fn check_setup(config: &ApexConfig, actors: &[VecEnv]) -> Result<(), AgentError> {
-    let problems = config.check();
-    if !problems.is_empty() {
-        return Err(AgentError::Config(problems));
-    }
-    let found: Vec<usize> = actors.iter().map(VecEnv::len).collect();
-    let expected = config.envs_per_actor();
-    if found != expected {
-        return Err(AgentError::ActorSizes { found, expected });
-    }
-    match actors.iter().position(|envs| envs.spec() != actors[0].spec()) {
-        Some(actor) => Err(AgentError::ActorSpec { actor }),
-        None => Ok(()),
-    }
-}
-
-fn start_actors(config: &ApexConfig, actors: Vec<VecEnv>, seed: u64) -> Result<Vec<Actor>, AgentError> {
-    let rescaling = config.learner.value_rescaling();
-    let mut first_env = 0;
-    let mut started = Vec::with_capacity(actors.len());
-    for (index, envs) in actors.into_iter().enumerate() {
-        let count = envs.len();
-        started.push(Actor::start(config, rescaling, index, first_env, envs, seed)?);
-        first_env += count;
-    }
-    Ok(started)
 }
 
 fn take_named(tensors: &mut NamedTensors, name: &str) -> Option<Tensor> {

@@ -1,12 +1,11 @@
 //! What travels between actors and learner, and its serialised form.
 
 use coordrl_envs::EpisodeStats;
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_bytes::ByteBuf;
 
 use crate::AgentError;
 use crate::replay::StreamPart;
+use crate::sealed::{open, seal};
 
 /// Raised when the layout of [`Experience`] changes.
 const EXPERIENCE_VERSION: u32 = 1;
@@ -71,29 +70,6 @@ impl Weights {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, AgentError> {
         open("weights", WEIGHTS_VERSION, bytes)
     }
-}
-
-/// A layout's version and the rest, which is read only if the version is known.
-#[derive(Serialize, Deserialize)]
-struct Sealed(u32, ByteBuf);
-
-fn seal(version: u32, content: &impl Serialize) -> Result<Vec<u8>, AgentError> {
-    let cannot = |error: rmp_serde::encode::Error| bad(format!("it cannot be written: {error}"));
-    let content = rmp_serde::to_vec_named(content).map_err(cannot)?;
-    rmp_serde::to_vec(&Sealed(version, ByteBuf::from(content))).map_err(cannot)
-}
-
-fn open<T: DeserializeOwned>(what: &str, version: u32, bytes: &[u8]) -> Result<T, AgentError> {
-    let parse = |error| bad(format!("{what}: it does not parse: {error}"));
-    let Sealed(found, content) = rmp_serde::from_slice(bytes).map_err(parse)?;
-    if found != version {
-        return Err(bad(format!("{what}: it is of version {found}; this build reads {version}")));
-    }
-    rmp_serde::from_slice(&content).map_err(parse)
-}
-
-fn bad(reason: String) -> AgentError {
-    AgentError::State { reason }
 }
 
 /// Numbers as their bytes, little end first: a million of them one by one would take a second.
