@@ -84,6 +84,8 @@ fn main() {
         variant("conv, central gradient", "conv", 2, Gradients::Central, threads),
         variant("coordconv", "coordconv", cores as u32, Gradients::Actors, 1),
         variant("coordconv-all", "coordconv-all", cores as u32, Gradients::Actors, 1),
+        variant("impala", "impala", cores as u32, Gradients::Actors, 1),
+        variant("coordconv-impala", "coordconv-impala", cores as u32, Gradients::Actors, 1),
     ];
     let mut agents: Vec<A2c> = variants.iter().map(|variant| build(variant, cores)).collect();
     let mut rates = vec![Vec::new(); variants.len()];

@@ -1,4 +1,4 @@
-//! How fast transitions are drawn and put together.
+//! How fast transitions are drawn and put together, beside how fast a learner takes them.
 //!
 //! ```text
 //! cargo bench -p coordrl-agents --bench replay
@@ -12,11 +12,14 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use coordrl_agents::apex::{LearnBatch, Learner, LearnerConfig};
 use coordrl_agents::replay::{
     Batch, PlaneForm, PlaneWriter, Replay, ReplayConfig, StreamPart, SumTree, Transition,
 };
+use coordrl_agents::{build_pool, find_torso};
 use coordrl_envs::{Role, derive_rng};
 use rand::Rng as _;
+use tch::Device;
 
 const TURNS: usize = 5;
 const TURN: Duration = Duration::from_millis(400);
@@ -39,6 +42,7 @@ fn main() {
     sum_tree();
     let replays = [PlaneForm::Raw, PlaneForm::Lz4].map(filled);
     draws(&replays);
+    appetite(&replays[0]);
 }
 
 fn sum_tree() {
@@ -128,6 +132,39 @@ fn draws(replays: &[Replay; 2]) {
     println!("({raw} bytes a transition raw, {packed} with LZ4)");
 }
 
+/// Assembly in one thread against learning from what was assembled, on all cores.
+fn appetite(replay: &Replay) {
+    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+    let pool = build_pool(cores, 1).unwrap();
+    let config = LearnerConfig { batch_size: BATCH as u32, shards: cores as u32, ..Default::default() };
+    let torso = find_torso("conv").unwrap();
+    let mut learner = Learner::build(torso, SHAPE, 6, Device::Cpu, 1, &config).unwrap();
+    let (mut rng, mut batch) = (derive_rng(5, Role::TrainPolicy, 0), Batch::default());
+    let mut rates = vec![Vec::new(); 2];
+    for _ in 0..TURNS {
+        rates[0].push(per_second(1, || {
+            let Batch { rows, obs, next_obs } = &batch;
+            if obs.is_empty() {
+                return; // the first turn has nothing to learn from yet
+            }
+            let learn_batch = LearnBatch {
+                obs,
+                next_obs,
+                actions: &rows.actions,
+                rewards: &rows.rewards,
+                discounts: &rows.discounts,
+                importance_weights: &rows.importance_weights,
+            };
+            pool.install(|| learner.learn(&learn_batch)).unwrap();
+        }));
+        let assemble = || replay.draw(BATCH, &mut rng).unwrap().assemble_into(&mut batch).unwrap();
+        rates[1].push(per_second(1, assemble));
+    }
+    rates[0].remove(0);
+    println!("\na learner of conv, {cores} shards on {cores} cores, and the thread that feeds it");
+    print_rates(&["learnt from", "drawn and assembled, raw"], rates, "batches/s");
+}
+
 /// A full replay of one long episode.
 fn filled(plane_form: PlaneForm) -> Replay {
     let mut replay = Replay::try_new(ReplayConfig {
@@ -188,7 +225,7 @@ fn print_rates(names: &[&str], rates: Vec<Vec<f64>>, unit: &str) {
     let medians: Vec<f64> = rates.into_iter().map(median).collect();
     println!("{:<40} {unit:>12} {:>7}", "", "ratio");
     for (name, rate) in names.iter().zip(&medians) {
-        println!("{name:<40} {rate:>12.0} {:>7.2}", rate / medians[0]);
+        println!("{name:<40} {rate:>12.1} {:>7.2}", rate / medians[0]);
     }
 }
 

@@ -14,8 +14,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from given import dense, features, first_weights, observation, summary
+
 ROWS, ACTIONS = 12, 4
-CHANNELS, HEIGHT, WIDTH = 2, 40, 44
+CHANNELS = 2
+SHAPE = (CHANNELS, 40, 44)
 DISCOUNT = 0.97
 # Above the published 6.25e-5: changes stand out from the rounding of the weights.
 RATES = {"rmsprop": 2e-4, "adam": 1e-3}
@@ -39,30 +42,7 @@ CASES = {
 }
 
 
-def mix(x):
-    """64-bit finaliser of MurmurHash3, on numpy arrays of uint64."""
-    x = np.asarray(x, dtype=np.uint64)
-    with np.errstate(over="ignore"):
-        x = x ^ (x >> np.uint64(33))
-        x = x * np.uint64(0xFF51AFD7ED558CCD)
-        x = x ^ (x >> np.uint64(33))
-        x = x * np.uint64(0xC4CEB9FE1A85EC53)
-        return x ^ (x >> np.uint64(33))
-
-
-def noise_in_one(start, count):
-    """Numbers in [-1, 1): the hash's upper 24 bits, exact in f32."""
-    bits = mix(np.arange(count, dtype=np.uint64) + np.uint64(start)) >> np.uint64(40)
-    return bits.astype(np.float64) / float(1 << 23) - 1.0
-
-
 # ---- what goes in ------------------------------------------------------------------------------
-
-
-def observation(row, shown):
-    positions = np.arange(CHANNELS * HEIGHT * WIDTH, dtype=np.uint64)
-    pixels = mix(positions ^ np.uint64((row << 48) ^ (shown << 24))) & np.uint64(255)
-    return pixels.astype(np.uint8).reshape(CHANNELS, HEIGHT, WIDTH)
 
 
 def batch(update, case):
@@ -70,8 +50,8 @@ def batch(update, case):
     rows = range(ROWS)
     discounts = {0: DISCOUNT**3, 1: 0.0, 2: DISCOUNT, 3: DISCOUNT**3}
     return {
-        "obs": np.stack([observation(i, 2 * update) for i in rows]),
-        "next_obs": np.stack([observation(i, 2 * update + 1) for i in rows]),
+        "obs": np.stack([observation(i, 2 * update, SHAPE) for i in rows]),
+        "next_obs": np.stack([observation(i, 2 * update + 1, SHAPE) for i in rows]),
         "actions": torch.tensor([(i * 5 + update * 3) % ACTIONS for i in rows]),
         "rewards": torch.tensor([case["reward_scale"] * ((i * 7 + update * 3) % 5 - 2) for i in rows]),
         "discounts": torch.tensor([discounts[i % 4] for i in rows]),
@@ -79,8 +59,7 @@ def batch(update, case):
     }
 
 
-def first_weights(coordinates, dueling, start):
-    """Uniform noise of a size that keeps activations near 1."""
+def network_weights(coordinates, dueling, start):
     layers = {
         "torso.conv1": (32, CHANNELS + 2 * coordinates, 8, 8),
         "torso.conv2": (64, 32, 4, 4),
@@ -92,36 +71,18 @@ def first_weights(coordinates, dueling, start):
         layers |= {"advantage_hidden": (512, 512), "advantage": (ACTIONS, 512)}
     else:
         layers |= {"q": (ACTIONS, 512)}
-    weights = {}
-    for layer, shape in layers.items():
-        fan_in = int(np.prod(shape[1:]))
-        for name, size, scale in ((f"{layer}.weight", shape, fan_in), (f"{layer}.bias", shape[:1], 100)):
-            count = int(np.prod(size))
-            values = (noise_in_one(start, count) * (6.0 / scale) ** 0.5).astype(np.float32)
-            weights[name] = torch.tensor(values).reshape(size).requires_grad_()
-            start += count
-    return weights
+    return first_weights(layers, start)
 
 
 # ---- network, targets, loss --------------------------------------------------------------------
 
 
 def q_values(weights, obs, coordinates):
-    def dense(x, name):
-        return F.linear(x, weights[f"{name}.weight"], weights[f"{name}.bias"])
-
-    x = torch.as_tensor(obs).float() / 255
-    if coordinates:
-        n, _, h, w = x.shape
-        rows, columns = torch.meshgrid(torch.linspace(-1, 1, h), torch.linspace(-1, 1, w), indexing="ij")
-        x = torch.cat([x, columns.expand(n, 1, h, w), rows.expand(n, 1, h, w)], dim=1)
-    for layer, stride in (("conv1", 4), ("conv2", 2), ("conv3", 1)):
-        x = F.relu(F.conv2d(x, weights[f"torso.{layer}.weight"], weights[f"torso.{layer}.bias"], stride))
-    x = F.relu(dense(x.flatten(1), "torso.fc"))
+    x = features(weights, obs, coordinates)
     if "q.weight" in weights:
-        return dense(x, "q")
-    value = dense(F.relu(dense(x, "value_hidden")), "value")
-    advantage = dense(F.relu(dense(x, "advantage_hidden")), "advantage")
+        return dense(weights, x, "q")
+    value = dense(weights, F.relu(dense(weights, x, "value_hidden")), "value")
+    advantage = dense(weights, F.relu(dense(weights, x, "advantage_hidden")), "advantage")
     return value + (advantage - advantage.mean(1, keepdim=True))
 
 
@@ -156,21 +117,10 @@ def optimizer(name, weights):
 # ---- results -----------------------------------------------------------------------------------
 
 
-def summary(tensor):
-    """Norm, a product with fixed noise in which every entry counts, and entries spread evenly."""
-    flat = tensor.detach().double().flatten().numpy()
-    picked = [flat[i * flat.size // SAMPLES] for i in range(SAMPLES)]
-    return {
-        "norm": float(np.linalg.norm(flat)),
-        "product": float(flat @ noise_in_one(0, flat.size)),
-        "entries": [float(f"{x:.8g}") for x in picked],
-    }
-
-
 def two_updates(name, coordinates):
     case = CASES[name]
-    online, first = (first_weights(coordinates, case["dueling"], 1 << 40) for _ in range(2))
-    target = first_weights(coordinates, case["dueling"], 1 << 41)
+    online, first = (network_weights(coordinates, case["dueling"], 1 << 40) for _ in range(2))
+    target = network_weights(coordinates, case["dueling"], 1 << 41)
     steps, results = optimizer(name, online), []
     for update in range(2):
         data = batch(update, case)
@@ -186,11 +136,11 @@ def two_updates(name, coordinates):
         result = {"loss": loss.item(), "mean_q": q.mean().item()}
         result["td_errors"] = (targets - q).abs().tolist()
         if update == 0:
-            result["gradients"] = {key: summary(w.grad) for key, w in online.items()}
+            result["gradients"] = {key: summary(w.grad, SAMPLES) for key, w in online.items()}
         limit = case["clip"] or float("inf")
         result["grad_norm"] = torch.nn.utils.clip_grad_norm_(online.values(), limit).item()
         steps.step()
-        result["changes"] = {key: summary(w.detach().double() - first[key]) for key, w in online.items()}
+        result["changes"] = {key: summary(w.detach().double() - first[key], SAMPLES) for key, w in online.items()}
         results.append(result)
         if (update + 1) % case["copy_every"] == 0:
             target = {key: w.detach().clone() for key, w in online.items()}

@@ -15,8 +15,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from given import dense, features, first_weights, observation, summary
+
 ENVS, STEPS, ACTIONS = 5, 6, 4
-CHANNELS, HEIGHT, WIDTH = 2, 40, 44
+CHANNELS = 2
+SHAPE = (CHANNELS, 40, 44)
 DISCOUNT, ENTROPY_COEF, VALUE_COEF, MAX_NORM = 0.97, 0.02, 0.25, 0.5
 # The TensorFlow form's first changes are small: a large rate makes them stand out from rounding.
 RATES = {"rmsprop": 7e-4, "rmsprop_tf": 0.7}
@@ -26,30 +29,7 @@ SAMPLES = 48
 MASK = (1 << 64) - 1
 
 
-def mix(x):
-    """64-bit finaliser of MurmurHash3, on numpy arrays of uint64."""
-    x = np.asarray(x, dtype=np.uint64)
-    with np.errstate(over="ignore"):
-        x = x ^ (x >> np.uint64(33))
-        x = x * np.uint64(0xFF51AFD7ED558CCD)
-        x = x ^ (x >> np.uint64(33))
-        x = x * np.uint64(0xC4CEB9FE1A85EC53)
-        return x ^ (x >> np.uint64(33))
-
-
-def noise_in_one(start, count):
-    """Numbers in [-1, 1): the hash's upper 24 bits, exact in f32."""
-    bits = mix(np.arange(count, dtype=np.uint64) + np.uint64(start)) >> np.uint64(40)
-    return bits.astype(np.float64) / float(1 << 23) - 1.0
-
-
 # ---- the environment ---------------------------------------------------------------------------
-
-
-def observation(env, shown):
-    positions = np.arange(CHANNELS * HEIGHT * WIDTH, dtype=np.uint64)
-    pixels = mix(positions ^ np.uint64((env << 48) ^ (shown << 24))) & np.uint64(255)
-    return pixels.astype(np.uint8).reshape(CHANNELS, HEIGHT, WIDTH)
 
 
 def reward(env, step, action):
@@ -104,38 +84,21 @@ def draw(logits, rng):
 # ---- the network -------------------------------------------------------------------------------
 
 
-def first_weights(coordinates):
-    """Uniform noise of a size that keeps activations near 1."""
-    shapes = {
-        "torso.conv1.weight": (32, CHANNELS + 2 * coordinates, 8, 8), "torso.conv1.bias": (32,),
-        "torso.conv2.weight": (64, 32, 4, 4), "torso.conv2.bias": (64,),
-        "torso.conv3.weight": (64, 64, 3, 3), "torso.conv3.bias": (64,),
-        "torso.fc.weight": (512, 64 * 1 * 2), "torso.fc.bias": (512,),
-        "policy.weight": (ACTIONS, 512), "policy.bias": (ACTIONS,),
-        "value.weight": (1, 512), "value.bias": (1,),
+def network_weights(coordinates):
+    layers = {
+        "torso.conv1": (32, CHANNELS + 2 * coordinates, 8, 8),
+        "torso.conv2": (64, 32, 4, 4),
+        "torso.conv3": (64, 64, 3, 3),
+        "torso.fc": (512, 64 * 1 * 2),
+        "policy": (ACTIONS, 512),
+        "value": (1, 512),
     }
-    weights, start = {}, 1 << 40
-    for name, shape in shapes.items():
-        count = int(np.prod(shape))
-        fan_in = int(np.prod(shape[1:])) if len(shape) > 1 else 100
-        scale = (6.0 / fan_in) ** 0.5
-        values = (noise_in_one(start, count) * scale).astype(np.float32)
-        weights[name] = torch.tensor(values).reshape(shape).requires_grad_()
-        start += count
-    return weights
+    return first_weights(layers, 1 << 40)
 
 
 def forward(weights, obs, coordinates):
-    x = torch.as_tensor(obs).float() / 255
-    if coordinates:
-        n, _, h, w = x.shape
-        rows, columns = torch.meshgrid(torch.linspace(-1, 1, h), torch.linspace(-1, 1, w), indexing="ij")
-        x = torch.cat([x, columns.expand(n, 1, h, w), rows.expand(n, 1, h, w)], dim=1)
-    for layer, stride in (("conv1", 4), ("conv2", 2), ("conv3", 1)):
-        x = F.relu(F.conv2d(x, weights[f"torso.{layer}.weight"], weights[f"torso.{layer}.bias"], stride))
-    x = F.relu(F.linear(x.flatten(1), weights["torso.fc.weight"], weights["torso.fc.bias"]))
-    logits = F.linear(x, weights["policy.weight"], weights["policy.bias"])
-    return logits, F.linear(x, weights["value.weight"], weights["value.bias"]).squeeze(1)
+    x = features(weights, obs, coordinates)
+    return dense(weights, x, "policy"), dense(weights, x, "value").squeeze(1)
 
 
 # ---- rollout, loss, optimiser ------------------------------------------------------------------
@@ -144,7 +107,7 @@ def forward(weights, obs, coordinates):
 def rollout(weights, coordinates):
     rngs = [ChaCha8(SEED, TRAIN_POLICY, env) for env in range(ENVS)]
     shown = [1] * ENVS
-    obs = np.stack([observation(env, 0) for env in range(ENVS)])
+    obs = np.stack([observation(env, 0, SHAPE) for env in range(ENVS)])
     rows = {"obs": [], "actions": [], "rewards": [], "discounts": []}
     with torch.no_grad():
         for t in range(STEPS):
@@ -152,13 +115,13 @@ def rollout(weights, coordinates):
             actions = [draw(logits[env], rngs[env]) for env in range(ENVS)]
             following, rewards, discounts = [], [], []
             for env, action in enumerate(actions):
-                after, r, discount = observation(env, shown[env]), reward(env, t, action), DISCOUNT
+                after, r, discount = observation(env, shown[env], SHAPE), reward(env, t, action), DISCOUNT
                 shown[env] += 1
                 if (env, t) in TRUNCATED:
                     r += DISCOUNT * forward(weights, after[None], coordinates)[1].item()
                 if (env, t) in TRUNCATED | TERMINATED:
                     discount = 0.0
-                    after = observation(env, shown[env])
+                    after = observation(env, shown[env], SHAPE)
                     shown[env] += 1
                 following.append(after), rewards.append(r), discounts.append(discount)
             for key, row in zip(rows, (obs, actions, rewards, discounts)):
@@ -191,24 +154,13 @@ def rmsprop_tf(weights):
             w.sub_(RATES["rmsprop_tf"] * w.grad / torch.sqrt(mean_square + EPSILON))
 
 
-def summary(tensor):
-    """Norm, a product with fixed noise in which every entry counts, and entries spread evenly."""
-    flat = tensor.detach().double().flatten().numpy()
-    picked = [flat[i * flat.size // SAMPLES] for i in range(SAMPLES)]
-    return {
-        "norm": float(np.linalg.norm(flat)),
-        "product": float(flat @ noise_in_one(0, flat.size)),
-        "entries": [float(f"{x:.8g}") for x in picked],
-    }
-
-
 def one_update(coordinates):
     result = {}
     for form in ("rmsprop", "rmsprop_tf"):
-        weights, before = first_weights(coordinates), first_weights(coordinates)
+        weights, before = network_weights(coordinates), network_weights(coordinates)
         policy_loss, value_loss, entropy, total = losses(weights, coordinates)
         total.backward()
-        gradients = {name: summary(w.grad) for name, w in weights.items()}
+        gradients = {name: summary(w.grad, SAMPLES) for name, w in weights.items()}
         norm = torch.nn.utils.clip_grad_norm_(weights.values(), MAX_NORM)
         if form == "rmsprop":
             torch.optim.RMSprop(weights.values(), lr=RATES[form], alpha=DECAY, eps=EPSILON).step()
@@ -218,7 +170,7 @@ def one_update(coordinates):
             "policy_loss": policy_loss.item(),
             "value_loss": value_loss.item(), "entropy": entropy.item(), "total_loss": total.item(),
             "grad_norm": norm.item(), "gradients": gradients,
-            f"changes_{form}": {name: summary(w.double() - before[name]) for name, w in weights.items()},
+            f"changes_{form}": {name: summary(w.double() - before[name], SAMPLES) for name, w in weights.items()},
         }
     return result
 

@@ -85,12 +85,9 @@ impl Policy {
         weights: &[(String, Tensor)],
         device: Device,
     ) -> Result<Self, AgentError> {
-        let mut store = ParamStore::new(0, device);
-        let num_actions = spec.num_actions();
-        let network = Network::build(torso, spec.obs_shape, num_actions, &mut store)?;
-        store.load(weights)?;
-        let network = AnyNetwork::ActorCritic(network);
-        Ok(Self { network, store, obs_shape: spec.obs_shape, num_actions })
+        let (shape, actions) = (spec.obs_shape, spec.num_actions());
+        let build = |store: &mut _| Network::build(torso, shape, actions, store).map(AnyNetwork::ActorCritic);
+        Self::with_weights(spec, weights, device, build)
     }
 
     /// A Q-network with this torso and head, likewise.
@@ -104,11 +101,21 @@ impl Policy {
         weights: &[(String, Tensor)],
         device: Device,
     ) -> Result<Self, AgentError> {
+        let (shape, actions) = (spec.obs_shape, spec.num_actions());
+        let build = |store: &mut _| QNetwork::build(torso, shape, actions, head, store).map(AnyNetwork::Q);
+        Self::with_weights(spec, weights, device, build)
+    }
+
+    fn with_weights(
+        spec: &EnvSpec,
+        weights: &[(String, Tensor)],
+        device: Device,
+        build: impl FnOnce(&mut ParamStore) -> Result<AnyNetwork, NetworkError>,
+    ) -> Result<Self, AgentError> {
         let mut store = ParamStore::new(0, device);
-        let num_actions = spec.num_actions();
-        let network = QNetwork::build(torso, spec.obs_shape, num_actions, head, &mut store)?;
+        let network = build(&mut store)?;
         store.load(weights)?;
-        Ok(Self { network: AnyNetwork::Q(network), store, obs_shape: spec.obs_shape, num_actions })
+        Ok(Self { network, store, obs_shape: spec.obs_shape, num_actions: spec.num_actions() })
     }
 
     /// One action for each row of `obs`, `u8 [N, C, H, W]`, drawn by the row's own generator.

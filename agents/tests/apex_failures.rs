@@ -3,12 +3,15 @@
 
 mod support;
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use coordrl_agents::{AgentError, Apex, ApexConfig, Inference, Worker};
+use coordrl_agents::nn::{Init, Linear, NetworkError, ParamScope, scale_pixels};
+use coordrl_agents::{AgentError, Apex, ApexConfig, Inference, Torso, TorsoEntry, Worker};
 use support::HOW;
-use support::apex::{apex, quick};
+use support::apex::{apex, apex_with, quick};
 use support::scripted::{Fault, Scripted};
+use tch::Tensor;
 
 /// Far more than it takes on a busy machine, far less than a test runner waits: a hang.
 const SOON: Duration = Duration::from_secs(60);
@@ -54,6 +57,46 @@ fn a_panic_in_an_actor_is_an_error_with_its_index() {
             }
             let AgentError::Panicked { worker, message } = &error else { panic!("{error}") };
             assert_eq!((*worker, message.as_str()), (Worker::Actor(1), "the script says so"));
+        }
+    }
+}
+
+/// A dense layer that panics, in the learner alone, after some batches.
+struct Fragile(Linear);
+
+/// Batches that [`Fragile`] takes before it panics.
+static BATCHES_LEFT: AtomicU32 = AtomicU32::new(0);
+
+impl Torso for Fragile {
+    fn forward(&self, obs: &Tensor) -> Tensor {
+        let learns = obs.size()[0] == i64::from(quick().learner.batch_size); // actors have fewer rows
+        let take = |left: u32| left.checked_sub(1);
+        if learns && BATCHES_LEFT.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take).is_err() {
+            panic!("the torso says so");
+        }
+        self.0.forward(&scale_pixels(obs).flatten(1, -1)).relu()
+    }
+
+    fn features(&self) -> i64 {
+        16
+    }
+}
+
+fn fragile(scope: &mut ParamScope<'_>, obs_shape: [usize; 3]) -> Result<Box<dyn Torso>, NetworkError> {
+    let pixels = obs_shape.iter().product::<usize>() as i64;
+    Ok(Box::new(Fragile(Linear::build(scope, "torso.fc", pixels, 16, Init::BEFORE_RELU)?)))
+}
+
+#[test]
+fn a_panic_in_the_learner_is_an_error_that_names_it() {
+    let entry = TorsoEntry { name: "fragile", summary: "panics", build: fragile };
+    for config in ways() {
+        for batches in [0, 31] {
+            BATCHES_LEFT.store(batches, Ordering::SeqCst);
+            let make = |index| Box::new(Scripted::new(index, [1, 36, 36], 2)) as Box<dyn coordrl_envs::Env>;
+            let error = first_error(&mut apex_with(&entry, &config, HOW, make));
+            let AgentError::Panicked { worker, message } = &error else { panic!("{error}") };
+            assert_eq!((*worker, message.as_str()), (Worker::Learner, "the torso says so"));
         }
     }
 }

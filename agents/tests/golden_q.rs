@@ -8,19 +8,16 @@ use coordrl_agents::apex::{LearnBatch, Learned, Learner, LearnerConfig};
 use coordrl_agents::nn::QHead;
 use coordrl_agents::{OptimizerConfig, OptimizerKind, find_torso};
 use serde_json::Value;
-use support::scripted::{mix, noise};
-use tch::{Device, Kind, Tensor};
+use support::golden::{assert_changes, assert_close, assert_gradients, fill, number, numbers};
+use support::scripted::noise;
+use tch::Device;
 
 const OBS_SHAPE: [usize; 3] = [2, 40, 44];
 const ROWS: u64 = 12;
 const ACTIONS: u64 = 4;
 const DISCOUNT: f64 = 0.97;
-const TOLERANCE: f64 = 1e-4;
-
-/// Numbers in [−1, 1): the hash's upper 24 bits, exact in `f32`.
-fn noise_in_one(start: u64, index: u64) -> f64 {
-    (mix(start + index) >> 40) as f64 / f64::from(1u32 << 23) - 1.0
-}
+/// All rows at once, and in parts of two or three.
+const SHARDS: [u32; 2] = [1, 5];
 
 /// The script's case of that name, and the factor on its rewards.
 fn case(name: &str) -> (LearnerConfig, f32) {
@@ -80,19 +77,6 @@ impl Parts {
     }
 }
 
-/// The same first weights as the script's, in the store's order, which is the script's too.
-fn fill(weights: &mut [(String, Tensor)], mut start: u64) {
-    for (_, values) in weights {
-        let shape = values.size();
-        let fan_in = if shape.len() > 1 { shape[1..].iter().product() } else { 100 };
-        let scale = (6.0 / fan_in as f64).sqrt();
-        let count = values.numel() as u64;
-        let fresh: Vec<f32> = (0..count).map(|i| (noise_in_one(start, i) * scale) as f32).collect();
-        *values = Tensor::from_slice(&fresh).view(&shape[..]);
-        start += count;
-    }
-}
-
 fn start(torso: &str, config: &LearnerConfig) -> Learner {
     let torso = find_torso(torso).unwrap();
     let mut learner = Learner::build(torso, OBS_SHAPE, ACTIONS as usize, Device::Cpu, 1, config).unwrap();
@@ -101,33 +85,6 @@ fn start(torso: &str, config: &LearnerConfig) -> Learner {
     fill(&mut state.target, 1 << 41);
     learner.load(&state).unwrap();
     learner
-}
-
-fn assert_close(found: f64, expected: f64, scale: f64, what: &str) {
-    let error = (found - expected).abs();
-    assert!(error <= TOLERANCE * scale, "{what}: {found} instead of {expected}, {error:.2e} off");
-}
-
-fn number(golden: &Value, key: &str) -> f64 {
-    golden[key].as_f64().expect(key)
-}
-
-fn numbers(golden: &Value, key: &str) -> Vec<f64> {
-    golden[key].as_array().expect(key).iter().map(|x| x.as_f64().unwrap()).collect()
-}
-
-/// Compares norm, product with noise, and entries, relative to what is typical of the tensor.
-fn assert_like(found: &[f64], golden: &Value, what: &str) {
-    let norm = number(golden, "norm");
-    let typical = norm / (found.len() as f64).sqrt();
-    assert_close(found.iter().map(|x| x * x).sum::<f64>().sqrt(), norm, norm, what);
-    let terms = found.iter().enumerate().map(|(i, x)| x * noise_in_one(0, i as u64));
-    assert_close(terms.sum(), number(golden, "product"), norm, what);
-    let entries = numbers(golden, "entries");
-    for (i, expected) in entries.iter().enumerate() {
-        let place = i * found.len() / entries.len();
-        assert_close(found[place], *expected, expected.abs().max(typical), &format!("{what}[{place}]"));
-    }
 }
 
 fn check_report(learned: &Learned, golden: &Value, what: &str) {
@@ -145,67 +102,51 @@ fn check_report(learned: &Learned, golden: &Value, what: &str) {
     assert_close(learned.mean_abs_td, typical, typical, &format!("{what}: mean_abs_td"));
 }
 
-/// The gradient before clipping, cut up by parameter: with β₁ = 0 it is Adam's mean.
+/// The gradient before clipping: with β₁ = 0 it is Adam's mean.
 fn check_gradients(torso: &str, config: LearnerConfig, parts: &Parts, golden: &Value) {
     let adam = OptimizerConfig { kind: OptimizerKind::Adam, beta1: 0.0, ..Default::default() };
     let mut learner = start(torso, &LearnerConfig { optimizer: adam, max_grad_norm: None, ..config });
     learner.learn(&parts.batch()).unwrap();
     let state = learner.save().unwrap();
     let flat = support::numbers(&state.optimizer, "mean");
-    let flat: Vec<f64> = flat.into_iter().map(f64::from).collect();
-    let mut rest = &flat[..];
-    for (name, values) in &state.online {
-        let (gradient, others) = rest.split_at(values.numel());
-        assert_like(gradient, &golden[name], &format!("{torso}: gradient of {name}"));
-        rest = others;
-    }
-    assert!(rest.is_empty());
+    assert_gradients(flat, &state.online, golden, torso);
 }
 
-/// The change says more than the weight: a step is small beside it.
-fn check_changes(learner: &Learner, first: &[(String, Tensor)], golden: &Value, what: &str) {
-    let after = learner.save().unwrap().online;
-    assert_eq!(after.len(), golden.as_object().expect("weights by name").len());
-    for ((name, values), (_, first)) in after.iter().zip(first) {
-        let change = (values.to_kind(Kind::Double) - first).reshape([-1]);
-        let change: Vec<f64> = Vec::try_from(change).unwrap();
-        assert_like(&change, &golden[name], &format!("{what}: change of {name}"));
-    }
-}
-
-fn check_case(torso: &str, name: &str) {
+fn check_case(name: &str) {
     let golden: Value = serde_json::from_str(include_str!("../golden/one_q_update.json")).unwrap();
-    let golden = &golden[torso][name];
     let (config, reward_scale) = case(name);
+    for torso in ["conv", "coordconv"] {
+        for shards in SHARDS {
+            check_updates(torso, name, LearnerConfig { shards, ..config.clone() }, reward_scale, &golden);
+        }
+    }
+}
+
+fn check_updates(torso: &str, name: &str, config: LearnerConfig, reward_scale: f32, golden: &Value) {
+    let golden = &golden[torso][name];
     check_gradients(torso, config.clone(), &Parts::of_update(0, reward_scale), &golden[0]["gradients"]);
     let mut learner = start(torso, &config);
     let first = learner.save().unwrap().online;
     for update in 0..2 {
-        let what = format!("{torso}, {name}, update {update}");
+        let what = format!("{torso}, {name}, {} shards, update {update}", config.shards);
         let learned = learner.learn(&Parts::of_update(update, reward_scale).batch()).unwrap();
         let golden = &golden[update as usize];
         check_report(&learned, golden, &what);
-        check_changes(&learner, &first, &golden["changes"], &what);
+        assert_changes(&first, &learner.save().unwrap().online, &golden["changes"], &what);
     }
 }
 
 #[test]
 fn the_papers_recipe_equals_pytorch() {
-    for torso in ["conv", "coordconv"] {
-        check_case(torso, "paper");
-    }
+    check_case("paper");
 }
 
 #[test]
 fn huber_adam_and_rescaled_values_equal_pytorch() {
-    for torso in ["conv", "coordconv"] {
-        check_case(torso, "uber");
-    }
+    check_case("uber");
 }
 
 #[test]
 fn plain_q_learning_equals_pytorch() {
-    for torso in ["conv", "coordconv"] {
-        check_case(torso, "plain");
-    }
+    check_case("plain");
 }

@@ -137,6 +137,28 @@ fn metrics_position(run: &Path) -> u64 {
 }
 
 #[test]
+fn a_learner_that_diverges_ends_the_run_with_4_and_keeps_a_checkpoint() {
+    let sandbox = Sandbox::new();
+    let huge_rate = [
+        "--frames=40000",
+        "--set=apex.learner.optimizer.kind=adam",
+        "--set=apex.learner.optimizer.learning_rate=1e30",
+    ];
+    for (name, serial) in [("threads", "false"), ("one-thread", "true")] {
+        let serial = format!("--set=apex.serial={serial}");
+        let ended = sandbox.run(&arguments(name, &[&huge_rate[..], &[&serial]].concat()));
+        ended.expect_refusal(4, &["last checkpoint", "diverged.safetensors"]);
+        let run = run_path(&sandbox, name);
+        let kept = fs::read(run.join("diverged.safetensors")).unwrap();
+        let tensors = coordrl::weights_file::from_bytes(&kept).unwrap();
+        let obs = tensors.iter().find(|(name, _)| name == "next_obs").unwrap();
+        assert_eq!(obs.1.size(), [4 * 4 * 36 * 36], "a batch of 4, stacks of 4 frames");
+        let ended = sandbox.run(&["eval", run.to_str().unwrap(), "--episodes=2"]);
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+    }
+}
+
+#[test]
 fn evaluation_is_greedy_with_a_stated_epsilon() {
     let sandbox = Sandbox::new();
     let run = train(&sandbox, "a", &["--frames=200"]);

@@ -91,3 +91,34 @@ impl LearnBatch<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_hold_all_rows_in_order_and_none_is_empty() {
+        let numbers: Vec<f32> = (0..5u8).map(f32::from).collect();
+        let (obs, actions) = ((0..10).collect::<Vec<u8>>(), [0, 1, 2, 3, 4]);
+        let batch = LearnBatch {
+            obs: &obs,
+            next_obs: &obs,
+            actions: &actions,
+            rewards: &numbers,
+            discounts: &numbers,
+            importance_weights: &numbers,
+        };
+        for (parts, expected) in [(1, vec![5]), (2, vec![3, 2]), (5, vec![1; 5]), (9, vec![1; 5])] {
+            let split = batch.split(parts, [2, 1, 1]);
+            assert_eq!(split.iter().map(|part| part.actions.len()).collect::<Vec<_>>(), expected);
+            let joined = |of: fn(&LearnBatch<'_>) -> Vec<f64>| split.iter().flat_map(of).collect::<Vec<_>>();
+            let bytes: Vec<f64> = obs.iter().map(|&byte| byte.into()).collect();
+            assert_eq!(joined(|part| part.obs.iter().map(|&byte| byte.into()).collect()), bytes);
+            assert_eq!(joined(|part| part.next_obs.iter().map(|&byte| byte.into()).collect()), bytes);
+            for of in [|part: &LearnBatch<'_>| part.rewards.to_vec(), |part| part.discounts.to_vec()] {
+                assert_eq!(split.iter().flat_map(of).collect::<Vec<_>>(), numbers);
+            }
+            assert!(split.iter().all(|part| part.importance_weights == part.rewards));
+        }
+    }
+}

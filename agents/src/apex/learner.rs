@@ -364,6 +364,24 @@ mod tests {
     }
 
     #[test]
+    fn shards_change_nothing_but_rounding() {
+        let (config, owned) = (config(), owned());
+        let mut whole = learner(&config);
+        let expected = whole.learn(&owned.batch()).unwrap();
+        for shards in [2, 3, 4] {
+            let mut learner = learner(&LearnerConfig { shards, ..config.clone() });
+            let learned = learner.learn(&owned.batch()).unwrap();
+            let close =
+                |a: f64, b: f64| assert!((a - b).abs() < 1e-5 * b.abs(), "{shards} shards: {a} for {b}");
+            close(learned.loss, expected.loss);
+            close(learned.grad_norm, expected.grad_norm);
+            close(learned.mean_q, expected.mean_q);
+            let errors = learned.td_errors.iter().zip(&expected.td_errors);
+            errors.for_each(|(&a, &b)| close(a.into(), b.into())); // in the batch's order
+        }
+    }
+
+    #[test]
     fn the_target_network_follows_when_it_is_time() {
         let (mut learner, owned) = (learner(&config()), owned());
         let start = learner.save().unwrap();

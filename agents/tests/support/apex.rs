@@ -1,6 +1,11 @@
 //! Ape-X agents on small games.
 
-use coordrl_agents::{Apex, ApexConfig, ApexReport, ApexSetup, OptimizerConfig, OptimizerKind, find_torso};
+use std::sync::Arc;
+
+use coordrl_agents::{
+    Apex, ApexConfig, ApexReport, ApexSetup, OptimizerConfig, OptimizerKind, TorsoEntry, build_pool,
+    find_torso,
+};
 use coordrl_envs::{Env, VecEnv};
 use tch::Device;
 
@@ -43,17 +48,27 @@ pub fn quick() -> ApexConfig {
 }
 
 pub fn apex(config: &ApexConfig, how: How, make: impl Fn(u64) -> Box<dyn Env>) -> Apex {
+    apex_with(find_torso(how.torso).unwrap(), config, how, make)
+}
+
+/// The same with a torso that is in no registry.
+pub fn apex_with(
+    torso: &TorsoEntry,
+    config: &ApexConfig,
+    how: How,
+    make: impl Fn(u64) -> Box<dyn Env>,
+) -> Apex {
     let mut indices = 0..;
     let sizes = config.envs_per_actor().into_iter();
     let group = |n| VecEnv::try_new(indices.by_ref().take(n).map(&make).collect()).unwrap();
     Apex::build(ApexSetup {
         config,
-        torso: find_torso(how.torso).unwrap(),
+        torso,
         device: Device::Cpu,
         seed: how.seed,
         total_frames: how.total_frames,
         actors: sizes.map(group).collect(),
-        pool: std::sync::Arc::new(coordrl_agents::build_pool(1, 1).unwrap()),
+        pool: Arc::new(build_pool(how.threads, 1).unwrap()),
     })
     .unwrap()
 }

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 pub mod apex;
+pub mod golden;
 pub mod scripted;
 
 use std::sync::Arc;

@@ -30,7 +30,7 @@ pub(super) fn step(
 
 /// Sets numbers not above `least` in size to 0, in place. (The gradient of a hard shrinkage, let
 /// through from the numbers to themselves, is the one such operation that takes a bound.)
-fn drop_tiny(numbers: &Tensor, least: f64) {
+pub(super) fn drop_tiny(numbers: &Tensor, least: f64) {
     let _ = numbers.hardshrink_backward_grad_input(numbers, numbers, least);
 }
 

@@ -165,3 +165,37 @@ fn clipping_shortens_long_gradients_only() {
     clip_to_norm(&mut gradient, norm, 0.5);
     assert!((norm_of(&gradient) - 0.5).abs() < 1e-6);
 }
+
+/// Steps with denormal numbers take a hundred times as long: see `rules.rs`.
+#[test]
+fn moments_of_numbers_without_gradient_go_to_zero_and_never_linger_near_it() {
+    for (kind, centered) in
+        [(OptimizerKind::Adam, false), (OptimizerKind::Rmsprop, false), (OptimizerKind::Rmsprop, true)]
+    {
+        let params = Tensor::from_slice(&[1.0f32, 1.0]);
+        let config = OptimizerConfig { beta2: 0.9, decay: 0.9, ..config(kind, 0.0, centered) };
+        let mut optimizer = Optimizer::new(&config, &params);
+        optimizer.step(&params, &Tensor::from_slice(&[0.5f32, 0.5]), 1e-3);
+        for _ in 0..2000 {
+            optimizer.step(&params, &Tensor::from_slice(&[0.0f32, 0.5]), 1e-3);
+            for (name, moment) in optimizer.moments.named() {
+                let numbers = Vec::<f32>::try_from(moment).unwrap();
+                assert!(numbers.iter().all(|number| !number.is_subnormal()), "{name}: {numbers:?}");
+            }
+        }
+        for (name, moment) in optimizer.moments.named() {
+            let numbers = Vec::<f32>::try_from(moment).unwrap();
+            assert_eq!(numbers[0], 0.0, "{name}");
+            assert!(numbers[1] > 0.2, "{name}: {numbers:?}");
+        }
+    }
+}
+
+#[test]
+fn what_is_not_finite_stays_so() {
+    let numbers = Tensor::from_slice(&[f32::NAN, f32::INFINITY, -1e-31, 1e-31, -1.0]);
+    rules::drop_tiny(&numbers, 1e-30);
+    let numbers = Vec::<f32>::try_from(numbers).unwrap();
+    assert!(numbers[0].is_nan() && numbers[1] == f32::INFINITY);
+    assert_eq!(numbers[2..], [0.0, 0.0, -1.0]);
+}
