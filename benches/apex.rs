@@ -92,9 +92,7 @@ fn agent(inference: Inference, actors: usize) -> Apex {
     config.apex.inference = inference;
     config.apex.replay.capacity = 200_000;
     config.apex.replay.warmup_transitions = 200_000;
-    let Agent::Apex(agent) = assemble(&config).unwrap().agent else {
-        unreachable!("the algorithm is Ape-X")
-    };
+    let Agent::Apex(agent) = assemble(&config).unwrap().agent else { unreachable!("the algorithm is Ape-X") };
     *agent
 }
 

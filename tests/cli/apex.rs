@@ -50,16 +50,18 @@ fn train(sandbox: &Sandbox, name: &str, more: &[&str]) -> PathBuf {
 #[test]
 fn a_run_leaves_the_usual_folder_and_its_replay_in_the_newest_checkpoint() {
     let sandbox = Sandbox::new();
-    let run = train(&sandbox, "a", &[]);
+    let long = ["--frames=4000", "--set=apex.experience_queue=1", "--set=checkpoint_every_frames=1000"];
+    let run = train(&sandbox, "a", &long);
     let points = metrics(&run);
     let last = points.last().unwrap();
-    assert!(last["frames"].as_u64().unwrap() >= 600);
+    assert!(last["frames"].as_u64().unwrap() >= 4000);
     for tag in coordrl::metrics::tags::OF_APEX {
         assert!(points.iter().any(|point| point[tag.name].is_number()), "{} is nowhere", tag.name);
         assert!(last.get(tag.name).is_some(), "{} is missing in {last}", tag.name);
     }
     let ratio = last["replay/samples_per_insert"].as_f64().unwrap();
-    assert!((0.85..=1.15).contains(&ratio), "{ratio}"); // 40 samples either way
+    // Of some 940 insertions: 40 samples either way, and what was still on its way at the end.
+    assert!((0.85..=1.15).contains(&ratio), "{ratio}");
     let with_replay: Vec<bool> =
         checkpoints(&run).iter().map(|path| path.join("replay.bin").is_file()).collect();
     assert_eq!(with_replay.iter().filter(|is_there| **is_there).count(), 1);

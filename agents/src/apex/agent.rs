@@ -294,7 +294,7 @@ impl Apex {
         };
         parts.rates.sampled += batch_size;
         parts.replay.draw(batch_size as usize, draws)?.assemble_into(batch)?;
-        let mut report = learn(learner, batch)?;
+        let mut report = catch_panic(Worker::Learner, || learn(learner, batch))?;
         settle(&mut parts.replay, batch, &mut report, config.replay.trim_every_updates)?;
         counters.updates = report.learned.updates;
         Ok(report)

@@ -497,9 +497,9 @@ mod tests {
             Side::build(find_torso("conv").unwrap(), SHAPE, 2, &config(), ParamStore::new(7, Device::Cpu))
                 .unwrap();
         let obs = crate::policy::obs_tensor(&owned.obs, 4, SHAPE);
-        assert_ne!(actor.network.forward(&obs), learner.network().forward(&obs));
+        assert_ne!(actor.networks[0].forward(&obs), learner.network().forward(&obs));
         actor.store.load_flat(&weights.numbers).unwrap();
-        assert_eq!(actor.network.forward(&obs), learner.network().forward(&obs));
+        assert_eq!(actor.networks[0].forward(&obs), learner.network().forward(&obs));
     }
 
     #[test]

@@ -92,7 +92,7 @@ impl LearnerConfig {
         for (key, _) in counts.into_iter().filter(|(_, count)| *count == 0) {
             refuse(key, "is 0; the least is 1".to_owned());
         }
-        if self.shards > self.batch_size {
+        if self.batch_size > 0 && self.shards > self.batch_size {
             refuse(
                 "shards",
                 format!("is {}, more than the batch has rows ({})", self.shards, self.batch_size),
