@@ -1,0 +1,69 @@
+//! Functions of plain lists of numbers.
+
+/// Mean; NaN of nothing.
+pub fn mean(numbers: impl IntoIterator<Item = f64>) -> f64 {
+    let (mut sum, mut count) = (0.0, 0u32);
+    for number in numbers {
+        sum += number;
+        count += 1;
+    }
+    sum / f64::from(count)
+}
+
+/// Median: of an even count the mean of the two in the middle. NaN of nothing.
+pub fn median(mut numbers: Vec<f64>) -> f64 {
+    numbers.sort_by(f64::total_cmp);
+    quantile(&numbers, 0.5)
+}
+
+/// The quantile `share` of sorted numbers, between neighbours on a straight line (numpy's default);
+/// NaN of nothing.
+pub fn quantile(sorted: &[f64], share: f64) -> f64 {
+    let Some(last) = sorted.len().checked_sub(1) else { return f64::NAN };
+    let place = share.clamp(0.0, 1.0) * last as f64;
+    let below = place.floor() as usize;
+    let above = (below + 1).min(last);
+    sorted[below] + (sorted[above] - sorted[below]) * (place - below as f64)
+}
+
+/// Mean height of a curve between its first and its last x: the area under it, by trapezoids, over
+/// its length. The height of a single point; NaN of nothing.
+///
+/// `points` are (x, y) with x increasing.
+pub fn area_under_curve(points: &[(f64, f64)]) -> f64 {
+    let (Some(first), Some(last)) = (points.first(), points.last()) else { return f64::NAN };
+    let length = last.0 - first.0;
+    if length <= 0.0 {
+        return first.1;
+    }
+    let trapezoid = |pair: &[(f64, f64)]| (pair[1].0 - pair[0].0) * (pair[0].1 + pair[1].1) / 2.0;
+    points.windows(2).map(trapezoid).sum::<f64>() / length
+}
+
+/// The first x at which the curve is at `threshold` or above; none if it never is.
+pub fn first_reaching(points: &[(f64, f64)], threshold: f64) -> Option<f64> {
+    points.iter().find(|(_, y)| *y >= threshold).map(|(x, _)| *x)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn medians_and_quantiles_worked_by_hand() {
+        assert_eq!(median(vec![3.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median(vec![4.0, 1.0, 2.0, 3.0]), 2.5);
+        let sorted = [0.0, 10.0, 20.0];
+        assert_eq!([0.0, 0.25, 0.9, 1.0].map(|share| quantile(&sorted, share)), [0.0, 5.0, 18.0, 20.0]);
+        assert!(quantile(&[], 0.5).is_nan() && mean([]).is_nan());
+    }
+
+    #[test]
+    fn areas_and_thresholds_worked_by_hand() {
+        let curve = [(0.0, 0.0), (1.0, 2.0), (4.0, 2.0)];
+        assert_eq!(area_under_curve(&curve), (1.0 + 6.0) / 4.0);
+        assert_eq!(area_under_curve(&curve[..1]), 0.0);
+        assert_eq!(first_reaching(&curve, 1.5), Some(1.0));
+        assert_eq!(first_reaching(&curve, 2.5), None);
+    }
+}

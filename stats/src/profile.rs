@@ -1,0 +1,26 @@
+//! How scores are distributed.
+
+use crate::Scores;
+
+/// For each threshold, the share of runs whose score is above it, games counting alike: Agarwal et al.
+/// 2021, section 4.2.
+pub fn performance_profile(scores: &Scores, thresholds: &[f64]) -> Vec<f64> {
+    let above = |threshold: f64| {
+        let share = |game: &Vec<f64>| {
+            game.iter().filter(|score| **score > threshold).count() as f64 / game.len() as f64
+        };
+        crate::mean(scores.games().iter().map(share))
+    };
+    thresholds.iter().map(|&threshold| above(threshold)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_above_each_threshold() {
+        let scores = Scores::try_new(vec![vec![0.0, 1.0, 2.0, 3.0], vec![2.0]]).unwrap();
+        assert_eq!(performance_profile(&scores, &[-1.0, 0.0, 1.5, 2.0]), [1.0, 0.875, 0.75, 0.125]);
+    }
+}
