@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{BufReader, Read};
 
+use coordrl_agents::nn::NamedTensors;
 use coordrl_agents::{A2c, AgentError, AgentState, Apex, ApexReport, Counters, Timing, UpdateReport};
 use coordrl_envs::EpisodeStats;
 use tch::Tensor;
@@ -85,6 +86,14 @@ impl Agent {
         match self {
             Self::A2c(agent) => agent.save(),
             Self::Apex(agent) => agent.save(),
+        }
+    }
+
+    /// The weights of the moment, by name, on the CPU.
+    pub fn weights(&self) -> NamedTensors {
+        match self {
+            Self::A2c(agent) => agent.weights(),
+            Self::Apex(agent) => agent.weights(),
         }
     }
 

@@ -7,13 +7,17 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
-use coordrl_agents::{ActMode, Policy};
+use coordrl_agents::{ActMode, Policy, find_torso};
 use coordrl_envs::{
-    Assets, Env, EnvConfig, EnvError, EnvSeed, EpisodeStats, Rng, Role, derive_rng, make_env,
+    Assets, Env, EnvConfig, EnvError, EnvSeed, EpisodeStats, ResolvedEnvConfig, Rng, Role, derive_rng, make_env,
 };
 use rayon::ThreadPool;
 use rayon::prelude::*;
 use serde::Serialize;
+use tch::{Device, Tensor};
+
+use crate::assemble::assets;
+use crate::config::{Algo, RunConfig};
 
 /// Games played side by side. Fixed, because the size of a batch may change last bits.
 const SLOTS: usize = 16;
@@ -32,6 +36,36 @@ pub struct Plan<'a> {
     pub mode: ActMode,
     /// What everything random follows from; streams differ from those of training.
     pub seed: u64,
+}
+
+/// The network of a run with weights of its own, on `device`.
+///
+/// # Errors
+/// If the game cannot be made or the weights do not fit.
+pub fn policy_of(
+    config: &RunConfig,
+    weights: &[(String, Tensor)],
+    device: Device,
+) -> anyhow::Result<Policy> {
+    let assets = assets(config.rom_dir.as_deref());
+    let probe = EnvSeed { seed: config.seed, role: Role::EvalEnv, index: 0 };
+    let spec = make_env(&config.game, &config.env, &assets, probe)?.spec().clone();
+    let torso = find_torso(&config.torso)?;
+    Ok(match config.algo {
+        Algo::A2c => Policy::build(torso, &spec, weights, device)?,
+        Algo::Apex => Policy::build_q(torso, config.apex.learner.head, &spec, weights, device)?,
+    })
+}
+
+/// ε of an evaluation: as good as greedy, but no game goes round in a circle for ever.
+pub const EPSILON: f64 = 0.001;
+
+/// How an agent of this algorithm is evaluated unless told otherwise.
+pub fn usual_mode(algo: Algo) -> ActMode {
+    match algo {
+        Algo::A2c => ActMode::Sampled,
+        Algo::Apex => ActMode::EpsilonGreedy { epsilon: EPSILON },
+    }
 }
 
 /// One game being played.
@@ -120,10 +154,14 @@ pub struct Evaluation {
     pub game: String,
     /// Torso.
     pub torso: String,
-    /// `sampled`, `greedy` or `epsilon 0.001`.
-    pub policy: &'static str,
-    /// `classic`, `machado` or `raw`, as the run's.
+    /// `sampled`, `greedy` or `epsilon` with its value.
+    pub policy: String,
+    /// `classic`, `machado` or `raw`.
     pub protocol: String,
+    /// How games began and what disturbed them, in words.
+    pub start: String,
+    /// The same with everything else, as settings.
+    pub env: ResolvedEnvConfig,
     /// What counted as a game.
     pub counting: &'static str,
     /// Seed of the evaluation.
@@ -131,8 +169,12 @@ pub struct Evaluation {
     /// Numbers over the games.
     #[serde(flatten)]
     pub summary: Summary,
+    /// (mean return − random) / |human − random|, for games with known scores.
+    pub human_normalised: Option<f64>,
     /// Return of each game.
     pub returns: Vec<f64>,
+    /// Length of each game in emulator frames.
+    pub lengths_frames: Vec<u64>,
 }
 
 /// Statistics of the returns of full games.

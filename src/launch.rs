@@ -101,6 +101,8 @@ const FREE_ON_RESUME: &[&str] = &[
     "log_every_frames",
     "checkpoint_every_frames",
     "keep_checkpoints",
+    "evaluation.every_frames",
+    "evaluation.episodes",
 ];
 
 /// Settings that decide the shape of what a checkpoint holds: not even a fork can change them.

@@ -23,6 +23,9 @@ pub struct Progress {
     pub sums: Sums,
     /// Recent full games.
     pub games: RecentGames,
+    /// Mean return of the last evaluation, if the run has any.
+    #[serde(default)]
+    pub evaluated: Option<f64>,
     /// How much of the metric files is part of this.
     pub written: Written,
 }
@@ -46,6 +49,6 @@ impl RunProgress for Progress {
     }
 
     fn score(&self) -> Option<f64> {
-        self.games.mean_return_of_full_window()
+        self.evaluated.or_else(|| self.games.mean_return_of_full_window())
     }
 }

@@ -4,10 +4,13 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use coordrl_agents::AgentError;
+use coordrl_envs::reference_scores;
 
 use crate::agent::{Agent, Told};
+use crate::assemble::{assets, build_pool};
 use crate::checkpoint::{self, Identity};
-use crate::config::RunConfig;
+use crate::config::{Period, RunConfig};
+use crate::evaluation::{Plan, Summary, play, policy_of, usual_mode};
 use crate::interrupt::StopFlag;
 use crate::metrics::console::Console;
 use crate::metrics::perf::PerfMeter;
@@ -100,6 +103,9 @@ impl Trainer {
         self.take(&told);
         let after = self.progress.frames;
         self.looked_at_frames = after;
+        if self.config.evaluation.every_frames.falls_between(before, after) {
+            self.evaluate()?;
+        }
         if self.config.log_every_frames.falls_between(before, after) {
             self.log_point()?;
         }
@@ -107,6 +113,30 @@ impl Trainer {
             self.checkpoint()?;
         }
         self.console.update(after, || note(&self.progress));
+        Ok(())
+    }
+
+    /// Plays with the weights of the moment. Generators and environments are the evaluation's own:
+    /// what is learnt does not depend on it.
+    fn evaluate(&mut self) -> anyhow::Result<()> {
+        let config = &self.config;
+        let policy = policy_of(config, &self.agent.weights(), config.device.resolve()?)?;
+        let pool = build_pool(config.threads, config.torch_threads)?;
+        let plan = Plan {
+            game: &config.game,
+            env: &config.env,
+            assets: &assets(config.rom_dir.as_deref()),
+            episodes: config.evaluation.episodes,
+            mode: usual_mode(config.algo),
+            seed: config.seed,
+        };
+        let mean = Summary::of(&play(&plan, &policy, &pool)?).mean_return;
+        tracing::info!(frames = self.progress.frames, mean, "evaluated");
+        self.progress.evaluated = Some(mean);
+        self.progress.sums.set(&tags::EVAL_RETURN, mean);
+        if let Some(known) = reference_scores(&self.config.game) {
+            self.progress.sums.set(&tags::EVAL_HUMAN, known.normalise(mean));
+        }
         Ok(())
     }
 
@@ -170,6 +200,9 @@ impl Trainer {
             (&tags::UPDATES, Some(as_value(*updates))),
         ];
         values.extend(sums.values(self.agent.tags()));
+        if self.config.evaluation.every_frames != Period::Off {
+            values.extend(sums.values(tags::EVALUATION));
+        }
         values.extend(self.perf.values(*frames));
         values.push((&tags::WALL_SECS, Some(*wall_secs)));
         LogPoint { axis: Axis::Frames, position: *frames, values }

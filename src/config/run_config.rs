@@ -55,6 +55,8 @@ pub struct RunConfig {
     pub checkpoint_every_frames: Period,
     /// How many of the newest checkpoints stay; the best stays besides.
     pub keep_checkpoints: u32,
+    /// Full games that are played now and then while training.
+    pub evaluation: EvaluationConfig,
     /// Folder with the ROMs; absent: where set-up put them.
     pub rom_dir: Option<PathBuf>,
     /// The environment.
@@ -63,6 +65,22 @@ pub struct RunConfig {
     pub a2c: A2cConfig,
     /// The Ape-X agent; of no effect with another algorithm.
     pub apex: ApexConfig,
+}
+
+/// Evaluations during training. They change nothing in what is learnt.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EvaluationConfig {
+    /// Frames between two evaluations, or `"off"`.
+    pub every_frames: Period,
+    /// Full games of each, always the same ones.
+    pub episodes: u64,
+}
+
+impl Default for EvaluationConfig {
+    fn default() -> Self {
+        Self { every_frames: Period::Off, episodes: 10 }
+    }
 }
 
 impl RunConfig {
@@ -111,6 +129,7 @@ impl Default for RunConfig {
             log_every_frames: Period::EveryFrames(10_000),
             checkpoint_every_frames: Period::EveryFrames(500_000),
             keep_checkpoints: 3,
+            evaluation: EvaluationConfig::default(),
             rom_dir: None,
             env: EnvConfig::default(),
             a2c: A2cConfig::default(),

@@ -116,6 +116,15 @@ pub const OF_APEX: &[&Tag] = &[
 ];
 
 tags! {
+    /// Tags of the evaluations during training, where there are any.
+    EVALUATION;
+    EVAL_RETURN: "eval/episode_return", "points of the game",
+        "Mean return of `evaluation.episodes` full games, the same ones every time, played with the weights of the moment as `coordrl eval` does; absent where no evaluation fell since the last log point.";
+    EVAL_HUMAN: "eval/human_normalised", "share of a human's score",
+        "The same with a random policy at 0 and a human at 1; only for games with known scores.";
+}
+
+tags! {
     /// Tags that only studies have; they share some of [`TRAINING`].
     STUDY;
     STUDY_EPOCHS: "study/epochs", "epochs",
@@ -159,7 +168,7 @@ mod tests {
     use super::{APEX, STUDY, TRAINING, Tag};
 
     fn all() -> Vec<&'static Tag> {
-        [TRAINING, APEX, STUDY].concat()
+        [TRAINING, APEX, EVALUATION, STUDY].concat()
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What the other commands print, and what a run folder holds.
 
 use std::fs;
+use std::path::Path;
 
 use serde_json::Value;
 
@@ -115,6 +116,59 @@ fn eval_plays_the_games_asked_for_repeats_itself_and_writes_nothing() {
     assert_eq!(sandbox.files(), before);
     let table = sandbox.run(&["eval", run.to_str().unwrap(), "--episodes=3"]).stdout;
     assert!(table.contains("mean return") && table.contains("full games, not lives"), "{table}");
+}
+
+#[test]
+fn eval_tells_and_changes_the_rules_but_not_what_the_network_sees() {
+    let sandbox = Sandbox::new();
+    let train = ["train", "pong", "--frames=640", "--envs=2", "--set=a2c.actors=1", "--name=a"];
+    assert_eq!(sandbox.run(&train).code, Some(0));
+    let run = sandbox.path().join("runs/pong/a2c-conv/a");
+    let eval = |arguments: &[&str]| {
+        let short = ["--episodes=2", "--json", "--max-episode-frames=400"];
+        let ended = sandbox.run(&[&["eval", run.to_str().unwrap()], &short[..], arguments].concat());
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        json(&ended.stdout)
+    };
+    let trained = eval(&[]);
+    assert_eq!(trained["start"], "1 to 30 no-ops, FIRE where the game has it, at most 400 frames");
+    assert_eq!(trained["lengths_frames"], serde_json::json!([400, 400]));
+    let normalised = (trained["mean_return"].as_f64().unwrap() + 20.7) / 35.3;
+    assert!((trained["human_normalised"].as_f64().unwrap() - normalised).abs() < 1e-12);
+    let machado = eval(&["--protocol=machado", "--epsilon=0.25"]);
+    assert_eq!((&machado["protocol"], &machado["policy"]), (&"machado".into(), &"epsilon 0.25".into()));
+    assert_eq!(machado["start"], "plain reset, sticky actions 0.25, at most 400 frames");
+    assert_eq!(machado["env"]["full_action_set"], false, "the network has six outputs");
+    let without = eval(&["--noop-max=0", "--sticky-action-prob=0.5"]);
+    assert_eq!((&without["env"]["noop_max"], &without["protocol"]), (&0.into(), &"classic".into()));
+    let path = run.to_str().unwrap();
+    for (wrong, part) in [
+        (&["--epsilon=1.5"][..], "between 0 and 1"),
+        (&["--epsilon=0.1", "--policy=greedy"], "`--policy epsilon`"),
+        (&["--sticky-action-prob=2"], "sticky_action_prob"),
+        (&["--max-episode-frames=0"], "above 0"),
+        (&["--episodes=0"], "the least is 1"),
+    ] {
+        sandbox.run(&[&["eval", path], wrong].concat()).expect_refusal(2, &[part]);
+    }
+    let listed = sandbox.run(&["eval", path, "--episodes=2", "--max-episode-frames=400", "--games"]).stdout;
+    assert!(listed.contains("human-normalised") && listed.contains("\n2     "), "{listed}");
+}
+
+#[test]
+fn evaluations_during_training_are_logged_and_change_nothing_that_is_learnt() {
+    let sandbox = Sandbox::new();
+    let plain = sandbox.train("plain", &["--frames=800"]);
+    let evaluated = ["--frames=800", "--set=evaluation.every_frames=200", "--set=evaluation.episodes=3"];
+    let run = sandbox.train("evaluated", &evaluated);
+    let weights = |run: &Path| fs::read(checkpoints(run).pop().unwrap().join("weights.safetensors")).unwrap();
+    assert_eq!(weights(&plain), weights(&run));
+    let points = metrics(&run);
+    let returns: Vec<_> = points.iter().filter_map(|point| point["eval/episode_return"].as_f64()).collect();
+    assert!(returns.len() >= 3 && returns.iter().all(|mean| (-1.0..=1.0).contains(mean)), "{returns:?}");
+    assert!(metrics(&plain)[0].get("eval/episode_return").is_none());
+    let none = ["train", "catch", "--set=evaluation.episodes=0"];
+    sandbox.run(&none).expect_refusal(2, &["`evaluation.episodes`"]);
 }
 
 #[test]

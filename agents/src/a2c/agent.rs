@@ -133,6 +133,11 @@ impl A2c {
         optimizer.learning_rate * optimizer.schedule.factor(self.counters.frames, self.total_frames)
     }
 
+    /// Parameters by name, on the CPU: for playing with them while training goes on.
+    pub fn weights(&self) -> NamedTensors {
+        self.store.to_named()
+    }
+
     /// Everything that later updates depend on.
     ///
     /// # Errors

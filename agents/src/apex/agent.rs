@@ -172,6 +172,12 @@ impl Apex {
         Ok(report)
     }
 
+    /// Parameters of the online network by name, on the CPU: for playing with them while training
+    /// goes on.
+    pub fn weights(&self) -> NamedTensors {
+        self.learner.to_named()
+    }
+
     /// Everything that later updates depend on but for the replay, which [`Apex::write_replay`]
     /// writes.
     ///

@@ -161,6 +161,11 @@ impl Learner {
         Ok(Weights { version: self.updates, numbers: self.online.store.to_flat()? })
     }
 
+    /// Parameters of the online network by name, on the CPU.
+    pub fn to_named(&self) -> NamedTensors {
+        self.online.store.to_named()
+    }
+
     /// Everything that later updates depend on.
     ///
     /// # Errors
