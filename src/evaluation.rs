@@ -9,7 +9,8 @@ use std::path::PathBuf;
 use anyhow::Context;
 use coordrl_agents::{ActMode, Policy, find_torso};
 use coordrl_envs::{
-    Assets, Env, EnvConfig, EnvError, EnvSeed, EpisodeStats, ResolvedEnvConfig, Rng, Role, derive_rng, make_env,
+    Assets, Env, EnvConfig, EnvError, EnvSeed, EpisodeStats, ResolvedEnvConfig, Rng, Role, derive_rng,
+    make_env,
 };
 use rayon::ThreadPool;
 use rayon::prelude::*;
@@ -42,11 +43,7 @@ pub struct Plan<'a> {
 ///
 /// # Errors
 /// If the game cannot be made or the weights do not fit.
-pub fn policy_of(
-    config: &RunConfig,
-    weights: &[(String, Tensor)],
-    device: Device,
-) -> anyhow::Result<Policy> {
+pub fn policy_of(config: &RunConfig, weights: &[(String, Tensor)], device: Device) -> anyhow::Result<Policy> {
     let assets = assets(config.rom_dir.as_deref());
     let probe = EnvSeed { seed: config.seed, role: Role::EvalEnv, index: 0 };
     let spec = make_env(&config.game, &config.env, &assets, probe)?.spec().clone();

@@ -104,7 +104,9 @@ impl Eval {
     fn mode(&self, algo: Algo) -> anyhow::Result<ActMode> {
         let epsilon = self.epsilon.unwrap_or(EPSILON);
         if !(0.0..=1.0).contains(&epsilon) {
-            return Err(BadRequest::error(format!("`--epsilon {epsilon}`: a probability lies between 0 and 1")));
+            return Err(BadRequest::error(format!(
+                "`--epsilon {epsilon}`: a probability lies between 0 and 1"
+            )));
         }
         match (algo, self.policy, self.epsilon) {
             (Algo::Apex, Some(PolicyMode::Sampled), _) => Err(BadRequest::error(
@@ -121,12 +123,7 @@ impl Eval {
         }
     }
 
-    fn evaluate(
-        &self,
-        config: &RunConfig,
-        checkpoint: Entry,
-        mode: ActMode,
-    ) -> anyhow::Result<Evaluation> {
+    fn evaluate(&self, config: &RunConfig, checkpoint: Entry, mode: ActMode) -> anyhow::Result<Evaluation> {
         let device = self.device.resolve()?;
         let threads = self.threads.map(|threads| u32::try_from(threads).unwrap_or(u32::MAX));
         let pool = build_pool(threads, config.torch_threads)?;
@@ -161,7 +158,8 @@ impl Eval {
             env,
             counting: COUNTING,
             seed: self.seed,
-            human_normalised: reference_scores(&config.game).map(|known| known.normalise(summary.mean_return)),
+            human_normalised: reference_scores(&config.game)
+                .map(|known| known.normalise(summary.mean_return)),
             summary,
             returns: games.iter().map(|game| game.episode_return).collect(),
             lengths_frames: games.iter().map(|game| game.episode_length_frames).collect(),

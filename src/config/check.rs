@@ -67,7 +67,10 @@ fn check_counts(config: &RunConfig, problems: &mut Vec<Problem>) {
         problems.push(problem("torch_threads", "0 threads; the least is 1"));
     }
     if config.evaluation.episodes == 0 {
-        problems.push(problem("evaluation.episodes", "0 games; the least is 1, and `evaluation.every_frames=off` plays none"));
+        problems.push(problem(
+            "evaluation.episodes",
+            "0 games; the least is 1, and `evaluation.every_frames=off` plays none",
+        ));
     }
     if config.keep_checkpoints == 0 {
         let text = "0 checkpoints kept would leave nothing to resume from; the least is 1";

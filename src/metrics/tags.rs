@@ -165,7 +165,7 @@ tags! {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::{APEX, STUDY, TRAINING, Tag};
+    use super::{APEX, EVALUATION, STUDY, TRAINING, Tag};
 
     fn all() -> Vec<&'static Tag> {
         [TRAINING, APEX, EVALUATION, STUDY].concat()

@@ -50,7 +50,11 @@ impl Bootstrap {
     ///
     /// # Errors
     /// If the settings make no sense.
-    pub fn of(&self, scores: &Scores, statistic: impl Fn(&Scores) -> f64 + Sync) -> Result<Interval, StatsError> {
+    pub fn of(
+        &self,
+        scores: &Scores,
+        statistic: impl Fn(&Scores) -> f64 + Sync,
+    ) -> Result<Interval, StatsError> {
         let all = self.of_many(scores, |scores| vec![statistic(scores)])?;
         all.into_iter().next().ok_or(StatsError::NoRepetitions)
     }
@@ -92,7 +96,10 @@ impl Bootstrap {
     }
 
     /// An interval for each number that `repeat` gives.
-    fn intervals(&self, repeat: impl Fn(&mut ChaCha8Rng) -> Vec<f64> + Sync) -> Result<Vec<Interval>, StatsError> {
+    fn intervals(
+        &self,
+        repeat: impl Fn(&mut ChaCha8Rng) -> Vec<f64> + Sync,
+    ) -> Result<Vec<Interval>, StatsError> {
         if !(self.level > 0.0 && self.level < 1.0) {
             return Err(StatsError::Level { level: self.level });
         }

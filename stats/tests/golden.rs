@@ -1,7 +1,9 @@
 //! Against rliable: see `golden/aggregates.py`, which made the numbers.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where something fails")]
 
-use coordrl_stats::{Aggregate, Bootstrap, Interval, Scores, performance_profile, probability_of_improvement};
+use coordrl_stats::{
+    Aggregate, Bootstrap, Interval, Scores, performance_profile, probability_of_improvement,
+};
 use serde_json::Value;
 
 const RUNS: u32 = 5;
@@ -33,7 +35,11 @@ fn assert_point(found: f64, expected: f64, what: &str) {
 fn assert_interval(found: Interval, low: f64, high: f64, what: &str) {
     let slack = 0.01 * (high - low);
     let off = (found.low - low).abs().max((found.high - high).abs());
-    assert!(off <= slack, "{what}: {found:?} for {low} to {high}, {:.1} % of the width", 100.0 * off / (high - low));
+    assert!(
+        off <= slack,
+        "{what}: {found:?} for {low} to {high}, {:.1} % of the width",
+        100.0 * off / (high - low)
+    );
 }
 
 #[test]

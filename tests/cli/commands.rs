@@ -132,7 +132,9 @@ fn eval_tells_and_changes_the_rules_but_not_what_the_network_sees() {
     };
     let trained = eval(&[]);
     assert_eq!(trained["start"], "1 to 30 no-ops, FIRE where the game has it, at most 400 frames");
-    assert_eq!(trained["lengths_frames"], serde_json::json!([400, 400]));
+    // No-ops count towards the limit, but not as part of the game.
+    let lengths = trained["lengths_frames"].as_array().unwrap().iter().map(|frames| frames.as_u64().unwrap());
+    assert!(lengths.clone().all(|frames| (360..=400).contains(&frames)), "{lengths:?}");
     let normalised = (trained["mean_return"].as_f64().unwrap() + 20.7) / 35.3;
     assert!((trained["human_normalised"].as_f64().unwrap() - normalised).abs() < 1e-12);
     let machado = eval(&["--protocol=machado", "--epsilon=0.25"]);
