@@ -39,6 +39,14 @@ pub struct Plan<'a> {
     pub seed: u64,
 }
 
+impl<'a> Plan<'a> {
+    /// Games of a run under its own rules, played as is usual for its algorithm.
+    pub fn of(config: &'a RunConfig, assets: &'a Assets, episodes: u64) -> Self {
+        let (game, env, mode) = (&config.game, &config.env, usual_mode(config.algo));
+        Self { game, env, assets, episodes, mode, seed: config.seed }
+    }
+}
+
 /// The network of a run with weights of its own, on `device`.
 ///
 /// # Errors

@@ -103,6 +103,8 @@ const FREE_ON_RESUME: &[&str] = &[
     "keep_checkpoints",
     "evaluation.every_frames",
     "evaluation.episodes",
+    "video.every_frames",
+    "video.max_frames",
 ];
 
 /// Settings that decide the shape of what a checkpoint holds: not even a fork can change them.

@@ -10,7 +10,7 @@ use crate::agent::{Agent, Told};
 use crate::assemble::{assets, build_pool};
 use crate::checkpoint::{self, Identity};
 use crate::config::{Period, RunConfig};
-use crate::evaluation::{Plan, Summary, play, policy_of, usual_mode};
+use crate::evaluation::{Plan, Summary, play, policy_of};
 use crate::interrupt::StopFlag;
 use crate::metrics::console::Console;
 use crate::metrics::perf::PerfMeter;
@@ -18,7 +18,13 @@ use crate::metrics::recorder::Recorder;
 use crate::metrics::{Axis, LogPoint, tags};
 use crate::progress::Progress;
 use crate::run_dir::{RunDir, RunDirError, replace_file};
+use crate::video::Format;
+use crate::video::film::{Film, Scene};
+use crate::video::panel::Beside;
 use crate::weights_file;
+
+/// Pictures a second of the videos made while training.
+const VIDEO_FPS: usize = 30;
 
 /// How a training session ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,6 +112,9 @@ impl Trainer {
         if self.config.evaluation.every_frames.falls_between(before, after) {
             self.evaluate()?;
         }
+        if self.config.video.every_frames.falls_between(before, after) {
+            self.film()?;
+        }
         if self.config.log_every_frames.falls_between(before, after) {
             self.log_point()?;
         }
@@ -122,15 +131,9 @@ impl Trainer {
         let config = &self.config;
         let policy = policy_of(config, &self.agent.weights(), config.device.resolve()?)?;
         let pool = build_pool(config.threads, config.torch_threads)?;
-        let plan = Plan {
-            game: &config.game,
-            env: &config.env,
-            assets: &assets(config.rom_dir.as_deref()),
-            episodes: config.evaluation.episodes,
-            mode: usual_mode(config.algo),
-            seed: config.seed,
-        };
-        let mean = Summary::of(&play(&plan, &policy, &pool)?).mean_return;
+        let assets = assets(config.rom_dir.as_deref());
+        let games = play(&Plan::of(config, &assets, config.evaluation.episodes), &policy, &pool)?;
+        let mean = Summary::of(&games).mean_return;
         tracing::info!(frames = self.progress.frames, mean, "evaluated");
         self.progress.evaluated = Some(mean);
         self.progress.sums.set(&tags::EVAL_RETURN, mean);
@@ -138,6 +141,18 @@ impl Trainer {
             self.progress.sums.set(&tags::EVAL_HUMAN, known.normalise(mean));
         }
         Ok(())
+    }
+
+    /// Films the first game of the evaluation, likewise.
+    fn film(&self) -> anyhow::Result<()> {
+        let config = &self.config;
+        let policy = policy_of(config, &self.agent.weights(), config.device.resolve()?)?;
+        let assets = assets(config.rom_dir.as_deref());
+        let scene =
+            Scene { number: 0, frame_limit: Some(config.video.max_frames), beside: Beside::default() };
+        let mut film = Film::new(Some(Format::Gif), VIDEO_FPS, false);
+        film.shoot(&Plan::of(config, &assets, 1), &policy, scene)?;
+        Ok(self.run.write_video(self.progress.frames, &film.finish()?)?)
     }
 
     fn take(&mut self, told: &Told) {

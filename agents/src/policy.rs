@@ -59,6 +59,25 @@ pub(crate) fn greatest(logits: &[f32]) -> usize {
     (1..logits.len()).fold(0, better)
 }
 
+/// What a network says of one observation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Insight {
+    /// Of each action its probability, or its Q-value.
+    pub scores: Vec<f32>,
+    /// Which of the two.
+    pub are_probabilities: bool,
+    /// Value of the observation: the value head's, or the greatest Q.
+    pub value: f32,
+}
+
+/// exp(logit_i) / Σ exp(logit).
+fn softmax(logits: &[f32]) -> Vec<f32> {
+    let top = logits[greatest(logits)];
+    let weights: Vec<f32> = logits.iter().map(|logit| (logit - top).exp()).collect();
+    let total: f32 = weights.iter().sum();
+    weights.into_iter().map(|weight| weight / total).collect()
+}
+
 /// A trained network that chooses actions and does not learn.
 #[derive(Debug)]
 pub struct Policy {
@@ -123,12 +142,63 @@ impl Policy {
     /// # Errors
     /// If there are not as many generators as rows, or the network gives something not finite.
     pub fn act(&self, obs: &[u8], mode: ActMode, rngs: &mut [&mut Rng]) -> Result<Vec<usize>, AgentError> {
-        let (rows, row_bytes) = (rngs.len(), self.obs_shape.iter().product());
+        let rows = rngs.len();
+        if rows == 0 && obs.is_empty() {
+            return Ok(Vec::new());
+        }
+        let answers = self.answers(obs, rows)?;
+        let rows = answers.chunks(answers.len() / rows).zip(rngs);
+        Ok(rows.map(|(row, rng)| mode.choose(&row[..self.num_actions], rng)).collect())
+    }
+
+    /// An action for one observation, `u8 [C, H, W]`, with what the network says of it.
+    ///
+    /// # Errors
+    /// As [`Policy::act`].
+    pub fn act_and_tell(
+        &self,
+        obs: &[u8],
+        mode: ActMode,
+        rng: &mut Rng,
+    ) -> Result<(usize, Insight), AgentError> {
+        let row = self.answers(obs, 1)?;
+        let answers = &row[..self.num_actions];
+        let insight = match &self.network {
+            AnyNetwork::ActorCritic(_) => {
+                Insight { scores: softmax(answers), are_probabilities: true, value: row[self.num_actions] }
+            }
+            AnyNetwork::Q(_) => {
+                let value = answers[greatest(answers)];
+                Insight { scores: answers.to_vec(), are_probabilities: false, value }
+            }
+        };
+        Ok((mode.choose(answers, rng), insight))
+    }
+
+    /// What the torso's first layer makes of one observation, `u8 [C, H, W]`: K maps of H' rows and
+    /// W' columns, `f32 [K, H', W']`, with these three numbers. `None` for a torso without one.
+    ///
+    /// # Errors
+    /// If libtorch fails.
+    pub fn first_layer(&self, obs: &[u8]) -> Result<Option<(Vec<f32>, [usize; 3])>, AgentError> {
+        let _no_graph = tch::no_grad_guard();
+        let obs = obs_tensor(obs, 1, self.obs_shape).to_device(self.store.device());
+        let seen = match &self.network {
+            AnyNetwork::ActorCritic(network) => network.first_layer(&obs),
+            AnyNetwork::Q(network) => network.first_layer(&obs),
+        };
+        let Some(seen) = seen else { return Ok(None) };
+        let [_, maps, height, width] = seen.size()[..] else { return Ok(None) };
+        let flat = seen.f_contiguous().and_then(|seen| seen.f_view([-1])).and_then(Vec::try_from);
+        let shape = [maps, height, width].map(|size| size as usize);
+        Ok(Some((flat.map_err(NetworkError::from)?, shape)))
+    }
+
+    /// Logits and value, or Q-values, of `rows` observations, row by row; all finite.
+    fn answers(&self, obs: &[u8], rows: usize) -> Result<Vec<f32>, AgentError> {
+        let row_bytes = self.obs_shape.iter().product();
         if obs.len() != rows * row_bytes {
             return Err(AgentError::ObsLength { bytes: obs.len(), rows, row_bytes });
-        }
-        if rows == 0 {
-            return Ok(Vec::new());
         }
         let obs = obs_tensor(obs, rows, self.obs_shape);
         let answers = match &self.network {
@@ -139,8 +209,7 @@ impl Policy {
             let reason = "its weights give logits or values that are not finite".to_owned();
             return Err(AgentError::State { reason });
         }
-        let rows = answers.chunks(answers.len() / rows).zip(rngs);
-        Ok(rows.map(|(row, rng)| mode.choose(&row[..self.num_actions], rng)).collect())
+        Ok(answers)
     }
 }
 

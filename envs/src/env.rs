@@ -69,6 +69,17 @@ pub struct EnvTiming {
     pub preprocess_nanos: u64,
 }
 
+/// A picture of the game as a person would see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Screen {
+    /// Pixels in a row.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+    /// Red, green and blue of each pixel, row by row: `[H, W, 3]`.
+    pub rgb: Vec<u8>,
+}
+
 /// One environment, stepped by one thread at a time.
 ///
 /// Observations are written into a slice of [`EnvSpec::obs_len`] bytes that the caller owns, laid
@@ -93,6 +104,15 @@ pub trait Env: Send {
     /// Restores what [`Env::save_state`] gave, in this process or another, and writes the current
     /// observation.
     fn load_state(&mut self, state: &[u8], obs: &mut [u8]) -> Result<(), EnvError>;
+
+    /// Keeps a picture of every emulator frame from now on, or no longer. For videos: it takes time
+    /// and memory until [`Env::take_screens`] is called. Environments without pictures ignore it.
+    fn record_screens(&mut self, _on: bool) {}
+
+    /// The pictures of all frames since the last call, resets included, oldest first.
+    fn take_screens(&mut self) -> Vec<Screen> {
+        Vec::new()
+    }
 
     /// Hands over the time spent since the last call. Environments that do not measure say zero.
     fn take_timing(&mut self) -> EnvTiming {

@@ -55,7 +55,7 @@ use libz_sys as _;
 pub use atari::AtariEnv;
 pub use check::{Violation, check_env};
 pub use config::{EnvConfig, FrameLimit, GameSetting, Problem, Protocol, ResolvedEnvConfig};
-pub use env::{Env, EnvSpec, EnvTiming, EpisodeStats, Step};
+pub use env::{Env, EnvSpec, EnvTiming, EpisodeStats, Screen, Step};
 pub use error::EnvError;
 pub use reference_scores::{ReferenceScores, reference_scores};
 pub use registry::{Assets, EnvSeed, GameInfo, GameKind, find_game, games, make_env};

@@ -5,6 +5,12 @@ use resvg::usvg;
 /// Why a figure could not be drawn.
 #[derive(Debug, thiserror::Error)]
 pub enum PlotError {
+    /// A bar of no length.
+    #[error("bar `{name}` is not a finite number")]
+    BarNotFinite {
+        /// Its name.
+        name: String,
+    },
     /// Nothing that could be drawn: no series, or only empty ones.
     #[error("figure `{figure}` has no data")]
     NoData {

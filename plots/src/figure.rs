@@ -6,7 +6,7 @@ use crate::canvas::Canvas;
 use crate::error::PlotError;
 use crate::geometry::{Rect, Size};
 use crate::legend::LegendEntry;
-use crate::raster;
+use crate::raster::{self, Pixels};
 
 /// Width of a figure on its own page, in SVG units: one pixel each in a browser.
 pub const PAGE_WIDTH: f64 = 800.0;
@@ -67,5 +67,13 @@ pub trait Figure: fmt::Debug {
     /// What is wrong with its data, or a page too large for a picture.
     fn to_png(&self) -> Result<Vec<u8>, PlotError> {
         raster::to_png(&self.to_svg()?, PNG_SCALE)
+    }
+
+    /// The figure as pixels, `scale` of them a unit.
+    ///
+    /// # Errors
+    /// As [`Figure::to_png`].
+    fn to_pixels(&self, scale: f32) -> Result<Pixels, PlotError> {
+        raster::to_pixels(&self.to_svg()?, scale)
     }
 }

@@ -31,6 +31,7 @@
 
 mod axes;
 mod axis;
+mod bars;
 mod canvas;
 mod colour_bar;
 mod colour_map;
@@ -51,6 +52,7 @@ mod style;
 mod ticks;
 
 pub use axis::Axis;
+pub use bars::Bars;
 pub use canvas::Canvas;
 pub use colour_map::ColourMap;
 pub use error::PlotError;
@@ -61,6 +63,7 @@ pub use heat_maps::{ColourRange, HeatMaps};
 pub use legend::LegendEntry;
 pub use line_chart::{LineChart, Series};
 pub use panels::{Blank, Panels};
+pub use raster::Pixels;
 pub use scatter::{Aspect, Group, Scatter};
 pub use style::{Colour, Marker, PALETTE};
 

@@ -6,14 +6,36 @@ use resvg::usvg::{Options, Tree};
 use crate::error::PlotError;
 use crate::font;
 
-/// Draws an SVG, `scale` pixels a unit.
+/// A picture in memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pixels {
+    /// Pixels in a row.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+    /// Red, green and blue of each pixel, row by row.
+    pub rgb: Vec<u8>,
+}
+
+/// Draws an SVG as a PNG file, `scale` pixels a unit.
 pub(crate) fn to_png(svg: &str, scale: f32) -> Result<Vec<u8>, PlotError> {
+    draw(svg, scale)?.encode_png().map_err(|cause| PlotError::Png { cause: cause.to_string() })
+}
+
+/// Draws an SVG, `scale` pixels a unit. Pages are opaque, so there is no fourth channel to lose.
+pub(crate) fn to_pixels(svg: &str, scale: f32) -> Result<Pixels, PlotError> {
+    let picture = draw(svg, scale)?;
+    let rgb = picture.pixels().iter().flat_map(|pixel| [pixel.red(), pixel.green(), pixel.blue()]).collect();
+    Ok(Pixels { width: picture.width() as usize, height: picture.height() as usize, rgb })
+}
+
+fn draw(svg: &str, scale: f32) -> Result<Pixmap, PlotError> {
     let options = Options { fontdb: font::database(), ..Options::default() };
     let tree = Tree::from_str(svg, &options).map_err(|cause| PlotError::Svg { cause })?;
     let (width, height) = (pixels(tree.size().width() * scale), pixels(tree.size().height() * scale));
     let mut picture = Pixmap::new(width, height).ok_or(PlotError::PictureSize { width, height })?;
     resvg::render(&tree, Transform::from_scale(scale, scale), &mut picture.as_mut());
-    picture.encode_png().map_err(|cause| PlotError::Png { cause: cause.to_string() })
+    Ok(picture)
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "casts of floats saturate")]

@@ -72,7 +72,7 @@ pub struct Eval {
 
 /// How actions are chosen.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum PolicyMode {
+pub(super) enum PolicyMode {
     /// Drawn from the policy's distribution, as in training
     Sampled,
     /// The most likely action, or that of the greatest Q
@@ -91,36 +91,13 @@ impl Eval {
         }
         let run = RunDir::open_to_read(&self.run)?;
         let config: RunConfig = run.read_config()?;
-        let mode = self.mode(config.algo)?;
+        let mode = mode_of(config.algo, self.policy, self.epsilon)?;
         let env = self.rules.apply(&config.env)?;
         let entry = checkpoint::choose(&run.checkpoints_dir(), &self.checkpoint)?;
         let evaluation = self.evaluate(&RunConfig { env, ..config }, entry, mode)?;
         let text = if self.json { serde_json::to_string(&evaluation)? } else { self.as_tables(&evaluation) };
         print_result(&text)?;
         Ok(ExitCode::Ok)
-    }
-
-    /// What was asked for, or what suits the algorithm.
-    fn mode(&self, algo: Algo) -> anyhow::Result<ActMode> {
-        let epsilon = self.epsilon.unwrap_or(EPSILON);
-        if !(0.0..=1.0).contains(&epsilon) {
-            return Err(BadRequest::error(format!(
-                "`--epsilon {epsilon}`: a probability lies between 0 and 1"
-            )));
-        }
-        match (algo, self.policy, self.epsilon) {
-            (Algo::Apex, Some(PolicyMode::Sampled), _) => Err(BadRequest::error(
-                "`--policy sampled`: the network of an Ape-X run gives values, not a distribution to draw from; \
-                 `epsilon` or `greedy` work",
-            )),
-            (_, Some(PolicyMode::Sampled | PolicyMode::Greedy), Some(_)) => {
-                Err(BadRequest::error("`--epsilon` goes with `--policy epsilon` alone"))
-            }
-            (_, None, None) => Ok(usual_mode(algo)),
-            (_, Some(PolicyMode::Epsilon) | None, _) => Ok(ActMode::EpsilonGreedy { epsilon }),
-            (_, Some(PolicyMode::Sampled), None) => Ok(ActMode::Sampled),
-            (_, Some(PolicyMode::Greedy), None) => Ok(ActMode::Greedy),
-        }
     }
 
     fn evaluate(&self, config: &RunConfig, checkpoint: Entry, mode: ActMode) -> anyhow::Result<Evaluation> {
@@ -177,6 +154,34 @@ impl Eval {
             text.push_str(&table(&["game", "return", "frames"], &games.map(row).collect::<Vec<_>>()));
         }
         text
+    }
+}
+
+/// What was asked for, or what suits the algorithm.
+pub(super) fn mode_of(
+    algo: Algo,
+    policy: Option<PolicyMode>,
+    epsilon: Option<f64>,
+) -> anyhow::Result<ActMode> {
+    if let Some(epsilon) = epsilon
+        && !(0.0..=1.0).contains(&epsilon)
+    {
+        return Err(BadRequest::error(format!("`--epsilon {epsilon}`: a probability lies between 0 and 1")));
+    }
+    match (algo, policy, epsilon) {
+        (Algo::Apex, Some(PolicyMode::Sampled), _) => Err(BadRequest::error(
+            "`--policy sampled`: the network of an Ape-X run gives values, not a distribution to draw from; \
+             `epsilon` or `greedy` work",
+        )),
+        (_, Some(PolicyMode::Sampled | PolicyMode::Greedy), Some(_)) => {
+            Err(BadRequest::error("`--epsilon` goes with `--policy epsilon` alone"))
+        }
+        (_, None, None) => Ok(usual_mode(algo)),
+        (_, Some(PolicyMode::Sampled), None) => Ok(ActMode::Sampled),
+        (_, Some(PolicyMode::Greedy), None) => Ok(ActMode::Greedy),
+        (_, Some(PolicyMode::Epsilon) | None, epsilon) => {
+            Ok(ActMode::EpsilonGreedy { epsilon: epsilon.unwrap_or(EPSILON) })
+        }
     }
 }
 

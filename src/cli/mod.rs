@@ -4,6 +4,7 @@ mod config;
 mod eval;
 mod games;
 mod npy;
+mod play;
 mod presets;
 mod settings;
 mod study;
@@ -21,6 +22,7 @@ Examples:
   coordrl train catch
   coordrl train breakout --torso coordconv --seed 2 --frames 4e6
   coordrl eval runs/breakout/a2c-coordconv/seed2-20260101-120000 --episodes 100
+  coordrl play runs/breakout/a2c-coordconv/seed2-20260101-120000 --video breakout.gif
 
 Exit codes: 0 ok, 1 a bug, 2 the request is wrong, 3 run folder or checkpoint unusable,
 4 training diverged, 5 the machine refused (disk full, no memory), 130 interrupted.
@@ -41,6 +43,8 @@ enum Command {
     Train(Box<train::Train>),
     /// Play full games with a trained agent.
     Eval(eval::Eval),
+    /// Make a video of a full game.
+    Play(play::Play),
     /// List the games.
     Games(games::Games),
     /// List or show presets.
@@ -90,6 +94,7 @@ impl Command {
         match self {
             Self::Train(command) => command.run(),
             Self::Eval(command) => command.run(),
+            Self::Play(command) => command.run(),
             Self::Games(command) => command.run(),
             Self::Presets(command) => command.run(),
             Self::Config(command) => command.run(),

@@ -72,6 +72,12 @@ fn check_counts(config: &RunConfig, problems: &mut Vec<Problem>) {
             "0 games; the least is 1, and `evaluation.every_frames=off` plays none",
         ));
     }
+    if config.video.max_frames == 0 {
+        problems.push(problem(
+            "video.max_frames",
+            "0 frames; the least is 1, and `video.every_frames=off` makes no video",
+        ));
+    }
     if config.keep_checkpoints == 0 {
         let text = "0 checkpoints kept would leave nothing to resume from; the least is 1";
         problems.push(problem("keep_checkpoints", text));

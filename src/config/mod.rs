@@ -10,7 +10,7 @@ pub use check::{check, resolve};
 pub use layers::{Configuration, Layered, Layers, Origin, leaf_keys, leaves};
 pub use period::Period;
 pub use preset::{Preset, list_presets, preset_for};
-pub use run_config::{Algo, EvaluationConfig, RunConfig};
+pub use run_config::{Algo, EvaluationConfig, RunConfig, VideoConfig};
 
 pub use coordrl_envs::Problem;
 

@@ -57,6 +57,8 @@ pub struct RunConfig {
     pub keep_checkpoints: u32,
     /// Full games that are played now and then while training.
     pub evaluation: EvaluationConfig,
+    /// Videos that are made now and then while training.
+    pub video: VideoConfig,
     /// Folder with the ROMs; absent: where set-up put them.
     pub rom_dir: Option<PathBuf>,
     /// The environment.
@@ -80,6 +82,22 @@ pub struct EvaluationConfig {
 impl Default for EvaluationConfig {
     fn default() -> Self {
         Self { every_frames: Period::Off, episodes: 10 }
+    }
+}
+
+/// Videos during training, in the run's folder `videos`. They change nothing in what is learnt.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct VideoConfig {
+    /// Frames between two videos, or `"off"`.
+    pub every_frames: Period,
+    /// Emulator frames after which a video ends, if its game has not: 60 a second.
+    pub max_frames: u64,
+}
+
+impl Default for VideoConfig {
+    fn default() -> Self {
+        Self { every_frames: Period::Off, max_frames: 7_200 }
     }
 }
 
@@ -130,6 +148,7 @@ impl Default for RunConfig {
             checkpoint_every_frames: Period::EveryFrames(500_000),
             keep_checkpoints: 3,
             evaluation: EvaluationConfig::default(),
+            video: VideoConfig::default(),
             rom_dir: None,
             env: EnvConfig::default(),
             a2c: A2cConfig::default(),

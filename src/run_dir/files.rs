@@ -28,7 +28,8 @@ pub fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     write_durably(&temporary, bytes)
         .and_then(|()| fs::rename(&temporary, path))
         .inspect_err(|_| drop(fs::remove_file(&temporary)))?;
-    path.parent().map_or(Ok(()), sync_dir)
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    sync_dir(folder.unwrap_or(Path::new(".")))
 }
 
 /// Writes a new file and waits until it is on the disk.

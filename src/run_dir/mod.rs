@@ -21,6 +21,7 @@ const META: &str = "meta.json";
 const METRICS: &str = "metrics.jsonl";
 const EVENTS: &str = "tb";
 const CHECKPOINTS: &str = "checkpoints";
+const VIDEOS: &str = "videos";
 const LOCK: &str = "run.lock";
 const DIVERGED: &str = "diverged.safetensors";
 
@@ -196,6 +197,14 @@ impl RunDir {
     /// The folder of all checkpoints.
     pub fn checkpoints_dir(&self) -> PathBuf {
         self.path.join(CHECKPOINTS)
+    }
+
+    /// Writes `videos/<frames>.gif` whole or not at all.
+    pub fn write_video(&self, frames: u64, bytes: &[u8]) -> Result<(), RunDirError> {
+        let path = self.path.join(VIDEOS).join(format!("{frames:012}.gif"));
+        let cannot = |cause| RunDirError::CannotWrite { path: path.clone(), cause };
+        fs::create_dir_all(self.path.join(VIDEOS)).map_err(cannot)?;
+        replace_file(&path, bytes).map_err(cannot)
     }
 
     /// Reads `config.json`.

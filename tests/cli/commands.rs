@@ -161,8 +161,18 @@ fn eval_tells_and_changes_the_rules_but_not_what_the_network_sees() {
 fn evaluations_during_training_are_logged_and_change_nothing_that_is_learnt() {
     let sandbox = Sandbox::new();
     let plain = sandbox.train("plain", &["--frames=800"]);
-    let evaluated = ["--frames=800", "--set=evaluation.every_frames=200", "--set=evaluation.episodes=3"];
+    let evaluated = [
+        "--frames=800",
+        "--set=evaluation.every_frames=200",
+        "--set=evaluation.episodes=3",
+        "--set=video.every_frames=400",
+        "--set=video.max_frames=100",
+    ];
     let run = sandbox.train("evaluated", &evaluated);
+    for frames in [400, 800] {
+        let video = fs::read(run.join(format!("videos/{frames:012}.gif"))).unwrap();
+        assert!(video.starts_with(b"GIF89a") && video.len() > 200, "{} bytes", video.len());
+    }
     let weights = |run: &Path| fs::read(checkpoints(run).pop().unwrap().join("weights.safetensors")).unwrap();
     assert_eq!(weights(&plain), weights(&run));
     let points = metrics(&run);
@@ -171,6 +181,7 @@ fn evaluations_during_training_are_logged_and_change_nothing_that_is_learnt() {
     assert!(metrics(&plain)[0].get("eval/episode_return").is_none());
     let none = ["train", "catch", "--set=evaluation.episodes=0"];
     sandbox.run(&none).expect_refusal(2, &["`evaluation.episodes`"]);
+    sandbox.run(&["train", "catch", "--set=video.max_frames=0"]).expect_refusal(2, &["`video.max_frames`"]);
 }
 
 #[test]

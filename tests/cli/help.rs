@@ -9,6 +9,7 @@ const COMMANDS: &[&[&str]] = &[
     &[],
     &["train"],
     &["eval"],
+    &["play"],
     &["games"],
     &["presets"],
     &["presets", "list"],

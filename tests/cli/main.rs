@@ -7,6 +7,7 @@ mod commands;
 mod determinism;
 mod full_disk;
 mod help;
+mod play;
 mod resume;
 mod study;
 mod support;

@@ -212,6 +212,10 @@ impl Torso for ConvTorso {
     fn features(&self) -> i64 {
         FEATURES
     }
+
+    fn first_layer(&self, obs: &Tensor) -> Option<Tensor> {
+        Some(self.layers.first()?.forward(&scale_pixels(obs)).relu_())
+    }
 }
 
 pub(super) fn build_conv(

@@ -102,6 +102,10 @@ impl Torso for ImpalaTorso {
     fn features(&self) -> i64 {
         FEATURES
     }
+
+    fn first_layer(&self, obs: &Tensor) -> Option<Tensor> {
+        Some(self.sections.first()?.conv.forward(&scale_pixels(obs)))
+    }
 }
 
 fn conv_spec(channels_out: i64) -> ConvSpec {

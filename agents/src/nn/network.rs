@@ -62,6 +62,11 @@ impl Network {
         Output { logits, value }
     }
 
+    /// As [`Torso::first_layer`].
+    pub fn first_layer(&self, obs: &Tensor) -> Option<Tensor> {
+        self.torso.first_layer(obs)
+    }
+
     /// Gradient of a scalar `loss` with respect to all parameters, flat `[P]` in the order of
     /// [`ParamStore::pack`]. The graph is used up; no `.grad` is touched.
     pub fn gradient(&self, loss: &Tensor) -> Result<Tensor, NetworkError> {

@@ -16,6 +16,12 @@ pub trait Torso: Send {
 
     /// Number of features, F.
     fn features(&self) -> i64;
+
+    /// What the first layer makes of `obs`, after its activation if it has one: `f32 [N, K, H', W']`.
+    /// For looking at; `None` for a torso that has no such layer.
+    fn first_layer(&self, _obs: &Tensor) -> Option<Tensor> {
+        None
+    }
 }
 
 /// Builds a torso for observations of shape `[C, H, W]`.

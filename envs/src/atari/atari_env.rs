@@ -8,7 +8,7 @@ use super::ale::{ACTION_NAMES, Ale, AleAction, FIRE, NOOP};
 use super::game::{Game, GameEnd, GameState, Held, Player, nanos_since};
 use super::preprocess::AreaResize;
 use crate::config::{EnvConfig, GameSetting, ResolvedEnvConfig};
-use crate::env::{Env, EnvSpec, EnvTiming, EpisodeStats, Step};
+use crate::env::{Env, EnvSpec, EnvTiming, EpisodeStats, Screen, Step};
 use crate::error::EnvError;
 use crate::frame_stack::FrameStack;
 use crate::registry::{Assets, EnvSeed, find_game};
@@ -249,6 +249,21 @@ impl Env for AtariEnv {
         (self.lives, self.phase) = (state.lives, state.phase);
         obs.copy_from_slice(self.stack.as_slice());
         Ok(())
+    }
+
+    fn record_screens(&mut self, on: bool) {
+        self.game.record(on);
+    }
+
+    fn take_screens(&mut self) -> Vec<Screen> {
+        let (width, height, palette) = (self.ale().width(), self.ale().height(), self.ale().rgb());
+        let rgb_of = |index: &u8| {
+            let [_, red, green, blue] = palette[usize::from(*index)].to_be_bytes();
+            [red, green, blue]
+        };
+        let screen =
+            |indices: Vec<u8>| Screen { width, height, rgb: indices.iter().flat_map(rgb_of).collect() };
+        self.game.take_recorded().into_iter().map(screen).collect()
     }
 
     fn take_timing(&mut self) -> EnvTiming {

@@ -23,6 +23,8 @@ pub(super) struct Game {
     previous: Vec<u8>,
     has_previous: bool,
     emulate_nanos: u64,
+    /// Palette indices of every frame, while somebody wants them.
+    recorded: Option<Vec<Vec<u8>>>,
 }
 
 /// How far the game is.
@@ -87,6 +89,7 @@ impl Game {
             previous,
             has_previous: false,
             emulate_nanos: 0,
+            recorded: None,
         }
     }
 
@@ -155,6 +158,9 @@ impl Game {
         self.progress.used = true;
         self.progress.frames += 1;
         self.progress.episode_return += reward;
+        if let Some(recorded) = &mut self.recorded {
+            recorded.push(self.ale.screen().to_vec());
+        }
         Ok(reward)
     }
 
@@ -167,6 +173,16 @@ impl Game {
         } else {
             None
         }
+    }
+
+    /// Keeps every frame from now on, or no longer.
+    pub(super) fn record(&mut self, on: bool) {
+        self.recorded = on.then(Vec::new);
+    }
+
+    /// Frames recorded since the last call, as palette indices.
+    pub(super) fn take_recorded(&mut self) -> Vec<Vec<u8>> {
+        self.recorded.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// The latest frame and, if the last hold ran at least two, the one before it.

@@ -1,0 +1,144 @@
+//! What the network makes of a game, drawn beside it.
+
+use coordrl_agents::Policy;
+use coordrl_envs::EnvSpec;
+use coordrl_plots::{Bars, Figure};
+
+use super::Picture;
+use super::game::Moment;
+
+/// The screen is enlarged to at least this height, so that there is room for words.
+const LEAST_HEIGHT: usize = 400;
+/// Least height and width of a frame that the network sees.
+const FRAME: usize = 84;
+/// Width that the maps of the first layer may have together.
+const MAPS_WIDTH: usize = 350;
+const GAP: usize = 6;
+const PAPER: [u8; 3] = [255; 3];
+
+/// What is drawn beside the screen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Beside {
+    /// The frames that the network sees, its value, and its probabilities or Q-values.
+    pub panel: bool,
+    /// The maps of the torso's first layer.
+    pub torso_view: bool,
+}
+
+/// Draws pages: the screen, and what is beside it.
+pub struct Pages<'a> {
+    beside: Beside,
+    policy: &'a Policy,
+    spec: &'a EnvSpec,
+    /// Greatest |Q| so far: bars keep their scale.
+    widest: f64,
+    /// Greatest activation so far: maps keep their scale.
+    brightest: f32,
+}
+
+impl<'a> Pages<'a> {
+    /// Pages for what `policy` does in an environment of this kind.
+    pub fn new(beside: Beside, policy: &'a Policy, spec: &'a EnvSpec) -> Self {
+        Self { beside, policy, spec, widest: 0.0, brightest: 0.0 }
+    }
+
+    /// What stands beside the screen until the next decision, from left to right.
+    ///
+    /// # Errors
+    /// If the network fails or something cannot be drawn.
+    pub fn beside(&mut self, moment: &Moment<'_>) -> anyhow::Result<Vec<Picture>> {
+        let mut parts = Vec::new();
+        if self.beside.panel {
+            parts.push(self.panel(moment)?);
+        }
+        if self.beside.torso_view {
+            parts.extend(self.maps(moment)?);
+        }
+        Ok(parts)
+    }
+
+    /// The whole page: the screen alone as it is, or enlarged with the parts at its right.
+    ///
+    /// # Errors
+    /// If something does not fit.
+    pub fn page(&self, screen: Picture, parts: &[Picture]) -> anyhow::Result<Picture> {
+        if parts.is_empty() {
+            return Ok(screen);
+        }
+        let screen = screen.enlarged(LEAST_HEIGHT.div_ceil(screen.height.max(1)));
+        let height = parts.iter().map(|part| part.height).chain([screen.height]).max().unwrap_or(0);
+        let width = parts.iter().map(|part| part.width + GAP).sum::<usize>() + screen.width + GAP;
+        let mut page = Picture::filled(width, height, PAPER);
+        page.put(&screen, 0, 0)?;
+        let mut left = screen.width + GAP;
+        for part in parts {
+            page.put(part, left, 0)?;
+            left += part.width + GAP;
+        }
+        Ok(page)
+    }
+
+    fn panel(&mut self, moment: &Moment<'_>) -> anyhow::Result<Picture> {
+        let (frames, bars) = (self.frames(moment.obs)?, self.bars(moment)?);
+        let width = frames.width.max(bars.width);
+        let mut panel = Picture::filled(width, frames.height + GAP + bars.height, PAPER);
+        panel.put(&frames, 0, 0)?;
+        panel.put(&bars, 0, frames.height + GAP)?;
+        Ok(panel)
+    }
+
+    /// The stacked frames, two in a row, oldest first.
+    fn frames(&self, obs: &[u8]) -> anyhow::Result<Picture> {
+        let [depth, height, width] = self.spec.obs_shape;
+        let factor = (FRAME / height.max(width)).max(1);
+        let columns = depth.min(2);
+        let side = |count: usize, length: usize| (count * (length * factor + GAP)).saturating_sub(GAP);
+        let mut page = Picture::filled(side(columns, width), side(depth.div_ceil(2), height), PAPER);
+        for (index, frame) in obs.chunks_exact(height * width).enumerate() {
+            let (column, row) = (index % columns, index / columns);
+            let place = |count: usize, length: usize| count * (length * factor + GAP);
+            page.put(
+                &Picture::of_grey(frame, width).enlarged(factor),
+                place(column, width),
+                place(row, height),
+            )?;
+        }
+        Ok(page)
+    }
+
+    fn bars(&mut self, moment: &Moment<'_>) -> anyhow::Result<Picture> {
+        let insight = moment.insight;
+        let scores = insight.scores.iter().map(|&score| f64::from(score));
+        self.widest = scores.clone().map(f64::abs).fold(self.widest, f64::max);
+        let range = if insight.are_probabilities { (0.0, 1.0) } else { (-self.widest, self.widest) };
+        let what = if insight.are_probabilities { "probabilities" } else { "Q" };
+        let title = format!("score {} · value {:.2} · {what}", moment.score, insight.value);
+        let bars = self.spec.actions.iter().cloned().zip(scores);
+        let pixels = Bars::new(title, bars, range).with_mark(moment.action).to_pixels(1.0)?;
+        Ok(Picture { width: pixels.width, height: pixels.height, rgb: pixels.rgb })
+    }
+
+    /// The maps of the first layer, black where they are 0 or below.
+    fn maps(&mut self, moment: &Moment<'_>) -> anyhow::Result<Option<Picture>> {
+        let Some((values, [maps, height, width])) = self.policy.first_layer(moment.obs)? else {
+            return Ok(None);
+        };
+        self.brightest = values.iter().copied().fold(self.brightest, f32::max);
+        let scale = if self.brightest > 0.0 { 255.0 / self.brightest } else { 0.0 };
+        let factor = (MAPS_WIDTH / 8 / width.max(1)).clamp(1, 4);
+        let columns = (MAPS_WIDTH / (width * factor + 2)).clamp(1, maps.max(1));
+        let side = |count: usize, length: usize| count * (length * factor + 2);
+        let mut page = Picture::filled(side(columns, width), side(maps.div_ceil(columns), height), PAPER);
+        for (index, map) in values.chunks_exact((height * width).max(1)).enumerate() {
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "casts of floats saturate"
+            )]
+            let grey: Vec<u8> = map.iter().map(|value| (value * scale) as u8).collect();
+            let picture = Picture::of_grey(&grey, width).enlarged(factor);
+            page.put(&picture, side(index % columns, width), side(index / columns, height))?;
+        }
+        Ok(Some(page))
+    }
+}

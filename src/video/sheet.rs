@@ -1,0 +1,71 @@
+//! Pictures of a game on one page.
+
+use anyhow::Context;
+
+use super::Picture;
+
+/// Pixels between pictures.
+const GAP: usize = 4;
+
+/// Pictures in rows of `columns`, in the order given, on white.
+///
+/// # Errors
+/// If one of them is larger than the first.
+pub fn contact_sheet(pictures: &[Picture], columns: usize) -> anyhow::Result<Picture> {
+    let first = pictures.first().context("a contact sheet without pictures")?;
+    let columns = columns.clamp(1, pictures.len());
+    let rows = pictures.len().div_ceil(columns);
+    let side = |count: usize, length: usize| GAP + count * (length + GAP);
+    let mut page = Picture::filled(side(columns, first.width), side(rows, first.height), [255; 3]);
+    for (index, picture) in pictures.iter().enumerate() {
+        let (column, row) = (index % columns, index / columns);
+        page.put(picture, side(column, first.width), side(row, first.height))?;
+    }
+    Ok(page)
+}
+
+/// A picture as PNG.
+///
+/// # Errors
+/// If it cannot be encoded.
+pub fn to_png(picture: &Picture) -> anyhow::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut encoder =
+        png::Encoder::new(&mut bytes, u32::try_from(picture.width)?, u32::try_from(picture.height)?);
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.set_depth(png::BitDepth::Eight);
+    let mut writer = encoder.write_header()?;
+    writer.write_image_data(&picture.rgb)?;
+    writer.finish()?;
+    Ok(bytes)
+}
+
+/// `count` of `total` things, evenly, the first and the last among them.
+pub fn evenly(total: usize, count: usize) -> Vec<usize> {
+    let last = total.saturating_sub(1);
+    let steps = count.min(total).saturating_sub(1).max(1);
+    (0..count.min(total)).map(|index| index * last / steps).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pictures_stand_in_rows() {
+        let pictures: Vec<Picture> = (1..=3).map(|level| Picture::filled(2, 1, [level; 3])).collect();
+        let page = contact_sheet(&pictures, 2).unwrap();
+        assert_eq!((page.width, page.height), (3 * GAP + 4, 3 * GAP + 2));
+        let at = |x: usize, y: usize| page.rgb[3 * (y * page.width + x)];
+        assert_eq!([at(GAP, GAP), at(2 * GAP + 2, GAP), at(GAP, 2 * GAP + 1), at(0, 0)], [1, 2, 3, 255]);
+        assert!(contact_sheet(&[], 2).is_err());
+    }
+
+    #[test]
+    fn first_and_last_are_among_the_chosen() {
+        assert_eq!(evenly(10, 4), [0, 3, 6, 9]);
+        assert_eq!(evenly(2, 4), [0, 1]);
+        assert_eq!(evenly(5, 1), [0]);
+        assert_eq!(evenly(0, 3), Vec::<usize>::new());
+    }
+}
