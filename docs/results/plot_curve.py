@@ -26,7 +26,9 @@ def main() -> None:
     if reference.exists():
         known = [(float(row["frames"]) / 1e6, float(row["mean_return"])) for row in csv.DictReader(reference.open())]
         axes.plot(*zip(*known), "o--", label="PyTorch and EnvPool, same recipe, one seed", color="#c2571a", markersize=5)
-    axes.set(xlabel="frames (millions)", ylabel="mean raw return of the last 100 full games", ylim=(0, None), xlim=(0, None))
+    lowest = min(value for _, value in points)
+    axes.set(xlabel="frames (millions)", ylabel="mean raw return of the last 100 full games", xlim=(0, None))
+    axes.set_ylim(0 if lowest >= 0 else None, None)
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
     for kind in ("svg", "png"):

@@ -45,7 +45,7 @@ pub struct RunConfig {
     pub frames: u64,
     /// `auto`, `cpu` or `cuda:N`.
     pub device: DeviceChoice,
-    /// Worker threads that step environments; absent: one per core. Never changes a result.
+    /// Worker threads, which step environments (A2C) or learn (Ape-X); absent: one per core. Never changes a result.
     pub threads: Option<u32>,
     /// Threads libtorch may use inside one operation. Summing in another order changes last bits.
     pub torch_threads: u32,

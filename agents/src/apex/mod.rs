@@ -3,7 +3,7 @@
 //! 2018 (arXiv:1803.00933).
 //!
 //! - `actor`: environments, ε-greedy, n steps, first priorities; knows no threads
-//! - `learner`: networks, loss, optimiser step; knows no replay
+//! - `learner`: networks, optimiser step; knows no replay; `shard`: targets, loss and gradient of some rows
 //! - `link`, `experience`: what lies between the two: experience one way, weights the other
 //! - `limiter`: keeps both in step
 //! - `running`: all of it in threads; `agent`: all of it put together, or in one thread
@@ -22,6 +22,7 @@ mod limiter;
 mod link;
 mod report;
 mod running;
+mod shard;
 mod state;
 
 pub use agent::{Apex, ApexSetup};

@@ -1,0 +1,62 @@
+//! Targets, loss and gradient of some rows of a batch: what a core of the learner does.
+
+use tch::{Kind, Tensor};
+
+use super::batch::Rows;
+use super::learner_config::LearnerConfig;
+use crate::AgentError;
+use crate::maths::{double_q_targets, max_q_targets, q_of_actions, weighted_td_loss};
+use crate::nn::{NetworkError, QNetwork};
+
+/// What is learnt from some rows of a batch.
+pub(super) struct Shard {
+    /// Their share of the batch's gradient, flat `[P]`.
+    pub gradient: Tensor,
+    /// Their share of the batch's loss.
+    pub loss: f64,
+    /// Target − Q, `[rows]`.
+    pub td_errors: Vec<f32>,
+    /// Q of the actions taken, `[rows]`.
+    pub q: Vec<f32>,
+}
+
+/// Forward and backward over the rows of a shard; the whole batch has `batch_size`.
+pub(super) fn differentiate(
+    config: &LearnerConfig,
+    online: &QNetwork,
+    target: &QNetwork,
+    rows: &Rows,
+    batch_size: f64,
+) -> Result<Shard, AgentError> {
+    let targets = targets(config, online, target, rows); // [rows]
+    let q = q_of_actions(&online.forward(&rows.obs), &rows.actions); // [rows]
+    let td_errors = targets - &q; // [rows]
+    let share = rows.actions.size()[0] as f64 / batch_size;
+    let loss = weighted_td_loss(&td_errors, &rows.importance_weights, config.loss()) * share;
+    let numbers = |tensor: &Tensor| Vec::<f32>::try_from(tensor.detach()).map_err(NetworkError::from);
+    Ok(Shard {
+        gradient: online.gradient(&loss)?,
+        loss: loss.detach().to_kind(Kind::Double).double_value(&[]),
+        td_errors: numbers(&td_errors)?,
+        q: numbers(&q)?,
+    })
+}
+
+/// Targets `[rows]`. No graph is kept; the guard is gone on return.
+fn targets(config: &LearnerConfig, online: &QNetwork, target: &QNetwork, rows: &Rows) -> Tensor {
+    let _no_graph = tch::no_grad_guard();
+    let Rows { rewards, discounts, next_obs, .. } = rows;
+    let rescaling = config.value_rescaling();
+    let valued = target.forward(next_obs); // [rows, A]
+    if !config.double_q {
+        return max_q_targets(rewards, discounts, &valued, rescaling);
+    }
+    let chosen = online.forward(next_obs); // [rows, A]
+    double_q_targets(rewards, discounts, &chosen, &valued, rescaling)
+}
+
+/// The batch's gradient: that of all shards, added in their order.
+pub(super) fn sum(shards: Vec<Shard>) -> Tensor {
+    let gradients = shards.into_iter().map(|shard| shard.gradient);
+    gradients.reduce(|mut sum, next| sum.g_add_(&next)).unwrap_or_default()
+}
