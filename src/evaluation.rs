@@ -19,6 +19,7 @@ use tch::{Device, Tensor};
 
 use crate::assemble::assets;
 use crate::config::{Algo, RunConfig};
+use crate::interrupt::StopFlag;
 
 /// Games played side by side. Fixed, because the size of a batch may change last bits.
 const SLOTS: usize = 16;
@@ -74,25 +75,36 @@ pub fn usual_mode(algo: Algo) -> ActMode {
 }
 
 /// One game being played.
-struct Slot {
+pub struct Game {
     number: u64,
-    env: Box<dyn Env>,
-    obs: Vec<u8>,
-    rng: Rng,
+    /// The environment.
+    pub env: Box<dyn Env>,
+    /// What to act on next, `u8 [C, H, W]`.
+    pub obs: Vec<u8>,
+    /// What actions are drawn from.
+    pub rng: Rng,
 }
 
 /// Plays the games of a plan; results come in the order of their numbers.
 ///
 /// A lost life ends the agent's episode as it did in training (with FIRE pressed again where the
-/// protocol does that), but only whole games count.
-pub fn play(plan: &Plan, policy: &Policy, pool: &ThreadPool) -> anyhow::Result<Vec<EpisodeStats>> {
+/// protocol does that), but only whole games count. Gives nothing if it was told to stop.
+pub fn play(
+    plan: &Plan<'_>,
+    policy: &Policy,
+    pool: &ThreadPool,
+    stop: &StopFlag,
+) -> anyhow::Result<Option<Vec<EpisodeStats>>> {
     let mut waiting = 0..plan.episodes;
     let mut slots = Vec::new();
     for number in waiting.by_ref().take(SLOTS) {
-        slots.push(Slot::start(plan, number)?);
+        slots.push(Game::start(plan, number, false)?);
     }
     let mut results: Vec<(u64, EpisodeStats)> = Vec::new();
     while !slots.is_empty() {
+        if stop.is_raised() {
+            return Ok(None);
+        }
         let actions = act(&mut slots, plan.mode, policy)?;
         let finished = step_all(&mut slots, &actions, pool)?;
         let mut next = Vec::with_capacity(slots.len());
@@ -101,17 +113,17 @@ pub fn play(plan: &Plan, policy: &Policy, pool: &ThreadPool) -> anyhow::Result<V
                 None => next.push(slot),
                 Some(game) => {
                     results.push((slot.number, game));
-                    next.extend(waiting.next().map(|number| Slot::start(plan, number)).transpose()?);
+                    next.extend(waiting.next().map(|number| Game::start(plan, number, false)).transpose()?);
                 }
             }
         }
         slots = next;
     }
     results.sort_by_key(|(number, _)| *number);
-    Ok(results.into_iter().map(|(_, game)| game).collect())
+    Ok(Some(results.into_iter().map(|(_, game)| game).collect()))
 }
 
-fn act(slots: &mut [Slot], mode: ActMode, policy: &Policy) -> anyhow::Result<Vec<usize>> {
+fn act(slots: &mut [Game], mode: ActMode, policy: &Policy) -> anyhow::Result<Vec<usize>> {
     let mut obs = Vec::with_capacity(slots.iter().map(|slot| slot.obs.len()).sum());
     slots.iter().for_each(|slot| obs.extend_from_slice(&slot.obs)); // u8 [N, C, H, W]
     let mut rngs: Vec<&mut Rng> = slots.iter_mut().map(|slot| &mut slot.rng).collect();
@@ -119,24 +131,26 @@ fn act(slots: &mut [Slot], mode: ActMode, policy: &Policy) -> anyhow::Result<Vec
 }
 
 fn step_all(
-    slots: &mut [Slot],
+    slots: &mut [Game],
     actions: &[usize],
     pool: &ThreadPool,
 ) -> Result<Vec<Option<EpisodeStats>>, EnvError> {
     pool.install(|| slots.par_iter_mut().zip(actions).map(|(slot, &action)| slot.step(action)).collect())
 }
 
-impl Slot {
-    fn start(plan: &Plan, number: u64) -> Result<Self, EnvError> {
+impl Game {
+    /// Begins game `number` of a plan; `filmed` keeps its screens from the first one on.
+    pub fn start(plan: &Plan<'_>, number: u64, filmed: bool) -> Result<Self, EnvError> {
         let seed = EnvSeed { seed: plan.seed, role: Role::EvalEnv, index: number };
         let mut env = make_env(plan.game, plan.env, plan.assets, seed)?;
+        env.record_screens(filmed);
         let mut obs = vec![0; env.spec().obs_len()];
         env.reset(&mut obs)?;
         Ok(Self { number, env, obs, rng: derive_rng(plan.seed, Role::EvalPolicy, number) })
     }
 
     /// Takes one step; gives the game's statistics when it is over.
-    fn step(&mut self, action: usize) -> Result<Option<EpisodeStats>, EnvError> {
+    pub fn step(&mut self, action: usize) -> Result<Option<EpisodeStats>, EnvError> {
         let step = self.env.step(action, &mut self.obs)?;
         if step.episode.is_none() && step.is_last() {
             // A life was lost. The game may end under the frames of this reset.
@@ -167,8 +181,8 @@ pub struct Evaluation {
     pub start: String,
     /// The same with everything else, as settings.
     pub env: ResolvedEnvConfig,
-    /// What counted as a game.
-    pub counting: &'static str,
+    /// What counted as a game, and what a lost life did.
+    pub counting: String,
     /// Seed of the evaluation.
     pub seed: u64,
     /// Numbers over the games.

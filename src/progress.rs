@@ -23,11 +23,29 @@ pub struct Progress {
     pub sums: Sums,
     /// Recent full games.
     pub games: RecentGames,
-    /// Mean return of the last evaluation, if the run has any.
-    #[serde(default)]
-    pub evaluated: Option<f64>,
+    /// Up to where it has been seen to whether to evaluate, film, log and checkpoint. Behind `frames`
+    /// where a run was stopped in the middle of that: the rest is made up for.
+    pub settled_frames: u64,
+    /// What the best checkpoint goes by.
+    pub best_by: BestBy,
     /// How much of the metric files is part of this.
     pub written: Written,
+}
+
+/// Which games decide what the best checkpoint is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BestBy {
+    /// The last 100 of the training.
+    #[default]
+    Training,
+    /// Those of an evaluation with the very weights of the checkpoint.
+    Evaluation {
+        /// Updates behind the weights that were evaluated last.
+        updates: u64,
+        /// Mean return; absent before the first evaluation.
+        mean: Option<f64>,
+    },
 }
 
 impl Progress {
@@ -49,6 +67,9 @@ impl RunProgress for Progress {
     }
 
     fn score(&self) -> Option<f64> {
-        self.evaluated.or_else(|| self.games.mean_return_of_full_window())
+        match self.best_by {
+            BestBy::Training => self.games.mean_return_of_full_window(),
+            BestBy::Evaluation { updates, mean } => mean.filter(|_| updates == self.updates),
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use coordrl_agents::AgentError;
+use coordrl_agents::{AgentError, Policy};
 use coordrl_envs::reference_scores;
 
 use crate::agent::{Agent, Told};
@@ -16,10 +16,11 @@ use crate::metrics::console::Console;
 use crate::metrics::perf::PerfMeter;
 use crate::metrics::recorder::Recorder;
 use crate::metrics::{Axis, LogPoint, tags};
-use crate::progress::Progress;
+use crate::progress::{BestBy, Progress};
 use crate::run_dir::{RunDir, RunDirError, replace_file};
 use crate::video::Format;
 use crate::video::film::{Film, Scene};
+use crate::video::game::Ending;
 use crate::video::panel::Beside;
 use crate::weights_file;
 
@@ -46,8 +47,6 @@ pub struct Trainer {
     perf: PerfMeter,
     stop: StopFlag,
     clock: Instant,
-    /// Where it was last asked whether to log: a checkpoint may find a few frames more.
-    looked_at_frames: u64,
 }
 
 impl Trainer {
@@ -64,14 +63,19 @@ impl Trainer {
         run: RunDir,
         config: RunConfig,
         agent: Agent,
-        progress: Progress,
+        mut progress: Progress,
         stop: StopFlag,
     ) -> Result<Self, RunDirError> {
+        progress.best_by = match (config.evaluation.every_frames, progress.best_by) {
+            (Period::Off, _) => BestBy::Training,
+            (_, BestBy::Training) => BestBy::Evaluation { updates: 0, mean: None },
+            (_, evaluation) => evaluation,
+        };
         let recorder = Recorder::open(&run, &progress.written, progress.frames)?;
         let console = Console::new(Axis::Frames, progress.frames, config.frames);
         let perf = PerfMeter::start(progress.frames);
-        let (clock, looked_at_frames) = (Instant::now(), progress.frames);
-        Ok(Self { run, config, agent, progress, recorder, console, perf, stop, clock, looked_at_frames })
+        let clock = Instant::now();
+        Ok(Self { run, config, agent, progress, recorder, console, perf, stop, clock })
     }
 
     /// Trains until the run's frames are done or a signal comes.
@@ -81,6 +85,7 @@ impl Trainer {
         if checkpoint::list(&self.run.checkpoints_dir()).is_empty() {
             self.checkpoint()?;
         }
+        self.settle()?;
         while self.progress.frames < self.config.frames && !self.stop.is_raised() {
             self.update_once()?;
         }
@@ -104,55 +109,78 @@ impl Trainer {
     }
 
     fn update_once(&mut self) -> anyhow::Result<()> {
-        let before = self.looked_at_frames;
         let told = self.agent.update(&mut self.progress.sums).map_err(|error| self.explain(error))?;
         self.take(&told);
-        let after = self.progress.frames;
-        self.looked_at_frames = after;
-        if self.config.evaluation.every_frames.falls_between(before, after) {
-            self.evaluate()?;
-        }
-        if self.config.video.every_frames.falls_between(before, after) {
-            self.film()?;
-        }
-        if self.config.log_every_frames.falls_between(before, after) {
-            self.log_point()?;
-        }
-        if self.config.checkpoint_every_frames.falls_between(before, after) {
-            self.checkpoint()?;
-        }
-        self.console.update(after, || note(&self.progress));
+        self.settle()?;
+        self.console.update(self.progress.frames, || note(&self.progress));
         Ok(())
     }
 
-    /// Plays with the weights of the moment. Generators and environments are the evaluation's own:
-    /// what is learnt does not depend on it.
-    fn evaluate(&mut self) -> anyhow::Result<()> {
+    /// Sees to what falls between the frames settled before and those trained now. Told to stop in an
+    /// evaluation or a film, it leaves the rest to the process that resumes the run, which stands at the
+    /// same weights. A checkpoint may find a few frames more: they are the next update's to settle.
+    fn settle(&mut self) -> anyhow::Result<()> {
+        let (before, after) = (self.progress.settled_frames, self.progress.frames);
+        let RunConfig { evaluation, video, log_every_frames, checkpoint_every_frames, .. } = &self.config;
+        let [evaluates, films, logs, checkpoints] =
+            [evaluation.every_frames, video.every_frames, *log_every_frames, *checkpoint_every_frames]
+                .map(|period| period.falls_between(before, after));
+        if (evaluates || films) && !self.look_at_the_agent(evaluates, films)? {
+            return Ok(());
+        }
+        self.progress.settled_frames = after;
+        if logs {
+            self.log_point()?;
+        }
+        if checkpoints {
+            self.checkpoint()?;
+        }
+        Ok(())
+    }
+
+    /// Plays with the weights of the moment while training rests. Generators and environments are the
+    /// evaluation's own, and its time does not count: what is learnt does not depend on it. Gives
+    /// whether it came to an end.
+    fn look_at_the_agent(&mut self, evaluates: bool, films: bool) -> anyhow::Result<bool> {
+        let rest = self.agent.rest(&mut self.progress.sums).map_err(|error| self.explain(error))?;
+        self.take(&rest);
+        let start = Instant::now();
         let config = &self.config;
         let policy = policy_of(config, &self.agent.weights(), config.device.resolve()?)?;
+        let done = (!evaluates || self.evaluate(&policy)?) && (!films || self.film(&policy)?);
+        self.perf.leave_out(start.elapsed());
+        self.clock = Instant::now();
+        Ok(done)
+    }
+
+    fn evaluate(&mut self, policy: &Policy) -> anyhow::Result<bool> {
+        let config = &self.config;
         let pool = build_pool(config.threads, config.torch_threads)?;
         let assets = assets(config.rom_dir.as_deref());
-        let games = play(&Plan::of(config, &assets, config.evaluation.episodes), &policy, &pool)?;
+        let plan = Plan::of(config, &assets, config.evaluation.episodes);
+        let Some(games) = play(&plan, policy, &pool, &self.stop)? else { return Ok(false) };
         let mean = Summary::of(&games).mean_return;
         tracing::info!(frames = self.progress.frames, mean, "evaluated");
-        self.progress.evaluated = Some(mean);
+        self.progress.best_by = BestBy::Evaluation { updates: self.progress.updates, mean: Some(mean) };
         self.progress.sums.set(&tags::EVAL_RETURN, mean);
         if let Some(known) = reference_scores(&self.config.game) {
             self.progress.sums.set(&tags::EVAL_HUMAN, known.normalise(mean));
         }
-        Ok(())
+        Ok(true)
     }
 
-    /// Films the first game of the evaluation, likewise.
-    fn film(&self) -> anyhow::Result<()> {
+    /// Films the first game of the evaluation.
+    fn film(&self, policy: &Policy) -> anyhow::Result<bool> {
         let config = &self.config;
-        let policy = policy_of(config, &self.agent.weights(), config.device.resolve()?)?;
         let assets = assets(config.rom_dir.as_deref());
         let scene =
             Scene { number: 0, frame_limit: Some(config.video.max_frames), beside: Beside::default() };
         let mut film = Film::new(Some(Format::Gif), VIDEO_FPS, false);
-        film.shoot(&Plan::of(config, &assets, 1), &policy, scene)?;
-        Ok(self.run.write_video(self.progress.frames, &film.finish()?)?)
+        if film.shoot(&Plan::of(config, &assets, 1), policy, scene, &self.stop)? == Ending::Stopped {
+            return Ok(false);
+        }
+        self.run.write_video(self.progress.frames, &film.finish()?)?;
+        Ok(true)
     }
 
     fn take(&mut self, told: &Told) {

@@ -91,12 +91,9 @@ impl Figure for Bars {
         let longest =
             self.bars.iter().map(|(name, _)| width(name, LETTERS, Weight::Bold)).fold(0.0, f64::max);
         let names = longest.min(area.width * NAMES);
-        let title = Text {
-            anchor: Anchor::Start,
-            weight: Weight::Bold,
-            ..plain(&self.title, (area.left, area.top + ROW * 0.75), LETTERS)
-        };
-        canvas.text(title);
+        let size = shrink(&self.title, area.width, LETTERS, Weight::Bold);
+        let at = (area.left, area.top + ROW * 0.75);
+        canvas.text(Text { anchor: Anchor::Start, weight: Weight::Bold, ..plain(&self.title, at, size) });
         for index in 0..self.bars.len() {
             let top = area.top + ROW * to_f64(index + 1);
             self.draw_bar(canvas, index, Rect::new(area.left, top, area.width, ROW), names);

@@ -18,7 +18,8 @@ pub struct Manifest {
     /// Optimiser steps so far.
     pub updates: u64,
     /// What the best checkpoint is chosen by, greatest first: of a training run the mean return of
-    /// the last full games, absent until the window of 100 is full.
+    /// the last 100 full games, absent before there are as many; or, if it evaluates, that of an
+    /// evaluation with these weights, absent for weights that were not evaluated.
     pub score: Option<f64>,
     /// Every other file of the folder, but for the replay.
     pub files: Vec<FileSum>,

@@ -147,7 +147,7 @@ pub fn choose(dir: &Path, wanted: &str) -> Result<Entry, CheckpointError> {
     let last = entries.last().cloned().ok_or_else(|| CheckpointError::NoneFound(dir.to_owned()))?;
     let found = match wanted {
         "last" => Some(last),
-        // Before 100 games have ended no checkpoint is called best; the last one stands in.
+        // Before 100 games have ended, or an evaluation fell on a checkpoint, none is best: the last one stands in.
         "best" => Some(best(&entries).cloned().unwrap_or(last)),
         _ => wanted
             .parse()

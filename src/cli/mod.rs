@@ -6,6 +6,7 @@ mod games;
 mod npy;
 mod play;
 mod presets;
+mod rules;
 mod settings;
 mod study;
 mod table;

@@ -1,13 +1,14 @@
 //! `coordrl play`: a video of a full game.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
 use coordrl_agents::ActMode;
-use coordrl_envs::EpisodeStats;
+use tempfile::NamedTempFile;
 
-use super::eval::PolicyMode;
+use super::rules::Rules;
 use super::settings::parse_count;
 use crate::assemble::assets;
 use crate::checkpoint;
@@ -15,13 +16,18 @@ use crate::config::RunConfig;
 use crate::device::DeviceChoice;
 use crate::evaluation::{Plan, policy_of};
 use crate::exit_code::{BadRequest, ExitCode};
+use crate::interrupt::StopFlag;
 use crate::metrics::console::{print_result, say};
-use crate::run_dir::{RunDir, replace_file};
+use crate::run_dir::RunDir;
 use crate::training::identity;
 use crate::video::Format;
 use crate::video::film::{Film, Scene};
+use crate::video::game::Ending;
 use crate::video::panel::Beside;
 use crate::video::sheet::to_png;
+
+/// A GIF counts in hundredths of a second.
+const MOST_GIF_FPS: usize = 50;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -29,8 +35,9 @@ Examples:
   coordrl play runs/pong/a2c-conv/seed1-20260101-120000 --video pong.webp --panel --torso-view
   coordrl play runs/pong/a2c-conv/seed1-20260101-120000 --contact-sheet pong.png --game 3 --seed 7
 
-The game is one of those that `coordrl eval` plays with the same seed. A video has the console's own
-colours and resolution, or, with something beside the screen, each pixel enlarged.";
+The game is the one that `coordrl eval` plays under that number, with the same seed and the same rules.
+A video has the console's own colours and resolution, or, with something beside the screen, each pixel
+enlarged. Nothing is written to the run.";
 
 /// Make a video of a full game.
 #[derive(Debug, Args)]
@@ -50,7 +57,7 @@ pub struct Play {
     /// Draw beside the screen what the first layer of the torso makes of it
     #[arg(long)]
     torso_view: bool,
-    /// Pictures a second: 60, 30 or 15. Fewer show the brightest pixels of the frames left out
+    /// Pictures a second: 60, 30 or 15. Fewer show the brightest pixels of the frames they stand for
     #[arg(long, value_name = "N", default_value = "30", value_parser = parse_rate)]
     fps: usize,
     /// Which of the games of `coordrl eval`, counted from 1
@@ -59,9 +66,6 @@ pub struct Play {
     /// End after so many emulator frames [default: when the game ends]
     #[arg(long, value_name = "N", value_parser = parse_count, allow_negative_numbers = true)]
     frames: Option<u64>,
-    /// How actions are chosen [default: sampled; of an Ape-X run: epsilon]
-    #[arg(long, value_enum)]
-    policy: Option<PolicyMode>,
     /// Everything random follows from this number; streams differ from those of training
     #[arg(long, value_name = "N", default_value = "1", value_parser = parse_count, allow_negative_numbers = true)]
     seed: u64,
@@ -71,6 +75,8 @@ pub struct Play {
     /// auto, cpu or cuda:N
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     device: DeviceChoice,
+    #[command(flatten)]
+    rules: Rules,
 }
 
 impl Play {
@@ -81,19 +87,46 @@ impl Play {
         if self.frames == Some(0) {
             return Err(BadRequest::error("`--frames 0`: the least is 1"));
         }
-        let format = self.video.as_deref().map(Format::of).transpose();
-        let format = format.map_err(|error| BadRequest::error(format!("`--video`: {error}")))?;
-        [&self.video, &self.contact_sheet].into_iter().flatten().try_for_each(|path| check_place(path))?;
+        let format = self.format()?;
+        let mut outputs = self.open_outputs()?;
         let run = RunDir::open_to_read(&self.run)?;
         let config: RunConfig = run.read_config()?;
-        let mode = super::eval::mode_of(config.algo, self.policy, None)?;
+        let mode = self.rules.mode(config.algo)?;
+        let config = RunConfig { env: self.rules.apply(&config.env)?, ..config };
         let entry = checkpoint::choose(&run.checkpoints_dir(), &self.checkpoint)?;
         let (_, weights) = checkpoint::read_weights(&entry, Some(&identity(&config)))?;
         let mut film = Film::new(format, self.fps, self.contact_sheet.is_some());
-        let ended = self.shoot(&config, &weights, mode, &mut film)?;
-        self.write(film)?;
-        print_result(&told(&config, ended))?;
+        let ending = self.shoot(&config, &weights, mode, &mut film)?;
+        if let Some(sheet) = outputs.contact_sheet.take() {
+            sheet.write(&to_png(&film.sheet()?)?)?;
+        }
+        if let Some(video) = outputs.video.take() {
+            video.write(&film.finish()?)?;
+        }
+        print_result(&told(&config, ending))?;
         Ok(ExitCode::Ok)
+    }
+
+    fn format(&self) -> anyhow::Result<Option<Format>> {
+        let format = self.video.as_deref().map(Format::of).transpose();
+        let format = format.map_err(|error| BadRequest::error(format!("`--video`: {error}")))?;
+        if format == Some(Format::Gif) && self.fps > MOST_GIF_FPS {
+            let text = "`--fps 60`: a GIF shows 50 pictures a second at most; 30 works, or a name in `.webp`";
+            return Err(BadRequest::error(text));
+        }
+        Ok(format)
+    }
+
+    /// Places for what is asked for, found to be writable before the game is played.
+    fn open_outputs(&self) -> anyhow::Result<Outputs> {
+        if let Some(sheet) = &self.contact_sheet
+            && sheet.extension().is_none_or(|ending| !ending.eq_ignore_ascii_case("png"))
+        {
+            let text = format!("`--contact-sheet {}`: its name must end in `.png`", sheet.display());
+            return Err(BadRequest::error(text));
+        }
+        let open = |path: &Option<PathBuf>| path.as_deref().map(Output::open).transpose();
+        Ok(Outputs { video: open(&self.video)?, contact_sheet: open(&self.contact_sheet)? })
     }
 
     fn shoot(
@@ -102,7 +135,7 @@ impl Play {
         weights: &[(String, tch::Tensor)],
         mode: ActMode,
         film: &mut Film,
-    ) -> anyhow::Result<Option<EpisodeStats>> {
+    ) -> anyhow::Result<Ending> {
         tch::set_num_threads(i32::try_from(config.torch_threads).unwrap_or(i32::MAX));
         let policy = policy_of(config, weights, self.device.resolve()?)?;
         let assets = assets(config.rom_dir.as_deref());
@@ -119,48 +152,55 @@ impl Play {
             frame_limit: self.frames,
             beside: Beside { panel: self.panel, torso_view: self.torso_view },
         };
-        film.shoot(&plan, &policy, scene)
+        film.shoot(&plan, &policy, scene, &StopFlag::default())
+    }
+}
+
+/// Files to be written.
+struct Outputs {
+    video: Option<Output>,
+    contact_sheet: Option<Output>,
+}
+
+/// A file to be, under a temporary name beside its place.
+struct Output {
+    path: PathBuf,
+    temporary: NamedTempFile,
+}
+
+impl Output {
+    fn open(path: &Path) -> anyhow::Result<Self> {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = folder.unwrap_or(Path::new("."));
+        let refuse = |why: String| BadRequest::error(format!("cannot write `{}`: {why}", path.display()));
+        if !folder.is_dir() {
+            return Err(refuse(format!("there is no folder `{}`", folder.display())));
+        }
+        if path.is_dir() {
+            return Err(refuse("it is a folder".to_owned()));
+        }
+        let temporary = NamedTempFile::new_in(folder).map_err(|error| refuse(error.to_string()))?;
+        Ok(Self { path: path.to_owned(), temporary })
     }
 
-    fn write(&self, film: Film) -> anyhow::Result<()> {
-        let put = |path: &Path, bytes: &[u8]| {
-            replace_file(path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
-            say(&format!("{} ({} KiB)", path.display(), bytes.len().div_ceil(1024)));
-            Ok::<_, anyhow::Error>(())
-        };
-        if let Some(path) = &self.contact_sheet {
-            put(path, &to_png(&film.sheet()?)?)?;
-        }
-        if let Some(path) = &self.video {
-            put(path, &film.finish()?)?;
-        }
+    /// Puts the file in its place, whole or not at all.
+    fn write(mut self, bytes: &[u8]) -> anyhow::Result<()> {
+        let path = self.path.display();
+        self.temporary.write_all(bytes).with_context(|| format!("cannot write {path}"))?;
+        self.temporary.as_file().sync_all().with_context(|| format!("cannot write {path}"))?;
+        self.temporary.persist(&self.path).with_context(|| format!("cannot write {path}"))?;
+        say(&format!("{path} ({} KiB)", bytes.len().div_ceil(1024)));
         Ok(())
     }
 }
 
-/// Whether a file can be written there: found out before the game is played.
-fn check_place(path: &Path) -> anyhow::Result<()> {
-    let folder = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    if folder.is_dir() {
-        return Ok(());
-    }
-    Err(BadRequest::error(format!(
-        "cannot write `{}`: there is no folder `{}`",
-        path.display(),
-        folder.display()
-    )))
-}
-
-fn told(config: &RunConfig, ended: Option<EpisodeStats>) -> String {
-    match ended {
-        Some(game) => format!(
+fn told(config: &RunConfig, ending: Ending) -> String {
+    match ending {
+        Ending::Game(game) => format!(
             "{}: a full game of {} frames, return {}",
             config.game, game.episode_length_frames, game.episode_return
         ),
-        None => format!("{}: the game was not over yet", config.game),
+        Ending::Limit | Ending::Stopped => format!("{}: the game was not over yet", config.game),
     }
 }
 

@@ -69,7 +69,8 @@ pub struct RunConfig {
     pub apex: ApexConfig,
 }
 
-/// Evaluations during training. They change nothing in what is learnt.
+/// Evaluations during training. They change nothing in what is learnt, and decide which checkpoint is
+/// the best: they should fall where checkpoints do.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EvaluationConfig {

@@ -1,6 +1,6 @@
 //! Speed and where the time went. Belongs to the process, not to the run: never in a checkpoint.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use coordrl_agents::Timing;
 
@@ -18,6 +18,11 @@ impl PerfMeter {
     /// Starts measuring at `frames`.
     pub fn start(frames: u64) -> Self {
         Self { started: Instant::now(), start_frames: frames, timing: Timing::default() }
+    }
+
+    /// Leaves out time that was not spent training.
+    pub fn leave_out(&mut self, time: Duration) {
+        self.started += time;
     }
 
     /// Takes the times of one update.

@@ -2,16 +2,19 @@
 
 use anyhow::Context;
 use coordrl_agents::Policy;
-use coordrl_envs::{EnvSeed, EpisodeStats, Role, make_env};
+use coordrl_envs::{EnvSeed, Role, make_env};
 
-use super::game::{FRAMES_PER_SECOND, thin_out, watch};
+use super::game::{Ending, FRAMES_PER_SECOND, watch};
 use super::panel::{Beside, Pages};
 use super::sheet::{contact_sheet, evenly};
 use super::{Format, Picture, Video};
 use crate::evaluation::Plan;
+use crate::interrupt::StopFlag;
 
 /// Pictures on a contact sheet, and how many in a row.
 const SHEET: (usize, usize) = (24, 6);
+/// Pictures kept for it at most, before every other one is let go.
+const MOST_KEPT: usize = 2 * SHEET.0;
 
 /// What is filmed.
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +33,8 @@ pub struct Film {
     video: Option<Box<dyn Video>>,
     /// Emulator frames shown as one picture.
     together: usize,
+    /// The next picture, of as many frames as have come.
+    open: Option<(Picture, usize)>,
     keeps: bool,
     /// Every so many-th picture, for a contact sheet.
     kept: Vec<Picture>,
@@ -37,16 +42,58 @@ pub struct Film {
     seen: usize,
 }
 
-/// Pictures kept at most, before every other one is let go.
-const MOST_KEPT: usize = 480;
-
 impl Film {
     /// A film in this format, if any, with so many pictures a second: 60, 30 or 15. `keeps` says whether
     /// there will be a contact sheet.
     pub fn new(format: Option<Format>, fps: usize, keeps: bool) -> Self {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "60")]
-        let together = FRAMES_PER_SECOND as usize / fps;
-        Self { format, video: None, together, keeps, kept: Vec::new(), every: 1, seen: 0 }
+        let together = FRAMES_PER_SECOND as usize / fps.max(1);
+        Self { format, video: None, together, open: None, keeps, kept: Vec::new(), every: 1, seen: 0 }
+    }
+
+    /// Plays one game of a plan and takes it all in.
+    ///
+    /// # Errors
+    /// If the environment, the network or the encoder fails.
+    pub fn shoot(
+        &mut self,
+        plan: &Plan<'_>,
+        policy: &Policy,
+        scene: Scene,
+        stop: &StopFlag,
+    ) -> anyhow::Result<Ending> {
+        let probe = EnvSeed { seed: plan.seed, role: Role::EvalEnv, index: scene.number };
+        let spec = make_env(plan.game, plan.env, plan.assets, probe)?.spec().clone();
+        let mut pages = Pages::new(scene.beside, policy, &spec);
+        let (mut parts, mut millis) = (Vec::new(), 0.0);
+        let ending = watch(plan, policy, scene.number, scene.frame_limit, stop, |moment| {
+            parts = pages.beside(&moment)?;
+            millis = moment.millis;
+            for screen in moment.pictures {
+                if let Some((screen, count)) = self.gather(screen) {
+                    self.show(pages.page(screen, &parts)?, millis * count)?;
+                }
+            }
+            Ok(())
+        })?;
+        if let Some((screen, count)) = self.open.take() {
+            self.show(pages.page(screen, &parts)?, millis * as_times(count))?;
+        }
+        Ok(ending)
+    }
+
+    /// Puts screens together until there are enough of them for a picture: of each pixel the brightest,
+    /// so that what blinks is not lost. Gives the picture and how many screens it stands for.
+    fn gather(&mut self, screen: Picture) -> Option<(Picture, f64)> {
+        let (picture, count) = match self.open.take() {
+            None => (screen, 1),
+            Some((open, count)) => (open.brighter(&screen), count + 1),
+        };
+        if count < self.together {
+            self.open = Some((picture, count));
+            return None;
+        }
+        Some((picture, as_times(count)))
     }
 
     fn show(&mut self, picture: Picture, millis: f64) -> anyhow::Result<()> {
@@ -72,30 +119,6 @@ impl Film {
         Ok(())
     }
 
-    /// Plays one game of a plan and takes it all in. Gives its statistics, if it came to its end.
-    ///
-    /// # Errors
-    /// If the environment, the network or the encoder fails.
-    pub fn shoot(
-        &mut self,
-        plan: &Plan<'_>,
-        policy: &Policy,
-        scene: Scene,
-    ) -> anyhow::Result<Option<EpisodeStats>> {
-        let probe = EnvSeed { seed: plan.seed, role: Role::EvalEnv, index: scene.number };
-        let spec = make_env(plan.game, plan.env, plan.assets, probe)?.spec().clone();
-        let mut pages = Pages::new(scene.beside, policy, &spec);
-        watch(plan, policy, scene.number, scene.frame_limit, |mut moment| {
-            let parts = pages.beside(&moment)?;
-            for (screen, count) in thin_out(std::mem::take(&mut moment.pictures), self.together) {
-                #[expect(clippy::cast_precision_loss, reason = "four at most")]
-                let millis = moment.millis * count as f64;
-                self.show(pages.page(screen, &parts)?, millis)?;
-            }
-            Ok(())
-        })
-    }
-
     /// Pictures of the whole game on one page.
     ///
     /// # Errors
@@ -111,5 +134,39 @@ impl Film {
     /// If nothing was shown, or the film has no format.
     pub fn finish(self) -> anyhow::Result<Vec<u8>> {
         self.video.context("a video without pictures")?.finish()
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "four at most")]
+fn as_times(count: usize) -> f64 {
+    count as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of_level(level: u8) -> Picture {
+        Picture::of_grey(&[level], 1)
+    }
+
+    #[test]
+    fn fewer_pictures_keep_what_blinks() {
+        let mut film = Film::new(None, 30, false);
+        let pictures: Vec<_> =
+            [0, 9, 0, 7].into_iter().filter_map(|level| film.gather(of_level(level))).collect();
+        assert_eq!(pictures, [(of_level(9), 2.0), (of_level(7), 2.0)]);
+        let mut film = Film::new(None, 60, false);
+        assert_eq!(film.gather(of_level(3)), Some((of_level(3), 1.0)));
+    }
+
+    #[test]
+    fn a_sheet_is_made_of_pictures_from_beginning_to_end() {
+        let mut film = Film::new(None, 60, true);
+        (0..=200).for_each(|level| film.show(of_level(level), 1.0).unwrap());
+        assert!((SHEET.0..MOST_KEPT).contains(&film.kept.len()), "{}", film.kept.len());
+        let levels: Vec<u8> = film.kept.iter().map(|picture| picture.rgb[0]).collect();
+        assert!(levels[0] == 0 && *levels.last().unwrap() > 180, "{levels:?}");
+        assert!(levels.windows(3).all(|three| three[1] - three[0] == three[2] - three[1]), "{levels:?}");
     }
 }

@@ -30,7 +30,8 @@ struct Part {
     top: usize,
     width: usize,
     height: usize,
-    colours: Vec<u8>,
+    /// Places in the palette, compressed: an hour of play must fit in memory.
+    compressed: Vec<u8>,
     /// When it begins to be shown, in hundredths of a second.
     start: u64,
 }
@@ -66,7 +67,10 @@ impl GifVideo {
 
     fn cut(&self, colours: &[u8], [left, top, width, height]: [usize; 4], start: u64) -> Part {
         let row = |y: usize| &colours[(top + y) * self.width + left..][..width];
-        Part { left, top, width, height, colours: (0..height).flat_map(row).copied().collect(), start }
+        let colours: Vec<u8> = (0..height).flat_map(row).copied().collect();
+        let mut frame = Frame { buffer: Cow::Owned(colours), ..Frame::default() };
+        frame.make_lzw_pre_encoded();
+        Part { left, top, width, height, compressed: frame.buffer.into_owned(), start }
     }
 }
 
@@ -82,9 +86,10 @@ impl Video for GifVideo {
         let start = centis(self.millis);
         self.millis += millis;
         let last = self.parts.last().map_or(0, |part| part.start + LEAST_CENTIS);
-        if !self.parts.is_empty() && start < last {
-            return Ok(()); // too quick for the format: the next picture shows what this one did
-        }
+        ensure!(
+            self.parts.is_empty() || start >= last,
+            "more than 50 pictures a second: a GIF has no room for them"
+        );
         let colours = self.palette.colours_of(picture);
         if let Some(area) = self.changed(&colours) {
             self.parts.push(self.cut(&colours, area, start));
@@ -104,14 +109,14 @@ impl Video for GifVideo {
         let ends = self.parts.iter().skip(1).map(|part| part.start).chain([end]);
         for (part, end) in self.parts.iter().zip(ends) {
             let shown = end.saturating_sub(part.start).max(LEAST_CENTIS);
-            encoder.write_frame(&Frame {
+            encoder.write_lzw_pre_encoded_frame(&Frame {
                 delay: u16::try_from(shown).unwrap_or(u16::MAX),
                 dispose: DisposalMethod::Keep,
                 left: side(part.left)?,
                 top: side(part.top)?,
                 width: side(part.width)?,
                 height: side(part.height)?,
-                buffer: Cow::Borrowed(&part.colours),
+                buffer: Cow::Borrowed(&part.compressed),
                 ..Frame::default()
             })?;
         }

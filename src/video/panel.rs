@@ -54,7 +54,7 @@ impl<'a> Pages<'a> {
         if self.beside.torso_view {
             parts.extend(self.maps(moment)?);
         }
-        Ok(parts)
+        Ok(parts.into_iter().map(with_few_colours).collect())
     }
 
     /// The whole page: the screen alone as it is, or enlarged with the parts at its right.
@@ -90,7 +90,7 @@ impl<'a> Pages<'a> {
     /// The stacked frames, two in a row, oldest first.
     fn frames(&self, obs: &[u8]) -> anyhow::Result<Picture> {
         let [depth, height, width] = self.spec.obs_shape;
-        let factor = (FRAME / height.max(width)).max(1);
+        let factor = FRAME.div_ceil(height.max(width).max(1));
         let columns = depth.min(2);
         let side = |count: usize, length: usize| (count * (length * factor + GAP)).saturating_sub(GAP);
         let mut page = Picture::filled(side(columns, width), side(depth.div_ceil(2), height), PAPER);
@@ -112,7 +112,7 @@ impl<'a> Pages<'a> {
         self.widest = scores.clone().map(f64::abs).fold(self.widest, f64::max);
         let range = if insight.are_probabilities { (0.0, 1.0) } else { (-self.widest, self.widest) };
         let what = if insight.are_probabilities { "probabilities" } else { "Q" };
-        let title = format!("score {} · value {:.2} · {what}", moment.score, insight.value);
+        let title = format!("value {:.2} · {what}", insight.value);
         let bars = self.spec.actions.iter().cloned().zip(scores);
         let pixels = Bars::new(title, bars, range).with_mark(moment.action).to_pixels(1.0)?;
         Ok(Picture { width: pixels.width, height: pixels.height, rgb: pixels.rgb })
@@ -140,5 +140,48 @@ impl<'a> Pages<'a> {
             page.put(&picture, side(index % columns, width), side(index / columns, height))?;
         }
         Ok(Some(page))
+    }
+}
+
+/// A GIF has 256 colours, and the screen's come first: 32 levels of grey are enough beside it.
+fn with_few_colours(mut picture: Picture) -> Picture {
+    picture.rgb.iter_mut().for_each(|part| *part = *part & 0xf8 | *part >> 5);
+    picture
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use coordrl_agents::nn::{Network, ParamStore};
+    use coordrl_agents::{Insight, find_torso};
+    use tch::Device;
+
+    #[test]
+    fn pages_have_room_for_everything_at_every_size_of_observation() {
+        for (size, depth, screen) in [(36, 1, 36), (40, 2, 210), (52, 4, 210), (84, 4, 250), (160, 8, 210)] {
+            let actions: Vec<String> = (0..18).map(|action| format!("DOWNRIGHTFIRE{action}")).collect();
+            let spec = EnvSpec { name: "x".into(), obs_shape: [depth, size, size], actions, frame_skip: 4 };
+            let torso = find_torso("conv").unwrap();
+            let mut store = ParamStore::new(1, Device::Cpu);
+            Network::build(torso, spec.obs_shape, 18, &mut store).unwrap();
+            let policy = Policy::build(torso, &spec, &store.to_named(), Device::Cpu).unwrap();
+            let obs: Vec<u8> = (0..spec.obs_len()).map(|i| (i % 255) as u8).collect();
+            let insight = Insight { scores: vec![1.0 / 18.0; 18], are_probabilities: true, value: -123.456 };
+            let pictures = Vec::new();
+            let moment = Moment { obs: &obs, insight: &insight, action: 3, pictures, millis: 16.0 };
+            let mut pages = Pages::new(Beside { panel: true, torso_view: true }, &policy, &spec);
+            let parts = pages.beside(&moment).unwrap();
+            assert_eq!(parts.len(), 2);
+            let page = pages.page(Picture::filled(160, screen, [1; 3]), &parts).unwrap();
+            assert!(page.height >= LEAST_HEIGHT && page.width < 1500, "{} × {}", page.width, page.height);
+            let greys: std::collections::BTreeSet<u8> = parts[0].rgb.iter().copied().collect();
+            assert!((3..=64).contains(&greys.len()), "{}", greys.len());
+        }
+    }
+
+    #[test]
+    fn black_and_white_stay_what_they_are() {
+        let greys = with_few_colours(Picture::of_grey(&[0, 255, 128], 3));
+        assert_eq!((greys.rgb[0], greys.rgb[3]), (0, 255));
     }
 }

@@ -41,9 +41,13 @@ fn share_above(left: &[f64], right: &[f64]) -> f64 {
 /// these sizes: how large a share differs at least as much. Exact, without any assumption on the
 /// distribution; in one game.
 ///
-/// The number of ways grows fast (12 870 for 8 against 8): for a handful of seeds.
+/// The number of ways grows fast (12 870 for 8 against 8): for a handful of seeds. NaN if a group is
+/// empty or a score is not finite: there is nothing to compare then.
 pub fn permutation_p_value(left: &[f64], right: &[f64]) -> f64 {
     let all: Vec<f64> = left.iter().chain(right).copied().collect();
+    if left.is_empty() || right.is_empty() || all.iter().any(|score| !score.is_finite()) {
+        return f64::NAN;
+    }
     let total: f64 = all.iter().sum();
     let (n, m) = (left.len() as f64, right.len() as f64);
     let difference = |sum: f64| (sum / n - (total - sum) / m).abs();
@@ -58,7 +62,7 @@ pub fn permutation_p_value(left: &[f64], right: &[f64]) -> f64 {
 }
 
 /// The least p-value that [`permutation_p_value`] can give for groups of these sizes, whatever the
-/// scores: two of all ways to deal them, or one if both groups are alike in size.
+/// scores: two of all ways to deal them if both groups are alike in size, else one.
 ///
 /// With 3 against 3 it is 0.1: no result can be significant at 0.05.
 pub fn least_p_value(left: usize, right: usize) -> f64 {
@@ -109,6 +113,8 @@ mod tests {
         assert_eq!(permutation_p_value(&[1.0, 1.0], &[1.0, 1.0]), 1.0);
         assert_eq!(permutation_p_value(&[9.0, 8.0, 7.0], &[1.0, 2.0, 3.0]), least_p_value(3, 3));
         assert_eq!(permutation_p_value(&[9.0, 8.0, 7.0], &[1.0]), least_p_value(3, 1));
+        assert!(permutation_p_value(&[], &[1.0]).is_nan() && permutation_p_value(&[1.0], &[]).is_nan());
+        assert!(permutation_p_value(&[1.0, f64::NAN], &[1.0]).is_nan());
     }
 
     #[test]

@@ -161,6 +161,22 @@ fn a_learner_that_diverges_ends_the_run_with_4_and_keeps_a_checkpoint() {
 }
 
 #[test]
+fn evaluations_change_nothing_that_is_learnt() {
+    let sandbox = Sandbox::new();
+    let evaluated = ["--set=evaluation.every_frames=200", "--set=evaluation.episodes=2"];
+    let serial = ["--set=apex.serial=true"];
+    let plain = train(&sandbox, "plain", &serial);
+    let run = train(&sandbox, "evaluated", &[&serial[..], &evaluated].concat());
+    let weights = |run: &Path| fs::read(checkpoints(run).pop().unwrap().join("weights.safetensors")).unwrap();
+    assert_eq!(weights(&plain), weights(&run));
+    for run in [run, train(&sandbox, "threads", &evaluated)] {
+        let points = metrics(&run);
+        let returns = points.iter().filter_map(|point| point["eval/episode_return"].as_f64());
+        assert!(returns.clone().count() >= 2 && returns.into_iter().all(|mean| (-1.0..=1.0).contains(&mean)));
+    }
+}
+
+#[test]
 fn evaluation_is_greedy_with_a_stated_epsilon() {
     let sandbox = Sandbox::new();
     let run = train(&sandbox, "a", &["--frames=200"]);

@@ -141,6 +141,11 @@ fn eval_tells_and_changes_the_rules_but_not_what_the_network_sees() {
     assert_eq!((&machado["protocol"], &machado["policy"]), (&"machado".into(), &"epsilon 0.25".into()));
     assert_eq!(machado["start"], "plain reset, sticky actions 0.25, at most 400 frames");
     assert_eq!(machado["env"]["full_action_set"], false, "the network has six outputs");
+    assert_eq!(machado["counting"], "full games, not lives");
+    assert_eq!(
+        trained["counting"],
+        "full games, not lives; after a lost life a no-op, and FIRE where the game has it"
+    );
     let without = eval(&["--noop-max=0", "--sticky-action-prob=0.5"]);
     assert_eq!((&without["env"]["noop_max"], &without["protocol"]), (&0.into(), &"classic".into()));
     let path = run.to_str().unwrap();

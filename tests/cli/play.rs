@@ -57,7 +57,7 @@ fn a_video_has_the_consoles_size_and_as_many_pictures_as_asked_for() {
     let sheet = fs::read(sandbox.path().join("a.png")).unwrap();
     let info = png::Decoder::new(std::io::Cursor::new(sheet)).read_info().unwrap();
     assert_eq!((info.info().width, info.info().height), (6 * 164 + 4, 4 * 214 + 4));
-    assert_eq!(sandbox.files().len(), before + 2, "the run is left as it was");
+    assert_eq!(sandbox.files().len(), before + 2, "the run is left as it was, and nothing else remains");
 }
 
 #[test]
@@ -86,18 +86,33 @@ fn a_game_without_an_emulator_is_shown_as_the_network_sees_it() {
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert!(ended.stdout.contains("a full game of 9 frames, return "), "{ended:?}");
     let (width, height, pictures) = look_at_gif(&fs::read(sandbox.path().join("a.gif")).unwrap());
-    assert_eq!((width, height, pictures), (36, 36, 9));
+    assert_eq!((width, height, pictures), (36, 36, 10), "the first position and nine more");
+    // The very game that `eval` plays under that number.
+    let policy = "--policy=greedy";
+    let listed = sandbox.run(&["eval", run.to_str().unwrap(), "--episodes=3", policy, "--json"]).stdout;
+    let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
+    for game in 1..=3 {
+        let number = format!("--game={game}");
+        let ended = sandbox.run(&["play", run.to_str().unwrap(), "--video=b.gif", &number, policy]);
+        let expected = format!("return {}\n", listed["returns"][game - 1].as_f64().unwrap());
+        assert!(ended.stdout.ends_with(&expected), "{ended:?} for {expected}");
+    }
 }
 
 #[test]
 fn wrong_requests_are_refused_and_nothing_is_written() {
     let sandbox = Sandbox::new();
     let run = sandbox.train("a", &["--frames=400"]);
+    fs::create_dir(sandbox.path().join("runs.gif")).unwrap();
     let before = sandbox.files();
     let run = run.to_str().unwrap();
     for (arguments, part) in [
         (&["--video=a.mp4"][..], "`.gif` or `.webp`"),
         (&["--video=nowhere/a.gif"], "there is no folder `nowhere`"),
+        (&["--video=runs.gif"], "it is a folder"),
+        (&["--contact-sheet=a.gif"], "`.png`"),
+        (&["--video=a.gif", "--fps=60"], "50 pictures"),
+        (&["--video=a.gif", "--epsilon=7"], "between 0 and 1"),
         (&[], "--video"),
         (&["--video=a.gif", "--game=0"], "counted from 1"),
         (&["--video=a.gif", "--frames=0"], "the least is 1"),

@@ -267,3 +267,41 @@ fn a_checkpoint_put_into_another_runs_folder_is_refused() {
         ended.expect_refusal(3, &["`catch a2c conv`", "`catch a2c coordconv`"]);
     }
 }
+
+#[test]
+fn a_run_stopped_in_an_evaluation_makes_up_for_it() {
+    let sandbox = Sandbox::new();
+    let evaluated = |episodes| {
+        [
+            "--frames=1200".to_owned(),
+            "--set=evaluation.every_frames=600".to_owned(),
+            format!("--set=evaluation.episodes={episodes}"),
+        ]
+    };
+    let train = |name, episodes| {
+        let more = evaluated(episodes);
+        let more: Vec<&str> = more.iter().map(String::as_str).collect();
+        sandbox.train_arguments(name, &more).into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let run = |arguments: &[String]| sandbox.run(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!(run(&train("whole", 2)).code, Some(0));
+    // So many games that it is stopped in their midst.
+    let endless = train("stopped", 10_000_000);
+    let mut child = sandbox.spawn(&endless.iter().map(String::as_str).collect::<Vec<_>>());
+    let stopped = sandbox.run_path("stopped");
+    let logged = |run: &Path| run.join("metrics.jsonl").is_file() && !metrics(run).is_empty();
+    while !logged(&stopped) {
+        assert!(child.try_wait().unwrap().is_none(), "the run was through before it could be stopped");
+        thread::sleep(Duration::from_millis(20));
+    }
+    thread::sleep(Duration::from_millis(1500));
+    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let resume = ["train", "--resume", stopped.to_str().unwrap(), "--set=evaluation.episodes=2"];
+    let ended = sandbox.run(&resume);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_same_run(&sandbox.run_path("whole"), &stopped);
+    let returns = metrics(&stopped).iter().filter(|point| point["eval/episode_return"].is_number()).count();
+    assert_eq!(returns, 2);
+}
