@@ -207,6 +207,9 @@ fn changes(old: &RunConfig, new: &RunConfig) -> Vec<(String, String)> {
 
 fn take_over(agent: &mut Agent, checkpoint: Checkpoint<Progress>) -> anyhow::Result<Progress> {
     let replay = checkpoint.open_replay().context("cannot read the checkpoint's replay")?;
+    if let (Agent::Apex(_), None) = (&*agent, &replay) {
+        say("no replay in this checkpoint: a new warm-up is gathered before learning goes on");
+    }
     agent.load(checkpoint.state, replay).context("the checkpoint does not fit the run's settings")?;
     Ok(checkpoint.progress)
 }

@@ -107,7 +107,8 @@ fn main() {
 
 fn build(variant: &Variant, cores: usize) -> A2c {
     let Variant { actors, gradients, .. } = *variant;
-    let config = A2cConfig { actors: Some(actors), gradients, ..Default::default() };
+    let mut config = A2cConfig { actors: Some(actors), gradients, ..Default::default() };
+    config.optimizer.learning_rate = 1e-6; // there is nothing to learn, and nothing must grow
     let still = |_| Box::new(Still::new()) as Box<dyn Env>;
     let group = |n: usize| VecEnv::try_new((0..n).map(still).collect()).unwrap();
     tch::set_num_threads(variant.torch_threads);

@@ -16,7 +16,7 @@ pub enum AgentError {
     ActorSizes {
         /// Environments of each actor handed in.
         found: Vec<usize>,
-        /// As [`crate::A2cConfig::envs_per_actor`] gives it.
+        /// As `envs_per_actor` of the settings gives it.
         expected: Vec<usize>,
     },
     /// Actors whose environments differ.

@@ -3,11 +3,13 @@
 
 mod support;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use coordrl_agents::nn::{Init, Linear, NetworkError, ParamScope, scale_pixels};
 use coordrl_agents::{AgentError, Apex, ApexConfig, Inference, Torso, TorsoEntry, Worker};
+use coordrl_envs::{Env, EnvError, EnvSpec, EpisodeStats, Step};
 use support::HOW;
 use support::apex::{apex, apex_with, quick};
 use support::scripted::{Fault, Scripted};
@@ -93,7 +95,7 @@ fn a_panic_in_the_learner_is_an_error_that_names_it() {
     for config in ways() {
         for batches in [0, 31] {
             BATCHES_LEFT.store(batches, Ordering::SeqCst);
-            let make = |index| Box::new(Scripted::new(index, [1, 36, 36], 2)) as Box<dyn coordrl_envs::Env>;
+            let make = |index| Box::new(Scripted::new(index, [1, 36, 36], 2)) as Box<dyn Env>;
             let error = first_error(&mut apex_with(&entry, &config, HOW, make));
             let AgentError::Panicked { worker, message } = &error else { panic!("{error}") };
             assert_eq!((*worker, message.as_str()), (Worker::Learner, "the torso says so"));
@@ -126,16 +128,54 @@ fn after_a_failure_the_agent_says_so_and_nothing_more_happens() {
     assert!(agent.rest().is_err() && agent.save().is_err());
 }
 
+/// Tells by the count of its token whether it still exists.
+struct Held(Scripted, Arc<()>);
+
+impl Env for Held {
+    fn spec(&self) -> &EnvSpec {
+        self.0.spec()
+    }
+
+    fn reset(&mut self, obs: &mut [u8]) -> Result<Option<EpisodeStats>, EnvError> {
+        self.0.reset(obs)
+    }
+
+    fn step(&mut self, action: usize, obs: &mut [u8]) -> Result<Step, EnvError> {
+        self.0.step(action, obs)
+    }
+
+    fn save_state(&self) -> Result<Vec<u8>, EnvError> {
+        self.0.save_state()
+    }
+
+    fn load_state(&mut self, state: &[u8], obs: &mut [u8]) -> Result<(), EnvError> {
+        self.0.load_state(state, obs)
+    }
+}
+
 #[test]
-fn it_can_be_dropped_at_any_moment() {
+fn dropped_at_any_moment_it_leaves_no_thread_and_no_environment() {
     for config in ways() {
         for updates in [0, 1, 20, 100] {
-            let start = Instant::now();
-            let mut agent = with_fault(&config, Fault::None);
+            let (start, token) = (Instant::now(), Arc::new(()));
+            let make = |index| Held(Scripted::new(index, [1, 36, 36], 2), Arc::clone(&token));
+            let mut agent = apex(&config, HOW, |index| Box::new(make(index)));
             (0..updates).for_each(|_| drop(agent.update().unwrap()));
+            assert!(Arc::strong_count(&token) > 1);
             drop(agent);
+            assert_eq!(Arc::strong_count(&token), 1, "{config:?}");
             assert!(start.elapsed() < SOON, "{config:?}: it took {:?}", start.elapsed());
         }
+    }
+}
+
+#[test]
+fn with_the_least_warm_up_nothing_is_drawn_before_it_is_there() {
+    for _ in 0..5 {
+        let mut config = ApexConfig { samples_per_insert: None, ..quick() };
+        config.replay.warmup_transitions = 1;
+        let mut agent = with_fault(&config, Fault::None);
+        (0..20).for_each(|_| drop(agent.update().unwrap()));
     }
 }
 

@@ -22,7 +22,9 @@ const SHARDS: [u32; 2] = [1, 5];
 /// The script's case of that name, and the factor on its rewards.
 fn case(name: &str) -> (LearnerConfig, f32) {
     let base = LearnerConfig::default();
-    let paper = OptimizerConfig { learning_rate: 2e-4, ..base.optimizer.clone() };
+    // In PyTorch's form, to compare with PyTorch; TensorFlow's is compared with a loop in `nn/optim`.
+    let kind = OptimizerKind::Rmsprop;
+    let paper = OptimizerConfig { learning_rate: 2e-4, kind, ..base.optimizer.clone() };
     match name {
         "paper" => (LearnerConfig { max_grad_norm: Some(2.0), optimizer: paper, ..base }, 1.0),
         "uber" => {

@@ -14,7 +14,6 @@ use super::experience::Weights;
 use super::inference::{Follower, QSpec};
 use super::learner::{Learner, LearnerState};
 use super::learning::{ingest, learn, settle};
-use super::limiter::Rates;
 use super::report::{ApexReport, Arrivals, LearnReport};
 use super::running::{Launch, Parts, Running};
 use super::state::TrainerState;
@@ -251,8 +250,7 @@ impl Apex {
             Some(bytes) => {
                 parts.replay = Replay::read_from(config.replay.for_obs(shape), bytes)?;
                 check_replay(&parts.replay, trainer.replay_inserted)?;
-                let Rates { inserted, sampled, .. } = trainer.rates;
-                parts.rates = Rates { inserted, sampled, ..config.rates() };
+                parts.rates = trainer.rates.under(&config.rates());
             }
             None => {
                 parts.replay = Replay::try_new(config.replay.for_obs(shape))?;
@@ -447,6 +445,13 @@ impl Apex {
             Work::Resting(parts) => Ok(parts),
             _ => Err(AgentError::Deserted),
         }
+    }
+}
+
+/// No thread outlives its agent, whatever it is dropped for.
+impl Drop for Apex {
+    fn drop(&mut self) {
+        let _ = self.end_threads(); // nobody is left to be told
     }
 }
 

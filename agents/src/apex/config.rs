@@ -30,7 +30,8 @@ pub struct ApexConfig {
     pub epsilon_base: f64,
     /// How far down the ladder goes.
     pub epsilon_exponent: f64,
-    /// An actor's own agent steps between two looks for newer weights.
+    /// An actor's own agent steps between two looks for newer weights. With central inference every
+    /// answer comes from the latest.
     pub weights_every_agent_steps: u32,
     /// An actor's own agent steps between two batches of experience sent.
     pub send_every_agent_steps: u32,
@@ -38,9 +39,10 @@ pub struct ApexConfig {
     pub experience_queue: u32,
     /// Learner's updates between two publications of its weights.
     pub publish_every_updates: u32,
-    /// Where actors get their Q-values.
+    /// Where actors get their Q-values. In one thread only `local` works.
     pub inference: Inference,
-    /// Everything in one thread, in a fixed order: repeatable to the last bit.
+    /// Everything in one thread, in a fixed order: repeatable to the last bit. What is sent, queued,
+    /// published and prefetched between threads has no meaning then.
     pub serial: bool,
     /// Samples learnt from for each transition inserted after the warm-up, or `"off"`: as many as
     /// the machine gives.
@@ -253,6 +255,10 @@ impl ApexConfig {
     }
 
     fn check_rates(&self, problems: &mut Vec<Problem>) {
+        if self.serial && self.inference == Inference::Central {
+            let text = "is \"central\", but in one thread there is nobody to infer for; try \"local\"";
+            problems.push(problem("inference", text.to_owned()));
+        }
         let Some(ratio) = self.samples_per_insert else {
             if self.serial {
                 let text = "is \"off\", but in one thread nothing else says when to act and when to learn; \

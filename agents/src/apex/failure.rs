@@ -5,6 +5,7 @@ use std::thread::{self, JoinHandle};
 
 use crate::AgentError;
 use crate::error::{Worker, catch_panic};
+use crate::threads::use_torch_threads;
 
 /// Where threads leave the error that ends them. What follows from the first one is not kept.
 #[derive(Clone, Debug, Default)]
@@ -39,7 +40,7 @@ impl Failure {
         let failure = self.clone();
         let run = move || {
             // libtorch keeps this number per thread; more would only fight over the cores.
-            tch::set_num_threads(1);
+            use_torch_threads(1);
             catch_panic(worker, body).map_err(|error| failure.report(error)).ok()
         };
         let started = thread::Builder::new().name(worker.to_string()).spawn(run);

@@ -119,7 +119,7 @@ pub(crate) fn answer_all(
         follower.refresh(link)?;
         let obs: Vec<u8> = match waiting.as_mut_slice() {
             [only] => std::mem::take(&mut only.obs),
-            many => many.iter().flat_map(|question| &question.obs).copied().collect(),
+            many => many.iter().map(|question| question.obs.as_slice()).collect::<Vec<_>>().concat(),
         };
         let rows = waiting.iter().map(|question| question.rows).sum();
         let values = follower.q_values(&obs, rows)?;

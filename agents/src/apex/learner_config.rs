@@ -45,7 +45,9 @@ pub struct LearnerConfig {
 impl Default for LearnerConfig {
     fn default() -> Self {
         let optimizer = OptimizerConfig {
-            kind: OptimizerKind::Rmsprop,
+            // The authors' numbers are those of TensorFlow's form: ε 1.5e-7 under the root acts like 4e-4
+            // beside it.
+            kind: OptimizerKind::RmspropTf,
             learning_rate: 6.25e-5, // 0.00025 / 4
             decay: 0.95,
             epsilon: 1.5e-7,

@@ -45,6 +45,18 @@ impl Rates {
         batch as f64 + samples_per_insert * insert as f64
     }
 
+    /// The same past under the ratio and the warm-up of `other`. What was sampled under others is no
+    /// debt and no credit: both sides go on at once.
+    pub fn under(self, other: &Self) -> Self {
+        let same = self.samples_per_insert == other.samples_per_insert
+            && self.warmup_transitions == other.warmup_transitions;
+        let mut rates = Self { inserted: self.inserted, sampled: self.sampled, ..*other };
+        if let (false, Some(ratio)) = (same, rates.samples_per_insert) {
+            rates.sampled = rates.due(ratio) as u64;
+        }
+        rates
+    }
+
     /// Samples for each transition inserted after the warm-up, as measured; absent before.
     pub fn measured(&self) -> Option<f64> {
         let inserted = self.inserted.saturating_sub(self.warmup_transitions);
@@ -91,11 +103,14 @@ impl Limiter {
         Self { state: Mutex::new(State { rates, resting: false }), changed: Condvar::new() }
     }
 
-    /// Waits until `count` transitions may be inserted, and counts them.
+    /// Waits until `count` transitions may be inserted, by the one thread that does so.
     pub fn wait_to_insert(&self, count: u64) {
-        let mut state = self.wait(|rates| rates.may_insert(count));
-        state.rates.inserted += count;
-        drop(state);
+        drop(self.wait(|rates| rates.may_insert(count)));
+    }
+
+    /// Counts transitions that are in the replay now: what is counted can be sampled.
+    pub fn inserted(&self, count: u64) {
+        self.lock().rates.inserted += count;
         self.changed.notify_all();
     }
 
@@ -187,10 +202,29 @@ mod tests {
     }
 
     #[test]
+    fn another_ratio_or_warm_up_leaves_neither_side_waiting_for_the_past() {
+        let past = Rates { inserted: 1_000_000, sampled: 7_999_200, ..rates(Some(8.0), 300.0) };
+        assert_eq!(past.under(&past), past);
+        for other in [rates(Some(4.0), 300.0), rates(Some(16.0), 300.0), rates(None, 300.0)] {
+            let now = past.under(&other);
+            assert_eq!(now.inserted, 1_000_000);
+            assert!(now.may_sample(32) && now.may_insert(2), "{now:?}");
+        }
+        let free = Rates { samples_per_insert: None, ..past };
+        assert!(free.under(&past).may_sample(32) && free.under(&past).may_insert(2));
+        let longer = Rates { warmup_transitions: 50_000, ..past };
+        assert!(past.under(&longer).may_sample(32) && past.under(&longer).may_insert(2));
+    }
+
+    #[test]
     fn threads_wait_for_each_other_and_rest_lets_them_go() {
         let limiter = Arc::new(Limiter::new(Rates { tolerance: 12.0, ..rates(Some(1.0), 0.0) }));
         let inserting = Arc::clone(&limiter);
-        let inserter = thread::spawn(move || (0..2000).for_each(|_| inserting.wait_to_insert(2)));
+        let insert = move |_| {
+            inserting.wait_to_insert(2);
+            inserting.inserted(2);
+        };
+        let inserter = thread::spawn(move || (0..2000).for_each(insert));
         for _ in 0..200 {
             assert_eq!(limiter.wait_to_sample(10), Turn::Granted);
         }

@@ -95,12 +95,22 @@ impl Running {
         let (used, to_reuse) = unbounded();
         let (tell, arrivals) = unbounded();
         let mut running = Self { shared, batches, used, arrivals, actors: Vec::new(), others: Vec::new() };
-        running.start_actors(actors, launch, &link)?;
-        running.start_ingest(experience, tell)?;
-        for index in 0..config.prefetch_threads {
-            running.start_prefetch(index, launch, to_learner.clone(), to_reuse.clone())?;
+        let start = || {
+            running.start_actors(actors, launch, &link)?;
+            running.start_ingest(experience, tell)?;
+            (0..config.prefetch_threads).try_for_each(|index| {
+                running.start_prefetch(index, launch, to_learner.clone(), to_reuse.clone())
+            })
+        };
+        let started = start();
+        drop(link);
+        match started {
+            Ok(()) => Ok(running),
+            Err(error) => {
+                let _ = running.rest(); // those that did start end
+                Err(error)
+            }
         }
-        Ok(running)
     }
 
     /// The next batch, if one comes within `patience`.
@@ -128,7 +138,7 @@ impl Running {
         all
     }
 
-    /// Replay and limiter, for a moment: actors do not wait for either.
+    /// The replay, for a moment: actors do not wait for it.
     pub fn replay(&self) -> MutexGuard<'_, Replay> {
         lock(&self.shared.replay)
     }
@@ -199,7 +209,7 @@ impl Running {
                 }
             };
             let acting = Acting {
-                link: link.clone(),
+                link: Box::new(link.clone()),
                 q,
                 left: Arc::clone(&left),
                 resting: Arc::clone(&self.shared.resting),
@@ -234,9 +244,11 @@ impl Running {
         let shared = self.shared.clone();
         let body = move || {
             for experience in experience {
-                shared.limiter.wait_to_insert(experience.transitions());
+                let count = experience.transitions();
+                shared.limiter.wait_to_insert(count);
                 let updates = shared.updates.load(Ordering::Relaxed);
                 let arrived = ingest(&mut lock(&shared.replay), experience, updates)?;
+                shared.limiter.inserted(count);
                 let _ = tell.send(arrived); // read until everything rests
             }
             Ok(())
@@ -275,7 +287,7 @@ impl Running {
 
 /// What an actor's thread works with.
 struct Acting {
-    link: LocalLink,
+    link: Box<dyn Link>,
     q: ActorQ,
     left: Arc<AtomicU64>,
     resting: Arc<AtomicBool>,
@@ -295,7 +307,7 @@ impl Acting {
         while !self.resting.load(Ordering::SeqCst) && self.take_steps(envs) {
             actor.step(self.q.source())?;
             if actor.agent_steps().is_multiple_of(self.weights_every) {
-                self.q.refresh(&self.link)?;
+                self.q.refresh(self.link.as_ref())?;
             }
             let send = actor.agent_steps().is_multiple_of(self.send_every);
             if send && self.link.send(actor.take_experience(self.q.source().version())).is_err() {
@@ -321,15 +333,15 @@ impl ActorQ {
         }
     }
 
-    fn refresh(&mut self, link: &LocalLink) -> Result<(), AgentError> {
+    fn refresh(&mut self, link: &dyn Link) -> Result<(), AgentError> {
         match self {
-            Self::Own(follower) => follower.refresh(link as &dyn Link),
+            Self::Own(follower) => follower.refresh(link),
             Self::Central(_) => Ok(()), // the thread that answers sees to it
         }
     }
 }
 
-/// Its one thread has one libtorch thread; the calling one, which learns, keeps its own.
+/// Its one thread has one libtorch thread.
 fn one_thread(worker: Worker) -> Result<ThreadPool, AgentError> {
     let cannot = |cause| AgentError::NoThread { worker, cause: std::io::Error::other(cause) };
     start_pool(1, 1).map_err(cannot)

@@ -50,7 +50,7 @@ pub(super) fn plane_heap(plane: &Plane) -> u64 {
 
 /// What an `Arc` of `bytes` takes: its counters and 8 bytes of the allocator's own, in steps of 16,
 /// as glibc and its relatives have it.
-fn allocated(bytes: u64) -> u64 {
+pub(super) fn allocated(bytes: u64) -> u64 {
     bytes.saturating_add(ARC_COUNTS + 8).checked_next_multiple_of(16).unwrap_or(u64::MAX)
 }
 

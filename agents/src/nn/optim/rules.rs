@@ -29,7 +29,8 @@ pub(super) fn step(
 }
 
 /// Sets numbers not above `least` in size to 0, in place. (The gradient of a hard shrinkage, let
-/// through from the numbers to themselves, is the one such operation that takes a bound.)
+/// through from the numbers to themselves, is the one such operation that takes a bound.) What is not
+/// a number may become 0: gradients are checked before they come here.
 pub(super) fn drop_tiny(numbers: &Tensor, least: f64) {
     let _ = numbers.hardshrink_backward_grad_input(numbers, numbers, least);
 }
@@ -71,7 +72,11 @@ fn spread(config: &OptimizerConfig, g: &Tensor, moments: &mut Moments) -> Tensor
 fn with_momentum(config: &OptimizerConfig, moments: &mut Moments, change: Tensor) -> Tensor {
     match &mut moments.momentum {
         None => change,
-        Some(momentum) => momentum.g_mul_scalar_(config.momentum).g_add_(&change).copy(),
+        Some(momentum) => {
+            let sum = momentum.g_mul_scalar_(config.momentum).g_add_(&change);
+            drop_tiny(&sum, LEAST_MEAN);
+            sum.copy()
+        }
     }
 }
 
