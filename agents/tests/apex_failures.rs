@@ -129,7 +129,7 @@ fn after_a_failure_the_agent_says_so_and_nothing_more_happens() {
 }
 
 /// Tells by the count of its token whether it still exists.
-struct Held(Scripted, Arc<()>);
+struct Held(Scripted, #[expect(dead_code, reason = "counted, not read")] Arc<()>);
 
 impl Env for Held {
     fn spec(&self) -> &EnvSpec {

@@ -4,7 +4,7 @@ use anyhow::Context;
 use coordrl_agents::Policy;
 use coordrl_envs::{EnvSeed, Role, make_env};
 
-use super::game::{Ending, FRAMES_PER_SECOND, watch};
+use super::game::{Ending, watch};
 use super::panel::{Beside, Pages};
 use super::sheet::{contact_sheet, evenly};
 use super::{Format, Picture, Video};
@@ -31,8 +31,8 @@ pub struct Scene {
 pub struct Film {
     format: Option<Format>,
     video: Option<Box<dyn Video>>,
-    /// Emulator frames shown as one picture.
-    together: usize,
+    /// Pictures a second, if there are as many.
+    fps: f64,
     /// The next picture, of as many frames as have come.
     open: Option<(Picture, usize)>,
     keeps: bool,
@@ -46,9 +46,8 @@ impl Film {
     /// A film in this format, if any, with so many pictures a second: 60, 30 or 15. `keeps` says whether
     /// there will be a contact sheet.
     pub fn new(format: Option<Format>, fps: usize, keeps: bool) -> Self {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "60")]
-        let together = FRAMES_PER_SECOND as usize / fps.max(1);
-        Self { format, video: None, together, open: None, keeps, kept: Vec::new(), every: 1, seen: 0 }
+        let fps = as_times(fps.max(1));
+        Self { format, video: None, fps, open: None, keeps, kept: Vec::new(), every: 1, seen: 0 }
     }
 
     /// Plays one game of a plan and takes it all in.
@@ -70,7 +69,7 @@ impl Film {
             parts = pages.beside(&moment)?;
             millis = moment.millis;
             for screen in moment.pictures {
-                if let Some((screen, count)) = self.gather(screen) {
+                if let Some((screen, count)) = self.gather(screen, millis) {
                     self.show(pages.page(screen, &parts)?, millis * count)?;
                 }
             }
@@ -83,13 +82,15 @@ impl Film {
     }
 
     /// Puts screens together until there are enough of them for a picture: of each pixel the brightest,
-    /// so that what blinks is not lost. Gives the picture and how many screens it stands for.
-    fn gather(&mut self, screen: Picture) -> Option<(Picture, f64)> {
+    /// so that what blinks is not lost. Gives the picture and how many screens it stands for; each
+    /// screen lasts `millis`.
+    fn gather(&mut self, screen: Picture, millis: f64) -> Option<(Picture, f64)> {
+        let together = (1000.0 / self.fps / millis).round();
         let (picture, count) = match self.open.take() {
             None => (screen, 1),
             Some((open, count)) => (open.brighter(&screen), count + 1),
         };
-        if count < self.together {
+        if as_times(count) < together {
             self.open = Some((picture, count));
             return None;
         }
@@ -137,7 +138,7 @@ impl Film {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "four at most")]
+#[expect(clippy::cast_precision_loss, reason = "sixty at most")]
 fn as_times(count: usize) -> f64 {
     count as f64
 }
@@ -152,12 +153,14 @@ mod tests {
 
     #[test]
     fn fewer_pictures_keep_what_blinks() {
-        let mut film = Film::new(None, 30, false);
-        let pictures: Vec<_> =
-            [0, 9, 0, 7].into_iter().filter_map(|level| film.gather(of_level(level))).collect();
+        let (mut film, millis) = (Film::new(None, 30, false), 1000.0 / 60.0);
+        let gather = |level| film.gather(of_level(level), millis);
+        let pictures: Vec<_> = [0, 9, 0, 7].into_iter().filter_map(gather).collect();
         assert_eq!(pictures, [(of_level(9), 2.0), (of_level(7), 2.0)]);
         let mut film = Film::new(None, 60, false);
-        assert_eq!(film.gather(of_level(3)), Some((of_level(3), 1.0)));
+        assert_eq!(film.gather(of_level(3), millis), Some((of_level(3), 1.0)));
+        let mut film = Film::new(None, 30, false);
+        assert_eq!(film.gather(of_level(3), 150.0), Some((of_level(3), 1.0)), "slower than asked for");
     }
 
     #[test]

@@ -158,7 +158,8 @@ mod tests {
 
     #[test]
     fn pages_have_room_for_everything_at_every_size_of_observation() {
-        for (size, depth, screen) in [(36, 1, 36), (40, 2, 210), (52, 4, 210), (84, 4, 250), (160, 8, 210)] {
+        let sizes = [(36, 1, (36, 36)), (40, 2, (160, 210)), (84, 4, (160, 250)), (160, 8, (160, 210))];
+        for (size, depth, (width, height)) in sizes {
             let actions: Vec<String> = (0..18).map(|action| format!("DOWNRIGHTFIRE{action}")).collect();
             let spec = EnvSpec { name: "x".into(), obs_shape: [depth, size, size], actions, frame_skip: 4 };
             let torso = find_torso("conv").unwrap();
@@ -172,7 +173,7 @@ mod tests {
             let mut pages = Pages::new(Beside { panel: true, torso_view: true }, &policy, &spec);
             let parts = pages.beside(&moment).unwrap();
             assert_eq!(parts.len(), 2);
-            let page = pages.page(Picture::filled(160, screen, [1; 3]), &parts).unwrap();
+            let page = pages.page(Picture::filled(width, height, [1; 3]), &parts).unwrap();
             assert!(page.height >= LEAST_HEIGHT && page.width < 1500, "{} × {}", page.width, page.height);
             let greys: std::collections::BTreeSet<u8> = parts[0].rgb.iter().copied().collect();
             assert!((3..=64).contains(&greys.len()), "{}", greys.len());
