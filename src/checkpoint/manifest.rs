@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// Raised when an older program could no longer read what this one writes.
-pub(super) const FORMAT_VERSION: u32 = 3;
+pub(super) const FORMAT_VERSION: u32 = 4;
 
 /// What a checkpoint says of itself. `manifest_crc32` guards the manifest's own bytes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

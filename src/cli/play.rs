@@ -1,6 +1,8 @@
 //! `coordrl play`: a video of a full game.
 
+use std::fs::Permissions;
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -179,7 +181,10 @@ impl Output {
         if path.is_dir() {
             return Err(refuse("it is a folder".to_owned()));
         }
-        let temporary = NamedTempFile::new_in(folder).map_err(|error| refuse(error.to_string()))?;
+        // A video is a file like any other: who may read it is the user's to say.
+        let usual = Permissions::from_mode(0o666);
+        let temporary = tempfile::Builder::new().permissions(usual).tempfile_in(folder);
+        let temporary = temporary.map_err(|error| refuse(error.to_string()))?;
         Ok(Self { path: path.to_owned(), temporary })
     }
 

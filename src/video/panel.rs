@@ -32,14 +32,14 @@ pub struct Pages<'a> {
     spec: &'a EnvSpec,
     /// Greatest |Q| so far: bars keep their scale.
     widest: f64,
-    /// Greatest activation so far: maps keep their scale.
-    brightest: f32,
+    /// Greatest activation of each map so far: maps keep their scale.
+    brightest: Vec<f32>,
 }
 
 impl<'a> Pages<'a> {
     /// Pages for what `policy` does in an environment of this kind.
     pub fn new(beside: Beside, policy: &'a Policy, spec: &'a EnvSpec) -> Self {
-        Self { beside, policy, spec, widest: 0.0, brightest: 0.0 }
+        Self { beside, policy, spec, widest: 0.0, brightest: Vec::new() }
     }
 
     /// What stands beside the screen until the next decision, from left to right.
@@ -123,18 +123,16 @@ impl<'a> Pages<'a> {
         let Some((values, [maps, height, width])) = self.policy.first_layer(moment.obs)? else {
             return Ok(None);
         };
-        self.brightest = values.iter().copied().fold(self.brightest, f32::max);
-        let scale = if self.brightest > 0.0 { 255.0 / self.brightest } else { 0.0 };
+        self.brightest.resize(maps, 0.0);
         let factor = (MAPS_WIDTH / 8 / width.max(1)).clamp(1, 4);
         let columns = (MAPS_WIDTH / (width * factor + 2)).clamp(1, maps.max(1));
         let side = |count: usize, length: usize| count * (length * factor + 2);
         let mut page = Picture::filled(side(columns, width), side(maps.div_ceil(columns), height), PAPER);
-        for (index, map) in values.chunks_exact((height * width).max(1)).enumerate() {
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "casts of floats saturate"
-            )]
+        let all = values.chunks_exact((height * width).max(1)).zip(&mut self.brightest);
+        for (index, (map, brightest)) in all.enumerate() {
+            *brightest = map.iter().copied().fold(*brightest, f32::max);
+            let scale = if *brightest > 0.0 { 255.0 / *brightest } else { 0.0 };
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "casts saturate")]
             let grey: Vec<u8> = map.iter().map(|value| (value * scale) as u8).collect();
             let picture = Picture::of_grey(&grey, width).enlarged(factor);
             page.put(&picture, side(index % columns, width), side(index / columns, height))?;

@@ -2,7 +2,7 @@
 
 Writes aggregates.json beside this file. Scores come from a formula, so the file holds results only.
 
-Made with Python 3.11, rliable 1.2.0, numpy 2.4.6:  python stats/golden/aggregates.py
+Made with Python 3.11, rliable 1.2.0, arch 7.2.0, scipy 1.17.1, pandas 2.3.3, numpy 2.4.6:  python stats/golden/aggregates.py
 """
 import json
 import pathlib
@@ -10,7 +10,7 @@ import pathlib
 import numpy as np
 from rliable import library, metrics
 
-RUNS, GAMES = 5, 9
+RUNS, GAMES = 10, 9
 REPETITIONS = 50_000
 THRESHOLDS = np.linspace(0.0, 3.0, 31)
 
@@ -36,9 +36,9 @@ def intervals(data, function):
 
 
 def main():
-    data = {f"variant {variant}": scores(variant) for variant in range(3)}
+    data = {f"variant {variant}": scores(variant) for variant in range(2)}
     result = {"aggregates": intervals(data, aggregates)}
-    pairs = {"1 over 0": (scores(1), scores(0)), "2 over 0": (scores(2), scores(0))}
+    pairs = {"1 over 0": (scores(1), scores(0))}
     better = lambda x, y: np.array([metrics.probability_of_improvement(x, y)])  # noqa: E731
     result["improvement"] = intervals(pairs, better)
     profiles, ends = library.create_performance_profile(data, THRESHOLDS, reps=2000)

@@ -6,7 +6,7 @@ use coordrl_stats::{
 };
 use serde_json::Value;
 
-const RUNS: u32 = 5;
+const RUNS: u32 = 10;
 const GAMES: u32 = 9;
 
 fn golden() -> Value {
@@ -45,7 +45,7 @@ fn assert_interval(found: Interval, low: f64, high: f64, what: &str) {
 #[test]
 fn aggregates_and_their_intervals_equal_rliable() {
     let golden = golden();
-    for variant in 0..3 {
+    for variant in 0..2 {
         let scores = scores(variant);
         let expected = &golden["aggregates"][format!("variant {variant}")];
         let [points, low, high] = ["points", "low", "high"].map(|key| numbers(&expected[key]));
@@ -62,7 +62,7 @@ fn aggregates_and_their_intervals_equal_rliable() {
 #[test]
 fn the_probability_of_improvement_equals_rliable() {
     let golden = golden();
-    for variant in [1, 2] {
+    for variant in [1] {
         let (left, right) = (scores(variant), scores(0));
         let expected = &golden["improvement"][format!("{variant} over 0")];
         let [point, low, high] = ["points", "low", "high"].map(|key| numbers(&expected[key])[0]);
@@ -78,7 +78,7 @@ fn the_probability_of_improvement_equals_rliable() {
 fn performance_profiles_equal_rliable() {
     let golden = golden();
     let thresholds: Vec<f64> = (0..31).map(|i| 3.0 * f64::from(i) / 30.0).collect();
-    for variant in 0..3 {
+    for variant in 0..2 {
         let found = performance_profile(&scores(variant), &thresholds);
         let expected = numbers(&golden["profiles"][format!("variant {variant}")]);
         found.iter().zip(&expected).for_each(|(found, expected)| assert_point(*found, *expected, "profile"));
