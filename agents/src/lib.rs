@@ -60,6 +60,6 @@ pub use error::{AgentError, Worker};
 pub use maths::Schedule;
 pub use n_step::{Decision, NStep, NStepState, NStepTransition, Outcome};
 pub use nn::{Network, NetworkError, OptimizerConfig, OptimizerKind, Torso, TorsoEntry, find_torso, torsos};
-pub use policy::{ActMode, Insight, Policy};
+pub use policy::{ActMode, Insight, Maps, Policy};
 pub use report::{Counters, Timing};
 pub use threads::build_pool;

@@ -70,6 +70,15 @@ pub struct Insight {
     pub value: f32,
 }
 
+/// What a layer makes of one observation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Maps {
+    /// K maps of H rows and W columns, one after the other.
+    pub values: Vec<f32>,
+    /// `[K, H, W]`.
+    pub shape: [usize; 3],
+}
+
 /// exp(logit_i) / Σ exp(logit).
 fn softmax(logits: &[f32]) -> Vec<f32> {
     let top = logits[greatest(logits)];
@@ -175,12 +184,12 @@ impl Policy {
         Ok((mode.choose(answers, rng), insight))
     }
 
-    /// What the torso's first layer makes of one observation, `u8 [C, H, W]`: K maps of H' rows and
-    /// W' columns, `f32 [K, H', W']`, with these three numbers. `None` for a torso without one.
+    /// What the torso's first layer makes of one observation, `u8 [C, H, W]`. `None` for a torso
+    /// without one.
     ///
     /// # Errors
     /// If libtorch fails.
-    pub fn first_layer(&self, obs: &[u8]) -> Result<Option<(Vec<f32>, [usize; 3])>, AgentError> {
+    pub fn first_layer(&self, obs: &[u8]) -> Result<Option<Maps>, AgentError> {
         let _no_graph = tch::no_grad_guard();
         let obs = obs_tensor(obs, 1, self.obs_shape).to_device(self.store.device());
         let seen = match &self.network {
@@ -191,7 +200,7 @@ impl Policy {
         let [_, maps, height, width] = seen.size()[..] else { return Ok(None) };
         let flat = seen.f_contiguous().and_then(|seen| seen.f_view([-1])).and_then(Vec::try_from);
         let shape = [maps, height, width].map(|size| size as usize);
-        Ok(Some((flat.map_err(NetworkError::from)?, shape)))
+        Ok(Some(Maps { values: flat.map_err(NetworkError::from)?, shape }))
     }
 
     /// Logits and value, or Q-values, of `rows` observations, row by row; all finite.

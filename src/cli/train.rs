@@ -29,22 +29,22 @@ pub struct Train {
     #[command(flatten)]
     settings: SettingFlags,
     /// Folder that holds all runs
-    #[arg(long, value_name = "DIR", default_value = "runs")]
+    #[arg(long, help_heading = "Run", value_name = "DIR", default_value = "runs")]
     runs_dir: PathBuf,
     /// Name of the run's folder [default: seed and time]
-    #[arg(long)]
+    #[arg(long, help_heading = "Run")]
     name: Option<String>,
     /// Start from these weights: a safetensors file, or a run
-    #[arg(long, value_name = "FILE|RUN", conflicts_with = "resume")]
+    #[arg(long, help_heading = "Run", value_name = "FILE|RUN", conflicts_with = "resume")]
     init_from: Option<PathBuf>,
     /// Continue this run exactly where its last checkpoint stands
-    #[arg(long, value_name = "RUN")]
+    #[arg(long, help_heading = "Run", value_name = "RUN")]
     resume: Option<PathBuf>,
     /// Continue from this checkpoint instead of the last: its number of frames, or `best`
-    #[arg(long, value_name = "FRAMES", requires = "resume")]
+    #[arg(long, help_heading = "Run", value_name = "FRAMES", requires = "resume")]
     checkpoint: Option<String>,
     /// With --resume: start a new run from the checkpoint, so that settings may change
-    #[arg(long, requires = "resume")]
+    #[arg(long, help_heading = "Run", requires = "resume")]
     fork: bool,
 }
 

@@ -1,6 +1,6 @@
 //! What the network makes of a game, drawn beside it.
 
-use coordrl_agents::Policy;
+use coordrl_agents::{Maps, Policy};
 use coordrl_envs::EnvSpec;
 use coordrl_plots::{Bars, Figure};
 
@@ -120,7 +120,7 @@ impl<'a> Pages<'a> {
 
     /// The maps of the first layer, black where they are 0 or below.
     fn maps(&mut self, moment: &Moment<'_>) -> anyhow::Result<Option<Picture>> {
-        let Some((values, [maps, height, width])) = self.policy.first_layer(moment.obs)? else {
+        let Some(Maps { values, shape: [maps, height, width] }) = self.policy.first_layer(moment.obs)? else {
             return Ok(None);
         };
         self.brightest.resize(maps, 0.0);
