@@ -8,6 +8,7 @@
 //! - [`launch`]: a new run, a resumed one, or a fork, with what may change between them.
 //! - [`training`]: the loop of update, report and checkpoint.
 //! - [`evaluation`]: full games with a finished network; [`video`]: one of them as pictures.
+//! - [`sweep`]: grids of runs, each a process of its own.
 //! - [`study`]: runs of the coordinate tasks.
 //! - [`run_dir`]: the run folder, its lock, and the only code that knows its files.
 //! - [`checkpoint`]: everything needed to go on exactly; [`progress`] is the loop's own part of it.
@@ -35,6 +36,7 @@ pub mod progress;
 pub mod run_dir;
 pub mod study;
 pub mod suggest;
+pub mod sweep;
 pub mod training;
 pub mod video;
 pub mod weights_file;

@@ -4,6 +4,7 @@ pub mod accumulate;
 pub mod console;
 pub mod jsonl;
 pub mod perf;
+pub mod read;
 pub mod recorder;
 pub mod tags;
 pub mod tensorboard;

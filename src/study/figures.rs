@@ -9,10 +9,10 @@ use coordrl_plots::{
 };
 use coordrl_studies::data::{CANVAS, PIXELS};
 use coordrl_studies::{Centre, Split, Study, Task};
-use serde_json::Value;
 
 use super::{StudyResult, StudyRunConfig, launch};
-use crate::metrics::tags;
+use crate::metrics::read::read_points;
+use crate::metrics::tags::{self, Tag};
 use crate::run_dir::RunDir;
 
 /// A test centre of both splits, away from the edge of the held-out quarter.
@@ -140,19 +140,15 @@ fn over_time(task: Task, results: &[&StudyResult]) -> anyhow::Result<LineChart> 
     let mut chart =
         LineChart::new(title, Axis::log("seconds of training"), axis).with_reference(mark, "mark");
     for result in results {
-        chart = chart.with_series(Series::new(name_of(result), curve(&result.run, tag.name)?));
+        chart = chart.with_series(Series::new(name_of(result), curve(&result.run, tag)?));
     }
     Ok(chart)
 }
 
 /// (seconds, value) of every log point.
-fn curve(run: &Path, tag: &str) -> anyhow::Result<Vec<(f64, f64)>> {
-    let text = std::fs::read_to_string(RunDir::open_to_read(run)?.metrics_path())?;
-    let point = |line: &str| -> Option<(f64, f64)> {
-        let point: Value = serde_json::from_str(line).ok()?;
-        Some((point.get(tags::WALL_SECS.name)?.as_f64()?, point.get(tag)?.as_f64()?))
-    };
-    Ok(text.lines().filter_map(point).collect())
+fn curve(run: &Path, tag: &Tag) -> anyhow::Result<Vec<(f64, f64)>> {
+    let points = read_points(&RunDir::open_to_read(run)?.metrics_path())?;
+    Ok(points.iter().filter_map(|point| Some((point.value(&tags::WALL_SECS)?, point.value(tag)?))).collect())
 }
 
 fn unique(names: impl Iterator<Item = String>) -> Vec<String> {

@@ -370,7 +370,7 @@ impl Apex {
         settle(&mut running.replay(), &self.batch, &mut report, self.config.replay.trim_every_updates)?;
         running.set_updates(updates);
         if updates.is_multiple_of(self.config.publish_every_updates.into()) {
-            running.publish(self.learner.weights()?);
+            running.publish(self.learner.weights_in(running.room_for_weights())?);
         }
         self.counters.updates = updates;
         self.sampled += u64::from(self.config.learner.batch_size);

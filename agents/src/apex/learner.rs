@@ -145,7 +145,13 @@ impl Learner {
 
     /// The weights as they are now, for actors.
     pub fn weights(&self) -> Result<Weights, AgentError> {
-        Ok(Weights { version: self.updates, numbers: self.online.store.to_flat()? })
+        self.weights_in(Vec::new())
+    }
+
+    /// [`Learner::weights`] in a vector whose room is used again.
+    pub fn weights_in(&self, mut numbers: Vec<f32>) -> Result<Weights, AgentError> {
+        self.online.store.write_flat(&mut numbers)?;
+        Ok(Weights { version: self.updates, numbers })
     }
 
     /// Parameters of the online network by name, on the CPU.

@@ -1,6 +1,6 @@
 //! Between actors and learner: two verbs, and the form they take inside one process.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crossbeam::channel::{Receiver, Sender, bounded};
 
@@ -28,15 +28,35 @@ pub struct Closed;
 
 /// The latest weights, for whoever asks.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct WeightsBoard(Arc<Mutex<Arc<Weights>>>);
+pub(crate) struct WeightsBoard(Arc<Mutex<Posted>>);
+
+#[derive(Debug, Default)]
+struct Posted {
+    latest: Arc<Weights>,
+    /// What was posted before: its room serves again as soon as nobody reads it.
+    before: Option<Arc<Weights>>,
+}
 
 impl WeightsBoard {
     pub fn publish(&self, weights: Weights) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(weights);
+        let mut posted = self.lock();
+        posted.before = Some(std::mem::replace(&mut posted.latest, Arc::new(weights)));
     }
 
     pub fn latest(&self) -> Arc<Weights> {
-        Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.lock().latest)
+    }
+
+    /// The room of weights that nobody needs any more, or an empty vector. Megabytes that one
+    /// thread asks for and another gives back, many times a second, would make the process grow:
+    /// the allocator keeps a stock for each thread.
+    pub fn take_room(&self) -> Vec<f32> {
+        let before = self.lock().before.take();
+        before.and_then(Arc::into_inner).map(|weights| weights.numbers).unwrap_or_default()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Posted> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -104,5 +124,19 @@ mod tests {
         board.publish(Weights { version: 5, numbers: vec![1.0] });
         assert_eq!(link.latest_weights(4).unwrap().numbers, [1.0]);
         assert_eq!(link.latest_weights(5), None);
+    }
+
+    #[test]
+    fn the_room_of_weights_serves_again_but_not_while_they_are_read() {
+        let board = WeightsBoard::default();
+        let post = |version, numbers| board.publish(Weights { version, numbers });
+        post(1, vec![1.0; 100]);
+        post(2, vec![2.0; 100]);
+        assert_eq!(board.take_room(), [1.0; 100]);
+        assert!(board.take_room().is_empty(), "there was room only once");
+        let read = board.latest();
+        post(3, vec![3.0; 100]);
+        assert!(board.take_room().is_empty(), "somebody reads it");
+        assert_eq!((read.version, board.latest().version), (2, 3));
     }
 }

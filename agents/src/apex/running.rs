@@ -158,6 +158,11 @@ impl Running {
         self.shared.board.publish(weights);
     }
 
+    /// Room to write the next weights into, see [`WeightsBoard::take_room`].
+    pub fn room_for_weights(&self) -> Vec<f32> {
+        self.shared.board.take_room()
+    }
+
     /// Gives the buffers of a batch back.
     pub fn reuse(&self, batch: Batch) {
         let _ = self.used.send(batch); // nobody left to use them is no harm

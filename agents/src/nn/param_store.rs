@@ -81,8 +81,22 @@ impl ParamStore {
     /// All parameters and, after them, all buffers as plain numbers: for handing them to another
     /// thread or machine, where [`ParamStore::load_flat`] takes them.
     pub fn to_flat(&self) -> Result<Vec<f32>, NetworkError> {
-        let pieces: Vec<Tensor> = self.all().map(|param| param.values.reshape([-1])).collect();
-        Ok(Vec::try_from(Tensor::f_cat(&pieces, 0)?.f_to_device(Device::Cpu)?)?)
+        let mut numbers = Vec::new();
+        self.write_flat(&mut numbers)?;
+        Ok(numbers)
+    }
+
+    /// [`ParamStore::to_flat`] into a vector whose room is used again; what was in it is replaced.
+    pub fn write_flat(&self, numbers: &mut Vec<f32>) -> Result<(), NetworkError> {
+        numbers.resize(self.count(), 0.0);
+        let mut rest = numbers.as_mut_slice();
+        for param in self.all() {
+            let (own, others) = rest.split_at_mut(param.values.numel());
+            let values = param.values.f_reshape([-1])?.f_to_device(Device::Cpu)?;
+            values.f_copy_data(own, own.len())?;
+            rest = others;
+        }
+        Ok(())
     }
 
     /// Overwrites the parameters and buffers in place with what [`ParamStore::to_flat`] of a store

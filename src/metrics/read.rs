@@ -1,0 +1,75 @@
+//! `metrics.jsonl` read back: the curves of a run.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use serde_json::{Map, Value};
+
+use super::Axis;
+use super::tags::Tag;
+
+/// One line of `metrics.jsonl`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReadPoint(Map<String, Value>);
+
+impl ReadPoint {
+    /// Where the run stood; absent in a line of another kind of run.
+    pub fn position(&self, axis: Axis) -> Option<u64> {
+        self.0.get(axis.name())?.as_u64()
+    }
+
+    /// The value of a tag; absent where there was nothing to tell.
+    pub fn value(&self, tag: &Tag) -> Option<f64> {
+        self.0.get(tag.name)?.as_f64()
+    }
+}
+
+/// All log points, oldest first. A last line that was not written to its end is left out: the run goes
+/// on, or was cut off, while it is read. No file is a run before its first log point.
+///
+/// # Errors
+/// If the file cannot be read, or a whole line is not what a run writes.
+pub fn read_points(path: &Path) -> io::Result<Vec<ReadPoint>> {
+    let text = match fs::read_to_string(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other?,
+    };
+    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+    let parse = |(index, line): (usize, &str)| {
+        let damaged = |error| {
+            io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("{}, line {}: {error}", path.display(), index + 1),
+            )
+        };
+        serde_json::from_str(line).map(ReadPoint).map_err(damaged)
+    };
+    whole.lines().enumerate().map(parse).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tags;
+    use super::*;
+
+    #[test]
+    fn whole_lines_are_read_and_a_damaged_one_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.jsonl");
+        assert_eq!(read_points(&path).unwrap(), []);
+        let line =
+            |frames: u64, value: &str| format!("{{\"frames\":{frames},\"train/episode_return\":{value}}}\n");
+        fs::write(&path, line(10, "null") + &line(20, "1.5") + "{\"frames\":3").unwrap();
+        let points = read_points(&path).unwrap();
+        let read: Vec<_> = points
+            .iter()
+            .map(|point| (point.position(Axis::Frames), point.value(&tags::EPISODE_RETURN)))
+            .collect();
+        assert_eq!(read, [(Some(10), None), (Some(20), Some(1.5))]);
+        assert_eq!(points[0].position(Axis::Updates), None);
+        fs::write(&path, line(10, "null") + "rubbish\n").unwrap();
+        let error = read_points(&path).unwrap_err().to_string();
+        assert!(error.contains("metrics.jsonl, line 2"), "{error}");
+    }
+}

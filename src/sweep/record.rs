@@ -1,0 +1,78 @@
+//! `sweep.json`: what a sweep is made of and how its cells fared. The report reads it too.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::Algo;
+
+/// Raised when the layout of [`SweepRecord`] changes.
+pub const RECORD_VERSION: u32 = 1;
+/// Folder of all sweeps below the folder of all runs.
+const SWEEPS: &str = "sweeps";
+const RECORD: &str = "sweep.json";
+
+/// A sweep as its folder `<runs_dir>/sweeps/<name>` keeps it.
+///
+/// How far a cell is stands in the cell's run folder alone; here is only what no run folder can tell.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SweepRecord {
+    /// [`RECORD_VERSION`] of the program that wrote it.
+    pub version: u32,
+    /// Name of the sweep.
+    pub name: String,
+    /// What the plan says about itself.
+    pub summary: Option<String>,
+    /// Command line of every process that worked on the sweep, oldest first.
+    pub commands: Vec<Vec<String>>,
+    /// One for each run, in the order they are made.
+    pub cells: Vec<CellRecord>,
+}
+
+/// One run of a sweep.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CellRecord {
+    /// Game played.
+    pub game: String,
+    /// Learning algorithm.
+    pub algo: Algo,
+    /// Feature extractor.
+    pub torso: String,
+    /// Seed of the run.
+    pub seed: u64,
+    /// Length of the run in emulator frames.
+    pub frames: u64,
+    /// The run's folder, from the folder of all runs.
+    pub run: PathBuf,
+    /// The last failure, until the cell is done.
+    pub failure: Option<Failure>,
+}
+
+/// How a cell failed last.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Failure {
+    /// Attempts that failed, all of them in the sweep's last process.
+    pub attempts: u32,
+    /// What the last one ended with: `exit code 4`, or the signal that ended it.
+    pub ended_with: String,
+    /// What it said last.
+    pub message: String,
+}
+
+/// The folder of a sweep.
+pub fn folder_of(runs_dir: &Path, name: &str) -> PathBuf {
+    runs_dir.join(SWEEPS).join(name)
+}
+
+/// Where the record of the sweep in `folder` lies.
+pub fn record_path(folder: &Path) -> PathBuf {
+    folder.join(RECORD)
+}
+
+/// The folder of all runs that the sweep in `folder` belongs to.
+pub fn runs_dir_of(folder: &Path) -> PathBuf {
+    folder.join("../..")
+}
