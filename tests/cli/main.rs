@@ -11,3 +11,4 @@ mod play;
 mod resume;
 mod study;
 mod support;
+mod sweep;
