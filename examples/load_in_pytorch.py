@@ -92,12 +92,23 @@ class Impala(nn.Module):
         return self.fc(self.section3(self.section2(x)).relu().flatten(1)).relu()
 
 
+class Brightness(nn.Module):
+    """The control `brightness`: the mean of each stacked frame."""
+
+    def __init__(self, name: str, channels: int = 4, pixels: int = 1):
+        super().__init__()
+        self.fc = nn.Linear(channels, 512)
+
+    def forward(self, obs: torch.Tensor) -> torch.Tensor:  # u8 [N, C, H, W] -> [N, 512]
+        return self.fc((obs.float() / 255).mean((2, 3))).relu()
+
+
 class Network(nn.Module):
     """A torso with a policy head and a value head."""
 
     def __init__(self, torso: str, actions: int, channels: int = 4, pixels: int | None = None):
         super().__init__()
-        build = Impala if torso.endswith("impala") else Torso
+        build = Brightness if torso == "brightness" else Impala if torso.endswith("impala") else Torso
         self.torso = build(torso, channels, pixels) if pixels else build(torso, channels)
         self.policy = nn.Linear(self.torso.fc.out_features, actions)
         self.value = nn.Linear(self.torso.fc.out_features, 1)
@@ -114,8 +125,10 @@ def load(checkpoint: Path) -> Network:
     if "torso.section1.conv.weight" in weights:
         names = {4: "impala", 6: "coordconv-impala"}
         torso = names[weights["torso.section1.conv.weight"].shape[1]]
-    else:
+    elif "torso.conv1.weight" in weights:
         torso = conv_torso_of(weights)
+    else:
+        torso = "brightness"
     network = Network(torso, actions=weights["policy.weight"].shape[0])
     network.load_state_dict(weights)
     return network

@@ -12,6 +12,7 @@ use crate::checkpoint::{self, Identity};
 use crate::config::{Period, RunConfig};
 use crate::evaluation::{Plan, Summary, play, policy_of};
 use crate::interrupt::StopFlag;
+use crate::memory;
 use crate::metrics::console::Console;
 use crate::metrics::perf::PerfMeter;
 use crate::metrics::recorder::Recorder;
@@ -269,6 +270,8 @@ impl Trainer {
             .with_replay(|replay| checkpoint::write(&dir, &state, &self.progress, whose, replay))?;
         tracing::info!(frames = self.progress.frames, path = %path.display(), "checkpoint");
         checkpoint::prune(&dir, self.config.keep_checkpoints)?;
+        drop(state);
+        memory::give_back_unused();
         Ok(path)
     }
 }

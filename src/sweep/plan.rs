@@ -166,10 +166,11 @@ mod tests {
         .unwrap();
         assert_eq!((plan.name.as_deref(), plan.frames), (Some("mine"), Some(400_000)));
         assert_eq!(plan.seeds.as_ref().unwrap().all(), [1, 2, 3]);
-        let assignments = plan.assignments();
+        let mut assignments = plan.assignments();
+        assignments.sort();
         assert_eq!(
             assignments,
-            ["keep_checkpoints=1", "a2c.optimizer.kind=\"adam\"", "a2c.optimizer.learning_rate=0.0002"]
+            ["a2c.optimizer.kind=\"adam\"", "a2c.optimizer.learning_rate=0.0002", "keep_checkpoints=1"]
         );
     }
 

@@ -388,9 +388,11 @@ impl Apex {
                     q_spec: self.q_spec,
                     device: self.device,
                     seed: self.seed,
-                    weights: self.learner.weights()?,
+                    updates: self.counters.updates,
                     agent_steps_left: left,
                 };
+                let board = parts.seats.board();
+                board.publish(self.learner.weights_in(board.take_room())?);
                 self.work = Work::Running(Running::start(parts, &launch)?);
                 Ok(())
             }

@@ -43,20 +43,35 @@ pub(super) struct Parts {
     pub seats: Seats,
 }
 
-/// Where inference is done: a thread for each actor, and one for all of them. They outlive a rest, for
-/// libtorch keeps memory by thread, and with new threads after each checkpoint a run would grow.
+/// What outlives a rest beside them: threads that infer, networks they infer with, and the board. Each
+/// has the size of all weights, and libtorch keeps memory by thread: made anew after every checkpoint
+/// they would leave holes in the heap, and a run would grow.
 #[derive(Default)]
 pub(super) struct Seats {
-    actors: Vec<Arc<ThreadPool>>,
+    actors: Vec<Seat>,
     central: Option<Arc<ThreadPool>>,
+    board: WeightsBoard,
+}
+
+/// An actor's.
+struct Seat {
+    pool: Arc<ThreadPool>,
+    /// Its own network, while it is not with the actor's thread.
+    follower: Option<Box<Follower>>,
 }
 
 impl Seats {
-    fn of_actor(&mut self, index: usize) -> Result<Arc<ThreadPool>, AgentError> {
+    /// Where weights are shown to whoever asks for newer ones.
+    pub fn board(&self) -> &WeightsBoard {
+        &self.board
+    }
+
+    fn of_actor(&mut self, index: usize) -> Result<&mut Seat, AgentError> {
         while self.actors.len() <= index {
-            self.actors.push(Arc::new(one_thread(Worker::Actor(self.actors.len()))?));
+            let pool = Arc::new(one_thread(Worker::Actor(self.actors.len()))?);
+            self.actors.push(Seat { pool, follower: None });
         }
-        Ok(Arc::clone(&self.actors[index]))
+        Ok(&mut self.actors[index])
     }
 
     fn central(&mut self) -> Result<Arc<ThreadPool>, AgentError> {
@@ -69,13 +84,24 @@ impl Seats {
     }
 }
 
+impl Seat {
+    /// A network of the actor's own, on the weights of the moment.
+    fn follower(&mut self, spec: QSpec, weights: &Weights) -> Result<Box<Follower>, AgentError> {
+        match self.follower.take() {
+            Some(mut follower) => follower.take(weights).map(|()| follower),
+            None => Ok(Box::new(Follower::build(spec, Device::Cpu, weights)?)),
+        }
+    }
+}
+
 /// What threads are started with.
 pub(super) struct Launch<'a> {
     pub config: &'a ApexConfig,
     pub q_spec: QSpec,
     pub device: Device,
     pub seed: u64,
-    pub weights: Weights,
+    /// Updates behind the weights that are on the board.
+    pub updates: u64,
     /// Agent steps, over all environments, that may still be taken.
     pub agent_steps_left: u64,
 }
@@ -88,7 +114,7 @@ pub(super) struct Running {
     /// Batches whose buffers can be used again.
     used: Sender<Batch>,
     arrivals: Receiver<Arrivals>,
-    actors: Vec<JoinHandle<Option<Actor>>>,
+    actors: Vec<JoinHandle<Option<(Actor, ActorQ)>>>,
     others: Vec<JoinHandle<Option<()>>>,
 }
 
@@ -112,12 +138,11 @@ impl Running {
         let shared = Shared {
             replay: Arc::new(Mutex::new(replay)),
             limiter: Arc::new(Limiter::new(rates)),
-            board: WeightsBoard::default(),
+            board: seats.board().clone(),
             failure: Failure::default(),
             resting: Arc::default(),
-            updates: Arc::new(AtomicU64::new(launch.weights.version)),
+            updates: Arc::new(AtomicU64::new(launch.updates)),
         };
-        shared.board.publish(launch.weights.clone());
         let (link, experience) = LocalLink::new(config.experience_queue as usize, shared.board.clone());
         let (to_learner, batches) = bounded(config.prefetch_batches as usize);
         let (used, to_reuse) = unbounded();
@@ -203,12 +228,12 @@ impl Running {
     /// # Errors
     /// The first failure of any thread; what it worked on is lost.
     pub fn rest(self) -> Result<(Parts, Arrivals), AgentError> {
-        let Self { shared, seats, batches, used, arrivals, actors, others } = self;
+        let Self { shared, mut seats, batches, used, arrivals, actors, others } = self;
         shared.resting.store(true, Ordering::SeqCst);
         shared.limiter.rest();
         let waiting = batches.len() as u64;
         drop((batches, used));
-        let actors: Vec<Option<Actor>> = actors.into_iter().map(join).collect();
+        let actors: Vec<Option<(Actor, ActorQ)>> = actors.into_iter().map(join).collect();
         others.into_iter().map(join).for_each(drop);
         tracing::debug!(given_up = waiting, "at rest");
         if let Some(error) = shared.failure.take() {
@@ -217,7 +242,14 @@ impl Running {
         let rates = shared.limiter.rates();
         let replay = Arc::into_inner(shared.replay).map(Mutex::into_inner).ok_or(AgentError::Deserted)?;
         let replay = replay.unwrap_or_else(PoisonError::into_inner);
-        let actors = actors.into_iter().collect::<Option<_>>().ok_or(AgentError::Deserted)?;
+        let actors = actors.into_iter().collect::<Option<Vec<_>>>().ok_or(AgentError::Deserted)?;
+        let actors = actors.into_iter().zip(&mut seats.actors).map(|((actor, q), seat)| {
+            if let ActorQ::Own(follower) = q {
+                seat.follower = Some(follower);
+            }
+            actor
+        });
+        let actors = actors.collect();
         let mut last = Arrivals::default();
         arrivals.try_iter().for_each(|arrived| last.add(arrived));
         Ok((Parts { actors, replay, rates, seats }, last))
@@ -234,13 +266,14 @@ impl Running {
             Inference::Central => Some(self.start_inference(launch)?),
         };
         let left = Arc::new(AtomicU64::new(launch.agent_steps_left));
+        let weights = self.shared.board.latest();
         for (index, actor) in actors.into_iter().enumerate() {
+            // A pool of one thread: environments are stepped in it, not in somebody else's.
+            let seat = self.seats.of_actor(index)?;
+            let pool = Arc::clone(&seat.pool);
             let q = match &questions {
                 Some(questions) => ActorQ::Central(Asker::new(questions.clone())),
-                None => {
-                    let follower = Follower::build(launch.q_spec, Device::Cpu, &launch.weights)?;
-                    ActorQ::Own(Box::new(follower))
-                }
+                None => ActorQ::Own(seat.follower(launch.q_spec, &weights)?),
             };
             let acting = Acting {
                 link: Box::new(link.clone()),
@@ -250,8 +283,6 @@ impl Running {
                 send_every: launch.config.send_every_agent_steps.into(),
                 weights_every: launch.config.weights_every_agent_steps.into(),
             };
-            // A pool of one thread: environments are stepped in it, not in somebody else's.
-            let pool = self.seats.of_actor(index)?;
             let body = move || pool.install(|| acting.run(actor));
             self.actors.push(self.shared.failure.spawn(Worker::Actor(index), body)?);
         }
@@ -263,7 +294,7 @@ impl Running {
         launch: &Launch<'_>,
     ) -> Result<Sender<super::inference::Question>, AgentError> {
         let (questions, asked) = unbounded(); // each actor has one question at a time
-        let follower = Follower::build(launch.q_spec, launch.device, &launch.weights)?;
+        let follower = Follower::build(launch.q_spec, launch.device, &self.shared.board.latest())?;
         let (link, _) = LocalLink::new(1, self.shared.board.clone());
         let pool = self.seats.central()?;
         let body = move || pool.install(|| answer_all(follower, &asked, &link));
@@ -302,7 +333,7 @@ impl Running {
         let shared = self.shared.clone();
         let batch_size = launch.config.learner.batch_size;
         // Another stream after every rest: batches given up must not come again as they were.
-        let stream = launch.weights.version * u64::from(launch.config.prefetch_threads) + u64::from(index);
+        let stream = launch.updates * u64::from(launch.config.prefetch_threads) + u64::from(index);
         let mut rng = derive_rng(launch.seed, Role::ReplayDraws, stream);
         let body = move || {
             while shared.limiter.wait_to_sample(batch_size.into()) == Turn::Granted {
@@ -337,7 +368,7 @@ enum ActorQ {
 
 impl Acting {
     /// Acts until told to rest, the agent steps are used up, or nobody takes experience any more.
-    fn run(mut self, mut actor: Actor) -> Result<Actor, AgentError> {
+    fn run(mut self, mut actor: Actor) -> Result<(Actor, ActorQ), AgentError> {
         let envs = actor.len() as u64;
         while !self.resting.load(Ordering::SeqCst) && self.take_steps(envs) {
             actor.step(self.q.source())?;
@@ -346,11 +377,11 @@ impl Acting {
             }
             let send = actor.agent_steps().is_multiple_of(self.send_every);
             if send && self.link.send(actor.take_experience(self.q.source().version())).is_err() {
-                return Ok(actor);
+                return Ok((actor, self.q));
             }
         }
         let _ = self.link.send(actor.take_experience(self.q.source().version()));
-        Ok(actor)
+        Ok((actor, self.q))
     }
 
     /// Whether any are left; the last ones may be a few too many.

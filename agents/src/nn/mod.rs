@@ -1,6 +1,7 @@
 //! Networks: torsos, heads, first values, optimisers. Nothing here knows of environments.
 
 mod batch_norm;
+mod brightness;
 mod conv;
 mod coord_conv;
 mod error;

@@ -2,6 +2,7 @@
 
 use tch::Tensor;
 
+use super::brightness::build_brightness;
 use super::conv::build_conv;
 use super::coord_conv::{build_coord_conv, build_coord_conv_all, build_coord_conv_all_r, build_coord_conv_r};
 use super::impala::{build_coord_conv_impala, build_impala};
@@ -51,6 +52,7 @@ const TORSOS: &[TorsoEntry] = &[
     entry("coordconv-all-r", "coordconv-all, with the radius too", build_coord_conv_all_r),
     entry("impala", "three sections of residual blocks (Espeholt et al. 2018)", build_impala),
     entry("coordconv-impala", "impala, with coordinates first", build_coord_conv_impala),
+    entry("brightness", "a control that sees how bright the screen is, not where", build_brightness),
 ];
 
 const fn entry(name: &'static str, summary: &'static str, build: BuildTorso) -> TorsoEntry {
@@ -108,7 +110,11 @@ mod tests {
     #[test]
     fn observations_too_small_are_refused_at_the_door() {
         for torso in torsos() {
-            let least = if torso.name.ends_with("impala") { 8 } else { 36 };
+            let least = match torso.name {
+                "brightness" => continue, // takes any size
+                name if name.ends_with("impala") => 8,
+                _ => 36,
+            };
             let build = |width| {
                 let mut store = ParamStore::new(1, Device::Cpu);
                 (torso.build)(&mut ParamScope::new(&mut store), [4, 84, width]).map(drop)
