@@ -6,6 +6,7 @@ mod games;
 mod npy;
 mod play;
 mod presets;
+mod report;
 mod rules;
 mod settings;
 mod study;
@@ -46,6 +47,8 @@ enum Command {
     Eval(eval::Eval),
     /// Make a video of a full game.
     Play(play::Play),
+    /// Compare runs, on one page.
+    Report(report::Report),
     /// List the games.
     Games(games::Games),
     /// List or show presets.
@@ -96,6 +99,7 @@ impl Command {
             Self::Train(command) => command.run(),
             Self::Eval(command) => command.run(),
             Self::Play(command) => command.run(),
+            Self::Report(command) => command.run(),
             Self::Games(command) => command.run(),
             Self::Presets(command) => command.run(),
             Self::Config(command) => command.run(),
