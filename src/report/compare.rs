@@ -136,12 +136,15 @@ fn strength_in_words(verdicts: &[GameVerdict]) -> String {
             if decided == 1 { "the difference is" } else { "every difference is" },
         );
     }
-    let verb = if supported == 1 { "is" } else { "are" };
-    format!(
-        "Of {}, {supported} {verb} supported by an exact test (p ≤ {ALPHA}), {} only suggestive.",
-        words::count(decided, "difference"),
-        decided - supported
-    )
+    let test = format!("supported by an exact test (p ≤ {ALPHA})");
+    let differences = words::count(decided, "difference");
+    match (supported, decided - supported) {
+        (0, _) => format!("{differences}, none of them {test}: only suggestive."),
+        (_, 0) => format!("{differences}, all {test}."),
+        (supported, suggestive) => {
+            format!("{differences}: {supported} {test}, {suggestive} only suggestive.")
+        }
+    }
 }
 
 /// `3 against 3`, or what there is where games differ.
@@ -201,7 +204,7 @@ mod tests {
         let three = judged(&[1.0, 2.0, 3.0], &[11.0, 12.0, 13.0]);
         let text = strength_in_words(&[five, three]);
         assert!(
-            text.starts_with("Of 2 differences, 1 is supported") && text.contains("1 only suggestive"),
+            text == "2 differences: 1 supported by an exact test (p ≤ 0.05), 1 only suggestive.",
             "{text}"
         );
     }

@@ -36,7 +36,7 @@ pub fn page(report: &Report, drawn: &[Drawn]) -> String {
                 main {
                     (headlines(report))
                     (cautions(report))
-                    (verdicts(report))
+                    (verdicts(report, drawn))
                     (curves(report, drawn))
                     (thresholds(report))
                     @for (place, aggregates) in report.aggregates.iter().enumerate() {
@@ -63,12 +63,15 @@ fn title(report: &Report) -> String {
 
 fn lead(report: &Report) -> String {
     let runs: usize = report.arms.iter().map(|arm| arm.runs).sum();
-    let games: Vec<String> = report
-        .games
-        .iter()
-        .map(|game| format!("{} ({} frames)", game.game, frames(game.budget_frames)))
-        .collect();
-    format!("{} in {}: {}.", count(runs, "complete run"), count(games.len(), "game"), list(&games))
+    let budgets: Vec<String> = report.games.iter().map(|game| frames(game.budget_frames)).collect();
+    let head = format!("{} in {}", count(runs, "complete run"), count(budgets.len(), "game"));
+    let names: Vec<&str> = report.games.iter().map(|game| game.game.as_str()).collect();
+    if budgets.iter().all(|budget| *budget == budgets[0]) {
+        return format!("{head}, {} frames each: {}.", budgets[0], list(&names));
+    }
+    let with_budget = |(name, budget): (&&str, &String)| format!("{name} ({budget} frames)");
+    let games: Vec<String> = names.iter().zip(&budgets).map(with_budget).collect();
+    format!("{head}: {}.", list(&games))
 }
 
 fn headlines(report: &Report) -> Markup {
@@ -114,13 +117,14 @@ fn emphasised(text: &str) -> Markup {
     }
 }
 
-fn verdicts(report: &Report) -> Markup {
+fn verdicts(report: &Report, drawn: &[Drawn]) -> Markup {
     html! {
-        @for comparison in &report.comparisons {
+        @for (place, comparison) in report.comparisons.iter().enumerate() {
             section {
                 h2 { (report.label(&comparison.arm)) " against " (report.label(&comparison.baseline)) ", game by game" }
                 (scrolling("Verdicts", verdict_table(report, comparison)))
                 (notes(comparison))
+                (figures_named(report, drawn, &format!("pair-{:02}-", place + 1)))
             }
         }
     }
@@ -179,8 +183,6 @@ fn thresholds(report: &Report) -> Markup {
 }
 
 fn all_games(report: &Report, aggregates: &Aggregates, place: usize, drawn: &[Drawn]) -> Markup {
-    let name = format!("all-{:02}-", place + 1);
-    let figures = drawn.iter().filter(|drawn| drawn.row.name.starts_with(&name));
     html! {
         section {
             h2 { "All games together" @if report.aggregates.len() > 1 { ": against " (report.label(&aggregates.baseline)) } }
@@ -194,11 +196,16 @@ fn all_games(report: &Report, aggregates: &Aggregates, place: usize, drawn: &[Dr
                     }
                     (scrolling("All games", tables::aggregates_table(report, aggregates)))
                     (improvements(report, aggregates))
-                    (in_grid(figures.map(|drawn| figure(report, drawn)).collect()))
+                    (figures_named(report, drawn, &format!("all-{:02}-", place + 1)))
                 }
             }
         }
     }
+}
+
+fn figures_named(report: &Report, drawn: &[Drawn], start: &str) -> Markup {
+    let figures = drawn.iter().filter(|drawn| drawn.row.name.starts_with(start));
+    in_grid(figures.map(|drawn| figure(report, drawn)).collect())
 }
 
 fn improvements(report: &Report, aggregates: &Aggregates) -> Markup {

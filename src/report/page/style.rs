@@ -19,7 +19,11 @@ ul { padding-left: 1.3rem; } li { margin: .25rem 0; }
 .cautions { background: var(--amber); padding: .2rem 1.1rem .8rem; margin: 1.2rem 0; border: 1px solid #eddca6; }
 .cautions h2 { border: 0; margin: .7rem 0 .2rem; padding: 0; font-size: 1.05rem; }
 .cautions ul { max-width: none; font-size: .95rem; }
-.scroll { overflow-x: auto; margin: .7rem 0; }
+.scroll { overflow-x: auto; margin: .7rem 0;
+  background: linear-gradient(to right, #fff 30%, transparent) 0 0 / 3rem 100% no-repeat local,
+    linear-gradient(to left, #fff 30%, transparent) 100% 0 / 3rem 100% no-repeat local,
+    linear-gradient(to right, #0003, transparent) 0 0 / .8rem 100% no-repeat scroll,
+    linear-gradient(to left, #0003, transparent) 100% 0 / .8rem 100% no-repeat scroll; }
 table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; min-width: 100%; }
 th, td { text-align: left; padding: .4rem .9rem .4rem 0; border-bottom: 1px solid var(--line); vertical-align: top; white-space: nowrap; }
 thead th { color: var(--soft); font-weight: 600; border-bottom: 2px solid var(--line); vertical-align: bottom; }
