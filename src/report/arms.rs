@@ -46,9 +46,25 @@ pub fn spelled(algo: Algo) -> &'static str {
 pub struct Grid {
     /// Games by name.
     pub games: Vec<String>,
-    /// Arms in the order they were found.
+    /// Arms in the order they were found, of each algorithm the usual baseline first.
     pub arms: Vec<Arm>,
     cells: BTreeMap<(usize, usize), Vec<Run>>,
+}
+
+/// Algorithms and torsos in the order they were found, of each algorithm the usual baseline first, so that
+/// it has the same colour everywhere.
+fn arms_of(runs: &[Run]) -> Vec<Arm> {
+    let mut arms: Vec<Arm> = Vec::new();
+    for arm in runs.iter().map(Arm::of) {
+        if !arms.contains(&arm) {
+            arms.push(arm);
+        }
+    }
+    let mut algos: Vec<Algo> = arms.iter().map(|arm| arm.algo).collect();
+    algos.dedup();
+    let place_of = |algo: Algo| algos.iter().position(|known| *known == algo);
+    arms.sort_by_key(|arm| (place_of(arm.algo), arm.torso != USUAL_BASELINE));
+    arms
 }
 
 /// Arms that are compared, each with the first.
@@ -92,16 +108,12 @@ impl Grid {
         let mut games: Vec<String> = runs.iter().map(|run| run.config.game.clone()).collect();
         games.sort();
         games.dedup();
-        let mut arms: Vec<Arm> = Vec::new();
+        let arms = arms_of(&runs);
         let mut cells: BTreeMap<(usize, usize), Vec<Run>> = BTreeMap::new();
         for run in runs {
-            let arm = Arm::of(&run);
-            let place = arms.iter().position(|known| *known == arm).unwrap_or_else(|| {
-                arms.push(arm);
-                arms.len() - 1
-            });
+            let arm = arms.iter().position(|arm| *arm == Arm::of(&run)).unwrap_or_default();
             let game = games.iter().position(|game| *game == run.config.game).unwrap_or_default();
-            cells.entry((game, place)).or_default().push(run);
+            cells.entry((game, arm)).or_default().push(run);
         }
         cells.values_mut().for_each(|runs| runs.sort_by_key(|run| run.config.seed));
         Self { games, arms, cells }
@@ -204,12 +216,12 @@ mod tests {
     fn torsos_are_compared_within_their_algorithm() {
         let grid = grid(&[("a2c", "coordconv"), ("a2c", "conv"), ("apex", "conv"), ("apex", "impala")]);
         let groups = grid.groups(None).unwrap();
-        let expected = [Group { baseline: 1, others: vec![0] }, Group { baseline: 2, others: vec![3] }];
+        let expected = [Group { baseline: 0, others: vec![1] }, Group { baseline: 2, others: vec![3] }];
         assert_eq!(groups, expected);
-        assert_eq!(grid.label(0), "coordconv (A2C)");
+        assert_eq!([grid.label(0), grid.label(1)], ["conv (A2C)", "coordconv (A2C)"]);
         let groups = grid.groups(Some("apex-impala")).unwrap();
         assert_eq!(groups[1], Group { baseline: 3, others: vec![2] });
-        assert_eq!(groups[0].baseline, 1);
+        assert_eq!(groups[0].baseline, 0);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use self::curves::{Over, curves_of};
 use self::games::{differences, profile, sums};
+use super::words::shortened;
 use super::{Report, ReportError};
 
 /// Width of a figure in SVG units: narrow, so that its letters can be read on a phone.
@@ -127,6 +128,10 @@ impl Report {
         }
         self.figures = drawn.iter().map(|drawn| drawn.row.clone()).collect();
         Ok(drawn)
+    }
+
+    fn short_label(&self, arm: &str) -> String {
+        shortened(&self.label(arm))
     }
 
     fn colour(&self, arm: &str) -> Colour {

@@ -51,7 +51,7 @@ fn runs_left_out(left_out: &[LeftOut]) -> Vec<String> {
     let parts: Vec<String> = reasons.iter().map(|(reason, number)| format!("{number} {reason}")).collect();
     let is_are = if left_out.len() == 1 { "is" } else { "are" };
     let text = format!(
-        "{} {is_are} left out of all numbers: {}. They are listed at the end. If failing has to do with the torso, \
+        "{} {is_are} left out of all numbers: {}. The end of the page says which. If failing has to do with the torso, \
          what is left is a biased sample.",
         count(left_out.len(), "run"),
         list(&parts)
@@ -163,13 +163,12 @@ fn mixed_commits(grid: &Grid) -> Vec<String> {
     if commits.len() > 1 {
         texts.push(format!("The runs were made by {} different commits: {}.", commits.len(), list(&commits)));
     }
-    let odd: Vec<&String> =
-        commits.iter().filter(|commit| *commit == "unknown" || commit.ends_with("-dirty")).collect();
-    if !odd.is_empty() {
-        texts.push(format!(
-            "The code behind {} cannot be found again: it was built with changes that no commit holds, or outside a repository.",
-            list(&odd)
-        ));
+    if commits.iter().any(|commit| commit == "unknown" || commit.ends_with("-dirty")) {
+        texts.push(
+            "The code of some runs cannot be found again: it was built outside a repository, or with changes \
+             that no commit holds."
+                .to_owned(),
+        );
     }
     texts
 }
@@ -298,7 +297,7 @@ mod tests {
                 })
                 .collect(),
         );
-        one(dirty, &["abc-dirty cannot be found again"]);
+        one(dirty, &["cannot be found again"]);
         let mut both = pair();
         both[1].config.algo = Algo::Apex;
         one(warned(both), &["coordconv (Ape-X) and conv (A2C) differ in algorithm and torso"]);

@@ -2,6 +2,9 @@
 
 use super::json::Span;
 
+/// Letters of a name in a picture.
+const LONGEST_NAME: usize = 26;
+
 /// A score or a difference of scores: three digits or so.
 pub fn score(value: f64) -> String {
     let digits = match value.abs() {
@@ -72,6 +75,17 @@ pub fn list<Item: AsRef<str>>(items: &[Item]) -> String {
     }
 }
 
+/// A name that fits into a picture: a long one loses its middle.
+pub fn shortened(name: &str) -> String {
+    let letters: Vec<char> = name.chars().collect();
+    if letters.len() <= LONGEST_NAME {
+        return name.to_owned();
+    }
+    let half = LONGEST_NAME / 2 - 1;
+    let (head, tail) = (&letters[..half], &letters[letters.len() - half..]);
+    head.iter().chain(&['…']).chain(tail).collect()
+}
+
 /// A command line as a shell takes it.
 pub fn command(words: &[String]) -> String {
     let quote =
@@ -95,6 +109,8 @@ mod tests {
         assert_eq!(span(Some(Span { low: -1.0, high: 2.0 })), "[-1.00, 2.00]");
         assert_eq!(list(&["a", "b", "c"]), "a, b and c");
         assert_eq!(command(&["a".to_owned(), "b c".to_owned()]), "a 'b c'");
+        assert_eq!(shortened("coordconv-all-r (Ape-X)"), "coordconv-all-r (Ape-X)");
+        assert_eq!(shortened(&"ab".repeat(20)), format!("{}…{}", "ab".repeat(6), "ab".repeat(6)));
         assert_eq!(grouped(-1234567.0), "-1 234 567");
     }
 }

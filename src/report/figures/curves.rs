@@ -44,7 +44,7 @@ pub(super) fn curves_of(
         chart = add_seeds(chart, &mut marks, &arm.curve, &x(&arm.curve), report.colour(&arm.arm));
     }
     for arm in &game.arms {
-        let name = report.label(&arm.arm);
+        let name = report.short_label(&arm.arm);
         chart = add_mean(chart, &mut marks, &arm.curve, &x(&arm.curve), (name, report.colour(&arm.arm)));
     }
     if let Some(human) = human_in_sight(game) {

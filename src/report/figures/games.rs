@@ -17,7 +17,7 @@ pub(super) fn differences(
     place: usize,
     comparison: &Comparison,
 ) -> Result<Option<Drawn>, PlotError> {
-    let [arm, baseline] = [&comparison.arm, &comparison.baseline].map(|name| report.label(name));
+    let [arm, baseline] = [&comparison.arm, &comparison.baseline].map(|name| report.short_label(name));
     let title = format!("{arm} less {baseline}, final score");
     let axis = Axis::linear("difference in human-normalised score");
     let mut figure = Intervals::new(&title, axis).with_reference(0.0);
@@ -58,7 +58,7 @@ pub(super) fn sums(report: &Report, place: usize, aggregates: &Aggregates) -> Re
     for way in 0..ways {
         for arm in &aggregates.arms {
             let one = &arm.values[way];
-            let name = format!("{}, {}", one.name, report.label(&arm.arm));
+            let name = format!("{}, {}", one.name, report.short_label(&arm.arm));
             let estimate = with_interval(Estimate::new(name, one.value), one.interval, &mut marks);
             figure = figure.with_estimate(estimate.with_colour(report.colour(&arm.arm)));
         }
@@ -81,7 +81,7 @@ pub(super) fn profile(report: &Report, place: usize, aggregates: &Aggregates) ->
     let mut marks = Marks::default();
     for arm in &aggregates.arms {
         let profile = &arm.profile;
-        let series = Series::new(report.label(&arm.arm), points_of(&profile.scores, &profile.share));
+        let series = Series::new(report.short_label(&arm.arm), points_of(&profile.scores, &profile.share));
         let series = series.with_band(points_of(&profile.low, &profile.high));
         chart = chart.with_series(series.with_colour(report.colour(&arm.arm)));
         marks.add_line(profile.scores.len());

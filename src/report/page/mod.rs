@@ -191,7 +191,7 @@ fn all_games(report: &Report, aggregates: &Aggregates, place: usize, drawn: &[Dr
                 None => {
                     p {
                         "Human-normalised scores, (score − random) / |human − random|, over " (list(&aggregates.games)) ". "
-                        "IQM: mean of the middle half of all runs. Optimality gap: what is missing to a human, less is better. In brackets: \
+                        "IQM: mean of the middle half of all runs, so that a game with more seeds weighs more. Optimality gap: what is missing to a human, less is better. In brackets: \
                          95 % stratified bootstrap interval over seeds."
                     }
                     (scrolling("All games", tables::aggregates_table(report, aggregates)))
