@@ -12,6 +12,7 @@ use crate::memory::TooLarge;
 use crate::report::ReportError;
 use crate::run_dir::RunDirError;
 use crate::study::dump::DumpError;
+use crate::sweep::SweepError;
 
 /// What the process tells the shell. The numbers are part of the interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +37,21 @@ pub enum ExitCode {
 impl From<ExitCode> for std::process::ExitCode {
     fn from(code: ExitCode) -> Self {
         Self::from(code as u8)
+    }
+}
+
+impl ExitCode {
+    /// What a number stands for that another process of this program ended with.
+    pub fn from_number(number: i32) -> Self {
+        let all = [
+            Self::Ok,
+            Self::BadRequest,
+            Self::BadRun,
+            Self::Diverged,
+            Self::MachineRefused,
+            Self::Interrupted,
+        ];
+        all.into_iter().find(|code| *code as i32 == number).unwrap_or(Self::Unexpected)
     }
 }
 
@@ -70,6 +86,9 @@ fn code_of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<ExitCode> 
         return Some(error.exit_code());
     }
     if let Some(error) = cause.downcast_ref::<CheckpointError>() {
+        return Some(error.exit_code());
+    }
+    if let Some(error) = cause.downcast_ref::<SweepError>() {
         return Some(error.exit_code());
     }
     if let Some(error) = cause.downcast_ref::<EnvError>() {

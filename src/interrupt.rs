@@ -25,6 +25,17 @@ impl StopFlag {
         Ok(stop)
     }
 
+    /// Raises it as well when nobody can write to this process's input any more: whoever started it
+    /// has gone, or wants it to stop.
+    pub fn follow_stdin(&self) {
+        let stop = Arc::clone(&self.0);
+        std::thread::spawn(move || {
+            // An input that cannot be read counts as closed.
+            let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+            stop.store(true, Ordering::Relaxed);
+        });
+    }
+
     /// Whether it was raised.
     pub fn is_raised(&self) -> bool {
         self.0.load(Ordering::Relaxed)

@@ -65,7 +65,7 @@ pub fn new_run(config: RunConfig, to: &Destination, start: Start) -> anyhow::Res
 }
 
 /// The folder of all runs like this one: `<runs_dir>/<game>/<algo>-<torso>`.
-fn group(runs_dir: &Path, config: &RunConfig) -> PathBuf {
+pub fn group(runs_dir: &Path, config: &RunConfig) -> PathBuf {
     runs_dir.join(&config.game).join(format!("{}-{}", config.algo.name(), config.torso))
 }
 

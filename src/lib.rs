@@ -18,7 +18,7 @@
 //! - [`logging`]: log lines, if asked for.
 //! - [`memory`]: whether a run fits before it starts.
 //! - [`interrupt`]: Ctrl-C and termination signals.
-//! - [`exit_code`]: how a command ended; [`suggest`]: "did you mean".
+//! - [`exit_code`]: how a command ended; [`suggest`]: "did you mean"; [`table`]: columns of text.
 
 pub mod agent;
 pub mod assemble;
@@ -39,6 +39,7 @@ pub mod run_dir;
 pub mod study;
 pub mod suggest;
 pub mod sweep;
+pub mod table;
 pub mod training;
 pub mod video;
 pub mod weights_file;

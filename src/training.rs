@@ -98,6 +98,11 @@ impl Trainer {
         Ok(Outcome::Finished)
     }
 
+    /// What stops the run when it is raised.
+    pub fn stop_flag(&self) -> &StopFlag {
+        &self.stop
+    }
+
     /// Counters and recent games so far.
     pub fn progress(&self) -> &Progress {
         &self.progress

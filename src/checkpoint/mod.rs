@@ -14,7 +14,7 @@ mod tests;
 
 pub use manifest::{Identity, Manifest};
 pub use read::{Checkpoint, read, read_newest, read_weights, whole_after};
-pub use store::{Entry, WriteReplay, choose, folder_of, list, prune, remove_later_than, write};
+pub use store::{Entry, WriteReplay, choose, folder_of, list, prune, remove_later_than, replay_bytes, write};
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -175,6 +175,11 @@ pub fn prune(dir: &Path, keep: u32) -> Result<(), CheckpointError> {
     entries.split_last().map_or(Ok(()), |(_, older)| older.iter().try_for_each(remove_replay))
 }
 
+/// Bytes of a checkpoint's replay; 0 without one.
+pub fn replay_bytes(checkpoint: &Path) -> u64 {
+    fs::metadata(checkpoint.join(REPLAY)).map_or(0, |about| about.len())
+}
+
 fn remove_replay(entry: &Entry) -> Result<(), CheckpointError> {
     match fs::remove_file(entry.path.join(REPLAY)) {
         Err(cause) if !matches!(cause.kind(), io::ErrorKind::NotFound) => {

@@ -6,11 +6,11 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::settings::{SettingFlags, Settings};
-use super::table::table;
 use crate::assemble::check_parts;
 use crate::config::{self, leaves};
 use crate::exit_code::ExitCode;
 use crate::metrics::console::print_result;
+use crate::table::table;
 
 const EXAMPLES: &str = "\
 Examples:

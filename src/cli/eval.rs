@@ -8,7 +8,6 @@ use coordrl_envs::{EpisodeStats, reference_scores};
 
 use super::rules::{Rules, counting_of, policy_name, start_of};
 use super::settings::parse_count;
-use super::table::table;
 use crate::assemble::{assets, build_pool};
 use crate::checkpoint::{self, Entry};
 use crate::config::RunConfig;
@@ -18,6 +17,7 @@ use crate::exit_code::{BadRequest, ExitCode};
 use crate::interrupt::StopFlag;
 use crate::metrics::console::print_result;
 use crate::run_dir::RunDir;
+use crate::table::table;
 use crate::training::identity;
 
 const EXAMPLES: &str = "\

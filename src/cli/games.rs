@@ -3,9 +3,9 @@
 use clap::Args;
 use coordrl_envs::{GameKind, games};
 
-use super::table::table;
 use crate::exit_code::ExitCode;
 use crate::metrics::console::print_result;
+use crate::table::table;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -10,7 +10,7 @@ mod report;
 mod rules;
 mod settings;
 mod study;
-mod table;
+mod sweep;
 mod trace;
 mod train;
 
@@ -57,6 +57,8 @@ enum Command {
     /// Show where every setting comes from, or check settings without running them.
     #[command(subcommand)]
     Config(Box<config::Config>),
+    /// Train every combination of games, algorithms, torsos and seeds.
+    Sweep(Box<sweep::Sweep>),
     /// Learn the coordinate tasks of the CoordConv paper.
     #[command(subcommand)]
     Study(study::Study),
@@ -103,6 +105,7 @@ impl Command {
             Self::Games(command) => command.run(),
             Self::Presets(command) => command.run(),
             Self::Config(command) => command.run(),
+            Self::Sweep(command) => command.run(),
             Self::Study(command) => command.run(),
             Self::Trace(command) => command.run(),
         }

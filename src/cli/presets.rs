@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::table::table;
 use crate::config::{Preset, list_presets};
 use crate::exit_code::ExitCode;
 use crate::metrics::console::print_result;
+use crate::table::table;
 
 /// List or show presets.
 #[derive(Debug, Subcommand)]

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::settings::parse_count;
-use super::table::table;
 use crate::exit_code::{BadRequest, ExitCode};
 use crate::metrics::console::{print_result, say};
 use crate::report::{Comparison, Destination, Difference, Report as Contents, Request, gather, score, span};
+use crate::table::table;
 
 const EXAMPLES: &str = "\
 Examples:

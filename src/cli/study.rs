@@ -8,7 +8,6 @@ use clap::{Args, Subcommand};
 use coordrl_studies::Task;
 
 use super::settings::parse_count;
-use super::table::table;
 use crate::config::{ConfigError, Layers, Origin};
 use crate::exit_code::{BadRequest, ExitCode};
 use crate::interrupt::StopFlag;
@@ -17,6 +16,7 @@ use crate::run_dir::{RunDir, RunDirError};
 use crate::study::{
     StudyOutcome, StudyResult, StudyRun, StudyRunConfig, dump, launch, layer_of, resolve, split_of,
 };
+use crate::table::table;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{Args, Parser};
 
 use super::settings::SettingFlags;
 use crate::checkpoint::{self, Checkpoint};
@@ -46,6 +46,27 @@ pub struct Train {
     /// With --resume: start a new run from the checkpoint, so that settings may change
     #[arg(long, help_heading = "Run", requires = "resume")]
     fork: bool,
+    /// Stop with a checkpoint when the input is closed: for programs that start runs
+    #[arg(long, hide = true)]
+    stop_when_stdin_closes: bool,
+}
+
+/// For parsing the arguments of `coordrl train` alone.
+#[derive(Debug, Parser)]
+#[command(no_binary_name = true)]
+struct Arguments {
+    #[command(flatten)]
+    train: Train,
+}
+
+/// The settings that `coordrl train` would make of these arguments, resolved.
+pub fn settings_of(arguments: &[String], runs_dir: &Path) -> anyhow::Result<Layered<RunConfig>> {
+    let parsed = Arguments::try_parse_from(arguments);
+    let Train { game, settings, .. } =
+        parsed.map_err(|error| BadRequest::error(error.to_string().trim_start_matches("error: ")))?.train;
+    let mut layered = settings.layer(game.as_deref(), runs_dir)?.layered;
+    layered.config = config::resolve(&layered)?;
+    Ok(layered)
 }
 
 impl Train {
@@ -66,7 +87,7 @@ impl Train {
         }
         let config = config::resolve(&settings.layered)?;
         let start = Start { preset: settings.preset, init_from: self.init_from.clone(), fork: None };
-        train(launch::new_run(config, &self.destination(), start)?)
+        self.train(launch::new_run(config, &self.destination(), start)?)
     }
 
     fn start_resume(&self, path: &Path) -> anyhow::Result<ExitCode> {
@@ -88,7 +109,7 @@ impl Train {
             ));
             return Ok(ExitCode::Ok);
         }
-        train(launch::resume(run, layered.config, checkpoint)?)
+        self.train(launch::resume(run, layered.config, checkpoint)?)
     }
 
     fn start_fork(&self, path: &Path) -> anyhow::Result<ExitCode> {
@@ -106,7 +127,7 @@ impl Train {
         }
         let from = checkpoint::folder_of(&run.checkpoints_dir(), done);
         let start = Start { fork: Some((from, launch::fork_progress(checkpoint))), ..Start::default() };
-        train(launch::new_run(layered.config, &self.destination(), start)?)
+        self.train(launch::new_run(layered.config, &self.destination(), start)?)
     }
 
     /// The run's settings as they are, and as the flags would have them.
@@ -135,6 +156,13 @@ impl Train {
             None | Some("last") => checkpoint::read_newest(&dir, &whose)?,
             Some(wanted) => checkpoint::read(&checkpoint::choose(&dir, wanted)?.path, &whose)?,
         })
+    }
+
+    fn train(&self, trainer: Trainer) -> anyhow::Result<ExitCode> {
+        if self.stop_when_stdin_closes {
+            trainer.stop_flag().follow_stdin();
+        }
+        train(trainer)
     }
 
     fn destination(&self) -> Destination {

@@ -1,13 +1,16 @@
 //! `metrics.jsonl` read back: the curves of a run.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use serde_json::{Map, Value};
 
 use super::Axis;
 use super::tags::Tag;
+
+/// More bytes than the last two lines of a file have.
+const LONGEST_LINES: u64 = 1 << 16;
 
 /// One line of `metrics.jsonl`.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,6 +51,26 @@ pub fn read_points(path: &Path) -> io::Result<Vec<ReadPoint>> {
     whole.lines().enumerate().map(parse).collect()
 }
 
+/// The last log point that was written to its end. Reads only the end of the file: for looking often.
+///
+/// # Errors
+/// If the file is there but cannot be read, or the line is not what a run writes.
+pub fn read_last_point(path: &Path) -> io::Result<Option<ReadPoint>> {
+    let mut file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        other => other?,
+    };
+    let length = file.metadata()?.len();
+    let start = length.saturating_sub(LONGEST_LINES);
+    file.seek(SeekFrom::Start(start))?;
+    let mut bytes = Vec::new();
+    file.take(LONGEST_LINES).read_to_end(&mut bytes)?;
+    let text = String::from_utf8_lossy(&bytes);
+    let Some(end) = text.rfind('\n') else { return Ok(None) };
+    let line = text[..end].rsplit('\n').next().unwrap_or_default();
+    Ok(Some(ReadPoint(serde_json::from_str(line)?)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::tags;
@@ -68,6 +91,12 @@ mod tests {
             .collect();
         assert_eq!(read, [(Some(10), None), (Some(20), Some(1.5))]);
         assert_eq!(points[0].position(Axis::Updates), None);
+        assert_eq!(read_last_point(&path).unwrap().as_ref(), points.last());
+        fs::write(&path, "{\"frames\":3").unwrap();
+        assert_eq!(read_last_point(&path).unwrap(), None);
+        let many: String = (0..5000).map(|frames| line(frames, "2.0")).collect();
+        fs::write(&path, many).unwrap();
+        assert_eq!(read_last_point(&path).unwrap().unwrap().position(Axis::Frames), Some(4999));
         fs::write(&path, line(10, "null") + "rubbish\n").unwrap();
         let error = read_points(&path).unwrap_err().to_string();
         assert!(error.contains("metrics.jsonl, line 2"), "{error}");

@@ -10,7 +10,8 @@ use super::ReportError;
 use super::left_out::{LeftOut, Why};
 use super::run::Run;
 use crate::run_dir::{RunDir, RunDirError};
-use crate::sweep::record::{CellRecord, SweepRecord, record_path, runs_dir_of};
+use crate::sweep::folder::read_record;
+use crate::sweep::record::{CellRecord, record_path, runs_dir_of};
 
 /// Runs that can be used, and those that cannot.
 #[derive(Debug, Default)]
@@ -80,7 +81,7 @@ impl Search {
     }
 
     fn add_sweep(&mut self, folder: &Path) -> Result<(), RunDirError> {
-        let record = read_record(folder)?;
+        let record = read_record(&record_path(folder))?;
         let (name, commands) = (record.name, record.commands);
         self.found.sweeps.push(Sweep { folder: folder.to_owned(), name, commands });
         for cell in &record.cells {
@@ -154,13 +155,6 @@ impl Search {
 
 fn has_config(path: &Path) -> bool {
     RunDir::open_to_read(path).is_ok()
-}
-
-fn read_record(folder: &Path) -> Result<SweepRecord, RunDirError> {
-    let path = record_path(folder);
-    let damaged = |cause: String| RunDirError::Damaged { path: path.clone(), cause };
-    let text = fs::read_to_string(&path).map_err(|error| damaged(error.to_string()))?;
-    serde_json::from_str(&text).map_err(|error| damaged(error.to_string()))
 }
 
 fn failure_of(cell: &CellRecord) -> Option<Why> {

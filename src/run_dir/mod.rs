@@ -3,7 +3,7 @@
 mod files;
 mod meta;
 
-pub use files::{replace_file, sync_dir, write_durably};
+pub use files::{read_json, replace_file, sync_dir, write_durably, write_json};
 pub use meta::{Meta, Session, host_name, now_unix_secs};
 
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -14,7 +14,6 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::exit_code::ExitCode;
-use files::{read_json, write_json};
 
 const CONFIG: &str = "config.json";
 const META: &str = "meta.json";
@@ -71,6 +70,14 @@ pub enum RunDirError {
         /// Game asked for.
         wanted: String,
     },
+    /// The folder belongs to a run with other settings.
+    #[error("{} belongs to another run: {cause}", .path.display())]
+    OtherRun {
+        /// The run folder.
+        path: PathBuf,
+        /// What differs.
+        cause: String,
+    },
     /// Writing inside the folder failed.
     #[error("cannot write {}: {cause}", .path.display())]
     CannotWrite {
@@ -88,9 +95,11 @@ impl RunDirError {
             Self::BadName(_) | Self::Exists(_) => ExitCode::BadRequest,
             Self::CannotCreate { cause, .. } if is_out_of_space(cause) => ExitCode::MachineRefused,
             Self::CannotCreate { .. } => ExitCode::BadRequest,
-            Self::NotARun { .. } | Self::InUse(_) | Self::Damaged { .. } | Self::OtherGame { .. } => {
-                ExitCode::BadRun
-            }
+            Self::NotARun { .. }
+            | Self::InUse(_)
+            | Self::Damaged { .. }
+            | Self::OtherGame { .. }
+            | Self::OtherRun { .. } => ExitCode::BadRun,
             Self::CannotWrite { .. } => ExitCode::MachineRefused,
         }
     }
@@ -167,6 +176,23 @@ impl RunDir {
             }));
         }
         Ok(Self { path: path.to_owned(), _lock: None })
+    }
+
+    /// Whether a folder holds no more than a run leaves that was stopped while it began.
+    pub fn is_unbegun(path: &Path) -> bool {
+        let ours = [LOCK, CHECKPOINTS, EVENTS];
+        let names = fs::read_dir(path).map(|entries| entries.flatten().map(|entry| entry.file_name()));
+        names.is_ok_and(|mut names| names.all(|name| ours.iter().any(|known| name == *known)))
+    }
+
+    /// Whether another process trains in a folder.
+    pub fn is_in_use(path: &Path) -> bool {
+        path.join(LOCK).is_file() && matches!(take_lock(path), Err(RunDirError::InUse(_)))
+    }
+
+    /// The lock of a folder that holds no run yet, so that nobody begins one there.
+    pub fn lock_leftover(path: &Path) -> Result<File, RunDirError> {
+        take_lock(path)
     }
 
     /// The folder itself.

@@ -1,3 +1,77 @@
 //! Grids of runs, each a process of its own: games × algorithms × torsos × seeds.
+//!
+//! A [`plan::Plan`] becomes [`cell::Cell`]s. How far a cell is, its run folder alone tells; so a sweep
+//! can be killed at any moment and goes on by being called again. [`forecast`] measures before it
+//! starts, [`crew`] keeps the processes going, [`board`] shows them, [`record`] is what is left for
+//! the report.
 
+pub mod board;
+pub mod cell;
+pub mod child;
+pub mod crew;
+pub mod disk;
+pub mod folder;
+pub mod forecast;
+pub mod plan;
 pub mod record;
+
+use std::path::PathBuf;
+
+use crate::exit_code::ExitCode;
+use crate::memory::gib;
+use record::Failure;
+
+/// Why a sweep cannot start, or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum SweepError {
+    /// The plan names something twice.
+    #[error("the plan asks twice for {0}; name each game, algorithm, torso and seed once")]
+    Duplicate(String),
+    /// The folder's sweep has runs that this one has not.
+    #[error("sweep `{name}` already holds {missing}, which this plan leaves out; choose another `--name`")]
+    LeavesOut {
+        /// Name of the sweep.
+        name: String,
+        /// The first run left out.
+        missing: String,
+    },
+    /// Another process works on it.
+    #[error("the sweep in {} is in use by another process", .0.display())]
+    InUse(PathBuf),
+    /// There will not be room for it.
+    #[error(
+        "the runs will take about {} of disk, {} are free in {}; lower `keep_checkpoints`, \
+         or choose another `--runs-dir`",
+        gib(*.needed), gib(*.free), .folder.display()
+    )]
+    Disk {
+        /// Bytes the runs will take.
+        needed: u64,
+        /// Bytes free.
+        free: u64,
+        /// Folder of all runs.
+        folder: PathBuf,
+    },
+    /// A trial run failed.
+    #[error("a trial of {title} ended with {}: {}", .failure.ended_with, .failure.message)]
+    Trial {
+        /// Which run was tried.
+        title: String,
+        /// How it ended.
+        failure: Failure,
+        /// What its exit code stands for.
+        code: ExitCode,
+    },
+}
+
+impl SweepError {
+    /// The exit code this error ends the process with.
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Duplicate(_) | Self::LeavesOut { .. } => ExitCode::BadRequest,
+            Self::InUse(_) => ExitCode::BadRun,
+            Self::Disk { .. } => ExitCode::MachineRefused,
+            Self::Trial { code, .. } => *code,
+        }
+    }
+}

@@ -12,3 +12,4 @@ mod report;
 mod resume;
 mod study;
 mod support;
+mod sweep;

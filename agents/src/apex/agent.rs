@@ -15,7 +15,7 @@ use super::inference::{Follower, QSpec};
 use super::learner::{Learner, LearnerState};
 use super::learning::{ingest, learn, settle};
 use super::report::{ApexReport, Arrivals, LearnReport};
-use super::running::{Launch, Parts, Running};
+use super::running::{Launch, Parts, Running, Seats};
 use super::state::TrainerState;
 use crate::actors::{check_setup, start_each};
 use crate::error::{Worker, catch_panic};
@@ -101,6 +101,7 @@ impl Apex {
             actors: start_each(actors, start)?,
             replay: Replay::try_new(config.replay.for_obs(obs_shape))?,
             rates: config.rates(),
+            seats: Seats::default(),
         };
         Ok(Self {
             config: config.clone(),

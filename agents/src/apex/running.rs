@@ -40,6 +40,33 @@ pub(super) struct Parts {
     pub actors: Vec<Actor>,
     pub replay: Replay,
     pub rates: Rates,
+    pub seats: Seats,
+}
+
+/// Where inference is done: a thread for each actor, and one for all of them. They outlive a rest, for
+/// libtorch keeps memory by thread, and with new threads after each checkpoint a run would grow.
+#[derive(Default)]
+pub(super) struct Seats {
+    actors: Vec<Arc<ThreadPool>>,
+    central: Option<Arc<ThreadPool>>,
+}
+
+impl Seats {
+    fn of_actor(&mut self, index: usize) -> Result<Arc<ThreadPool>, AgentError> {
+        while self.actors.len() <= index {
+            self.actors.push(Arc::new(one_thread(Worker::Actor(self.actors.len()))?));
+        }
+        Ok(Arc::clone(&self.actors[index]))
+    }
+
+    fn central(&mut self) -> Result<Arc<ThreadPool>, AgentError> {
+        let pool = match self.central.take() {
+            Some(pool) => pool,
+            None => Arc::new(one_thread(Worker::Inference)?),
+        };
+        self.central = Some(Arc::clone(&pool));
+        Ok(pool)
+    }
 }
 
 /// What threads are started with.
@@ -56,6 +83,7 @@ pub(super) struct Launch<'a> {
 /// Threads at work.
 pub(super) struct Running {
     shared: Shared,
+    seats: Seats,
     batches: Receiver<Batch>,
     /// Batches whose buffers can be used again.
     used: Sender<Batch>,
@@ -79,7 +107,7 @@ struct Shared {
 impl Running {
     /// Starts all threads.
     pub fn start(parts: Parts, launch: &Launch<'_>) -> Result<Self, AgentError> {
-        let Parts { actors, replay, rates } = parts;
+        let Parts { actors, replay, rates, seats } = parts;
         let config = launch.config;
         let shared = Shared {
             replay: Arc::new(Mutex::new(replay)),
@@ -94,7 +122,8 @@ impl Running {
         let (to_learner, batches) = bounded(config.prefetch_batches as usize);
         let (used, to_reuse) = unbounded();
         let (tell, arrivals) = unbounded();
-        let mut running = Self { shared, batches, used, arrivals, actors: Vec::new(), others: Vec::new() };
+        let mut running =
+            Self { shared, seats, batches, used, arrivals, actors: Vec::new(), others: Vec::new() };
         let start = || {
             running.start_actors(actors, launch, &link)?;
             running.start_ingest(experience, tell)?;
@@ -174,7 +203,7 @@ impl Running {
     /// # Errors
     /// The first failure of any thread; what it worked on is lost.
     pub fn rest(self) -> Result<(Parts, Arrivals), AgentError> {
-        let Self { shared, batches, used, arrivals, actors, others } = self;
+        let Self { shared, seats, batches, used, arrivals, actors, others } = self;
         shared.resting.store(true, Ordering::SeqCst);
         shared.limiter.rest();
         let waiting = batches.len() as u64;
@@ -191,7 +220,7 @@ impl Running {
         let actors = actors.into_iter().collect::<Option<_>>().ok_or(AgentError::Deserted)?;
         let mut last = Arrivals::default();
         arrivals.try_iter().for_each(|arrived| last.add(arrived));
-        Ok((Parts { actors, replay, rates }, last))
+        Ok((Parts { actors, replay, rates, seats }, last))
     }
 
     fn start_actors(
@@ -222,7 +251,7 @@ impl Running {
                 weights_every: launch.config.weights_every_agent_steps.into(),
             };
             // A pool of one thread: environments are stepped in it, not in somebody else's.
-            let pool = one_thread(Worker::Actor(index))?;
+            let pool = self.seats.of_actor(index)?;
             let body = move || pool.install(|| acting.run(actor));
             self.actors.push(self.shared.failure.spawn(Worker::Actor(index), body)?);
         }
@@ -236,7 +265,8 @@ impl Running {
         let (questions, asked) = unbounded(); // each actor has one question at a time
         let follower = Follower::build(launch.q_spec, launch.device, &launch.weights)?;
         let (link, _) = LocalLink::new(1, self.shared.board.clone());
-        let body = move || answer_all(follower, &asked, &link);
+        let pool = self.seats.central()?;
+        let body = move || pool.install(|| answer_all(follower, &asked, &link));
         self.others.push(self.shared.failure.spawn(Worker::Inference, body)?);
         Ok(questions)
     }

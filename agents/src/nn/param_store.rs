@@ -106,12 +106,11 @@ impl ParamStore {
     /// If there are more or fewer numbers than this store has; nothing is changed then.
     pub fn load_flat(&mut self, numbers: &[f32]) -> Result<(), NetworkError> {
         self.check_count(numbers.len())?;
-        let flat = Tensor::f_from_slice(numbers)?.f_to_device(self.device)?;
-        let mut start = 0;
+        let mut rest = numbers;
         for param in self.params.iter_mut().chain(&mut self.buffers) {
-            let (shape, count) = (param.values.size(), param.values.numel() as i64);
-            param.values.f_copy_(&flat.f_narrow(0, start, count)?.f_view(&shape[..])?)?;
-            start += count;
+            let (own, others) = rest.split_at(param.values.numel());
+            write_pieces(&param.values.f_view([-1])?, own)?;
+            rest = others;
         }
         Ok(())
     }
@@ -288,6 +287,20 @@ pub fn flatten_gradients(gradients: &[Tensor], parameters: &[Tensor]) -> Tensor 
         })
         .collect();
     Tensor::cat(&pieces, 0).to_kind(Kind::Float) // [P]
+}
+
+/// Numbers that go into a tensor at once. A copy of all weights, made and given back by every actor,
+/// would stay in the allocator's stock of its thread, and threads come and go.
+const PIECE: usize = 1 << 16;
+
+/// Overwrites `values`, `[P]`, with as many numbers.
+fn write_pieces(values: &Tensor, numbers: &[f32]) -> Result<(), NetworkError> {
+    for (index, piece) in numbers.chunks(PIECE).enumerate() {
+        let start = (index * PIECE) as i64;
+        let mut place = values.f_narrow(0, start, piece.len() as i64)?;
+        place.f_copy_(&Tensor::f_from_slice(piece)?)?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

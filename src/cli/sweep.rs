@@ -1,0 +1,426 @@
+//! `coordrl sweep`: a grid of runs.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde::Serialize;
+
+use super::settings::parse_count;
+use super::train;
+use crate::assemble::check_parts;
+use crate::config::{Algo, ConfigError, Problem};
+use crate::exit_code::{BadRequest, ExitCode};
+use crate::interrupt::StopFlag;
+use crate::launch;
+use crate::memory::gib;
+use crate::metrics::console::{describe_secs, print_result, quoted, say};
+use crate::sweep::board::{CellStatus, Mark, millions};
+use crate::sweep::cell::{Cell, CellState};
+use crate::sweep::crew::{Crew, Outcome};
+use crate::sweep::folder::{SweepFolder, check_holds_all};
+use crate::sweep::forecast::{self, Forecast, Measured};
+use crate::sweep::plan::{Plan, Seeds, built_in_plans};
+use crate::sweep::record::folder_of;
+use crate::sweep::{SweepError, disk};
+use crate::table::table;
+
+const EXAMPLES: &str = "\
+Examples:
+  coordrl sweep nine-games-small --dry-run
+  coordrl sweep --games pong,breakout --torsos conv,coordconv --seeds 3 --frames 2e6 --name first
+  coordrl sweep mine.toml --jobs 8 --threads-per-run 2
+
+Called again with the same plan and name, it goes on with what is not finished: after Ctrl-C, a kill or
+a power cut. `coordrl report <runs-dir>/sweeps/<name>` compares what there is.";
+
+/// Train every combination of games, algorithms, torsos and seeds.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Sweep {
+    /// A plan file, or the name of a plan that comes with the program: nine-games, nine-games-small
+    plan: Option<String>,
+    /// Games, separated by commas [default: the plan's]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Grid")]
+    games: Vec<String>,
+    /// Feature extractors [default: the plan's, else conv,coordconv]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Grid")]
+    torsos: Vec<String>,
+    /// Learning algorithms [default: the plan's, else a2c]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Grid")]
+    algos: Vec<String>,
+    /// How many seeds, from 1 on, or a list as in 4,5,6 [default: the plan's, else 3]
+    #[arg(long, value_name = "N|LIST", value_parser = Seeds::parse, allow_negative_numbers = true, help_heading = "Grid")]
+    seeds: Option<Seeds>,
+    /// Length of every run in emulator frames [default: the plan's, else each game's preset]
+    #[arg(long, value_name = "N", value_parser = parse_count, allow_negative_numbers = true, help_heading = "Grid")]
+    frames: Option<u64>,
+    /// Preset of every run [default: the plan's, else each game's own]
+    #[arg(long, value_name = "NAME|FILE", help_heading = "Grid")]
+    preset: Option<String>,
+    /// One setting of every run, as in `keep_checkpoints=1`; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE", help_heading = "Grid")]
+    set: Vec<String>,
+    /// Runs at a time [default: one a core; with Ape-X, whose runs take all cores, one]
+    #[arg(long, value_name = "N", value_parser = parse_count, allow_negative_numbers = true)]
+    jobs: Option<u64>,
+    /// Worker threads of each run; never changes a result [default: the cores, shared out]
+    #[arg(long, value_name = "N", value_parser = parse_count, allow_negative_numbers = true)]
+    threads_per_run: Option<u64>,
+    /// auto, cpu or cuda:N [default: auto]
+    #[arg(long, value_name = "DEVICE")]
+    device: Option<String>,
+    /// Folder that holds all runs
+    #[arg(long, value_name = "DIR", default_value = "runs")]
+    runs_dir: PathBuf,
+    /// Name of the sweep, and part of its runs' names [default: the plan's, else sweep]
+    #[arg(long)]
+    name: Option<String>,
+    /// Show the grid and the forecast, and start nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Start without trial runs and forecast
+    #[arg(long, conflicts_with = "dry_run")]
+    no_forecast: bool,
+    /// Print the results as one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// The sweep as asked for, with nothing left open.
+struct Request {
+    name: String,
+    plan: Plan,
+    cells: Vec<(Cell, CellState)>,
+    jobs: usize,
+    threads: usize,
+}
+
+impl Sweep {
+    pub fn run(&self) -> anyhow::Result<ExitCode> {
+        let request = self.request()?;
+        let stop = StopFlag::on_signals()?;
+        say(&describe(&request));
+        if !self.no_forecast {
+            self.forecast(&request, &stop)?;
+        }
+        if self.dry_run {
+            return Ok(ExitCode::Ok);
+        }
+        if stop.is_raised() {
+            return Ok(ExitCode::Interrupted);
+        }
+        let Request { name, plan, cells, jobs, .. } = request;
+        let plain: Vec<Cell> = cells.iter().map(|(cell, _)| cell.clone()).collect();
+        let folder = SweepFolder::open(&self.runs_dir, &name, plan.summary.as_deref(), &plain)?;
+        let outcome = Crew::new(folder, self.runs_dir.clone(), cells, jobs, stop).work()?;
+        self.tell(&name, &plain, &outcome)
+    }
+
+    /// Finds everything that can be wrong before anything is made.
+    fn request(&self) -> anyhow::Result<Request> {
+        let plan = self.plan()?;
+        let name = self.name.clone().or(plan.name.clone()).unwrap_or_else(|| "sweep".to_owned());
+        if name.is_empty() || name.starts_with('.') || name.contains(['/', '\\']) {
+            return Err(BadRequest::error(format!(
+                "`{name}` is no name for a sweep: leave out `/` and leading dots"
+            )));
+        }
+        for (flag, value) in
+            [("jobs", self.jobs), ("threads-per-run", self.threads_per_run), ("frames", self.frames)]
+        {
+            if value == Some(0) {
+                return Err(BadRequest::error(format!("`--{flag} 0`: the least is 1")));
+            }
+        }
+        let count = count_of(&plan);
+        let (jobs, threads) = self.share_cores(&plan, count);
+        let cells = self.cells(&plan, &name, threads)?;
+        if let Some(old) = SweepFolder::read(&self.runs_dir, &name)? {
+            let new: Vec<_> = cells.iter().map(Cell::to_record).collect();
+            check_holds_all(&name, &old.cells, &new)?;
+        }
+        let cells = cells.into_iter().map(|cell| Ok((cell.state(&self.runs_dir)?, cell)));
+        let cells = cells.map(|found: anyhow::Result<_>| found.map(|(state, cell)| (cell, state)));
+        Ok(Request { name, plan, cells: cells.collect::<Result<_, _>>()?, jobs, threads })
+    }
+
+    /// The plan with the flags over it.
+    fn plan(&self) -> anyhow::Result<Plan> {
+        let mut plan = match &self.plan {
+            Some(name) => Plan::find(name, &self.runs_dir)?,
+            None => Plan::default(),
+        };
+        let over = |own: &mut Vec<String>, flag: &Vec<String>, default: &[&str]| {
+            if !flag.is_empty() {
+                own.clone_from(flag);
+            } else if own.is_empty() {
+                *own = default.iter().map(ToString::to_string).collect();
+            }
+        };
+        over(&mut plan.games, &self.games, &[]);
+        over(&mut plan.torsos, &self.torsos, &["conv", "coordconv"]);
+        over(&mut plan.algos, &self.algos, &["a2c"]);
+        plan.seeds = self.seeds.clone().or(plan.seeds).or(Some(Seeds::Count(3)));
+        plan.frames = self.frames.or(plan.frames);
+        plan.preset = self.preset.clone().or(plan.preset);
+        if plan.games.is_empty() {
+            return Err(BadRequest::error(no_games()));
+        }
+        if plan.seeds.as_ref().is_some_and(|seeds| seeds.all().is_empty()) {
+            return Err(BadRequest::error("no seeds: the least is 1"));
+        }
+        Ok(plan)
+    }
+
+    /// Runs at a time and threads of each.
+    fn share_cores(&self, plan: &Plan, cells: usize) -> (usize, usize) {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let as_usize = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
+        let threads = self.threads_per_run.map(as_usize);
+        let takes_all_cores = plan.algos.iter().any(|algo| algo == Algo::Apex.name());
+        let jobs = self.jobs.map(as_usize).unwrap_or_else(|| match takes_all_cores {
+            true => 1,
+            false => cores / threads.unwrap_or(1).min(cores),
+        });
+        let jobs = jobs.min(cells.max(1));
+        (jobs, threads.unwrap_or_else(|| (cores / jobs).max(1)))
+    }
+
+    /// Every combination; the first seed of all comes first, so that a sweep can be judged early.
+    fn cells(&self, plan: &Plan, name: &str, threads: usize) -> anyhow::Result<Vec<Cell>> {
+        let mut problems: Vec<Problem> = Vec::new();
+        let mut cells: Vec<Cell> = Vec::new();
+        for seed in plan.seeds.iter().flat_map(Seeds::all) {
+            for game in &plan.games {
+                for (algo, torso) in arms(plan) {
+                    match self.cell(plan, name, threads, [game, algo, torso], seed) {
+                        Ok(cell) => cells.push(cell),
+                        Err(error) => collect(error, &mut problems)?,
+                    }
+                }
+            }
+        }
+        if !problems.is_empty() {
+            return Err(ConfigError::Problems(problems).into());
+        }
+        check_unique(&cells)?;
+        for cell in cells.iter().filter(|cell| cell.config().seed == cells[0].config().seed) {
+            check_parts(cell.config())?;
+        }
+        Ok(cells)
+    }
+
+    fn cell(
+        &self,
+        plan: &Plan,
+        name: &str,
+        threads: usize,
+        [game, algo, torso]: [&str; 3],
+        seed: u64,
+    ) -> anyhow::Result<Cell> {
+        let mut arguments = vec![game.to_owned(), format!("--algo={algo}"), format!("--torso={torso}")];
+        arguments.extend([format!("--seed={seed}"), format!("--threads={threads}")]);
+        arguments.extend(plan.frames.map(|frames| format!("--frames={frames}")));
+        arguments.extend(plan.preset.as_ref().map(|preset| format!("--preset={preset}")));
+        arguments.extend(self.device.as_ref().map(|device| format!("--device={device}")));
+        let assignments = plan.assignments().into_iter().chain(self.set.iter().cloned());
+        arguments.extend(assignments.map(|assignment| format!("--set={assignment}")));
+        let settings = train::settings_of(&arguments, &self.runs_dir)?;
+        settings.config.device.resolve()?;
+        let group = launch::group(Path::new(""), &settings.config);
+        Ok(Cell { run: group.join(format!("{name}-seed{seed}")), settings, arguments })
+    }
+
+    /// Says how long it will take; refuses what the disk cannot hold.
+    fn forecast(&self, request: &Request, stop: &StopFlag) -> anyhow::Result<()> {
+        let mut measured: Vec<(String, Measured)> = Vec::new();
+        for (cell, _) in request.cells.iter().filter(|(_, state)| *state != CellState::Done) {
+            if stop.is_raised() {
+                return Ok(());
+            }
+            if measured.iter().any(|(arm, _)| *arm == cell.arm()) {
+                continue;
+            }
+            let Some(found) = self.measure(request, cell, stop)? else {
+                say("no forecast: the runs are too short for a trial");
+                return Ok(());
+            };
+            say(&format!(
+                "measured: {} {:.0} frames/s, {} at a time",
+                cell.arm(),
+                found.frames_per_sec,
+                request.jobs
+            ));
+            measured.push((cell.arm(), found));
+        }
+        self.tell_forecast(request, &measured)
+    }
+
+    /// From earlier work on the arm in this sweep, else from trial runs.
+    fn measure(&self, request: &Request, cell: &Cell, stop: &StopFlag) -> anyhow::Result<Option<Measured>> {
+        let same = request.cells.iter().filter(|(other, _)| other.arm() == cell.arm());
+        let earlier = same.filter_map(|(other, _)| forecast::measured_in(&self.runs_dir.join(&other.run)));
+        match earlier.min_by(|a, b| a.frames_per_sec.total_cmp(&b.frames_per_sec)) {
+            Some(measured) => Ok(Some(measured)),
+            None => forecast::measure(cell, request.jobs, stop),
+        }
+    }
+
+    fn tell_forecast(&self, request: &Request, measured: &[(String, Measured)]) -> anyhow::Result<()> {
+        let of_arm =
+            |cell: &Cell| measured.iter().find(|(arm, _)| *arm == cell.arm()).map(|(_, found)| *found);
+        let left = request.cells.iter().filter_map(|(cell, state)| Some((cell, *state, of_arm(cell)?)));
+        let forecast = Forecast::of(left, request.jobs);
+        let free = disk::free_bytes(&self.runs_dir);
+        let free_text = free.map_or_else(String::new, |free| format!(" of {} free", gib(free)));
+        say(&format!(
+            "forecast: {} from now, {} of disk{free_text}",
+            describe_secs(forecast.seconds),
+            gib(forecast.bytes)
+        ));
+        match free {
+            Some(free) if forecast.bytes > free => {
+                Err(SweepError::Disk { needed: forecast.bytes, free, folder: self.runs_dir.clone() }.into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn tell(&self, name: &str, cells: &[Cell], outcome: &Outcome) -> anyhow::Result<ExitCode> {
+        let folder = folder_of(&self.runs_dir, name);
+        let rows: Vec<ResultRow> = cells
+            .iter()
+            .zip(&outcome.cells)
+            .map(|(cell, status)| ResultRow::new(&self.runs_dir, cell, status))
+            .collect();
+        print_result(&if self.json {
+            serde_json::to_string(&SweepResult { sweep: &folder, cells: &rows })?
+        } else {
+            as_table(&rows)
+        })?;
+        if outcome.interrupted {
+            say("stopped; the same command goes on from here");
+            return Ok(ExitCode::Interrupted);
+        }
+        say(&format!("compare with: coordrl report {}", quoted(&folder)));
+        Ok(outcome.failed.unwrap_or(ExitCode::Ok))
+    }
+}
+
+/// What `--json` prints.
+#[derive(Debug, Serialize)]
+struct SweepResult<'a> {
+    sweep: &'a Path,
+    cells: &'a [ResultRow],
+}
+
+#[derive(Debug, Serialize)]
+struct ResultRow {
+    game: String,
+    arm: String,
+    seed: u64,
+    state: &'static str,
+    frames: u64,
+    frames_asked: u64,
+    episode_return: Option<f64>,
+    run: PathBuf,
+}
+
+impl ResultRow {
+    fn new(runs_dir: &Path, cell: &Cell, status: &CellStatus) -> Self {
+        Self {
+            game: status.game.clone(),
+            arm: status.arm.clone(),
+            seed: cell.config().seed,
+            state: match status.mark {
+                Mark::Done => "done",
+                Mark::Failed => "failed",
+                Mark::Waiting | Mark::Running => "unfinished",
+            },
+            frames: status.frames,
+            frames_asked: status.end,
+            episode_return: status.episode_return,
+            run: runs_dir.join(&cell.run),
+        }
+    }
+}
+
+fn as_table(rows: &[ResultRow]) -> String {
+    let cells = |row: &ResultRow| {
+        vec![
+            row.game.clone(),
+            row.arm.clone(),
+            row.seed.to_string(),
+            row.state.to_owned(),
+            row.frames.to_string(),
+            row.episode_return.map_or_else(|| "-".to_owned(), |mean| format!("{mean:.2}")),
+            row.run.display().to_string(),
+        ]
+    };
+    let rows: Vec<Vec<String>> = rows.iter().map(cells).collect();
+    table(&["game", "arm", "seed", "state", "frames", "mean return", "run"], &rows)
+}
+
+fn arms(plan: &Plan) -> Vec<(&String, &String)> {
+    plan.algos.iter().flat_map(|algo| plan.torsos.iter().map(move |torso| (algo, torso))).collect()
+}
+
+fn count_of(plan: &Plan) -> usize {
+    plan.games.len() * arms(plan).len() * plan.seeds.as_ref().map_or(0, |seeds| seeds.all().len())
+}
+
+/// Every problem once, of however many cells it is.
+fn collect(error: anyhow::Error, problems: &mut Vec<Problem>) -> anyhow::Result<()> {
+    match error.downcast::<ConfigError>()? {
+        ConfigError::Problems(found) => {
+            for problem in found {
+                if !problems.contains(&problem) {
+                    problems.push(problem);
+                }
+            }
+            Ok(())
+        }
+        other => Err(other.into()),
+    }
+}
+
+/// Two names of one game make one cell.
+fn check_unique(cells: &[Cell]) -> Result<(), SweepError> {
+    let mut seen = std::collections::BTreeSet::new();
+    match cells.iter().find(|cell| !seen.insert(&cell.run)) {
+        Some(twice) => Err(SweepError::Duplicate(twice.title())),
+        None => Ok(()),
+    }
+}
+
+fn no_games() -> String {
+    let plans: Vec<String> = built_in_plans().into_iter().map(|(name, _)| format!("`{name}`")).collect();
+    format!("which games? name a plan ({}, or a file), or give `--games pong,breakout`", plans.join(", "))
+}
+
+fn describe(request: &Request) -> String {
+    let Request { name, plan, cells, jobs, threads } = request;
+    let done = cells.iter().filter(|(_, state)| *state == CellState::Done).count();
+    let begun = cells.iter().filter(|(_, state)| matches!(state, CellState::Begun { .. })).count();
+    let frames: u64 = cells.iter().map(|(cell, _)| cell.config().frames).sum();
+    let seeds = plan.seeds.as_ref().map_or(0, |seeds| seeds.all().len());
+    let mut text = format!(
+        "sweep {name}: {} × {} × {}",
+        counted(plan.games.len(), "game"),
+        counted(arms(plan).len(), "arm"),
+        counted(seeds, "seed")
+    );
+    text.push_str(&format!(" = {}, {} frames together", counted(cells.len(), "run"), millions(frames)));
+    if done + begun > 0 {
+        text.push_str(&format!("; {done} done, {begun} begun"));
+    }
+    text.push_str(&format!("\n{jobs} at a time, {} each", counted(*threads, "thread")));
+    if let Some(summary) = &plan.summary {
+        text.push_str(&format!("\n{}", summary.trim()));
+    }
+    text
+}
+
+fn counted(count: usize, word: &str) -> String {
+    format!("{count} {word}{}", if count == 1 { "" } else { "s" })
+}

@@ -1,0 +1,259 @@
+//! What a person sees of a sweep: a table that is redrawn on a terminal, else a line now and then.
+
+use std::io::{self, IsTerminal};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::metrics::console::{describe_secs, say};
+use crate::table::table;
+
+/// Without a terminal, a line in this time.
+const LINE_INTERVAL: Duration = Duration::from_secs(60);
+/// On a terminal, redraw no more often than this.
+const TABLE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How a cell stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// Not begun, or between two processes.
+    Waiting,
+    /// A process works on it.
+    Running,
+    /// All frames are trained.
+    Done,
+    /// Given up, for this time.
+    Failed,
+}
+
+/// What the board tells of one cell.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CellStatus {
+    /// Game played.
+    pub game: String,
+    /// Algorithm and torso.
+    pub arm: String,
+    /// How it stands.
+    pub mark: Mark,
+    /// Frames trained at the last log point.
+    pub frames: u64,
+    /// Length of the run.
+    pub end: u64,
+    /// Speed at the last log point.
+    pub frames_per_sec: Option<f64>,
+    /// Mean return at the last log point.
+    pub episode_return: Option<f64>,
+}
+
+/// The table, or the lines.
+#[derive(Debug)]
+pub struct Board {
+    bar: Option<ProgressBar>,
+    last_shown: Option<Instant>,
+}
+
+impl Board {
+    /// A board that shows nothing yet.
+    pub fn new() -> Self {
+        Self { bar: io::stderr().is_terminal().then(new_bar), last_shown: None }
+    }
+
+    /// Whether it is time to show something again.
+    pub fn is_due(&self) -> bool {
+        let interval = if self.bar.is_some() { TABLE_INTERVAL } else { LINE_INTERVAL };
+        self.last_shown.is_none_or(|last| last.elapsed() >= interval)
+    }
+
+    /// Shows how everything stands.
+    pub fn show(&mut self, cells: &[CellStatus]) {
+        self.last_shown = Some(Instant::now());
+        match &self.bar {
+            Some(bar) => {
+                bar.set_message(format!("{}\n{}", grid(cells, terminal_rows()), summary(cells)));
+                bar.tick();
+            }
+            None => say(&format!("{}{}", summary(cells), running(cells))),
+        }
+    }
+
+    /// Tells of something that happened.
+    pub fn tell(&self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| say(text)),
+            None => say(text),
+        }
+    }
+
+    /// Leaves the last state on the screen.
+    pub fn finish(&mut self, cells: &[CellStatus]) {
+        self.show(cells);
+        if let Some(bar) = &self.bar {
+            bar.abandon();
+        }
+    }
+}
+
+impl Default for Board {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn new_bar() -> ProgressBar {
+    let style = ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new_spinner().with_style(style)
+}
+
+/// Lines that fit, with room for the summary and for what was told before.
+fn terminal_rows() -> usize {
+    let (rows, _) = console::Term::stderr().size();
+    usize::from(rows).saturating_sub(4).max(4)
+}
+
+/// One row for each game and arm, one letter for each seed. Rows without a process give way first.
+fn grid(cells: &[CellStatus], rows: usize) -> String {
+    let groups = by_game_and_arm(cells);
+    let is_busy = |group: &&Vec<&CellStatus>| group.iter().any(|cell| cell.mark == Mark::Running);
+    let shown: Vec<&Vec<&CellStatus>> = match groups.len() > rows {
+        true => groups.iter().filter(is_busy).take(rows).collect(),
+        false => groups.iter().collect(),
+    };
+    let cells: Vec<Vec<String>> = shown.into_iter().map(|group| row(group)).collect();
+    table(&["game", "arm", "seeds", "frames", "frames/s", "return"], &cells)
+}
+
+fn by_game_and_arm(cells: &[CellStatus]) -> Vec<Vec<&CellStatus>> {
+    let mut groups: Vec<Vec<&CellStatus>> = Vec::new();
+    for cell in cells {
+        let same = |group: &&mut Vec<&CellStatus>| group[0].game == cell.game && group[0].arm == cell.arm;
+        match groups.iter_mut().find(same) {
+            Some(group) => group.push(cell),
+            None => groups.push(vec![cell]),
+        }
+    }
+    groups
+}
+
+fn row(group: &[&CellStatus]) -> Vec<String> {
+    let marks: String = group.iter().map(|cell| letter(cell.mark)).collect();
+    let (frames, end) = frames_of(group.iter().copied());
+    let running = group.iter().filter(|cell| cell.mark == Mark::Running);
+    let speed: f64 = running.filter_map(|cell| cell.frames_per_sec).sum();
+    let returns: Vec<String> =
+        group.iter().filter_map(|cell| cell.episode_return).map(|mean| format!("{mean:.1}")).collect();
+    vec![
+        group[0].game.clone(),
+        group[0].arm.clone(),
+        marks,
+        format!("{} of {}", millions(frames), millions(end)),
+        if speed > 0.0 { format!("{speed:.0}") } else { "-".to_owned() },
+        if returns.is_empty() { "-".to_owned() } else { returns.join(" ") },
+    ]
+}
+
+fn letter(mark: Mark) -> char {
+    match mark {
+        Mark::Waiting => '·',
+        Mark::Running => '▸',
+        Mark::Done => '✓',
+        Mark::Failed => '✗',
+    }
+}
+
+/// `3 of 8 done, 2 running, 1 failed · 45 % of 3.2 M frames · 3800 frames/s · 14m00s left`.
+#[expect(clippy::cast_precision_loss, reason = "for display")]
+fn summary(cells: &[CellStatus]) -> String {
+    let count = |mark: Mark| cells.iter().filter(|cell| cell.mark == mark).count();
+    let mut parts =
+        vec![format!("{} of {} done, {} running", count(Mark::Done), cells.len(), count(Mark::Running))];
+    if count(Mark::Failed) > 0 {
+        parts[0].push_str(&format!(", {} failed", count(Mark::Failed)));
+    }
+    let (frames, end) = frames_of(cells.iter());
+    parts.push(format!("{:.0} % of {} frames", 100.0 * frames as f64 / end.max(1) as f64, millions(end)));
+    let running = || cells.iter().filter(|cell| cell.mark == Mark::Running);
+    let speed: f64 = running().filter_map(|cell| cell.frames_per_sec).sum();
+    if speed > 0.0 {
+        parts.push(format!("{speed:.0} frames/s"));
+        parts.push(format!("{} left", describe_secs(end.saturating_sub(frames) as f64 / speed)));
+    }
+    parts.join(" · ")
+}
+
+/// What is under way, for a line.
+#[expect(clippy::cast_precision_loss, reason = "for display")]
+fn running(cells: &[CellStatus]) -> String {
+    let describe = |cell: &CellStatus| {
+        let percent = 100.0 * cell.frames as f64 / cell.end.max(1) as f64;
+        format!("{} {} at {percent:.0} %", cell.game, cell.arm)
+    };
+    let all: Vec<String> = cells.iter().filter(|cell| cell.mark == Mark::Running).map(describe).collect();
+    if all.is_empty() { String::new() } else { format!(" · {}", all.join(", ")) }
+}
+
+fn frames_of<'a>(cells: impl Iterator<Item = &'a CellStatus>) -> (u64, u64) {
+    let add = |(frames, end), cell: &CellStatus| (frames + cell.frames.min(cell.end), end + cell.end);
+    cells.fold((0, 0), add)
+}
+
+/// Frames as people read them.
+#[expect(clippy::cast_precision_loss, reason = "for display")]
+pub fn millions(frames: u64) -> String {
+    match frames {
+        0..10_000 => frames.to_string(),
+        10_000..1_000_000 => format!("{} k", frames / 1000),
+        _ => format!("{:.1} M", frames as f64 / 1e6),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cell(game: &str, arm: &str, mark: Mark, frames: u64) -> CellStatus {
+        let (frames_per_sec, episode_return) = match mark {
+            Mark::Running => (Some(1000.0), Some(-20.25)),
+            Mark::Done => (Some(900.0), Some(1.5)),
+            Mark::Waiting | Mark::Failed => (None, None),
+        };
+        CellStatus {
+            game: game.into(),
+            arm: arm.into(),
+            mark,
+            frames,
+            end: 400_000,
+            frames_per_sec,
+            episode_return,
+        }
+    }
+
+    #[test]
+    fn a_row_holds_the_seeds_of_a_game_and_an_arm() {
+        let cells = [
+            cell("pong", "a2c-conv", Mark::Done, 400_320),
+            cell("pong", "a2c-coordconv", Mark::Running, 100_000),
+            cell("pong", "a2c-conv", Mark::Running, 200_000),
+            cell("pong", "a2c-coordconv", Mark::Failed, 0),
+        ];
+        let expected = "game  arm            seeds  frames          frames/s  return\n\
+                        pong  a2c-conv       ✓▸     600 k of 800 k  1000      1.5 -20.2\n\
+                        pong  a2c-coordconv  ▸✗     100 k of 800 k  1000      -20.2";
+        assert_eq!(grid(&cells, 10), expected);
+        assert_eq!(
+            summary(&cells),
+            "1 of 4 done, 2 running, 1 failed · 44 % of 1.6 M frames · 2000 frames/s · 7m30s left"
+        );
+        assert_eq!(running(&cells), " · pong a2c-coordconv at 25 %, pong a2c-conv at 50 %");
+    }
+
+    #[test]
+    fn where_rows_do_not_fit_those_that_move_are_shown() {
+        let mut cells: Vec<CellStatus> =
+            (0..30).map(|game| cell(&format!("game{game}"), "a2c-conv", Mark::Waiting, 0)).collect();
+        cells[20].mark = Mark::Running;
+        let text = grid(&cells, 5);
+        assert_eq!(text.lines().count(), 2, "{text}");
+        assert!(text.contains("game20"));
+        assert!(summary(&cells).starts_with("0 of 30 done, 1 running"));
+    }
+}

@@ -1,0 +1,104 @@
+//! One run of a sweep: what it is, and how far its folder shows it to be.
+
+use std::fs;
+use std::path::PathBuf;
+
+use crate::checkpoint;
+use crate::config::{Layered, RunConfig};
+use crate::launch;
+use crate::metrics::Axis;
+use crate::metrics::read::read_last_point;
+use crate::run_dir::{RunDir, RunDirError};
+use crate::sweep::record::CellRecord;
+
+/// A run that is to be made.
+#[derive(Clone, Debug)]
+pub struct Cell {
+    /// Its settings, resolved, with the origin of each.
+    pub settings: Layered<RunConfig>,
+    /// What `coordrl train` is called with to begin it.
+    pub arguments: Vec<String>,
+    /// The run's folder, from the folder of all runs.
+    pub run: PathBuf,
+}
+
+/// How far a cell is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CellState {
+    /// Nothing there that is worth keeping.
+    Waiting,
+    /// There is a checkpoint to go on from.
+    Begun {
+        /// Where it stands.
+        frames: u64,
+    },
+    /// All frames are trained and told.
+    Done,
+}
+
+impl Cell {
+    /// `pong a2c-conv seed 1`.
+    pub fn title(&self) -> String {
+        let config = self.config();
+        format!("{} {} seed {}", config.game, self.arm(), config.seed)
+    }
+
+    /// Algorithm and torso, as run folders have them.
+    pub fn arm(&self) -> String {
+        let config = self.config();
+        format!("{}-{}", config.algo.name(), config.torso)
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &RunConfig {
+        &self.settings.config
+    }
+
+    /// For `sweep.json`.
+    pub fn to_record(&self) -> CellRecord {
+        let RunConfig { game, algo, torso, seed, frames, .. } = self.config().clone();
+        CellRecord { game, algo, torso, seed, frames, run: self.run.clone(), failure: None }
+    }
+
+    /// Looks into the run's folder.
+    ///
+    /// # Errors
+    /// If something else is there than this run.
+    pub fn state(&self, runs_dir: &std::path::Path) -> Result<CellState, RunDirError> {
+        let path = runs_dir.join(&self.run);
+        if !path.exists() {
+            return Ok(CellState::Waiting);
+        }
+        let run = match RunDir::open_to_read(&path) {
+            Ok(run) => run,
+            // A run that was stopped while it began: the lock is the first thing there.
+            Err(_) if RunDir::is_unbegun(&path) => return Ok(CellState::Waiting),
+            Err(error) => return Err(error),
+        };
+        let old: RunConfig = run.read_config()?;
+        let frames = checkpoint::list(&run.checkpoints_dir()).last().map(|entry| entry.position);
+        launch::check_resume(&old, &self.settings, frames.unwrap_or(0))
+            .map_err(|error| RunDirError::OtherRun { path: path.clone(), cause: error.to_string() })?;
+        let end = self.config().frames;
+        let told = read_last_point(&run.metrics_path()).ok().flatten();
+        let told = told.and_then(|point| point.position(Axis::Frames)).unwrap_or(0);
+        Ok(match frames {
+            None => CellState::Waiting,
+            Some(frames) if frames >= end && told >= end => CellState::Done,
+            Some(frames) => CellState::Begun { frames },
+        })
+    }
+
+    /// Removes what a run left that was stopped before its first checkpoint, so that it can begin anew.
+    ///
+    /// # Errors
+    /// If another process has the folder, or it cannot be removed.
+    pub fn clear(&self, runs_dir: &std::path::Path) -> Result<(), RunDirError> {
+        let path = runs_dir.join(&self.run);
+        if !path.exists() {
+            return Ok(());
+        }
+        let _lock = RunDir::lock_leftover(&path)?;
+        fs::remove_dir_all(&path).map_err(|cause| RunDirError::CannotWrite { path, cause })
+    }
+}

@@ -1,0 +1,120 @@
+//! A run as a process of its own, that ends when this one does.
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+
+use anyhow::Context;
+
+use crate::exit_code::ExitCode;
+use crate::sweep::record::Failure;
+
+/// Flag of `coordrl train` that makes it stop, with a checkpoint, when its input ends.
+pub const FOLLOW_STDIN: &str = "--stop-when-stdin-closes";
+
+/// A training process. Dropping it, like the end of this process by any cause, closes its input: it
+/// makes a checkpoint and ends.
+#[derive(Debug)]
+pub struct TrainingProcess {
+    process: Child,
+    input: Option<ChildStdin>,
+    log: PathBuf,
+}
+
+/// How a training process ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// With exit code 0.
+    WithoutError,
+    /// With the code of a run that was told to stop.
+    Stopped,
+    /// In any other way, with what the exit code stands for.
+    Failed(Failure, ExitCode),
+}
+
+impl TrainingProcess {
+    /// Starts `coordrl train` with these arguments; what it says goes to the end of `log`.
+    ///
+    /// # Errors
+    /// If this program cannot be started again, or the log cannot be written.
+    pub fn start(arguments: &[OsString], log: &Path) -> anyhow::Result<Self> {
+        let output = open_log(log).with_context(|| format!("cannot write {}", log.display()))?;
+        let program = std::env::current_exe().context("cannot tell where this program lies")?;
+        let mut command = Command::new(program);
+        command.arg("train").args(arguments).arg(FOLLOW_STDIN);
+        command.stdin(Stdio::piped()).stdout(output.try_clone()?).stderr(output);
+        leave_group(&mut command);
+        let mut process = command.spawn().context("cannot start a training process")?;
+        let input = process.stdin.take();
+        Ok(Self { process, input, log: log.to_owned() })
+    }
+
+    /// How it ended, if it has.
+    pub fn ended(&mut self) -> io::Result<Option<Ended>> {
+        Ok(self.process.try_wait()?.map(|status| self.describe(status)))
+    }
+
+    /// Asks it to make a checkpoint and end.
+    pub fn stop(&mut self) {
+        self.input = None;
+    }
+
+    fn describe(&self, status: ExitStatus) -> Ended {
+        match status.code() {
+            Some(code) if code == ExitCode::Ok as i32 => Ended::WithoutError,
+            Some(code) if code == ExitCode::Interrupted as i32 => Ended::Stopped,
+            code => {
+                // `exit status: 4`, or `signal: 9 (SIGKILL)`.
+                let (ended_with, message) = (status.to_string(), last_words(&self.log));
+                let failure = Failure { attempts: 1, ended_with, message };
+                Ended::Failed(failure, code.map_or(ExitCode::Unexpected, ExitCode::from_number))
+            }
+        }
+    }
+}
+
+/// Ctrl-C reaches every process of a terminal's group; these are stopped by this one alone.
+#[cfg(unix)]
+fn leave_group(command: &mut Command) {
+    use std::os::unix::process::CommandExt;
+    command.process_group(0);
+}
+
+#[cfg(not(unix))]
+fn leave_group(_command: &mut Command) {}
+
+fn open_log(path: &Path) -> io::Result<File> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    OpenOptions::new().create(true).append(true).open(path)
+}
+
+/// The last error a log tells, else its last line.
+fn last_words(log: &Path) -> String {
+    let bytes = fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    let text = text.trim_end();
+    match text.rfind("error: ") {
+        Some(start) => text[start + "error: ".len()..].to_owned(),
+        None => text.lines().last().unwrap_or("it said nothing").to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_words_are_the_last_error_else_the_last_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("log");
+        assert_eq!(last_words(&log), "it said nothing");
+        fs::write(&log, "10/20 frames\n15/20 frames\n").unwrap();
+        assert_eq!(last_words(&log), "15/20 frames");
+        fs::write(&log, "error: old\nresumed\nerror: 2 problems:\n  - `a`\n  - `b`\n").unwrap();
+        assert_eq!(last_words(&log), "2 problems:\n  - `a`\n  - `b`");
+    }
+}

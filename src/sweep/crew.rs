@@ -1,0 +1,314 @@
+//! Keeps as many training processes going as asked, until every cell is done or given up.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+
+use super::board::{Board, CellStatus, Mark};
+use super::cell::{Cell, CellState};
+use super::child::{Ended, TrainingProcess};
+use super::folder::SweepFolder;
+use super::record::Failure;
+use crate::exit_code::ExitCode;
+use crate::interrupt::StopFlag;
+use crate::metrics::Axis;
+use crate::metrics::read::read_last_point;
+use crate::metrics::tags;
+use crate::run_dir::RunDir;
+
+/// How often a cell is tried before it is given up.
+const ATTEMPTS: u32 = 2;
+const POLL: Duration = Duration::from_millis(200);
+/// A run of a sweep that was killed may still be writing its last checkpoint.
+const PATIENCE_WITH_OTHERS: Duration = Duration::from_secs(120);
+
+/// A sweep at work.
+pub struct Crew {
+    folder: SweepFolder,
+    runs_dir: PathBuf,
+    jobs: usize,
+    stop: StopFlag,
+    board: Board,
+    slots: Vec<Slot>,
+    started: Instant,
+}
+
+/// A cell and who works on it.
+struct Slot {
+    cell: Cell,
+    work: Work,
+    /// Attempts that failed.
+    failed: u32,
+    status: CellStatus,
+}
+
+enum Work {
+    Waiting,
+    Running(TrainingProcess),
+    Done,
+    GivenUp(Failure, ExitCode),
+}
+
+/// How a sweep ended.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Outcome {
+    /// Every cell, in order, as it stood at the end.
+    pub cells: Vec<CellStatus>,
+    /// The first failure's exit code.
+    pub failed: Option<ExitCode>,
+    /// Whether a signal ended it.
+    pub interrupted: bool,
+}
+
+impl Crew {
+    /// For cells whose states are known.
+    pub fn new(
+        folder: SweepFolder,
+        runs_dir: PathBuf,
+        cells: Vec<(Cell, CellState)>,
+        jobs: usize,
+        stop: StopFlag,
+    ) -> Self {
+        let mut slots: Vec<Slot> = cells.into_iter().map(|(cell, state)| Slot::new(cell, state)).collect();
+        slots.iter_mut().for_each(|slot| slot.look(&runs_dir));
+        Self { folder, runs_dir, jobs, stop, board: Board::new(), slots, started: Instant::now() }
+    }
+
+    /// Works until every cell is done or given up, or a signal comes: then every process makes a
+    /// checkpoint first.
+    ///
+    /// # Errors
+    /// If processes cannot be started or the sweep's folder cannot be written. Processes that run stop
+    /// with a checkpoint of their own.
+    pub fn work(mut self) -> anyhow::Result<Outcome> {
+        for index in 0..self.slots.len() {
+            if matches!(self.slots[index].work, Work::Done) {
+                self.folder.note(index, None)?; // it failed once, and was made elsewhere since
+            }
+        }
+        loop {
+            self.collect_ended()?;
+            if self.stop.is_raised() {
+                self.stop_all();
+            } else {
+                self.start_waiting()?;
+            }
+            if self.running() == 0 && (self.stop.is_raised() || !self.has_waiting()) {
+                break;
+            }
+            if self.board.is_due() {
+                let statuses = self.look();
+                self.board.show(&statuses);
+            }
+            std::thread::sleep(POLL);
+        }
+        Ok(self.finish())
+    }
+
+    fn finish(mut self) -> Outcome {
+        let cells = self.look();
+        self.board.finish(&cells);
+        let failed = self.slots.iter().find_map(|slot| match &slot.work {
+            Work::GivenUp(_, code) => Some(*code),
+            _ => None,
+        });
+        for slot in &self.slots {
+            if let Work::GivenUp(failure, _) = &slot.work {
+                let Failure { attempts, ended_with, message } = failure;
+                let title = slot.cell.title();
+                self.board.tell(&format!("{title} failed {attempts} times, with {ended_with}: {message}"));
+            }
+        }
+        Outcome { cells, failed, interrupted: self.stop.is_raised() }
+    }
+
+    fn running(&self) -> usize {
+        self.slots.iter().filter(|slot| matches!(slot.work, Work::Running(_))).count()
+    }
+
+    fn has_waiting(&self) -> bool {
+        self.slots.iter().any(|slot| matches!(slot.work, Work::Waiting))
+    }
+
+    fn look(&mut self) -> Vec<CellStatus> {
+        for slot in &mut self.slots {
+            if matches!(slot.work, Work::Running(_)) {
+                slot.look(&self.runs_dir);
+            }
+        }
+        self.slots.iter().map(|slot| slot.status.clone()).collect()
+    }
+
+    fn stop_all(&mut self) {
+        for slot in &mut self.slots {
+            if let Work::Running(process) = &mut slot.work {
+                process.stop();
+            }
+        }
+    }
+
+    fn start_waiting(&mut self) -> anyhow::Result<()> {
+        for index in 0..self.slots.len() {
+            if self.running() >= self.jobs {
+                return Ok(());
+            }
+            if matches!(self.slots[index].work, Work::Waiting) {
+                self.start(index)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Begins a cell or goes on with it; leaves it waiting while another process has it.
+    fn start(&mut self, index: usize) -> anyhow::Result<()> {
+        let slot = &self.slots[index];
+        let cell = &slot.cell;
+        let path = self.runs_dir.join(&cell.run);
+        if RunDir::is_in_use(&path) {
+            if self.started.elapsed() > PATIENCE_WITH_OTHERS {
+                let message = format!("{} is in use by another process", path.display());
+                let failure = Failure { attempts: 1, ended_with: "no process".to_owned(), message };
+                self.give_up(index, failure, ExitCode::BadRun)?;
+            }
+            return Ok(());
+        }
+        let (arguments, how) = match cell.state(&self.runs_dir)? {
+            CellState::Done => return self.done(index),
+            CellState::Waiting => {
+                cell.clear(&self.runs_dir)?;
+                (self.arguments_to_begin(cell)?, "begins".to_owned())
+            }
+            CellState::Begun { frames } => {
+                (self.arguments_to_resume(cell), format!("goes on at {frames} frames"))
+            }
+        };
+        let process = TrainingProcess::start(&arguments, &self.folder.log_path(cell))?;
+        let again = if slot.failed > 0 { ", a second time" } else { "" };
+        self.board.tell(&format!("{} {how}{again}", cell.title()));
+        self.slots[index].set(Work::Running(process));
+        Ok(())
+    }
+
+    fn arguments_to_begin(&self, cell: &Cell) -> anyhow::Result<Vec<OsString>> {
+        let name = cell.run.file_name().context("a run folder without a name")?;
+        let mut arguments: Vec<OsString> = cell.arguments.iter().map(OsString::from).collect();
+        arguments.extend(["--runs-dir".into(), self.runs_dir.clone().into(), "--name".into(), name.into()]);
+        Ok(arguments)
+    }
+
+    /// A run brings its own preset.
+    fn arguments_to_resume(&self, cell: &Cell) -> Vec<OsString> {
+        let own = cell.arguments.iter().filter(|word| !word.starts_with("--preset="));
+        let mut arguments: Vec<OsString> = own.map(OsString::from).collect();
+        arguments.extend(["--resume".into(), self.runs_dir.join(&cell.run).into()]);
+        arguments
+    }
+
+    fn collect_ended(&mut self) -> anyhow::Result<()> {
+        for index in 0..self.slots.len() {
+            let Work::Running(process) = &mut self.slots[index].work else { continue };
+            if let Some(ended) = process.ended()? {
+                self.slots[index].look(&self.runs_dir);
+                self.take(index, ended)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, index: usize, ended: Ended) -> anyhow::Result<()> {
+        match ended {
+            Ended::WithoutError if self.slots[index].is_done(&self.runs_dir) => self.done(index),
+            Ended::Stopped if self.stop.is_raised() => {
+                self.slots[index].set(Work::Waiting);
+                Ok(())
+            }
+            Ended::WithoutError => self.failed(index, unfinished("exit status: 0"), ExitCode::Unexpected),
+            Ended::Stopped => self.failed(index, unfinished("exit status: 130"), ExitCode::Interrupted),
+            Ended::Failed(failure, code) => self.failed(index, failure, code),
+        }
+    }
+
+    fn done(&mut self, index: usize) -> anyhow::Result<()> {
+        let slot = &mut self.slots[index];
+        slot.set(Work::Done);
+        let mean = slot.status.episode_return;
+        let result =
+            mean.map_or_else(|| "no full game has ended".to_owned(), |mean| format!("mean return {mean:.2}"));
+        let text = format!("{} is done: {result}", slot.cell.title());
+        self.board.tell(&text);
+        Ok(self.folder.note(index, None)?)
+    }
+
+    fn failed(&mut self, index: usize, failure: Failure, code: ExitCode) -> anyhow::Result<()> {
+        let slot = &mut self.slots[index];
+        slot.failed += 1;
+        let failure = Failure { attempts: slot.failed, ..failure };
+        let text = format!("{} ended with {}: {}", slot.cell.title(), failure.ended_with, failure.message);
+        self.board.tell(&text);
+        if failure.attempts >= ATTEMPTS {
+            return self.give_up(index, failure, code);
+        }
+        slot.set(Work::Waiting);
+        Ok(self.folder.note(index, Some(failure))?)
+    }
+
+    fn give_up(&mut self, index: usize, failure: Failure, code: ExitCode) -> anyhow::Result<()> {
+        self.folder.note(index, Some(failure.clone()))?;
+        self.slots[index].set(Work::GivenUp(failure, code));
+        Ok(())
+    }
+}
+
+/// Somebody else told the run to stop, or it ended short of its frames.
+fn unfinished(ended_with: &str) -> Failure {
+    let message = "it ended before all its frames were trained".to_owned();
+    Failure { attempts: 1, ended_with: ended_with.to_owned(), message }
+}
+
+impl Slot {
+    fn new(cell: Cell, state: CellState) -> Self {
+        let config = cell.config();
+        let status = CellStatus {
+            game: config.game.clone(),
+            arm: cell.arm(),
+            mark: Mark::Waiting,
+            frames: 0,
+            end: config.frames,
+            frames_per_sec: None,
+            episode_return: None,
+        };
+        let mut slot = Self { cell, work: Work::Waiting, failed: 0, status };
+        if state == CellState::Done {
+            slot.set(Work::Done);
+        }
+        slot
+    }
+
+    fn set(&mut self, work: Work) {
+        self.status.mark = match work {
+            Work::Waiting => Mark::Waiting,
+            Work::Running(_) => Mark::Running,
+            Work::Done => Mark::Done,
+            Work::GivenUp(..) => Mark::Failed,
+        };
+        self.work = work;
+    }
+
+    /// Reads where the run stands. A line that cannot be read now can be later.
+    fn look(&mut self, runs_dir: &std::path::Path) {
+        let metrics = RunDir::open_to_read(&runs_dir.join(&self.cell.run)).map(|run| run.metrics_path());
+        let Ok(Some(point)) = metrics.map_err(drop).and_then(|path| read_last_point(&path).map_err(drop))
+        else {
+            return;
+        };
+        self.status.frames = point.position(Axis::Frames).unwrap_or(0);
+        self.status.frames_per_sec = point.value(&tags::FRAMES_PER_SEC);
+        self.status.episode_return = point.value(&tags::EPISODE_RETURN);
+    }
+
+    fn is_done(&self, runs_dir: &std::path::Path) -> bool {
+        matches!(self.cell.state(runs_dir), Ok(CellState::Done))
+    }
+}

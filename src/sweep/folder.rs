@@ -1,0 +1,117 @@
+//! The folder of a sweep: its lock, its record, and the logs of its runs.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::path::{Path, PathBuf};
+
+use super::SweepError;
+use super::cell::Cell;
+use super::record::{CellRecord, Failure, RECORD_VERSION, SweepRecord, folder_of, record_path};
+use crate::run_dir::{RunDirError, read_json, write_json};
+
+const LOCK: &str = "sweep.lock";
+const LOGS: &str = "logs";
+
+/// A sweep that this process works on.
+#[derive(Debug)]
+pub struct SweepFolder {
+    path: PathBuf,
+    record: SweepRecord,
+    /// Released by the system when the process ends, however it ends.
+    _lock: File,
+}
+
+impl SweepFolder {
+    /// What is known of a sweep of that name; absent if there is none yet. Writes nothing.
+    ///
+    /// # Errors
+    /// If the record is there but damaged, or this program cannot read it.
+    pub fn read(runs_dir: &Path, name: &str) -> Result<Option<SweepRecord>, RunDirError> {
+        let path = record_path(&folder_of(runs_dir, name));
+        if !path.exists() {
+            return Ok(None);
+        }
+        read_record(&path).map(Some)
+    }
+
+    /// Makes the folder, or takes it over, with these cells.
+    ///
+    /// # Errors
+    /// If another process works on it, it holds cells that are not among these, or cannot be written.
+    pub fn open(runs_dir: &Path, name: &str, summary: Option<&str>, cells: &[Cell]) -> anyhow::Result<Self> {
+        let path = folder_of(runs_dir, name);
+        let cannot = |cause| RunDirError::CannotCreate { path: path.clone(), cause };
+        fs::create_dir_all(&path).map_err(cannot)?;
+        let lock = take_lock(&path)?;
+        let old = Self::read(runs_dir, name)?;
+        let mut record = SweepRecord {
+            version: RECORD_VERSION,
+            name: name.to_owned(),
+            summary: summary.map(str::to_owned),
+            commands: old.as_ref().map(|old| old.commands.clone()).unwrap_or_default(),
+            cells: cells.iter().map(Cell::to_record).collect(),
+        };
+        if let Some(old) = old {
+            check_holds_all(name, &old.cells, &record.cells)?;
+        }
+        record.commands.push(std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect());
+        write_json(&record_path(&path), &record)?;
+        Ok(Self { path, record, _lock: lock })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where a cell's processes tell what they have to say.
+    pub fn log_path(&self, cell: &Cell) -> PathBuf {
+        let name: Vec<_> = cell.run.iter().map(|part| part.to_string_lossy()).collect();
+        self.path.join(LOGS).join(format!("{}.log", name.join("-")))
+    }
+
+    /// Notes how a cell failed, or that it did not after all.
+    ///
+    /// # Errors
+    /// If the record cannot be written.
+    pub fn note(&mut self, cell: usize, failure: Option<Failure>) -> Result<(), RunDirError> {
+        if self.record.cells[cell].failure != failure {
+            self.record.cells[cell].failure = failure;
+            write_json(&record_path(&self.path), &self.record)?;
+        }
+        Ok(())
+    }
+}
+
+/// Reads `sweep.json`.
+///
+/// # Errors
+/// If it is damaged, or of a later version of this program.
+pub fn read_record(path: &Path) -> Result<SweepRecord, RunDirError> {
+    let record: SweepRecord = read_json(path)?;
+    if record.version != RECORD_VERSION {
+        let cause = format!("it has version {}, this program reads {RECORD_VERSION}", record.version);
+        return Err(RunDirError::Damaged { path: path.to_owned(), cause });
+    }
+    Ok(record)
+}
+
+/// A sweep may grow. What it would lose is named.
+pub fn check_holds_all(name: &str, old: &[CellRecord], new: &[CellRecord]) -> Result<(), SweepError> {
+    match old.iter().find(|old| !new.iter().any(|new| new.run == old.run)) {
+        None => Ok(()),
+        Some(missing) => {
+            Err(SweepError::LeavesOut { name: name.to_owned(), missing: missing.run.display().to_string() })
+        }
+    }
+}
+
+fn take_lock(folder: &Path) -> anyhow::Result<File> {
+    let path = folder.join(LOCK);
+    let cannot = |cause| RunDirError::CannotWrite { path: path.clone(), cause };
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(cannot)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(SweepError::InUse(folder.to_owned()).into()),
+        Err(TryLockError::Error(cause)) => Err(cannot(cause).into()),
+    }
+}

@@ -1,0 +1,220 @@
+//! `plan.toml`: what a sweep is to compare.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use include_dir::{Dir, include_dir};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::config::{ConfigError, Problem};
+use crate::suggest::did_you_mean;
+
+static BUILT_IN: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/runs/plans");
+
+/// A grid of runs as a plan file states it. What is left out can be given on the command line.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Plan {
+    /// Name of the sweep's folder; by default the file's.
+    pub name: Option<String>,
+    /// What is compared, and what cannot be concluded from it.
+    pub summary: Option<String>,
+    /// Games, by any name that `coordrl train` takes.
+    pub games: Vec<String>,
+    /// Learning algorithms.
+    pub algos: Vec<String>,
+    /// Feature extractors.
+    pub torsos: Vec<String>,
+    /// Seeds of every combination.
+    pub seeds: Option<Seeds>,
+    /// Length of every run in emulator frames; absent: each game's preset.
+    pub frames: Option<u64>,
+    /// Preset of every run; absent: each game's own.
+    pub preset: Option<String>,
+    /// Settings of every run, as in a settings file.
+    pub settings: Map<String, Value>,
+}
+
+/// `3` stands for the seeds 1, 2 and 3; a list for itself.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum Seeds {
+    /// From 1 to this.
+    Count(u64),
+    /// These.
+    List(Vec<u64>),
+}
+
+impl Seeds {
+    /// Every seed, in order.
+    pub fn all(&self) -> Vec<u64> {
+        match self {
+            Self::Count(count) => (1..=*count).collect(),
+            Self::List(list) => list.clone(),
+        }
+    }
+
+    /// Reads `3` or `4,5,6`.
+    ///
+    /// # Errors
+    /// If a part is no whole number, or no seed comes of it.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let number = |word: &str| word.trim().parse().map_err(|_| wrong_seeds(text));
+        match text.split_once(',') {
+            None => Ok(Self::Count(number(text)?)),
+            Some(_) => {
+                let words = text.split(',').filter(|word| !word.trim().is_empty());
+                Ok(Self::List(words.map(number).collect::<Result<_, _>>()?))
+            }
+        }
+    }
+}
+
+fn wrong_seeds(text: &str) -> String {
+    format!("`{text}`: write how many, as in `3` for the seeds 1 to 3, or a list, as in `4,5,6`")
+}
+
+impl Plan {
+    /// Finds a plan by name (`nine-games`) or by path (`mine/plan.toml`). A file in
+    /// `<runs_dir>/plans` wins over the built-in plan of the same name.
+    ///
+    /// # Errors
+    /// If there is no such plan, or it does not parse.
+    pub fn find(name: &str, runs_dir: &Path) -> Result<Self, ConfigError> {
+        if name.contains('/') || name.ends_with(".toml") {
+            let path = PathBuf::from(name);
+            return Self::parse(&read(&path)?, &path);
+        }
+        let path = runs_dir.join("plans").join(format!("{name}.toml"));
+        if path.is_file() {
+            return Self::parse(&read(&path)?, &path);
+        }
+        let built_in = built_in();
+        let Some(text) = built_in.get(name) else {
+            let hint = did_you_mean(name, built_in.keys().copied());
+            let all: Vec<&str> = built_in.keys().copied().collect();
+            let message = format!("no plan `{name}`{hint}; there are {}, or name a file", all.join(", "));
+            return Err(ConfigError::Problems(vec![Problem { key: "plan".to_owned(), message }]));
+        };
+        Self::parse(text, Path::new(&format!("{name}.toml")))
+    }
+
+    fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        let parsed: Result<Self, _> = toml::from_str(text);
+        let mut plan = parsed.map_err(|error| ConfigError::Syntax {
+            path: path.to_owned(),
+            format: "plan",
+            cause: error.to_string().trim_end().to_owned(),
+        })?;
+        plan.name = plan.name.or_else(|| Some(path.file_stem()?.to_string_lossy().into_owned()));
+        Ok(plan)
+    }
+
+    /// The settings as `key=value`, as `--set` takes them.
+    pub fn assignments(&self) -> Vec<String> {
+        let mut assignments = Vec::new();
+        flatten("", &self.settings, &mut assignments);
+        assignments
+    }
+}
+
+/// Names of the plans that come with the program, and what they say.
+pub fn built_in_plans() -> Vec<(String, String)> {
+    let summary =
+        |text: &str| toml::from_str(text).ok().and_then(|plan: Plan| plan.summary).unwrap_or_default();
+    built_in().iter().map(|(name, text)| ((*name).to_owned(), summary(text))).collect()
+}
+
+fn built_in() -> BTreeMap<&'static str, &'static str> {
+    let entry = |file: &'static include_dir::File<'static>| {
+        Some((file.path().file_stem()?.to_str()?, file.contents_utf8()?))
+    };
+    BUILT_IN.files().filter_map(entry).collect()
+}
+
+fn read(path: &Path) -> Result<String, ConfigError> {
+    std::fs::read_to_string(path)
+        .map_err(|error| ConfigError::Unreadable { path: path.to_owned(), cause: error.to_string() })
+}
+
+/// JSON's numbers, words and lists are TOML's, so that `--set` reads back what stood in the plan.
+fn flatten(prefix: &str, table: &Map<String, Value>, assignments: &mut Vec<String>) {
+    for (name, value) in table {
+        let key = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
+        match value {
+            Value::Object(inner) => flatten(&key, inner, assignments),
+            value => assignments.push(format!("{key}={value}")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Plan, ConfigError> {
+        Plan::parse(text, Path::new("mine.toml"))
+    }
+
+    #[test]
+    fn a_plan_says_what_is_compared_and_how() {
+        let plan = parse(
+            "games = [\"pong\"]\ntorsos = [\"conv\", \"coordconv\"]\nseeds = 3\nframes = 400_000\n\
+             [settings]\nkeep_checkpoints = 1\n[settings.a2c.optimizer]\nkind = \"adam\"\nlearning_rate = 2e-4",
+        )
+        .unwrap();
+        assert_eq!((plan.name.as_deref(), plan.frames), (Some("mine"), Some(400_000)));
+        assert_eq!(plan.seeds.as_ref().unwrap().all(), [1, 2, 3]);
+        let assignments = plan.assignments();
+        assert_eq!(
+            assignments,
+            ["keep_checkpoints=1", "a2c.optimizer.kind=\"adam\"", "a2c.optimizer.learning_rate=0.0002"]
+        );
+    }
+
+    #[test]
+    fn what_a_plan_cannot_say_is_named_with_its_place() {
+        for (text, parts) in [
+            ("gmaes = [\"pong\"]", ["mine.toml", "gmaes", "games"]),
+            ("seeds = \"three\"", ["mine.toml", "seeds", "line 1"]),
+            ("games = \"pong\"", ["mine.toml", "games", "sequence"]),
+        ] {
+            let error = parse(text).unwrap_err().to_string();
+            parts.iter().for_each(|part| assert!(error.contains(part), "{part} not in {error}"));
+        }
+        let error = Plan::find("nine-game", Path::new("/nonexistent")).unwrap_err().to_string();
+        assert!(error.contains("did you mean `nine-games`?"), "{error}");
+    }
+
+    #[test]
+    fn seeds_are_a_number_or_a_list() {
+        assert_eq!(Seeds::parse("3").unwrap().all(), [1, 2, 3]);
+        assert_eq!(Seeds::parse("7,9").unwrap().all(), [7, 9]);
+        assert_eq!(Seeds::parse("7,").unwrap().all(), [7]);
+        for bad in ["", "three", "-1", "1-3", "1,x"] {
+            assert!(Seeds::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_plan_in_the_runs_folder_wins_over_the_built_in_one() {
+        let runs = tempfile::tempdir().unwrap();
+        std::fs::create_dir(runs.path().join("plans")).unwrap();
+        std::fs::write(runs.path().join("plans/nine-games.toml"), "games = [\"catch\"]").unwrap();
+        assert_eq!(Plan::find("nine-games", runs.path()).unwrap().games, ["catch"]);
+        assert_eq!(Plan::find("nine-games", Path::new("/nonexistent")).unwrap().games.len(), 9);
+    }
+
+    #[test]
+    fn the_shipped_plans_are_the_same_comparison_at_two_lengths() {
+        let plan = |name| Plan::find(name, Path::new("/nonexistent")).unwrap();
+        let (long, short) = (plan("nine-games"), plan("nine-games-small"));
+        assert!(long.games.contains(&"ms_pacman".to_owned()));
+        assert_eq!((&long.games, &long.algos, &long.torsos), (&short.games, &short.algos, &short.torsos));
+        assert_eq!((long.frames, long.seeds.unwrap().all().len()), (Some(40_000_000), 5));
+        assert_eq!((short.frames, short.seeds.unwrap().all().len()), (Some(2_000_000), 3));
+        assert_eq!(built_in_plans().len(), 2);
+        assert!(built_in_plans().iter().all(|(_, summary)| !summary.is_empty()));
+    }
+}

@@ -1,0 +1,225 @@
+//! A grid of runs: made whole, killed, gone on with, refused.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::support::{Ended, QUICK, Sandbox, assert_same_run, checkpoints, metrics};
+
+/// [`QUICK`] as a sweep takes it: `--envs` is a setting like others there.
+fn quick() -> Vec<&'static str> {
+    let others = QUICK.iter().copied().filter(|flag| *flag != "--envs=4");
+    others.chain(["--set=a2c.envs=4"]).collect()
+}
+
+fn sweep<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
+    [&["sweep", "--games=catch", "--no-forecast", "--name=s"], quick().as_slice(), arguments].concat()
+}
+
+fn run_of(sandbox: &Sandbox, torso: &str, seed: u64) -> PathBuf {
+    sandbox.path().join(format!("runs/catch/a2c-{torso}/s-seed{seed}"))
+}
+
+fn record(sandbox: &Sandbox) -> Value {
+    let text = fs::read_to_string(sandbox.path().join("runs/sweeps/s/sweep.json")).unwrap();
+    serde_json::from_str(&text).unwrap()
+}
+
+fn states(ended: &Ended) -> Vec<String> {
+    let result: Value = serde_json::from_str(&ended.stdout).unwrap();
+    let cells = result["cells"].as_array().unwrap();
+    cells.iter().map(|cell| cell["state"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn every_combination_is_made_once_and_is_the_run_that_train_makes() {
+    let sandbox = Sandbox::new();
+    let arguments = sweep(&["--frames=1000", "--seeds=2", "--json"]);
+    let ended = sandbox.run(&arguments);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(states(&ended), ["done"; 4]);
+    let alone = sandbox.train("alone", &["--frames=1000", "--seed=2"]);
+    assert_same_run(&alone, &run_of(&sandbox, "conv", 2));
+    assert_ne!(metrics(&alone), metrics(&run_of(&sandbox, "coordconv", 2)));
+    let events = sandbox.path().join("runs/catch/a2c-coordconv/s-seed1/tb");
+    assert!(fs::read_dir(events).unwrap().count() > 0, "TensorBoard groups by game, arm and run");
+
+    let before = sandbox.files();
+    let again = sandbox.run(&arguments);
+    assert_eq!((again.code, states(&again)), (Some(0), vec!["done".to_owned(); 4]));
+    assert!(!again.stderr.contains(" begins") && !again.stderr.contains(" goes on"), "{}", again.stderr);
+    assert_eq!(sandbox.files(), before, "nothing is made again");
+
+    let more = sandbox.run(&sweep(&["--frames=1000", "--seeds=3", "--json"]));
+    assert_eq!((more.code, states(&more).len()), (Some(0), 6), "a sweep may grow");
+    assert_eq!(more.stderr.matches(" begins").count(), 2, "{}", more.stderr);
+    let fewer = sandbox.run(&sweep(&["--frames=1000", "--torsos=conv"]));
+    fewer.expect_refusal(2, &["sweep `s`", "a2c-coordconv/s-seed1", "--name"]);
+}
+
+fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !is_so() {
+        assert!(started.elapsed() < Duration::from_secs(60), "waited a minute for {what}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn last_frames(run: &Path) -> u64 {
+    let text = fs::read_to_string(run.join("metrics.jsonl")).unwrap_or_default();
+    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+    let last: Option<Value> = whole.lines().last().map(|line| serde_json::from_str(line).unwrap());
+    last.map_or(0, |point| point["frames"].as_u64().unwrap())
+}
+
+/// Nobody trains there any more, and there is a checkpoint where the run stopped.
+fn is_at_rest(run: &Path) -> bool {
+    let Ok(lock) = fs::File::open(run.join("run.lock")) else { return true };
+    lock.try_lock().is_ok()
+}
+
+#[test]
+fn a_sweep_that_is_killed_or_interrupted_goes_on_where_its_runs_stopped() {
+    let sandbox = Sandbox::new();
+    let arguments = sweep(&["--frames=8000", "--seeds=1", "--jobs=2", "--json"]);
+    let runs = [run_of(&sandbox, "conv", 1), run_of(&sandbox, "coordconv", 1)];
+    let under_way = |frames: u64| wait_for("runs", || runs.iter().all(|run| last_frames(run) > frames));
+
+    let mut child = sandbox.spawn(&arguments);
+    under_way(400);
+    child.kill().unwrap(); // its runs are told by their input's end
+    child.wait().unwrap();
+    wait_for("runs to end by themselves", || runs.iter().all(|run| is_at_rest(run)));
+    assert!(runs.iter().all(|run| !checkpoints(run).is_empty() && last_frames(run) < 8000));
+
+    let child = sandbox.spawn(&arguments);
+    under_way(2000);
+    let pid = child.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    let stopped = Ended::from(child.wait_with_output().unwrap());
+    assert_eq!(stopped.code, Some(130), "{stopped:?}");
+    assert!(stopped.stderr.contains("the same command goes on from here"), "{stopped:?}");
+    assert_eq!(states(&stopped), ["unfinished"; 2]);
+    assert!(runs.iter().all(|run| is_at_rest(run)));
+
+    let ended = sandbox.run(&arguments);
+    assert_eq!((ended.code, states(&ended)), (Some(0), vec!["done".to_owned(); 2]), "{ended:?}");
+    assert_eq!(ended.stderr.matches(" goes on at ").count(), 2, "{}", ended.stderr);
+    let alone = sandbox.train("alone", &["--frames=8000", "--seed=1"]);
+    assert_same_run(&alone, &runs[0]);
+}
+
+#[test]
+fn a_run_that_fails_is_tried_twice_and_does_not_keep_others_from_being_made() {
+    let sandbox = Sandbox::new();
+    let arguments = sweep(&["--frames=1000", "--seeds=1"]);
+    assert_eq!(sandbox.run(&arguments).code, Some(0));
+    let longer = sweep(&["--frames=2000", "--seeds=1", "--json"]);
+    let weights = checkpoints(&run_of(&sandbox, "conv", 1)).pop().unwrap().join("weights.safetensors");
+    let good = fs::read(&weights).unwrap();
+    fs::write(&weights, b"rubbish").unwrap();
+    let ended = sandbox.run(&longer);
+    assert_eq!((ended.code, states(&ended)), (Some(3), vec!["failed".to_owned(), "done".to_owned()]));
+    assert!(ended.stderr.contains("catch a2c-conv seed 1 failed 2 times, with exit status: 3"), "{ended:?}");
+    assert!(ended.stderr.contains("weights.safetensors"), "the cause is told: {}", ended.stderr);
+    assert_eq!(record(&sandbox)["cells"][0]["failure"]["attempts"], 2);
+
+    fs::write(&weights, good).unwrap();
+    let mended = sandbox.run(&longer);
+    assert_eq!((mended.code, states(&mended)), (Some(0), vec!["done".to_owned(); 2]), "{mended:?}");
+    assert_eq!(record(&sandbox)["cells"][0]["failure"], Value::Null);
+    assert_eq!(record(&sandbox)["commands"].as_array().unwrap().len(), 3);
+}
+
+#[test]
+fn a_run_that_diverges_ends_the_sweep_with_its_code() {
+    let sandbox = Sandbox::new();
+    let wild = ["--frames=2000", "--seeds=1", "--torsos=conv", "--set=a2c.optimizer.learning_rate=1e30"];
+    let ended = sandbox.run(&sweep(&wild));
+    assert_eq!(ended.code, Some(4), "{ended:?}");
+    assert!(ended.stderr.contains("a second time") && ended.stdout.contains("failed"), "{ended:?}");
+}
+
+#[test]
+fn a_forecast_is_made_from_trial_runs_and_leaves_nothing() {
+    let sandbox = Sandbox::new();
+    let mut arguments = sweep(&["--frames=40000", "--seeds=2", "--dry-run", "--set=log_every_frames=1000"]);
+    arguments.retain(|word| *word != "--no-forecast");
+    let ended = sandbox.run(&arguments);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    for part in ["1 game × 2 arms × 2 seeds = 4 runs", "measured: a2c-coordconv", "forecast: ", "of disk"] {
+        assert!(ended.stderr.contains(part), "{part} not in {}", ended.stderr);
+    }
+    assert_eq!(sandbox.files(), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn what_is_wrong_with_a_plan_is_told_at_once_and_nothing_is_written() {
+    let refused = |arguments: &[&str], parts: &[&str]| {
+        let sandbox = Sandbox::new();
+        sandbox.run(arguments).expect_refusal(2, parts);
+        assert_eq!(sandbox.files(), Vec::<PathBuf>::new(), "{arguments:?} wrote something");
+    };
+    refused(&["sweep"], &["which games", "nine-games", "--games"]);
+    refused(&["sweep", "nine-game"], &["did you mean `nine-games`"]);
+    refused(&["sweep", "missing/plan.toml"], &["missing/plan.toml"]);
+    refused(
+        &["sweep", "--games=pogn,pong", "--torsos=conv,cordconv"],
+        &["2 problems", "did you mean `pong`", "did you mean `coordconv"],
+    );
+    refused(&["sweep", "--games=pong", "--algos=ppo"], &["`algo`", "ppo"]);
+    refused(&["sweep", "--games=pong,Pong"], &["twice", "pong a2c-conv seed 1"]);
+    refused(&["sweep", "--games=pong", "--seeds=1,1"], &["twice"]);
+    refused(&["sweep", "--games=pong", "--seeds=0"], &["seeds", "least is 1"]);
+    refused(&["sweep", "--games=pong", "--seeds=x"], &["--seeds", "4,5,6"]);
+    refused(&["sweep", "--games=pong", "--frames=0"], &["`--frames 0`"]);
+    refused(&["sweep", "--games=pong", "--jobs=0"], &["`--jobs 0`"]);
+    refused(&["sweep", "--games=pong", "--set=a2c.rollout_steps=5"], &["`a2c.rollout_agent_steps`"]);
+    refused(&["sweep", "--games=pong", "--name=a/b"], &["a/b"]);
+
+    let sandbox = Sandbox::new();
+    fs::write(sandbox.path().join("plan.toml"), "gmaes = [\"pong\"]").unwrap();
+    sandbox.run(&["sweep", "plan.toml"]).expect_refusal(2, &["plan.toml", "gmaes"]);
+    assert_eq!(sandbox.files().len(), 1);
+}
+
+#[test]
+fn folders_of_other_runs_and_sweeps_under_way_are_left_alone() {
+    let sandbox = Sandbox::new();
+    sandbox.train("s-seed1", &["--frames=500", "--set=a2c.discount=0.5"]);
+    let before = sandbox.files();
+    let ended = sandbox.run(&sweep(&["--frames=500", "--seeds=1"]));
+    ended.expect_refusal(3, &["a2c-conv/s-seed1", "another run", "a2c.discount"]);
+    assert_eq!(sandbox.files(), before);
+
+    let sandbox = Sandbox::new();
+    let foreign = run_of(&sandbox, "conv", 1);
+    fs::create_dir_all(&foreign).unwrap();
+    fs::write(foreign.join("thesis.txt"), "years of work").unwrap();
+    sandbox.run(&sweep(&["--seeds=1"])).expect_refusal(3, &["s-seed1", "not a run folder"]);
+    assert!(foreign.join("thesis.txt").exists());
+
+    let sandbox = Sandbox::new();
+    let folder = sandbox.path().join("runs/sweeps/s");
+    fs::create_dir_all(&folder).unwrap();
+    let lock = fs::File::create(folder.join("sweep.lock")).unwrap();
+    lock.lock().unwrap();
+    sandbox.run(&sweep(&["--seeds=1"])).expect_refusal(3, &["sweeps/s", "in use"]);
+    drop(lock);
+    fs::write(folder.join("sweep.json"), "{").unwrap();
+    sandbox.run(&sweep(&["--seeds=1"])).expect_refusal(3, &["sweep.json", "damaged"]);
+}
+
+#[test]
+fn runs_that_were_stopped_before_their_first_checkpoint_begin_anew() {
+    let sandbox = Sandbox::new();
+    let leftover = run_of(&sandbox, "conv", 1);
+    fs::create_dir_all(leftover.join("checkpoints")).unwrap();
+    fs::write(leftover.join("run.lock"), "").unwrap();
+    let ended = sandbox.run(&sweep(&["--frames=500", "--seeds=1", "--torsos=conv", "--json"]));
+    assert_eq!((ended.code, states(&ended)), (Some(0), vec!["done".to_owned()]), "{ended:?}");
+}
