@@ -4,6 +4,7 @@ use coordrl_stats::{Bootstrap, StatsError};
 use serde::Serialize;
 
 use super::arms::{Grid, Group};
+use super::chance::expected_by_chance;
 use super::measures::GameRow;
 use super::verdict::{ALPHA, GameVerdict, Strength, Verdict, judge};
 use super::words;
@@ -45,6 +46,8 @@ pub struct Tests {
     pub made: usize,
     /// Of those, how many would be expected at or below 0.05 by chance alone, at most.
     pub expected_by_chance: f64,
+    /// Games that the rule would call better or worse if nothing differed anywhere.
+    pub verdicts_by_chance: f64,
     /// How many were at or below 0.05.
     pub significant: usize,
     /// How many are left when Holm's correction allows for their number.
@@ -90,7 +93,7 @@ fn compare_pair(
         arm,
         baseline,
         headline: format!("{left} against {right}: {}", count.text()),
-        strength: strength_in_words(&verdicts),
+        strength: format!("{}{}", strength_in_words(&verdicts), chance_in_words(&verdicts)),
         count,
         games: verdicts,
     })
@@ -147,6 +150,19 @@ fn strength_in_words(verdicts: &[GameVerdict]) -> String {
     }
 }
 
+/// How many differences the rule would see where there are none; nothing if it sees none.
+fn chance_in_words(verdicts: &[GameVerdict]) -> String {
+    let judged = verdicts.iter().filter(|game| game.verdict != Verdict::Unknown).count();
+    if verdicts.iter().all(|game| game.strength.is_none()) {
+        return String::new();
+    }
+    let expected = expected_by_chance(verdicts.iter());
+    format!(
+        " If nothing differed at all, the rule would still call about {expected:.1} of {} better or worse.",
+        words::count(judged, "game")
+    )
+}
+
 /// `3 against 3`, or what there is where games differ.
 fn seeds_in_words(games: &[&GameVerdict]) -> String {
     let mut pairs: Vec<String> =
@@ -164,6 +180,7 @@ impl Tests {
         Self {
             made: p_values.len(),
             expected_by_chance: ALPHA * p_values.len() as f64,
+            verdicts_by_chance: expected_by_chance(comparisons.iter().flat_map(|pair| &pair.games)),
             significant: p_values.iter().filter(|p| **p <= ALPHA).count(),
             after_holm: left_by_holm(p_values),
         }
@@ -207,6 +224,14 @@ mod tests {
             text == "2 differences: 1 supported by an exact test (p ≤ 0.05), 1 only suggestive.",
             "{text}"
         );
+    }
+
+    #[test]
+    fn differences_by_chance_are_said_where_there_are_differences() {
+        let three = judged(&[11.0, 12.0, 13.0], &[1.0, 2.0, 3.0]);
+        let same = judged(&[1.0, 1.0, 1.0], &[1.0, 1.0, 1.0]);
+        assert_eq!(chance_in_words(std::slice::from_ref(&same)), "");
+        assert!(chance_in_words(&[three, same]).contains("about 0.6 of 2 games better or worse"));
     }
 
     #[test]

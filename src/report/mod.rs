@@ -3,7 +3,8 @@
 //! - `gather`: paths to runs; `run`: one run read; `left_out`: those that no number counts.
 //! - `arms`: the grid of games and arms, and which arm is compared with which.
 //! - `measures`: final score, area and thresholds; `curves`: what a game's figures show.
-//! - `verdict`: better, similar or worse in a game, by a stated rule; `compare`: the count over games;
+//! - `verdict`: better, similar or worse in a game, by a stated rule; `chance`: how often the
+//!   rule speaks for nothing; `compare`: the count over games;
 //!   `aggregate`: all games as one.
 //! - `warnings`: what is odd about the runs; `limits`: what cannot be concluded from them.
 //! - `json`: all of that as `report.json`; `figures` and `page` are made from it alone.
@@ -11,6 +12,7 @@
 
 mod aggregate;
 mod arms;
+mod chance;
 mod compare;
 mod curves;
 mod error;

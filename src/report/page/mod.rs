@@ -12,6 +12,7 @@ use self::figure::{figure, in_grid};
 use self::tables::{arms_table, left_out_table, runs_table, scrolling, thresholds_table, verdict_table};
 use super::Report;
 use super::aggregate::Aggregates;
+use super::chance::by_chance;
 use super::compare::Comparison;
 use super::figures::Drawn;
 use super::measures::GameRow;
@@ -268,6 +269,7 @@ fn method(report: &Report) -> Markup {
                 ", and " strong { "suggestive" } " if not. Bootstrap intervals of a few seeds are too narrow; the exact test makes no assumption, \
                  but needs seeds: 3 against 3 give at least 0.1, 4 against 4 at least 0.03, 5 against 5 at least 0.008."
             }
+            p { (chance_in_words(report)) }
             p { (tests_in_words(report)) }
             p {
                 "Curves of seeds are put on one grid, the log points of the shortest run, by straight lines between log points, from the first frame \
@@ -277,6 +279,27 @@ fn method(report: &Report) -> Markup {
             @if tests.made == 0 { p { "No test could be made." } }
         }
     }
+}
+
+/// How much the rule errs with the seeds of this page.
+fn chance_in_words(report: &Report) -> String {
+    let games = report.comparisons.iter().flat_map(|comparison| &comparison.games);
+    let mut seeds: Vec<usize> = games.map(|game| game.seeds[0].min(game.seeds[1])).collect();
+    seeds.sort_unstable();
+    seeds.dedup();
+    let per_cent = |share: f64| format!("{:.0}", share * 100.0);
+    let one = |seeds: usize| {
+        let chance = by_chance(seeds)?;
+        let (interval, verdict) = (per_cent(chance.interval), per_cent(chance.verdict));
+        Some(format!(
+            "with {seeds} seeds an arm one interval lies off 0 in {interval} of 100 games, and the rule says better or worse in {verdict}"
+        ))
+    };
+    let parts: Vec<String> = seeds.into_iter().filter_map(one).collect();
+    if parts.is_empty() {
+        return String::new();
+    }
+    format!("Where nothing differs, by simulation with normal scores: {}.", parts.join("; "))
 }
 
 fn tests_in_words(report: &Report) -> String {
