@@ -47,8 +47,6 @@ enum Command {
     Eval(eval::Eval),
     /// Make a video of a full game.
     Play(play::Play),
-    /// Compare runs, on one page.
-    Report(report::Report),
     /// List the games.
     Games(games::Games),
     /// List or show presets.
@@ -59,6 +57,8 @@ enum Command {
     Config(Box<config::Config>),
     /// Train every combination of games, algorithms, torsos and seeds.
     Sweep(Box<sweep::Sweep>),
+    /// Compare runs, on one page.
+    Report(report::Report),
     /// Learn the coordinate tasks of the CoordConv paper.
     #[command(subcommand)]
     Study(study::Study),
@@ -101,11 +101,11 @@ impl Command {
             Self::Train(command) => command.run(),
             Self::Eval(command) => command.run(),
             Self::Play(command) => command.run(),
-            Self::Report(command) => command.run(),
             Self::Games(command) => command.run(),
             Self::Presets(command) => command.run(),
             Self::Config(command) => command.run(),
             Self::Sweep(command) => command.run(),
+            Self::Report(command) => command.run(),
             Self::Study(command) => command.run(),
             Self::Trace(command) => command.run(),
         }
