@@ -31,8 +31,11 @@ pub fn frames(value: f64) -> String {
     grouped(value)
 }
 
-/// A whole number in groups of three.
+/// A whole number in groups of three; a dash where there is none.
 pub fn grouped(value: f64) -> String {
+    if !value.is_finite() {
+        return "-".to_owned();
+    }
     let digits = format!("{value:.0}");
     let (sign, digits) = digits.strip_prefix('-').map_or(("", digits.as_str()), |rest| ("-", rest));
     let mut text = String::new();

@@ -27,7 +27,7 @@ ul { padding-left: 1.3rem; } li { margin: .25rem 0; }
 table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; min-width: 100%; }
 th, td { text-align: left; padding: .4rem .9rem .4rem 0; border-bottom: 1px solid var(--line); vertical-align: top; white-space: nowrap; }
 thead th { color: var(--soft); font-weight: 600; border-bottom: 2px solid var(--line); vertical-align: bottom; }
-th { white-space: normal; overflow-wrap: break-word; min-width: 5.5rem; max-width: 15rem; }
+th { white-space: normal; overflow-wrap: break-word; max-width: 15rem; }
 td.number, th.number { text-align: right; }
 td.free { white-space: normal; min-width: 14rem; }
 td small, th small { font-weight: 400; color: var(--soft); display: block; font-size: .82em; }
@@ -41,6 +41,6 @@ code.command { display: block; overflow-wrap: anywhere; margin-top: .15rem; }
 pre { background: var(--wash); padding: .6rem .8rem; overflow-x: auto; margin: .4rem 0; }
 details summary { cursor: pointer; margin: .4rem 0; }
 a { color: #00558a; }
-@media (max-width: 600px) { body { padding: 1rem .9rem 3rem; } h1 { font-size: 1.45rem; } .headline .count { font-size: 1.1rem; } }
+@media (max-width: 600px) { th, td { padding-right: .6rem; } table { font-size: .84rem; } body { padding: 1rem .9rem 3rem; } h1 { font-size: 1.45rem; } .headline .count { font-size: 1.1rem; } }
 @media print { body { max-width: none; } figure, tr { break-inside: avoid; } details > * { display: block; } }
 ";

@@ -36,9 +36,9 @@ pub(super) fn verdict_table(report: &Report, comparison: &Comparison) -> Markup 
         table {
             thead {
                 tr {
-                    th { "Game" } th { "Verdict" } th.number { "Seeds" }
+                    th { "Game" } th { "Verdict" }
                     th.number { (baseline) br; "final score" } th.number { (arm) br; "final score" }
-                    th.number { "Difference" br; "final score" } th.number { "Difference" br; "area" }
+                    th.number { "Difference" br; "final score" } th.number { "Difference" br; "area" } th.number { "Seeds" }
                 }
             }
             tbody { @for game in &comparison.games { (verdict_row(report, comparison, game)) } }
@@ -57,9 +57,9 @@ fn verdict_row(report: &Report, comparison: &Comparison, game: &GameVerdict) -> 
                 (game.verdict.name())
                 @if let Some(strength) = game.strength { small { (strength.name()) } }
             }
-            td.number { (seeds) }
             (of(&comparison.baseline)) (of(&comparison.arm))
             (difference(&game.final_score)) (difference(&game.area))
+            td.number { (seeds) }
         }
     }
 }
