@@ -9,6 +9,7 @@ use crate::checkpoint::CheckpointError;
 use crate::config::ConfigError;
 use crate::device::DeviceError;
 use crate::memory::TooLarge;
+use crate::report::ReportError;
 use crate::run_dir::RunDirError;
 use crate::study::dump::DumpError;
 use crate::sweep::SweepError;
@@ -79,6 +80,9 @@ fn code_of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<ExitCode> 
         return Some(ExitCode::MachineRefused);
     }
     if let Some(error) = cause.downcast_ref::<RunDirError>() {
+        return Some(error.exit_code());
+    }
+    if let Some(error) = cause.downcast_ref::<ReportError>() {
         return Some(error.exit_code());
     }
     if let Some(error) = cause.downcast_ref::<CheckpointError>() {

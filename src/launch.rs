@@ -93,7 +93,7 @@ pub fn fork_progress(mut checkpoint: Checkpoint<Progress>) -> Checkpoint<Progres
 
 /// Settings that may differ between a run and its continuation: they change where and how fast it
 /// runs, and how often it reports, but not what it learns.
-const FREE_ON_RESUME: &[&str] = &[
+pub(crate) const FREE_ON_RESUME: &[&str] = &[
     "device",
     "threads",
     "torch_threads",

@@ -9,6 +9,7 @@
 //! - [`training`]: the loop of update, report and checkpoint.
 //! - [`evaluation`]: full games with a finished network; [`video`]: one of them as pictures.
 //! - [`sweep`]: grids of runs, each a process of its own.
+//! - [`report`]: runs compared, as one page.
 //! - [`study`]: runs of the coordinate tasks.
 //! - [`run_dir`]: the run folder, its lock, and the only code that knows its files.
 //! - [`checkpoint`]: everything needed to go on exactly; [`progress`] is the loop's own part of it.
@@ -33,6 +34,7 @@ pub mod logging;
 pub mod memory;
 pub mod metrics;
 pub mod progress;
+pub mod report;
 pub mod run_dir;
 pub mod study;
 pub mod suggest;

@@ -72,8 +72,8 @@ impl Frame<'_> {
         let left = area.left + look.gap * 0.7 + y_label + labels + TICK + look.gap * 0.8;
         // The last label of the horizontal axis may stick out by half.
         let right = area.right() - look.gap - look.tick * 1.5;
-        let below = TICK + look.gap * 0.3 + look.tick * LINE_HEIGHT + label_height(&self.x.0.label, look);
-        Rect::from_edges(left, area.top + look.gap, right, area.bottom() - below - look.gap * 0.8)
+        let below = room_below(self.x.0, look);
+        Rect::from_edges(left, area.top + look.gap, right, area.bottom() - below)
     }
 
     fn checked(&self, inner: Rect) -> Result<Rect, PlotError> {
@@ -99,28 +99,9 @@ impl Frame<'_> {
         for place in y_ticks.iter().map(|tick| y.place(tick.value)) {
             canvas.polyline(&[(inner.left, place), (inner.right(), place)], down);
         }
-        self.draw_x(canvas, &plot, &x_ticks);
+        draw_x(canvas, &plot, self.x, &x_ticks);
         self.draw_y(canvas, &plot, y_ticks);
         plot
-    }
-
-    fn draw_x(&self, canvas: &mut Canvas, plot: &Plot, major: &[Tick]) {
-        let (area, look) = (plot.area, plot.look);
-        let (ink, bottom) = (Stroke::solid(INK, 1.0), area.bottom());
-        canvas.polyline(&[(area.left, bottom), (area.right(), bottom)], ink);
-        for value in ticks::minor(self.x.0.spread, self.x.1, major) {
-            let place = plot.x.place(value);
-            canvas.polyline(&[(place, bottom), (place, bottom + TICK * 0.6)], ink);
-        }
-        let centre = bottom + TICK + look.gap * 0.3 + look.tick * LINE_HEIGHT / 2.0;
-        for tick in major {
-            let place = plot.x.place(tick.value);
-            canvas.polyline(&[(place, bottom), (place, bottom + TICK)], ink);
-            canvas.text(plain(&tick.label, (place, centre + HALF_CAPITAL * look.tick), look.tick));
-        }
-        let size = font::shrink(&self.x.0.label, area.width, look.label, Weight::Regular);
-        let below = centre + (look.tick + look.label) * LINE_HEIGHT / 2.0;
-        canvas.text(plain(&self.x.0.label, (area.centre().0, below + HALF_CAPITAL * size), size));
     }
 
     fn draw_y(&self, canvas: &mut Canvas, plot: &Plot, major: &[Tick]) {
@@ -144,9 +125,34 @@ impl Frame<'_> {
     }
 }
 
+/// Draws a horizontal axis below the data: line, ticks with labels, and what it shows.
+pub(crate) fn draw_x(canvas: &mut Canvas, plot: &Plot, (axis, range): (&Axis, Range), major: &[Tick]) {
+    let (area, look) = (plot.area, plot.look);
+    let (ink, bottom) = (Stroke::solid(INK, 1.0), area.bottom());
+    canvas.polyline(&[(area.left, bottom), (area.right(), bottom)], ink);
+    for value in ticks::minor(axis.spread, range, major) {
+        let place = plot.x.place(value);
+        canvas.polyline(&[(place, bottom), (place, bottom + TICK * 0.6)], ink);
+    }
+    let centre = bottom + TICK + look.gap * 0.3 + look.tick * LINE_HEIGHT / 2.0;
+    for tick in major {
+        let place = plot.x.place(tick.value);
+        canvas.polyline(&[(place, bottom), (place, bottom + TICK)], ink);
+        canvas.text(plain(&tick.label, (place, centre + HALF_CAPITAL * look.tick), look.tick));
+    }
+    let size = font::shrink(&axis.label, area.width, look.label, Weight::Regular);
+    let below = centre + (look.tick + look.label) * LINE_HEIGHT / 2.0;
+    canvas.text(plain(&axis.label, (area.centre().0, below + HALF_CAPITAL * size), size));
+}
+
 /// A title may be wider than the data as long as it stays on the page.
 fn title_room(area: Rect, middle: f64) -> f64 {
     2.0 * (middle - area.left).min(area.right() - middle)
+}
+
+/// Room that a horizontal axis takes below the data, with a gap to the edge.
+pub(crate) fn room_below(axis: &Axis, look: Look) -> f64 {
+    TICK + look.gap * 1.1 + look.tick * LINE_HEIGHT + label_height(&axis.label, look)
 }
 
 fn label_height(label: &str, look: Look) -> f64 {
@@ -163,7 +169,7 @@ fn most(room: f64, length: f64) -> usize {
 }
 
 /// As many ticks as have labels that do not touch.
-fn fitting_ticks(axis: &Axis, range: Range, room: f64, size: f64) -> Vec<Tick> {
+pub(crate) fn fitting_ticks(axis: &Axis, range: Range, room: f64, size: f64) -> Vec<Tick> {
     let fits = |ticks: &Vec<Tick>| {
         let count = font::to_f64(ticks.len().max(1));
         count * (widest(ticks, size) + size * 1.2) <= room

@@ -1,5 +1,5 @@
-//! The project's figures as SVG and PNG: line charts with bands, scatters, heat maps, and panels of
-//! these. No files, no printing: a figure gives text or bytes, and the caller writes them.
+//! The project's figures as SVG and PNG: line charts with bands, scatters, estimates with intervals, heat
+//! maps, and panels of these. No files, no printing: a figure gives text or bytes, and the caller writes them.
 //!
 //! ```
 //! use coordrl_plots::{Axis, Figure, LineChart, Series};
@@ -42,6 +42,7 @@ mod geometry;
 mod heading;
 mod heat_map;
 mod heat_maps;
+mod intervals;
 mod legend;
 mod line_chart;
 mod panels;
@@ -60,6 +61,7 @@ pub use figure::{Figure, LegendPlace, PAGE_WIDTH, PNG_SCALE};
 pub use geometry::{Rect, Size};
 pub use heat_map::HeatMap;
 pub use heat_maps::{ColourRange, HeatMaps};
+pub use intervals::{Estimate, Intervals};
 pub use legend::LegendEntry;
 pub use line_chart::{LineChart, Series};
 pub use panels::{Blank, Panels};

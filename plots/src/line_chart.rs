@@ -5,7 +5,7 @@ use crate::axis::{Axis, Range, Spread};
 use crate::canvas::{Anchor, Canvas, Halo, Stroke, Text};
 use crate::error::PlotError;
 use crate::figure::{Figure, LegendPlace};
-use crate::font::{self, Weight};
+use crate::font;
 use crate::geometry::{Point, Rect};
 use crate::heading::plain;
 use crate::legend::LegendEntry;
@@ -15,6 +15,8 @@ use crate::style::{Colour, Dash, GREY, Marker, colour_of};
 /// Height of a chart over its width.
 const PROPORTION: f64 = 0.6;
 const BAND_OPACITY: f64 = 0.2;
+/// How far a faint curve is from its colour to white.
+const FAINT_SHARE: f64 = 0.45;
 
 /// A curve. NaN in a point leaves a gap.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +26,7 @@ pub struct Series {
     band: Option<Vec<(f64, f64)>>,
     colour: Option<Colour>,
     markers: Markers,
+    weight: Weight,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,11 +35,25 @@ enum Markers {
     On,
 }
 
+/// How much a curve is to be seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Weight {
+    Full,
+    Faint,
+}
+
 impl Series {
     /// A curve through points `(x, y)`, in this order.
     pub fn new(name: impl Into<String>, points: impl IntoIterator<Item = (f64, f64)>) -> Self {
         let points = points.into_iter().collect();
-        Self { name: name.into(), points, band: None, colour: None, markers: Markers::Off }
+        Self {
+            name: name.into(),
+            points,
+            band: None,
+            colour: None,
+            markers: Markers::Off,
+            weight: Weight::Full,
+        }
     }
 
     /// A shaded band `(low, high)` for each point, such as a confidence interval. NaN leaves a gap.
@@ -57,6 +74,13 @@ impl Series {
     #[must_use]
     pub fn with_markers(mut self) -> Self {
         self.markers = Markers::On;
+        self
+    }
+
+    /// Thin, pale and without a place in the legend: a single run behind the mean of all.
+    #[must_use]
+    pub fn faint(mut self) -> Self {
+        self.weight = Weight::Faint;
         self
     }
 
@@ -178,7 +202,7 @@ impl LineChart {
         let (height, look) = (plot.y.place(*value), plot.look);
         let stroke = Stroke { colour: GREY, width: 1.3, dash: Dash::Dashed };
         canvas.polyline(&[(plot.area.left, height), (plot.area.right(), height)], stroke);
-        let size = font::shrink(label, plot.area.width - look.gap, look.tick, Weight::Regular);
+        let size = font::shrink(label, plot.area.width - look.gap, look.tick, font::Weight::Regular);
         // Above the line, unless that would leave the frame.
         let above = height - size * 1.4 > plot.area.top;
         let baseline = if above { height - size * 0.4 } else { height + size * 1.1 };
@@ -187,7 +211,22 @@ impl LineChart {
     }
 
     fn colour(&self, index: usize) -> Colour {
-        self.series[index].colour.unwrap_or(colour_of(index))
+        let series = &self.series[index];
+        let colour = series.colour.unwrap_or(colour_of(self.place(index)));
+        if series.weight == Weight::Faint { colour.paler(FAINT_SHARE) } else { colour }
+    }
+
+    /// Place among the curves that have one in the legend: looks follow from it.
+    fn place(&self, index: usize) -> usize {
+        self.series[..index].iter().filter(|series| series.weight == Weight::Full).count()
+    }
+
+    fn stroke(&self, plot: &Plot, index: usize) -> Stroke {
+        let colour = self.colour(index);
+        match self.series[index].weight {
+            Weight::Full => Stroke { colour, width: plot.look.line, dash: Dash::of(self.place(index)) },
+            Weight::Faint => Stroke::solid(colour, plot.look.line * 0.45),
+        }
     }
 
     fn draw_band(&self, canvas: &mut Canvas, plot: &Plot, index: usize) {
@@ -209,8 +248,7 @@ impl LineChart {
     }
 
     fn draw_curve(&self, canvas: &mut Canvas, plot: &Plot, index: usize) {
-        let (series, colour) = (&self.series[index], self.colour(index));
-        let stroke = Stroke { colour, width: plot.look.line, dash: Dash::of(index) };
+        let (series, stroke) = (&self.series[index], self.stroke(plot, index));
         let mut dots: Vec<Point> = Vec::new();
         for run in series.points.split(|&point| !is_whole(point)) {
             let places: Vec<Point> = run.iter().map(|&point| plot.place(point)).collect();
@@ -223,7 +261,8 @@ impl LineChart {
             }
         }
         if !dots.is_empty() {
-            canvas.markers(&dots, Marker::of(index), plot.look.line * 2.0, colour, 1.0);
+            let marker = Marker::of(self.place(index));
+            canvas.markers(&dots, marker, stroke.width * 2.0, stroke.colour, 1.0);
         }
     }
 }
@@ -237,10 +276,11 @@ impl Figure for LineChart {
         let entry = |(index, series): (usize, &Series)| LegendEntry {
             name: if series.is_blank() { format!("{} (no data)", series.name) } else { series.name.clone() },
             colour: self.colour(index),
-            line: Some(Dash::of(index)),
-            marker: (series.markers == Markers::On).then_some(Marker::of(index)),
+            line: Some(Dash::of(self.place(index))),
+            marker: (series.markers == Markers::On).then_some(Marker::of(self.place(index))),
         };
-        self.series.iter().enumerate().map(entry).collect()
+        let all = self.series.iter().enumerate();
+        all.filter(|(_, series)| series.weight == Weight::Full).map(entry).collect()
     }
 
     fn draw(&self, canvas: &mut Canvas, area: Rect, place: LegendPlace) -> Result<(), PlotError> {
@@ -276,6 +316,18 @@ mod tests {
             .with_reference(2.5, "human");
         let words = ["Return & <speed>", "frames", "return", "conv", "CoordConv", "human", "0.5"];
         assert_shows(&full, &words, &PALETTE[..2]);
+    }
+
+    #[test]
+    fn faint_curves_are_pale_and_take_no_look_from_others() {
+        let points = [(0.0, 0.0), (1.0, 2.0)];
+        let full = chart()
+            .with_series(Series::new("seed", points).faint())
+            .with_series(Series::new("conv", points))
+            .with_series(Series::new("CoordConv", points));
+        assert_shows(&full, &["conv", "CoordConv"], &PALETTE[..2]);
+        assert!(!full.to_svg().unwrap().contains("seed"));
+        assert!(full.to_svg().unwrap().contains(&PALETTE[0].paler(FAINT_SHARE).to_string()));
     }
 
     #[test]

@@ -18,6 +18,12 @@ impl Colour {
     pub const fn new(red: u8, green: u8, blue: u8) -> Self {
         Self { red, green, blue }
     }
+
+    /// The colour `share` of the way to white.
+    pub(crate) fn paler(self, share: f64) -> Self {
+        let mix = |part: u8| (f64::from(part) + share * (255.0 - f64::from(part))).round() as u8;
+        Self::new(mix(self.red), mix(self.green), mix(self.blue))
+    }
 }
 
 impl fmt::Display for Colour {

@@ -6,6 +6,7 @@ mod games;
 mod npy;
 mod play;
 mod presets;
+mod report;
 mod rules;
 mod settings;
 mod study;
@@ -56,6 +57,8 @@ enum Command {
     Config(Box<config::Config>),
     /// Train every combination of games, algorithms, torsos and seeds.
     Sweep(Box<sweep::Sweep>),
+    /// Compare runs, on one page.
+    Report(report::Report),
     /// Learn the coordinate tasks of the CoordConv paper.
     #[command(subcommand)]
     Study(study::Study),
@@ -102,6 +105,7 @@ impl Command {
             Self::Presets(command) => command.run(),
             Self::Config(command) => command.run(),
             Self::Sweep(command) => command.run(),
+            Self::Report(command) => command.run(),
             Self::Study(command) => command.run(),
             Self::Trace(command) => command.run(),
         }

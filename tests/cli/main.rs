@@ -8,6 +8,7 @@ mod determinism;
 mod full_disk;
 mod help;
 mod play;
+mod report;
 mod resume;
 mod study;
 mod support;

@@ -1,10 +1,11 @@
 //! The command line.
 
 use crate::layout::Layout;
-use crate::{doctor, gates, parity, process, setup};
+use crate::{doctor, gates, page, parity, process, setup};
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Set-up, checks and shortcuts of the coordrl workspace.
@@ -44,6 +45,17 @@ enum Task {
     /// Compare with the reference emulator, live; arguments go to the script
     #[command(disable_help_flag = true)]
     Parity(Passed),
+    /// Open a report's page in Chromium: errors, loads, marks, widths; leaves pictures to look at
+    Page(Page),
+}
+
+#[derive(Args, Debug)]
+struct Page {
+    /// A folder that `coordrl report` wrote [default: one made here, of runs by formula]
+    report: Option<PathBuf>,
+    /// Folder for the pictures
+    #[arg(long, value_name = "DIR", default_value = "target/page")]
+    shots: PathBuf,
 }
 
 #[derive(Args, Debug)]
@@ -90,6 +102,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Task::Gates => gates::run(&layout, gates::ALL)?,
         Task::Lint => gates::run(&layout, gates::LINTS)?,
         Task::Ci => gates::run(&layout, gates::CI)?,
+        Task::Page(task) => page::run(&layout, task.report.as_deref(), &task.shots)?,
         Task::Parity(passed) => match parity::run(&layout, &passed.arguments)? {},
     }
     Ok(ExitCode::SUCCESS)

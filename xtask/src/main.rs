@@ -10,6 +10,7 @@ mod hash;
 mod layout;
 mod libale;
 mod libtorch;
+mod page;
 mod parity;
 mod pins;
 mod pip;

@@ -1,0 +1,140 @@
+//! `coordrl report`: runs compared, as one page.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::settings::parse_count;
+use crate::exit_code::{BadRequest, ExitCode};
+use crate::metrics::console::{print_result, say};
+use crate::report::{Comparison, Destination, Difference, Report as Contents, Request, gather, score, span};
+use crate::table::table;
+
+const EXAMPLES: &str = "\
+Examples:
+  coordrl report runs/sweeps/quick
+  coordrl report runs/pong runs/breakout --out pong-and-breakout
+  coordrl report runs/pong --out pong --baseline coordconv --thresholds=0,15,18
+  coordrl report runs/sweeps/quick --json
+
+A run counts when it is complete. What is unfinished, failed or missing is left out of all numbers
+and listed. The page needs neither network nor script; beside it lie report.json and the figures
+as SVG and PNG. The same runs give the same bytes. An earlier report in DIR is replaced.";
+
+/// Compare runs: learning curves, verdicts and their limits, on one page.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Report {
+    /// Folder of a sweep, of a run, or of runs at any depth
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// Folder to write [default: `report` in the sweep's folder, if one sweep is named]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Torso that the others are compared with [default: conv, else the first]
+    #[arg(long, value_name = "NAME")]
+    baseline: Option<String>,
+    /// Scores to reach, for runs of one game [default: shares of the way to the best end]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', allow_negative_numbers = true, value_parser = parse_score)]
+    thresholds: Vec<f64>,
+    /// Draws of each bootstrap
+    #[arg(long, value_name = "N", default_value = "50000", value_parser = parse_count, allow_negative_numbers = true)]
+    repetitions: u64,
+    /// Print report.json instead of the table
+    #[arg(long)]
+    json: bool,
+}
+
+impl Report {
+    pub fn run(self) -> anyhow::Result<ExitCode> {
+        let repetitions = match u32::try_from(self.repetitions) {
+            Ok(0) => return Err(BadRequest::error("`--repetitions 0`: the least is 1, 50000 is usual")),
+            Ok(repetitions) => repetitions,
+            Err(_) => return Err(BadRequest::error("`--repetitions`: the most is 4294967295")),
+        };
+        let gathered = gather(&self.paths)?;
+        let sweeps: Vec<PathBuf> = gathered.sweeps.iter().map(|sweep| sweep.folder.clone()).collect();
+        let destination = self.destination(&sweeps)?;
+        let request = Request {
+            in_sweep: self.out.is_none(),
+            paths: self.paths,
+            baseline: self.baseline,
+            thresholds: self.thresholds,
+            repetitions,
+        };
+        let mut report = Contents::build(&request, gathered)?;
+        let drawn = report.draw()?;
+        destination.write(&report, &drawn)?;
+        print_result(&if self.json { serde_json::to_string(&report)? } else { as_text(&report) })?;
+        say(&format!("report: {}", destination.page().display()));
+        Ok(ExitCode::Ok)
+    }
+
+    fn destination(&self, sweeps: &[PathBuf]) -> anyhow::Result<Destination> {
+        let sweeps: Vec<&Path> = sweeps.iter().map(PathBuf::as_path).collect();
+        Ok(Destination::choose(self.out.as_deref(), &sweeps)?)
+    }
+}
+
+fn parse_score(text: &str) -> Result<f64, String> {
+    match text.trim().parse::<f64>() {
+        Ok(score) if score.is_finite() => Ok(score),
+        _ => Err("not a number".to_owned()),
+    }
+}
+
+fn as_text(report: &Contents) -> String {
+    let mut parts: Vec<String> = report.warnings.iter().map(|text| format!("warning: {text}")).collect();
+    if report.comparisons.is_empty() {
+        parts.push(scores_table(report));
+    }
+    for comparison in &report.comparisons {
+        parts.push(format!(
+            "{}\n{}\n{}",
+            comparison.headline,
+            comparison.strength,
+            verdicts_table(report, comparison)
+        ));
+    }
+    parts.join("\n\n")
+}
+
+fn scores_table(report: &Contents) -> String {
+    let mut rows = Vec::new();
+    for game in &report.games {
+        for arm in &game.arms {
+            let Some(row) = game.arm(&arm.arm) else { continue };
+            rows.push(vec![
+                game.game.clone(),
+                report.label(&arm.arm),
+                row.seeds.len().to_string(),
+                format!("{} {}", score(row.final_score.mean), span(row.final_score.interval)),
+                format!("{} {}", score(row.area.mean), span(row.area.interval)),
+            ]);
+        }
+    }
+    table(&["game", "arm", "seeds", "final score", "area"], &rows)
+}
+
+fn verdicts_table(report: &Contents, comparison: &Comparison) -> String {
+    let [arm, baseline] = [&comparison.arm, &comparison.baseline].map(|name| report.label(name));
+    let difference = |of: &Difference| format!("{} {}", score(of.difference), span(of.interval));
+    let mut rows = Vec::new();
+    for game in &comparison.games {
+        let row = report.games.iter().find(|row| row.game == game.game);
+        let of = |name: &str| {
+            let found = row.and_then(|row| row.arm(name));
+            found.map_or_else(|| "-".to_owned(), |arm| score(arm.final_score.mean))
+        };
+        let strength = game.strength.map_or_else(String::new, |strength| format!(", {}", strength.name()));
+        rows.push(vec![
+            game.game.clone(),
+            of(&comparison.baseline),
+            of(&comparison.arm),
+            difference(&game.final_score),
+            difference(&game.area),
+            format!("{}{strength}", game.verdict.name()),
+        ]);
+    }
+    table(&["game", &baseline, &arm, "difference, final score", "difference, area", "verdict"], &rows)
+}

@@ -1,0 +1,253 @@
+//! All games together, with a random policy at 0 and a human at 1 in each.
+
+use coordrl_stats::{
+    Aggregate, Bootstrap, Scores, StatsError, performance_profile, probability_of_improvement,
+};
+use serde::Serialize;
+
+use super::ReportError;
+use super::arms::{Grid, Group};
+use super::json::Span;
+use super::measures::GameRow;
+use super::words;
+
+/// Points of a performance profile.
+const PROFILE_POINTS: u32 = 81;
+/// Draws for the bands of a profile, as Agarwal et al. 2021 use.
+const PROFILE_REPETITIONS: u32 = 2000;
+
+/// The arms of a group over all games that every one of them has.
+#[derive(Clone, Debug, Serialize)]
+pub struct Aggregates {
+    /// Name of the arm that the others are compared with.
+    pub baseline: String,
+    /// Games with known scores in which every arm of the group has complete runs.
+    pub games: Vec<String>,
+    /// Why there is nothing, where there is nothing.
+    pub why_absent: Option<String>,
+    /// The baseline first.
+    pub arms: Vec<AggregateArm>,
+    /// The others against the baseline.
+    pub improvements: Vec<Improvement>,
+}
+
+/// One arm over all games.
+#[derive(Clone, Debug, Serialize)]
+pub struct AggregateArm {
+    /// Name of the arm.
+    pub arm: String,
+    /// Runs that count.
+    pub runs: usize,
+    /// IQM, median, mean and optimality gap.
+    pub values: Vec<AggregateValue>,
+    /// How many runs are above which score.
+    pub profile: Profile,
+}
+
+/// One way to sum up.
+#[derive(Clone, Debug, Serialize)]
+pub struct AggregateValue {
+    /// Which.
+    pub name: &'static str,
+    /// Its value.
+    pub value: f64,
+    /// Stratified bootstrap interval over seeds; absent if every game has one seed.
+    pub interval: Option<Span>,
+}
+
+/// Share of runs above each score, games counting alike.
+#[derive(Clone, Debug, Serialize)]
+pub struct Profile {
+    /// Human-normalised scores.
+    pub scores: Vec<f64>,
+    /// Share above.
+    pub share: Vec<f64>,
+    /// Lower edge of the pointwise interval.
+    pub low: Vec<f64>,
+    /// Upper edge.
+    pub high: Vec<f64>,
+}
+
+/// How likely a run of an arm beats one of the baseline.
+#[derive(Clone, Debug, Serialize)]
+pub struct Improvement {
+    /// Name of the arm.
+    pub arm: String,
+    /// Probability, mean over games.
+    pub probability: f64,
+    /// Stratified bootstrap interval over seeds.
+    pub interval: Option<Span>,
+}
+
+/// Sums up the arms of a group.
+///
+/// # Errors
+/// If the bootstrap makes no sense.
+pub fn of_group(
+    grid: &Grid,
+    group: &Group,
+    games: &[GameRow],
+    bootstrap: Bootstrap,
+) -> Result<Aggregates, ReportError> {
+    let names: Vec<String> = group.arms().map(|arm| grid.arms[arm].name()).collect();
+    let has_all = |game: &&GameRow| names.iter().all(|name| game.arm(name).is_some());
+    let shared: Vec<&GameRow> = games.iter().filter(has_all).collect();
+    let usable: Vec<&GameRow> = shared.iter().copied().filter(|game| game.reference().is_some()).collect();
+    let mut aggregates = Aggregates {
+        baseline: names[0].clone(),
+        games: usable.iter().map(|game| game.game.clone()).collect(),
+        why_absent: None,
+        arms: Vec::new(),
+        improvements: Vec::new(),
+    };
+    if usable.is_empty() {
+        aggregates.why_absent = Some(why_absent(&shared));
+        return Ok(aggregates);
+    }
+    let scores = names.iter().map(|name| normalised(&usable, name)).collect::<Result<Vec<_>, _>>()?;
+    let thresholds = thresholds(&scores);
+    for (name, scores) in names.iter().zip(&scores) {
+        aggregates.arms.push(of_arm(name, scores, &thresholds, bootstrap)?);
+    }
+    for (name, other) in names.iter().zip(&scores).skip(1) {
+        aggregates.improvements.push(improvement(name, other, &scores[0], bootstrap)?);
+    }
+    Ok(aggregates)
+}
+
+fn why_absent(shared: &[&GameRow]) -> String {
+    if shared.is_empty() {
+        return "There is no game in which every arm has a complete run.".to_owned();
+    }
+    let names: Vec<&str> = shared.iter().map(|game| game.game.as_str()).collect();
+    format!(
+        "Scores of different games can be put together only where those of a random policy and of a human are known, \
+         as they are for the 57 usual Atari games; not for {}.",
+        words::list(&names)
+    )
+}
+
+fn normalised(games: &[&GameRow], arm: &str) -> Result<Scores, StatsError> {
+    let scores = games.iter().filter_map(|game| {
+        let known = game.reference()?;
+        Some(game.arm(arm)?.finals().into_iter().map(|score| known.normalise(score)).collect())
+    });
+    Scores::try_new(scores.collect())
+}
+
+/// Whether drawing runs anew can change anything.
+fn has_spread(scores: &Scores) -> bool {
+    scores.games().iter().any(|runs| runs.len() > 1)
+}
+
+fn of_arm(
+    name: &str,
+    scores: &Scores,
+    thresholds: &[f64],
+    bootstrap: Bootstrap,
+) -> Result<AggregateArm, StatsError> {
+    let of_all = |scores: &Scores| Aggregate::ALL.map(|aggregate| aggregate.of(scores)).to_vec();
+    let intervals = if has_spread(scores) { bootstrap.of_many(scores, of_all)? } else { Vec::new() };
+    let value = |(place, aggregate): (usize, Aggregate)| AggregateValue {
+        name: aggregate.name(),
+        value: aggregate.of(scores),
+        interval: intervals.get(place).copied().map(Span::from),
+    };
+    let repetitions = bootstrap.repetitions.min(PROFILE_REPETITIONS);
+    let bands = Bootstrap { repetitions, ..bootstrap }
+        .of_many(scores, |drawn| performance_profile(drawn, thresholds))?;
+    Ok(AggregateArm {
+        arm: name.to_owned(),
+        runs: scores.all().count(),
+        values: Aggregate::ALL.into_iter().enumerate().map(value).collect(),
+        profile: Profile {
+            scores: thresholds.to_vec(),
+            share: performance_profile(scores, thresholds),
+            low: bands.iter().map(|band| band.low).collect(),
+            high: bands.iter().map(|band| band.high).collect(),
+        },
+    })
+}
+
+/// From the lowest score, or 0, to the highest, or 1, in round steps.
+fn thresholds(arms: &[Scores]) -> Vec<f64> {
+    let all = || arms.iter().flat_map(Scores::all);
+    let low = (all().fold(0.0, f64::min) * 10.0).floor() / 10.0;
+    let high = (all().fold(1.0, f64::max) * 10.0).ceil() / 10.0;
+    let step = (high - low) / f64::from(PROFILE_POINTS - 1);
+    (0..PROFILE_POINTS).map(|index| low + f64::from(index) * step).collect()
+}
+
+fn improvement(
+    name: &str,
+    arm: &Scores,
+    baseline: &Scores,
+    bootstrap: Bootstrap,
+) -> Result<Improvement, StatsError> {
+    let of = |arm: &Scores, baseline: &Scores| probability_of_improvement(arm, baseline);
+    let interval = if has_spread(arm) || has_spread(baseline) {
+        let drawn = |arm: &Scores, baseline: &Scores| of(arm, baseline).unwrap_or(f64::NAN);
+        Some(bootstrap.of_pair(arm, baseline, drawn)?.into())
+    } else {
+        None
+    };
+    Ok(Improvement { arm: name.to_owned(), probability: of(arm, baseline)?, interval })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::measures;
+    use crate::report::test_support::{Fake, read_all};
+
+    const FEW: Bootstrap = Bootstrap { repetitions: 500, level: 0.95, seed: 1 };
+
+    fn aggregates(fakes: Vec<Fake>) -> Aggregates {
+        let folder = tempfile::tempdir().unwrap();
+        let grid = Grid::new(read_all(folder.path(), fakes.into_iter()));
+        let games = measures::games(&grid, &[], FEW).unwrap();
+        of_group(&grid, &grid.groups(None).unwrap()[0], &games, FEW).unwrap()
+    }
+
+    fn ending(game: &str, torso: &str, seed: u64, score: f64) -> Fake {
+        Fake::new(game, torso, seed).with_scores(&[0.0, score])
+    }
+
+    #[test]
+    fn games_without_reference_or_without_an_arm_do_not_count() {
+        let of = aggregates(vec![
+            ending("pong", "conv", 1, -20.7),
+            ending("pong", "coordconv", 1, 14.6),
+            ending("catch", "conv", 1, 1.0),
+            ending("catch", "coordconv", 1, 1.0),
+            ending("breakout", "conv", 1, 1.0),
+        ]);
+        assert_eq!(of.games, ["pong"]);
+        let iqm = |arm: usize| of.arms[arm].values[0].value;
+        assert_eq!((iqm(0), iqm(1), of.improvements[0].probability), (0.0, 1.0, 1.0));
+        assert_eq!((of.arms[0].values[0].interval, of.improvements[0].interval), (None, None));
+    }
+
+    #[test]
+    fn intervals_come_with_seeds_and_profiles_fall() {
+        let seeds = |torso: &'static str, plus: f64| {
+            (1..=3).map(move |seed| ending("pong", torso, seed, seed as f64 * 5.0 + plus))
+        };
+        let of = aggregates(seeds("conv", -10.0).chain(seeds("impala", 0.0)).collect());
+        let iqm = &of.arms[0].values[0];
+        let interval = iqm.interval.unwrap();
+        assert!(interval.low < iqm.value && iqm.value < interval.high);
+        let profile = &of.arms[1].profile;
+        assert_eq!((profile.scores.len(), profile.share[0]), (81, 1.0));
+        assert!(profile.share.is_sorted_by(|a, b| a >= b));
+        assert_eq!(of.baseline, "a2c-conv");
+    }
+
+    #[test]
+    fn why_there_is_nothing_is_said() {
+        let of = aggregates(vec![ending("catch", "conv", 1, 1.0), ending("catch", "coordconv", 1, 1.0)]);
+        assert!(of.why_absent.unwrap().ends_with("not for catch."));
+        let of = aggregates(vec![ending("pong", "conv", 1, 1.0), ending("breakout", "coordconv", 1, 1.0)]);
+        assert!(of.why_absent.unwrap().contains("no game"));
+    }
+}

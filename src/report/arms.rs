@@ -1,0 +1,243 @@
+//! The grid of games and arms. An arm is an algorithm with a torso; its seeds are its repetitions.
+
+use std::collections::BTreeMap;
+
+use coordrl_stats::mean;
+use serde::Serialize;
+
+use super::ReportError;
+use super::run::Run;
+use crate::config::Algo;
+use crate::suggest::did_you_mean;
+
+/// The torso that the others are compared with, where it is among them.
+const USUAL_BASELINE: &str = "conv";
+
+/// An algorithm with a torso.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Arm {
+    /// Learning algorithm.
+    pub algo: Algo,
+    /// Feature extractor.
+    pub torso: String,
+}
+
+impl Arm {
+    fn of(run: &Run) -> Self {
+        Self { algo: run.config.algo, torso: run.config.torso.clone() }
+    }
+
+    /// As folders call it: `a2c-conv`.
+    pub fn name(&self) -> String {
+        format!("{}-{}", self.algo.name(), self.torso)
+    }
+}
+
+/// How an algorithm is written in a sentence.
+pub fn spelled(algo: Algo) -> &'static str {
+    match algo {
+        Algo::A2c => "A2C",
+        Algo::Apex => "Ape-X",
+    }
+}
+
+/// Games × arms → runs, one a seed.
+#[derive(Debug)]
+pub struct Grid {
+    /// Games by name.
+    pub games: Vec<String>,
+    /// Arms in the order they were found, of each algorithm the usual baseline first.
+    pub arms: Vec<Arm>,
+    cells: BTreeMap<(usize, usize), Vec<Run>>,
+}
+
+/// Algorithms and torsos in the order they were found, of each algorithm the usual baseline first, so that
+/// it has the same colour everywhere.
+fn arms_of(runs: &[Run]) -> Vec<Arm> {
+    let mut arms: Vec<Arm> = Vec::new();
+    for arm in runs.iter().map(Arm::of) {
+        if !arms.contains(&arm) {
+            arms.push(arm);
+        }
+    }
+    let mut algos: Vec<Algo> = arms.iter().map(|arm| arm.algo).collect();
+    algos.dedup();
+    let place_of = |algo: Algo| algos.iter().position(|known| *known == algo);
+    arms.sort_by_key(|arm| (place_of(arm.algo), arm.torso != USUAL_BASELINE));
+    arms
+}
+
+/// Arms that are compared, each with the first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// Place of the arm that the others are compared with.
+    pub baseline: usize,
+    /// Places of the others.
+    pub others: Vec<usize>,
+}
+
+impl Group {
+    /// All its arms, the baseline first.
+    pub fn arms(&self) -> impl Iterator<Item = usize> + '_ {
+        std::iter::once(self.baseline).chain(self.others.iter().copied())
+    }
+}
+
+/// An arm in the report.
+#[derive(Clone, Debug, Serialize)]
+pub struct ArmRow {
+    /// As folders call it.
+    pub name: String,
+    /// As a reader sees it: the torso alone where there is one algorithm.
+    pub label: String,
+    /// Learning algorithm.
+    pub algo: Algo,
+    /// Feature extractor.
+    pub torso: String,
+    /// Complete runs.
+    pub runs: usize,
+    /// Trainable numbers in the network: several where games have different numbers of actions.
+    pub parameters: Vec<u64>,
+    /// Emulator frames a second over whole runs: mean, least and most.
+    pub frames_per_sec: [f64; 3],
+}
+
+impl Grid {
+    /// Sorts runs into cells, seeds in order.
+    pub fn new(runs: Vec<Run>) -> Self {
+        let mut games: Vec<String> = runs.iter().map(|run| run.config.game.clone()).collect();
+        games.sort();
+        games.dedup();
+        let arms = arms_of(&runs);
+        let mut cells: BTreeMap<(usize, usize), Vec<Run>> = BTreeMap::new();
+        for run in runs {
+            let arm = arms.iter().position(|arm| *arm == Arm::of(&run)).unwrap_or_default();
+            let game = games.iter().position(|game| *game == run.config.game).unwrap_or_default();
+            cells.entry((game, arm)).or_default().push(run);
+        }
+        cells.values_mut().for_each(|runs| runs.sort_by_key(|run| run.config.seed));
+        Self { games, arms, cells }
+    }
+
+    /// Runs of an arm in a game; none where it has none.
+    pub fn cell(&self, game: usize, arm: usize) -> &[Run] {
+        self.cells.get(&(game, arm)).map_or(&[], Vec::as_slice)
+    }
+
+    /// All runs of a game.
+    pub fn of_game(&self, game: usize) -> impl Iterator<Item = &Run> + Clone {
+        self.cells.range((game, 0)..(game + 1, 0)).flat_map(|(_, runs)| runs)
+    }
+
+    /// All runs.
+    pub fn all(&self) -> impl Iterator<Item = &Run> {
+        self.cells.values().flatten()
+    }
+
+    /// Arms as the report lists them.
+    pub fn rows(&self) -> Vec<ArmRow> {
+        let row = |(place, arm): (usize, &Arm)| {
+            let runs = || self.all().filter(|run| Arm::of(run) == *arm);
+            let mut parameters: Vec<u64> = runs().map(|run| run.meta.parameters).collect();
+            parameters.sort_unstable();
+            parameters.dedup();
+            let speeds: Vec<f64> = runs().map(Run::frames_per_sec).collect();
+            let extreme = |better: fn(f64, f64) -> f64| speeds.iter().copied().fold(f64::NAN, better);
+            let frames_per_sec = [mean(speeds.iter().copied()), extreme(f64::min), extreme(f64::max)];
+            let (name, label, runs) = (arm.name(), self.label(place), speeds.len());
+            ArmRow { name, label, algo: arm.algo, torso: arm.torso.clone(), runs, parameters, frames_per_sec }
+        };
+        self.arms.iter().enumerate().map(row).collect()
+    }
+
+    /// The name a reader sees: the torso, with the algorithm where there are two.
+    pub fn label(&self, arm: usize) -> String {
+        let Arm { algo, torso } = &self.arms[arm];
+        let one_algorithm = self.arms.iter().all(|other| other.algo == *algo);
+        if one_algorithm { torso.clone() } else { format!("{torso} ({})", spelled(*algo)) }
+    }
+
+    /// Which arms are compared: within each algorithm its torsos, or, if each algorithm has a single
+    /// torso, the algorithms.
+    ///
+    /// # Errors
+    /// If `wanted` is neither a torso nor an arm here.
+    pub fn groups(&self, wanted: Option<&str>) -> Result<Vec<Group>, ReportError> {
+        wanted.map_or(Ok(()), |wanted| self.check_baseline(wanted))?;
+        let all = 0..self.arms.len();
+        let mut sets: Vec<Vec<usize>> = Vec::new();
+        for arm in all.clone() {
+            let alike: Vec<usize> =
+                all.clone().filter(|&other| self.arms[other].algo == self.arms[arm].algo).collect();
+            if alike.len() > 1 && alike[0] == arm {
+                sets.push(alike);
+            }
+        }
+        if sets.is_empty() && self.arms.len() > 1 {
+            sets.push(all.collect());
+        }
+        Ok(sets.into_iter().map(|arms| self.group(&arms, wanted)).collect())
+    }
+
+    fn group(&self, arms: &[usize], wanted: Option<&str>) -> Group {
+        let find = |name: &str| {
+            let is = |arm: &Arm| arm.torso == name || arm.name() == name;
+            arms.iter().copied().find(|&arm| is(&self.arms[arm]))
+        };
+        let usual = || find(USUAL_BASELINE);
+        let baseline = wanted.and_then(find).or_else(usual).unwrap_or(arms[0]);
+        Group { baseline, others: arms.iter().copied().filter(|&arm| arm != baseline).collect() }
+    }
+
+    fn check_baseline(&self, wanted: &str) -> Result<(), ReportError> {
+        let mut known: Vec<&str> = self.arms.iter().map(|arm| arm.torso.as_str()).collect();
+        if known.contains(&wanted) || self.arms.iter().any(|arm| arm.name() == wanted) {
+            return Ok(());
+        }
+        known.sort_unstable();
+        known.dedup();
+        let hint = did_you_mean(wanted, known.iter().copied());
+        Err(ReportError::UnknownBaseline { name: wanted.to_owned(), hint, known: known.join(", ") })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::test_support::{Fake, read_all};
+
+    fn grid(arms: &[(&str, &str)]) -> Grid {
+        let folder = tempfile::tempdir().unwrap();
+        let fakes = arms.iter().map(|(algo, torso)| Fake::new("pong", torso, 1).with_algo(algo));
+        Grid::new(read_all(folder.path(), fakes))
+    }
+
+    #[test]
+    fn torsos_are_compared_within_their_algorithm() {
+        let grid = grid(&[("a2c", "coordconv"), ("a2c", "conv"), ("apex", "conv"), ("apex", "impala")]);
+        let groups = grid.groups(None).unwrap();
+        let expected = [Group { baseline: 0, others: vec![1] }, Group { baseline: 2, others: vec![3] }];
+        assert_eq!(groups, expected);
+        assert_eq!([grid.label(0), grid.label(1)], ["conv (A2C)", "coordconv (A2C)"]);
+        let groups = grid.groups(Some("apex-impala")).unwrap();
+        assert_eq!(groups[1], Group { baseline: 3, others: vec![2] });
+        assert_eq!(groups[0].baseline, 0);
+    }
+
+    #[test]
+    fn algorithms_are_compared_where_each_has_one_torso_and_one_arm_with_nothing() {
+        let two = grid(&[("a2c", "impala"), ("apex", "impala")]);
+        assert_eq!(two.groups(None).unwrap(), [Group { baseline: 0, others: vec![1] }]);
+        assert_eq!(two.groups(Some("apex-impala")).unwrap(), [Group { baseline: 1, others: vec![0] }]);
+        let one = grid(&[("a2c", "impala")]);
+        assert_eq!(one.groups(None).unwrap(), []);
+        assert_eq!(one.label(0), "impala");
+    }
+
+    #[test]
+    fn an_unknown_baseline_meets_the_nearest() {
+        let error = grid(&[("a2c", "conv"), ("a2c", "coordconv")]).groups(Some("cordconv")).unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("did you mean `coordconv`?") && text.contains("conv, coordconv"), "{text}");
+    }
+}

@@ -1,0 +1,255 @@
+//! An arm against its baseline over all games: the count, the headline, and how strong it is.
+
+use coordrl_stats::{Bootstrap, StatsError};
+use serde::Serialize;
+
+use super::arms::{Grid, Group};
+use super::chance::expected_by_chance;
+use super::measures::GameRow;
+use super::verdict::{ALPHA, GameVerdict, Strength, Verdict, judge};
+use super::words;
+
+/// Games by verdict.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Count {
+    /// Games in which the arm is better.
+    pub better: usize,
+    /// Games that show no difference.
+    pub similar: usize,
+    /// Games in which it is worse.
+    pub worse: usize,
+    /// Games in which nothing can be said.
+    pub unknown: usize,
+}
+
+/// An arm against its baseline in all games that both have.
+#[derive(Clone, Debug, Serialize)]
+pub struct Comparison {
+    /// Name of the arm.
+    pub arm: String,
+    /// Name of the arm it is compared with.
+    pub baseline: String,
+    /// "coordconv against conv: 6 better, 2 similar, 1 worse".
+    pub headline: String,
+    /// How strong that is, in a sentence or two.
+    pub strength: String,
+    /// Games by verdict.
+    pub count: Count,
+    /// Game by game.
+    pub games: Vec<GameVerdict>,
+}
+
+/// All exact tests of the report.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Tests {
+    /// How many were made.
+    pub made: usize,
+    /// Of those, how many would be expected at or below 0.05 by chance alone, at most.
+    pub expected_by_chance: f64,
+    /// Games that the rule would call better or worse if nothing differed anywhere.
+    pub verdicts_by_chance: f64,
+    /// How many were at or below 0.05.
+    pub significant: usize,
+    /// How many are left when Holm's correction allows for their number.
+    pub after_holm: usize,
+}
+
+/// Compares the arms of all groups with their baselines.
+///
+/// # Errors
+/// If the bootstrap makes no sense.
+pub fn compare(
+    grid: &Grid,
+    groups: &[Group],
+    games: &[GameRow],
+    bootstrap: Bootstrap,
+) -> Result<Vec<Comparison>, StatsError> {
+    let mut comparisons = Vec::new();
+    for group in groups {
+        for &arm in &group.others {
+            comparisons.push(compare_pair(grid, [arm, group.baseline], games, bootstrap)?);
+        }
+    }
+    Ok(comparisons)
+}
+
+fn compare_pair(
+    grid: &Grid,
+    [arm, baseline]: [usize; 2],
+    games: &[GameRow],
+    bootstrap: Bootstrap,
+) -> Result<Comparison, StatsError> {
+    let names = [arm, baseline].map(|place| grid.arms[place].name());
+    let mut verdicts = Vec::new();
+    for game in games {
+        if let (Some(arm), Some(baseline)) = (game.arm(&names[0]), game.arm(&names[1])) {
+            verdicts.push(judge(&game.game, arm, baseline, bootstrap)?);
+        }
+    }
+    let count = Count::of(&verdicts);
+    let (left, right) = (grid.label(arm), grid.label(baseline));
+    let [arm, baseline] = names;
+    Ok(Comparison {
+        arm,
+        baseline,
+        headline: format!("{left} against {right}: {}", count.text()),
+        strength: format!("{}{}", strength_in_words(&verdicts), chance_in_words(&verdicts)),
+        count,
+        games: verdicts,
+    })
+}
+
+impl Count {
+    fn of(verdicts: &[GameVerdict]) -> Self {
+        let count = |verdict: Verdict| verdicts.iter().filter(|game| game.verdict == verdict).count();
+        Self {
+            better: count(Verdict::Better),
+            similar: count(Verdict::Similar),
+            worse: count(Verdict::Worse),
+            unknown: count(Verdict::Unknown),
+        }
+    }
+
+    /// "6 better, 2 similar, 1 worse", with those unknown if there are any.
+    pub fn text(self) -> String {
+        let Self { better, similar, worse, unknown } = self;
+        let known = format!("{better} better, {similar} similar, {worse} worse");
+        if unknown > 0 { format!("{known}, {unknown} unknown") } else { known }
+    }
+}
+
+fn strength_in_words(verdicts: &[GameVerdict]) -> String {
+    let known: Vec<&GameVerdict> = verdicts.iter().filter(|game| game.verdict != Verdict::Unknown).collect();
+    let decided = known.iter().filter(|game| game.strength.is_some()).count();
+    let supported = known.iter().filter(|game| game.strength == Some(Strength::Supported)).count();
+    if verdicts.is_empty() {
+        return "They have no game in common.".to_owned();
+    }
+    let Some(least) = known.iter().map(|game| game.least_p).reduce(f64::min) else {
+        return "One seed in an arm says nothing about the spread, so there is no verdict.".to_owned();
+    };
+    if decided == 0 {
+        return "No game shows a difference, which is not to say that there is none.".to_owned();
+    }
+    if least > ALPHA {
+        return format!(
+            "With {} seeds no exact two-sided test can reach {ALPHA} (the least possible p is {}), so {} only suggestive.",
+            seeds_in_words(&known),
+            words::probability(least),
+            if decided == 1 { "the difference is" } else { "every difference is" },
+        );
+    }
+    let test = format!("supported by an exact test (p ≤ {ALPHA})");
+    let differences = words::count(decided, "difference");
+    match (supported, decided - supported) {
+        (0, _) => format!("{differences}, none of them {test}: only suggestive."),
+        (_, 0) => format!("{differences}, all {test}."),
+        (supported, suggestive) => {
+            format!("{differences}: {supported} {test}, {suggestive} only suggestive.")
+        }
+    }
+}
+
+/// How many differences the rule would see where there are none; nothing if it sees none.
+fn chance_in_words(verdicts: &[GameVerdict]) -> String {
+    let judged = verdicts.iter().filter(|game| game.verdict != Verdict::Unknown).count();
+    if verdicts.iter().all(|game| game.strength.is_none()) {
+        return String::new();
+    }
+    let expected = expected_by_chance(verdicts.iter());
+    format!(
+        " If nothing differed at all, the rule would still call about {expected:.1} of {} better or worse.",
+        words::count(judged, "game")
+    )
+}
+
+/// `3 against 3`, or what there is where games differ.
+fn seeds_in_words(games: &[&GameVerdict]) -> String {
+    let mut pairs: Vec<String> =
+        games.iter().map(|game| format!("{} against {}", game.seeds[0], game.seeds[1])).collect();
+    pairs.sort();
+    pairs.dedup();
+    words::list(&pairs)
+}
+
+impl Tests {
+    /// Counts the tests of all comparisons.
+    pub fn of(comparisons: &[Comparison]) -> Self {
+        let games = comparisons.iter().flat_map(|comparison| &comparison.games);
+        let p_values: Vec<f64> = games.flat_map(|game| [game.final_score.p, game.area.p]).flatten().collect();
+        Self {
+            made: p_values.len(),
+            expected_by_chance: ALPHA * p_values.len() as f64,
+            verdicts_by_chance: expected_by_chance(comparisons.iter().flat_map(|pair| &pair.games)),
+            significant: p_values.iter().filter(|p| **p <= ALPHA).count(),
+            after_holm: left_by_holm(p_values),
+        }
+    }
+}
+
+/// How many of these are significant at 0.05 all together: Holm 1979 (Scandinavian Journal of
+/// Statistics 6). The k-th least of n is held against 0.05 / (n − k + 1) until one fails.
+fn left_by_holm(mut p_values: Vec<f64>) -> usize {
+    p_values.sort_by(f64::total_cmp);
+    let all = p_values.len();
+    let passes = |(rank, p): &(usize, f64)| *p <= ALPHA / (all - rank) as f64;
+    p_values.into_iter().enumerate().take_while(passes).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::verdict::{Difference, conclude};
+
+    const FEW: Bootstrap = Bootstrap { repetitions: 500, level: 0.95, seed: 1 };
+
+    fn judged(arm: &[f64], baseline: &[f64]) -> GameVerdict {
+        let measured = Difference::of(arm, baseline, FEW).unwrap();
+        conclude("pong", [arm.len(), baseline.len()], measured, measured)
+    }
+
+    #[test]
+    fn three_seeds_are_told_what_they_can_never_show() {
+        let text = strength_in_words(&[judged(&[11.0, 12.0, 13.0], &[1.0, 2.0, 3.0])]);
+        let parts = ["3 against 3", "is 0.10", "the difference is only suggestive"];
+        parts.iter().for_each(|part| assert!(text.contains(part), "{text}"));
+    }
+
+    #[test]
+    fn differences_are_counted_by_strength() {
+        let five = judged(&[1.0, 2.0, 3.0, 1.5, 2.5], &[11.0, 12.0, 13.0, 11.5, 12.5]);
+        let three = judged(&[1.0, 2.0, 3.0], &[11.0, 12.0, 13.0]);
+        let text = strength_in_words(&[five, three]);
+        assert!(
+            text == "2 differences: 1 supported by an exact test (p ≤ 0.05), 1 only suggestive.",
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn differences_by_chance_are_said_where_there_are_differences() {
+        let three = judged(&[11.0, 12.0, 13.0], &[1.0, 2.0, 3.0]);
+        let same = judged(&[1.0, 1.0, 1.0], &[1.0, 1.0, 1.0]);
+        assert_eq!(chance_in_words(std::slice::from_ref(&same)), "");
+        assert!(chance_in_words(&[three, same]).contains("about 0.6 of 2 games better or worse"));
+    }
+
+    #[test]
+    fn no_difference_and_no_verdict_are_said() {
+        let same = judged(&[1.0, 1.0, 1.0], &[1.0, 1.0, 1.0]);
+        assert!(strength_in_words(&[same]).starts_with("No game shows"));
+        let one = judged(&[5.0], &[1.0, 2.0, 3.0]);
+        assert!(strength_in_words(std::slice::from_ref(&one)).contains("One seed"));
+        assert_eq!(Count::of(&[one]).text(), "0 better, 0 similar, 0 worse, 1 unknown");
+        assert!(strength_in_words(&[]).contains("no game in common"));
+    }
+
+    #[test]
+    fn holm_worked_by_hand() {
+        // 0.01 ≤ 0.05/4, 0.02 > 0.05/3: one is left, although three are below 0.05.
+        assert_eq!(left_by_holm(vec![0.04, 0.01, 0.9, 0.02]), 1);
+        assert_eq!(left_by_holm(vec![0.01, 0.016, 0.02, 0.05]), 4);
+        assert_eq!(left_by_holm(vec![0.1, 0.1]), 0);
+        assert_eq!(left_by_holm(vec![]), 0);
+    }
+}

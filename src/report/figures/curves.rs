@@ -1,0 +1,128 @@
+//! Learning curves: over frames and over time.
+
+use coordrl_plots::{Axis, Colour, LineChart, PlotError, Series};
+
+use super::{Drawn, FigureRow, Half, Marks, finish, points_of, slug};
+use crate::report::Report;
+use crate::report::curves::{Band, Curve};
+use crate::report::measures::GameRow;
+
+/// A human's score stands in a figure once an arm has come this far towards it from a random policy.
+const NEAR_HUMAN: f64 = 0.5;
+
+/// What a curve is drawn over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Over {
+    Frames,
+    Time,
+}
+
+/// Learning curves of a game; over time only where the runs tell it.
+pub(super) fn curves_of(
+    report: &Report,
+    place: usize,
+    game: &GameRow,
+    over: Over,
+) -> Result<Option<Drawn>, PlotError> {
+    if over == Over::Time
+        && game.arms.iter().any(|arm| arm.curve.hours.iter().any(|hours| !hours.is_finite()))
+    {
+        return Ok(None);
+    }
+    let (file, title) = match over {
+        Over::Frames => ("frames", format!("{}, over frames", game.game)),
+        Over::Time => ("time", format!("{}, over time", game.game)),
+    };
+    let (axis, unit) = axis_of(game, over);
+    let mut chart = LineChart::new(&title, axis, Axis::linear("mean return of 100 games"));
+    let mut marks = Marks::default();
+    let x = |curve: &Curve| -> Vec<f64> {
+        let places = if over == Over::Frames { &curve.frames } else { &curve.hours };
+        places.iter().map(|place| place * unit).collect()
+    };
+    for arm in &game.arms {
+        chart = add_seeds(chart, &mut marks, &arm.curve, &x(&arm.curve), report.colour(&arm.arm));
+    }
+    for arm in &game.arms {
+        let name = report.short_label(&arm.arm);
+        chart = add_mean(chart, &mut marks, &arm.curve, &x(&arm.curve), (name, report.colour(&arm.arm)));
+    }
+    if let Some(human) = human_in_sight(game) {
+        chart = chart.with_reference(human, "human");
+        marks.lines.push(2);
+    }
+    let name = format!("{:02}-{}-{file}", place + 1, slug(&game.game));
+    let caption = caption_of_curves(game, over);
+    let row = FigureRow { name, game: Some(game.game.clone()), title, caption, marks };
+    finish(row, &Half(chart)).map(Some)
+}
+
+/// Each seed alone, where there are several.
+fn add_seeds(mut chart: LineChart, marks: &mut Marks, curve: &Curve, x: &[f64], colour: Colour) -> LineChart {
+    if curve.band == Band::None {
+        return chart;
+    }
+    for seed in &curve.seeds {
+        chart = chart.with_series(Series::new("", points_of(x, seed)).with_colour(colour).faint());
+        marks.add_line(x.len());
+    }
+    chart
+}
+
+fn add_mean(
+    chart: LineChart,
+    marks: &mut Marks,
+    curve: &Curve,
+    x: &[f64],
+    (name, colour): (String, Colour),
+) -> LineChart {
+    let mut series = Series::new(name, points_of(x, &curve.mean)).with_colour(colour);
+    if curve.band != Band::None {
+        series = series.with_band(points_of(&curve.low, &curve.high));
+        marks.add_band(x.len());
+    }
+    marks.add_line(x.len());
+    chart.with_series(series)
+}
+
+fn axis_of(game: &GameRow, over: Over) -> (Axis, f64) {
+    if over == Over::Frames {
+        let millions = game.budget_frames >= 1e6;
+        return if millions { (Axis::linear("million frames"), 1e-6) } else { (Axis::linear("frames"), 1.0) };
+    }
+    let longest = game.arms.iter().flat_map(|arm| &arm.curve.hours).copied().fold(0.0, f64::max);
+    match longest {
+        hours if hours >= 1.0 => (Axis::linear("hours"), 1.0),
+        hours if hours >= 2.0 / 60.0 => (Axis::linear("minutes"), 60.0),
+        _ => (Axis::linear("seconds"), 3600.0),
+    }
+}
+
+fn human_in_sight(game: &GameRow) -> Option<f64> {
+    let known = game.reference()?;
+    let best = game.arms.iter().map(|arm| arm.final_score.mean).fold(f64::NEG_INFINITY, f64::max);
+    (known.normalise(best) >= NEAR_HUMAN).then_some(known.human)
+}
+
+fn caption_of_curves(game: &GameRow, over: Over) -> String {
+    let about = |band: Band| match band {
+        Band::Interval => "shaded: 95 % bootstrap interval of the mean, at each frame for itself",
+        Band::Range => "shaded: from the lower to the higher of two seeds, no interval",
+        Band::None => "one seed: no band",
+    };
+    let mut bands: Vec<&str> = game.arms.iter().map(|arm| about(arm.curve.band)).collect();
+    bands.sort_unstable();
+    bands.dedup();
+    let thin = if game.arms.iter().any(|arm| arm.curve.band != Band::None) {
+        "Thin: single seeds; thick: their mean; "
+    } else {
+        ""
+    };
+    let hours =
+        if over == Over::Time { " Time is the mean over seeds of the time spent training." } else { "" };
+    let mut caption = format!("{thin}{}.{hours}", bands.join("; or "));
+    if let Some(first) = caption.get_mut(0..1) {
+        first.make_ascii_uppercase();
+    }
+    caption
+}

@@ -1,0 +1,97 @@
+//! Games side by side, and all games together.
+
+use coordrl_envs::reference_scores;
+use coordrl_plots::{Axis, Estimate, Intervals, LineChart, PlotError, Series};
+
+use super::{Drawn, FigureRow, Half, Marks, finish, points_of};
+use crate::report::Report;
+use crate::report::aggregate::Aggregates;
+use crate::report::compare::Comparison;
+use crate::report::json::Span;
+use crate::report::words::count;
+
+/// Differences in final score, game by game, with a random policy at 0 and a human at 1; nothing if that
+/// is known of no game.
+pub(super) fn differences(
+    report: &Report,
+    place: usize,
+    comparison: &Comparison,
+) -> Result<Option<Drawn>, PlotError> {
+    let [arm, baseline] = [&comparison.arm, &comparison.baseline].map(|name| report.short_label(name));
+    let title = format!("{arm} less {baseline}, final score");
+    let axis = Axis::linear("difference in human-normalised score");
+    let mut figure = Intervals::new(&title, axis).with_reference(0.0);
+    let mut marks = Marks { lines: vec![2], ..Marks::default() };
+    for game in &comparison.games {
+        let Some(known) = reference_scores(&game.game) else { continue };
+        let scale = (known.human - known.random).abs();
+        let estimate = Estimate::new(&game.game, game.final_score.difference / scale);
+        let interval = game.final_score.interval;
+        let scaled = interval.map(|span| Span { low: span.low / scale, high: span.high / scale });
+        let estimate = with_interval(estimate, scaled, &mut marks);
+        figure = figure.with_estimate(estimate.with_colour(report.colour(&comparison.arm)));
+    }
+    if marks.dots == 0 {
+        return Ok(None);
+    }
+    let caption = format!(
+        "Dots: difference of means over seeds; lines: 95 % bootstrap interval. Right of the dashed line {arm} is better."
+    );
+    let name = format!("pair-{:02}-differences", place + 1);
+    finish(FigureRow { name, game: None, title, caption, marks }, &Half(figure)).map(Some)
+}
+
+fn with_interval(estimate: Estimate, interval: Option<Span>, marks: &mut Marks) -> Estimate {
+    marks.add_estimate(interval.is_some());
+    match interval {
+        Some(span) => estimate.with_interval(span.low, span.high),
+        None => estimate,
+    }
+}
+
+/// IQM, median, mean and optimality gap of each arm.
+pub(super) fn sums(report: &Report, place: usize, aggregates: &Aggregates) -> Result<Drawn, PlotError> {
+    let title = "All games as one number".to_owned();
+    let mut figure = Intervals::new(&title, Axis::linear("human-normalised score"));
+    let mut marks = Marks::default();
+    let ways = aggregates.arms.first().map_or(0, |arm| arm.values.len());
+    for way in 0..ways {
+        for arm in &aggregates.arms {
+            let one = &arm.values[way];
+            let name = format!("{}, {}", one.name, report.short_label(&arm.arm));
+            let estimate = with_interval(Estimate::new(name, one.value), one.interval, &mut marks);
+            figure = figure.with_estimate(estimate.with_colour(report.colour(&arm.arm)));
+        }
+    }
+    let caption = "Dots: value over all runs; lines: 95 % stratified bootstrap interval over seeds. Of the \
+                   optimality gap less is better."
+        .to_owned();
+    let name = format!("all-{:02}-numbers", place + 1);
+    finish(FigureRow { name, game: None, title, caption, marks }, &Half(figure))
+}
+
+/// How many runs are above which score.
+pub(super) fn profile(report: &Report, place: usize, aggregates: &Aggregates) -> Result<Drawn, PlotError> {
+    let title = "How many runs are above a score".to_owned();
+    let mut chart = LineChart::new(
+        &title,
+        Axis::linear("human-normalised score"),
+        Axis::linear("share of runs above").with_range(0.0, 1.02),
+    );
+    let mut marks = Marks::default();
+    for arm in &aggregates.arms {
+        let profile = &arm.profile;
+        let series = Series::new(report.short_label(&arm.arm), points_of(&profile.scores, &profile.share));
+        let series = series.with_band(points_of(&profile.low, &profile.high));
+        chart = chart.with_series(series.with_colour(report.colour(&arm.arm)));
+        marks.add_line(profile.scores.len());
+        marks.add_band(profile.scores.len());
+    }
+    let caption = format!(
+        "Performance profile over {}: the higher, the better. Games count alike. Shaded: 95 % pointwise bootstrap \
+         interval over seeds.",
+        count(aggregates.games.len(), "game"),
+    );
+    let name = format!("all-{:02}-profile", place + 1);
+    finish(FigureRow { name, game: None, title, caption, marks }, &Half(chart))
+}

@@ -1,0 +1,228 @@
+//! From paths to runs: sweeps, runs, and folders that hold runs, with everything that is missing.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Component, Path, PathBuf};
+
+use serde::Serialize;
+
+use super::ReportError;
+use super::left_out::{LeftOut, Why};
+use super::run::Run;
+use crate::run_dir::{RunDir, RunDirError};
+use crate::sweep::folder::read_record;
+use crate::sweep::record::{CellRecord, record_path, runs_dir_of};
+
+/// Runs that can be used, and those that cannot.
+#[derive(Debug, Default)]
+pub struct Gathered {
+    /// Complete runs, in the order they were found; of each game, algorithm, torso and seed one.
+    pub runs: Vec<Run>,
+    /// Everything else.
+    pub left_out: Vec<LeftOut>,
+    /// Sweeps that were named.
+    pub sweeps: Vec<Sweep>,
+}
+
+/// A sweep that runs came from.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Sweep {
+    /// Its folder.
+    pub folder: PathBuf,
+    /// Its name.
+    pub name: String,
+    /// Command lines that worked on it.
+    pub commands: Vec<Vec<String>>,
+}
+
+/// Finds and reads all runs that the paths name.
+///
+/// # Errors
+/// If a path names no run, a file is damaged, or no run is complete.
+pub fn gather(paths: &[PathBuf]) -> Result<Gathered, ReportError> {
+    let mut search = Search::default();
+    for path in paths {
+        search.add(path)?;
+    }
+    let found = search.found.runs.len() + search.found.left_out.len();
+    let gathered = leave_out_unusable(search.found);
+    match gathered.left_out.first() {
+        Some(first) if gathered.runs.is_empty() => {
+            Err(ReportError::NothingComplete { runs: found, first: first.text() })
+        }
+        _ => Ok(gathered),
+    }
+}
+
+#[derive(Debug, Default)]
+struct Search {
+    found: Gathered,
+    /// Folders already seen, by their real path: two ways to one run are one run.
+    seen: BTreeSet<PathBuf>,
+}
+
+impl Search {
+    fn add(&mut self, path: &Path) -> Result<(), RunDirError> {
+        let not_a_run = |cause: &str| RunDirError::NotARun { path: path.to_owned(), cause: cause.to_owned() };
+        if !path.is_dir() {
+            return Err(not_a_run("no such folder"));
+        }
+        if record_path(path).is_file() {
+            return self.add_sweep(path);
+        }
+        if !has_config(path) {
+            let found = self.search_below(path)?;
+            return if found > 0 { Ok(()) } else { Err(not_a_run("nor is there one in it")) };
+        }
+        if !Run::is_one(path)? {
+            return Err(not_a_run("it holds a study; a report compares runs of games"));
+        }
+        self.add_run(path)
+    }
+
+    fn add_sweep(&mut self, folder: &Path) -> Result<(), RunDirError> {
+        let record = read_record(&record_path(folder))?;
+        let (name, commands) = (record.name, record.commands);
+        self.found.sweeps.push(Sweep { folder: folder.to_owned(), name, commands });
+        for cell in &record.cells {
+            let path = tidy(&runs_dir_of(folder).join(&cell.run));
+            self.add_cell(cell, &path)?;
+        }
+        Ok(())
+    }
+
+    fn add_cell(&mut self, cell: &CellRecord, path: &Path) -> Result<(), RunDirError> {
+        if !has_config(path) {
+            let why = failure_of(cell).unwrap_or(Why::Missing);
+            self.found.left_out.push(LeftOut::of_cell(cell, path.to_owned(), why));
+            return Ok(());
+        }
+        if !self.is_new(path) {
+            return Ok(());
+        }
+        let run = Run::read(path)?;
+        let holds = name_of_run(&run);
+        let why = match failure_of(cell) {
+            _ if holds != name_of_cell(cell) => Some(Why::Other { holds }),
+            Some(why) if !run.is_complete() => Some(why),
+            _ => None,
+        };
+        match why {
+            Some(why) => self.found.left_out.push(LeftOut::of_cell(cell, path.to_owned(), why)),
+            None => self.found.runs.push(run),
+        }
+        Ok(())
+    }
+
+    fn add_run(&mut self, path: &Path) -> Result<(), RunDirError> {
+        if self.is_new(path) {
+            self.found.runs.push(Run::read(path)?);
+        }
+        Ok(())
+    }
+
+    /// Adds runs at any depth and tells how many there are, known ones too. What is inside a run or a
+    /// sweep is not looked at.
+    fn search_below(&mut self, folder: &Path) -> Result<usize, RunDirError> {
+        let cannot = |error: std::io::Error| RunDirError::NotARun {
+            path: folder.to_owned(),
+            cause: format!("it cannot be read: {error}"),
+        };
+        let entries = fs::read_dir(folder).map_err(cannot)?.collect::<Result<Vec<_>, _>>().map_err(cannot)?;
+        let mut folders: Vec<PathBuf> = entries.into_iter().map(|entry| entry.path()).collect();
+        folders.retain(|path| path.is_dir() && !record_path(path).is_file());
+        folders.sort();
+        let mut found = 0;
+        for path in folders {
+            match has_config(&path) {
+                true if Run::is_one(&path)? => {
+                    self.add_run(&path)?;
+                    found += 1;
+                }
+                true => {}
+                // A link may lead back up.
+                false if path.is_symlink() => {}
+                false => found += self.search_below(&path)?,
+            }
+        }
+        Ok(found)
+    }
+
+    fn is_new(&mut self, path: &Path) -> bool {
+        self.seen.insert(fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()))
+    }
+}
+
+fn has_config(path: &Path) -> bool {
+    RunDir::open_to_read(path).is_ok()
+}
+
+fn failure_of(cell: &CellRecord) -> Option<Why> {
+    let failure = cell.failure.as_ref()?;
+    let (ended_with, message) = (failure.ended_with.clone(), failure.message.clone());
+    Some(Why::Failed { ended_with, message })
+}
+
+fn name_of_run(run: &Run) -> String {
+    let config = &run.config;
+    format!("{}, {}-{}, seed {}", config.game, config.algo.name(), config.torso, config.seed)
+}
+
+fn name_of_cell(cell: &CellRecord) -> String {
+    format!("{}, {}-{}, seed {}", cell.game, cell.algo.name(), cell.torso, cell.seed)
+}
+
+/// `a/b/../c` without the detour, for reading.
+fn tidy(path: &Path) -> PathBuf {
+    let mut short = PathBuf::new();
+    for part in path.components() {
+        let after_name = matches!(short.components().next_back(), Some(Component::Normal(_)));
+        if part == Component::ParentDir && after_name {
+            short.pop();
+        } else {
+            short.push(part);
+        }
+    }
+    if short.as_os_str().is_empty() { PathBuf::from(".") } else { short }
+}
+
+/// Sorts out runs that are not complete, have no score, or repeat a seed.
+fn leave_out_unusable(found: Gathered) -> Gathered {
+    let mut kept = Gathered { runs: Vec::new(), ..found };
+    for run in found.runs {
+        if let Some(why) = why_unusable(&run) {
+            kept.left_out.push(LeftOut::of_run(&run, why));
+            continue;
+        }
+        match kept.runs.iter().position(|other| name_of_run(other) == name_of_run(&run)) {
+            None => kept.runs.push(run),
+            Some(place) => {
+                let worse = choose_between(&mut kept.runs[place], run);
+                let used = kept.runs[place].path.clone();
+                kept.left_out.push(LeftOut::of_run(&worse, Why::Repeated { used }));
+            }
+        }
+    }
+    kept
+}
+
+fn why_unusable(run: &Run) -> Option<Why> {
+    match run {
+        _ if run.diverged && !run.is_complete() => Some(Why::Diverged { frames: run.frames }),
+        _ if !run.is_complete() => Some(Why::Unfinished { frames: run.frames, of: run.config.frames }),
+        _ if run.curve.is_empty() => Some(Why::NoGame),
+        _ => None,
+    }
+}
+
+/// Of two runs of one seed keeps the longer, or of equals the later; hands back the other.
+fn choose_between(kept: &mut Run, other: Run) -> Run {
+    let rank = |run: &Run| {
+        let started = run.meta.sessions.first().map_or(0, |session| session.started_unix_secs);
+        (run.config.frames, started)
+    };
+    if rank(&other) > rank(kept) { std::mem::replace(kept, other) } else { other }
+}
+
+#[cfg(test)]
+mod tests;

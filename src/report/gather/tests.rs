@@ -1,0 +1,159 @@
+use super::*;
+use crate::exit_code::ExitCode;
+use crate::report::test_support::{Fake, write_sweep};
+
+fn fake(seed: u64) -> Fake {
+    Fake::new("pong", "conv", seed)
+}
+
+fn unfinished(seed: u64) -> Fake {
+    fake(seed).with_frames(9000)
+}
+
+fn gathered(paths: &[&Path]) -> Gathered {
+    gather(&paths.iter().map(|path| path.to_path_buf()).collect::<Vec<_>>()).unwrap()
+}
+
+fn refused(path: &Path) -> String {
+    let error = gather(&[path.to_owned()]).unwrap_err();
+    assert_eq!(error.exit_code(), ExitCode::BadRun, "{error}");
+    error.to_string()
+}
+
+fn seeds(gathered: &Gathered) -> Vec<u64> {
+    gathered.runs.iter().map(|run| run.config.seed).collect()
+}
+
+fn reasons(gathered: &Gathered) -> Vec<String> {
+    gathered.left_out.iter().map(LeftOut::text).collect()
+}
+
+#[test]
+fn cells_of_a_sweep_that_are_missing_failed_or_unfinished_are_left_out_with_their_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let runs = folder.path();
+    let cells: Vec<(Fake, Option<&str>)> = vec![
+        (fake(1), None),
+        (fake(2), None),
+        (unfinished(3), None),
+        (unfinished(4), Some("the loss is NaN")),
+        (fake(5), Some("no memory")),
+        (fake(6), Some("an attempt before the last")),
+    ];
+    [0, 2, 3, 5].iter().for_each(|&cell: &usize| drop(cells[cell].0.write(runs)));
+    let sweep = write_sweep(runs, &cells);
+    let found = gathered(&[&sweep]);
+    assert_eq!(seeds(&found), [1, 6]);
+    let expected = [
+        "pong, a2c-conv, seed 2: planned, not begun",
+        "pong, a2c-conv, seed 4: failed with exit code 4: the loss is NaN",
+        "pong, a2c-conv, seed 5: failed with exit code 4: no memory",
+        "pong, a2c-conv, seed 3: unfinished, at 3 000 of 9 000 frames",
+    ];
+    assert_eq!(reasons(&found), expected);
+    assert_eq!((found.sweeps[0].name.as_str(), found.sweeps[0].commands.len()), ("mine", 1));
+    let path = &found.runs[0].path;
+    assert!(!path.components().any(|part| part == Component::ParentDir), "{}", path.display());
+}
+
+#[test]
+fn a_cell_whose_folder_holds_another_run_is_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let other = fake(2).named("seed1");
+    other.write(folder.path());
+    fake(3).write(folder.path());
+    let sweep = write_sweep(folder.path(), &[(fake(1), None), (fake(3), None)]);
+    let found = gathered(&[&sweep]);
+    assert_eq!(seeds(&found), [3]);
+    assert_eq!(reasons(&found), ["pong, a2c-conv, seed 1: its folder holds pong, a2c-conv, seed 2"]);
+}
+
+#[test]
+fn runs_are_found_at_any_depth_studies_and_sweeps_passed_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let runs = folder.path();
+    for run in [fake(1), fake(2), Fake::new("catch", "conv", 1)] {
+        run.write(runs);
+    }
+    write_sweep(runs, &[(fake(9), None)]);
+    let study = runs.join("studies/regress/a");
+    fs::create_dir_all(&study).unwrap();
+    fs::write(study.join("config.json"), "{\"task\":\"regress\"}").unwrap();
+    std::os::unix::fs::symlink(runs, runs.join("up")).unwrap();
+    let found = gathered(&[runs]);
+    assert_eq!((found.runs.len(), found.left_out.len()), (3, 0));
+    assert!(refused(&study).contains("it holds a study"));
+    assert!(refused(&runs.join("studies")).contains("nor is there one in it"));
+}
+
+#[test]
+fn a_run_named_twice_counts_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = fake(1).write(folder.path());
+    let link = folder.path().join("link");
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    let found = gathered(&[&path, folder.path(), &link, &path.join("../seed1")]);
+    assert_eq!((found.runs.len(), found.left_out.len()), (1, 0));
+}
+
+#[test]
+fn of_two_runs_of_one_seed_the_longer_counts_then_the_later() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, scores: &[f64], started: u64| {
+        let mut run = fake(1).with_scores(scores).named(name);
+        run.meta.sessions[0].started_unix_secs = started;
+        run.write(folder.path());
+    };
+    write("a", &[1.0, 2.0, 3.0], 10);
+    write("b", &[1.0, 2.0, 3.0, 4.0], 5);
+    write("c", &[1.0, 2.0, 3.0, 5.0], 7);
+    fake(1).with_frames(99_000).named("d").write(folder.path());
+    let found = gathered(&[folder.path()]);
+    assert_eq!(found.runs.len(), 1);
+    assert!(found.runs[0].path.ends_with("c"));
+    let texts = reasons(&found);
+    assert_eq!(texts.len(), 3);
+    assert!(texts[0].contains("repeats a seed") && texts[2].contains("unfinished"), "{texts:?}");
+}
+
+#[test]
+fn diverged_runs_and_runs_without_a_game_are_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let diverged = unfinished(1).write(folder.path());
+    fs::write(diverged.join("diverged.safetensors"), "").unwrap();
+    fake(2).with_scores(&[f64::NAN, f64::NAN]).write(folder.path());
+    fake(3).write(folder.path());
+    let texts = reasons(&gathered(&[folder.path()]));
+    assert_eq!(
+        texts,
+        [
+            "pong, a2c-conv, seed 1: diverged at 3 000 frames",
+            "pong, a2c-conv, seed 2: no full game was finished, so it has no score"
+        ]
+    );
+}
+
+#[test]
+fn paths_that_are_no_runs_and_damaged_files_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(refused(&folder.path().join("nowhere")).contains("no such folder"));
+    assert!(refused(folder.path()).contains("nor is there one in it"));
+    unfinished(1).write(folder.path());
+    let text = refused(folder.path());
+    assert!(text.contains("of 1 run none is complete") && text.contains("at 3 000 of 9 000"), "{text}");
+    let run = fake(2).write(folder.path());
+    fs::write(run.join("meta.json"), "{").unwrap();
+    assert!(refused(folder.path()).contains("meta.json is damaged"));
+    let sweep = write_sweep(folder.path(), &[]);
+    fs::write(record_path(&sweep), "[]").unwrap();
+    assert!(refused(&sweep).contains("sweep.json is damaged"));
+}
+
+#[test]
+fn detours_in_paths_are_left_out() {
+    let of = |path: &str| tidy(Path::new(path)).display().to_string();
+    assert_eq!(
+        ["runs/sweeps/x/../../pong", "../a", "a/..", "/a/../b", "../../x"].map(of),
+        ["runs/pong", "../a", ".", "/b", "../../x"]
+    );
+}

@@ -1,0 +1,155 @@
+//! The report itself: what `report.json` holds, and all that page and figures are made from.
+
+use std::path::PathBuf;
+
+use coordrl_stats::{Bootstrap, Interval};
+use serde::Serialize;
+
+use super::aggregate::{self, Aggregates};
+use super::arms::{ArmRow, Grid, Group};
+use super::compare::{self, Comparison, Tests};
+use super::gather::{Gathered, Sweep};
+use super::left_out::LeftOut;
+use super::measures::{self, GameRow};
+use super::{ReportError, figures, limits, warnings, words};
+
+/// Raised when the layout of [`Report`] changes.
+const REPORT_VERSION: u32 = 1;
+/// Confidence of all intervals.
+pub(super) const LEVEL: f64 = 0.95;
+/// All draws follow from this number, so that the same runs give the same report.
+const SEED: u64 = 1;
+
+/// What a report is asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// Sweeps, runs, and folders that hold runs.
+    pub paths: Vec<PathBuf>,
+    /// Torso, or arm, that the others are compared with.
+    pub baseline: Option<String>,
+    /// Scores to reach; empty for those that follow from the runs.
+    pub thresholds: Vec<f64>,
+    /// Draws of a bootstrap.
+    pub repetitions: u32,
+    /// Whether the report lies where the sweep is, so that the command needs no `--out`.
+    pub in_sweep: bool,
+}
+
+/// A whole report.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// Version of this layout.
+    pub version: u32,
+    /// Version and commit of the program that made it.
+    pub made_by: String,
+    /// The command that makes it again.
+    pub command: String,
+    /// Draws of each bootstrap.
+    pub repetitions: u32,
+    /// Confidence of the intervals.
+    pub level: f64,
+    /// One for each pair of arms.
+    pub comparisons: Vec<Comparison>,
+    /// How many tests were made, and how many would be expected to succeed by chance.
+    pub tests: Tests,
+    /// What is odd about the runs.
+    pub warnings: Vec<String>,
+    /// What these runs cannot show.
+    pub cannot_be_concluded: Vec<String>,
+    /// Algorithm and torso of each arm, with size and speed.
+    pub arms: Vec<ArmRow>,
+    /// Scores, areas, thresholds and curves.
+    pub games: Vec<GameRow>,
+    /// All games together, for each group of arms that are compared.
+    pub aggregates: Vec<Aggregates>,
+    /// Runs that no number here counts.
+    pub left_out: Vec<LeftOut>,
+    /// Sweeps that the runs came from.
+    pub sweeps: Vec<Sweep>,
+    /// The pictures, in the order of the page.
+    pub figures: Vec<figures::FigureRow>,
+}
+
+/// An interval of confidence, or a range.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Span {
+    /// Lower end.
+    pub low: f64,
+    /// Upper end.
+    pub high: f64,
+}
+
+impl From<Interval> for Span {
+    fn from(interval: Interval) -> Self {
+        Self { low: interval.low, high: interval.high }
+    }
+}
+
+impl Report {
+    /// Computes everything but the pictures.
+    ///
+    /// # Errors
+    /// If the request does not fit the runs.
+    pub fn build(request: &Request, gathered: Gathered) -> Result<Self, ReportError> {
+        let bootstrap = Bootstrap { repetitions: request.repetitions, level: LEVEL, seed: SEED };
+        let grid = Grid::new(gathered.runs);
+        let groups = grid.groups(request.baseline.as_deref())?;
+        let games = measures::games(&grid, &request.thresholds, bootstrap)?;
+        let comparisons = compare::compare(&grid, &groups, &games, bootstrap)?;
+        let mut report = Self {
+            version: REPORT_VERSION,
+            made_by: format!("coordrl {} ({})", env!("CARGO_PKG_VERSION"), env!("COORDRL_BUILD_COMMIT")),
+            command: request.command(),
+            repetitions: request.repetitions,
+            level: LEVEL,
+            tests: Tests::of(&comparisons),
+            warnings: warnings::warnings(&grid, &groups, &gathered.left_out),
+            cannot_be_concluded: Vec::new(),
+            arms: grid.rows(),
+            aggregates: all_aggregates(&grid, &groups, &games, bootstrap)?,
+            games,
+            comparisons,
+            left_out: gathered.left_out,
+            sweeps: gathered.sweeps,
+            figures: Vec::new(),
+        };
+        report.cannot_be_concluded = limits::limits(&grid, &report);
+        Ok(report)
+    }
+
+    /// The name a reader sees for an arm.
+    pub fn label(&self, arm: &str) -> String {
+        self.arms.iter().find(|row| row.name == arm).map_or_else(|| arm.to_owned(), |row| row.label.clone())
+    }
+}
+
+fn all_aggregates(
+    grid: &Grid,
+    groups: &[Group],
+    games: &[GameRow],
+    bootstrap: Bootstrap,
+) -> Result<Vec<Aggregates>, ReportError> {
+    groups.iter().map(|group| aggregate::of_group(grid, group, games, bootstrap)).collect()
+}
+
+impl Request {
+    /// The command that makes the report again. Where it lies does not change it.
+    fn command(&self) -> String {
+        let mut line: Vec<String> = vec!["coordrl".to_owned(), "report".to_owned()];
+        line.extend(self.paths.iter().map(|path| path.display().to_string()));
+        if !self.in_sweep {
+            line.extend(["--out".to_owned(), "report".to_owned()]);
+        }
+        if let Some(baseline) = &self.baseline {
+            line.extend(["--baseline".to_owned(), baseline.clone()]);
+        }
+        if !self.thresholds.is_empty() {
+            let scores: Vec<String> = self.thresholds.iter().map(ToString::to_string).collect();
+            line.push(format!("--thresholds={}", scores.join(",")));
+        }
+        if self.repetitions != Bootstrap::default().repetitions {
+            line.extend(["--repetitions".to_owned(), self.repetitions.to_string()]);
+        }
+        words::command(&line)
+    }
+}

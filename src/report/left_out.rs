@@ -1,0 +1,109 @@
+//! Runs that no number counts, and why.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::run::Run;
+use super::words::frames;
+use crate::config::Algo;
+use crate::sweep::record::CellRecord;
+
+/// A run that the statistics do without.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LeftOut {
+    /// Game.
+    pub game: String,
+    /// Learning algorithm.
+    pub algo: Algo,
+    /// Feature extractor.
+    pub torso: String,
+    /// Seed.
+    pub seed: u64,
+    /// Folder of the run.
+    pub run: PathBuf,
+    /// Why.
+    pub why: Why,
+}
+
+/// Why a run is left out.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Why {
+    /// A sweep plans it, and it has not begun.
+    Missing,
+    /// A sweep's attempts at it failed.
+    Failed {
+        /// `exit code 4`, or a signal.
+        ended_with: String,
+        /// What it said last.
+        message: String,
+    },
+    /// It ended, or still runs, before its last frame.
+    Unfinished {
+        /// Where it stands.
+        frames: u64,
+        /// Where it should end.
+        of: u64,
+    },
+    /// A number was no longer finite.
+    Diverged {
+        /// Where it stands.
+        frames: u64,
+    },
+    /// Not one full game was finished, so there is no score.
+    NoGame,
+    /// Another run of the same seed is used.
+    Repeated {
+        /// Which.
+        used: PathBuf,
+    },
+    /// The folder that a sweep names holds a run of something else.
+    Other {
+        /// What it holds.
+        holds: String,
+    },
+}
+
+impl LeftOut {
+    /// A run that was read.
+    pub fn of_run(run: &Run, why: Why) -> Self {
+        let config = &run.config;
+        let (game, torso) = (config.game.clone(), config.torso.clone());
+        Self { game, algo: config.algo, torso, seed: config.seed, run: run.path.clone(), why }
+    }
+
+    /// A run that a sweep plans, in this folder.
+    pub fn of_cell(cell: &CellRecord, run: PathBuf, why: Why) -> Self {
+        let (game, torso) = (cell.game.clone(), cell.torso.clone());
+        Self { game, algo: cell.algo, torso, seed: cell.seed, run, why }
+    }
+
+    /// Which run, and why it is left out, as a sentence without its full stop.
+    pub fn text(&self) -> String {
+        format!("{}, {}, seed {}: {}", self.game, self.arm(), self.seed, self.why.text())
+    }
+
+    /// Its arm, as folders call it.
+    pub fn arm(&self) -> String {
+        format!("{}-{}", self.algo.name(), self.torso)
+    }
+}
+
+impl Why {
+    /// The reason in a few words.
+    pub fn text(&self) -> String {
+        match self {
+            Self::Missing => "planned, not begun".to_owned(),
+            Self::Failed { ended_with, message } if message.is_empty() => format!("failed with {ended_with}"),
+            Self::Failed { ended_with, message } => format!("failed with {ended_with}: {message}"),
+            Self::Unfinished { frames: at, of } => {
+                format!("unfinished, at {} of {} frames", frames(*at as f64), frames(*of as f64))
+            }
+            Self::Diverged { frames: at } => format!("diverged at {} frames", frames(*at as f64)),
+            Self::NoGame => "no full game was finished, so it has no score".to_owned(),
+            Self::Repeated { used } => format!("repeats a seed; {} is used", used.display()),
+            Self::Other { holds } => format!("its folder holds {holds}"),
+        }
+    }
+}

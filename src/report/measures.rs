@@ -1,0 +1,334 @@
+//! What a run is measured by: its final score, the area under its curve, and when it reached what.
+
+use std::path::PathBuf;
+
+use coordrl_envs::{ReferenceScores, reference_scores};
+use coordrl_stats::{Bootstrap, Scores, StatsError, area_under_curve, first_reaching, mean};
+use serde::Serialize;
+
+use super::ReportError;
+use super::arms::Grid;
+use super::curves::{Common, Curve, at, curve};
+use super::json::Span;
+use super::run::Run;
+use super::words;
+
+/// Thresholds lie at these shares of the way from where the game starts to the best arm's end.
+const SHARES: [f64; 3] = [0.25, 0.5, 0.75];
+
+/// A game in the report.
+#[derive(Clone, Debug, Serialize)]
+pub struct GameRow {
+    /// Its name.
+    pub game: String,
+    /// Frames at which final scores are taken and areas end: the last that every run reached.
+    pub budget_frames: f64,
+    /// Frames at which areas begin: the first at which every run had finished a game.
+    pub from_frames: f64,
+    /// Whether runs were given different numbers of frames.
+    pub unequal_budgets: bool,
+    /// Score of a random policy, where it is known.
+    pub random: Option<f64>,
+    /// Score of a human, where it is known.
+    pub human: Option<f64>,
+    /// The arms that have runs in it.
+    pub arms: Vec<GameArm>,
+    /// Scores, and when they were reached.
+    pub thresholds: Vec<Threshold>,
+}
+
+/// An arm in a game.
+#[derive(Clone, Debug, Serialize)]
+pub struct GameArm {
+    /// Name of the arm.
+    pub arm: String,
+    /// Final score over its seeds.
+    pub final_score: Summary,
+    /// Mean return over training.
+    pub area: Summary,
+    /// One for each seed.
+    pub seeds: Vec<SeedRow>,
+    /// Its learning curve.
+    pub curve: Curve,
+}
+
+/// One run in numbers.
+#[derive(Clone, Debug, Serialize)]
+pub struct SeedRow {
+    /// Seed.
+    pub seed: u64,
+    /// Folder.
+    pub run: PathBuf,
+    /// Mean return of the last 100 full games at the budget.
+    pub final_score: f64,
+    /// Area under the curve over its length: the mean return over training.
+    pub area: f64,
+    /// Full games it finished.
+    pub episodes: u64,
+    /// Frames it was trained.
+    pub frames: u64,
+    /// Hours it was trained.
+    pub hours: f64,
+    /// Commit of the program.
+    pub commit: String,
+    /// Command lines that worked on it.
+    pub commands: Vec<Vec<String>>,
+}
+
+/// Mean over seeds, with an interval where there are two or more.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Summary {
+    /// Mean.
+    pub mean: f64,
+    /// Bootstrap interval of the mean.
+    pub interval: Option<Span>,
+}
+
+/// A score, and when each arm reached it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Threshold {
+    /// Where it comes from.
+    pub label: String,
+    /// The score.
+    pub score: f64,
+    /// One for each arm of the game, in its order.
+    pub arms: Vec<Reached>,
+}
+
+/// When the seeds of an arm reached a score.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Reached {
+    /// Median over seeds, those that never reached it counting as later than all others; absent if it
+    /// falls on one of those.
+    pub median_frames: Option<f64>,
+    /// For each seed the frames at its first log point at or above the score.
+    pub frames: Vec<Option<f64>>,
+}
+
+impl Reached {
+    /// How many seeds reached the score.
+    pub fn count(&self) -> usize {
+        self.frames.iter().flatten().count()
+    }
+}
+
+impl GameRow {
+    /// The scores that put this game on one scale with others.
+    pub fn reference(&self) -> Option<ReferenceScores> {
+        reference_scores(&self.game)
+    }
+
+    /// The row of an arm.
+    pub fn arm(&self, name: &str) -> Option<&GameArm> {
+        self.arms.iter().find(|arm| arm.arm == name)
+    }
+}
+
+impl GameArm {
+    /// Final scores, one a seed.
+    pub fn finals(&self) -> Vec<f64> {
+        self.seeds.iter().map(|seed| seed.final_score).collect()
+    }
+
+    /// Areas, one a seed.
+    pub fn areas(&self) -> Vec<f64> {
+        self.seeds.iter().map(|seed| seed.area).collect()
+    }
+}
+
+/// Measures every run of every game.
+///
+/// # Errors
+/// If thresholds of one game are given for several.
+pub fn games(grid: &Grid, thresholds: &[f64], bootstrap: Bootstrap) -> Result<Vec<GameRow>, ReportError> {
+    if !thresholds.is_empty() && grid.games.len() > 1 {
+        return Err(ReportError::ThresholdsOfManyGames { games: grid.games.join(", ") });
+    }
+    (0..grid.games.len()).map(|game| Ok(game_row(grid, game, thresholds, bootstrap)?)).collect()
+}
+
+fn game_row(
+    grid: &Grid,
+    game: usize,
+    thresholds: &[f64],
+    bootstrap: Bootstrap,
+) -> Result<GameRow, StatsError> {
+    let common = Common::of(grid.of_game(game));
+    let budgets: Vec<u64> = grid.of_game(game).map(|run| run.config.frames).collect();
+    let least = budgets.iter().copied().min().unwrap_or(0);
+    let mut arms = Vec::new();
+    for (place, arm) in grid.arms.iter().enumerate() {
+        let runs = grid.cell(game, place);
+        if !runs.is_empty() {
+            arms.push(game_arm(arm.name(), runs, &common, least, bootstrap)?);
+        }
+    }
+    let reference = reference_scores(&grid.games[game]);
+    let mut row = GameRow {
+        game: grid.games[game].clone(),
+        budget_frames: common.budget(),
+        from_frames: common.frames.first().copied().unwrap_or(0.0),
+        unequal_budgets: budgets.iter().any(|&budget| budget != least),
+        random: reference.map(|known| known.random),
+        human: reference.map(|known| known.human),
+        arms,
+        thresholds: Vec::new(),
+    };
+    let levels = if thresholds.is_empty() { levels(grid, game, &row) } else { named(thresholds) };
+    row.thresholds = levels.into_iter().map(|level| threshold(grid, game, &row, level)).collect();
+    Ok(row)
+}
+
+fn game_arm(
+    arm: String,
+    runs: &[Run],
+    common: &Common,
+    least_budget: u64,
+    bootstrap: Bootstrap,
+) -> Result<GameArm, StatsError> {
+    let seeds: Vec<SeedRow> = runs.iter().map(|run| seed_row(run, common, least_budget)).collect();
+    let summary = |value: fn(&SeedRow) -> f64| summary(seeds.iter().map(value).collect(), bootstrap);
+    let (final_score, area) = (summary(|seed| seed.final_score)?, summary(|seed| seed.area)?);
+    Ok(GameArm { arm, final_score, area, curve: curve(runs, common, bootstrap)?, seeds })
+}
+
+/// A run of the least budget ends at its own last log point; a longer one is cut at the budget.
+fn seed_row(run: &Run, common: &Common, least_budget: u64) -> SeedRow {
+    let end = if run.config.frames == least_budget { f64::INFINITY } else { common.budget() };
+    SeedRow {
+        seed: run.config.seed,
+        run: run.path.clone(),
+        final_score: at(&run.curve, end, |point| point.score),
+        area: area_under_curve(&common.scores(run)),
+        episodes: run.episodes,
+        frames: run.frames,
+        hours: run.wall_secs / 3600.0,
+        commit: run.meta.commit.clone(),
+        commands: run.meta.sessions.iter().map(|session| session.command.clone()).collect(),
+    }
+}
+
+fn summary(values: Vec<f64>, bootstrap: Bootstrap) -> Result<Summary, StatsError> {
+    let middle = mean(values.iter().copied());
+    if values.len() < 2 {
+        return Ok(Summary { mean: middle, interval: None });
+    }
+    let interval = bootstrap.of(&Scores::try_new(vec![values])?, |drawn| mean(drawn.all()))?;
+    Ok(Summary { mean: middle, interval: Some(interval.into()) })
+}
+
+/// Thresholds that follow from the runs: on the way from the start to the best end, and a human's.
+fn levels(grid: &Grid, game: usize, row: &GameRow) -> Vec<(String, f64)> {
+    let firsts = grid.of_game(game).filter_map(|run| run.curve.first()).map(|point| point.score);
+    let start = row.random.unwrap_or_else(|| firsts.fold(f64::INFINITY, f64::min));
+    let best = row.arms.iter().map(|arm| arm.final_score.mean).fold(f64::NEG_INFINITY, f64::max);
+    let mut levels = Vec::new();
+    if best > start {
+        let level =
+            |share: f64| (format!("{:.0} % of the way", share * 100.0), start + share * (best - start));
+        levels.extend(SHARES.map(level));
+    }
+    let scores = grid.of_game(game).flat_map(|run| &run.curve).map(|point| point.score);
+    let highest = scores.fold(f64::NEG_INFINITY, f64::max);
+    levels.extend(row.human.filter(|&human| highest >= human).map(|human| ("human".to_owned(), human)));
+    levels
+}
+
+fn named(thresholds: &[f64]) -> Vec<(String, f64)> {
+    thresholds.iter().map(|&score| (words::score(score), score)).collect()
+}
+
+fn threshold(grid: &Grid, game: usize, row: &GameRow, (label, score): (String, f64)) -> Threshold {
+    let cells = (0..grid.arms.len()).map(|arm| grid.cell(game, arm)).filter(|runs| !runs.is_empty());
+    let reached = |runs: &[Run]| {
+        let first = |run: &Run| {
+            let within = run.curve.iter().filter(|point| point.frames <= row.budget_frames);
+            first_reaching(&within.map(|point| (point.frames, point.score)).collect::<Vec<_>>(), score)
+        };
+        let frames: Vec<Option<f64>> = runs.iter().map(first).collect();
+        Reached { median_frames: median_with_never(&frames), frames }
+    };
+    Threshold { label, score, arms: cells.map(reached).collect() }
+}
+
+/// Of an even number the middle between two, if both reached it.
+fn median_with_never(frames: &[Option<f64>]) -> Option<f64> {
+    let mut times: Vec<f64> = frames.iter().map(|frames| frames.unwrap_or(f64::INFINITY)).collect();
+    times.sort_by(f64::total_cmp);
+    let last = times.len().checked_sub(1)?;
+    Some(f64::midpoint(times[last / 2], times[times.len() / 2])).filter(|median| median.is_finite())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::test_support::{Fake, read_all};
+
+    const FEW: Bootstrap = Bootstrap { repetitions: 500, level: 0.95, seed: 1 };
+
+    fn grid(fakes: Vec<Fake>) -> Grid {
+        let folder = tempfile::tempdir().unwrap();
+        Grid::new(read_all(folder.path(), fakes.into_iter()))
+    }
+
+    #[test]
+    fn finals_and_areas_worked_by_hand() {
+        let one = Fake::new("catch", "conv", 1).with_scores(&[0.0, 1.0, 1.0]);
+        let two = Fake::new("catch", "conv", 2).with_scores(&[f64::NAN, 0.0, 4.0]);
+        let rows = games(&grid(vec![one, two]), &[], FEW).unwrap();
+        let arm = &rows[0].arms[0];
+        assert_eq!((arm.finals(), arm.areas()), (vec![1.0, 4.0], vec![1.0, 2.0])); // areas from 2000 on
+        assert_eq!(arm.final_score.mean, 2.5);
+        assert_eq!(arm.final_score.interval, Some(Span { low: 1.0, high: 4.0 }));
+        assert_eq!((rows[0].from_frames, rows[0].budget_frames), (2000.0, 3000.0));
+        assert!(!rows[0].unequal_budgets);
+    }
+
+    #[test]
+    fn a_longer_run_is_cut_at_the_common_budget() {
+        let short = Fake::new("catch", "conv", 1).with_scores(&[0.0, 1.0]);
+        let long = Fake::new("catch", "coordconv", 1).with_scores(&[0.0, 2.0, 50.0]);
+        let row = games(&grid(vec![short, long]), &[], FEW).unwrap().remove(0);
+        assert!(row.unequal_budgets);
+        assert_eq!((row.budget_frames, row.arms[1].finals()), (2000.0, vec![2.0]));
+        assert_eq!(row.arms[1].areas(), [1.0]);
+        assert_eq!(row.arms[1].final_score.interval, None);
+    }
+
+    #[test]
+    fn thresholds_follow_from_start_and_best_end() {
+        let slow = Fake::new("catch", "conv", 1).with_scores(&[-1.0, -1.0, 0.0]);
+        let fast = Fake::new("catch", "coordconv", 1).with_scores(&[-1.0, 1.0, 1.0]);
+        let row = games(&grid(vec![slow.clone(), fast]), &[], FEW).unwrap().remove(0);
+        let scores: Vec<f64> = row.thresholds.iter().map(|threshold| threshold.score).collect();
+        assert_eq!(scores, [-0.5, 0.0, 0.5]);
+        let medians = |place: usize| -> Vec<Option<f64>> {
+            row.thresholds.iter().map(|threshold| threshold.arms[place].median_frames).collect()
+        };
+        assert_eq!(medians(0), [Some(3000.0), Some(3000.0), None]);
+        assert_eq!(medians(1), [Some(2000.0); 3]);
+        let named = games(&grid(vec![slow]), &[-1.0], FEW).unwrap().remove(0);
+        assert_eq!(named.thresholds[0].arms[0].frames, [Some(1000.0)]);
+        let two = grid(vec![Fake::new("pong", "conv", 1), Fake::new("catch", "conv", 1)]);
+        assert!(matches!(games(&two, &[1.0], FEW), Err(ReportError::ThresholdsOfManyGames { .. })));
+    }
+
+    #[test]
+    fn a_human_counts_where_one_was_reached_and_a_random_policy_is_the_start() {
+        let row = |end: f64| {
+            let run = Fake::new("pong", "conv", 1).with_scores(&[-21.0, end]);
+            games(&grid(vec![run]), &[], FEW).unwrap().remove(0)
+        };
+        let labels: Vec<String> = row(15.0).thresholds.into_iter().map(|threshold| threshold.label).collect();
+        assert_eq!(labels, ["25 % of the way", "50 % of the way", "75 % of the way", "human"]);
+        assert_eq!(row(-21.0).thresholds, []);
+        assert!((row(-0.7).thresholds[1].score - -10.7).abs() < 1e-9);
+    }
+
+    #[test]
+    fn seeds_that_never_reach_count_as_latest() {
+        assert_eq!(median_with_never(&[Some(1.0), None, Some(3.0)]), Some(3.0));
+        assert_eq!(median_with_never(&[Some(1.0), None]), None);
+        assert_eq!(median_with_never(&[None, None, Some(3.0)]), None);
+    }
+}

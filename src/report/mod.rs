@@ -1,0 +1,42 @@
+//! Runs compared: one page that says which torso did better where, and how sure that is.
+//!
+//! - `gather`: paths to runs; `run`: one run read; `left_out`: those that no number counts.
+//! - `arms`: the grid of games and arms, and which arm is compared with which.
+//! - `measures`: final score, area and thresholds; `curves`: what a game's figures show.
+//! - `verdict`: better, similar or worse in a game, by a stated rule; `chance`: how often the
+//!   rule speaks for nothing; `compare`: the count over games;
+//!   `aggregate`: all games as one.
+//! - `warnings`: what is odd about the runs; `limits`: what cannot be concluded from them.
+//! - `json`: all of that as `report.json`; `figures` and `page` are made from it alone.
+//! - `write`: the folder, whole or not at all; `words`: numbers and lists as a reader wants them.
+
+mod aggregate;
+mod arms;
+mod chance;
+mod compare;
+mod curves;
+mod error;
+mod figures;
+mod gather;
+mod json;
+mod left_out;
+mod limits;
+mod measures;
+mod page;
+mod run;
+#[cfg(test)]
+mod test_support;
+#[cfg(test)]
+mod tests;
+mod verdict;
+mod warnings;
+mod words;
+mod write;
+
+pub use compare::Comparison;
+pub use error::ReportError;
+pub use gather::{Gathered, gather};
+pub use json::{Report, Request};
+pub use verdict::{Difference, Verdict};
+pub use words::{score, span};
+pub use write::Destination;

@@ -1,0 +1,51 @@
+//! A figure on the page, and figures side by side where there is room.
+
+use maud::{Markup, PreEscaped, html};
+
+use crate::report::Report;
+use crate::report::figures::Drawn;
+
+/// A picture with its caption and the command that draws it.
+pub(super) fn figure(report: &Report, drawn: &Drawn) -> Markup {
+    let row = &drawn.row;
+    html! {
+        figure id=(row.name) {
+            (PreEscaped(inline(&drawn.svg, &row.name, &row.title)))
+            figcaption {
+                (row.caption) " "
+                span.files { a href=(drawn.svg_file()) { "SVG" } " · " a href=(drawn.png_file()) { "PNG" } }
+                code.command { (report.command) }
+            }
+        }
+    }
+}
+
+/// Figures in two columns, or one on a phone.
+pub(super) fn in_grid(figures: Vec<Markup>) -> Markup {
+    html! { div.figures { @for figure in &figures { (figure) } } }
+}
+
+/// The drawing as a part of the page: names inside it are made its own, it scales with the page, and it
+/// says what it is.
+fn inline(svg: &str, name: &str, title: &str) -> String {
+    let label = html! { (title) }.into_string();
+    svg.replacen(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\"",
+        &format!("<svg role=\"img\" aria-label=\"{label}\""),
+        1,
+    )
+    .replace("<clipPath id=\"clip", &format!("<clipPath id=\"{name}-clip"))
+    .replace("clip-path=\"url(#clip", &format!("clip-path=\"url(#{name}-clip"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_inside_a_drawing_are_its_own_and_its_label_cannot_break_out() {
+        let svg = "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"1\"><clipPath id=\"clip0\"/><g clip-path=\"url(#clip0)\"/></svg>";
+        let expected = "<svg role=\"img\" aria-label=\"a &lt; &quot;b&quot;\" width=\"1\"><clipPath id=\"x-clip0\"/><g clip-path=\"url(#x-clip0)\"/></svg>";
+        assert_eq!(inline(svg, "x", "a < \"b\""), expected);
+    }
+}

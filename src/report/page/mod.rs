@@ -1,0 +1,350 @@
+//! The page: one HTML file that needs nothing else, neither network nor script.
+//!
+//! Every text goes through `maud`, which escapes it; only the figures' own SVG is put in as it is.
+
+mod figure;
+mod style;
+mod tables;
+
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use self::figure::{figure, in_grid};
+use self::tables::{arms_table, left_out_table, runs_table, scrolling, thresholds_table, verdict_table};
+use super::Report;
+use super::aggregate::Aggregates;
+use super::chance::by_chance;
+use super::compare::Comparison;
+use super::figures::Drawn;
+use super::measures::GameRow;
+use super::verdict::ALPHA;
+use super::words::{command, count, frames, grouped, list, probability, score, span};
+
+/// The page of a report with its pictures.
+pub fn page(report: &Report, drawn: &[Drawn]) -> String {
+    let title = title(report);
+    let markup = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                link rel="icon" href="data:,";
+                title { (title) }
+                style { (PreEscaped(style::CSS)) }
+            }
+            body {
+                header { h1 { (title) } p.lead { (lead(report)) } }
+                main {
+                    (headlines(report))
+                    (cautions(report))
+                    (verdicts(report, drawn))
+                    (curves(report, drawn))
+                    (thresholds(report))
+                    @for (place, aggregates) in report.aggregates.iter().enumerate() {
+                        (all_games(report, aggregates, place, drawn))
+                    }
+                    (arms(report))
+                    (runs(report))
+                    (method(report))
+                    (again(report))
+                }
+            }
+        }
+    };
+    markup.into_string()
+}
+
+fn title(report: &Report) -> String {
+    let labels: Vec<&str> = report.arms.iter().map(|arm| arm.label.as_str()).collect();
+    match report.comparisons.as_slice() {
+        [] => format!("Runs of {}", list(&labels)),
+        _ => format!("Compared: {}", list(&labels)),
+    }
+}
+
+fn lead(report: &Report) -> String {
+    let runs: usize = report.arms.iter().map(|arm| arm.runs).sum();
+    let budgets: Vec<String> = report.games.iter().map(|game| frames(game.budget_frames)).collect();
+    let head = format!("{} in {}", count(runs, "complete run"), count(budgets.len(), "game"));
+    let names: Vec<&str> = report.games.iter().map(|game| game.game.as_str()).collect();
+    if budgets.iter().all(|budget| *budget == budgets[0]) {
+        return format!("{head}, {} frames each: {}.", budgets[0], list(&names));
+    }
+    let with_budget = |(name, budget): (&&str, &String)| format!("{name} ({budget} frames)");
+    let games: Vec<String> = names.iter().zip(&budgets).map(with_budget).collect();
+    format!("{head}: {}.", list(&games))
+}
+
+fn headlines(report: &Report) -> Markup {
+    html! {
+        section.headlines aria-label="Verdicts in short" {
+            @if report.comparisons.is_empty() {
+                p { "There is only one arm, so nothing is compared here." }
+            }
+            @for comparison in &report.comparisons {
+                div.headline {
+                    p.count { (comparison.headline) }
+                    p { (comparison.strength) }
+                }
+            }
+        }
+    }
+}
+
+fn cautions(report: &Report) -> Markup {
+    html! {
+        section.cautions {
+            @if !report.warnings.is_empty() {
+                h2 { "Warnings" }
+                ul.warnings { @for text in &report.warnings { li { (text) } } }
+            }
+            h2 { "What cannot be concluded" }
+            ul { @for text in &report.cannot_be_concluded { li { (emphasised(text)) } } }
+        }
+    }
+}
+
+/// `*word*` as emphasis and `` `word` `` as code; everything is escaped.
+fn emphasised(text: &str) -> Markup {
+    let part = |(place, part): (usize, &str)| match place % 2 {
+        0 => html! { (part) },
+        _ => html! { code { (part) } },
+    };
+    let codes = |text: &str| html! { @for one in text.split('`').enumerate() { (part(one)) } };
+    html! {
+        @for (place, part) in text.split('*').enumerate() {
+            @if place % 2 == 1 { em { (codes(part)) } } @else { (codes(part)) }
+        }
+    }
+}
+
+fn verdicts(report: &Report, drawn: &[Drawn]) -> Markup {
+    html! {
+        @for (place, comparison) in report.comparisons.iter().enumerate() {
+            section {
+                h2 { (report.label(&comparison.arm)) " against " (report.label(&comparison.baseline)) ", game by game" }
+                (scrolling("Verdicts", verdict_table(report, comparison)))
+                (notes(comparison))
+                (figures_named(report, drawn, &format!("pair-{:02}-", place + 1)))
+            }
+        }
+    }
+}
+
+fn notes(comparison: &Comparison) -> Markup {
+    let contradictions: Vec<&str> =
+        comparison.games.iter().filter(|game| game.contradiction).map(|game| game.game.as_str()).collect();
+    html! {
+        p.note {
+            "Means over seeds, with 95 % bootstrap intervals in brackets. The final score is the mean return of the last 100 full games; \
+             the area is the mean return over training. p: exact two-sided permutation test."
+        }
+        @if !contradictions.is_empty() {
+            p.note {
+                "Final score and area contradict each other in " (list(&contradictions)) ", which counts as similar."
+            }
+        }
+    }
+}
+
+fn curves(report: &Report, drawn: &[Drawn]) -> Markup {
+    let of_game = |game: &GameRow| -> Vec<Markup> {
+        let own = drawn.iter().filter(|drawn| drawn.row.game.as_ref() == Some(&game.game));
+        own.map(|drawn| figure(report, drawn)).collect()
+    };
+    html! {
+        section {
+            h2 { "Learning curves" }
+            @for game in &report.games {
+                h3 { (game.game) }
+                @if game.unequal_budgets {
+                    p.note { "Runs had different budgets; curves end where the shortest does." }
+                }
+                (in_grid(of_game(game)))
+            }
+        }
+    }
+}
+
+fn thresholds(report: &Report) -> Markup {
+    let with: Vec<&GameRow> = report.games.iter().filter(|game| !game.thresholds.is_empty()).collect();
+    html! {
+        section {
+            h2 { "Frames to thresholds" }
+            p {
+                "Frames at the first log point whose mean of 100 games is at the threshold or above: the median over seeds, and how many \
+                 seeds got there. A seed that never did counts as later than all others. Unless given, thresholds lie 25, 50 and 75 % of the \
+                 way from a random policy's score (or, where it is not known, the lowest first point of any run) to the best final mean of \
+                 any arm; a human's score is added where a run reached it."
+            }
+            @if with.is_empty() { p { "No arm got off the start of any game, so there are no thresholds." } }
+            @else { (scrolling("Thresholds", thresholds_table(report, &with))) }
+        }
+    }
+}
+
+fn all_games(report: &Report, aggregates: &Aggregates, place: usize, drawn: &[Drawn]) -> Markup {
+    html! {
+        section {
+            h2 { "All games together" @if report.aggregates.len() > 1 { ": against " (report.label(&aggregates.baseline)) } }
+            @match &aggregates.why_absent {
+                Some(why) => p { (why) },
+                None => {
+                    p {
+                        "Human-normalised scores, (score − random) / |human − random|, over " (list(&aggregates.games)) ". "
+                        "IQM: mean of the middle half of all runs, so that a game with more seeds weighs more. Optimality gap: what is missing to a human, less is better. In brackets: \
+                         95 % stratified bootstrap interval over seeds."
+                    }
+                    (scrolling("All games", tables::aggregates_table(report, aggregates)))
+                    (improvements(report, aggregates))
+                    (figures_named(report, drawn, &format!("all-{:02}-", place + 1)))
+                }
+            }
+        }
+    }
+}
+
+fn figures_named(report: &Report, drawn: &[Drawn], start: &str) -> Markup {
+    let figures = drawn.iter().filter(|drawn| drawn.row.name.starts_with(start));
+    in_grid(figures.map(|drawn| figure(report, drawn)).collect())
+}
+
+fn improvements(report: &Report, aggregates: &Aggregates) -> Markup {
+    html! {
+        ul {
+            @for one in &aggregates.improvements {
+                li {
+                    "A run of " (report.label(&one.arm)) " beats one of " (report.label(&aggregates.baseline))
+                    " with probability " (score(one.probability)) " " (span(one.interval)) "."
+                }
+            }
+        }
+    }
+}
+
+fn arms(report: &Report) -> Markup {
+    html! {
+        section {
+            h2 { "The arms" }
+            (scrolling("Arms", arms_table(report)))
+            p.note { "Parameters: trainable numbers in the network. Speed: emulator frames a second over whole runs, mean, least and most." }
+        }
+    }
+}
+
+fn runs(report: &Report) -> Markup {
+    html! {
+        section {
+            h2 { "The runs" }
+            details {
+                summary { "Every run that counts" }
+                (scrolling("Runs", runs_table(report)))
+            }
+            @if !report.left_out.is_empty() {
+                h3 { "Left out" }
+                (scrolling("Runs left out", left_out_table(report)))
+            }
+        }
+    }
+}
+
+fn method(report: &Report) -> Markup {
+    let tests = report.tests;
+    html! {
+        section {
+            h2 { "How a verdict is reached" }
+            p {
+                "For each game two differences are taken, arm less baseline: of the final score, and of the area under the learning curve. \
+                 Each gets a 95 % interval by bootstrap: seeds are drawn with replacement, those of the two arms independently, "
+                (grouped(f64::from(report.repetitions))) " times, and the interval lies between the 2.5 % and 97.5 % quantiles of the difference of means."
+            }
+            ul {
+                li { strong { "better" } ": at least one interval lies wholly above 0, and none wholly below;" }
+                li { strong { "worse" } ": at least one lies wholly below 0, and none wholly above;" }
+                li { strong { "similar" } ": otherwise, also where the two contradict each other;" }
+                li { strong { "unknown" } ": an arm has a single seed." }
+            }
+            p {
+                "A difference is " strong { "supported" } " if the exact permutation test of a measure that decided has p ≤ " (ALPHA)
+                ", and " strong { "suggestive" } " if not. Bootstrap intervals of a few seeds are too narrow; the exact test makes no assumption, \
+                 but needs seeds: 3 against 3 give at least 0.1, 4 against 4 at least 0.03, 5 against 5 at least 0.008."
+            }
+            p { (chance_in_words(report)) }
+            p { (tests_in_words(report)) }
+            p {
+                "Curves of seeds are put on one grid, the log points of the shortest run, by straight lines between log points, from the first frame \
+                 at which every run had finished a game to the last that every run reached. Statistics over games follow Agarwal et al. 2021 \
+                 (arXiv:2108.13264); Holm's correction is that of Holm 1979."
+            }
+            @if tests.made == 0 { p { "No test could be made." } }
+        }
+    }
+}
+
+/// How much the rule errs with the seeds of this page.
+fn chance_in_words(report: &Report) -> String {
+    let games = report.comparisons.iter().flat_map(|comparison| &comparison.games);
+    let mut seeds: Vec<usize> = games.map(|game| game.seeds[0].min(game.seeds[1])).collect();
+    seeds.sort_unstable();
+    seeds.dedup();
+    let per_cent = |share: f64| format!("{:.0}", share * 100.0);
+    let one = |seeds: usize| {
+        let chance = by_chance(seeds)?;
+        let (interval, verdict) = (per_cent(chance.interval), per_cent(chance.verdict));
+        Some(format!(
+            "with {seeds} seeds an arm one interval lies off 0 in {interval} of 100 games, and the rule says better or worse in {verdict}"
+        ))
+    };
+    let parts: Vec<String> = seeds.into_iter().filter_map(one).collect();
+    if parts.is_empty() {
+        return String::new();
+    }
+    format!("Where nothing differs, by simulation with normal scores: {}.", parts.join("; "))
+}
+
+fn tests_in_words(report: &Report) -> String {
+    let tests = report.tests;
+    if tests.made == 0 {
+        return String::new();
+    }
+    let least = report.comparisons.iter().flat_map(|comparison| &comparison.games).map(|game| game.least_p);
+    let least = least.fold(1.0, f64::min);
+    let expected = match least > ALPHA {
+        true => format!("none can be at or below {ALPHA}, the least possible being {}", probability(least)),
+        false => format!(
+            "by chance alone up to {} would be expected at or below {ALPHA}",
+            score(tests.expected_by_chance)
+        ),
+    };
+    format!(
+        "{} were made on this page: {expected}. Found: {}; after Holm's correction for their number: {}.",
+        count(tests.made, "exact test"),
+        tests.significant,
+        tests.after_holm
+    )
+}
+
+fn again(report: &Report) -> Markup {
+    html! {
+        section {
+            h2 { "How to repeat it" }
+            p { "This page and its figures:" }
+            (line(&report.command))
+            @if report.sweeps.iter().any(|sweep| !sweep.commands.is_empty()) {
+                p { "The runs, as a sweep:" }
+                @for sweep in &report.sweeps { @for words in &sweep.commands { (line(&command(words))) } }
+            }
+            details {
+                summary { "The command of each run" }
+                @for game in &report.games { @for arm in &game.arms { @for seed in &arm.seeds {
+                    @for words in &seed.commands { (line(&command(words))) }
+                } } }
+            }
+            p.note { "Made by " (report.made_by) ". All numbers and curves are in " code { "report.json" } ", all figures in " code { "figures/" } "." }
+        }
+    }
+}
+
+fn line(text: &str) -> Markup {
+    html! { pre tabindex="0" { code { (text) } } }
+}

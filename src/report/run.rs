@@ -1,0 +1,144 @@
+//! One run read: what was asked, who made it, and its curve.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::config::RunConfig;
+use crate::metrics::Axis;
+use crate::metrics::read::{ReadPoint, read_points};
+use crate::metrics::tags;
+use crate::run_dir::{Meta, RunDir, RunDirError};
+
+/// A run of a game as its folder has it.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// Its folder, as it was reached.
+    pub path: PathBuf,
+    /// What was asked.
+    pub config: RunConfig,
+    /// Who made it, and where.
+    pub meta: Meta,
+    /// The learning curve, from the first log point that has a mean return.
+    pub curve: Vec<CurvePoint>,
+    /// Where it stands.
+    pub frames: u64,
+    /// Full games finished.
+    pub episodes: u64,
+    /// Seconds spent training.
+    pub wall_secs: f64,
+    /// Whether training diverged.
+    pub diverged: bool,
+}
+
+/// One log point of a curve.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CurvePoint {
+    /// Emulator frames trained.
+    pub frames: f64,
+    /// Hours spent training; NaN where the run does not tell.
+    pub hours: f64,
+    /// Mean return of the last 100 full games.
+    pub score: f64,
+}
+
+impl Run {
+    /// Whether a folder holds a run of a game; a study has another configuration.
+    pub fn is_one(path: &Path) -> Result<bool, RunDirError> {
+        let config: Value = RunDir::open_to_read(path)?.read_config()?;
+        Ok(config.get("game").is_some())
+    }
+
+    /// Reads a run.
+    ///
+    /// # Errors
+    /// If a file of it is missing or damaged.
+    pub fn read(path: &Path) -> Result<Self, RunDirError> {
+        let folder = RunDir::open_to_read(path)?;
+        let metrics = folder.metrics_path();
+        let damaged = |cause: String| RunDirError::Damaged { path: metrics.clone(), cause };
+        let points = read_points(&metrics).map_err(|error| {
+            let (text, place) = (error.to_string(), format!("{}, ", metrics.display()));
+            damaged(text.strip_prefix(&place).unwrap_or(&text).to_owned())
+        })?;
+        let places = positions(&points).map_err(&damaged)?;
+        let last = |tag: &tags::Tag| points.last().and_then(|point| point.value(tag));
+        let curve = places.iter().zip(&points).filter_map(|(&frames, point)| curve_point(frames, point));
+        Ok(Self {
+            path: path.to_owned(),
+            config: folder.read_config()?,
+            meta: folder.read_meta()?,
+            curve: curve.collect(),
+            frames: places.last().copied().unwrap_or(0),
+            episodes: last(&tags::EPISODES).map_or(0, |games| games as u64),
+            wall_secs: last(&tags::WALL_SECS).unwrap_or(f64::NAN),
+            diverged: folder.diverged_path().is_file(),
+        })
+    }
+
+    /// Whether it ran to the end.
+    pub fn is_complete(&self) -> bool {
+        self.frames >= self.config.frames
+    }
+
+    /// Emulator frames a second, over the whole run.
+    pub fn frames_per_sec(&self) -> f64 {
+        self.frames as f64 / self.wall_secs
+    }
+}
+
+/// Where each log point stands; they must go forward, or there is no curve.
+fn positions(points: &[ReadPoint]) -> Result<Vec<u64>, String> {
+    let mut places: Vec<u64> = Vec::with_capacity(points.len());
+    for (index, point) in points.iter().enumerate() {
+        let line = index + 1;
+        let place = point.position(Axis::Frames).ok_or(format!("line {line} has no `frames`"))?;
+        if places.last().is_some_and(|&before| before >= place) {
+            return Err(format!("line {line}: `frames` does not go forward"));
+        }
+        places.push(place);
+    }
+    Ok(places)
+}
+
+fn curve_point(frames: u64, point: &ReadPoint) -> Option<CurvePoint> {
+    let score = point.value(&tags::EPISODE_RETURN)?;
+    let hours = point.value(&tags::WALL_SECS).map_or(f64::NAN, |secs| secs / 3600.0);
+    Some(CurvePoint { frames: frames as f64, hours, score })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::report::test_support::Fake;
+
+    #[test]
+    fn a_curve_begins_with_the_first_mean() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = Fake::new("pong", "conv", 1).with_scores(&[f64::NAN, 2.0, 3.0]).write(folder.path());
+        let run = Run::read(&path).unwrap();
+        let places: Vec<_> = run.curve.iter().map(|point| (point.frames, point.score)).collect();
+        assert_eq!(places, [(2000.0, 2.0), (3000.0, 3.0)]);
+        assert!(run.is_complete() && !run.diverged);
+        assert_eq!(run.frames_per_sec(), 1000.0);
+    }
+
+    #[test]
+    fn what_is_damaged_is_named_with_its_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = Fake::new("pong", "conv", 1).with_scores(&[1.0, 2.0]).write(folder.path());
+        let with = |text: &str| {
+            fs::write(path.join("metrics.jsonl"), text).unwrap();
+            Run::read(&path).unwrap_err().to_string()
+        };
+        assert!(with("{\"frames\":2}\n{\"frames\":2}\n").ends_with("line 2: `frames` does not go forward"));
+        assert!(with("{\"updates\":2}\n").ends_with("line 1 has no `frames`"));
+        let text = with("{}{\n");
+        assert_eq!(text.matches("metrics.jsonl").count(), 1, "{text}");
+        fs::write(path.join("config.json"), "{\"game\":\"pong\",\"torsos\":1}").unwrap();
+        assert!(Run::is_one(&path).unwrap());
+        assert!(Run::read(&path).is_err());
+    }
+}

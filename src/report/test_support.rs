@@ -1,0 +1,145 @@
+//! Run folders and sweeps made up for tests.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use super::run::Run;
+use crate::config::{Algo, RunConfig};
+use crate::run_dir::{Meta, RunDir, Session};
+use crate::sweep::record::{CellRecord, Failure, RECORD_VERSION, SweepRecord, folder_of, record_path};
+
+/// Frames between two log points.
+const STEP: u64 = 1000;
+
+/// A run that never was. It is complete unless told otherwise.
+#[derive(Clone, Debug)]
+pub struct Fake {
+    pub config: RunConfig,
+    pub meta: Meta,
+    scores: Vec<f64>,
+    pub episodes: u64,
+    name: String,
+    folder: Option<PathBuf>,
+}
+
+impl Fake {
+    /// A run of A2C with three log points.
+    pub fn new(game: &str, torso: &str, seed: u64) -> Self {
+        let session = Session {
+            started_unix_secs: 1_800_000_000,
+            start_position: 0,
+            command: ["coordrl", "train", game].map(str::to_owned).to_vec(),
+            device: "cpu".to_owned(),
+            threads: 2,
+            host: "somewhere".to_owned(),
+            platform: "linux-x86_64".to_owned(),
+            cores: 2,
+        };
+        let meta =
+            Meta { commit: "0123456789ab".to_owned(), sessions: vec![session], ..Meta::new(seed, 1000) };
+        let config =
+            RunConfig { game: game.to_owned(), torso: torso.to_owned(), seed, ..RunConfig::default() };
+        let fake = Self {
+            config,
+            meta,
+            scores: Vec::new(),
+            episodes: 150,
+            name: format!("seed{seed}"),
+            folder: None,
+        };
+        fake.with_scores(&[0.0, 1.0, 2.0])
+    }
+
+    /// Means at its log points; NaN where there is none yet. The run is as long as they are.
+    pub fn with_scores(mut self, scores: &[f64]) -> Self {
+        self.scores = scores.to_vec();
+        self.config.frames = STEP * scores.len() as u64;
+        self
+    }
+
+    /// Frames it should have had.
+    pub fn with_frames(mut self, frames: u64) -> Self {
+        self.config.frames = frames;
+        self
+    }
+
+    pub fn with_algo(mut self, algo: &str) -> Self {
+        self.config.algo = if algo == "apex" { Algo::Apex } else { Algo::A2c };
+        self
+    }
+
+    pub fn named(mut self, name: &str) -> Self {
+        self.name = name.to_owned();
+        self
+    }
+
+    /// A folder other than the one its names give.
+    pub fn in_folder(mut self, folder: &str) -> Self {
+        self.folder = Some(folder.into());
+        self
+    }
+
+    /// Its folder below that of all runs.
+    pub fn place(&self) -> PathBuf {
+        let Self { config, name, .. } = self;
+        if let Some(folder) = &self.folder {
+            return folder.clone();
+        }
+        Path::new(&config.game).join(format!("{}-{}", config.algo.name(), config.torso)).join(name)
+    }
+
+    /// Writes its folder below `runs`.
+    pub fn write(&self, runs: &Path) -> PathBuf {
+        let run = RunDir::create(&runs.join(self.place()), true).unwrap();
+        run.write_config(&self.config).unwrap();
+        run.write_meta(&self.meta).unwrap();
+        let line = |(index, score): (usize, &f64)| {
+            let frames = STEP * (index as u64 + 1);
+            let score = score.is_finite().then_some(*score);
+            let point = json!({
+                "frames": frames, "train/episode_return": score, "train/episodes": self.episodes as f64,
+                "perf/wall_secs": frames as f64 / 1000.0,
+            });
+            format!("{point}\n")
+        };
+        let text: String = self.scores.iter().enumerate().map(line).collect();
+        fs::write(run.metrics_path(), text).unwrap();
+        run.path().to_owned()
+    }
+}
+
+/// Writes a sweep below `runs` whose cells are these runs, each with its failure if it has one; the runs
+/// themselves are not written.
+pub fn write_sweep(runs: &Path, cells: &[(Fake, Option<&str>)]) -> PathBuf {
+    let cell = |(fake, failure): &(Fake, Option<&str>)| CellRecord {
+        game: fake.config.game.clone(),
+        algo: fake.config.algo,
+        torso: fake.config.torso.clone(),
+        seed: fake.config.seed,
+        frames: fake.config.frames,
+        run: fake.place(),
+        failure: failure.map(|message| Failure {
+            attempts: 2,
+            ended_with: "exit code 4".to_owned(),
+            message: message.to_owned(),
+        }),
+    };
+    let record = SweepRecord {
+        version: RECORD_VERSION,
+        name: "mine".to_owned(),
+        summary: None,
+        commands: vec![["coordrl", "sweep", "mine"].map(str::to_owned).to_vec()],
+        cells: cells.iter().map(cell).collect(),
+    };
+    let folder = folder_of(runs, "mine");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(record_path(&folder), serde_json::to_string(&record).unwrap()).unwrap();
+    folder
+}
+
+/// Writes runs below a folder and reads them back, in this order.
+pub fn read_all(folder: &Path, fakes: impl Iterator<Item = Fake>) -> Vec<Run> {
+    fakes.map(|fake| Run::read(&fake.write(folder)).unwrap()).collect()
+}

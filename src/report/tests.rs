@@ -1,0 +1,171 @@
+//! Whole reports: from run folders to a page and its files.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::test_support::{Fake, write_sweep};
+use super::*;
+use crate::exit_code::ExitCode;
+
+fn request(path: &Path) -> Request {
+    Request { paths: vec![path.to_owned()], repetitions: 300, ..Request::default() }
+}
+
+fn make(path: &Path, out: &Path) -> Result<Report, ReportError> {
+    let gathered = gather(&[path.to_owned()])?;
+    let destination = Destination::choose(Some(out), &[])?;
+    let mut report = Report::build(&request(path), gathered)?;
+    let drawn = report.draw()?;
+    destination.write(&report, &drawn)?;
+    Ok(report)
+}
+
+/// Three seeds of each torso in both games.
+fn write_runs(runs: &Path, torsos: &[&str], games: &[&str]) {
+    for game in games {
+        for (arm, torso) in torsos.iter().enumerate() {
+            for seed in 1..=3 {
+                let end = arm as f64 * 5.0 + seed as f64 / 10.0;
+                Fake::new(game, torso, seed).with_scores(&[f64::NAN, -20.0, end]).write(runs);
+            }
+        }
+    }
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut all = Vec::new();
+    for entry in fs::read_dir(folder).unwrap().flatten() {
+        match entry.path().is_dir() {
+            true => all.extend(files(&entry.path())),
+            false => all.push(entry.path()),
+        }
+    }
+    all.sort();
+    all
+}
+
+#[test]
+fn the_same_runs_give_the_same_bytes_wherever_the_report_lies() {
+    let folder = tempfile::tempdir().unwrap();
+    write_runs(&folder.path().join("runs"), &["conv", "coordconv"], &["pong", "catch"]);
+    let [a, b] = ["a", "b"].map(|name| folder.path().join(name));
+    let report = make(&folder.path().join("runs"), &a).unwrap();
+    make(&folder.path().join("runs"), &b).unwrap();
+    let names = |folder: &Path| -> Vec<PathBuf> {
+        files(folder).iter().map(|path| path.strip_prefix(folder).unwrap().to_owned()).collect()
+    };
+    assert_eq!(names(&a), names(&b));
+    assert_eq!(names(&a).len(), 2 + 2 * report.figures.len());
+    for name in names(&a) {
+        assert_eq!(fs::read(a.join(&name)).unwrap(), fs::read(b.join(&name)).unwrap(), "{}", name.display());
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3, "something was left beside the reports");
+}
+
+#[test]
+fn the_page_says_what_matters_and_loads_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    write_runs(&folder.path().join("runs"), &["conv", "coordconv"], &["pong", "catch"]);
+    let report = make(&folder.path().join("runs"), &folder.path().join("out")).unwrap();
+    let page = fs::read_to_string(folder.path().join("out/index.html")).unwrap();
+    let parts = [
+        "coordconv against conv: 2 better, 0 similar, 0 worse",
+        "3 against 3 seeds no exact two-sided test can reach 0.05",
+        "suggestive",
+        "What cannot be concluded",
+        "Performance profile",
+        "IQM",
+        "4 exact tests were made on this page",
+        "coordrl report",
+    ];
+    parts.iter().for_each(|part| assert!(page.contains(part), "`{part}` is not on the page"));
+    let loads = ["http:", "https:", "<script", "src=", "@import", "url(h", "file:"];
+    loads.iter().for_each(|part| assert!(!page.contains(part), "`{part}` is on the page"));
+    for figure in &report.figures {
+        assert_eq!(page.matches(&format!("id=\"{}\"", figure.name)).count(), 1);
+        assert_eq!(page.matches(&format!("id=\"{}-clip", figure.name)).count(), 1);
+    }
+    assert_eq!(page.matches("<svg").count(), report.figures.len());
+}
+
+#[test]
+fn names_cannot_break_the_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let hostile = "<script>alert(1)</script>\"'&";
+    let runs = folder.path().join("runs");
+    for torso in ["conv", "x"] {
+        let mut run = Fake::new("catch", torso, 1);
+        if torso == "x" {
+            run.config.torso = hostile.to_owned();
+            run.config.game = "catch".to_owned();
+            run.meta.commit = hostile.to_owned();
+            run.meta.sessions[0].command = vec![hostile.to_owned()];
+            run = run.in_folder("hostile");
+        }
+        run.write(&runs);
+    }
+    make(&runs, &folder.path().join("out")).unwrap();
+    let page = fs::read_to_string(folder.path().join("out/index.html")).unwrap();
+    assert!(!page.contains("<script") && page.contains("&lt;script&gt;alert(1)"));
+}
+
+#[test]
+fn report_json_holds_what_the_page_shows() {
+    let folder = tempfile::tempdir().unwrap();
+    write_runs(&folder.path().join("runs"), &["conv", "coordconv"], &["pong"]);
+    make(&folder.path().join("runs"), &folder.path().join("out")).unwrap();
+    let text = fs::read_to_string(folder.path().join("out/report.json")).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let pair = &json["comparisons"][0];
+    assert_eq!((&pair["arm"], &pair["baseline"]), (&"a2c-coordconv".into(), &"a2c-conv".into()));
+    assert_eq!(
+        (&pair["games"][0]["verdict"], &pair["games"][0]["strength"]),
+        (&"better".into(), &"suggestive".into())
+    );
+    assert_eq!(pair["count"]["better"], 1);
+    assert_eq!(json["games"][0]["arms"][0]["seeds"][2]["final_score"], 0.3);
+    assert_eq!(json["tests"]["made"], 2);
+    // Over frames: six seeds, two means, a human's score, two bands; points at 2000 and 3000 frames.
+    assert_eq!(
+        json["figures"][0]["marks"],
+        serde_json::json!({"lines": [2, 2, 2, 2, 2, 2, 2, 2, 2], "bands": [4, 4], "dots": 0})
+    );
+}
+
+#[test]
+fn one_arm_is_shown_without_verdict() {
+    let folder = tempfile::tempdir().unwrap();
+    write_runs(&folder.path().join("runs"), &["conv"], &["pong"]);
+    let report = make(&folder.path().join("runs"), &folder.path().join("out")).unwrap();
+    assert!(report.comparisons.is_empty() && report.aggregates.is_empty());
+    let page = fs::read_to_string(folder.path().join("out/index.html")).unwrap();
+    assert!(page.contains("There is only one arm"));
+}
+
+#[test]
+fn a_sweep_shows_what_it_lacks_and_how_it_was_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let cells = [("conv", 1), ("conv", 2), ("coordconv", 1), ("coordconv", 2)];
+    let cells: Vec<(Fake, Option<&str>)> =
+        cells.iter().map(|&(torso, seed)| (Fake::new("pong", torso, seed), None)).collect();
+    cells[..3].iter().for_each(|(fake, _)| drop(fake.write(folder.path())));
+    let sweep = write_sweep(folder.path(), &cells);
+    let report = make(&sweep, &folder.path().join("out")).unwrap();
+    assert!(report.warnings[0].starts_with("1 run is left out of all numbers: 1 not begun"));
+    let page = fs::read_to_string(folder.path().join("out/index.html")).unwrap();
+    assert!(page.contains("planned, not begun") && page.contains("coordrl sweep mine"));
+    assert!(page.contains("1 unknown"));
+}
+
+#[test]
+fn a_place_that_cannot_be_written_is_a_wrong_request_and_nothing_is_left() {
+    let folder = tempfile::tempdir().unwrap();
+    write_runs(&folder.path().join("runs"), &["conv"], &["pong"]);
+    fs::write(folder.path().join("file"), "").unwrap();
+    for out in ["file/out", "file/a/out"] {
+        let error = make(&folder.path().join("runs"), &folder.path().join(out)).unwrap_err();
+        assert_eq!(error.exit_code(), ExitCode::BadRequest);
+        assert!(error.to_string().starts_with("cannot write the report to "), "{error}");
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+}

@@ -1,0 +1,253 @@
+//! Better, similar or worse in one game: the rule, and how much a verdict can carry.
+
+use coordrl_stats::{
+    Bootstrap, Scores, StatsError, least_p_value, mean, mean_difference, permutation_p_value,
+};
+use serde::Serialize;
+
+use super::json::Span;
+use super::measures::GameArm;
+
+/// What counts as significant.
+pub const ALPHA: f64 = 0.05;
+/// More ways to deal scores than this are not counted out.
+const MOST_WAYS: f64 = 2e7;
+
+/// What is said of an arm against its baseline in one game.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// An interval lies above 0 and none below.
+    Better,
+    /// No interval lies off 0, or one above and one below.
+    Similar,
+    /// An interval lies below 0 and none above.
+    Worse,
+    /// One seed in an arm: there is no interval.
+    Unknown,
+}
+
+impl Verdict {
+    /// The word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Better => "better",
+            Self::Similar => "similar",
+            Self::Worse => "worse",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// How much a difference is backed by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Strength {
+    /// The exact test of a measure that decided agrees.
+    Supported,
+    /// It does not, or cannot with so few seeds.
+    Suggestive,
+}
+
+impl Strength {
+    /// The word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Supported => "supported",
+            Self::Suggestive => "suggestive",
+        }
+    }
+}
+
+/// One measure of an arm less that of its baseline.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Difference {
+    /// Mean of the arm − mean of the baseline.
+    pub difference: f64,
+    /// Bootstrap interval of it; absent if either has one seed.
+    pub interval: Option<Span>,
+    /// Exact two-sided permutation test; absent with the interval, or with too many seeds to count.
+    pub p: Option<f64>,
+}
+
+/// An arm against its baseline in one game.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct GameVerdict {
+    /// Game.
+    pub game: String,
+    /// Seeds of the arm, and of the baseline.
+    pub seeds: [usize; 2],
+    /// Of the final score.
+    pub final_score: Difference,
+    /// Of the area under the curve.
+    pub area: Difference,
+    /// What follows.
+    pub verdict: Verdict,
+    /// How sure a difference is.
+    pub strength: Option<Strength>,
+    /// Whether one interval lies above 0 and the other below.
+    pub contradiction: bool,
+    /// The least p-value that so many seeds allow.
+    pub least_p: f64,
+}
+
+/// Judges an arm by its seeds and those of its baseline.
+///
+/// # Errors
+/// If the bootstrap makes no sense.
+pub fn judge(
+    game: &str,
+    arm: &GameArm,
+    baseline: &GameArm,
+    bootstrap: Bootstrap,
+) -> Result<GameVerdict, StatsError> {
+    let final_score = Difference::of(&arm.finals(), &baseline.finals(), bootstrap)?;
+    let area = Difference::of(&arm.areas(), &baseline.areas(), bootstrap)?;
+    let seeds = [arm.seeds.len(), baseline.seeds.len()];
+    Ok(conclude(game, seeds, final_score, area))
+}
+
+/// The rule. *Better*: the interval of at least one measure lies wholly above 0, and that of none wholly
+/// below; *worse*: the mirror image; else *similar*. A difference is *supported* if the exact test of a
+/// measure whose interval lies off 0 has p ≤ 0.05.
+pub(super) fn conclude(
+    game: &str,
+    seeds: [usize; 2],
+    final_score: Difference,
+    area: Difference,
+) -> GameVerdict {
+    let measures = [final_score, area];
+    let (above, below) =
+        (measures.iter().any(Difference::is_above), measures.iter().any(Difference::is_below));
+    let verdict = match (above, below) {
+        _ if measures.iter().any(|measure| measure.interval.is_none()) => Verdict::Unknown,
+        (true, false) => Verdict::Better,
+        (false, true) => Verdict::Worse,
+        _ => Verdict::Similar,
+    };
+    let decided = measures.iter().filter(|measure| measure.is_above() || measure.is_below());
+    let supported = decided.filter_map(|measure| measure.p).any(|p| p <= ALPHA);
+    let strength = if supported { Strength::Supported } else { Strength::Suggestive };
+    GameVerdict {
+        game: game.to_owned(),
+        seeds,
+        final_score,
+        area,
+        verdict,
+        strength: matches!(verdict, Verdict::Better | Verdict::Worse).then_some(strength),
+        contradiction: above && below,
+        least_p: least_p_value(seeds[0], seeds[1]),
+    }
+}
+
+impl Difference {
+    /// From the scores of either, one a seed.
+    ///
+    /// # Errors
+    /// If the bootstrap makes no sense.
+    pub fn of(arm: &[f64], baseline: &[f64], bootstrap: Bootstrap) -> Result<Self, StatsError> {
+        let difference = mean(arm.iter().copied()) - mean(baseline.iter().copied());
+        if arm.len() < 2 || baseline.len() < 2 {
+            return Ok(Self { difference, interval: None, p: None });
+        }
+        let scores = |values: &[f64]| Scores::try_new(vec![values.to_vec()]);
+        let interval = bootstrap.of_pair(&scores(arm)?, &scores(baseline)?, |arm, baseline| {
+            mean_difference(arm, baseline).unwrap_or(f64::NAN)
+        })?;
+        let can_count = 1.0 / least_p_value(arm.len(), baseline.len()) <= MOST_WAYS;
+        let p = can_count.then(|| permutation_p_value(arm, baseline));
+        Ok(Self { difference, interval: Some(interval.into()), p })
+    }
+
+    fn is_above(&self) -> bool {
+        self.interval.is_some_and(|interval| interval.low > 0.0)
+    }
+
+    fn is_below(&self) -> bool {
+        self.interval.is_some_and(|interval| interval.high < 0.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FEW: Bootstrap = Bootstrap { repetitions: 2000, level: 0.95, seed: 1 };
+
+    fn difference(low: f64, high: f64, p: f64) -> Difference {
+        Difference { difference: (low + high) / 2.0, interval: Some(Span { low, high }), p: Some(p) }
+    }
+
+    fn of(final_score: Difference, area: Difference) -> GameVerdict {
+        conclude("pong", [5, 5], final_score, area)
+    }
+
+    fn judged(arm: &[f64], baseline: &[f64]) -> GameVerdict {
+        let seeds = [arm.len(), baseline.len()];
+        let measured = Difference::of(arm, baseline, FEW).unwrap();
+        conclude("pong", seeds, measured, measured)
+    }
+
+    #[test]
+    fn one_interval_off_zero_decides() {
+        let (up, flat, down) =
+            (difference(0.1, 2.0, 0.03), difference(-1.0, 2.0, 0.5), difference(-2.0, -0.1, 0.03));
+        assert_eq!(of(up, flat).verdict, Verdict::Better);
+        assert_eq!(of(flat, up).verdict, Verdict::Better);
+        assert_eq!(of(up, up).verdict, Verdict::Better);
+        assert_eq!(of(flat, flat).verdict, Verdict::Similar);
+        assert_eq!(of(flat, down).verdict, Verdict::Worse);
+        assert_eq!(of(flat, flat).strength, None);
+    }
+
+    #[test]
+    fn an_end_at_zero_is_not_off_zero() {
+        assert_eq!(of(difference(0.0, 2.0, 0.03), difference(0.0, 0.0, 1.0)).verdict, Verdict::Similar);
+        assert_eq!(of(difference(-2.0, 0.0, 0.03), difference(-1.0, 1.0, 1.0)).verdict, Verdict::Similar);
+    }
+
+    #[test]
+    fn a_contradiction_is_similar_and_said() {
+        let both = of(difference(0.1, 2.0, 0.03), difference(-2.0, -0.1, 0.03));
+        assert_eq!((both.verdict, both.contradiction, both.strength), (Verdict::Similar, true, None));
+    }
+
+    #[test]
+    fn the_test_of_the_measure_that_decided_counts() {
+        let (weak, strong) = (difference(0.1, 2.0, 0.08), difference(0.1, 2.0, 0.05));
+        let flat = difference(-1.0, 2.0, 0.01);
+        assert_eq!(of(weak, flat).strength, Some(Strength::Suggestive));
+        assert_eq!(of(strong, flat).strength, Some(Strength::Supported));
+        assert_eq!(of(weak, strong).strength, Some(Strength::Supported));
+        assert_eq!(of(Difference { p: None, ..weak }, flat).strength, Some(Strength::Suggestive));
+    }
+
+    #[test]
+    fn three_against_three_is_suggestive_and_five_against_five_can_be_supported() {
+        let three = judged(&[11.0, 12.0, 13.0], &[1.0, 2.0, 3.0]);
+        assert_eq!((three.verdict, three.strength), (Verdict::Better, Some(Strength::Suggestive)));
+        assert_eq!((three.final_score.p, three.least_p), (Some(0.1), 0.1));
+        let five = judged(&[1.0, 2.0, 3.0, 1.5, 2.5], &[11.0, 12.0, 13.0, 11.5, 12.5]);
+        assert_eq!((five.verdict, five.strength), (Verdict::Worse, Some(Strength::Supported)));
+    }
+
+    #[test]
+    fn one_seed_says_nothing() {
+        let one = judged(&[5.0], &[1.0, 2.0, 3.0]);
+        assert_eq!((one.verdict, one.strength), (Verdict::Unknown, None));
+        assert_eq!((one.final_score.interval, one.final_score.p), (None, None));
+    }
+
+    #[test]
+    fn equal_scores_are_similar() {
+        let same = judged(&[1.0, 1.0, 1.0], &[1.0, 1.0, 1.0]);
+        assert_eq!((same.verdict, same.final_score.p), (Verdict::Similar, Some(1.0)));
+    }
+
+    #[test]
+    fn too_many_seeds_are_not_counted_out() {
+        let many: Vec<f64> = (0..16).map(f64::from).collect();
+        assert_eq!(Difference::of(&many, &many, FEW).unwrap().p, None);
+        assert_eq!(Difference::of(&many[..4], &many[..4], FEW).unwrap().p, Some(1.0));
+    }
+}

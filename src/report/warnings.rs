@@ -1,0 +1,337 @@
+//! What is odd about the runs: what a reader should know before the first number.
+
+use std::collections::BTreeMap;
+
+use super::arms::{Grid, Group};
+use super::left_out::{LeftOut, Why};
+use super::run::Run;
+use super::words::{count, frames, list};
+use crate::config;
+use crate::launch::FREE_ON_RESUME;
+
+/// Games that a final score is the mean of.
+const GAMES_OF_A_MEAN: u64 = 100;
+/// Settings that tell runs apart, or have a warning of their own.
+const NO_SETTING: [&str; 5] = ["game", "algo", "torso", "seed", "frames"];
+
+/// What a reader should know before the first number. The most serious come first.
+pub fn warnings(grid: &Grid, groups: &[Group], left_out: &[LeftOut]) -> Vec<String> {
+    let checks = [
+        runs_left_out(left_out),
+        games_without_an_arm(grid, groups),
+        unequal_budgets(grid),
+        unequal_seeds(grid),
+        mixed_settings(grid),
+        mixed_commits(grid),
+        other_weights(grid),
+        mixed_machines(grid),
+        algorithm_and_torso(grid, groups),
+        few_games(grid),
+    ];
+    checks.concat()
+}
+
+fn runs_left_out(left_out: &[LeftOut]) -> Vec<String> {
+    let mut reasons: Vec<(&str, usize)> = Vec::new();
+    for run in left_out {
+        let reason = match run.why {
+            Why::Missing => "not begun",
+            Why::Failed { .. } => "failed",
+            Why::Unfinished { .. } => "unfinished",
+            Why::Diverged { .. } => "diverged",
+            Why::NoGame => "without a full game",
+            Why::Repeated { .. } => "repeating a seed",
+            Why::Other { .. } => "of something else",
+        };
+        match reasons.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, number)) => *number += 1,
+            None => reasons.push((reason, 1)),
+        }
+    }
+    let parts: Vec<String> = reasons.iter().map(|(reason, number)| format!("{number} {reason}")).collect();
+    let is_are = if left_out.len() == 1 { "is" } else { "are" };
+    let text = format!(
+        "{} {is_are} left out of all numbers: {}. The end of the page says which. If failing has to do with the torso, \
+         what is left is a biased sample.",
+        count(left_out.len(), "run"),
+        list(&parts)
+    );
+    if left_out.is_empty() { Vec::new() } else { vec![text] }
+}
+
+fn games_without_an_arm(grid: &Grid, groups: &[Group]) -> Vec<String> {
+    let mut texts = Vec::new();
+    for (game, name) in grid.games.iter().enumerate() {
+        let compared = groups.iter().flat_map(Group::arms);
+        let lacking: Vec<String> =
+            compared.filter(|&arm| grid.cell(game, arm).is_empty()).map(|arm| grid.label(arm)).collect();
+        if !lacking.is_empty() {
+            texts.push(format!("{name} has no complete run of {}.", list(&lacking)));
+        }
+    }
+    texts
+}
+
+fn unequal_budgets(grid: &Grid) -> Vec<String> {
+    per_game(grid, |runs| {
+        let mut budgets: Vec<u64> = runs.iter().map(|run| run.config.frames).collect();
+        budgets.sort_unstable();
+        budgets.dedup();
+        let texts: Vec<String> = budgets.iter().map(|&budget| frames(budget as f64)).collect();
+        (budgets.len() > 1).then(|| {
+            format!("Unequal budgets: runs had {} frames; all are compared at {}", list(&texts), texts[0])
+        })
+    })
+}
+
+/// Texts that hold for games, each once, with the games it holds for.
+fn per_game(grid: &Grid, check: impl Fn(&[&Run]) -> Option<String>) -> Vec<String> {
+    let mut texts: Vec<(String, Vec<&str>)> = Vec::new();
+    for (game, name) in grid.games.iter().enumerate() {
+        let runs: Vec<&Run> = grid.of_game(game).collect();
+        add(&mut texts, check(&runs), name);
+    }
+    finish(texts)
+}
+
+fn add<'a>(texts: &mut Vec<(String, Vec<&'a str>)>, text: Option<String>, game: &'a str) {
+    let Some(text) = text else { return };
+    match texts.iter_mut().find(|(known, _)| *known == text) {
+        Some((_, games)) => games.push(game),
+        None => texts.push((text, vec![game])),
+    }
+}
+
+fn finish(texts: Vec<(String, Vec<&str>)>) -> Vec<String> {
+    texts.into_iter().map(|(text, games)| format!("{text} ({}).", list(&games))).collect()
+}
+
+fn unequal_seeds(grid: &Grid) -> Vec<String> {
+    let mut texts = Vec::new();
+    for (game, name) in grid.games.iter().enumerate() {
+        let seeds_of = |arm: usize| -> Vec<String> {
+            grid.cell(game, arm).iter().map(|run| run.config.seed.to_string()).collect()
+        };
+        let arms: Vec<usize> = (0..grid.arms.len()).filter(|&arm| !grid.cell(game, arm).is_empty()).collect();
+        if arms.iter().any(|&arm| seeds_of(arm) != seeds_of(arms[0])) {
+            let parts: Vec<String> =
+                arms.iter().map(|&arm| format!("{} has {}", grid.label(arm), list(&seeds_of(arm)))).collect();
+            add(&mut texts, Some(format!("The seeds differ: {}", list(&parts))), name);
+        }
+    }
+    finish(texts)
+}
+
+/// Settings that differ within a game, apart from what tells arms and seeds apart, says where a run
+/// takes place, or belongs to an algorithm that is not in use.
+fn mixed_settings(grid: &Grid) -> Vec<String> {
+    let mut texts = Vec::new();
+    for (game, name) in grid.games.iter().enumerate() {
+        for (key, values) in settings_of(grid, game) {
+            let parts: Vec<String> =
+                values.iter().map(|(value, arms)| format!("{value} for {}", list(arms))).collect();
+            let text = format!("The setting `{key}` differs: {}", list(&parts));
+            add(&mut texts, (values.len() > 1).then_some(text), name);
+        }
+    }
+    finish(texts)
+}
+
+/// Key → value → arms that have it in this game.
+fn settings_of(grid: &Grid, game: usize) -> BTreeMap<String, BTreeMap<String, Vec<String>>> {
+    let mut settings: BTreeMap<String, BTreeMap<String, Vec<String>>> = BTreeMap::new();
+    for arm in 0..grid.arms.len() {
+        for run in grid.cell(game, arm) {
+            let counts = |key: &str| {
+                !NO_SETTING.contains(&key) && !FREE_ON_RESUME.contains(&key) && !run.config.is_idle(key)
+            };
+            for (key, value) in config::leaves(&run.config).into_iter().filter(|(key, _)| counts(key)) {
+                let arms = settings.entry(key).or_default().entry(value.to_string()).or_default();
+                let label = grid.label(arm);
+                if !arms.contains(&label) {
+                    arms.push(label);
+                }
+            }
+        }
+    }
+    settings
+}
+
+fn mixed_commits(grid: &Grid) -> Vec<String> {
+    let commits = distinct(grid, |run| run.meta.commit.clone());
+    let mut texts = Vec::new();
+    if commits.len() > 1 {
+        texts.push(format!("The runs were made by {} different commits: {}.", commits.len(), list(&commits)));
+    }
+    if commits.iter().any(|commit| commit == "unknown" || commit.ends_with("-dirty")) {
+        texts.push(
+            "The code of some runs cannot be found again: it was built outside a repository, or with changes \
+             that no commit holds."
+                .to_owned(),
+        );
+    }
+    texts
+}
+
+fn distinct(grid: &Grid, value: impl Fn(&Run) -> String) -> Vec<String> {
+    let mut values: Vec<String> = grid.all().map(value).collect();
+    values.sort();
+    values.dedup();
+    values
+}
+
+fn other_weights(grid: &Grid) -> Vec<String> {
+    let is_other = |run: &&Run| run.meta.forked_from.is_some() || run.meta.init_from.is_some();
+    let number = grid.all().filter(is_other).count();
+    let text = format!("{} began with weights of another run, or as a fork of one.", count(number, "run"));
+    if number > 0 { vec![text] } else { Vec::new() }
+}
+
+fn mixed_machines(grid: &Grid) -> Vec<String> {
+    let machines = |run: &Run| -> Vec<String> {
+        let sessions = run.meta.sessions.iter();
+        let describe = sessions.map(|session| {
+            format!(
+                "{} ({}, {} cores, {}, {} threads)",
+                session.host, session.platform, session.cores, session.device, session.threads
+            )
+        });
+        describe.collect()
+    };
+    let mut all: Vec<String> = grid.all().flat_map(machines).collect();
+    all.sort();
+    all.dedup();
+    let text = format!("Hours and frames per second do not compare: runs were made on {}.", list(&all));
+    if all.len() > 1 { vec![text] } else { Vec::new() }
+}
+
+fn algorithm_and_torso(grid: &Grid, groups: &[Group]) -> Vec<String> {
+    let mut texts = Vec::new();
+    for group in groups {
+        let baseline = &grid.arms[group.baseline];
+        for &other in &group.others {
+            let arm = &grid.arms[other];
+            if arm.algo != baseline.algo && arm.torso != baseline.torso {
+                let (left, right) = (grid.label(other), grid.label(group.baseline));
+                texts.push(format!("{left} and {right} differ in algorithm and torso at once."));
+            }
+        }
+    }
+    texts
+}
+
+fn few_games(grid: &Grid) -> Vec<String> {
+    per_game(grid, |runs| {
+        let fewest = runs.iter().map(|run| run.episodes).min()?;
+        (fewest < GAMES_OF_A_MEAN).then(|| {
+            format!(
+                "Fewer than {GAMES_OF_A_MEAN} full games were finished, {fewest} in the shortest run, so final scores are means of fewer"
+            )
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::config::Algo;
+    use crate::report::test_support::{Fake, read_all};
+
+    fn warned(fakes: Vec<Fake>) -> Vec<String> {
+        let folder = tempfile::tempdir().unwrap();
+        let grid = Grid::new(read_all(folder.path(), fakes.into_iter()));
+        warnings(&grid, &grid.groups(None).unwrap(), &[])
+    }
+
+    fn pair() -> Vec<Fake> {
+        ["conv", "coordconv"].map(|torso| Fake::new("pong", torso, 1)).to_vec()
+    }
+
+    fn with(change: impl Fn(&mut Fake)) -> Vec<String> {
+        let mut fakes = pair();
+        change(&mut fakes[1]);
+        warned(fakes)
+    }
+
+    #[test]
+    fn runs_that_differ_in_torso_and_seed_alone_bring_no_warning() {
+        assert_eq!(warned(pair()), Vec::<String>::new());
+        let free = with(|fake| {
+            fake.config.threads = Some(7);
+            fake.config.keep_checkpoints = 9;
+            fake.config.apex.discount = 0.5;
+        });
+        assert_eq!(free, Vec::<String>::new());
+    }
+
+    #[test]
+    fn each_oddity_is_named() {
+        let one = |texts: Vec<String>, parts: &[&str]| {
+            assert_eq!(texts.len(), 1, "{texts:?}");
+            parts.iter().for_each(|part| assert!(texts[0].contains(part), "`{part}` is not in {}", texts[0]));
+        };
+        one(
+            with(|fake| fake.config.frames = 2500),
+            &["Unequal budgets", "2 500 and 3 000", "at 2 500", "(pong)"],
+        );
+        one(with(|fake| fake.config.seed = 2), &["seeds differ", "conv has 1 and coordconv has 2"]);
+        one(
+            with(|fake| fake.config.a2c.discount = 0.5),
+            &["`a2c.discount`", "0.5 for coordconv", "0.99 for conv"],
+        );
+        one(
+            with(|fake| fake.meta.commit = "fff".to_owned()),
+            &["2 different commits", "0123456789ab and fff"],
+        );
+        one(with(|fake| fake.meta.init_from = Some("x".to_owned())), &["1 run began"]);
+        one(with(|fake| fake.meta.sessions[0].threads = 1), &["Hours", "1 threads", "2 threads"]);
+        one(with(|fake| fake.episodes = 12), &["Fewer than 100", "12 in the shortest"]);
+        let dirty = warned(
+            pair()
+                .into_iter()
+                .map(|mut fake| {
+                    fake.meta.commit = "abc-dirty".to_owned();
+                    fake
+                })
+                .collect(),
+        );
+        one(dirty, &["cannot be found again"]);
+        let mut both = pair();
+        both[1].config.algo = Algo::Apex;
+        one(warned(both), &["coordconv (Ape-X) and conv (A2C) differ in algorithm and torso"]);
+        let lacking = pair().into_iter().chain([Fake::new("catch", "conv", 1)]).collect();
+        one(warned(lacking), &["catch has no complete run of coordconv"]);
+    }
+
+    #[test]
+    fn one_text_serves_all_games_it_holds_for() {
+        let mut fakes = pair();
+        fakes.extend(["conv", "coordconv"].map(|torso| Fake::new("catch", torso, 1)));
+        for place in [1, 3] {
+            fakes[place].config.a2c.discount = 0.5;
+        }
+        let texts = warned(fakes);
+        assert_eq!(texts.len(), 1);
+        assert!(texts[0].ends_with("(catch and pong)."), "{texts:?}");
+    }
+
+    #[test]
+    fn runs_left_out_are_counted_by_reason() {
+        let why = [Why::Missing, Why::NoGame, Why::Missing];
+        let left_out = why.map(|why| LeftOut {
+            game: "pong".to_owned(),
+            algo: Algo::A2c,
+            torso: "conv".to_owned(),
+            seed: 1,
+            run: PathBuf::new(),
+            why,
+        });
+        let texts = runs_left_out(&left_out);
+        assert!(
+            texts[0].starts_with("3 runs are left out of all numbers: 2 not begun and 1 without"),
+            "{texts:?}"
+        );
+    }
+}

@@ -1,0 +1,119 @@
+//! Numbers, intervals and lists as a reader wants them.
+
+use super::json::Span;
+
+/// Letters of a name in a picture.
+const LONGEST_NAME: usize = 26;
+
+/// A score or a difference of scores: three digits or so.
+pub fn score(value: f64) -> String {
+    let digits = match value.abs() {
+        size if size >= 999.5 => 0,
+        size if size >= 99.95 => 1,
+        _ => 2,
+    };
+    let text = format!("{value:.digits$}");
+    let is_zero = text.trim_start_matches('-').chars().all(|letter| matches!(letter, '0' | '.'));
+    if is_zero { text.trim_start_matches('-').to_owned() } else { text }
+}
+
+/// An interval, or a dash where there is none.
+pub fn span(span: Option<Span>) -> String {
+    span.map_or_else(|| "-".to_owned(), |span| format!("[{}, {}]", score(span.low), score(span.high)))
+}
+
+/// Emulator frames: `40 000`, `1.25 million`.
+pub fn frames(value: f64) -> String {
+    if value >= 1e6 {
+        let text = format!("{:.2}", value / 1e6);
+        return format!("{} million", text.trim_end_matches('0').trim_end_matches('.'));
+    }
+    grouped(value)
+}
+
+/// A whole number in groups of three; a dash where there is none.
+pub fn grouped(value: f64) -> String {
+    if !value.is_finite() {
+        return "-".to_owned();
+    }
+    let digits = format!("{value:.0}");
+    let (sign, digits) = digits.strip_prefix('-').map_or(("", digits.as_str()), |rest| ("-", rest));
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(' ');
+        }
+        text.push(digit);
+    }
+    format!("{sign}{text}")
+}
+
+/// Hours of training, in a unit that suits.
+pub fn duration(hours: f64) -> String {
+    match hours {
+        hours if !hours.is_finite() => "-".to_owned(),
+        hours if hours < 1.0 / 60.0 => format!("{:.0} s", hours * 3600.0),
+        hours if hours < 1.0 => format!("{:.1} min", hours * 60.0),
+        hours => format!("{hours:.1} h"),
+    }
+}
+
+/// A probability; small ones are not rounded to nothing.
+pub fn probability(p: f64) -> String {
+    if p < 0.0095 { format!("{p:.4}") } else { format!("{p:.2}") }
+}
+
+/// `1 run`, `3 runs`.
+pub fn count(number: usize, word: &str) -> String {
+    format!("{number} {word}{}", if number == 1 { "" } else { "s" })
+}
+
+/// `a`, `a and b`, `a, b and c`.
+pub fn list<Item: AsRef<str>>(items: &[Item]) -> String {
+    let items: Vec<&str> = items.iter().map(AsRef::as_ref).collect();
+    match items.as_slice() {
+        [] => String::new(),
+        [one] => (*one).to_owned(),
+        [all @ .., last] => format!("{} and {last}", all.join(", ")),
+    }
+}
+
+/// A name that fits into a picture: a long one loses its middle.
+pub fn shortened(name: &str) -> String {
+    let letters: Vec<char> = name.chars().collect();
+    if letters.len() <= LONGEST_NAME {
+        return name.to_owned();
+    }
+    let half = LONGEST_NAME / 2 - 1;
+    let (head, tail) = (&letters[..half], &letters[letters.len() - half..]);
+    head.iter().chain(&['…']).chain(tail).collect()
+}
+
+/// A command line as a shell takes it.
+pub fn command(words: &[String]) -> String {
+    let quote =
+        |word: &String| shlex::try_quote(word).map_or_else(|_| word.clone(), |quoted| quoted.into_owned());
+    words.iter().map(quote).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_well() {
+        assert_eq!([-0.001, 0.5, 99.96, 1234.5].map(score), ["0.00", "0.50", "100.0", "1234"]);
+        assert_eq!(
+            [0.0, 400.0, 40_000.0, 1e6, 1.25e6].map(frames),
+            ["0", "400", "40 000", "1 million", "1.25 million"]
+        );
+        assert_eq!([0.5 / 60.0, 0.5, 2.0, f64::NAN].map(duration), ["30 s", "30.0 min", "2.0 h", "-"]);
+        assert_eq!([0.0079, 0.1].map(probability), ["0.0079", "0.10"]);
+        assert_eq!(span(Some(Span { low: -1.0, high: 2.0 })), "[-1.00, 2.00]");
+        assert_eq!(list(&["a", "b", "c"]), "a, b and c");
+        assert_eq!(command(&["a".to_owned(), "b c".to_owned()]), "a 'b c'");
+        assert_eq!(shortened("coordconv-all-r (Ape-X)"), "coordconv-all-r (Ape-X)");
+        assert_eq!(shortened(&"ab".repeat(20)), format!("{}…{}", "ab".repeat(6), "ab".repeat(6)));
+        assert_eq!(grouped(-1234567.0), "-1 234 567");
+    }
+}

@@ -1,0 +1,202 @@
+//! The report's folder: whole or not at all.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::figures::Drawn;
+use super::{Report, ReportError, page};
+
+const PAGE: &str = "index.html";
+const DATA: &str = "report.json";
+const FIGURES: &str = "figures";
+/// Folder of a report inside that of its sweep.
+const IN_SWEEP: &str = "report";
+
+/// Where a report goes.
+#[derive(Debug)]
+pub struct Destination {
+    folder: PathBuf,
+}
+
+impl Destination {
+    /// The folder named, or `report` in that of the only sweep.
+    ///
+    /// # Errors
+    /// If there is none, or it holds something other than an earlier report.
+    pub fn choose(named: Option<&Path>, sweeps: &[&Path]) -> Result<Self, ReportError> {
+        let folder = match (named, sweeps) {
+            (Some(named), _) => named.to_owned(),
+            (None, [sweep]) => sweep.join(IN_SWEEP),
+            _ => return Err(ReportError::NeedsOut),
+        };
+        let destination = Self { folder };
+        destination.check()?;
+        Ok(destination)
+    }
+
+    /// The page.
+    pub fn page(&self) -> PathBuf {
+        self.folder.join(PAGE)
+    }
+
+    fn check(&self) -> Result<(), ReportError> {
+        let taken = |what| ReportError::OutTaken { path: self.folder.clone(), what };
+        match fs::read_dir(&self.folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(_) if self.folder.is_file() => Err(taken("is a file")),
+            Err(cause) => Err(self.cannot(cause)),
+            Ok(entries) => {
+                let ours = |name: &str| [PAGE, DATA, FIGURES].contains(&name);
+                let names: Vec<String> =
+                    entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+                let is_report = names.iter().any(|name| name == DATA) && names.iter().all(|name| ours(name));
+                if names.is_empty() || is_report { Ok(()) } else { Err(taken("holds other files")) }
+            }
+        }
+    }
+
+    fn cannot(&self, cause: io::Error) -> ReportError {
+        ReportError::CannotWrite { path: self.folder.clone(), cause }
+    }
+
+    /// Writes everything into a folder beside the place, then puts that there. An earlier report is
+    /// replaced; after a failure nothing new is left.
+    ///
+    /// # Errors
+    /// If something cannot be written.
+    pub fn write(&self, report: &Report, drawn: &[Drawn]) -> Result<(), ReportError> {
+        let html = page::page(report, drawn);
+        let data = serde_json::to_string_pretty(report)? + "\n";
+        let place = self.real_place().map_err(|cause| self.cannot(cause))?;
+        let made = FirstMade::of(&place);
+        let scratch = Scratch(beside(&place, "new"));
+        let write = || {
+            fs::create_dir_all(scratch.0.join(FIGURES))?;
+            fs::write(scratch.0.join(PAGE), &html)?;
+            fs::write(scratch.0.join(DATA), &data)?;
+            for figure in drawn {
+                fs::write(scratch.0.join(figure.svg_file()), &figure.svg)?;
+                fs::write(scratch.0.join(figure.png_file()), &figure.png)?;
+            }
+            put_in_place(&scratch.0, &place)
+        };
+        write().map_err(|cause| {
+            drop(scratch);
+            made.undo();
+            self.cannot(cause)
+        })
+    }
+
+    /// The folder by a path that ends with its own name, as `.` does not.
+    fn real_place(&self) -> io::Result<PathBuf> {
+        if self.folder.exists() { fs::canonicalize(&self.folder) } else { Ok(self.folder.clone()) }
+    }
+}
+
+/// A folder that is gone when this is dropped, unless it was moved away.
+struct Scratch(PathBuf);
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // It may never have been made.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The uppermost folder that has to be made for a place, to be taken away again after a failure.
+struct FirstMade(Option<PathBuf>);
+
+impl FirstMade {
+    fn of(place: &Path) -> Self {
+        let missing = place.ancestors().skip(1).filter(|folder| !folder.as_os_str().is_empty());
+        Self(missing.take_while(|folder| !folder.exists()).last().map(Path::to_owned))
+    }
+
+    fn undo(&self) {
+        if let Some(folder) = &self.0 {
+            // As far as it was made at all.
+            let _ = fs::remove_dir_all(folder);
+        }
+    }
+}
+
+/// A hidden name beside a place, this process's own.
+fn beside(place: &Path, what: &str) -> PathBuf {
+    let name = place.file_name().unwrap_or_default().to_string_lossy();
+    place.with_file_name(format!(".{name}.{what}-{}", std::process::id()))
+}
+
+/// Moves the new folder to its place; an earlier one steps aside first and comes back if that fails.
+fn put_in_place(new: &Path, place: &Path) -> io::Result<()> {
+    if !place.exists() {
+        return fs::rename(new, place);
+    }
+    let old = Scratch(beside(place, "old"));
+    fs::rename(place, &old.0)?;
+    fs::rename(new, place).inspect_err(|_| {
+        // Nothing better can be done than to say what failed first.
+        let _ = fs::rename(&old.0, place);
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn choose(path: &Path) -> Result<Destination, ReportError> {
+        Destination::choose(Some(path), &[])
+    }
+
+    #[test]
+    fn the_place_is_the_one_named_or_that_of_the_only_sweep() {
+        let folder = tempfile::tempdir().unwrap();
+        let [a, b] = ["a", "b"].map(|name| folder.path().join(name));
+        assert_eq!(Destination::choose(None, &[&a]).unwrap().page(), a.join("report/index.html"));
+        assert_eq!(Destination::choose(Some(&b), &[&a]).unwrap().page(), b.join("index.html"));
+        assert!(matches!(Destination::choose(None, &[&a, &b]), Err(ReportError::NeedsOut)));
+        assert!(matches!(Destination::choose(None, &[]), Err(ReportError::NeedsOut)));
+    }
+
+    #[test]
+    fn only_nothing_an_empty_folder_and_an_earlier_report_make_room() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("out");
+        choose(&place).unwrap();
+        fs::create_dir(&place).unwrap();
+        choose(&place).unwrap();
+        fs::write(place.join(PAGE), "").unwrap();
+        assert!(matches!(choose(&place), Err(ReportError::OutTaken { .. })));
+        fs::write(place.join(DATA), "").unwrap();
+        choose(&place).unwrap();
+        fs::write(place.join("thesis.tex"), "").unwrap();
+        let error = choose(&place).unwrap_err().to_string();
+        assert!(error.contains("holds other files"), "{error}");
+        assert!(choose(&place.join(PAGE)).unwrap_err().to_string().contains("is a file"));
+    }
+
+    #[test]
+    fn folders_made_on_the_way_go_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let made = FirstMade::of(&folder.path().join("a/b/c"));
+        assert_eq!(made.0, Some(folder.path().join("a")));
+        assert_eq!(FirstMade::of(&folder.path().join("x")).0, None);
+        fs::create_dir_all(folder.path().join("a/b")).unwrap();
+        made.undo();
+        assert!(!folder.path().join("a").exists());
+    }
+
+    #[test]
+    fn an_earlier_folder_is_replaced_and_comes_back_after_a_failure() {
+        let folder = tempfile::tempdir().unwrap();
+        let [new, place] = ["new", "place"].map(|name| folder.path().join(name));
+        fs::create_dir(&place).unwrap();
+        fs::write(place.join("x"), "old").unwrap();
+        put_in_place(&new, &place).unwrap_err();
+        assert!(place.join("x").is_file());
+        fs::create_dir(&new).unwrap();
+        put_in_place(&new, &place).unwrap();
+        assert_eq!(fs::read_dir(&place).unwrap().count(), 0);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+}

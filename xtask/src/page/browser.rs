@@ -1,0 +1,107 @@
+//! Chromium without a window, one process a question.
+
+use anyhow::{Context, Result, bail};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// Names that Chromium goes by.
+const NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
+/// Nothing of its own over the network, no first steps, no graphics card.
+const QUIET: [&str; 10] = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--hide-scrollbars",
+    "--enable-logging=stderr",
+    "--v=0",
+];
+
+/// A browser that is there.
+#[derive(Debug)]
+pub struct Browser {
+    program: &'static str,
+}
+
+impl Browser {
+    /// The first that runs.
+    pub fn find() -> Result<Self> {
+        let runs = |name: &&&str| Command::new(name).arg("--version").output().is_ok();
+        match NAMES.iter().find(runs) {
+            Some(program) => Ok(Self { program }),
+            None => bail!("no Chromium (get it with: apt-get install chromium)"),
+        }
+    }
+
+    /// The document after its scripts, and those of its frames, had time to run, as text.
+    pub fn document(&self, page: &Path) -> Result<String> {
+        let output =
+            self.open(page, &["--window-size=1600,1000", "--virtual-time-budget=10000", "--dump-dom"])?;
+        String::from_utf8(output.stdout).context("the document is not UTF-8")
+    }
+
+    /// Puts a picture of the whole page into a file; gives what the console said.
+    pub fn picture(&self, page: &Path, (width, height): (u32, u32), file: &Path) -> Result<Vec<String>> {
+        let size = format!("--window-size={width},{height}");
+        let output = self.open(page, &[&size, &format!("--screenshot={}", file.display())])?;
+        if !file.is_file() {
+            bail!("{} made no picture: {}", self.program, String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(console_lines(&String::from_utf8_lossy(&output.stderr)))
+    }
+
+    /// Opens a page from the disk with a profile of its own, which is gone afterwards.
+    fn open(&self, page: &Path, arguments: &[&str]) -> Result<Output> {
+        let page = fs::canonicalize(page).with_context(|| format!("no page {}", page.display()))?;
+        let profile = Profile::new()?;
+        let mut command = Command::new(self.program);
+        command.args(QUIET).arg(format!("--user-data-dir={}", profile.0.display())).args(arguments);
+        command.arg(format!("file://{}", page.display()));
+        let output = command.output().with_context(|| format!("cannot start {}", self.program))?;
+        if !output.status.success() {
+            bail!("{} failed: {}", self.program, String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(output)
+    }
+}
+
+struct Profile(PathBuf);
+
+impl Profile {
+    fn new() -> Result<Self> {
+        let path = std::env::temp_dir().join(format!("coordrl-page-{}", std::process::id()));
+        // One left by a process that was killed.
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir_all(&path).with_context(|| format!("cannot create {}", path.display()))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Profile {
+    fn drop(&mut self) {
+        // Left behind it does no harm.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// What the page's console said, of all that the browser logs.
+fn console_lines(log: &str) -> Vec<String> {
+    log.lines().filter(|line| line.contains(":CONSOLE")).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_console_counts() {
+        let log =
+            "[1:2:ERROR:dbus/bus.cc(408)] no bus\n[1:2:INFO:CONSOLE:3] \"boom\", source: file:///x (3)\n";
+        assert_eq!(console_lines(log).len(), 1);
+        assert!(console_lines(log)[0].contains("boom"));
+    }
+}
