@@ -215,7 +215,9 @@ fn improvements(report: &Report, aggregates: &Aggregates) -> Markup {
             @for one in &aggregates.improvements {
                 li {
                     "A run of " (report.label(&one.arm)) " beats one of " (report.label(&aggregates.baseline))
-                    " with probability " (score(one.probability)) " " (span(one.interval)) "."
+                    " with probability " (score(one.probability))
+                    @if one.interval.is_some() { " " (span(one.interval)) }
+                    "."
                 }
             }
         }
