@@ -263,6 +263,6 @@ fn announce(run: &RunDir, config: &RunConfig, assembled: &Assembled, meta: &Meta
     ));
     if let Some(bytes) = assembled.replay_bytes {
         let capacity = config.apex.replay.capacity;
-        say(&format!("replay of {capacity} transitions, up to {}", memory::gib(bytes)));
+        say(&format!("replay of {capacity} transitions, up to {}", memory::size(bytes)));
     }
 }

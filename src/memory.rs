@@ -24,7 +24,7 @@ pub enum TooLarge {
     #[error(
         "{envs} environments × {steps} agent steps need about {} of memory, {} are free; \
          lower `a2c.envs` (`--envs`) or `a2c.rollout_agent_steps`",
-        gib(*.needed), gib(*.free)
+        size(*.needed), size(*.free)
     )]
     Rollout {
         /// Environments asked for.
@@ -146,7 +146,7 @@ fn share(bytes: u64, share: f64) -> u64 {
 }
 
 fn replay_text(capacity: u64, needed: u64, free: u64, fitting: u64) -> String {
-    let (needed, free) = (gib(needed), gib(free));
+    let (needed, free) = (size(needed), size(free));
     let start = format!(
         "a replay of {capacity} transitions and what goes with it need about {needed} of memory, \
          {free} are free"
@@ -194,8 +194,9 @@ fn group_free_bytes() -> Option<u64> {
 
 /// Bytes as people read them.
 #[expect(clippy::cast_precision_loss, reason = "for display")]
-pub fn gib(bytes: u64) -> String {
-    format!("{:.1} GiB", bytes as f64 / (1u64 << 30) as f64)
+pub fn size(bytes: u64) -> String {
+    let (mib, gib) = (bytes as f64 / f64::from(1 << 20), bytes as f64 / f64::from(1 << 30));
+    if gib < 1.0 { format!("{mib:.0} MiB") } else { format!("{gib:.1} GiB") }
 }
 
 #[cfg(test)]
@@ -210,6 +211,7 @@ mod tests {
     fn usual_runs_fit_and_absurd_ones_are_told_the_arithmetic() {
         let mut config = RunConfig::default();
         assert_eq!(check_against(&config, &spec(), Device::Cpu, 1 << 30), Ok(()));
+        assert_eq!([size(1 << 30), size(3 << 20)], ["1.0 GiB", "3 MiB"]);
         config.a2c.envs = 100_000_000;
         let text = check_against(&config, &spec(), Device::Cpu, 8 << 30).unwrap_err().to_string();
         assert!(text.starts_with("100000000 environments × 5 agent steps need about "), "{text}");

@@ -56,7 +56,7 @@ impl Trainer {
     /// That point comes after the last checkpoint, so a crash between the two loses it; training
     /// on, for no frame at all, writes it again.
     pub fn lacks_last_point(run: &RunDir, progress: &Progress) -> bool {
-        !progress.sums.is_empty() && !Recorder::has_whole_line_after(run, &progress.written)
+        run.told_frames() < progress.frames
     }
 
     /// Opens the metric files where `progress` says they end.
@@ -232,7 +232,8 @@ impl Trainer {
     /// The part of an interval that is left when a run is done. It comes after the last checkpoint
     /// on purpose: if the run is extended, this line is cut and the interval is reported whole.
     fn log_rest(&mut self) -> anyhow::Result<()> {
-        if self.progress.sums.is_empty() {
+        // What came in with the last checkpoint's rest is no interval of its own.
+        if self.progress.sums.is_empty() || !Self::lacks_last_point(&self.run, &self.progress) {
             return Ok(());
         }
         self.log_point()?;

@@ -12,7 +12,7 @@ use crate::config::{Algo, ConfigError, Problem};
 use crate::exit_code::{BadRequest, ExitCode};
 use crate::interrupt::StopFlag;
 use crate::launch;
-use crate::memory::gib;
+use crate::memory::size;
 use crate::metrics::console::{describe_secs, print_result, quoted, say};
 use crate::sweep::board::{CellStatus, Mark, millions};
 use crate::sweep::cell::{Cell, CellState};
@@ -32,6 +32,18 @@ Examples:
 
 Called again with the same plan and name, it goes on with what is not finished: after Ctrl-C, a kill or
 a power cut. `coordrl report <runs-dir>/sweeps/<name>` compares what there is.";
+
+/// More than anybody means.
+const MOST_SEEDS: u64 = 10_000;
+/// Settings that the grid decides, and what sets them.
+const OF_THE_GRID: &[(&str, &str)] = &[
+    ("game", "`games`, `--games`"),
+    ("algo", "`algos`, `--algos`"),
+    ("torso", "`torsos`, `--torsos`"),
+    ("seed", "`seeds`, `--seeds`"),
+    ("frames", "`frames`, `--frames`"),
+    ("threads", "`--threads-per-run`"),
+];
 
 /// Train every combination of games, algorithms, torsos and seeds.
 #[derive(Debug, Args)]
@@ -103,11 +115,11 @@ impl Sweep {
         if !self.no_forecast {
             self.forecast(&request, &stop)?;
         }
-        if self.dry_run {
-            return Ok(ExitCode::Ok);
-        }
         if stop.is_raised() {
             return Ok(ExitCode::Interrupted);
+        }
+        if self.dry_run {
+            return Ok(ExitCode::Ok);
         }
         let Request { name, plan, cells, jobs, .. } = request;
         let plain: Vec<Cell> = cells.iter().map(|(cell, _)| cell.clone()).collect();
@@ -135,6 +147,9 @@ impl Sweep {
         let count = count_of(&plan);
         let (jobs, threads) = self.share_cores(&plan, count);
         let cells = self.cells(&plan, &name, threads)?;
+        if !self.dry_run {
+            SweepFolder::check(&self.runs_dir, &name)?;
+        }
         if let Some(old) = SweepFolder::read(&self.runs_dir, &name)? {
             let new: Vec<_> = cells.iter().map(Cell::to_record).collect();
             check_holds_all(&name, &old.cells, &new)?;
@@ -166,10 +181,29 @@ impl Sweep {
         if plan.games.is_empty() {
             return Err(BadRequest::error(no_games()));
         }
-        if plan.seeds.as_ref().is_some_and(|seeds| seeds.all().is_empty()) {
-            return Err(BadRequest::error("no seeds: the least is 1"));
+        let seeds = plan.seeds.as_ref().map_or(0, Seeds::count);
+        if seeds == 0 || seeds > MOST_SEEDS {
+            return Err(BadRequest::error(format!("{seeds} seeds: the least is 1, the most {MOST_SEEDS}")));
         }
+        self.check_settings(&plan)?;
         Ok(plan)
+    }
+
+    /// The grid's own keys would be overridden without a word; a name with dashes is a flag.
+    fn check_settings(&self, plan: &Plan) -> anyhow::Result<()> {
+        let assignments = plan.assignments().into_iter().chain(self.set.iter().cloned());
+        for assignment in assignments {
+            let key = assignment.split('=').next().unwrap_or_default().trim().to_owned();
+            if let Some((_, instead)) = OF_THE_GRID.iter().find(|(known, _)| *known == key) {
+                return Err(BadRequest::error(format!(
+                    "`{key}` is no setting of a sweep's runs; use {instead}"
+                )));
+            }
+        }
+        match plan.games.iter().find(|game| game.starts_with('-')) {
+            Some(game) => Err(BadRequest::error(format!("unknown game `{game}`"))),
+            None => Ok(()),
+        }
     }
 
     /// Runs at a time and threads of each.
@@ -242,6 +276,9 @@ impl Sweep {
                 continue;
             }
             let Some(found) = self.measure(request, cell, stop)? else {
+                if stop.is_raised() {
+                    return Ok(());
+                }
                 say("no forecast: the runs are too short for a trial");
                 return Ok(());
             };
@@ -262,7 +299,7 @@ impl Sweep {
         let earlier = same.filter_map(|(other, _)| forecast::measured_in(&self.runs_dir.join(&other.run)));
         match earlier.min_by(|a, b| a.frames_per_sec.total_cmp(&b.frames_per_sec)) {
             Some(measured) => Ok(Some(measured)),
-            None => forecast::measure(cell, request.jobs, stop),
+            None => forecast::measure(cell, &self.runs_dir, request.jobs, stop),
         }
     }
 
@@ -272,11 +309,11 @@ impl Sweep {
         let left = request.cells.iter().filter_map(|(cell, state)| Some((cell, *state, of_arm(cell)?)));
         let forecast = Forecast::of(left, request.jobs);
         let free = disk::free_bytes(&self.runs_dir);
-        let free_text = free.map_or_else(String::new, |free| format!(" of {} free", gib(free)));
+        let free_text = free.map_or_else(String::new, |free| format!(" of {} free", size(free)));
         say(&format!(
             "forecast: {} from now, {} of disk{free_text}",
             describe_secs(forecast.seconds),
-            gib(forecast.bytes)
+            size(forecast.bytes)
         ));
         match free {
             Some(free) if forecast.bytes > free => {

@@ -10,6 +10,7 @@ use crate::config::{self, Layered, Layers, Origin, RunConfig};
 use crate::exit_code::{BadRequest, ExitCode};
 use crate::launch::{self, Destination, Start};
 use crate::metrics::console::{describe_secs, print_result, quoted, say};
+use crate::metrics::recorder::Recorder;
 use crate::progress::Progress;
 use crate::run_dir::RunDir;
 use crate::training::{Outcome, Trainer, identity};
@@ -100,6 +101,7 @@ impl Train {
         launch::check_resume(&old, &layered, checkpoint.progress.frames)?;
         refuse_to_lose_checkpoints(&run, checkpoint.progress.frames)?;
         let done = checkpoint.progress.frames >= layered.config.frames;
+        Recorder::check(&run, &checkpoint.progress.written)?;
         if done && !Trainer::lacks_last_point(&run, &checkpoint.progress) {
             say(&format!(
                 "nothing to do: {} is at {} of {} frames; a larger `--frames` extends it",

@@ -46,14 +46,6 @@ impl Recorder {
         Err(RunDirError::Damaged { path, cause })
     }
 
-    /// Whether `metrics.jsonl` goes on, after what a checkpoint knows of, with a line that was
-    /// written to its end.
-    pub fn has_whole_line_after(run: &RunDir, written: &Written) -> bool {
-        let bytes = std::fs::read(run.metrics_path()).unwrap_or_default();
-        let known = usize::try_from(written.metrics_bytes).unwrap_or(usize::MAX);
-        bytes.get(known..).is_some_and(|after| after.contains(&b'\n'))
-    }
-
     /// Opens the files, cut to what the checkpoint knows. `position` is where the run stands.
     pub fn open(run: &RunDir, written: &Written, position: u64) -> Result<Self, RunDirError> {
         let (metrics_path, events_dir) = (run.metrics_path(), run.events_dir());

@@ -13,7 +13,10 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::checkpoint;
 use crate::exit_code::ExitCode;
+use crate::metrics::Axis;
+use crate::metrics::read::read_last_point;
 
 const CONFIG: &str = "config.json";
 const META: &str = "meta.json";
@@ -180,9 +183,23 @@ impl RunDir {
 
     /// Whether a folder holds no more than a run leaves that was stopped while it began.
     pub fn is_unbegun(path: &Path) -> bool {
-        let ours = [LOCK, CHECKPOINTS, EVENTS];
+        let begun = path.join(CONFIG).exists() && path.join(META).exists();
+        !begun && Self::holds_nothing_to_lose(path)
+    }
+
+    /// Whether everything in a folder is a run's before its first log point and its first checkpoint.
+    pub fn holds_nothing_to_lose(path: &Path) -> bool {
+        let early = [LOCK, CONFIG, "config.tmp", META, "meta.tmp", METRICS, CHECKPOINTS, EVENTS];
         let names = fs::read_dir(path).map(|entries| entries.flatten().map(|entry| entry.file_name()));
-        names.is_ok_and(|mut names| names.all(|name| ours.iter().any(|known| name == *known)))
+        names.is_ok_and(|mut names| names.all(|name| early.iter().any(|known| name == *known)))
+            && checkpoint::list(&path.join(CHECKPOINTS)).is_empty()
+            && matches!(read_last_point(&path.join(METRICS)), Ok(None))
+    }
+
+    /// Frames up to which `metrics.jsonl` tells; 0 where it tells nothing.
+    pub fn told_frames(&self) -> u64 {
+        let last = read_last_point(&self.metrics_path()).ok().flatten();
+        last.and_then(|point| point.position(Axis::Frames)).unwrap_or(0)
     }
 
     /// Whether another process trains in a folder.

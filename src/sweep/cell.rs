@@ -6,8 +6,6 @@ use std::path::PathBuf;
 use crate::checkpoint;
 use crate::config::{Layered, RunConfig};
 use crate::launch;
-use crate::metrics::Axis;
-use crate::metrics::read::read_last_point;
 use crate::run_dir::{RunDir, RunDirError};
 use crate::sweep::record::CellRecord;
 
@@ -75,18 +73,25 @@ impl Cell {
             Err(_) if RunDir::is_unbegun(&path) => return Ok(CellState::Waiting),
             Err(error) => return Err(error),
         };
+        if RunDir::is_unbegun(&path) {
+            return Ok(CellState::Waiting);
+        }
         let old: RunConfig = run.read_config()?;
         let frames = checkpoint::list(&run.checkpoints_dir()).last().map(|entry| entry.position);
         launch::check_resume(&old, &self.settings, frames.unwrap_or(0))
             .map_err(|error| RunDirError::OtherRun { path: path.clone(), cause: error.to_string() })?;
-        let end = self.config().frames;
-        let told = read_last_point(&run.metrics_path()).ok().flatten();
-        let told = told.and_then(|point| point.position(Axis::Frames)).unwrap_or(0);
-        Ok(match frames {
-            None => CellState::Waiting,
-            Some(frames) if frames >= end && told >= end => CellState::Done,
-            Some(frames) => CellState::Begun { frames },
-        })
+        let (end, told) = (self.config().frames, run.told_frames());
+        match frames {
+            // Whoever removed the checkpoints of a finished run keeps what it told.
+            _ if told >= end && frames.is_none_or(|frames| frames >= end) => Ok(CellState::Done),
+            Some(frames) => Ok(CellState::Begun { frames }),
+            None if RunDir::holds_nothing_to_lose(&path) => Ok(CellState::Waiting),
+            None => Err(RunDirError::OtherRun {
+                path,
+                cause: "it has no checkpoint to go on from, and files that would be lost; move it away"
+                    .to_owned(),
+            }),
+        }
     }
 
     /// Removes what a run left that was stopped before its first checkpoint, so that it can begin anew.
@@ -99,6 +104,9 @@ impl Cell {
             return Ok(());
         }
         let _lock = RunDir::lock_leftover(&path)?;
+        if !RunDir::holds_nothing_to_lose(&path) {
+            return Err(RunDirError::InUse(path)); // somebody has begun it since
+        }
         fs::remove_dir_all(&path).map_err(|cause| RunDirError::CannotWrite { path, cause })
     }
 }

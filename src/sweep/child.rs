@@ -21,6 +21,8 @@ pub struct TrainingProcess {
     process: Child,
     input: Option<ChildStdin>,
     log: PathBuf,
+    /// Where in the log this process's words begin.
+    log_start: u64,
 }
 
 /// How a training process ended.
@@ -40,6 +42,7 @@ impl TrainingProcess {
     /// # Errors
     /// If this program cannot be started again, or the log cannot be written.
     pub fn start(arguments: &[OsString], log: &Path) -> anyhow::Result<Self> {
+        let log_start = fs::metadata(log).map_or(0, |about| about.len());
         let output = open_log(log).with_context(|| format!("cannot write {}", log.display()))?;
         let program = std::env::current_exe().context("cannot tell where this program lies")?;
         let mut command = Command::new(program);
@@ -48,7 +51,7 @@ impl TrainingProcess {
         leave_group(&mut command);
         let mut process = command.spawn().context("cannot start a training process")?;
         let input = process.stdin.take();
-        Ok(Self { process, input, log: log.to_owned() })
+        Ok(Self { process, input, log: log.to_owned(), log_start })
     }
 
     /// How it ended, if it has.
@@ -67,7 +70,7 @@ impl TrainingProcess {
             Some(code) if code == ExitCode::Interrupted as i32 => Ended::Stopped,
             code => {
                 // `exit status: 4`, or `signal: 9 (SIGKILL)`.
-                let (ended_with, message) = (status.to_string(), last_words(&self.log));
+                let (ended_with, message) = (status.to_string(), last_words(&self.log, self.log_start));
                 let failure = Failure { attempts: 1, ended_with, message };
                 Ended::Failed(failure, code.map_or(ExitCode::Unexpected, ExitCode::from_number))
             }
@@ -92,14 +95,18 @@ fn open_log(path: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).append(true).open(path)
 }
 
-/// The last error a log tells, else its last line.
-fn last_words(log: &Path) -> String {
+/// The last error that a log tells from `start` on, else its last line.
+fn last_words(log: &Path, start: u64) -> String {
     let bytes = fs::read(log).unwrap_or_default();
-    let text = String::from_utf8_lossy(&bytes);
+    let own = bytes.get(usize::try_from(start).unwrap_or(usize::MAX)..).unwrap_or_default();
+    let text = String::from_utf8_lossy(own);
     let text = text.trim_end();
     match text.rfind("error: ") {
         Some(start) => text[start + "error: ".len()..].to_owned(),
-        None => text.lines().last().unwrap_or("it said nothing").to_owned(),
+        None => match text.lines().last() {
+            Some(line) => format!("it did not say why; its last line: {line}"),
+            None => "it said nothing".to_owned(),
+        },
     }
 }
 
@@ -111,10 +118,13 @@ mod tests {
     fn the_last_words_are_the_last_error_else_the_last_line() {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("log");
-        assert_eq!(last_words(&log), "it said nothing");
+        assert_eq!(last_words(&log, 0), "it said nothing");
         fs::write(&log, "10/20 frames\n15/20 frames\n").unwrap();
-        assert_eq!(last_words(&log), "15/20 frames");
+        assert_eq!(last_words(&log, 0), "it did not say why; its last line: 15/20 frames");
         fs::write(&log, "error: old\nresumed\nerror: 2 problems:\n  - `a`\n  - `b`\n").unwrap();
-        assert_eq!(last_words(&log), "2 problems:\n  - `a`\n  - `b`");
+        assert_eq!(last_words(&log, 0), "2 problems:\n  - `a`\n  - `b`");
+        fs::write(&log, "error: old\nresumed\n").unwrap();
+        assert_eq!(last_words(&log, 11), "it did not say why; its last line: resumed");
+        assert_eq!(last_words(&log, 100), "it said nothing");
     }
 }

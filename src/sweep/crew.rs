@@ -11,12 +11,14 @@ use super::cell::{Cell, CellState};
 use super::child::{Ended, TrainingProcess};
 use super::folder::SweepFolder;
 use super::record::Failure;
+use crate::config::leaves;
 use crate::exit_code::ExitCode;
 use crate::interrupt::StopFlag;
+use crate::launch;
 use crate::metrics::Axis;
 use crate::metrics::read::read_last_point;
 use crate::metrics::tags;
-use crate::run_dir::RunDir;
+use crate::run_dir::{RunDir, RunDirError};
 
 /// How often a cell is tried before it is given up.
 const ATTEMPTS: u32 = 2;
@@ -32,7 +34,6 @@ pub struct Crew {
     stop: StopFlag,
     board: Board,
     slots: Vec<Slot>,
-    started: Instant,
 }
 
 /// A cell and who works on it.
@@ -41,6 +42,8 @@ struct Slot {
     work: Work,
     /// Attempts that failed.
     failed: u32,
+    /// Since when another process has been seen in its folder.
+    in_use_since: Option<Instant>,
     status: CellStatus,
 }
 
@@ -73,7 +76,7 @@ impl Crew {
     ) -> Self {
         let mut slots: Vec<Slot> = cells.into_iter().map(|(cell, state)| Slot::new(cell, state)).collect();
         slots.iter_mut().for_each(|slot| slot.look(&runs_dir));
-        Self { folder, runs_dir, jobs, stop, board: Board::new(), slots, started: Instant::now() }
+        Self { folder, runs_dir, jobs, stop, board: Board::new(), slots }
     }
 
     /// Works until every cell is done or given up, or a signal comes: then every process makes a
@@ -167,20 +170,21 @@ impl Crew {
         let cell = &slot.cell;
         let path = self.runs_dir.join(&cell.run);
         if RunDir::is_in_use(&path) {
-            if self.started.elapsed() > PATIENCE_WITH_OTHERS {
-                let message = format!("{} is in use by another process", path.display());
-                let failure = Failure { attempts: 1, ended_with: "no process".to_owned(), message };
-                self.give_up(index, failure, ExitCode::BadRun)?;
-            }
-            return Ok(());
+            let since = *self.slots[index].in_use_since.get_or_insert_with(Instant::now);
+            return match since.elapsed() > PATIENCE_WITH_OTHERS {
+                true => self.cannot_start(index, &RunDirError::InUse(path)),
+                false => Ok(()),
+            };
         }
-        let (arguments, how) = match cell.state(&self.runs_dir)? {
-            CellState::Done => return self.done(index),
-            CellState::Waiting => {
-                cell.clear(&self.runs_dir)?;
-                (self.arguments_to_begin(cell)?, "begins".to_owned())
-            }
-            CellState::Begun { frames } => {
+        let state = match cell.state(&self.runs_dir) {
+            Ok(CellState::Waiting) => cell.clear(&self.runs_dir).map(|()| CellState::Waiting),
+            other => other,
+        };
+        let (arguments, how) = match state {
+            Err(error) => return self.cannot_start(index, &error),
+            Ok(CellState::Done) => return self.done(index),
+            Ok(CellState::Waiting) => (self.arguments_to_begin(cell)?, "begins".to_owned()),
+            Ok(CellState::Begun { frames }) => {
                 (self.arguments_to_resume(cell), format!("goes on at {frames} frames"))
             }
         };
@@ -198,11 +202,15 @@ impl Crew {
         Ok(arguments)
     }
 
-    /// A run brings its own preset.
+    /// A run brings its own settings. Those that may change are told again: the plan's may have.
     fn arguments_to_resume(&self, cell: &Cell) -> Vec<OsString> {
-        let own = cell.arguments.iter().filter(|word| !word.starts_with("--preset="));
-        let mut arguments: Vec<OsString> = own.map(OsString::from).collect();
-        arguments.extend(["--resume".into(), self.runs_dir.join(&cell.run).into()]);
+        let config = cell.config();
+        let mut arguments: Vec<OsString> = vec!["--resume".into(), self.runs_dir.join(&cell.run).into()];
+        arguments.push(format!("--frames={}", config.frames).into());
+        let free = leaves(config)
+            .into_iter()
+            .filter(|(key, value)| launch::FREE_ON_RESUME.contains(&key.as_str()) && !value.is_null());
+        arguments.extend(free.map(|(key, value)| OsString::from(format!("--set={key}={value}"))));
         arguments
     }
 
@@ -254,6 +262,13 @@ impl Crew {
         Ok(self.folder.note(index, Some(failure))?)
     }
 
+    /// Its folder went bad since the sweep began; the others go on.
+    fn cannot_start(&mut self, index: usize, error: &RunDirError) -> anyhow::Result<()> {
+        let failure =
+            Failure { attempts: 1, ended_with: "no process".to_owned(), message: error.to_string() };
+        self.give_up(index, failure, error.exit_code())
+    }
+
     fn give_up(&mut self, index: usize, failure: Failure, code: ExitCode) -> anyhow::Result<()> {
         self.folder.note(index, Some(failure.clone()))?;
         self.slots[index].set(Work::GivenUp(failure, code));
@@ -279,7 +294,7 @@ impl Slot {
             frames_per_sec: None,
             episode_return: None,
         };
-        let mut slot = Self { cell, work: Work::Waiting, failed: 0, status };
+        let mut slot = Self { cell, work: Work::Waiting, failed: 0, in_use_since: None, status };
         if state == CellState::Done {
             slot.set(Work::Done);
         }

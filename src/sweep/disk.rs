@@ -4,10 +4,23 @@ use std::path::Path;
 
 /// Bytes that can still be written where `folder` is or will be; absent where the system does not tell.
 pub fn free_bytes(folder: &Path) -> Option<u64> {
+    let about = rustix::fs::statvfs(nearest(folder)).ok()?;
+    // A file system without blocks, as `/proc`, has no free ones to tell of.
+    (about.f_blocks > 0).then(|| about.f_bavail.saturating_mul(about.f_frsize))
+}
+
+/// Whether something can be written where `folder` is or will be.
+///
+/// # Errors
+/// What the system said.
+pub fn try_writing(folder: &Path) -> std::io::Result<()> {
+    tempfile::tempfile_in(nearest(folder)).map(drop)
+}
+
+/// The folder itself, or the one above it that is there.
+fn nearest(folder: &Path) -> &Path {
     let there = folder.ancestors().find(|path| path.exists());
-    let there = there.filter(|path| !path.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let about = rustix::fs::statvfs(there).ok()?;
-    Some(about.f_bavail.saturating_mul(about.f_frsize))
+    there.filter(|path| !path.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 #[cfg(test)]
@@ -19,5 +32,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         assert!(free_bytes(&folder.path().join("a/b")).unwrap() > 0);
         assert!(free_bytes(Path::new("runs")).unwrap() > 0);
+        try_writing(&folder.path().join("a/b")).unwrap();
+        assert!(try_writing(Path::new("/proc/a")).is_err());
     }
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::SweepError;
 use super::cell::Cell;
+use super::disk;
 use super::record::{CellRecord, Failure, RECORD_VERSION, SweepRecord, folder_of, record_path};
 use crate::run_dir::{RunDirError, read_json, write_json};
 
@@ -31,6 +32,19 @@ impl SweepFolder {
             return Ok(None);
         }
         read_record(&path).map(Some)
+    }
+
+    /// Whether the folder could be opened: found out before trial runs take minutes. Leaves nothing.
+    ///
+    /// # Errors
+    /// As [`SweepFolder::open`].
+    pub fn check(runs_dir: &Path, name: &str) -> anyhow::Result<()> {
+        let path = folder_of(runs_dir, name);
+        if path.join(LOCK).exists() {
+            take_lock(&path)?;
+        }
+        disk::try_writing(&path).map_err(|cause| RunDirError::CannotCreate { path, cause })?;
+        Ok(())
     }
 
     /// Makes the folder, or takes it over, with these cells.

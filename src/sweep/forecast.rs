@@ -100,7 +100,7 @@ pub fn measured_in(run: &Path) -> Option<Measured> {
     let written = folder_bytes(&run.events_dir()) + folder_bytes(&run.metrics_path());
     Some(Measured {
         frames_per_sec: Some(median(speeds)).filter(|speed| *speed > 0.0)?,
-        checkpoint_bytes: folder_bytes(&newest.path) - checkpoint::replay_bytes(&newest.path),
+        checkpoint_bytes: folder_bytes(&newest.path).saturating_sub(checkpoint::replay_bytes(&newest.path)),
         bytes_per_point: written / points.len() as u64,
     })
 }
@@ -110,26 +110,45 @@ pub fn measured_in(run: &Path) -> Option<Measured> {
 ///
 /// # Errors
 /// If a trial fails: so would the run.
-pub fn measure(cell: &Cell, at_once: usize, stop: &StopFlag) -> anyhow::Result<Option<Measured>> {
+pub fn measure(
+    cell: &Cell,
+    runs_dir: &Path,
+    at_once: usize,
+    stop: &StopFlag,
+) -> anyhow::Result<Option<Measured>> {
     let config = cell.config();
     let frames = TRIAL_FRAMES.min(config.frames / TRIAL_SHARE);
     if frames < SHORTEST_TRIAL_FRAMES {
         return Ok(None);
     }
     let folder = tempfile::tempdir().context("cannot make a folder for trial runs")?;
+    copy_presets(runs_dir, folder.path()).context("cannot copy presets for trial runs")?;
     let mut trials = Vec::new();
     for index in 0..at_once {
         let arguments = trial_arguments(cell, frames, folder.path(), index);
         trials.push(TrainingProcess::start(&arguments, &folder.path().join(format!("{index}.log")))?);
     }
-    for mut trial in trials {
-        if !wait_for(&mut trial, cell, stop)? {
-            return Ok(None);
-        }
+    // All of them, whatever comes of the first: they write into the folder.
+    let ended: Vec<anyhow::Result<bool>> =
+        trials.iter_mut().map(|trial| wait_for(trial, cell, stop)).collect();
+    if !ended.into_iter().collect::<anyhow::Result<Vec<bool>>>()?.into_iter().all(|done| done) {
+        return Ok(None);
     }
     let group = folder.path().join(&config.game).join(cell.arm());
     let seen = (0..at_once).filter_map(|index| measured_in(&group.join(index.to_string())));
     Ok(slowest(seen))
+}
+
+/// A trial's runs folder is one of its own, and presets of the user's lie in theirs.
+fn copy_presets(from: &Path, to: &Path) -> std::io::Result<()> {
+    let presets = to.join("presets");
+    fs::create_dir(&presets)?;
+    for entry in fs::read_dir(from.join("presets")).into_iter().flatten().flatten() {
+        if entry.path().is_file() {
+            fs::copy(entry.path(), presets.join(entry.file_name()))?;
+        }
+    }
+    Ok(())
 }
 
 fn slowest(measured: impl Iterator<Item = Measured>) -> Option<Measured> {

@@ -18,7 +18,7 @@ pub mod record;
 use std::path::PathBuf;
 
 use crate::exit_code::ExitCode;
-use crate::memory::gib;
+use crate::memory::size;
 use record::Failure;
 
 /// Why a sweep cannot start, or go on.
@@ -42,7 +42,7 @@ pub enum SweepError {
     #[error(
         "the runs will take about {} of disk, {} are free in {}; lower `keep_checkpoints`, \
          or choose another `--runs-dir`",
-        gib(*.needed), gib(*.free), .folder.display()
+        size(*.needed), size(*.free), .folder.display()
     )]
     Disk {
         /// Bytes the runs will take.

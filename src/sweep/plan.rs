@@ -55,6 +55,14 @@ impl Seeds {
         }
     }
 
+    /// How many.
+    pub fn count(&self) -> u64 {
+        match self {
+            Self::Count(count) => *count,
+            Self::List(list) => list.len() as u64,
+        }
+    }
+
     /// Reads `3` or `4,5,6`.
     ///
     /// # Errors

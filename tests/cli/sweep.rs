@@ -180,6 +180,10 @@ fn what_is_wrong_with_a_plan_is_told_at_once_and_nothing_is_written() {
     refused(&["sweep", "--games=pong", "--jobs=0"], &["`--jobs 0`"]);
     refused(&["sweep", "--games=pong", "--set=a2c.rollout_steps=5"], &["`a2c.rollout_agent_steps`"]);
     refused(&["sweep", "--games=pong", "--name=a/b"], &["a/b"]);
+    refused(&["sweep", "--games=pong", "--set=seed=3"], &["`seed`", "--seeds"]);
+    refused(&["sweep", "--games=pong", "--seeds=18446744073709551615"], &["seeds", "the most"]);
+    refused(&["sweep", "--games=--help"], &["unknown game `--help`"]);
+    refused(&["sweep", "--games=pong", "--runs-dir=/proc/x"], &["/proc/x", "--runs-dir"]);
 
     let sandbox = Sandbox::new();
     fs::write(sandbox.path().join("plan.toml"), "gmaes = [\"pong\"]").unwrap();
@@ -220,6 +224,58 @@ fn runs_that_were_stopped_before_their_first_checkpoint_begin_anew() {
     let leftover = run_of(&sandbox, "conv", 1);
     fs::create_dir_all(leftover.join("checkpoints")).unwrap();
     fs::write(leftover.join("run.lock"), "").unwrap();
+    fs::write(leftover.join("config.tmp"), "{").unwrap();
     let ended = sandbox.run(&sweep(&["--frames=500", "--seeds=1", "--torsos=conv", "--json"]));
     assert_eq!((ended.code, states(&ended)), (Some(0), vec!["done".to_owned()]), "{ended:?}");
+}
+
+/// What is removed or grows between two calls.
+#[test]
+fn finished_runs_keep_their_results_and_lengths_of_presets_may_grow() {
+    let sandbox = Sandbox::new();
+    let runs = sandbox.path().join("runs");
+    fs::create_dir_all(runs.join("presets")).unwrap();
+    let preset = |frames: u64| {
+        fs::write(runs.join("presets/mine.toml"), format!("extends = \"catch\"\nframes = {frames}")).unwrap();
+    };
+    preset(1000);
+    let arguments = sweep(&["--preset=mine", "--seeds=1", "--torsos=conv", "--json"]);
+    assert_eq!(sandbox.run(&arguments).code, Some(0));
+    let run = run_of(&sandbox, "conv", 1);
+    preset(2000);
+    let longer = sandbox.run(&arguments);
+    assert_eq!((longer.code, states(&longer)), (Some(0), vec!["done".to_owned()]), "{longer:?}");
+    assert!(last_frames(&run) >= 2000);
+
+    let told = fs::read(run.join("metrics.jsonl")).unwrap();
+    fs::remove_dir_all(run.join("checkpoints")).unwrap();
+    let again = sandbox.run(&arguments);
+    assert_eq!((again.code, states(&again)), (Some(0), vec!["done".to_owned()]), "{again:?}");
+    assert_eq!(fs::read(run.join("metrics.jsonl")).unwrap(), told);
+    preset(3000);
+    sandbox.run(&arguments).expect_refusal(3, &["no checkpoint", "move it away"]);
+    assert_eq!(fs::read(run.join("metrics.jsonl")).unwrap(), told);
+}
+
+#[test]
+fn a_run_without_its_numbers_is_a_failure_that_names_them() {
+    let sandbox = Sandbox::new();
+    let arguments = sweep(&["--frames=1000", "--seeds=1", "--torsos=conv", "--json"]);
+    assert_eq!(sandbox.run(&arguments).code, Some(0));
+    fs::remove_file(run_of(&sandbox, "conv", 1).join("metrics.jsonl")).unwrap();
+    let ended = sandbox.run(&arguments);
+    assert_eq!((ended.code, states(&ended)), (Some(3), vec!["failed".to_owned()]), "{ended:?}");
+    assert!(ended.stderr.contains("metrics.jsonl") && ended.stderr.contains("damaged"), "{}", ended.stderr);
+}
+
+#[test]
+fn presets_of_the_runs_folder_hold_for_trial_runs_too() {
+    let sandbox = Sandbox::new();
+    let presets = sandbox.path().join("runs/presets");
+    fs::create_dir_all(&presets).unwrap();
+    fs::write(presets.join("mine.toml"), "extends = \"catch\"\nframes = 40_000").unwrap();
+    let mut arguments = sweep(&["--preset=mine", "--seeds=1", "--torsos=conv", "--dry-run"]);
+    arguments.retain(|word| *word != "--no-forecast");
+    let ended = sandbox.run(&arguments);
+    assert!(ended.code == Some(0) && ended.stderr.contains("forecast: "), "{ended:?}");
 }

@@ -43,7 +43,7 @@ pub(super) struct Parts {
     pub seats: Seats,
 }
 
-/// What outlives a rest beside them: threads that infer, networks they infer with, and the board. Each
+/// What outlives a rest beside them: threads that infer, the actors' own networks, and the board. Each
 /// has the size of all weights, and libtorch keeps memory by thread: made anew after every checkpoint
 /// they would leave holes in the heap, and a run would grow.
 #[derive(Default)]
