@@ -101,7 +101,7 @@ impl Apex {
             actors: start_each(actors, start)?,
             replay: Replay::try_new(config.replay.for_obs(obs_shape))?,
             rates: config.rates(),
-            seats: Seats::default(),
+            seats: Seats::new(config),
         };
         Ok(Self {
             config: config.clone(),

@@ -17,7 +17,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use coordrl_envs::{Role, derive_rng};
-use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
+use crossbeam::channel::{Receiver, RecvTimeoutError, SendError, Sender, bounded, unbounded};
 use rayon::ThreadPool;
 use tch::Device;
 
@@ -43,14 +43,16 @@ pub(super) struct Parts {
     pub seats: Seats,
 }
 
-/// What outlives a rest beside them: threads that infer, the actors' own networks, and the board. Each
-/// has the size of all weights, and libtorch keeps memory by thread: made anew after every checkpoint
-/// they would leave holes in the heap, and a run would grow.
-#[derive(Default)]
+/// What outlives a rest beside them: threads that infer, the actors' own networks, the board, and the
+/// buffers of batches. They are megabytes each, and libtorch keeps memory by thread: made anew after
+/// every checkpoint they would leave holes in the heap, and a run would grow.
 pub(super) struct Seats {
     actors: Vec<Seat>,
     central: Option<Arc<ThreadPool>>,
     board: WeightsBoard,
+    /// Batches whose buffers can be used again, in turn.
+    used: Sender<Batch>,
+    to_reuse: Receiver<Batch>,
 }
 
 /// An actor's.
@@ -61,6 +63,14 @@ struct Seat {
 }
 
 impl Seats {
+    /// With as many batches as can be under way at once, so that none has to be made later.
+    pub fn new(config: &ApexConfig) -> Self {
+        let (used, to_reuse) = unbounded();
+        let batches = config.prefetch_batches + config.prefetch_threads;
+        (0..batches).for_each(|_| drop(used.send(Batch::default())));
+        Self { actors: Vec::new(), central: None, board: WeightsBoard::default(), used, to_reuse }
+    }
+
     /// Where weights are shown to whoever asks for newer ones.
     pub fn board(&self) -> &WeightsBoard {
         &self.board
@@ -111,8 +121,6 @@ pub(super) struct Running {
     shared: Shared,
     seats: Seats,
     batches: Receiver<Batch>,
-    /// Batches whose buffers can be used again.
-    used: Sender<Batch>,
     arrivals: Receiver<Arrivals>,
     actors: Vec<JoinHandle<Option<(Actor, ActorQ)>>>,
     others: Vec<JoinHandle<Option<()>>>,
@@ -145,16 +153,13 @@ impl Running {
         };
         let (link, experience) = LocalLink::new(config.experience_queue as usize, shared.board.clone());
         let (to_learner, batches) = bounded(config.prefetch_batches as usize);
-        let (used, to_reuse) = unbounded();
         let (tell, arrivals) = unbounded();
-        let mut running =
-            Self { shared, seats, batches, used, arrivals, actors: Vec::new(), others: Vec::new() };
+        let mut running = Self { shared, seats, batches, arrivals, actors: Vec::new(), others: Vec::new() };
         let start = || {
             running.start_actors(actors, launch, &link)?;
             running.start_ingest(experience, tell)?;
-            (0..config.prefetch_threads).try_for_each(|index| {
-                running.start_prefetch(index, launch, to_learner.clone(), to_reuse.clone())
-            })
+            (0..config.prefetch_threads)
+                .try_for_each(|index| running.start_prefetch(index, launch, to_learner.clone()))
         };
         let started = start();
         drop(link);
@@ -219,7 +224,7 @@ impl Running {
 
     /// Gives the buffers of a batch back.
     pub fn reuse(&self, batch: Batch) {
-        let _ = self.used.send(batch); // nobody left to use them is no harm
+        let _ = self.seats.used.send(batch); // it holds the other end too
     }
 
     /// Ends all threads with nothing lost: actors stop between two agent steps, and what they have
@@ -228,11 +233,15 @@ impl Running {
     /// # Errors
     /// The first failure of any thread; what it worked on is lost.
     pub fn rest(self) -> Result<(Parts, Arrivals), AgentError> {
-        let Self { shared, mut seats, batches, used, arrivals, actors, others } = self;
+        let Self { shared, mut seats, batches, arrivals, actors, others } = self;
         shared.resting.store(true, Ordering::SeqCst);
         shared.limiter.rest();
-        let waiting = batches.len() as u64;
-        drop((batches, used));
+        let mut waiting = 0;
+        for batch in batches.try_iter() {
+            let _ = seats.used.send(batch);
+            waiting += 1;
+        }
+        drop(batches);
         let actors: Vec<Option<(Actor, ActorQ)>> = actors.into_iter().map(join).collect();
         others.into_iter().map(join).for_each(drop);
         tracing::debug!(given_up = waiting, "at rest");
@@ -328,19 +337,20 @@ impl Running {
         index: u32,
         launch: &Launch<'_>,
         to_learner: Sender<Batch>,
-        to_reuse: Receiver<Batch>,
     ) -> Result<(), AgentError> {
         let shared = self.shared.clone();
         let batch_size = launch.config.learner.batch_size;
         // Another stream after every rest: batches given up must not come again as they were.
         let stream = launch.updates * u64::from(launch.config.prefetch_threads) + u64::from(index);
         let mut rng = derive_rng(launch.seed, Role::ReplayDraws, stream);
+        let (used, to_reuse) = (self.seats.used.clone(), self.seats.to_reuse.clone());
         let body = move || {
             while shared.limiter.wait_to_sample(batch_size.into()) == Turn::Granted {
                 let drawn = lock(&shared.replay).draw(batch_size as usize, &mut rng)?;
                 let mut batch = to_reuse.try_recv().unwrap_or_default();
                 drawn.assemble_into(&mut batch)?;
-                if to_learner.send(batch).is_err() {
+                if let Err(SendError(batch)) = to_learner.send(batch) {
+                    let _ = used.send(batch);
                     break;
                 }
             }
