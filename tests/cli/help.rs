@@ -20,6 +20,7 @@ const COMMANDS: &[&[&str]] = &[
     &["study"],
     &["study", "classify"],
     &["study", "all"],
+    &["sweep"],
     &["report"],
     &["trace"],
 ];
