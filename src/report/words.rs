@@ -60,7 +60,9 @@ pub fn duration(hours: f64) -> String {
 
 /// A probability; small ones are not rounded to nothing.
 pub fn probability(p: f64) -> String {
-    if p < 0.0095 { format!("{p:.4}") } else { format!("{p:.2}") }
+    let first_digit = -p.log10().floor().max(-12.0) as usize;
+    let digits = if p < 0.0095 { first_digit.max(4) } else { 2 };
+    format!("{p:.digits$}")
 }
 
 /// `1 run`, `3 runs`.
@@ -108,7 +110,8 @@ mod tests {
             ["0", "400", "40 000", "1 million", "1.25 million"]
         );
         assert_eq!([0.5 / 60.0, 0.5, 2.0, f64::NAN].map(duration), ["30 s", "30.0 min", "2.0 h", "-"]);
-        assert_eq!([0.0079, 0.1].map(probability), ["0.0079", "0.10"]);
+        assert_eq!([0.0079, 0.1, 1.0].map(probability), ["0.0079", "0.10", "1.00"]);
+        assert_eq!([1.0 / 100_001.0, 0.0].map(probability), ["0.000010", "0.000000000000"]);
         assert_eq!(span(Some(Span { low: -1.0, high: 2.0 })), "[-1.00, 2.00]");
         assert_eq!(list(&["a", "b", "c"]), "a, b and c");
         assert_eq!(command(&["a".to_owned(), "b c".to_owned()]), "a 'b c'");
