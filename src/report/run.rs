@@ -23,6 +23,8 @@ pub struct Run {
     pub curve: Vec<CurvePoint>,
     /// Where it stands.
     pub frames: u64,
+    /// Where it is complete: at its own last frame, or at that of the sweep it is a cell of.
+    pub due: u64,
     /// Full games finished.
     pub episodes: u64,
     /// Seconds spent training.
@@ -63,9 +65,11 @@ impl Run {
         })?;
         let places = places(&points).map_err(&damaged)?;
         let last = |tag: &tags::Tag| places.last().and_then(|place| place.value(tag));
+        let config: RunConfig = folder.read_config()?;
         Ok(Self {
             path: path.to_owned(),
-            config: folder.read_config()?,
+            due: config.frames,
+            config,
             meta: folder.read_meta()?,
             curve: places.iter().filter_map(Place::curve_point).collect(),
             frames: places.last().map_or(0, |place| place.frames),
@@ -77,7 +81,12 @@ impl Run {
 
     /// Whether it ran to the end.
     pub fn is_complete(&self) -> bool {
-        self.frames >= self.config.frames
+        self.frames >= self.due
+    }
+
+    /// Frames it had, without what lies past its last frame because log points do not fall on it.
+    pub fn length(&self) -> u64 {
+        self.frames.min(self.config.frames)
     }
 
     /// Emulator frames a second, over the whole run.

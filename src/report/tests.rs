@@ -178,7 +178,10 @@ fn a_sweep_shows_what_it_lacks_and_how_it_was_made() {
     let report = make(&sweep, &folder.path().join("out")).unwrap();
     assert!(report.warnings[0].starts_with("1 run is left out of all numbers: 1 not begun"));
     let page = fs::read_to_string(folder.path().join("out/index.html")).unwrap();
-    assert!(page.contains("planned, not begun") && page.contains("coordrl sweep mine"));
+    assert!(page.contains("planned, not begun") && page.contains("<code>coordrl sweep mine</code>"));
+    assert!(page.contains("<code>coordrl train pong</code>"));
+    let json = fs::read_to_string(folder.path().join("out/report.json")).unwrap();
+    assert!(!json.contains("/bin/coordrl") && !page.contains("/bin/coordrl"));
     assert!(page.contains("1 unknown"));
 }
 

@@ -1,5 +1,7 @@
 //! Numbers, intervals and lists as a reader wants them.
 
+use std::path::Path;
+
 use super::json::Span;
 
 /// Letters of a name in a picture.
@@ -91,6 +93,17 @@ pub fn shortened(name: &str) -> String {
     head.iter().chain(&['…']).chain(tail).collect()
 }
 
+/// A recorded command line with the program's name alone, wherever it lay: as people type it.
+pub fn as_typed(words: &[String]) -> Vec<String> {
+    let mut words = words.to_vec();
+    if let Some(program) = words.first_mut()
+        && let Some(name) = Path::new(program.as_str()).file_name()
+    {
+        *program = name.to_string_lossy().into_owned();
+    }
+    words
+}
+
 /// A command line as a shell takes it.
 pub fn command(words: &[String]) -> String {
     let quote =
@@ -115,6 +128,10 @@ mod tests {
         assert_eq!(span(Some(Span { low: -1.0, high: 2.0 })), "[-1.00, 2.00]");
         assert_eq!(list(&["a", "b", "c"]), "a, b and c");
         assert_eq!(command(&["a".to_owned(), "b c".to_owned()]), "a 'b c'");
+        let typed = as_typed(&["/some/dir/coordrl", "train", "a/b"].map(str::to_owned));
+        assert_eq!(typed, ["coordrl", "train", "a/b"]);
+        assert_eq!(as_typed(&["coordrl".to_owned()]), ["coordrl"]);
+        assert_eq!(as_typed(&[]), Vec::<String>::new());
         assert_eq!(shortened("coordconv-all-r (Ape-X)"), "coordconv-all-r (Ape-X)");
         assert_eq!(shortened(&"ab".repeat(20)), format!("{}…{}", "ab".repeat(6), "ab".repeat(6)));
         assert_eq!(grouped(-1234567.0), "-1 234 567");
