@@ -7,7 +7,9 @@ use clap::Args;
 use super::settings::parse_count;
 use crate::exit_code::{BadRequest, ExitCode};
 use crate::metrics::console::{print_result, say};
-use crate::report::{Comparison, Destination, Difference, Report as Contents, Request, gather, score, span};
+use crate::report::{
+    Comparison, Destination, Difference, Report as Contents, Request, gather, score, span, without_repeats,
+};
 use crate::table::table;
 
 const EXAMPLES: &str = "\
@@ -52,12 +54,13 @@ impl Report {
             Ok(repetitions) => repetitions,
             Err(_) => return Err(BadRequest::error("`--repetitions`: the most is 4294967295")),
         };
-        let gathered = gather(&self.paths)?;
+        let paths = without_repeats(self.paths.clone());
+        let gathered = gather(&paths)?;
         let sweeps: Vec<PathBuf> = gathered.sweeps.iter().map(|sweep| sweep.folder.clone()).collect();
         let destination = self.destination(&sweeps)?;
         let request = Request {
             in_sweep: self.out.is_none(),
-            paths: self.paths,
+            paths,
             baseline: self.baseline,
             thresholds: self.thresholds,
             repetitions,

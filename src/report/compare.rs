@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::arms::{Grid, Group};
 use super::chance::expected_by_chance;
 use super::measures::GameRow;
-use super::verdict::{ALPHA, GameVerdict, Strength, Verdict, judge};
+use super::verdict::{ALPHA, GameVerdict, KindOfTest, RANDOM_DEALS, Strength, Verdict, judge};
 use super::words;
 
 /// Games by verdict.
@@ -39,12 +39,14 @@ pub struct Comparison {
     pub games: Vec<GameVerdict>,
 }
 
-/// All exact tests of the report.
+/// All permutation tests of the report.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Tests {
     /// How many were made.
     pub made: usize,
-    /// Of those, how many would be expected at or below 0.05 by chance alone, at most.
+    /// Of those, how many are estimated by random deals.
+    pub estimated: usize,
+    /// Of those made, how many would be expected at or below 0.05 by chance alone, at most.
     pub expected_by_chance: f64,
     /// Games that the rule would call better or worse if nothing differed anywhere.
     pub verdicts_by_chance: f64,
@@ -139,13 +141,28 @@ fn strength_in_words(verdicts: &[GameVerdict]) -> String {
             if decided == 1 { "the difference is" } else { "every difference is" },
         );
     }
-    let test = format!("supported by an exact test (p ≤ {ALPHA})");
+    let test = format!("supported by {}", test_in_words(known.iter().copied()));
     let differences = words::count(decided, "difference");
     match (supported, decided - supported) {
         (0, _) => format!("{differences}, none of them {test}: only suggestive."),
         (_, 0) => format!("{differences}, all {test}."),
         (supported, suggestive) => {
             format!("{differences}: {supported} {test}, {suggestive} only suggestive.")
+        }
+    }
+}
+
+fn test_in_words<'a>(games: impl Iterator<Item = &'a GameVerdict>) -> String {
+    let deals = words::grouped(f64::from(RANDOM_DEALS));
+    match KindOfTest::of(games.filter(|game| game.strength.is_some())) {
+        KindOfTest::Exact => format!("an exact test (p ≤ {ALPHA})"),
+        KindOfTest::Estimated => {
+            format!("a permutation test (p ≤ {ALPHA}, estimated by {deals} random deals)")
+        }
+        KindOfTest::Mixed => {
+            format!(
+                "a permutation test (p ≤ {ALPHA}, exact or, with many seeds, estimated by {deals} random deals)"
+            )
         }
     }
 }
@@ -176,9 +193,11 @@ impl Tests {
     /// Counts the tests of all comparisons.
     pub fn of(comparisons: &[Comparison]) -> Self {
         let games = comparisons.iter().flat_map(|comparison| &comparison.games);
-        let p_values: Vec<f64> = games.flat_map(|game| [game.final_score.p, game.area.p]).flatten().collect();
+        let measures = games.flat_map(|game| [game.final_score, game.area]);
+        let p_values: Vec<f64> = measures.clone().filter_map(|measure| measure.p).collect();
         Self {
             made: p_values.len(),
+            estimated: measures.filter(|measure| measure.random_deals.is_some()).count(),
             expected_by_chance: ALPHA * p_values.len() as f64,
             verdicts_by_chance: expected_by_chance(comparisons.iter().flat_map(|pair| &pair.games)),
             significant: p_values.iter().filter(|p| **p <= ALPHA).count(),
@@ -224,6 +243,18 @@ mod tests {
             text == "2 differences: 1 supported by an exact test (p ≤ 0.05), 1 only suggestive.",
             "{text}"
         );
+    }
+
+    #[test]
+    fn a_test_that_is_estimated_is_called_so() {
+        let scores = |from: i32| -> Vec<f64> { (from..from + 14).map(f64::from).collect() };
+        let many = judged(&scores(100), &scores(0));
+        let five = judged(&[1.0, 2.0, 3.0, 1.5, 2.5], &[11.0, 12.0, 13.0, 11.5, 12.5]);
+        let text = strength_in_words(std::slice::from_ref(&many));
+        let expected = "1 difference, all supported by a permutation test (p ≤ 0.05, estimated by 100 000 random deals).";
+        assert_eq!(text, expected);
+        let text = strength_in_words(&[many, five]);
+        assert!(text.contains("exact or, with many seeds, estimated by 100 000 random deals"), "{text}");
     }
 
     #[test]

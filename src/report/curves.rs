@@ -52,13 +52,12 @@ pub struct Curve {
 }
 
 impl Common {
-    /// The common grid of runs that each have a curve.
+    /// The common grid of runs that each have a curve that begins before the shortest run ends.
     pub fn of<'a>(runs: impl Iterator<Item = &'a Run> + Clone) -> Self {
         let first = |run: &Run| run.curve.first().map_or(0.0, |point| point.frames);
-        let last = |run: &Run| run.curve.last().map_or(0.0, |point| point.frames);
-        let end = runs.clone().map(last).fold(f64::INFINITY, f64::min);
-        let start = runs.clone().map(first).fold(0.0, f64::max).min(end);
-        let shortest = runs.min_by(|a, b| last(a).total_cmp(&last(b)));
+        let shortest = runs.clone().min_by_key(|run| run.frames);
+        let end = shortest.map_or(0.0, |run| run.frames as f64);
+        let start = runs.map(first).fold(0.0, f64::max).min(end);
         let between = shortest.into_iter().flat_map(|run| &run.curve).map(|point| point.frames);
         let mut frames = vec![start];
         frames.extend(between.filter(|&frames| start < frames && frames <= end));
@@ -85,17 +84,18 @@ impl Common {
     }
 }
 
-/// A value of a curve at some frame, on straight lines between log points; beyond the ends that of the
-/// end. NaN of no curve.
+/// A value of a curve at some frame, on straight lines between log points; after the last that of the
+/// last. NaN before the first: nothing is known there, and what comes later must not count.
 pub fn at(curve: &[CurvePoint], frames: f64, value: impl Fn(&CurvePoint) -> f64) -> f64 {
     let next = curve.partition_point(|point| point.frames < frames);
     match (next.checked_sub(1).and_then(|before| curve.get(before)), curve.get(next)) {
+        (_, Some(point)) if point.frames == frames => value(point),
         (Some(before), Some(after)) => {
             let share = (frames - before.frames) / (after.frames - before.frames);
             value(before) + share * (value(after) - value(before))
         }
-        (Some(end), None) | (None, Some(end)) => value(end),
-        (None, None) => f64::NAN,
+        (Some(last), None) => value(last),
+        (None, _) => f64::NAN,
     }
 }
 
@@ -164,7 +164,8 @@ mod tests {
     fn values_lie_on_straight_lines_between_log_points() {
         let curve = [point(10.0, 1.0), point(20.0, 3.0)];
         let score = |frames: f64| at(&curve, frames, |point| point.score);
-        assert_eq!([0.0, 10.0, 15.0, 20.0, 99.0].map(score), [1.0, 1.0, 2.0, 3.0, 3.0]);
+        assert_eq!([10.0, 15.0, 20.0, 99.0].map(score), [1.0, 2.0, 3.0, 3.0]);
+        assert!(score(9.0).is_nan());
         assert!(at(&[], 1.0, |point| point.score).is_nan());
     }
 

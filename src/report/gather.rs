@@ -1,6 +1,6 @@
 //! From paths to runs: sweeps, runs, and folders that hold runs, with everything that is missing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::ReportError;
 use super::left_out::{LeftOut, Why};
 use super::run::Run;
+use super::words;
 use crate::run_dir::{RunDir, RunDirError};
 use crate::sweep::folder::read_record;
 use crate::sweep::record::{CellRecord, record_path, runs_dir_of};
@@ -35,6 +36,12 @@ pub struct Sweep {
     pub commands: Vec<Vec<String>>,
 }
 
+/// Paths without those that lead where an earlier one does.
+pub fn without_repeats(paths: Vec<PathBuf>) -> Vec<PathBuf> {
+    let mut seen = BTreeSet::new();
+    paths.into_iter().filter(|path| seen.insert(real(path))).collect()
+}
+
 /// Finds and reads all runs that the paths name.
 ///
 /// # Errors
@@ -45,7 +52,7 @@ pub fn gather(paths: &[PathBuf]) -> Result<Gathered, ReportError> {
         search.add(path)?;
     }
     let found = search.found.runs.len() + search.found.left_out.len();
-    let gathered = leave_out_unusable(search.found);
+    let gathered = leave_out_late(leave_out_unusable(search.found));
     match gathered.left_out.first() {
         Some(first) if gathered.runs.is_empty() => {
             Err(ReportError::NothingComplete { runs: found, first: first.text() })
@@ -82,36 +89,26 @@ impl Search {
 
     fn add_sweep(&mut self, folder: &Path) -> Result<(), RunDirError> {
         let record = read_record(&record_path(folder))?;
-        let (name, commands) = (record.name, record.commands);
+        let name = record.name;
+        let commands = record.commands.iter().map(|command| words::as_typed(command)).collect();
         self.found.sweeps.push(Sweep { folder: folder.to_owned(), name, commands });
+        let runs_dir = runs_dir_as_spelled(folder);
         for cell in &record.cells {
-            let path = tidy(&runs_dir_of(folder).join(&cell.run));
-            self.add_cell(cell, &path)?;
+            let path = tidy(&runs_dir.join(&cell.run));
+            self.add_cell(cell, &path);
         }
         Ok(())
     }
 
-    fn add_cell(&mut self, cell: &CellRecord, path: &Path) -> Result<(), RunDirError> {
-        if !has_config(path) {
-            let why = failure_of(cell).unwrap_or(Why::Missing);
-            self.found.left_out.push(LeftOut::of_cell(cell, path.to_owned(), why));
-            return Ok(());
+    /// Adds a cell's run, or why there is none: one of many must not end the report.
+    fn add_cell(&mut self, cell: &CellRecord, path: &Path) {
+        if has_config(path) && !self.is_new(path) {
+            return;
         }
-        if !self.is_new(path) {
-            return Ok(());
+        match read_cell(cell, path) {
+            Ok(run) => self.found.runs.push(run),
+            Err(why) => self.found.left_out.push(LeftOut::of_cell(cell, path.to_owned(), why)),
         }
-        let run = Run::read(path)?;
-        let holds = name_of_run(&run);
-        let why = match failure_of(cell) {
-            _ if holds != name_of_cell(cell) => Some(Why::Other { holds }),
-            Some(why) if !run.is_complete() => Some(why),
-            _ => None,
-        };
-        match why {
-            Some(why) => self.found.left_out.push(LeftOut::of_cell(cell, path.to_owned(), why)),
-            None => self.found.runs.push(run),
-        }
-        Ok(())
     }
 
     fn add_run(&mut self, path: &Path) -> Result<(), RunDirError> {
@@ -149,7 +146,43 @@ impl Search {
     }
 
     fn is_new(&mut self, path: &Path) -> bool {
-        self.seen.insert(fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()))
+        self.seen.insert(real(path))
+    }
+}
+
+/// A path without links and detours; as it is if it leads nowhere.
+fn real(path: &Path) -> PathBuf {
+    fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
+}
+
+/// The folder of all runs of a sweep, as the sweep's own path spells it if that is the same folder. It is
+/// not where a link is on the way: up from a link's end is not up from the link.
+fn runs_dir_as_spelled(sweep: &Path) -> PathBuf {
+    let spelled = tidy(&runs_dir_of(sweep));
+    let there = real(&runs_dir_of(&real(sweep)));
+    if real(&spelled) == there { spelled } else { there }
+}
+
+/// The run of a cell, which is complete where the sweep says. A run that has no `meta.json` yet is just
+/// beginning, or was stopped while it did.
+fn read_cell(cell: &CellRecord, path: &Path) -> Result<Run, Why> {
+    let not_begun = || failure_of(cell).unwrap_or(Why::Missing);
+    if !has_config(path) {
+        return Err(not_begun());
+    }
+    let mut run = Run::read(path).map_err(|error| match error {
+        RunDirError::Damaged { path: file, .. } if !file.exists() => not_begun(),
+        RunDirError::Damaged { path: file, cause } => {
+            Why::Damaged { file: file.strip_prefix(path).map(Path::to_owned).unwrap_or(file), cause }
+        }
+        other => Why::Damaged { file: path.to_owned(), cause: other.to_string() },
+    })?;
+    run.due = cell.frames;
+    let holds = name_of_run(&run);
+    match failure_of(cell) {
+        _ if holds != name_of_cell(cell) => Err(Why::Other { holds }),
+        Some(why) if !run.is_complete() => Err(why),
+        _ => Ok(run),
     }
 }
 
@@ -209,17 +242,36 @@ fn leave_out_unusable(found: Gathered) -> Gathered {
 fn why_unusable(run: &Run) -> Option<Why> {
     match run {
         _ if run.diverged && !run.is_complete() => Some(Why::Diverged { frames: run.frames }),
-        _ if !run.is_complete() => Some(Why::Unfinished { frames: run.frames, of: run.config.frames }),
+        _ if !run.is_complete() => Some(Why::Unfinished { frames: run.frames, of: run.due }),
         _ if run.curve.is_empty() => Some(Why::NoGame),
         _ => None,
     }
+}
+
+/// Leaves out runs whose first full game ended after the shortest run of the same game: longer runs count
+/// up to there, and these have no score up to there. The shortest itself has one, so the budget stays.
+fn leave_out_late(found: Gathered) -> Gathered {
+    let mut budgets: BTreeMap<String, u64> = BTreeMap::new();
+    for run in &found.runs {
+        let budget = budgets.entry(run.config.game.clone()).or_insert(run.frames);
+        *budget = run.frames.min(*budget);
+    }
+    let mut kept = Gathered { runs: Vec::new(), ..found };
+    for run in found.runs {
+        let budget = budgets[&run.config.game];
+        match run.curve.first() {
+            Some(first) if first.frames <= budget as f64 => kept.runs.push(run),
+            _ => kept.left_out.push(LeftOut::of_run(&run, Why::NoGameWithin { budget })),
+        }
+    }
+    kept
 }
 
 /// Of two runs of one seed keeps the longer, or of equals the later; hands back the other.
 fn choose_between(kept: &mut Run, other: Run) -> Run {
     let rank = |run: &Run| {
         let started = run.meta.sessions.first().map_or(0, |session| session.started_unix_secs);
-        (run.config.frames, started)
+        (run.length(), started)
     };
     if rank(&other) > rank(kept) { std::mem::replace(kept, other) } else { other }
 }

@@ -53,6 +53,18 @@ pub enum Why {
     },
     /// Not one full game was finished, so there is no score.
     NoGame,
+    /// The first full game was finished only after the shortest run of the game had ended.
+    NoGameWithin {
+        /// Where the shortest run ends.
+        budget: u64,
+    },
+    /// A file of it cannot be read.
+    Damaged {
+        /// Which, in its folder.
+        file: PathBuf,
+        /// Where and what.
+        cause: String,
+    },
     /// Another run of the same seed is used.
     Repeated {
         /// Which.
@@ -102,6 +114,10 @@ impl Why {
             }
             Self::Diverged { frames: at } => format!("diverged at {} frames", frames(*at as f64)),
             Self::NoGame => "no full game was finished, so it has no score".to_owned(),
+            Self::NoGameWithin { budget } => {
+                format!("no full game within the budget, {} frames", frames(*budget as f64))
+            }
+            Self::Damaged { file, cause } => format!("{} is damaged: {cause}", file.display()),
             Self::Repeated { used } => format!("repeats a seed; {} is used", used.display()),
             Self::Other { holds } => format!("its folder holds {holds}"),
         }

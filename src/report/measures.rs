@@ -154,7 +154,7 @@ fn game_row(
     bootstrap: Bootstrap,
 ) -> Result<GameRow, StatsError> {
     let common = Common::of(grid.of_game(game));
-    let budgets: Vec<u64> = grid.of_game(game).map(|run| run.config.frames).collect();
+    let budgets: Vec<u64> = grid.of_game(game).map(Run::length).collect();
     let least = budgets.iter().copied().min().unwrap_or(0);
     let mut arms = Vec::new();
     for (place, arm) in grid.arms.iter().enumerate() {
@@ -194,7 +194,7 @@ fn game_arm(
 
 /// A run of the least budget ends at its own last log point; a longer one is cut at the budget.
 fn seed_row(run: &Run, common: &Common, least_budget: u64) -> SeedRow {
-    let end = if run.config.frames == least_budget { f64::INFINITY } else { common.budget() };
+    let end = if run.length() == least_budget { f64::INFINITY } else { common.budget() };
     SeedRow {
         seed: run.config.seed,
         run: run.path.clone(),
@@ -204,7 +204,7 @@ fn seed_row(run: &Run, common: &Common, least_budget: u64) -> SeedRow {
         frames: run.frames,
         hours: run.wall_secs / 3600.0,
         commit: run.meta.commit.clone(),
-        commands: run.meta.sessions.iter().map(|session| session.command.clone()).collect(),
+        commands: run.meta.sessions.iter().map(|session| words::as_typed(&session.command)).collect(),
     }
 }
 

@@ -35,7 +35,7 @@ mod write;
 
 pub use compare::Comparison;
 pub use error::ReportError;
-pub use gather::{Gathered, gather};
+pub use gather::{Gathered, gather, without_repeats};
 pub use json::{Report, Request};
 pub use verdict::{Difference, Verdict};
 pub use words::{score, span};

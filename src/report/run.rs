@@ -23,6 +23,8 @@ pub struct Run {
     pub curve: Vec<CurvePoint>,
     /// Where it stands.
     pub frames: u64,
+    /// Where it is complete: at its own last frame, or at that of the sweep it is a cell of.
+    pub due: u64,
     /// Full games finished.
     pub episodes: u64,
     /// Seconds spent training.
@@ -61,15 +63,16 @@ impl Run {
             let (text, place) = (error.to_string(), format!("{}, ", metrics.display()));
             damaged(text.strip_prefix(&place).unwrap_or(&text).to_owned())
         })?;
-        let places = positions(&points).map_err(&damaged)?;
-        let last = |tag: &tags::Tag| points.last().and_then(|point| point.value(tag));
-        let curve = places.iter().zip(&points).filter_map(|(&frames, point)| curve_point(frames, point));
+        let places = places(&points).map_err(&damaged)?;
+        let last = |tag: &tags::Tag| places.last().and_then(|place| place.value(tag));
+        let config: RunConfig = folder.read_config()?;
         Ok(Self {
             path: path.to_owned(),
-            config: folder.read_config()?,
+            due: config.frames,
+            config,
             meta: folder.read_meta()?,
-            curve: curve.collect(),
-            frames: places.last().copied().unwrap_or(0),
+            curve: places.iter().filter_map(Place::curve_point).collect(),
+            frames: places.last().map_or(0, |place| place.frames),
             episodes: last(&tags::EPISODES).map_or(0, |games| games as u64),
             wall_secs: last(&tags::WALL_SECS).unwrap_or(f64::NAN),
             diverged: folder.diverged_path().is_file(),
@@ -78,7 +81,12 @@ impl Run {
 
     /// Whether it ran to the end.
     pub fn is_complete(&self) -> bool {
-        self.frames >= self.config.frames
+        self.frames >= self.due
+    }
+
+    /// Frames it had, without what lies past its last frame because log points do not fall on it.
+    pub fn length(&self) -> u64 {
+        self.frames.min(self.config.frames)
     }
 
     /// Emulator frames a second, over the whole run.
@@ -87,24 +95,40 @@ impl Run {
     }
 }
 
-/// Where each log point stands; they must go forward, or there is no curve.
-fn positions(points: &[ReadPoint]) -> Result<Vec<u64>, String> {
-    let mut places: Vec<u64> = Vec::with_capacity(points.len());
-    for (index, point) in points.iter().enumerate() {
-        let line = index + 1;
-        let place = point.position(Axis::Frames).ok_or(format!("line {line} has no `frames`"))?;
-        if places.last().is_some_and(|&before| before >= place) {
-            return Err(format!("line {line}: `frames` does not go forward"));
-        }
-        places.push(place);
-    }
-    Ok(places)
+/// All log points at one place. Usually that is one; the last interval of a run can be written twice, the
+/// second time with nothing to tell.
+#[derive(Debug)]
+struct Place<'a> {
+    frames: u64,
+    points: &'a [ReadPoint],
 }
 
-fn curve_point(frames: u64, point: &ReadPoint) -> Option<CurvePoint> {
-    let score = point.value(&tags::EPISODE_RETURN)?;
-    let hours = point.value(&tags::WALL_SECS).map_or(f64::NAN, |secs| secs / 3600.0);
-    Some(CurvePoint { frames: frames as f64, hours, score })
+impl Place<'_> {
+    /// The first that there is.
+    fn value(&self, tag: &tags::Tag) -> Option<f64> {
+        self.points.iter().find_map(|point| point.value(tag))
+    }
+
+    fn curve_point(&self) -> Option<CurvePoint> {
+        let score = self.value(&tags::EPISODE_RETURN)?;
+        let hours = self.value(&tags::WALL_SECS).map_or(f64::NAN, |secs| secs / 3600.0);
+        Some(CurvePoint { frames: self.frames as f64, hours, score })
+    }
+}
+
+/// Log points by place; they must not go back, or there is no curve.
+fn places(points: &[ReadPoint]) -> Result<Vec<Place<'_>>, String> {
+    let mut places: Vec<Place<'_>> = Vec::with_capacity(points.len());
+    let mut line = 1;
+    for points in points.chunk_by(|a, b| a.position(Axis::Frames) == b.position(Axis::Frames)) {
+        let frames = points[0].position(Axis::Frames).ok_or(format!("line {line} has no `frames`"))?;
+        if places.last().is_some_and(|before| before.frames > frames) {
+            return Err(format!("line {line}: `frames` goes back"));
+        }
+        places.push(Place { frames, points });
+        line += points.len();
+    }
+    Ok(places)
 }
 
 #[cfg(test)]
@@ -126,6 +150,23 @@ mod tests {
     }
 
     #[test]
+    fn an_interval_written_twice_counts_once_with_the_first_value_of_each_tag() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = Fake::new("pong", "conv", 1).with_scores(&[1.0, 2.0]).write(folder.path());
+        let lines = [
+            r#"{"frames":1000,"train/episode_return":null,"perf/wall_secs":1.0}"#,
+            r#"{"frames":1000,"train/episode_return":1.0,"perf/wall_secs":1.5}"#,
+            r#"{"frames":2000,"train/episode_return":2.0,"train/episodes":150,"perf/wall_secs":2.0}"#,
+            r#"{"frames":2000,"train/episode_return":7.0,"loss/value":null,"perf/wall_secs":null}"#,
+        ];
+        fs::write(path.join("metrics.jsonl"), lines.join("\n") + "\n").unwrap();
+        let run = Run::read(&path).unwrap();
+        let places: Vec<_> = run.curve.iter().map(|point| (point.frames, point.score)).collect();
+        assert_eq!(places, [(1000.0, 1.0), (2000.0, 2.0)]);
+        assert_eq!((run.frames, run.episodes, run.wall_secs), (2000, 150, 2.0));
+    }
+
+    #[test]
     fn what_is_damaged_is_named_with_its_line() {
         let folder = tempfile::tempdir().unwrap();
         let path = Fake::new("pong", "conv", 1).with_scores(&[1.0, 2.0]).write(folder.path());
@@ -133,7 +174,8 @@ mod tests {
             fs::write(path.join("metrics.jsonl"), text).unwrap();
             Run::read(&path).unwrap_err().to_string()
         };
-        assert!(with("{\"frames\":2}\n{\"frames\":2}\n").ends_with("line 2: `frames` does not go forward"));
+        assert!(with("{\"frames\":2}\n{\"frames\":1}\n").ends_with("line 2: `frames` goes back"));
+        assert!(with("{\"frames\":2}\n{\"frames\":2}\n{\"frames\":1}\n").contains("line 3"));
         assert!(with("{\"updates\":2}\n").ends_with("line 1 has no `frames`"));
         let text = with("{}{\n");
         assert_eq!(text.matches("metrics.jsonl").count(), 1, "{text}");

@@ -30,7 +30,7 @@ impl Fake {
         let session = Session {
             started_unix_secs: 1_800_000_000,
             start_position: 0,
-            command: ["coordrl", "train", game].map(str::to_owned).to_vec(),
+            command: ["/some/bin/coordrl", "train", game].map(str::to_owned).to_vec(),
             device: "cpu".to_owned(),
             threads: 2,
             host: "somewhere".to_owned(),
@@ -130,7 +130,7 @@ pub fn write_sweep(runs: &Path, cells: &[(Fake, Option<&str>)]) -> PathBuf {
         version: RECORD_VERSION,
         name: "mine".to_owned(),
         summary: None,
-        commands: vec![["coordrl", "sweep", "mine"].map(str::to_owned).to_vec()],
+        commands: vec![["/some/bin/coordrl", "sweep", "mine"].map(str::to_owned).to_vec()],
         cells: cells.iter().map(cell).collect(),
     };
     let folder = folder_of(runs, "mine");

@@ -89,6 +89,31 @@ fn the_page_says_what_matters_and_loads_nothing() {
 }
 
 #[test]
+fn many_seeds_are_tested_by_random_deals_and_the_page_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let runs = folder.path().join("runs");
+    for (arm, torso) in ["conv", "coordconv"].iter().enumerate() {
+        for seed in 1..=14 {
+            let end = arm as f64 * 50.0 + seed as f64;
+            Fake::new("pong", torso, seed).with_scores(&[0.0, end]).write(&runs);
+        }
+    }
+    let report = make(&runs, &folder.path().join("out")).unwrap();
+    assert_eq!((report.tests.made, report.tests.estimated, report.tests.after_holm), (2, 2, 2));
+    let page = fs::read_to_string(folder.path().join("out/index.html")).unwrap();
+    let parts = [
+        "1 difference, all supported by a permutation test (p ≤ 0.05, estimated by 100 000 random deals)",
+        "p: two-sided permutation test, estimated by 100 000 random deals.",
+        "p ≈ 0.000010",
+        "2 permutation tests were made on this page",
+        "in no more than 20 million ways",
+        "Phipson and Smyth 2010",
+    ];
+    parts.iter().for_each(|part| assert!(page.contains(part), "`{part}` is not on the page"));
+    assert!(!page.contains("exact two-sided") && !page.contains("exact test"));
+}
+
+#[test]
 fn names_cannot_break_the_page() {
     let folder = tempfile::tempdir().unwrap();
     let hostile = "<script>alert(1)</script>\"'&";
@@ -153,7 +178,10 @@ fn a_sweep_shows_what_it_lacks_and_how_it_was_made() {
     let report = make(&sweep, &folder.path().join("out")).unwrap();
     assert!(report.warnings[0].starts_with("1 run is left out of all numbers: 1 not begun"));
     let page = fs::read_to_string(folder.path().join("out/index.html")).unwrap();
-    assert!(page.contains("planned, not begun") && page.contains("coordrl sweep mine"));
+    assert!(page.contains("planned, not begun") && page.contains("<code>coordrl sweep mine</code>"));
+    assert!(page.contains("<code>coordrl train pong</code>"));
+    let json = fs::read_to_string(folder.path().join("out/report.json")).unwrap();
+    assert!(!json.contains("/bin/coordrl") && !page.contains("/bin/coordrl"));
     assert!(page.contains("1 unknown"));
 }
 

@@ -2,6 +2,7 @@
 
 use coordrl_stats::{
     Bootstrap, Scores, StatsError, least_p_value, mean, mean_difference, permutation_p_value,
+    sampled_permutation_p_value,
 };
 use serde::Serialize;
 
@@ -10,8 +11,10 @@ use super::measures::GameArm;
 
 /// What counts as significant.
 pub const ALPHA: f64 = 0.05;
-/// More ways to deal scores than this are not counted out.
-const MOST_WAYS: f64 = 2e7;
+/// More ways to deal scores than this, mirror images aside, are not counted out.
+pub const MOST_WAYS: f64 = 2e7;
+/// Random deals that estimate p where the ways are too many: the standard error at 0.05 is 0.0007.
+pub const RANDOM_DEALS: u32 = 100_000;
 
 /// What is said of an arm against its baseline in one game.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -43,7 +46,7 @@ impl Verdict {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Strength {
-    /// The exact test of a measure that decided agrees.
+    /// The permutation test of a measure that decided agrees.
     Supported,
     /// It does not, or cannot with so few seeds.
     Suggestive,
@@ -66,8 +69,10 @@ pub struct Difference {
     pub difference: f64,
     /// Bootstrap interval of it; absent if either has one seed.
     pub interval: Option<Span>,
-    /// Exact two-sided permutation test; absent with the interval, or with too many seeds to count.
+    /// Two-sided permutation test; absent with the interval.
     pub p: Option<f64>,
+    /// Random deals that p is estimated by; absent where it is exact.
+    pub random_deals: Option<u32>,
 }
 
 /// An arm against its baseline in one game.
@@ -87,7 +92,7 @@ pub struct GameVerdict {
     pub strength: Option<Strength>,
     /// Whether one interval lies above 0 and the other below.
     pub contradiction: bool,
-    /// The least p-value that so many seeds allow.
+    /// The least p-value that the test of so many seeds can give.
     pub least_p: f64,
 }
 
@@ -108,7 +113,7 @@ pub fn judge(
 }
 
 /// The rule. *Better*: the interval of at least one measure lies wholly above 0, and that of none wholly
-/// below; *worse*: the mirror image; else *similar*. A difference is *supported* if the exact test of a
+/// below; *worse*: the mirror image; else *similar*. A difference is *supported* if the permutation test of a
 /// measure whose interval lies off 0 has p ≤ 0.05.
 pub(super) fn conclude(
     game: &str,
@@ -136,7 +141,45 @@ pub(super) fn conclude(
         verdict,
         strength: matches!(verdict, Verdict::Better | Verdict::Worse).then_some(strength),
         contradiction: above && below,
-        least_p: least_p_value(seeds[0], seeds[1]),
+        least_p: least_p(seeds),
+    }
+}
+
+fn can_count(seeds: [usize; 2]) -> bool {
+    1.0 / least_p_value(seeds[0], seeds[1]) <= MOST_WAYS
+}
+
+fn least_p(seeds: [usize; 2]) -> f64 {
+    let exact = least_p_value(seeds[0], seeds[1]);
+    if can_count(seeds) { exact } else { 1.0 / (f64::from(RANDOM_DEALS) + 1.0) }
+}
+
+impl GameVerdict {
+    /// Whether its tests are exact, or estimated; neither where there is none.
+    pub fn kind_of_test(&self) -> Option<KindOfTest> {
+        self.final_score.p.map(|_| match self.final_score.random_deals {
+            None => KindOfTest::Exact,
+            Some(_) => KindOfTest::Estimated,
+        })
+    }
+}
+
+/// How the p-values of some games were found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KindOfTest {
+    /// From all ways to deal the scores.
+    Exact,
+    /// From random ones.
+    Estimated,
+    /// Some so and some so.
+    Mixed,
+}
+
+impl KindOfTest {
+    /// What holds for all these games together; exact if there is no test at all.
+    pub fn of<'a>(games: impl IntoIterator<Item = &'a GameVerdict>) -> Self {
+        let kinds = games.into_iter().filter_map(GameVerdict::kind_of_test);
+        kinds.reduce(|all, one| if all == one { all } else { Self::Mixed }).unwrap_or(Self::Exact)
     }
 }
 
@@ -148,15 +191,18 @@ impl Difference {
     pub fn of(arm: &[f64], baseline: &[f64], bootstrap: Bootstrap) -> Result<Self, StatsError> {
         let difference = mean(arm.iter().copied()) - mean(baseline.iter().copied());
         if arm.len() < 2 || baseline.len() < 2 {
-            return Ok(Self { difference, interval: None, p: None });
+            return Ok(Self { difference, interval: None, p: None, random_deals: None });
         }
         let scores = |values: &[f64]| Scores::try_new(vec![values.to_vec()]);
         let interval = bootstrap.of_pair(&scores(arm)?, &scores(baseline)?, |arm, baseline| {
             mean_difference(arm, baseline).unwrap_or(f64::NAN)
         })?;
-        let can_count = 1.0 / least_p_value(arm.len(), baseline.len()) <= MOST_WAYS;
-        let p = can_count.then(|| permutation_p_value(arm, baseline));
-        Ok(Self { difference, interval: Some(interval.into()), p })
+        let random_deals = (!can_count([arm.len(), baseline.len()])).then_some(RANDOM_DEALS);
+        let p = match random_deals {
+            None => permutation_p_value(arm, baseline),
+            Some(deals) => sampled_permutation_p_value(arm, baseline, deals, bootstrap.seed),
+        };
+        Ok(Self { difference, interval: Some(interval.into()), p: Some(p), random_deals })
     }
 
     fn is_above(&self) -> bool {
@@ -175,7 +221,8 @@ mod tests {
     const FEW: Bootstrap = Bootstrap { repetitions: 2000, level: 0.95, seed: 1 };
 
     fn difference(low: f64, high: f64, p: f64) -> Difference {
-        Difference { difference: (low + high) / 2.0, interval: Some(Span { low, high }), p: Some(p) }
+        let interval = Some(Span { low, high });
+        Difference { difference: (low + high) / 2.0, interval, p: Some(p), random_deals: None }
     }
 
     fn of(final_score: Difference, area: Difference) -> GameVerdict {
@@ -245,9 +292,19 @@ mod tests {
     }
 
     #[test]
-    fn too_many_seeds_are_not_counted_out() {
-        let many: Vec<f64> = (0..16).map(f64::from).collect();
-        assert_eq!(Difference::of(&many, &many, FEW).unwrap().p, None);
-        assert_eq!(Difference::of(&many[..4], &many[..4], FEW).unwrap().p, Some(1.0));
+    fn too_many_seeds_are_tested_by_random_deals() {
+        let [low, high]: [Vec<f64>; 2] = [0, 100].map(|from| (from..from + 14).map(f64::from).collect());
+        let many = judged(&high, &low);
+        assert_eq!((many.verdict, many.strength), (Verdict::Better, Some(Strength::Supported)));
+        assert_eq!(
+            (many.final_score.p, many.final_score.random_deals),
+            (Some(many.least_p), Some(RANDOM_DEALS))
+        );
+        assert_eq!(many.least_p, 1.0 / 100_001.0);
+        let few = judged(&high[..4], &low[..4]);
+        assert_eq!((few.final_score.p, few.final_score.random_deals), (Some(few.least_p), None));
+        assert_eq!(KindOfTest::of([&few]), KindOfTest::Exact);
+        assert_eq!(KindOfTest::of([&many]), KindOfTest::Estimated);
+        assert_eq!(KindOfTest::of([&many, &few]), KindOfTest::Mixed);
     }
 }

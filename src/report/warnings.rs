@@ -18,6 +18,7 @@ const NO_SETTING: [&str; 5] = ["game", "algo", "torso", "seed", "frames"];
 pub fn warnings(grid: &Grid, groups: &[Group], left_out: &[LeftOut]) -> Vec<String> {
     let checks = [
         runs_left_out(left_out),
+        damaged_runs(left_out),
         games_without_an_arm(grid, groups),
         unequal_budgets(grid),
         unequal_seeds(grid),
@@ -40,6 +41,8 @@ fn runs_left_out(left_out: &[LeftOut]) -> Vec<String> {
             Why::Unfinished { .. } => "unfinished",
             Why::Diverged { .. } => "diverged",
             Why::NoGame => "without a full game",
+            Why::NoGameWithin { .. } => "without a full game within the budget",
+            Why::Damaged { .. } => "damaged",
             Why::Repeated { .. } => "repeating a seed",
             Why::Other { .. } => "of something else",
         };
@@ -59,6 +62,11 @@ fn runs_left_out(left_out: &[LeftOut]) -> Vec<String> {
     if left_out.is_empty() { Vec::new() } else { vec![text] }
 }
 
+fn damaged_runs(left_out: &[LeftOut]) -> Vec<String> {
+    let damaged = left_out.iter().filter(|run| matches!(run.why, Why::Damaged { .. }));
+    damaged.map(|run| format!("A run of a sweep cannot be read: {}.", run.text())).collect()
+}
+
 fn games_without_an_arm(grid: &Grid, groups: &[Group]) -> Vec<String> {
     let mut texts = Vec::new();
     for (game, name) in grid.games.iter().enumerate() {
@@ -74,7 +82,7 @@ fn games_without_an_arm(grid: &Grid, groups: &[Group]) -> Vec<String> {
 
 fn unequal_budgets(grid: &Grid) -> Vec<String> {
     per_game(grid, |runs| {
-        let mut budgets: Vec<u64> = runs.iter().map(|run| run.config.frames).collect();
+        let mut budgets: Vec<u64> = runs.iter().map(|run| run.length()).collect();
         budgets.sort_unstable();
         budgets.dedup();
         let texts: Vec<String> = budgets.iter().map(|&budget| frames(budget as f64)).collect();
@@ -333,5 +341,11 @@ mod tests {
             texts[0].starts_with("3 runs are left out of all numbers: 2 not begun and 1 without"),
             "{texts:?}"
         );
+        assert_eq!(damaged_runs(&left_out), Vec::<String>::new());
+        let why = Why::Damaged { file: "meta.json".into(), cause: "EOF".to_owned() };
+        let damaged = [LeftOut { why, ..left_out[0].clone() }];
+        assert!(runs_left_out(&damaged)[0].contains("left out of all numbers: 1 damaged."));
+        let expected = "A run of a sweep cannot be read: pong, a2c-conv, seed 1: meta.json is damaged: EOF.";
+        assert_eq!(damaged_runs(&damaged), [expected]);
     }
 }

@@ -1,5 +1,7 @@
 //! Numbers, intervals and lists as a reader wants them.
 
+use std::path::Path;
+
 use super::json::Span;
 
 /// Letters of a name in a picture.
@@ -60,7 +62,9 @@ pub fn duration(hours: f64) -> String {
 
 /// A probability; small ones are not rounded to nothing.
 pub fn probability(p: f64) -> String {
-    if p < 0.0095 { format!("{p:.4}") } else { format!("{p:.2}") }
+    let first_digit = -p.log10().floor().max(-12.0) as usize;
+    let digits = if p < 0.0095 { first_digit.max(4) } else { 2 };
+    format!("{p:.digits$}")
 }
 
 /// `1 run`, `3 runs`.
@@ -89,6 +93,17 @@ pub fn shortened(name: &str) -> String {
     head.iter().chain(&['…']).chain(tail).collect()
 }
 
+/// A recorded command line with the program's name alone, wherever it lay: as people type it.
+pub fn as_typed(words: &[String]) -> Vec<String> {
+    let mut words = words.to_vec();
+    if let Some(program) = words.first_mut()
+        && let Some(name) = Path::new(program.as_str()).file_name()
+    {
+        *program = name.to_string_lossy().into_owned();
+    }
+    words
+}
+
 /// A command line as a shell takes it.
 pub fn command(words: &[String]) -> String {
     let quote =
@@ -108,10 +123,15 @@ mod tests {
             ["0", "400", "40 000", "1 million", "1.25 million"]
         );
         assert_eq!([0.5 / 60.0, 0.5, 2.0, f64::NAN].map(duration), ["30 s", "30.0 min", "2.0 h", "-"]);
-        assert_eq!([0.0079, 0.1].map(probability), ["0.0079", "0.10"]);
+        assert_eq!([0.0079, 0.1, 1.0].map(probability), ["0.0079", "0.10", "1.00"]);
+        assert_eq!([1.0 / 100_001.0, 0.0].map(probability), ["0.000010", "0.000000000000"]);
         assert_eq!(span(Some(Span { low: -1.0, high: 2.0 })), "[-1.00, 2.00]");
         assert_eq!(list(&["a", "b", "c"]), "a, b and c");
         assert_eq!(command(&["a".to_owned(), "b c".to_owned()]), "a 'b c'");
+        let typed = as_typed(&["/some/dir/coordrl", "train", "a/b"].map(str::to_owned));
+        assert_eq!(typed, ["coordrl", "train", "a/b"]);
+        assert_eq!(as_typed(&["coordrl".to_owned()]), ["coordrl"]);
+        assert_eq!(as_typed(&[]), Vec::<String>::new());
         assert_eq!(shortened("coordconv-all-r (Ape-X)"), "coordconv-all-r (Ape-X)");
         assert_eq!(shortened(&"ab".repeat(20)), format!("{}…{}", "ab".repeat(6), "ab".repeat(6)));
         assert_eq!(grouped(-1234567.0), "-1 234 567");

@@ -29,7 +29,10 @@ mod scores;
 
 pub use aggregate::{Aggregate, OPTIMALITY_GOAL};
 pub use bootstrap::{Bootstrap, Interval};
-pub use compare::{least_p_value, mean_difference, permutation_p_value, probability_of_improvement};
+pub use compare::{
+    least_p_value, mean_difference, permutation_p_value, probability_of_improvement,
+    sampled_permutation_p_value,
+};
 pub use error::StatsError;
 pub use numbers::{area_under_curve, first_reaching, mean, median, quantile};
 pub use profile::performance_profile;

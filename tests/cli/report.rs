@@ -86,6 +86,27 @@ fn runs_can_be_named_one_by_one_with_another_baseline_and_own_thresholds() {
 }
 
 #[test]
+fn a_sweep_named_twice_is_named_once() {
+    let sandbox = Sandbox::new();
+    sandbox.train("a", &["--frames=400"]);
+    let sweep = sandbox.path().join("runs/sweeps/s");
+    fs::create_dir_all(&sweep).unwrap();
+    let cell = serde_json::json!({
+        "game": "catch", "algo": "a2c", "torso": "conv", "seed": 1, "frames": 400, "run": "catch/a2c-conv/a", "failure": null
+    });
+    let record = serde_json::json!({"version": 1, "name": "s", "commands": [["/x/coordrl", "sweep"]], "cells": [cell]});
+    fs::write(sweep.join("sweep.json"), record.to_string()).unwrap();
+    let paths = ["runs/sweeps/s", "runs/sweeps/../sweeps/s/"];
+    let ended = sandbox.run(&["report", "--repetitions=500", paths[0], paths[1], paths[0]]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let json = json_of(&sweep.join("report"));
+    assert_eq!(json["command"], "coordrl report runs/sweeps/s --repetitions 500");
+    assert_eq!(json["sweeps"].as_array().unwrap().len(), 1);
+    assert_eq!(json["sweeps"][0]["commands"][0][0], "coordrl");
+    assert_eq!(json["games"][0]["arms"][0]["seeds"][0]["commands"][0][0], "coordrl");
+}
+
+#[test]
 fn an_earlier_report_is_replaced_and_nothing_else_is() {
     let place = TRAINED.path().join("again");
     assert_eq!(report(&["runs", "--out", "again"]).code, Some(0));

@@ -57,6 +57,88 @@ fn cells_of_a_sweep_that_are_missing_failed_or_unfinished_are_left_out_with_thei
 }
 
 #[test]
+fn cells_that_cannot_be_read_are_left_out_and_named_alone_they_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let cells: Vec<(Fake, Option<&str>)> = (1..=6).map(|seed| (fake(seed), None)).collect();
+    let paths: Vec<PathBuf> = cells.iter().map(|(fake, _)| fake.write(folder.path())).collect();
+    fs::remove_file(paths[1].join("meta.json")).unwrap();
+    fs::write(paths[2].join("meta.json"), "{").unwrap();
+    fs::write(paths[3].join("config.json"), "{").unwrap();
+    fs::write(paths[4].join("metrics.jsonl"), "rubbish\n").unwrap();
+    let found = gathered(&[&write_sweep(folder.path(), &cells)]);
+    assert_eq!(seeds(&found), [1, 6]);
+    let texts = reasons(&found);
+    let expected = [
+        "seed 2: planned, not begun",
+        "seed 3: meta.json is damaged: EOF",
+        "seed 4: config.json is damaged: ",
+        "seed 5: metrics.jsonl is damaged: line 1: ",
+    ];
+    assert_eq!(texts.len(), expected.len());
+    texts.iter().zip(expected).for_each(|(text, part)| assert!(text.contains(part), "{text}"));
+    paths[1..5].iter().for_each(|path| assert!(refused(path).contains("damaged")));
+}
+
+#[test]
+fn cells_of_a_sweep_that_is_being_extended_are_complete_where_the_sweep_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |seed: u64, points: usize| fake(seed).with_scores(&vec![1.0; points]);
+    run(1, 3).write(folder.path());
+    run(2, 4).write(folder.path());
+    // Asked for more than the sweep, as far as the sweep: complete.
+    run(3, 4).with_frames(9000).write(folder.path());
+    let cells = [1, 2, 3].map(|seed| (run(seed, 4), None));
+    let found = gathered(&[&write_sweep(folder.path(), &cells)]);
+    assert_eq!(seeds(&found), [2, 3]);
+    assert_eq!(reasons(&found), ["pong, a2c-conv, seed 1: unfinished, at 3 000 of 4 000 frames"]);
+    assert!(found.runs.iter().all(|run| run.length() == 4000));
+}
+
+#[test]
+fn a_run_without_a_game_before_the_shortest_ends_is_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    fake(1).with_scores(&[f64::NAN, 1.0]).write(folder.path());
+    fake(2).with_scores(&[1.0, 2.0, 3.0]).write(folder.path());
+    fake(3).with_scores(&[f64::NAN, f64::NAN, 99.0]).write(folder.path());
+    Fake::new("catch", "conv", 1).with_scores(&[f64::NAN, f64::NAN, 99.0]).write(folder.path());
+    let found = gathered(&[folder.path()]);
+    assert_eq!(seeds(&found), [1, 1, 2]);
+    assert_eq!(reasons(&found), ["pong, a2c-conv, seed 3: no full game within the budget, 2 000 frames"]);
+}
+
+#[test]
+fn a_sweep_behind_a_link_finds_its_own_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let [runs, elsewhere] = ["runs", "a/b/elsewhere"].map(|name| folder.path().join(name));
+    fs::create_dir_all(elsewhere.join("pong")).unwrap();
+    let path = fake(1).write(&runs);
+    let sweep = write_sweep(&runs, &[(fake(1), None)]);
+    let link = elsewhere.join("link");
+    std::os::unix::fs::symlink(&sweep, &link).unwrap();
+    let found = gathered(&[&link]);
+    assert_eq!(
+        (found.runs[0].path.as_path(), found.sweeps[0].folder.as_path()),
+        (real(&path).as_path(), link.as_path())
+    );
+    // A link to the folder of all runs changes nothing: it is shown as it was named.
+    let all = folder.path().join("all");
+    std::os::unix::fs::symlink(&runs, &all).unwrap();
+    let found = gathered(&[&all.join("sweeps/mine")]);
+    assert_eq!(found.runs[0].path, all.join("pong/a2c-conv/seed1"));
+}
+
+#[test]
+fn of_paths_that_lead_to_one_place_the_first_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let [a, link, nowhere] = ["a", "link", "nowhere"].map(|name| folder.path().join(name));
+    fs::create_dir(&a).unwrap();
+    std::os::unix::fs::symlink(&a, &link).unwrap();
+    let kept =
+        without_repeats(vec![a.clone(), nowhere.clone(), a.join("../a"), link, a.clone(), nowhere.clone()]);
+    assert_eq!(kept, [a, nowhere]);
+}
+
+#[test]
 fn a_cell_whose_folder_holds_another_run_is_left_out() {
     let folder = tempfile::tempdir().unwrap();
     let other = fake(2).named("seed1");

@@ -16,7 +16,7 @@ use super::chance::by_chance;
 use super::compare::Comparison;
 use super::figures::Drawn;
 use super::measures::GameRow;
-use super::verdict::ALPHA;
+use super::verdict::{ALPHA, GameVerdict, KindOfTest, MOST_WAYS, RANDOM_DEALS};
 use super::words::{command, count, frames, grouped, list, probability, score, span};
 
 /// The page of a report with its pictures.
@@ -137,12 +137,25 @@ fn notes(comparison: &Comparison) -> Markup {
     html! {
         p.note {
             "Means over seeds, with 95 % bootstrap intervals in brackets. The final score is the mean return of the last 100 full games; \
-             the area is the mean return over training. p: exact two-sided permutation test."
+             the area is the mean return over training. p: " (test_in_words(&comparison.games)) "."
         }
         @if !contradictions.is_empty() {
             p.note {
                 "Final score and area contradict each other in " (list(&contradictions)) ", which counts as similar."
             }
+        }
+    }
+}
+
+fn test_in_words(games: &[GameVerdict]) -> String {
+    let deals = grouped(f64::from(RANDOM_DEALS));
+    match KindOfTest::of(games) {
+        KindOfTest::Exact => "exact two-sided permutation test".to_owned(),
+        KindOfTest::Estimated => format!("two-sided permutation test, estimated by {deals} random deals"),
+        KindOfTest::Mixed => {
+            format!(
+                "two-sided permutation test, exact or, where it says ≈, estimated by {deals} random deals"
+            )
         }
     }
 }
@@ -267,10 +280,11 @@ fn method(report: &Report) -> Markup {
                 li { strong { "unknown" } ": an arm has a single seed." }
             }
             p {
-                "A difference is " strong { "supported" } " if the exact permutation test of a measure that decided has p ≤ " (ALPHA)
-                ", and " strong { "suggestive" } " if not. Bootstrap intervals of a few seeds are too narrow; the exact test makes no assumption, \
+                "A difference is " strong { "supported" } " if the permutation test of a measure that decided has p ≤ " (ALPHA)
+                ", and " strong { "suggestive" } " if not. Bootstrap intervals of a few seeds are too narrow; the test makes no assumption, \
                  but needs seeds: 3 against 3 give at least 0.1, 4 against 4 at least 0.03, 5 against 5 at least 0.008."
             }
+            @if tests.estimated > 0 { p { (estimate_in_words()) } }
             p { (chance_in_words(report)) }
             p { (tests_in_words(report)) }
             p {
@@ -281,6 +295,15 @@ fn method(report: &Report) -> Markup {
             @if tests.made == 0 { p { "No test could be made." } }
         }
     }
+}
+
+fn estimate_in_words() -> String {
+    format!(
+        "The test is exact where the scores can be dealt to the two arms in no more than {} ways, mirror images counted once. Where there \
+         are more, p is estimated by {} random deals, as (b + 1) / (m + 1) for b of m deals that differ at least as much (Phipson and Smyth 2010).",
+        frames(MOST_WAYS),
+        grouped(f64::from(RANDOM_DEALS))
+    )
 }
 
 /// How much the rule errs with the seeds of this page.
@@ -318,11 +341,14 @@ fn tests_in_words(report: &Report) -> String {
             score(tests.expected_by_chance)
         ),
     };
+    let made = match tests.made - tests.estimated {
+        0 => count(tests.made, "permutation test"),
+        exact if exact == tests.made => count(tests.made, "exact test"),
+        exact => format!("{}, {exact} of them exact,", count(tests.made, "permutation test")),
+    };
     format!(
-        "{} were made on this page: {expected}. Found: {}; after Holm's correction for their number: {}.",
-        count(tests.made, "exact test"),
-        tests.significant,
-        tests.after_holm
+        "{made} were made on this page: {expected}. Found: {}; after Holm's correction for their number: {}.",
+        tests.significant, tests.after_holm
     )
 }
 

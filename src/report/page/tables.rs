@@ -70,7 +70,9 @@ fn difference(difference: &Difference) -> Markup {
         td.number {
             (sign) (shown(&score(difference.difference)))
             small { (shown(&span(difference.interval))) }
-            @if let Some(p) = difference.p { small { "p = " (probability(p)) } }
+            @if let Some(p) = difference.p {
+                small { @if difference.random_deals.is_some() { "p ≈ " } @else { "p = " } (probability(p)) }
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -44,9 +45,16 @@ impl Browser {
         String::from_utf8(output.stdout).context("the document is not UTF-8")
     }
 
-    /// Puts a picture of the whole page into a file; gives what the console said.
+    /// Puts a picture of the whole page into a file, where an earlier one goes first: it must not pass for
+    /// the new one. Gives what the console said.
     pub fn picture(&self, page: &Path, (width, height): (u32, u32), file: &Path) -> Result<Vec<String>> {
         let size = format!("--window-size={width},{height}");
+        match fs::remove_file(file) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(error).with_context(|| format!("cannot remove {}", file.display()));
+            }
+            _ => {}
+        }
         let output = self.open(page, &[&size, &format!("--screenshot={}", file.display())])?;
         if !file.is_file() {
             bail!("{} made no picture: {}", self.program, String::from_utf8_lossy(&output.stderr));
@@ -96,6 +104,18 @@ fn console_lines(log: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_earlier_picture_does_not_pass_for_the_new_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let [page, shot] = ["page.html", "shot.png"].map(|name| folder.path().join(name));
+        fs::write(&page, "").unwrap();
+        fs::write(&shot, "old").unwrap();
+        let makes_nothing = Browser { program: "true" };
+        let error = makes_nothing.picture(&page, (9, 9), &shot).unwrap_err().to_string();
+        assert!(error.contains("made no picture"), "{error}");
+        assert!(!shot.exists());
+    }
 
     #[test]
     fn only_the_console_counts() {
