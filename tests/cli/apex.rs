@@ -56,7 +56,10 @@ fn a_run_leaves_the_usual_folder_and_its_replay_in_the_newest_checkpoint() {
     let last = points.last().unwrap();
     assert!(last["frames"].as_u64().unwrap() >= 4000);
     let frames: Vec<u64> = points.iter().map(|point| point["frames"].as_u64().unwrap()).collect();
-    assert!(frames.is_sorted_by(|a, b| a < b), "what the last rest brings is no point of its own: {frames:?}");
+    assert!(
+        frames.is_sorted_by(|a, b| a < b),
+        "what the last rest brings is no point of its own: {frames:?}"
+    );
     for tag in coordrl::metrics::tags::OF_APEX {
         assert!(points.iter().any(|point| point[tag.name].is_number()), "{} is nowhere", tag.name);
         assert!(last.get(tag.name).is_some(), "{} is missing in {last}", tag.name);
