@@ -145,6 +145,7 @@ fn strength_in_words(verdicts: &[GameVerdict]) -> String {
     let differences = words::count(decided, "difference");
     match (supported, decided - supported) {
         (0, _) => format!("{differences}, none of them {test}: only suggestive."),
+        (1, 0) => format!("{differences}, {test}."),
         (_, 0) => format!("{differences}, all {test}."),
         (supported, suggestive) => {
             format!("{differences}: {supported} {test}, {suggestive} only suggestive.")

@@ -44,8 +44,7 @@ impl TrainingProcess {
     pub fn start(arguments: &[OsString], log: &Path) -> anyhow::Result<Self> {
         let log_start = fs::metadata(log).map_or(0, |about| about.len());
         let output = open_log(log).with_context(|| format!("cannot write {}", log.display()))?;
-        let program = std::env::current_exe().context("cannot tell where this program lies")?;
-        let mut command = Command::new(program);
+        let mut command = this_program()?;
         command.arg("train").args(arguments).arg(FOLLOW_STDIN);
         command.stdin(Stdio::piped()).stdout(output.try_clone()?).stderr(output);
         leave_group(&mut command);
@@ -76,6 +75,21 @@ impl TrainingProcess {
             }
         }
     }
+}
+
+/// The very program that runs, even if its file has been replaced since: all runs of a sweep are then
+/// made by the same code, and building a new version while one goes on does no harm.
+#[cfg(target_os = "linux")]
+fn this_program() -> anyhow::Result<Command> {
+    use std::os::unix::process::CommandExt;
+    let mut command = Command::new("/proc/self/exe");
+    command.arg0(std::env::args_os().next().unwrap_or_else(|| "coordrl".into()));
+    Ok(command)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn this_program() -> anyhow::Result<Command> {
+    Ok(Command::new(std::env::current_exe().context("cannot tell where this program lies")?))
 }
 
 /// Ctrl-C reaches every process of a terminal's group; these are stopped by this one alone.

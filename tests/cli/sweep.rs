@@ -279,3 +279,20 @@ fn presets_of_the_runs_folder_hold_for_trial_runs_too() {
     let ended = sandbox.run(&arguments);
     assert!(ended.code == Some(0) && ended.stderr.contains("forecast: "), "{ended:?}");
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_program_that_is_replaced_while_a_sweep_goes_on_changes_nothing_in_it() {
+    let sandbox = Sandbox::new();
+    let program = sandbox.path().join("coordrl");
+    fs::copy(env!("CARGO_BIN_EXE_coordrl"), &program).unwrap();
+    let arguments = sweep(&["--frames=8000", "--seeds=2", "--torsos=conv", "--jobs=1", "--json"]);
+    let mut command = Command::new(&program);
+    command.args(&arguments).current_dir(sandbox.path());
+    let child = command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn();
+    wait_for("the first run", || last_frames(&run_of(&sandbox, "conv", 1)) > 0);
+    fs::remove_file(&program).unwrap();
+    fs::write(&program, "something else").unwrap();
+    let ended = Ended::from(child.unwrap().wait_with_output().unwrap());
+    assert_eq!((ended.code, states(&ended)), (Some(0), vec!["done".to_owned(); 2]), "{ended:?}");
+}
