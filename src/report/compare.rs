@@ -252,7 +252,8 @@ mod tests {
         let many = judged(&scores(100), &scores(0));
         let five = judged(&[1.0, 2.0, 3.0, 1.5, 2.5], &[11.0, 12.0, 13.0, 11.5, 12.5]);
         let text = strength_in_words(std::slice::from_ref(&many));
-        let expected = "1 difference, all supported by a permutation test (p ≤ 0.05, estimated by 100 000 random deals).";
+        let expected =
+            "1 difference, supported by a permutation test (p ≤ 0.05, estimated by 100 000 random deals).";
         assert_eq!(text, expected);
         let text = strength_in_words(&[many, five]);
         assert!(text.contains("exact or, with many seeds, estimated by 100 000 random deals"), "{text}");

@@ -102,7 +102,7 @@ fn many_seeds_are_tested_by_random_deals_and_the_page_says_so() {
     assert_eq!((report.tests.made, report.tests.estimated, report.tests.after_holm), (2, 2, 2));
     let page = fs::read_to_string(folder.path().join("out/index.html")).unwrap();
     let parts = [
-        "1 difference, all supported by a permutation test (p ≤ 0.05, estimated by 100 000 random deals)",
+        "1 difference, supported by a permutation test (p ≤ 0.05, estimated by 100 000 random deals)",
         "p: two-sided permutation test, estimated by 100 000 random deals.",
         "p ≈ 0.000010",
         "2 permutation tests were made on this page",
