@@ -125,19 +125,18 @@ mod tests {
             let (twin, plain) = &plain_twins[usize::from(torso.name.ends_with("impala"))];
             let (store, _) = build(torso.name, 3);
             let mut shared = 0;
-            for ((name, values), (plain_name, plain_values)) in store.to_named().iter().zip(plain) {
-                assert_eq!(name, plain_name);
-                if values.size() == plain_values.size() {
-                    assert_eq!(values, plain_values, "{}: {name}", torso.name);
+            for (name, values) in store.to_named() {
+                let of_name = plain.iter().find(|(plain_name, _)| *plain_name == name);
+                if let Some((_, plain_values)) = of_name.filter(|(_, plain)| plain.size() == values.size()) {
+                    assert_eq!(values, *plain_values, "{}: {name}", torso.name);
                     shared += 1;
                 }
             }
-            let different = if torso.name == *twin {
-                0
-            } else if torso.name.contains("all") {
-                3
-            } else {
-                1
+            let different = match torso.name {
+                name if name == *twin => 0,
+                name if name.contains("all") => 3,
+                name if name.contains("coordconv") => 1,
+                _ => continue, // made of layers of its own
             };
             assert_eq!(shared, plain.len() - different, "{}", torso.name);
         }
