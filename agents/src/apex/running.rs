@@ -122,7 +122,7 @@ pub(super) struct Running {
     seats: Seats,
     batches: Receiver<Batch>,
     arrivals: Receiver<Arrivals>,
-    actors: Vec<JoinHandle<Option<(Actor, ActorQ)>>>,
+    actors: Vec<JoinHandle<Option<(Actor, Option<Box<Follower>>)>>>,
     others: Vec<JoinHandle<Option<()>>>,
 }
 
@@ -242,7 +242,7 @@ impl Running {
             waiting += 1;
         }
         drop(batches);
-        let actors: Vec<Option<(Actor, ActorQ)>> = actors.into_iter().map(join).collect();
+        let actors: Vec<Option<_>> = actors.into_iter().map(join).collect();
         others.into_iter().map(join).for_each(drop);
         tracing::debug!(given_up = waiting, "at rest");
         if let Some(error) = shared.failure.take() {
@@ -252,10 +252,8 @@ impl Running {
         let replay = Arc::into_inner(shared.replay).map(Mutex::into_inner).ok_or(AgentError::Deserted)?;
         let replay = replay.unwrap_or_else(PoisonError::into_inner);
         let actors = actors.into_iter().collect::<Option<Vec<_>>>().ok_or(AgentError::Deserted)?;
-        let actors = actors.into_iter().zip(&mut seats.actors).map(|((actor, q), seat)| {
-            if let ActorQ::Own(follower) = q {
-                seat.follower = Some(follower);
-            }
+        let actors = actors.into_iter().zip(&mut seats.actors).map(|((actor, follower), seat)| {
+            seat.follower = follower;
             actor
         });
         let actors = actors.collect();
@@ -378,7 +376,7 @@ enum ActorQ {
 
 impl Acting {
     /// Acts until told to rest, the agent steps are used up, or nobody takes experience any more.
-    fn run(mut self, mut actor: Actor) -> Result<(Actor, ActorQ), AgentError> {
+    fn run(mut self, mut actor: Actor) -> Result<(Actor, Option<Box<Follower>>), AgentError> {
         let envs = actor.len() as u64;
         while !self.resting.load(Ordering::SeqCst) && self.take_steps(envs) {
             actor.step(self.q.source())?;
@@ -387,11 +385,11 @@ impl Acting {
             }
             let send = actor.agent_steps().is_multiple_of(self.send_every);
             if send && self.link.send(actor.take_experience(self.q.source().version())).is_err() {
-                return Ok((actor, self.q));
+                return Ok((actor, self.q.into_follower()));
             }
         }
         let _ = self.link.send(actor.take_experience(self.q.source().version()));
-        Ok((actor, self.q))
+        Ok((actor, self.q.into_follower()))
     }
 
     /// Whether any are left; the last ones may be a few too many.
@@ -402,6 +400,14 @@ impl Acting {
 }
 
 impl ActorQ {
+    /// What outlives a rest. An end of central inference must not: its thread ends with the last one.
+    fn into_follower(self) -> Option<Box<Follower>> {
+        match self {
+            Self::Own(follower) => Some(follower),
+            Self::Central(_) => None,
+        }
+    }
+
     fn source(&mut self) -> &mut dyn QSource {
         match self {
             Self::Own(follower) => follower.as_mut(),
