@@ -122,7 +122,7 @@ pub(super) struct Running {
     seats: Seats,
     batches: Receiver<Batch>,
     arrivals: Receiver<Arrivals>,
-    actors: Vec<JoinHandle<Option<(Actor, Option<Box<Follower>>)>>>,
+    actors: Vec<JoinHandle<Option<Acted>>>,
     others: Vec<JoinHandle<Option<()>>>,
 }
 
@@ -359,6 +359,9 @@ impl Running {
     }
 }
 
+/// What an actor's thread gives back: the actor, and its own network if it has one.
+type Acted = (Actor, Option<Box<Follower>>);
+
 /// What an actor's thread works with.
 struct Acting {
     link: Box<dyn Link>,
@@ -376,7 +379,7 @@ enum ActorQ {
 
 impl Acting {
     /// Acts until told to rest, the agent steps are used up, or nobody takes experience any more.
-    fn run(mut self, mut actor: Actor) -> Result<(Actor, Option<Box<Follower>>), AgentError> {
+    fn run(mut self, mut actor: Actor) -> Result<Acted, AgentError> {
         let envs = actor.len() as u64;
         while !self.resting.load(Ordering::SeqCst) && self.take_steps(envs) {
             actor.step(self.q.source())?;
