@@ -6,18 +6,10 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::{Ended, Sandbox, assert_same_run, checkpoints, last_weights, metrics};
+use crate::support::{Ended, Sandbox, assert_same_run, checkpoints, last_weights, metrics, wait_for};
 
 fn resume(sandbox: &Sandbox, run: &Path, arguments: &[&str]) -> Ended {
     sandbox.run(&[&["train", "--resume", run.to_str().unwrap()], arguments].concat())
-}
-
-fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
-    let started = Instant::now();
-    while !is_so() {
-        assert!(started.elapsed() < Duration::from_secs(60), "waited a minute for {what}");
-        thread::sleep(Duration::from_millis(5));
-    }
 }
 
 #[test]

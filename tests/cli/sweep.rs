@@ -3,12 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::thread;
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::support::{Ended, QUICK, Sandbox, assert_same_run, checkpoints, metrics};
+use crate::support::{Ended, QUICK, Sandbox, assert_same_run, checkpoints, metrics, wait_for};
 
 /// [`QUICK`] as a sweep takes it: `--envs` is a setting like others there.
 fn quick() -> Vec<&'static str> {
@@ -59,14 +57,6 @@ fn every_combination_is_made_once_and_is_the_run_that_train_makes() {
     assert_eq!(more.stderr.matches(" begins").count(), 2, "{}", more.stderr);
     let fewer = sandbox.run(&sweep(&["--frames=1000", "--torsos=conv"]));
     fewer.expect_refusal(2, &["sweep `s`", "a2c-coordconv/s-seed1", "--name"]);
-}
-
-fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
-    let started = Instant::now();
-    while !is_so() {
-        assert!(started.elapsed() < Duration::from_secs(60), "waited a minute for {what}");
-        thread::sleep(Duration::from_millis(5));
-    }
 }
 
 fn last_frames(run: &Path) -> u64 {
@@ -295,4 +285,19 @@ fn a_program_that_is_replaced_while_a_sweep_goes_on_changes_nothing_in_it() {
     fs::write(&program, "something else").unwrap();
     let ended = Ended::from(child.unwrap().wait_with_output().unwrap());
     assert_eq!((ended.code, states(&ended)), (Some(0), vec!["done".to_owned(); 2]), "{ended:?}");
+}
+
+#[test]
+fn trials_refuse_what_would_fail_and_what_the_disk_cannot_hold() {
+    let refused = |more: &[&str], code: i32, parts: &[&str]| {
+        let sandbox = Sandbox::new();
+        let mut arguments = sweep(&["--seeds=1", "--torsos=conv"]);
+        arguments.extend(more);
+        arguments.retain(|word| *word != "--no-forecast");
+        sandbox.run(&arguments).expect_refusal(code, parts);
+        assert_eq!(sandbox.files(), Vec::<PathBuf>::new());
+    };
+    let wild = ["--frames=40000", "--set=a2c.optimizer.learning_rate=1e30"];
+    refused(&wild, 4, &["a trial of catch a2c-conv seed 1", "exit status: 4"]);
+    refused(&["--frames=1e14"], 5, &["of disk", "are free", "keep_checkpoints"]);
 }

@@ -290,7 +290,7 @@ pub fn flatten_gradients(gradients: &[Tensor], parameters: &[Tensor]) -> Tensor 
 }
 
 /// Numbers that go into a tensor at once. A copy of all weights, made and given back by every actor,
-/// would stay in the allocator's stock of its thread, and threads come and go.
+/// would stay in the allocator's stock of its thread.
 const PIECE: usize = 1 << 16;
 
 /// Overwrites `values`, `[P]`, with as many numbers.
