@@ -228,8 +228,9 @@ fn levels(grid: &Grid, game: usize, row: &GameRow) -> Vec<(String, f64)> {
             |share: f64| (format!("{:.0} % of the way", share * 100.0), start + share * (best - start));
         levels.extend(SHARES.map(level));
     }
-    let scores = grid.of_game(game).flat_map(|run| &run.curve).map(|point| point.score);
-    let highest = scores.fold(f64::NEG_INFINITY, f64::max);
+    let points = grid.of_game(game).flat_map(|run| &run.curve);
+    let within = points.filter(|point| point.frames <= row.budget_frames);
+    let highest = within.map(|point| point.score).fold(f64::NEG_INFINITY, f64::max);
     levels.extend(row.human.filter(|&human| highest >= human).map(|human| ("human".to_owned(), human)));
     levels
 }
@@ -321,6 +322,10 @@ mod tests {
         };
         let labels: Vec<String> = row(15.0).thresholds.into_iter().map(|threshold| threshold.label).collect();
         assert_eq!(labels, ["25 % of the way", "50 % of the way", "75 % of the way", "human"]);
+        let short = Fake::new("pong", "conv", 1).with_scores(&[-21.0, -20.0]);
+        let long = Fake::new("pong", "conv", 2).with_scores(&[-21.0, -20.0, 15.0]);
+        let row_of_both = games(&grid(vec![short, long]), &[], FEW).unwrap().remove(0);
+        assert_eq!(row_of_both.thresholds.len(), 3, "what lies beyond the budget does not count");
         assert_eq!(row(-21.0).thresholds, []);
         assert!((row(-0.7).thresholds[1].score - -10.7).abs() < 1e-9);
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use include_dir::{Dir, include_dir};
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use toml::{Table, Value};
 
 use crate::config::{ConfigError, Problem};
 use crate::suggest::did_you_mean;
@@ -33,7 +33,7 @@ pub struct Plan {
     /// Preset of every run; absent: each game's own.
     pub preset: Option<String>,
     /// Settings of every run, as in a settings file.
-    pub settings: Map<String, Value>,
+    pub settings: Table,
 }
 
 /// `3` stands for the seeds 1, 2 and 3; a list for itself.
@@ -146,12 +146,11 @@ fn read(path: &Path) -> Result<String, ConfigError> {
         .map_err(|error| ConfigError::Unreadable { path: path.to_owned(), cause: error.to_string() })
 }
 
-/// JSON's numbers, words and lists are TOML's, so that `--set` reads back what stood in the plan.
-fn flatten(prefix: &str, table: &Map<String, Value>, assignments: &mut Vec<String>) {
+fn flatten(prefix: &str, table: &Table, assignments: &mut Vec<String>) {
     for (name, value) in table {
         let key = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
         match value {
-            Value::Object(inner) => flatten(&key, inner, assignments),
+            Value::Table(inner) => flatten(&key, inner, assignments),
             value => assignments.push(format!("{key}={value}")),
         }
     }

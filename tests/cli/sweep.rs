@@ -209,6 +209,28 @@ fn folders_of_other_runs_and_sweeps_under_way_are_left_alone() {
 }
 
 #[test]
+fn a_folder_that_goes_bad_on_the_way_fails_its_run_alone() {
+    let sandbox = Sandbox::new();
+    let child = sandbox.spawn(&sweep(&["--frames=8000", "--seeds=3", "--torsos=conv", "--jobs=1", "--json"]));
+    wait_for("the first run", || last_frames(&run_of(&sandbox, "conv", 1)) > 0);
+    let foreign = run_of(&sandbox, "conv", 2);
+    fs::create_dir_all(&foreign).unwrap();
+    fs::write(foreign.join("thesis.txt"), "years of work").unwrap();
+    let ended = Ended::from(child.wait_with_output().unwrap());
+    assert_eq!(
+        (ended.code, states(&ended)),
+        (Some(3), ["done", "failed", "done"].map(str::to_owned).to_vec())
+    );
+    let failure = &record(&sandbox)["cells"][1]["failure"];
+    assert_eq!(
+        (&failure["attempts"], &failure["ended_with"]),
+        (&1.into(), &"no process".into()),
+        "{ended:?}"
+    );
+    assert!(ended.stderr.contains("conv/s-seed2") && foreign.join("thesis.txt").exists(), "{ended:?}");
+}
+
+#[test]
 fn runs_that_were_stopped_before_their_first_checkpoint_begin_anew() {
     let sandbox = Sandbox::new();
     let leftover = run_of(&sandbox, "conv", 1);
