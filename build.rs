@@ -2,9 +2,26 @@
 
 use std::{env, path::Path, process::Command};
 
+/// What the program is made of.
+const SOURCES: [&str; 11] = [
+    "build.rs",
+    "Cargo.toml",
+    "Cargo.lock",
+    "src",
+    "agents",
+    "envs",
+    "plots",
+    "runs/plans",
+    "runs/presets",
+    "stats",
+    "studies",
+];
+
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
-    println!("cargo:rerun-if-changed=runs/presets");
+    for path in SOURCES {
+        println!("cargo:rerun-if-changed={path}");
+    }
     link_to_libtorch();
     embed_deps_dir();
     embed_commit();
@@ -30,6 +47,7 @@ fn embed_deps_dir() {
     println!("cargo:rustc-env=COORDRL_BUILD_DEPS_DIR={deps}");
 }
 
+/// With `-dirty` after it where the sources are not those of the commit.
 fn embed_commit() {
     // Only where these files exist: a missing path would rebuild the crate every time.
     for path in [".git/HEAD", ".git/logs/HEAD"] {
@@ -38,7 +56,9 @@ fn embed_commit() {
         }
     }
     let commit = git(&["rev-parse", "--short=12", "HEAD"]).unwrap_or_else(|| "unknown".to_owned());
-    println!("cargo:rustc-env=COORDRL_BUILD_COMMIT={commit}");
+    let changes = git(&[&["status", "--porcelain", "--"], SOURCES.as_slice()].concat());
+    let mark = if changes.is_some_and(|list| !list.is_empty()) { "-dirty" } else { "" };
+    println!("cargo:rustc-env=COORDRL_BUILD_COMMIT={commit}{mark}");
 }
 
 fn git(arguments: &[&str]) -> Option<String> {
