@@ -1,9 +1,9 @@
 """Load the weights of a run into PyTorch, and play with them there.
 
-    python3 examples/load_in_pytorch.py runs/pong/a2c-coordconv/seed1-*/checkpoints/000000400000
+    python3 examples/load_in_pytorch.py runs/pong/a2c-coordconv/seed1-*/checkpoints/000000500160
 
-Needs: pip install torch safetensors. The network below is the whole of it: the names and layouts in
-`weights.safetensors` are those that PyTorch gives these modules.
+Needs: pip install torch safetensors. The networks below are the whole of it, of A2C and of Ape-X: the names and
+layouts in `weights.safetensors` are those that PyTorch gives these modules.
 """
 
 import sys
@@ -103,13 +103,17 @@ class Brightness(nn.Module):
         return self.fc((obs.float() / 255).mean((2, 3))).relu()
 
 
+def build_torso(name: str, channels: int, pixels: int | None) -> nn.Module:
+    build = Brightness if name == "brightness" else Impala if name.endswith("impala") else Torso
+    return build(name, channels, pixels) if pixels else build(name, channels)
+
+
 class Network(nn.Module):
-    """A torso with a policy head and a value head."""
+    """A2C's: a torso with a policy head and a value head."""
 
     def __init__(self, torso: str, actions: int, channels: int = 4, pixels: int | None = None):
         super().__init__()
-        build = Brightness if torso == "brightness" else Impala if torso.endswith("impala") else Torso
-        self.torso = build(torso, channels, pixels) if pixels else build(torso, channels)
+        self.torso = build_torso(torso, channels, pixels)
         self.policy = nn.Linear(self.torso.fc.out_features, actions)
         self.value = nn.Linear(self.torso.fc.out_features, 1)
 
@@ -118,8 +122,39 @@ class Network(nn.Module):
         return self.policy(features), self.value(features).squeeze(-1)
 
 
-def load(checkpoint: Path) -> Network:
-    """Reads a checkpoint folder, or a weights file; the torso is told by the shapes."""
+class DuelingNetwork(nn.Module):
+    """Ape-X's: a torso with a stream for the value and one for the advantages of actions."""
+
+    def __init__(self, torso: str, actions: int, channels: int = 4, pixels: int | None = None):
+        super().__init__()
+        self.torso = build_torso(torso, channels, pixels)
+        features = self.torso.fc.out_features
+        self.value_hidden, self.value = nn.Linear(features, 512), nn.Linear(512, 1)
+        self.advantage_hidden, self.advantage = nn.Linear(features, 512), nn.Linear(512, actions)
+
+    def forward(self, obs: torch.Tensor) -> torch.Tensor:  # u8 [N, C, H, W] -> Q [N, actions]
+        features = self.torso(obs)
+        advantage = self.advantage(self.advantage_hidden(features).relu())
+        return self.value(self.value_hidden(features).relu()) + advantage - advantage.mean(1, keepdim=True)
+
+
+class PlainQNetwork(nn.Module):
+    """Ape-X's with `apex.learner.head = "plain"`: a torso and one dense layer."""
+
+    def __init__(self, torso: str, actions: int, channels: int = 4, pixels: int | None = None):
+        super().__init__()
+        self.torso = build_torso(torso, channels, pixels)
+        self.q = nn.Linear(self.torso.fc.out_features, actions)
+
+    def forward(self, obs: torch.Tensor) -> torch.Tensor:  # u8 [N, C, H, W] -> Q [N, actions]
+        return self.q(self.torso(obs))
+
+
+HEADS = {"policy.weight": Network, "advantage.weight": DuelingNetwork, "q.weight": PlainQNetwork}
+
+
+def load(checkpoint: Path) -> nn.Module:
+    """Reads a checkpoint folder, or a weights file; torso and head are told by names and shapes."""
     file = checkpoint / "weights.safetensors" if checkpoint.is_dir() else checkpoint
     weights = load_file(file)
     if "torso.section1.conv.weight" in weights:
@@ -129,7 +164,8 @@ def load(checkpoint: Path) -> Network:
         torso = conv_torso_of(weights)
     else:
         torso = "brightness"
-    network = Network(torso, actions=weights["policy.weight"].shape[0])
+    head = next(name for name in HEADS if name in weights)
+    network = HEADS[head](torso, actions=weights[head].shape[0])
     network.load_state_dict(weights)
     return network
 
@@ -144,7 +180,10 @@ if __name__ == "__main__":
     network = load(Path(sys.argv[1]))
     obs = torch.randint(0, 256, (2, 4, 84, 84), dtype=torch.uint8)
     with torch.no_grad():
-        logits, value = network(obs)
+        output = network(obs)
     print("parameters", sum(p.numel() for p in network.parameters()))
-    print("logits", logits)
-    print("value", value)
+    if isinstance(network, Network):
+        print("logits", output[0])
+        print("value", output[1])
+    else:
+        print("q", output)

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use coordrl::weights_file;
-use coordrl_agents::nn::{Network, ParamStore, find_torso};
+use coordrl_agents::nn::{Network, ParamStore, QHead, QNetwork, find_torso};
 use tch::{Device, Kind, Tensor};
 
 const OBS_SHAPE: [usize; 3] = [4, 36, 36];
@@ -73,16 +73,36 @@ fn written_weights_give_the_same_logits_in_python() {
     for torso in ["conv", "coordconv"] {
         let mut store = ParamStore::new(5, Device::Cpu);
         let network = Network::build(find_torso(torso).unwrap(), OBS_SHAPE, ACTIONS, &mut store).unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("weights.safetensors");
-        std::fs::write(&file, weights_file::to_bytes(&store.to_named()).unwrap()).unwrap();
-        let python =
-            Command::new("python3").arg(golden("plain_python.py")).arg(&file).arg(torso).output().unwrap();
-        assert!(python.status.success(), "{}", String::from_utf8_lossy(&python.stderr));
-        let said: serde_json::Value = serde_json::from_slice(&python.stdout).unwrap();
-        let logits: Vec<f64> = serde_json::from_value(said["logits"].clone()).unwrap();
+        let said = computed_by_python(&store, torso);
         let output = tch::no_grad(|| network.forward(&observations().narrow(0, 0, 1)));
-        assert_near(&output.logits, &Tensor::from_slice(&logits));
+        assert_near(&output.logits, &numbers(&said["logits"]));
         assert_near(&output.value, &Tensor::from_slice(&[said["value"].as_f64().unwrap()]));
     }
+}
+
+#[test]
+fn written_weights_give_the_same_action_values_in_python() {
+    for head in [QHead::Dueling, QHead::Plain] {
+        let mut store = ParamStore::new(5, Device::Cpu);
+        let torso = find_torso("coordconv").unwrap();
+        let network = QNetwork::build(torso, OBS_SHAPE, ACTIONS, head, &mut store).unwrap();
+        let said = computed_by_python(&store, "coordconv");
+        let q = tch::no_grad(|| network.forward(&observations().narrow(0, 0, 1)));
+        assert_near(&q, &numbers(&said["q"]));
+    }
+}
+
+/// What a few lines of Python without any library make of the weights.
+fn computed_by_python(store: &ParamStore, torso: &str) -> serde_json::Value {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("weights.safetensors");
+    std::fs::write(&file, weights_file::to_bytes(&store.to_named()).unwrap()).unwrap();
+    let python =
+        Command::new("python3").arg(golden("plain_python.py")).arg(&file).arg(torso).output().unwrap();
+    assert!(python.status.success(), "{}", String::from_utf8_lossy(&python.stderr));
+    serde_json::from_slice(&python.stdout).unwrap()
+}
+
+fn numbers(list: &serde_json::Value) -> Tensor {
+    Tensor::from_slice(&serde_json::from_value::<Vec<f64>>(list.clone()).unwrap())
 }

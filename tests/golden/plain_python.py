@@ -2,7 +2,7 @@
 
     python3 plain_python.py weights.safetensors conv|coordconv
 
-Prints {"logits": [...], "value": x} for one fixed observation, 4 x 36 x 36. Slow and obvious on purpose: `tests/interop.rs`
+Prints {"logits": [...], "value": x}, or of a network with action values {"q": [...]}, for one fixed observation, 4 x 36 x 36. Slow and obvious on purpose: `tests/interop.rs`
 compares what libtorch computes from the same file.
 """
 
@@ -68,9 +68,23 @@ def main() -> None:
         x = conv(x, w[f"torso.conv{layer}.weight"], w[f"torso.conv{layer}.bias"], stride)
     flat = [number for plane in x for row in plane for number in row]
     features = [max(number, 0.0) for number in dense(flat, w["torso.fc.weight"], w["torso.fc.bias"])]
+    print(json.dumps(action_values(features, w) if "policy.weight" not in w else policy_and_value(features, w)))
+
+
+def policy_and_value(features: list, w: dict) -> dict:
     logits = dense(features, w["policy.weight"], w["policy.bias"])
-    value = dense(features, w["value.weight"], w["value.bias"])
-    print(json.dumps({"logits": logits, "value": value[0]}))
+    return {"logits": logits, "value": dense(features, w["value.weight"], w["value.bias"])[0]}
+
+
+def action_values(features: list, w: dict) -> dict:
+    if "q.weight" in w:
+        return {"q": dense(features, w["q.weight"], w["q.bias"])}
+    streams = {}
+    for name in ("value", "advantage"):
+        hidden = [max(number, 0.0) for number in dense(features, w[f"{name}_hidden.weight"], w[f"{name}_hidden.bias"])]
+        streams[name] = dense(hidden, w[f"{name}.weight"], w[f"{name}.bias"])
+    mean = sum(streams["advantage"]) / len(streams["advantage"])
+    return {"q": [streams["value"][0] + advantage - mean for advantage in streams["advantage"]]}
 
 
 if __name__ == "__main__":

@@ -110,20 +110,26 @@ mod tests {
     #[test]
     fn observations_too_small_are_refused_at_the_door() {
         for torso in torsos() {
-            let least = match torso.name {
-                "brightness" => continue, // takes any size
-                name if name.ends_with("impala") => 8,
-                _ => 36,
+            let Some(missing) = (1..84).take_while(|&width| build(torso, width).is_err()).last() else {
+                continue; // it takes any size
             };
-            let build = |width| {
-                let mut store = ParamStore::new(1, Device::Cpu);
-                (torso.build)(&mut ParamScope::new(&mut store), [4, 84, width]).map(drop)
-            };
-            let error = build(least - 1).expect_err("one column is missing").to_string();
-            let (given, needed) = (format!("84×{}", least - 1), format!("{least}×{least}"));
-            assert!(error.contains(&given) && error.contains(&needed), "{error}");
-            build(least).expect(torso.name);
+            let error = build(torso, missing).unwrap_err().to_string();
+            let (given, least) = (format!("84×{missing}"), missing + 1);
+            assert!(error.contains(&given) && error.contains(&format!("{least}×{least}")), "{error}");
         }
+    }
+
+    #[test]
+    fn the_least_sizes_are_those_of_the_published_networks() {
+        for (name, least) in [("conv", 36), ("coordconv", 36), ("impala", 8), ("coordconv-impala", 8)] {
+            let torso = find_torso(name).unwrap();
+            assert!(build(torso, least).is_ok() && build(torso, least - 1).is_err(), "{name}");
+        }
+    }
+
+    fn build(torso: &TorsoEntry, width: usize) -> Result<(), NetworkError> {
+        let mut store = ParamStore::new(1, Device::Cpu);
+        (torso.build)(&mut ParamScope::new(&mut store), [4, 84, width]).map(drop)
     }
 
     #[test]
