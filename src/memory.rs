@@ -1,7 +1,7 @@
 //! Whether a run fits into free memory, asked before anything large is allocated.
 
-use coordrl_agents::ApexReplayConfig;
 use coordrl_agents::replay::Replay;
+use coordrl_agents::{ApexConfig, ApexReplayConfig};
 use coordrl_envs::EnvSpec;
 use tch::Device;
 
@@ -81,7 +81,7 @@ pub fn forecast(config: &RunConfig, spec: &EnvSpec, device: Device) -> Forecast 
         Algo::Apex => {
             let capacity = config.apex.replay.capacity;
             let replay_bytes = replay_bytes(config, spec, capacity);
-            Forecast { replay_bytes, other_bytes: apex_bytes(config, obs_len, learn_factor) }
+            Forecast { replay_bytes, other_bytes: apex_bytes(config, spec, learn_factor) }
         }
     }
 }
@@ -99,10 +99,21 @@ fn check_against(config: &RunConfig, spec: &EnvSpec, device: Device, free: u64) 
         }
         Algo::Apex => {
             let capacity = config.apex.replay.capacity;
-            let each = (replay / capacity.max(1)).max(1);
-            TooLarge::Replay { capacity, needed, free, fitting: free.saturating_sub(other) / each }
+            let fitting = fitting_capacity(config, spec, replay, free.saturating_sub(other));
+            TooLarge::Replay { capacity, needed, free, fitting }
         }
     })
+}
+
+/// The capacity whose replay takes no more than `room`: in proportion, and less by hundredths for what
+/// does not grow with it.
+fn fitting_capacity(config: &RunConfig, spec: &EnvSpec, replay: u64, room: u64) -> u64 {
+    let each = (replay / config.apex.replay.capacity.max(1)).max(1);
+    let mut capacity = room / each;
+    while capacity > 0 && replay_bytes(config, spec, capacity) > room {
+        capacity -= capacity.div_ceil(100);
+    }
+    capacity
 }
 
 /// Environments, the rollout (a row more than steps), and what learning from it takes.
@@ -119,20 +130,28 @@ fn replay_bytes(config: &RunConfig, spec: &EnvSpec, capacity: u64) -> u64 {
     if replay.compress { share(whole, COMPRESSED_SHARE) } else { whole }
 }
 
-/// Environments, batches drawn ahead (two observations a transition), experience on its way (a
-/// frame a step), and what learning from a batch takes.
-fn apex_bytes(config: &RunConfig, obs_len: u64, learn_factor: u64) -> u64 {
+/// Environments, batches drawn ahead (two observations a transition), experience on its way, and what
+/// learning from a batch takes.
+fn apex_bytes(config: &RunConfig, spec: &EnvSpec, learn_factor: u64) -> u64 {
     let apex = &config.apex;
-    let batch = u64::from(apex.learner.batch_size).saturating_mul(2 * obs_len);
+    let batch = u64::from(apex.learner.batch_size).saturating_mul(2 * spec.obs_len() as u64);
     let ahead = u64::from(apex.prefetch_batches).saturating_add(u64::from(apex.prefetch_threads) + 1);
-    let on_the_way = u64::from(apex.envs)
-        .saturating_mul(u64::from(apex.send_every_agent_steps))
-        .saturating_mul(u64::from(apex.experience_queue).saturating_add(1))
-        .saturating_mul(obs_len);
     u64::from(apex.envs)
         .saturating_mul(ENV_BYTES)
         .saturating_add(batch.saturating_mul(ahead.saturating_add(learn_factor)))
-        .saturating_add(on_the_way)
+        .saturating_add(experience_bytes(&config.apex, spec))
+}
+
+/// Experience on its way: what every actor gathers, and messages of one actor each, in the queue and in
+/// the hands that empty it. A frame a step, for stacks are built later.
+fn experience_bytes(apex: &ApexConfig, spec: &EnvSpec) -> u64 {
+    let [_, height, width] = spec.obs_shape;
+    let largest = apex.envs_per_actor().first().copied().unwrap_or(0) as u64;
+    let messages = largest.saturating_mul(u64::from(apex.experience_queue).saturating_add(1));
+    messages
+        .saturating_add(apex.envs.into())
+        .saturating_mul(apex.send_every_agent_steps.into())
+        .saturating_mul((height * width) as u64)
 }
 
 #[expect(
@@ -229,6 +248,16 @@ mod tests {
         config.apex.replay.capacity = fitting.unwrap().parse().unwrap();
         assert!(config.apex.replay.capacity > 900_000);
         assert_eq!(check_against(&config, &spec(), Device::Cpu, 8 << 30), Ok(()));
+        let paper = RunConfig {
+            apex: ApexConfig { envs: 360, actors: Some(16), ..config.apex.clone() },
+            ..config.clone()
+        };
+        let on_the_way = experience_bytes(&paper.apex, &spec());
+        assert_eq!(
+            on_the_way,
+            (23 * 17 + 360) * 50 * 84 * 84,
+            "messages are one actor's, frames are not stacks"
+        );
         config.apex.replay.capacity = u64::MAX;
         assert!(check_against(&config, &spec(), Device::Cpu, u64::MAX - 1).is_err(), "no overflow");
     }

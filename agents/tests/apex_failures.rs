@@ -122,10 +122,12 @@ fn rewards_that_are_not_finite_are_caught_on_the_way_into_the_replay() {
 
 #[test]
 fn after_a_failure_the_agent_says_so_and_nothing_more_happens() {
-    let mut agent = with_fault(&quick(), Fault::Panic { at_step: 5 });
-    first_error(&mut agent);
-    assert!(matches!(agent.update().unwrap_err(), AgentError::Deserted));
-    assert!(agent.rest().is_err() && agent.save().is_err());
+    for config in ways() {
+        let mut agent = with_fault(&config, Fault::Panic { at_step: 5 });
+        first_error(&mut agent);
+        assert!(matches!(agent.update().unwrap_err(), AgentError::Deserted));
+        assert!(agent.rest().is_err() && agent.save().is_err());
+    }
 }
 
 /// Tells by the count of its token whether it still exists.

@@ -14,6 +14,7 @@ use super::experience::Weights;
 use super::inference::{Follower, QSpec};
 use super::learner::{Learner, LearnerState};
 use super::learning::{ingest, learn, settle};
+use super::limiter::Rates;
 use super::report::{ApexReport, Arrivals, LearnReport};
 use super::running::{Launch, Parts, Running, Seats};
 use super::state::TrainerState;
@@ -51,7 +52,8 @@ pub struct ApexSetup<'a> {
 /// Ape-X DQN: many actors, prioritised replay, one learner. Source: Horgan et al. 2018
 /// (arXiv:1803.00933).
 ///
-/// After an error in [`Apex::update`] the threads are gone and what they held with them: load a
+/// After an error in [`Apex::update`] the threads are gone and what they held with them, as is what
+/// one thread was in the middle of: load a
 /// saved state into an agent built anew.
 pub struct Apex {
     config: ApexConfig,
@@ -132,7 +134,11 @@ impl Apex {
             return self.update_running();
         }
         let pool = Arc::clone(&self.pool);
-        pool.install(|| self.update_serial())
+        let result = pool.install(|| self.update_serial());
+        if result.is_err() {
+            self.work = Work::Lost; // some actors may have stepped and others not
+        }
+        result
     }
 
     /// How far training is: frames that have reached the replay, and updates.
@@ -359,8 +365,10 @@ impl Apex {
         let arrived = self.running()?.take_arrivals();
         self.arrive(arrived);
         let (replay_len, rates) = (self.running()?.replay().len() as u64, self.running()?.rates());
+        // The limiter has counted batches drawn ahead, too.
+        let learnt = Rates { sampled: self.sampled, ..rates };
         let report = std::mem::take(&mut self.arrivals).into_report();
-        Ok(ApexReport { learned, replay_len, samples_per_insert: rates.measured(), ..report })
+        Ok(ApexReport { learned, replay_len, samples_per_insert: learnt.measured(), ..report })
     }
 
     fn learn_running(&mut self) -> Result<LearnReport, AgentError> {

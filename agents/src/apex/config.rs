@@ -12,7 +12,7 @@ use crate::threads::shares;
 const SLACK_SHARE: f64 = 0.05;
 
 /// Ape-X settings. Defaults are those of the paper (Horgan et al. 2018, arXiv:1803.00933, appendix
-/// C) but for what takes a cluster: the number of environments, and memory.
+/// C) but for the number of environments, which takes a cluster.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ApexConfig {
@@ -301,7 +301,7 @@ impl ApexConfig {
     /// as many transitions, and at the end of an episode those that were still waiting.
     fn least_tolerance(&self, ratio: f64) -> f64 {
         let envs = self.envs_per_actor().first().copied().unwrap_or(0) as u64;
-        let most = envs * u64::from(self.send_every_agent_steps + self.n_step);
+        let most = envs * (u64::from(self.send_every_agent_steps) + u64::from(self.n_step));
         Rates::least_tolerance(ratio, self.learner.batch_size.into(), most)
     }
 }

@@ -58,5 +58,7 @@ pub(super) fn ingest(
     }
     let [emulate_nanos, preprocess_nanos, infer_nanos] = nanos;
     let timing = Timing { emulate_nanos, preprocess_nanos, infer_nanos, ..Default::default() };
-    Ok(Arrivals { agent_steps, reward_sum, episodes, lags: (lag, 1), timing })
+    // The last message before a rest may hold nothing.
+    let lags = (lag * agent_steps, agent_steps);
+    Ok(Arrivals { agent_steps, reward_sum, episodes, lags, timing })
 }

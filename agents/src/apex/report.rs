@@ -16,8 +16,8 @@ pub struct ApexReport {
     pub mean_clipped_reward: Option<f64>,
     /// Whole games that ended, in the order in which they reached the replay.
     pub episodes: Vec<EpisodeStats>,
-    /// Mean number of updates that the learner was ahead of the weights that acted; absent if
-    /// nothing arrived.
+    /// Mean number of updates, over agent steps, that the learner was ahead of the weights that acted;
+    /// absent if nothing arrived.
     pub policy_lag_updates: Option<f64>,
     /// Transitions in the replay.
     pub replay_len: u64,
@@ -46,6 +46,7 @@ pub(super) struct Arrivals {
     pub agent_steps: u64,
     pub reward_sum: f64,
     pub episodes: Vec<EpisodeStats>,
+    /// Policy lags added up over agent steps, and how many those are.
     pub lags: (u64, u64),
     pub timing: Timing,
 }
