@@ -38,13 +38,19 @@ pub struct Plan<'a> {
     pub mode: ActMode,
     /// What everything random follows from; streams differ from those of training.
     pub seed: u64,
+    /// Number of the first game: see [`WHILE_TRAINING`].
+    pub first_game: u64,
 }
 
+/// Games played while training are numbered from here on. The best checkpoint is chosen by them, so
+/// `coordrl eval`, which begins at 0, must play others: its result would be that of the luckiest draw.
+pub const WHILE_TRAINING: u64 = 1 << 32;
+
 impl<'a> Plan<'a> {
-    /// Games of a run under its own rules, played as is usual for its algorithm.
-    pub fn of(config: &'a RunConfig, assets: &'a Assets, episodes: u64) -> Self {
+    /// Games of a run while it trains, under its own rules, played as is usual for its algorithm.
+    pub fn while_training(config: &'a RunConfig, assets: &'a Assets, episodes: u64) -> Self {
         let (game, env, mode) = (&config.game, &config.env, usual_mode(config.algo));
-        Self { game, env, assets, episodes, mode, seed: config.seed }
+        Self { game, env, assets, episodes, mode, seed: config.seed, first_game: WHILE_TRAINING }
     }
 }
 
@@ -141,12 +147,13 @@ fn step_all(
 impl Game {
     /// Begins game `number` of a plan; `filmed` keeps its screens from the first one on.
     pub fn start(plan: &Plan<'_>, number: u64, filmed: bool) -> Result<Self, EnvError> {
-        let seed = EnvSeed { seed: plan.seed, role: Role::EvalEnv, index: number };
+        let index = plan.first_game + number;
+        let seed = EnvSeed { seed: plan.seed, role: Role::EvalEnv, index };
         let mut env = make_env(plan.game, plan.env, plan.assets, seed)?;
         env.record_screens(filmed);
         let mut obs = vec![0; env.spec().obs_len()];
         env.reset(&mut obs)?;
-        Ok(Self { number, env, obs, rng: derive_rng(plan.seed, Role::EvalPolicy, number) })
+        Ok(Self { number, env, obs, rng: derive_rng(plan.seed, Role::EvalPolicy, index) })
     }
 
     /// Takes one step; gives the game's statistics when it is over.
@@ -188,7 +195,8 @@ pub struct Evaluation {
     /// Numbers over the games.
     #[serde(flatten)]
     pub summary: Summary,
-    /// (mean return − random) / |human − random|, for games with known scores.
+    /// (mean return − random) / |human − random|, for games with known scores in their
+    /// default mode and difficulty.
     pub human_normalised: Option<f64>,
     /// Return of each game.
     pub returns: Vec<f64>,

@@ -5,11 +5,13 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use coordrl_agents::AgentError;
+use coordrl_agents::replay::ReplayError;
 use tch::Tensor;
 
 use crate::agent::Agent;
 use crate::assemble::{Assembled, assemble};
-use crate::checkpoint::{self, Checkpoint};
+use crate::checkpoint::{self, Checkpoint, CheckpointError};
 use crate::config::{self, Layered, RunConfig};
 use crate::device::device_name;
 use crate::exit_code::BadRequest;
@@ -205,13 +207,28 @@ fn changes(old: &RunConfig, new: &RunConfig) -> Vec<(String, String)> {
         .collect()
 }
 
+const CANNOT_READ_REPLAY: &str = "cannot read the checkpoint's replay";
+
 fn take_over(agent: &mut Agent, checkpoint: Checkpoint<Progress>) -> anyhow::Result<Progress> {
-    let replay = checkpoint.open_replay().context("cannot read the checkpoint's replay")?;
+    let replay = checkpoint.open_replay().context(CANNOT_READ_REPLAY)?;
     if let (Agent::Apex(_), None) = (&*agent, &replay) {
         say("no replay in this checkpoint: a new warm-up is gathered before learning goes on");
     }
-    agent.load(checkpoint.state, replay).context("the checkpoint does not fit the run's settings")?;
-    Ok(checkpoint.progress)
+    let Checkpoint { state, progress, replay: file, .. } = checkpoint;
+    agent.load(state, replay).map_err(|error| explain_load(error, file.as_deref()))?;
+    Ok(progress)
+}
+
+/// Only reading the replay shows whether its bytes are those written: that is not the settings' fault.
+fn explain_load(error: AgentError, replay: Option<&Path>) -> anyhow::Error {
+    use ReplayError::{DamagedPlane, Io, SnapshotDamaged};
+    match (&error, replay) {
+        (AgentError::Replay(cause @ (SnapshotDamaged { .. } | DamagedPlane { .. })), Some(file)) => {
+            CheckpointError::damaged_replay(file, cause).into()
+        }
+        (AgentError::Replay(Io(_)), _) => anyhow::Error::new(error).context(CANNOT_READ_REPLAY),
+        _ => anyhow::Error::new(error).context("the checkpoint does not fit the run's settings"),
+    }
 }
 
 fn load_weights_only(agent: &mut Agent, from: &Path) -> anyhow::Result<()> {
@@ -264,5 +281,28 @@ fn announce(run: &RunDir, config: &RunConfig, assembled: &Assembled, meta: &Meta
     if let Some(bytes) = assembled.replay_bytes {
         let capacity = config.apex.replay.capacity;
         say(&format!("replay of {capacity} transitions, up to {}", memory::size(bytes)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exit_code::{ExitCode, exit_code_of};
+
+    #[test]
+    fn a_replay_that_cannot_be_read_or_is_damaged_is_not_the_settings_fault() {
+        let file = Path::new("runs/a/600/replay.bin");
+        let explained = |cause: ReplayError| explain_load(cause.into(), Some(file));
+        let unread = explained(ReplayError::Io(std::io::Error::other("a bad sector")));
+        assert_eq!(exit_code_of(&unread), ExitCode::MachineRefused);
+        assert!(format!("{unread:#}").starts_with(CANNOT_READ_REPLAY), "{unread:#}");
+        let damaged = explained(ReplayError::DamagedPlane { reason: "too short".to_owned() });
+        assert_eq!(exit_code_of(&damaged), ExitCode::BadRun);
+        let text = format!("{damaged:#}");
+        assert!(text.starts_with("checkpoint runs/a/600 is damaged: runs/a/600/replay.bin: "), "{text}");
+        let [found, expected] = ["2", "1"].map(str::to_owned);
+        let other = explained(ReplayError::SnapshotMismatch { what: "version", found, expected });
+        assert_eq!(exit_code_of(&other), ExitCode::BadRun);
+        assert!(format!("{other:#}").contains("does not fit the run's settings"), "{other:#}");
     }
 }

@@ -29,6 +29,7 @@ pub mod device;
 pub mod evaluation;
 pub mod exit_code;
 pub mod interrupt;
+pub mod known_scores;
 pub mod launch;
 pub mod logging;
 pub mod memory;

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use coordrl_agents::{AgentError, Policy};
-use coordrl_envs::reference_scores;
 
 use crate::agent::{Agent, Told};
 use crate::assemble::{assets, build_pool};
@@ -12,6 +11,7 @@ use crate::checkpoint::{self, Identity};
 use crate::config::{Period, RunConfig};
 use crate::evaluation::{Plan, Summary, play, policy_of};
 use crate::interrupt::StopFlag;
+use crate::known_scores::known_scores;
 use crate::memory;
 use crate::metrics::console::Console;
 use crate::metrics::perf::PerfMeter;
@@ -86,13 +86,14 @@ impl Trainer {
         if checkpoint::list(&self.run.checkpoints_dir()).is_empty() {
             self.checkpoint()?;
         }
-        self.settle()?;
+        let mut settled = self.settle()?;
         while self.progress.frames < self.config.frames && !self.stop.is_raised() {
-            self.update_once()?;
+            settled = self.update_once()?;
         }
         self.checkpoint()?;
         self.console.finish(self.progress.frames, &note(&self.progress));
-        if self.progress.frames < self.config.frames {
+        // Finished, a run stopped in its last evaluation could not be resumed to make up for it.
+        if self.progress.frames < self.config.frames || !settled {
             return Ok(Outcome::Interrupted);
         }
         self.log_rest()?;
@@ -114,25 +115,27 @@ impl Trainer {
         &self.run
     }
 
-    fn update_once(&mut self) -> anyhow::Result<()> {
+    /// Gives whether everything that fell due with it was seen to.
+    fn update_once(&mut self) -> anyhow::Result<bool> {
         let told = self.agent.update(&mut self.progress.sums).map_err(|error| self.explain(error))?;
         self.take(&told);
-        self.settle()?;
+        let settled = self.settle()?;
         self.console.update(self.progress.frames, || note(&self.progress));
-        Ok(())
+        Ok(settled)
     }
 
     /// Sees to what falls between the frames settled before and those trained now. Told to stop in an
     /// evaluation or a film, it leaves the rest to the process that resumes the run, which stands at the
     /// same weights. A checkpoint may find a few frames more: they are the next update's to settle.
-    fn settle(&mut self) -> anyhow::Result<()> {
+    /// Gives whether it came to an end.
+    fn settle(&mut self) -> anyhow::Result<bool> {
         let (before, after) = (self.progress.settled_frames, self.progress.frames);
         let RunConfig { evaluation, video, log_every_frames, checkpoint_every_frames, .. } = &self.config;
         let [evaluates, films, logs, checkpoints] =
             [evaluation.every_frames, video.every_frames, *log_every_frames, *checkpoint_every_frames]
                 .map(|period| period.falls_between(before, after));
         if (evaluates || films) && !self.look_at_the_agent(evaluates, films)? {
-            return Ok(());
+            return Ok(false);
         }
         self.progress.settled_frames = after;
         if logs {
@@ -141,7 +144,7 @@ impl Trainer {
         if checkpoints {
             self.checkpoint()?;
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Plays with the weights of the moment while training rests. Generators and environments are the
@@ -163,13 +166,13 @@ impl Trainer {
         let config = &self.config;
         let pool = build_pool(config.threads, config.torch_threads)?;
         let assets = assets(config.rom_dir.as_deref());
-        let plan = Plan::of(config, &assets, config.evaluation.episodes);
+        let plan = Plan::while_training(config, &assets, config.evaluation.episodes);
         let Some(games) = play(&plan, policy, &pool, &self.stop)? else { return Ok(false) };
         let mean = Summary::of(&games).mean_return;
         tracing::info!(frames = self.progress.frames, mean, "evaluated");
         self.progress.best_by = BestBy::Evaluation { updates: self.progress.updates, mean: Some(mean) };
         self.progress.sums.set(&tags::EVAL_RETURN, mean);
-        if let Some(known) = reference_scores(&self.config.game) {
+        if let Some(known) = known_scores(&self.config.game, &self.config.env.resolve()) {
             self.progress.sums.set(&tags::EVAL_HUMAN, known.normalise(mean));
         }
         Ok(true)
@@ -182,7 +185,9 @@ impl Trainer {
         let scene =
             Scene { number: 0, frame_limit: Some(config.video.max_frames), beside: Beside::default() };
         let mut film = Film::new(Some(Format::Gif), VIDEO_FPS, false);
-        if film.shoot(&Plan::of(config, &assets, 1), policy, scene, &self.stop)? == Ending::Stopped {
+        if film.shoot(&Plan::while_training(config, &assets, 1), policy, scene, &self.stop)?
+            == Ending::Stopped
+        {
             return Ok(false);
         }
         self.run.write_video(self.progress.frames, &film.finish()?)?;

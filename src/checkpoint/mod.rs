@@ -4,7 +4,8 @@
 //! (counters, generators, environments), `progress.json` (sums of the metrics so far and where their
 //! files end) and `manifest.json` (sizes and checksums of the others); of agents that have them also
 //! `target.safetensors` (the target network) and `replay.bin`. A folder under its final name is whole:
-//! it was written under a temporary name, flushed to disk, then renamed.
+//! it was written under a temporary name, flushed to disk, then renamed. If one of that position is
+//! there, it is renamed first and counts until the new one has its name; only then it is removed.
 
 mod manifest;
 mod read;
@@ -19,6 +20,7 @@ pub use store::{Entry, WriteReplay, choose, folder_of, list, prune, remove_later
 use std::io;
 use std::path::{Path, PathBuf};
 
+use coordrl_agents::replay::ReplayError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -97,6 +99,12 @@ impl CheckpointError {
             Self::NoneFound(_) | Self::Damaged { .. } | Self::Unusable { .. } => ExitCode::BadRun,
             Self::CannotWrite { .. } => ExitCode::MachineRefused,
         }
+    }
+
+    /// Of a replay that turns out to be damaged as an agent reads it: it is too large to be checked before.
+    pub fn damaged_replay(file: &Path, cause: &ReplayError) -> Self {
+        let way_on = "without that file the run goes on after a new warm-up: remove it and try again";
+        Self::damaged(file.parent().unwrap_or(file), format!("{}: {cause}; {way_on}", file.display()))
     }
 
     fn damaged(path: &Path, cause: impl Into<String>) -> Self {

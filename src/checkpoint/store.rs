@@ -16,8 +16,10 @@ use crate::weights_file;
 
 /// Folders that a crash may leave; cleared by the next write.
 const TEMPORARY_PREFIX: &str = ".tmp-";
+/// Before the name of a checkpoint while another takes its place: a whole one, for use until that is there.
+const REPLACED_PREFIX: &str = ".replaced-";
 
-/// A checkpoint folder under its final name.
+/// A whole checkpoint folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// Where the run stood, from the name: emulator frames, or updates of a study.
@@ -31,7 +33,8 @@ pub type WriteReplay<'a> = &'a dyn Fn(&mut dyn Write) -> io::Result<()>;
 
 /// Writes a checkpoint whole or not at all, and gives its folder.
 ///
-/// One that is there already under this position is kept: it holds the same.
+/// One that is there already under this position is kept if it holds the same, else replaced: weights
+/// may be evaluated, and in one thread Ape-X learns, while the position stands still.
 pub fn write(
     dir: &Path,
     state: &AgentState,
@@ -40,12 +43,12 @@ pub fn write(
     replay: Option<WriteReplay<'_>>,
 ) -> Result<PathBuf, CheckpointError> {
     let path = folder_of(dir, progress.position());
-    if path.exists() {
+    if holds(&path, progress) {
         return Ok(path);
     }
     let cannot = |cause: io::Error| CheckpointError::CannotWrite { path: path.clone(), cause };
     let files = encode(state, progress).map_err(|error| cannot(io::Error::other(error)))?;
-    remove_temporary(dir).map_err(cannot)?;
+    tidy(dir).map_err(cannot)?;
     let manifest = Manifest {
         format_version: FORMAT_VERSION,
         identity,
@@ -58,12 +61,29 @@ pub fn write(
     };
     let temporary = dir.join(format!("{TEMPORARY_PREFIX}{}", progress.position()));
     write_folder(&temporary, &files, manifest, replay)
-        .and_then(|()| fs::rename(&temporary, &path))
+        .and_then(|()| put_in_place(dir, &temporary, progress.position()))
         // A half-written folder would only keep a full disk full.
         .inspect_err(|_| drop(fs::remove_dir_all(&temporary)))
-        .and_then(|()| sync_dir(dir))
         .map_err(cannot)?;
     Ok(path)
+}
+
+/// Whether the checkpoint of this name is one of this very moment. One that cannot be read is not.
+fn holds(path: &Path, progress: &impl RunProgress) -> bool {
+    let now = (progress.updates(), progress.score());
+    read::manifest(path).is_ok_and(|there| (there.updates, there.score) == now)
+}
+
+/// Gives a folder written whole its final name. What had the name stays on the list under another
+/// until then, so that a crash at any moment leaves one of the two.
+fn put_in_place(dir: &Path, written: &Path, position: u64) -> io::Result<()> {
+    let path = folder_of(dir, position);
+    if path.exists() {
+        fs::rename(&path, replaced_folder_of(dir, position))?;
+    }
+    fs::rename(written, &path)?;
+    sync_dir(dir)?;
+    tidy(dir)
 }
 
 fn write_folder(
@@ -129,16 +149,23 @@ fn encode(state: &AgentState, progress: &impl RunProgress) -> anyhow::Result<Vec
     Ok(files)
 }
 
-/// All checkpoints under their final names, oldest first.
+/// All checkpoints, oldest first: those under their final names, and one that gave up its name just
+/// before a crash.
 pub fn list(dir: &Path) -> Vec<Entry> {
     let mut entries: Vec<Entry> = fs::read_dir(dir)
         .into_iter()
         .flatten()
         .flatten()
         .filter_map(|item| Some(Entry { position: position_in_name(&item.path())?, path: item.path() }))
+        .filter(|entry| !has_been_replaced(dir, entry))
         .collect();
     entries.sort_by_key(|entry| entry.position);
     entries
+}
+
+/// Whether what took its place is there, and only a crash has kept it from being removed.
+fn has_been_replaced(dir: &Path, entry: &Entry) -> bool {
+    entry.path == replaced_folder_of(dir, entry.position) && folder_of(dir, entry.position).exists()
 }
 
 /// Picks one by word: `last`, `best`, or its position.
@@ -190,7 +217,10 @@ fn remove_replay(entry: &Entry) -> Result<(), CheckpointError> {
 }
 
 /// Removes the checkpoints past `position`: the run is about to go another way from there.
+///
+/// Also clears what a crash left: beside a checkpoint that goes, one it had replaced would count again.
 pub fn remove_later_than(dir: &Path, position: u64) -> Result<(), CheckpointError> {
+    tidy(dir).map_err(|cause| CheckpointError::CannotWrite { path: dir.to_owned(), cause })?;
     list(dir).iter().filter(|entry| entry.position > position).try_for_each(|entry| remove(dir, entry))
 }
 
@@ -202,11 +232,17 @@ fn remove(dir: &Path, entry: &Entry) -> Result<(), CheckpointError> {
         .map_err(|cause| CheckpointError::CannotWrite { path: entry.path.clone(), cause })
 }
 
-fn remove_temporary(dir: &Path) -> io::Result<()> {
+/// Clears what a crash left. A checkpoint whose place nothing has taken gets its name back.
+fn tidy(dir: &Path) -> io::Result<()> {
     for item in fs::read_dir(dir)? {
         let item = item?;
-        if item.file_name().to_string_lossy().starts_with(TEMPORARY_PREFIX) {
-            fs::remove_dir_all(item.path())?;
+        let name = item.file_name();
+        let name = name.to_string_lossy();
+        match name.strip_prefix(REPLACED_PREFIX).map(|name| dir.join(name)) {
+            Some(path) if !path.exists() => fs::rename(item.path(), path)?,
+            Some(_) => fs::remove_dir_all(item.path())?,
+            None if name.starts_with(TEMPORARY_PREFIX) => fs::remove_dir_all(item.path())?,
+            None => {}
         }
     }
     Ok(())
@@ -226,7 +262,13 @@ pub fn folder_of(dir: &Path, position: u64) -> PathBuf {
     dir.join(format!("{position:012}"))
 }
 
+/// Where it is while another takes its place.
+fn replaced_folder_of(dir: &Path, position: u64) -> PathBuf {
+    dir.join(format!("{REPLACED_PREFIX}{position:012}"))
+}
+
 pub(super) fn position_in_name(path: &Path) -> Option<u64> {
     let name = path.file_name()?.to_str()?;
+    let name = name.strip_prefix(REPLACED_PREFIX).unwrap_or(name);
     name.bytes().all(|byte| byte.is_ascii_digit()).then(|| name.parse().ok())?
 }

@@ -6,7 +6,7 @@ use coordrl_envs::EpisodeStats;
 use tch::Tensor;
 
 use super::*;
-use crate::progress::Progress;
+use crate::progress::{BestBy, Progress};
 
 fn state(value: f32) -> AgentState {
     let named = |name: &str| vec![(name.to_owned(), Tensor::from_slice(&[value, -value, 0.5]))];
@@ -140,6 +140,77 @@ fn what_a_crash_left_is_ignored_and_cleared() {
     write_at(dir.path(), 200, 0.0);
     assert!(!left.exists());
     assert_eq!(frames_of(dir.path()), [100, 200]);
+}
+
+/// The state that the only checkpoint holds, and its score.
+fn held(dir: &Path) -> (Tensor, Option<f64>) {
+    assert_eq!(fs::read_dir(dir).unwrap().count(), 1, "something was left beside it");
+    let mut there = newest(dir).unwrap();
+    (there.state.weights.remove(0).1, there.manifest.score)
+}
+
+#[test]
+fn a_checkpoint_is_replaced_if_there_are_more_updates_or_a_score_since() {
+    let dir = tempfile::tempdir().unwrap();
+    let weights = |value: f32| state(value).weights.remove(0).1;
+    let write = |progress: &Progress, value: f32| {
+        write(dir.path(), &state(value), progress, identity(), None).unwrap();
+    };
+    let stopped = Progress { frames: 800, updates: 10, ..Progress::default() };
+    write(&stopped, 1.0);
+    write(&stopped, 2.0);
+    assert_eq!(held(dir.path()), (weights(1.0), None), "the same moment is not written twice");
+    let evaluated = BestBy::Evaluation { updates: 10, mean: Some(0.1 + 0.2) };
+    let evaluated = Progress { best_by: evaluated, ..stopped };
+    write(&evaluated, 3.0);
+    assert_eq!(held(dir.path()), (weights(3.0), Some(0.1 + 0.2)));
+    write(&evaluated, 4.0);
+    assert_eq!(held(dir.path()), (weights(3.0), Some(0.1 + 0.2)));
+    write(&Progress { updates: 11, ..evaluated }, 5.0);
+    assert_eq!(held(dir.path()), (weights(5.0), None), "the score was that of other weights");
+}
+
+#[test]
+fn a_checkpoint_that_cannot_be_read_is_replaced() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = write_at(dir.path(), 800, 0.25);
+    fs::write(path.join(MANIFEST), "{}").unwrap();
+    write_at(dir.path(), 800, 0.25);
+    assert_eq!(held(dir.path()).1, Some(0.25));
+}
+
+#[test]
+fn a_crash_while_one_checkpoint_takes_the_place_of_another_loses_neither_name_nor_content() {
+    let dir = tempfile::tempdir().unwrap();
+    write_at(dir.path(), 100, 0.0);
+    let path = write_at(dir.path(), 200, 0.5);
+    let [new, replaced] = [".tmp-200", ".replaced-000000000200"].map(|name| dir.path().join(name));
+    // The old one has given up its name, and the new one has not got it yet.
+    fs::create_dir(&new).unwrap();
+    fs::rename(&path, &replaced).unwrap();
+    assert_eq!(frames_of(dir.path()), [100, 200]);
+    assert_eq!(newest(dir.path()).unwrap().manifest.score, Some(0.5));
+    assert_eq!(choose(dir.path(), "best").unwrap().path, replaced);
+    remove_later_than(dir.path(), 200).unwrap();
+    assert!(path.exists() && !new.exists() && !replaced.exists());
+    // The new one has the name, and the old one is not gone yet.
+    fs::create_dir(&replaced).unwrap();
+    assert_eq!(frames_of(dir.path()), [100, 200]);
+    assert_eq!(newest(dir.path()).unwrap().manifest.score, Some(0.5));
+    remove_later_than(dir.path(), 100).unwrap();
+    assert_eq!(frames_of(dir.path()), [100], "what was replaced does not come back");
+    assert!(!replaced.exists());
+}
+
+#[test]
+fn a_damaged_checkpoint_that_a_crash_left_without_its_name_is_told_with_the_one_before() {
+    let dir = tempfile::tempdir().unwrap();
+    write_at(dir.path(), 100, 0.0);
+    let path = write_at(dir.path(), 200, 0.0);
+    fs::write(path.join(TRAINER), "x").unwrap();
+    fs::rename(&path, dir.path().join(".replaced-000000000200")).unwrap();
+    let text = newest(dir.path()).unwrap_err().to_string();
+    assert!(text.contains("trainer.bin") && text.contains("`--checkpoint 100`"), "{text}");
 }
 
 #[test]

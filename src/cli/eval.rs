@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use coordrl_agents::ActMode;
-use coordrl_envs::{EpisodeStats, reference_scores};
+use coordrl_envs::{EpisodeStats, ResolvedEnvConfig, reference_scores};
 
 use super::rules::{Rules, counting_of, policy_name, start_of};
 use super::settings::parse_count;
@@ -15,6 +15,7 @@ use crate::device::DeviceChoice;
 use crate::evaluation::{Evaluation, Plan, Summary, play, policy_of};
 use crate::exit_code::{BadRequest, ExitCode};
 use crate::interrupt::StopFlag;
+use crate::known_scores::{known_scores, other_settings};
 use crate::metrics::console::print_result;
 use crate::run_dir::RunDir;
 use crate::table::table;
@@ -91,7 +92,7 @@ impl Eval {
         let assets = assets(config.rom_dir.as_deref());
         let (game, env) = (config.game.as_str(), &config.env);
         let (episodes, seed) = (self.episodes, self.seed);
-        let plan = Plan { game, env, assets: &assets, episodes, mode, seed };
+        let plan = Plan { game, env, assets: &assets, episodes, mode, seed, first_game: 0 };
         let games = play(&plan, &policy, &pool, &StopFlag::default())?.unwrap_or_default();
         Ok(self.report(config, checkpoint, manifest.position, mode, &games))
     }
@@ -117,7 +118,7 @@ impl Eval {
             start: start_of(&env),
             counting: counting_of(&env),
             seed: self.seed,
-            human_normalised: reference_scores(&config.game)
+            human_normalised: known_scores(&config.game, &env)
                 .map(|known| known.normalise(summary.mean_return)),
             summary,
             returns: games.iter().map(|game| game.episode_return).collect(),
@@ -153,9 +154,10 @@ fn as_table(evaluation: &Evaluation) -> String {
         format!("{:.0}", summary.mean_length_frames),
         evaluation.human_normalised.map_or_else(|| "-".to_owned(), number),
     ];
+    let note = why_not_normalised(&evaluation.game, &evaluation.env);
     let header = ["games", "mean return", "sd", "median", "min", "max", "mean frames", "human-normalised"];
     format!(
-        "{} · torso {} · {} frames trained · {} · policy {} · seed {}\nstart: {} · {}\n{}",
+        "{} · torso {} · {} frames trained · {} · policy {} · seed {}\nstart: {} · {}\n{}{}",
         evaluation.game,
         evaluation.torso,
         evaluation.frames,
@@ -164,6 +166,35 @@ fn as_table(evaluation: &Evaluation) -> String {
         evaluation.seed,
         evaluation.start,
         evaluation.counting,
-        table(&header, &[cells.to_vec()])
+        table(&header, &[cells.to_vec()]),
+        note.map_or_else(String::new, |note| format!("\n{note}"))
     )
+}
+
+/// Why a game with known scores has no human-normalised one.
+fn why_not_normalised(game: &str, env: &ResolvedEnvConfig) -> Option<String> {
+    let settings = other_settings(env);
+    (!settings.is_empty() && reference_scores(game).is_some()).then(|| {
+        format!(
+            "not human-normalised: the run has {}, and scores are known of the default alone",
+            settings.join(" and ")
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use coordrl_envs::{GameSetting, Protocol};
+
+    use super::*;
+
+    #[test]
+    fn another_mode_is_why_there_is_no_human_normalised_score() {
+        let usual = Protocol::Classic.values();
+        assert_eq!(why_not_normalised("pong", &usual), None);
+        let other = ResolvedEnvConfig { mode: GameSetting::Number(1), ..usual };
+        let text = why_not_normalised("pong", &other);
+        assert!(text.is_some_and(|text| text.contains("`env.mode` 1")));
+        assert_eq!(why_not_normalised("catch", &other), None);
+    }
 }

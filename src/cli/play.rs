@@ -148,6 +148,7 @@ impl Play {
             episodes: 1,
             mode,
             seed: self.seed,
+            first_game: 0,
         };
         let scene = Scene {
             number: self.game - 1,

@@ -18,7 +18,7 @@ use crate::sweep::board::{CellStatus, Mark, millions};
 use crate::sweep::cell::{Cell, CellState};
 use crate::sweep::crew::{Crew, Outcome};
 use crate::sweep::folder::{SweepFolder, check_holds_all};
-use crate::sweep::forecast::{self, Forecast, Measured};
+use crate::sweep::forecast::{self, Forecast, Left, Measured};
 use crate::sweep::plan::{Plan, Seeds, built_in_plans};
 use crate::sweep::record::folder_of;
 use crate::sweep::{SweepError, disk};
@@ -154,9 +154,18 @@ impl Sweep {
             let new: Vec<_> = cells.iter().map(Cell::to_record).collect();
             check_holds_all(&name, &old.cells, &new)?;
         }
-        let cells = cells.into_iter().map(|cell| Ok((cell.state(&self.runs_dir)?, cell)));
-        let cells = cells.map(|found: anyhow::Result<_>| found.map(|(state, cell)| (cell, state)));
-        Ok(Request { name, plan, cells: cells.collect::<Result<_, _>>()?, jobs, threads })
+        let cells = self.with_states(cells)?;
+        // No more than are left; their threads stay those of the sweep, so that its speeds still tell.
+        let left = cells.iter().filter(|(_, state)| *state != CellState::Done).count();
+        Ok(Request { name, plan, cells, jobs: jobs.min(left.max(1)), threads })
+    }
+
+    fn with_states(&self, cells: Vec<Cell>) -> anyhow::Result<Vec<(Cell, CellState)>> {
+        let look = |cell: Cell| -> anyhow::Result<(Cell, CellState)> {
+            let state = cell.state(&self.runs_dir)?;
+            Ok((cell, state))
+        };
+        cells.into_iter().map(look).collect()
     }
 
     /// The plan with the flags over it.
@@ -275,52 +284,69 @@ impl Sweep {
             if measured.iter().any(|(arm, _)| *arm == cell.arm()) {
                 continue;
             }
-            let Some(found) = self.measure(request, cell, stop)? else {
+            let Some((found, how)) = self.measure(request, cell, stop)? else {
                 if stop.is_raised() {
                     return Ok(());
                 }
                 say("no forecast: the runs are too short for a trial");
                 return Ok(());
             };
-            say(&format!(
-                "measured: {} {:.0} frames/s, {} at a time",
-                cell.arm(),
-                found.frames_per_sec,
-                request.jobs
-            ));
+            say(&format!("measured: {} {:.0} frames/s, {how}", cell.arm(), found.frames_per_sec));
             measured.push((cell.arm(), found));
         }
         self.tell_forecast(request, &measured)
     }
 
-    /// From earlier work on the arm in this sweep, else from trial runs.
-    fn measure(&self, request: &Request, cell: &Cell, stop: &StopFlag) -> anyhow::Result<Option<Measured>> {
+    /// From earlier work on the arm in this sweep, else from trial runs; and which of the two. Of earlier
+    /// work nobody knows how many were at work at a time.
+    fn measure(
+        &self,
+        request: &Request,
+        cell: &Cell,
+        stop: &StopFlag,
+    ) -> anyhow::Result<Option<(Measured, String)>> {
         let same = request.cells.iter().filter(|(other, _)| other.arm() == cell.arm());
-        let earlier = same.filter_map(|(other, _)| forecast::measured_in(&self.runs_dir.join(&other.run)));
-        match earlier.min_by(|a, b| a.frames_per_sec.total_cmp(&b.frames_per_sec)) {
-            Some(measured) => Ok(Some(measured)),
-            None => forecast::measure(cell, &self.runs_dir, request.jobs, stop),
+        let earlier = same.filter_map(|(other, _)| forecast::measured_earlier(other, &self.runs_dir));
+        if let Some(found) = forecast::slowest(earlier) {
+            let how = format!("by earlier runs with {} each", counted(request.threads, "thread"));
+            return Ok(Some((found, how)));
         }
+        let found = forecast::measure(cell, &self.runs_dir, request.jobs, stop)?;
+        Ok(found.map(|found| (found, format!("{} at a time", request.jobs))))
     }
 
     fn tell_forecast(&self, request: &Request, measured: &[(String, Measured)]) -> anyhow::Result<()> {
         let of_arm =
             |cell: &Cell| measured.iter().find(|(arm, _)| *arm == cell.arm()).map(|(_, found)| *found);
-        let left = request.cells.iter().filter_map(|(cell, state)| Some((cell, *state, of_arm(cell)?)));
-        let forecast = Forecast::of(left, request.jobs);
+        let cells = request.cells.iter();
+        let left: Vec<Left<'_>> =
+            cells.filter_map(|(cell, state)| Left::of(cell, *state, of_arm(cell)?, &self.runs_dir)).collect();
+        let forecast = Forecast::of(&left, request.jobs);
         let free = disk::free_bytes(&self.runs_dir);
         let free_text = free.map_or_else(String::new, |free| format!(" of {} free", size(free)));
         say(&format!(
-            "forecast: {} from now, {} of disk{free_text}",
+            "forecast: {} from now, {} of disk{free_text}{}",
             describe_secs(forecast.seconds),
-            size(forecast.bytes)
+            size(forecast.bytes),
+            forecast::left_out(&left)
         ));
         match free {
-            Some(free) if forecast.bytes > free => {
-                Err(SweepError::Disk { needed: forecast.bytes, free, folder: self.runs_dir.clone() }.into())
-            }
+            Some(free) if forecast.bytes > free => Err(self.too_little_disk(request, &left, forecast, free)),
             _ => Ok(()),
         }
+    }
+
+    fn too_little_disk(
+        &self,
+        request: &Request,
+        left: &[Left<'_>],
+        forecast: Forecast,
+        free: u64,
+    ) -> anyhow::Error {
+        // A run that is begun or done must stay the same run: its replay is no longer to be chosen.
+        let is_new = request.cells.iter().all(|(_, state)| *state == CellState::Waiting);
+        let replays = is_new && left.iter().any(Left::saves_replay);
+        SweepError::Disk { needed: forecast.bytes, free, folder: self.runs_dir.clone(), replays }.into()
     }
 
     fn tell(&self, name: &str, cells: &[Cell], outcome: &Outcome) -> anyhow::Result<ExitCode> {

@@ -119,9 +119,9 @@ tags! {
     /// Tags of the evaluations during training, where there are any.
     EVALUATION;
     EVAL_RETURN: "eval/episode_return", "points of the game",
-        "Mean return of `evaluation.episodes` full games, the same ones every time, played with the weights of the moment as `coordrl eval` does; absent where no evaluation fell since the last log point.";
+        "Mean return of `evaluation.episodes` full games, the same ones every time and none that `coordrl eval` plays, played with the weights of the moment as `coordrl eval` does; absent where no evaluation fell since the last log point.";
     EVAL_HUMAN: "eval/human_normalised", "share of a human's score",
-        "The same with a random policy at 0 and a human at 1; only for games with known scores.";
+        "The same with a random policy at 0 and a human at 1; only for games with known scores, in their default mode and difficulty.";
 }
 
 tags! {

@@ -1,7 +1,7 @@
 //! All games together, with a random policy at 0 and a human at 1 in each.
 
 use coordrl_stats::{
-    Aggregate, Bootstrap, Scores, StatsError, performance_profile, probability_of_improvement,
+    Aggregate, Bootstrap, Interval, Scores, StatsError, performance_profile, probability_of_improvement,
 };
 use serde::Serialize;
 
@@ -15,6 +15,8 @@ use super::words;
 const PROFILE_POINTS: u32 = 81;
 /// Draws for the bands of a profile, as Agarwal et al. 2021 use.
 const PROFILE_REPETITIONS: u32 = 2000;
+/// Why an interval is absent.
+pub const NO_INTERVAL: &str = "no interval: some games have one seed";
 
 /// The arms of a group over all games that every one of them has.
 #[derive(Clone, Debug, Serialize)]
@@ -51,7 +53,7 @@ pub struct AggregateValue {
     pub name: &'static str,
     /// Its value.
     pub value: f64,
-    /// Stratified bootstrap interval over seeds; absent if every game has one seed.
+    /// Stratified bootstrap interval over seeds; absent if a game has one seed.
     pub interval: Option<Span>,
 }
 
@@ -62,10 +64,10 @@ pub struct Profile {
     pub scores: Vec<f64>,
     /// Share above.
     pub share: Vec<f64>,
-    /// Lower edge of the pointwise interval.
-    pub low: Vec<f64>,
-    /// Upper edge.
-    pub high: Vec<f64>,
+    /// Lower edge of the pointwise interval; absent if a game has one seed.
+    pub low: Option<Vec<f64>>,
+    /// Upper edge; absent with the lower.
+    pub high: Option<Vec<f64>>,
 }
 
 /// How likely a run of an arm beats one of the baseline.
@@ -75,8 +77,20 @@ pub struct Improvement {
     pub arm: String,
     /// Probability, mean over games.
     pub probability: f64,
-    /// Stratified bootstrap interval over seeds.
+    /// Stratified bootstrap interval over seeds; absent if a game of either arm has one seed.
     pub interval: Option<Span>,
+}
+
+impl Aggregates {
+    /// What is said of intervals: `shown`, which tells what they look like, and where there are none.
+    pub fn about_intervals(&self, shown: &str) -> String {
+        let has_intervals = |arm: &&AggregateArm| arm.values.iter().all(|value| value.interval.is_some());
+        match self.arms.iter().filter(has_intervals).count() {
+            0 => NO_INTERVAL.to_owned(),
+            all if all == self.arms.len() => shown.to_owned(),
+            _ => format!("{shown}; elsewhere {NO_INTERVAL}"),
+        }
+    }
 }
 
 /// Sums up the arms of a group.
@@ -122,7 +136,7 @@ fn why_absent(shared: &[&GameRow]) -> String {
     let names: Vec<&str> = shared.iter().map(|game| game.game.as_str()).collect();
     format!(
         "Scores of different games can be put together only where those of a random policy and of a human are known, \
-         as they are for the 57 usual Atari games; not for {}.",
+         as they are for the 57 usual Atari games in their default mode and difficulty; not for {}.",
         words::list(&names)
     )
 }
@@ -135,9 +149,10 @@ fn normalised(games: &[&GameRow], arm: &str) -> Result<Scores, StatsError> {
     Scores::try_new(scores.collect())
 }
 
-/// Whether drawing runs anew can change anything.
+/// Whether every game tells how far its runs lie apart. One run, drawn anew, is always itself: an interval
+/// would take its game as known exactly.
 fn has_spread(scores: &Scores) -> bool {
-    scores.games().iter().any(|runs| runs.len() > 1)
+    scores.games().iter().all(|runs| runs.len() > 1)
 }
 
 fn of_arm(
@@ -153,20 +168,27 @@ fn of_arm(
         value: aggregate.of(scores),
         interval: intervals.get(place).copied().map(Span::from),
     };
-    let repetitions = bootstrap.repetitions.min(PROFILE_REPETITIONS);
-    let bands = Bootstrap { repetitions, ..bootstrap }
-        .of_many(scores, |drawn| performance_profile(drawn, thresholds))?;
     Ok(AggregateArm {
         arm: name.to_owned(),
         runs: scores.all().count(),
         values: Aggregate::ALL.into_iter().enumerate().map(value).collect(),
-        profile: Profile {
-            scores: thresholds.to_vec(),
-            share: performance_profile(scores, thresholds),
-            low: bands.iter().map(|band| band.low).collect(),
-            high: bands.iter().map(|band| band.high).collect(),
-        },
+        profile: profile(scores, thresholds, bootstrap)?,
     })
+}
+
+fn profile(scores: &Scores, thresholds: &[f64], bootstrap: Bootstrap) -> Result<Profile, StatsError> {
+    let of = |scores: &Scores| performance_profile(scores, thresholds);
+    let repetitions = bootstrap.repetitions.min(PROFILE_REPETITIONS);
+    let bands = if has_spread(scores) {
+        Some(Bootstrap { repetitions, ..bootstrap }.of_many(scores, of)?)
+    } else {
+        None
+    };
+    let edge = |pick: fn(&Interval) -> f64| -> Option<Vec<f64>> {
+        bands.as_ref().map(|bands| bands.iter().map(pick).collect())
+    };
+    let (low, high) = (edge(|band| band.low), edge(|band| band.high));
+    Ok(Profile { scores: thresholds.to_vec(), share: of(scores), low, high })
 }
 
 /// From the lowest score, or 0, to the highest, or 1, in round steps.
@@ -185,7 +207,7 @@ fn improvement(
     bootstrap: Bootstrap,
 ) -> Result<Improvement, StatsError> {
     let of = |arm: &Scores, baseline: &Scores| probability_of_improvement(arm, baseline);
-    let interval = if has_spread(arm) || has_spread(baseline) {
+    let interval = if has_spread(arm) && has_spread(baseline) {
         let drawn = |arm: &Scores, baseline: &Scores| of(arm, baseline).unwrap_or(f64::NAN);
         Some(bootstrap.of_pair(arm, baseline, drawn)?.into())
     } else {
@@ -241,6 +263,27 @@ mod tests {
         assert_eq!((profile.scores.len(), profile.share[0]), (81, 1.0));
         assert!(profile.share.is_sorted_by(|a, b| a >= b));
         assert_eq!(of.baseline, "a2c-conv");
+    }
+
+    #[test]
+    fn a_game_with_one_seed_leaves_its_arm_without_interval_and_the_arm_compared_with_it_too() {
+        let seeds = |game: &'static str, torso: &'static str, count: u64| {
+            (1..=count).map(move |seed| ending(game, torso, seed, seed as f64))
+        };
+        let conv = seeds("pong", "conv", 3).chain(seeds("breakout", "conv", 1));
+        let other = seeds("pong", "coordconv", 3).chain(seeds("breakout", "coordconv", 2));
+        let of = aggregates(conv.chain(other).collect());
+        assert_eq!(of.games, ["breakout", "pong"]);
+        let [one, all] = [0, 1].map(|arm: usize| &of.arms[arm]);
+        assert!(one.values.iter().all(|value| value.interval.is_none()));
+        assert!(one.profile.low.is_none() && one.profile.high.is_none());
+        assert!(all.values.iter().all(|value| value.interval.is_some()));
+        assert_eq!(all.profile.low.as_ref().map(Vec::len), Some(81));
+        assert_eq!(of.improvements[0].interval, None);
+        assert_eq!(
+            of.about_intervals("lines: interval"),
+            "lines: interval; elsewhere no interval: some games have one seed"
+        );
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::run_dir::RunDirError;
 /// Why a report could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
-    /// A path is no run, or a run is damaged.
+    /// A path is no run, or names a damaged one.
     #[error(transparent)]
     Run(#[from] RunDirError),
     /// Runs there are, but none can be used.

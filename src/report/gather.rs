@@ -45,7 +45,7 @@ pub fn without_repeats(paths: Vec<PathBuf>) -> Vec<PathBuf> {
 /// Finds and reads all runs that the paths name.
 ///
 /// # Errors
-/// If a path names no run, a file is damaged, or no run is complete.
+/// If a path names no run or a damaged one, or no run is complete.
 pub fn gather(paths: &[PathBuf]) -> Result<Gathered, ReportError> {
     let mut search = Search::default();
     for path in paths {
@@ -84,7 +84,7 @@ impl Search {
         if !Run::is_one(path)? {
             return Err(not_a_run("it holds a study; a report compares runs of games"));
         }
-        self.add_run(path)
+        self.add_named(path)
     }
 
     fn add_sweep(&mut self, folder: &Path) -> Result<(), RunDirError> {
@@ -111,11 +111,29 @@ impl Search {
         }
     }
 
-    fn add_run(&mut self, path: &Path) -> Result<(), RunDirError> {
+    /// Adds a run that was asked for by name. It is read even if a search came by before: that would have
+    /// left it out if it is damaged, and what was asked for must not be left out.
+    fn add_named(&mut self, path: &Path) -> Result<(), RunDirError> {
+        let run = Run::read(path)?;
         if self.is_new(path) {
-            self.found.runs.push(Run::read(path)?);
+            self.found.runs.push(run);
         }
         Ok(())
+    }
+
+    /// Adds a run that a search came by, or why it cannot be used: one of many must not end the report.
+    /// Tells whether it is one, known or not; a study is none.
+    fn add_found(&mut self, path: &Path) -> bool {
+        if matches!(Run::is_one(path), Ok(false)) {
+            return false;
+        }
+        if self.is_new(path) {
+            match Run::read(path) {
+                Ok(run) => self.found.runs.push(run),
+                Err(error) => self.found.left_out.push(LeftOut::of_damaged(path, damage(path, error))),
+            }
+        }
+        true
     }
 
     /// Adds runs at any depth and tells how many there are, known ones too. What is inside a run or a
@@ -132,11 +150,7 @@ impl Search {
         let mut found = 0;
         for path in folders {
             match has_config(&path) {
-                true if Run::is_one(&path)? => {
-                    self.add_run(&path)?;
-                    found += 1;
-                }
-                true => {}
+                true => found += usize::from(self.add_found(&path)),
                 // A link may lead back up.
                 false if path.is_symlink() => {}
                 false => found += self.search_below(&path)?,
@@ -172,10 +186,7 @@ fn read_cell(cell: &CellRecord, path: &Path) -> Result<Run, Why> {
     }
     let mut run = Run::read(path).map_err(|error| match error {
         RunDirError::Damaged { path: file, .. } if !file.exists() => not_begun(),
-        RunDirError::Damaged { path: file, cause } => {
-            Why::Damaged { file: file.strip_prefix(path).map(Path::to_owned).unwrap_or(file), cause }
-        }
-        other => Why::Damaged { file: path.to_owned(), cause: other.to_string() },
+        other => damage(path, other),
     })?;
     run.due = cell.frames;
     let holds = name_of_run(&run);
@@ -183,6 +194,16 @@ fn read_cell(cell: &CellRecord, path: &Path) -> Result<Run, Why> {
         _ if holds != name_of_cell(cell) => Err(Why::Other { holds }),
         Some(why) if !run.is_complete() => Err(why),
         _ => Ok(run),
+    }
+}
+
+/// Why the run in a folder could not be read.
+fn damage(path: &Path, error: RunDirError) -> Why {
+    match error {
+        RunDirError::Damaged { path: file, cause } => {
+            Why::Damaged { file: file.strip_prefix(path).map(Path::to_owned).unwrap_or(file), cause }
+        }
+        other => Why::Damaged { file: path.to_owned(), cause: other.to_string() },
     }
 }
 

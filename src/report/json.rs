@@ -14,7 +14,7 @@ use super::measures::{self, GameRow};
 use super::{ReportError, figures, limits, warnings, words};
 
 /// Raised when the layout of [`Report`] changes.
-const REPORT_VERSION: u32 = 1;
+const REPORT_VERSION: u32 = 2;
 /// Confidence of all intervals.
 pub(super) const LEVEL: f64 = 0.95;
 /// All draws follow from this number, so that the same runs give the same report.

@@ -1,17 +1,30 @@
 //! Runs that no number counts, and why.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
 use super::run::Run;
 use super::words::frames;
-use crate::config::Algo;
+use crate::config::{Algo, RunConfig};
+use crate::run_dir::RunDir;
 use crate::sweep::record::CellRecord;
 
 /// A run that the statistics do without.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct LeftOut {
+    /// What it is a run of; absent where nothing tells, its `config.json` being damaged.
+    #[serde(flatten)]
+    pub cell: Option<Cell>,
+    /// Folder of the run.
+    pub run: PathBuf,
+    /// Why.
+    pub why: Why,
+}
+
+/// What tells runs apart.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Cell {
     /// Game.
     pub game: String,
     /// Learning algorithm.
@@ -20,10 +33,6 @@ pub struct LeftOut {
     pub torso: String,
     /// Seed.
     pub seed: u64,
-    /// Folder of the run.
-    pub run: PathBuf,
-    /// Why.
-    pub why: Why,
 }
 
 /// Why a run is left out.
@@ -80,20 +89,36 @@ pub enum Why {
 impl LeftOut {
     /// A run that was read.
     pub fn of_run(run: &Run, why: Why) -> Self {
-        let config = &run.config;
-        let (game, torso) = (config.game.clone(), config.torso.clone());
-        Self { game, algo: config.algo, torso, seed: config.seed, run: run.path.clone(), why }
+        Self { cell: Some(Cell::of(&run.config)), run: run.path.clone(), why }
+    }
+
+    /// A run that could not be read. Its configuration often can.
+    pub fn of_damaged(run: &Path, why: Why) -> Self {
+        let config = RunDir::open_to_read(run).and_then(|folder| folder.read_config::<RunConfig>());
+        Self { cell: config.ok().map(|config| Cell::of(&config)), run: run.to_owned(), why }
     }
 
     /// A run that a sweep plans, in this folder.
     pub fn of_cell(cell: &CellRecord, run: PathBuf, why: Why) -> Self {
         let (game, torso) = (cell.game.clone(), cell.torso.clone());
-        Self { game, algo: cell.algo, torso, seed: cell.seed, run, why }
+        let cell = Cell { game, algo: cell.algo, torso, seed: cell.seed };
+        Self { cell: Some(cell), run, why }
     }
 
     /// Which run, and why it is left out, as a sentence without its full stop.
     pub fn text(&self) -> String {
-        format!("{}, {}, seed {}: {}", self.game, self.arm(), self.seed, self.why.text())
+        let which = match &self.cell {
+            Some(cell) => format!("{}, {}, seed {}", cell.game, cell.arm(), cell.seed),
+            None => self.run.display().to_string(),
+        };
+        format!("{which}: {}", self.why.text())
+    }
+}
+
+impl Cell {
+    fn of(config: &RunConfig) -> Self {
+        let (game, torso) = (config.game.clone(), config.torso.clone());
+        Self { game, algo: config.algo, torso, seed: config.seed }
     }
 
     /// Its arm, as folders call it.

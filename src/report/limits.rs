@@ -29,7 +29,7 @@ pub fn limits(grid: &Grid, report: &Report) -> Vec<String> {
                 .to_owned(),
         );
     }
-    texts.extend(about_budget(grid));
+    texts.extend(about_budget(report));
     texts.push(
         "How good the finished agents are: scores are those of training games, played while learning and with all the \
          randomness that learning needs. `coordrl eval` plays for the score."
@@ -68,13 +68,14 @@ fn about_games(grid: &Grid) -> String {
     }
 }
 
-fn about_budget(grid: &Grid) -> Option<String> {
-    let longest = grid.all().map(|run| run.config.frames).max()? as f64;
-    (longest < PUBLISHED_FRAMES).then(|| {
+/// Longer runs are cut where the shortest of their game ends: what comes later was not compared.
+fn about_budget(report: &Report) -> Option<String> {
+    let least = report.games.iter().map(|game| game.budget_frames).reduce(f64::min)?;
+    (least < PUBLISHED_FRAMES).then(|| {
         format!(
             "What happens after {} frames: an arm that is ahead here may be behind later. Published results on Atari go \
              to 200 million (Machado et al. 2018, arXiv:1709.06009).",
-            frames(longest)
+            frames(least)
         )
     })
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use coordrl_envs::{ReferenceScores, reference_scores};
+use coordrl_envs::ReferenceScores;
 use coordrl_stats::{Bootstrap, Scores, StatsError, area_under_curve, first_reaching, mean};
 use serde::Serialize;
 
@@ -12,6 +12,7 @@ use super::curves::{Common, Curve, at, curve};
 use super::json::Span;
 use super::run::Run;
 use super::words;
+use crate::known_scores::known_scores;
 
 /// Thresholds lie at these shares of the way from where the game starts to the best arm's end.
 const SHARES: [f64; 3] = [0.25, 0.5, 0.75];
@@ -27,9 +28,9 @@ pub struct GameRow {
     pub from_frames: f64,
     /// Whether runs were given different numbers of frames.
     pub unequal_budgets: bool,
-    /// Score of a random policy, where it is known.
+    /// Score of a random policy, where it is known of the game as all these runs play it.
     pub random: Option<f64>,
-    /// Score of a human, where it is known.
+    /// Score of a human; absent with that of the random policy.
     pub human: Option<f64>,
     /// The arms that have runs in it.
     pub arms: Vec<GameArm>,
@@ -69,8 +70,8 @@ pub struct SeedRow {
     pub frames: u64,
     /// Hours it was trained.
     pub hours: f64,
-    /// Commit of the program.
-    pub commit: String,
+    /// Commits of the programs that worked on it.
+    pub commits: Vec<String>,
     /// Command lines that worked on it.
     pub commands: Vec<Vec<String>>,
 }
@@ -115,7 +116,7 @@ impl Reached {
 impl GameRow {
     /// The scores that put this game on one scale with others.
     pub fn reference(&self) -> Option<ReferenceScores> {
-        reference_scores(&self.game)
+        Some(ReferenceScores { random: self.random?, human: self.human? })
     }
 
     /// The row of an arm.
@@ -163,7 +164,7 @@ fn game_row(
             arms.push(game_arm(arm.name(), runs, &common, least, bootstrap)?);
         }
     }
-    let reference = reference_scores(&grid.games[game]);
+    let reference = reference_of(grid, game);
     let mut row = GameRow {
         game: grid.games[game].clone(),
         budget_frames: common.budget(),
@@ -177,6 +178,12 @@ fn game_row(
     let levels = if thresholds.is_empty() { levels(grid, game, &row) } else { named(thresholds) };
     row.thresholds = levels.into_iter().map(|level| threshold(grid, game, &row, level)).collect();
     Ok(row)
+}
+
+/// Known scores of a game, if every run of it plays it as they were reached.
+fn reference_of(grid: &Grid, game: usize) -> Option<ReferenceScores> {
+    let known = grid.of_game(game).map(|run| known_scores(&run.config.game, &run.config.env.resolve()));
+    known.reduce(Option::and).flatten()
 }
 
 fn game_arm(
@@ -203,7 +210,7 @@ fn seed_row(run: &Run, common: &Common, least_budget: u64) -> SeedRow {
         episodes: run.episodes,
         frames: run.frames,
         hours: run.wall_secs / 3600.0,
-        commit: run.meta.commit.clone(),
+        commits: run.meta.commits().into_iter().map(str::to_owned).collect(),
         commands: run.meta.sessions.iter().map(|session| words::as_typed(&session.command)).collect(),
     }
 }
@@ -262,6 +269,8 @@ fn median_with_never(frames: &[Option<f64>]) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
+    use coordrl_envs::GameSetting;
+
     use super::*;
     use crate::report::test_support::{Fake, read_all};
 
@@ -328,6 +337,20 @@ mod tests {
         assert_eq!(row_of_both.thresholds.len(), 3, "what lies beyond the budget does not count");
         assert_eq!(row(-21.0).thresholds, []);
         assert!((row(-0.7).thresholds[1].score - -10.7).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_game_that_a_run_plays_in_another_mode_or_difficulty_has_no_known_scores() {
+        let reference = |fakes: Vec<Fake>| {
+            let row = games(&grid(fakes), &[], FEW).unwrap().remove(0);
+            assert_eq!(row.random.is_some(), row.human.is_some());
+            row.reference()
+        };
+        let usual = Fake::new("pong", "conv", 1);
+        let mut hard = Fake::new("pong", "conv", 2);
+        hard.config.env.difficulty = Some(GameSetting::Number(1));
+        assert!(reference(vec![usual.clone()]).is_some());
+        assert_eq!(reference(vec![usual, hard]), None);
     }
 
     #[test]

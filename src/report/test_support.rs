@@ -30,6 +30,7 @@ impl Fake {
         let session = Session {
             started_unix_secs: 1_800_000_000,
             start_position: 0,
+            commit: None,
             command: ["/some/bin/coordrl", "train", game].map(str::to_owned).to_vec(),
             device: "cpu".to_owned(),
             threads: 2,

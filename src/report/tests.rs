@@ -114,6 +114,79 @@ fn many_seeds_are_tested_by_random_deals_and_the_page_says_so() {
 }
 
 #[test]
+fn games_of_one_seed_bring_no_interval_and_the_page_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let runs = folder.path().join("runs");
+    write_runs(&runs, &["conv", "coordconv"], &["pong"]);
+    for torso in ["conv", "coordconv"] {
+        Fake::new("breakout", torso, 1).write(&runs);
+    }
+    let report = make(&runs, &folder.path().join("out")).unwrap();
+    let page = fs::read_to_string(folder.path().join("out/index.html")).unwrap();
+    // The table's text, two captions and the probability.
+    assert_eq!(page.matches("no interval: some games have one seed").count(), 4);
+    assert!(!page.contains("95 % stratified") && !page.contains("95 % pointwise"));
+    let profile = report.figures.iter().find(|figure| figure.name == "all-01-profile").unwrap();
+    assert_eq!((profile.marks.lines.as_slice(), profile.marks.bands.len()), (&[81, 81][..], 0));
+    let text = fs::read_to_string(folder.path().join("out/report.json")).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let arm = &json["aggregates"][0]["arms"][0];
+    assert!(arm["profile"]["low"].is_null() && arm["values"][0]["interval"].is_null());
+}
+
+#[test]
+fn what_longer_runs_did_later_is_not_taken_as_compared() {
+    let folder = tempfile::tempdir().unwrap();
+    let runs = folder.path().join("runs");
+    Fake::new("pong", "conv", 1).with_scores(&[0.0, 1.0]).write(&runs);
+    Fake::new("pong", "coordconv", 1).with_scores(&[0.0, 1.0, 2.0]).write(&runs);
+    let make = |out: &str| {
+        make(&runs, &folder.path().join(out)).unwrap();
+        fs::read_to_string(folder.path().join(out).join("index.html")).unwrap()
+    };
+    let page = make("one");
+    assert!(page.contains("2 complete runs in 1 game, compared at 2 000 frames: pong."));
+    assert!(page.contains("What happens after 2 000 frames"));
+    Fake::new("catch", "conv", 1).write(&runs);
+    let page = make("two");
+    assert!(page.contains("in 2 games: catch (3 000 frames) and pong (compared at 2 000 frames)."));
+    assert!(page.contains("What happens after 2 000 frames"));
+}
+
+#[test]
+fn a_damaged_run_is_listed_and_the_others_are_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let runs = folder.path().join("runs");
+    write_runs(&runs, &["conv", "coordconv"], &["pong"]);
+    fs::write(runs.join("pong/a2c-conv/seed1/meta.json"), "{").unwrap();
+    fs::write(runs.join("pong/a2c-conv/seed2/config.json"), "{").unwrap();
+    let report = make(&runs, &folder.path().join("out")).unwrap();
+    assert!(report.warnings[0].starts_with("2 runs are left out of all numbers: 2 damaged."));
+    let text = fs::read_to_string(folder.path().join("out/report.json")).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((&json["left_out"][0]["game"], &json["left_out"][0]["seed"]), (&"pong".into(), &1.into()));
+    assert!(json["left_out"][1]["game"].is_null());
+    let page = fs::read_to_string(folder.path().join("out/index.html")).unwrap();
+    assert!(page.contains("meta.json is damaged") && page.contains("config.json is damaged"));
+}
+
+#[test]
+fn scores_of_the_default_mode_put_no_other_mode_on_a_scale() {
+    let folder = tempfile::tempdir().unwrap();
+    let runs = folder.path().join("runs");
+    for torso in ["conv", "coordconv"] {
+        let mut run = Fake::new("pong", torso, 1);
+        run.config.env.mode = Some(coordrl_envs::GameSetting::Number(1));
+        run.write(&runs);
+    }
+    let report = make(&runs, &folder.path().join("out")).unwrap();
+    assert!(report.aggregates[0].why_absent.is_some());
+    assert!(report.figures.iter().all(|figure| figure.game.is_some()), "nothing is drawn over all games");
+    let page = fs::read_to_string(folder.path().join("out/index.html")).unwrap();
+    assert!(page.contains("Runs have `env.mode` 1, but the known scores"));
+}
+
+#[test]
 fn names_cannot_break_the_page() {
     let folder = tempfile::tempdir().unwrap();
     let hostile = "<script>alert(1)</script>\"'&";

@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use coordrl_envs::reference_scores;
+
 use super::arms::{Grid, Group};
 use super::left_out::{LeftOut, Why};
 use super::run::Run;
 use super::words::{count, frames, list};
 use crate::config;
+use crate::known_scores::other_settings;
 use crate::launch::FREE_ON_RESUME;
 
 /// Games that a final score is the mean of.
@@ -23,6 +26,7 @@ pub fn warnings(grid: &Grid, groups: &[Group], left_out: &[LeftOut]) -> Vec<Stri
         unequal_budgets(grid),
         unequal_seeds(grid),
         mixed_settings(grid),
+        other_modes(grid),
         mixed_commits(grid),
         other_weights(grid),
         mixed_machines(grid),
@@ -64,7 +68,7 @@ fn runs_left_out(left_out: &[LeftOut]) -> Vec<String> {
 
 fn damaged_runs(left_out: &[LeftOut]) -> Vec<String> {
     let damaged = left_out.iter().filter(|run| matches!(run.why, Why::Damaged { .. }));
-    damaged.map(|run| format!("A run of a sweep cannot be read: {}.", run.text())).collect()
+    damaged.map(|run| format!("A run cannot be read: {}.", run.text())).collect()
 }
 
 fn games_without_an_arm(grid: &Grid, groups: &[Group]) -> Vec<String> {
@@ -145,6 +149,24 @@ fn mixed_settings(grid: &Grid) -> Vec<String> {
     finish(texts)
 }
 
+/// Known scores are those of one mode and difficulty; in another they would put a game on a wrong scale.
+fn other_modes(grid: &Grid) -> Vec<String> {
+    per_game(grid, |runs| {
+        reference_scores(&runs.first()?.config.game)?;
+        let mut settings: Vec<String> =
+            runs.iter().flat_map(|run| other_settings(&run.config.env.resolve())).collect();
+        settings.sort();
+        settings.dedup();
+        (!settings.is_empty()).then(|| {
+            format!(
+                "Runs have {}, but the known scores of a random policy and of a human are those of the default mode and \
+                 difficulty, so none are human-normalised",
+                list(&settings)
+            )
+        })
+    })
+}
+
 /// Key → value → arms that have it in this game.
 fn settings_of(grid: &Grid, game: usize) -> BTreeMap<String, BTreeMap<String, Vec<String>>> {
     let mut settings: BTreeMap<String, BTreeMap<String, Vec<String>>> = BTreeMap::new();
@@ -166,12 +188,18 @@ fn settings_of(grid: &Grid, game: usize) -> BTreeMap<String, BTreeMap<String, Ve
 }
 
 fn mixed_commits(grid: &Grid) -> Vec<String> {
-    let commits = distinct(grid, |run| run.meta.commit.clone());
+    let mut commits: Vec<&str> = grid.all().flat_map(|run| run.meta.commits()).collect();
+    commits.sort_unstable();
+    commits.dedup();
     let mut texts = Vec::new();
     if commits.len() > 1 {
-        texts.push(format!("The runs were made by {} different commits: {}.", commits.len(), list(&commits)));
+        texts.push(format!(
+            "The runs were made by programs of {} commits: {}.",
+            commits.len(),
+            list(&commits)
+        ));
     }
-    if commits.iter().any(|commit| commit == "unknown" || commit.ends_with("-dirty")) {
+    if commits.iter().any(|commit| *commit == "unknown" || commit.ends_with("-dirty")) {
         texts.push(
             "The code of some runs cannot be found again: it was built outside a repository, or with changes \
              that no commit holds."
@@ -179,13 +207,6 @@ fn mixed_commits(grid: &Grid) -> Vec<String> {
         );
     }
     texts
-}
-
-fn distinct(grid: &Grid, value: impl Fn(&Run) -> String) -> Vec<String> {
-    let mut values: Vec<String> = grid.all().map(value).collect();
-    values.sort();
-    values.dedup();
-    values
 }
 
 fn other_weights(grid: &Grid) -> Vec<String> {
@@ -243,8 +264,11 @@ fn few_games(grid: &Grid) -> Vec<String> {
 mod tests {
     use std::path::PathBuf;
 
+    use coordrl_envs::GameSetting;
+
     use super::*;
     use crate::config::Algo;
+    use crate::report::left_out::Cell;
     use crate::report::test_support::{Fake, read_all};
 
     fn warned(fakes: Vec<Fake>) -> Vec<String> {
@@ -289,9 +313,10 @@ mod tests {
             with(|fake| fake.config.a2c.discount = 0.5),
             &["`a2c.discount`", "0.5 for coordconv", "0.99 for conv"],
         );
+        one(with(|fake| fake.meta.commit = "fff".to_owned()), &["2 commits", "0123456789ab and fff"]);
         one(
-            with(|fake| fake.meta.commit = "fff".to_owned()),
-            &["2 different commits", "0123456789ab and fff"],
+            with(|fake| fake.meta.sessions[0].commit = Some("fff".to_owned())), // resumed by another build
+            &["2 commits", "0123456789ab and fff"],
         );
         one(with(|fake| fake.meta.init_from = Some("x".to_owned())), &["1 run began"]);
         one(with(|fake| fake.meta.sessions[0].threads = 1), &["Hours", "1 threads", "2 threads"]);
@@ -314,6 +339,21 @@ mod tests {
     }
 
     #[test]
+    fn other_modes_and_difficulties_are_named_where_scores_of_the_default_are_known() {
+        let mut fakes = pair();
+        fakes.push(Fake::new("catch", "conv", 1));
+        fakes.push(Fake::new("catch", "coordconv", 1));
+        for fake in &mut fakes {
+            fake.config.env.mode = Some(GameSetting::Number(3));
+            fake.config.env.difficulty = Some(GameSetting::Number(1));
+        }
+        let texts = warned(fakes);
+        assert_eq!(texts.len(), 1, "{texts:?}");
+        assert!(texts[0].starts_with("Runs have `env.difficulty` 1 and `env.mode` 3, but"), "{texts:?}");
+        assert!(texts[0].ends_with("(pong)."), "{texts:?}");
+    }
+
+    #[test]
     fn one_text_serves_all_games_it_holds_for() {
         let mut fakes = pair();
         fakes.extend(["conv", "coordconv"].map(|torso| Fake::new("catch", torso, 1)));
@@ -328,14 +368,9 @@ mod tests {
     #[test]
     fn runs_left_out_are_counted_by_reason() {
         let why = [Why::Missing, Why::NoGame, Why::Missing];
-        let left_out = why.map(|why| LeftOut {
-            game: "pong".to_owned(),
-            algo: Algo::A2c,
-            torso: "conv".to_owned(),
-            seed: 1,
-            run: PathBuf::new(),
-            why,
-        });
+        let (game, torso) = ("pong".to_owned(), "conv".to_owned());
+        let cell = Cell { game, algo: Algo::A2c, torso, seed: 1 };
+        let left_out = why.map(|why| LeftOut { cell: Some(cell.clone()), run: PathBuf::new(), why });
         let texts = runs_left_out(&left_out);
         assert!(
             texts[0].starts_with("3 runs are left out of all numbers: 2 not begun and 1 without"),
@@ -345,7 +380,7 @@ mod tests {
         let why = Why::Damaged { file: "meta.json".into(), cause: "EOF".to_owned() };
         let damaged = [LeftOut { why, ..left_out[0].clone() }];
         assert!(runs_left_out(&damaged)[0].contains("left out of all numbers: 1 damaged."));
-        let expected = "A run of a sweep cannot be read: pong, a2c-conv, seed 1: meta.json is damaged: EOF.";
+        let expected = "A run cannot be read: pong, a2c-conv, seed 1: meta.json is damaged: EOF.";
         assert_eq!(damaged_runs(&damaged), [expected]);
     }
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::json::Span;
+use crate::sweep::child::FOLLOW_STDIN;
 
 /// Letters of a name in a picture.
 const LONGEST_NAME: usize = 26;
@@ -93,9 +94,10 @@ pub fn shortened(name: &str) -> String {
     head.iter().chain(&['…']).chain(tail).collect()
 }
 
-/// A recorded command line with the program's name alone, wherever it lay: as people type it.
+/// A recorded command line as people type it: the program's name alone, wherever it lay, and without
+/// what ties a run to its sweep.
 pub fn as_typed(words: &[String]) -> Vec<String> {
-    let mut words = words.to_vec();
+    let mut words: Vec<String> = words.iter().filter(|word| *word != FOLLOW_STDIN).cloned().collect();
     if let Some(program) = words.first_mut()
         && let Some(name) = Path::new(program.as_str()).file_name()
     {
@@ -128,7 +130,7 @@ mod tests {
         assert_eq!(span(Some(Span { low: -1.0, high: 2.0 })), "[-1.00, 2.00]");
         assert_eq!(list(&["a", "b", "c"]), "a, b and c");
         assert_eq!(command(&["a".to_owned(), "b c".to_owned()]), "a 'b c'");
-        let typed = as_typed(&["/some/dir/coordrl", "train", "a/b"].map(str::to_owned));
+        let typed = as_typed(&["/some/dir/coordrl", "train", "a/b", FOLLOW_STDIN].map(str::to_owned));
         assert_eq!(typed, ["coordrl", "train", "a/b"]);
         assert_eq!(as_typed(&["coordrl".to_owned()]), ["coordrl"]);
         assert_eq!(as_typed(&[]), Vec::<String>::new());

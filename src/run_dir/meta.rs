@@ -5,12 +5,15 @@ use std::fs;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+/// Commit that this program was built from.
+const COMMIT: &str = env!("COORDRL_BUILD_COMMIT");
+
 /// What produced a run; `config.json` says what was asked, this says by whom and where.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Meta {
     /// Version of this program.
     pub version: String,
-    /// Commit it was built from, or `unknown`.
+    /// Commit it was built from, or `unknown`; with `-dirty` if the sources were not those of the commit.
     pub commit: String,
     /// Seed of the run.
     pub seed: u64,
@@ -33,6 +36,9 @@ pub struct Session {
     pub started_unix_secs: u64,
     /// Where the run stood then: frames trained, or updates of a study.
     pub start_position: u64,
+    /// Commit that the program was built from; absent in runs of the first versions.
+    #[serde(default)]
+    pub commit: Option<String>,
     /// The command line.
     pub command: Vec<String>,
     /// Where the network was.
@@ -53,6 +59,7 @@ impl Session {
         Self {
             started_unix_secs: now_unix_secs(),
             start_position,
+            commit: Some(COMMIT.to_owned()),
             command: std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect(),
             device,
             threads,
@@ -68,7 +75,7 @@ impl Meta {
     pub fn new(seed: u64, parameters: u64) -> Self {
         Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            commit: env!("COORDRL_BUILD_COMMIT").to_owned(),
+            commit: COMMIT.to_owned(),
             seed,
             preset: None,
             forked_from: None,
@@ -76,6 +83,19 @@ impl Meta {
             parameters,
             sessions: Vec::new(),
         }
+    }
+}
+
+impl Meta {
+    /// Every commit whose program worked on the run, in order.
+    pub fn commits(&self) -> Vec<&str> {
+        let mut commits = vec![self.commit.as_str()];
+        for commit in self.sessions.iter().filter_map(|session| session.commit.as_deref()) {
+            if !commits.contains(&commit) {
+                commits.push(commit);
+            }
+        }
+        commits
     }
 }
 

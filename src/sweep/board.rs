@@ -175,6 +175,7 @@ fn summary(cells: &[CellStatus]) -> String {
     let speed: f64 = running().filter_map(|cell| cell.frames_per_sec).sum();
     if speed > 0.0 {
         parts.push(format!("{speed:.0} frames/s"));
+        let (frames, end) = frames_of(cells.iter().filter(|cell| cell.mark != Mark::Failed));
         parts.push(format!("{} left", describe_secs(end.saturating_sub(frames) as f64 / speed)));
     }
     parts.join(" · ")
@@ -241,7 +242,8 @@ mod tests {
         assert_eq!(grid(&cells, 10), expected);
         assert_eq!(
             summary(&cells),
-            "1 of 4 done, 2 running, 1 failed · 44 % of 1.6 M frames · 2000 frames/s · 7m30s left"
+            "1 of 4 done, 2 running, 1 failed · 44 % of 1.6 M frames · 2000 frames/s · 4m10s left",
+            "what has failed is not left to do"
         );
         assert_eq!(running(&cells), " · pong a2c-coordconv at 25 %, pong a2c-conv at 50 %");
     }

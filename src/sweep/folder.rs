@@ -66,6 +66,7 @@ impl SweepFolder {
         };
         if let Some(old) = old {
             check_holds_all(name, &old.cells, &record.cells)?;
+            keep_failures(old.cells, &mut record.cells);
         }
         record.commands.push(std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect());
         write_json(&record_path(&path), &record)?;
@@ -119,6 +120,15 @@ pub fn check_holds_all(name: &str, old: &[CellRecord], new: &[CellRecord]) -> Re
     }
 }
 
+/// How a cell failed is known until it is done, however often the sweep is begun again before.
+fn keep_failures(old: Vec<CellRecord>, new: &mut [CellRecord]) {
+    for old in old {
+        if let Some(cell) = new.iter_mut().find(|new| new.run == old.run) {
+            cell.failure = old.failure;
+        }
+    }
+}
+
 fn take_lock(folder: &Path) -> anyhow::Result<File> {
     let path = folder.join(LOCK);
     let cannot = |cause| RunDirError::CannotWrite { path: path.clone(), cause };
@@ -127,5 +137,29 @@ fn take_lock(folder: &Path) -> anyhow::Result<File> {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(SweepError::InUse(folder.to_owned()).into()),
         Err(TryLockError::Error(cause)) => Err(cannot(cause).into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Algo;
+
+    #[test]
+    fn a_failure_is_known_until_its_cell_is_done_though_the_sweep_begins_again_and_grows() {
+        let cell = |run: &str, failure: Option<Failure>| CellRecord {
+            game: "pong".to_owned(),
+            algo: Algo::A2c,
+            torso: "conv".to_owned(),
+            seed: 1,
+            frames: 1000,
+            run: run.into(),
+            failure,
+        };
+        let failure =
+            Failure { attempts: 2, ended_with: "signal 9".to_owned(), message: "no last words".to_owned() };
+        let mut new = [cell("a", None), cell("b", None), cell("c", None)];
+        keep_failures(vec![cell("b", Some(failure.clone())), cell("a", None)], &mut new);
+        assert_eq!(new, [cell("a", None), cell("b", Some(failure)), cell("c", None)]);
     }
 }

@@ -16,6 +16,7 @@ use crate::checkpoint;
 use crate::config::{Algo, Period, RunConfig};
 use crate::interrupt::StopFlag;
 use crate::memory;
+use crate::metrics::Axis;
 use crate::metrics::read::read_points;
 use crate::metrics::tags;
 use crate::run_dir::RunDir;
@@ -42,6 +43,71 @@ pub struct Measured {
     pub bytes_per_point: u64,
 }
 
+/// A run that is not finished.
+#[derive(Clone, Copy, Debug)]
+pub struct Left<'a> {
+    /// Its settings.
+    pub config: &'a RunConfig,
+    /// Frames still to be trained.
+    pub frames: u64,
+    /// What its checkpoints and numbers take on the disk already.
+    pub held_bytes: u64,
+    /// What its arm was seen to take.
+    pub measured: Measured,
+}
+
+impl<'a> Left<'a> {
+    /// What is left of a cell; `None` if it is done.
+    pub fn of(cell: &'a Cell, state: CellState, measured: Measured, runs_dir: &Path) -> Option<Self> {
+        let (done, held_bytes) = match state {
+            CellState::Waiting => (0, 0),
+            CellState::Begun { frames } => (frames, bytes_held_by(&runs_dir.join(&cell.run))),
+            CellState::Done => return None,
+        };
+        let config = cell.config();
+        Some(Self { config, frames: config.frames.saturating_sub(done), held_bytes, measured })
+    }
+
+    /// Whether its checkpoints hold a replay, which is most of what they take.
+    pub fn saves_replay(&self) -> bool {
+        self.config.algo == Algo::Apex && self.config.apex.replay.save
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+    fn seconds(&self) -> f64 {
+        self.frames as f64 / self.measured.frames_per_sec
+    }
+
+    /// What stays when it is done, but for the replay: checkpoints and numbers.
+    fn kept_bytes(&self) -> u64 {
+        let Self { config, measured, .. } = self;
+        let count = |period: Period| match period {
+            Period::EveryFrames(frames) => config.frames / frames.max(1),
+            Period::Off => 0,
+        };
+        // The first, those on the way, the last; of these the newest and the best stay.
+        let written = count(config.checkpoint_every_frames).saturating_add(2);
+        let checkpoints = written.min(u64::from(config.keep_checkpoints) + 1);
+        let points = count(config.log_every_frames).saturating_add(1);
+        let of_points = points.saturating_mul(measured.bytes_per_point);
+        checkpoints.saturating_mul(measured.checkpoint_bytes).saturating_add(of_points)
+    }
+
+    /// The replay in its newest checkpoint. A short run does not fill it, and on the disk it is compressed
+    /// whether it is in memory or not.
+    fn replay_bytes(&self) -> u64 {
+        if !self.saves_replay() {
+            return 0;
+        }
+        let Ok(spec) = check_parts(self.config) else { return 0 };
+        let transitions = self.config.frames / u64::from(spec.frame_skip.max(1));
+        let mut config = self.config.clone();
+        config.apex.replay.capacity = config.apex.replay.capacity.min(transitions.max(1));
+        config.apex.replay.compress = true;
+        memory::forecast(&config, &spec, tch::Device::Cpu).replay_bytes
+    }
+}
+
 /// What is still to come.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Forecast {
@@ -52,53 +118,87 @@ pub struct Forecast {
 }
 
 impl Forecast {
-    /// Adds up what is left of the cells.
-    #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-    pub fn of<'a>(cells: impl Iterator<Item = (&'a Cell, CellState, Measured)>, jobs: usize) -> Self {
-        let mut all = Self::default();
-        for (cell, state, measured) in cells {
-            let done = match state {
-                CellState::Waiting => 0,
-                CellState::Begun { frames } => frames,
-                CellState::Done => continue,
-            };
-            let left = cell.config().frames.saturating_sub(done);
-            all.seconds += left as f64 / measured.frames_per_sec / jobs as f64;
-            // What a begun run has on the disk already is small beside what is to come.
-            all.bytes += disk_bytes(cell.config(), measured);
+    /// Of runs that are started in this order.
+    pub fn of(left: &[Left<'_>], jobs: usize) -> Self {
+        let seconds: Vec<f64> = left.iter().map(Left::seconds).collect();
+        Self { seconds: time_of(&seconds, jobs), bytes: disk_bytes(left, jobs) }
+    }
+}
+
+/// When the last run ends, if each begins as soon as one of `jobs` slots is free: the last round may be
+/// partly empty, and one long run be left over.
+fn time_of(seconds: &[f64], jobs: usize) -> f64 {
+    let mut slots: Vec<f64> = vec![0.0; jobs.clamp(1, seconds.len().max(1))];
+    for own in seconds {
+        if let Some(least_loaded) = slots.iter_mut().min_by(|a, b| a.total_cmp(b)) {
+            *least_loaded += own;
         }
-        all
+    }
+    slots.into_iter().fold(0.0, f64::max)
+}
+
+/// What all runs leave, and what those that run at a time hold besides for a moment: the checkpoint that
+/// is being written, with a replay of its own, before older ones are removed.
+fn disk_bytes(left: &[Left<'_>], jobs: usize) -> u64 {
+    let mut bytes: u64 = 0;
+    let mut passing = Vec::new();
+    for run in left {
+        let replay = run.replay_bytes();
+        let stays = run.kept_bytes().saturating_add(replay);
+        bytes = bytes.saturating_add(stays.saturating_sub(run.held_bytes));
+        passing.push(run.measured.checkpoint_bytes.saturating_add(replay));
+    }
+    passing.sort_unstable();
+    passing.iter().rev().take(jobs).fold(bytes, |sum, largest| sum.saturating_add(*largest))
+}
+
+/// What [`Left::kept_bytes`] and the replay speak of. Videos are in no forecast.
+fn bytes_held_by(run: &Path) -> u64 {
+    let Ok(run) = RunDir::open_to_read(run) else { return 0 };
+    folder_bytes(&run.checkpoints_dir()) + folder_bytes(&run.events_dir()) + folder_bytes(&run.metrics_path())
+}
+
+/// What some of the runs do and neither trials nor a run's speed tell of, to be put after a forecast.
+pub fn left_out(left: &[Left<'_>]) -> &'static str {
+    let evaluates = left.iter().any(|run| run.config.evaluation.every_frames != Period::Off);
+    let films = left.iter().any(|run| run.config.video.every_frames != Period::Off);
+    match (evaluates, films) {
+        (true, true) => ", without evaluations and videos",
+        (true, false) => ", without evaluations",
+        (false, true) => ", without videos",
+        (false, false) => "",
     }
 }
 
-/// The checkpoints that stay, the one that is being written, the newest replay, and the numbers.
-fn disk_bytes(config: &RunConfig, measured: Measured) -> u64 {
-    let count = |period: Period| match period {
-        Period::EveryFrames(frames) => config.frames / frames.max(1),
-        Period::Off => 0,
-    };
-    // The first, those on the way, the last; of these the newest, the best, and one being written.
-    let checkpoints = (count(config.checkpoint_every_frames) + 2).min(u64::from(config.keep_checkpoints) + 2);
-    let points = count(config.log_every_frames) + 1;
-    checkpoints * measured.checkpoint_bytes + points * measured.bytes_per_point + 2 * replay_bytes(config)
+/// What earlier work on a cell tells; absent before the last session's second log point, and where that
+/// session had more or fewer threads than the cell would have now: its speed was another.
+pub fn measured_earlier(cell: &Cell, runs_dir: &Path) -> Option<Measured> {
+    let run = RunDir::open_to_read(&runs_dir.join(&cell.run)).ok()?;
+    let session = run.read_meta().ok()?.sessions.pop()?;
+    let same = threads_of(cell.config()) == Some(session.threads);
+    if same { measured_in(&run, session.start_position) } else { None }
 }
 
-fn replay_bytes(config: &RunConfig) -> u64 {
-    match (config.algo, check_parts(config)) {
-        (Algo::Apex, Ok(spec)) => memory::forecast(config, &spec, tch::Device::Cpu).replay_bytes,
-        _ => 0,
-    }
+/// A run's threads as `meta.json` counts them: Ape-X has some beside those that were asked for.
+fn threads_of(config: &RunConfig) -> Option<usize> {
+    let asked = config.threads? as usize;
+    Some(match config.algo {
+        Algo::A2c => asked,
+        Algo::Apex => asked + config.apex.num_threads(),
+    })
 }
 
-/// What earlier work on a cell tells; absent before its second log point.
-pub fn measured_in(run: &Path) -> Option<Measured> {
-    let run = RunDir::open_to_read(run).ok()?;
+/// What a run's session tells that began at `start_frames`.
+fn measured_in(run: &RunDir, start_frames: u64) -> Option<Measured> {
     let points = read_points(&run.metrics_path()).ok()?;
-    let later = points.get(1..).filter(|later| !later.is_empty())?;
-    let speeds: Vec<f64> = later.iter().filter_map(|point| point.value(&tags::FRAMES_PER_SEC)).collect();
+    let of_session = points.iter().filter(|point| point.position(Axis::Frames) > Some(start_frames));
+    // The first point tells of the start as well.
+    let speeds: Vec<f64> =
+        of_session.skip(1).filter_map(|point| point.value(&tags::FRAMES_PER_SEC)).collect();
     let newest = checkpoint::list(&run.checkpoints_dir()).pop()?;
     let written = folder_bytes(&run.events_dir()) + folder_bytes(&run.metrics_path());
     Some(Measured {
+        // Of no point at all the median is NaN.
         frames_per_sec: Some(median(speeds)).filter(|speed| *speed > 0.0)?,
         checkpoint_bytes: folder_bytes(&newest.path).saturating_sub(checkpoint::replay_bytes(&newest.path)),
         bytes_per_point: written / points.len() as u64,
@@ -135,8 +235,8 @@ pub fn measure(
         return Ok(None);
     }
     let group = folder.path().join(&config.game).join(cell.arm());
-    let seen = (0..at_once).filter_map(|index| measured_in(&group.join(index.to_string())));
-    Ok(slowest(seen))
+    let runs = (0..at_once).filter_map(|index| RunDir::open_to_read(&group.join(index.to_string())).ok());
+    Ok(slowest(runs.filter_map(|run| measured_in(&run, 0))))
 }
 
 /// A trial's runs folder is one of its own, and presets of the user's lie in theirs.
@@ -151,7 +251,8 @@ fn copy_presets(from: &Path, to: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-fn slowest(measured: impl Iterator<Item = Measured>) -> Option<Measured> {
+/// The least that was seen: of runs at a time, some wait for others.
+pub fn slowest(measured: impl Iterator<Item = Measured>) -> Option<Measured> {
     measured.min_by(|a, b| a.frames_per_sec.total_cmp(&b.frames_per_sec))
 }
 
@@ -204,4 +305,168 @@ fn folder_bytes(path: &Path) -> u64 {
     let own = fs::metadata(path).map_or(0, |about| if about.is_file() { about.len() } else { 0 });
     let entries = fs::read_dir(path).into_iter().flatten().flatten();
     own + entries.map(|entry| folder_bytes(&entry.path())).sum::<u64>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Layered;
+    use crate::run_dir::{Meta, Session};
+
+    const MEASURED: Measured =
+        Measured { frames_per_sec: 100.0, checkpoint_bytes: 1_000, bytes_per_point: 5 };
+
+    fn left(config: &RunConfig) -> Left<'_> {
+        Left { config, frames: config.frames, held_bytes: 0, measured: MEASURED }
+    }
+
+    /// Of its twelve checkpoints the three newest and the best stay, and eleven log points.
+    fn a2c() -> RunConfig {
+        let every = Period::EveryFrames(100);
+        RunConfig {
+            frames: 1_000,
+            log_every_frames: every,
+            checkpoint_every_frames: every,
+            keep_checkpoints: 3,
+            ..RunConfig::default()
+        }
+    }
+
+    fn apex(frames: u64) -> RunConfig {
+        RunConfig { game: "catch".to_owned(), algo: Algo::Apex, frames, ..RunConfig::default() }
+    }
+
+    #[test]
+    fn slots_that_stay_empty_make_nothing_faster() {
+        let config = a2c();
+        assert_eq!(Forecast::of(&[left(&config)], 8).seconds, 10.0, "one run is one run");
+        assert_eq!(Forecast::of(&[left(&config); 3], 2).seconds, 20.0, "the second round is half empty");
+        let begun = Left { frames: 400, ..left(&config) };
+        assert_eq!(Forecast::of(&[left(&config), begun, begun], 2).seconds, 10.0);
+        assert_eq!(Forecast::of(&[], 2), Forecast::default());
+    }
+
+    #[test]
+    fn runs_take_the_slot_that_is_free_first_in_their_order() {
+        assert_eq!(time_of(&[3.0, 1.0, 1.0, 1.0], 2), 3.0);
+        assert_eq!(time_of(&[1.0, 1.0, 1.0, 3.0], 2), 4.0, "a long run at the end is waited for");
+        assert_eq!(time_of(&[2.0, 3.0], 1), 5.0);
+    }
+
+    #[test]
+    fn every_run_keeps_its_checkpoints_and_those_at_work_hold_one_more() {
+        let config = a2c();
+        let run = left(&config);
+        let kept = 4 * 1_000 + 11 * 5;
+        assert_eq!(disk_bytes(&[run; 3], 2), 3 * kept + 2 * 1_000);
+        assert_eq!(disk_bytes(&[run], 2), kept + 1_000);
+        let endless =
+            RunConfig { frames: u64::MAX, log_every_frames: Period::EveryFrames(1), ..config.clone() };
+        assert_eq!(disk_bytes(&[left(&endless); 2], 1), u64::MAX, "no overflow");
+    }
+
+    #[test]
+    fn what_a_run_holds_already_is_not_asked_for_again() {
+        let config = a2c();
+        let run = left(&config);
+        let kept = 4 * 1_000 + 11 * 5;
+        assert_eq!(disk_bytes(&[Left { held_bytes: 1_500, ..run }], 1), kept - 1_500 + 1_000);
+        let more_than_it_needs = Left { held_bytes: 1_000_000, ..run };
+        assert_eq!(disk_bytes(&[more_than_it_needs, run], 1), kept + 1_000, "it is not another's room");
+    }
+
+    #[test]
+    fn only_runs_at_work_hold_two_replays() {
+        let config = apex(10_000);
+        let run = left(&config);
+        let replay = run.replay_bytes();
+        assert!(replay > 1_000_000, "{replay}");
+        let kept = run.kept_bytes() + replay;
+        assert_eq!(disk_bytes(&[run; 5], 2), 5 * kept + 2 * (1_000 + replay));
+    }
+
+    #[test]
+    fn a_replay_is_counted_as_far_as_it_is_saved_and_filled() {
+        let [short, full, longer] = [apex(10_000), apex(2_000_000), apex(40_000_000)];
+        assert_eq!(full.apex.replay.capacity, 2_000_000);
+        let bytes = |config: &RunConfig| left(config).replay_bytes();
+        assert!(bytes(&short) < bytes(&full) / 50, "catch makes a transition of every frame");
+        assert_eq!(bytes(&full), bytes(&longer));
+        assert_eq!(bytes(&a2c()), 0);
+        let mut unsaved = apex(40_000_000);
+        unsaved.apex.replay.save = false;
+        assert!(!left(&unsaved).saves_replay() && left(&longer).saves_replay());
+        assert_eq!(bytes(&unsaved), 0);
+    }
+
+    #[test]
+    fn evaluations_and_videos_are_said_to_be_left_out_where_there_are_any() {
+        let (plain, mut evaluates, mut films) = (a2c(), a2c(), a2c());
+        evaluates.evaluation.every_frames = Period::EveryFrames(500);
+        films.video.every_frames = Period::EveryFrames(500);
+        let told = |configs: &[&RunConfig]| {
+            let runs: Vec<Left<'_>> = configs.iter().map(|config| left(config)).collect();
+            left_out(&runs)
+        };
+        assert_eq!(told(&[&plain]), "");
+        assert_eq!(told(&[&plain, &evaluates]), ", without evaluations");
+        assert_eq!(told(&[&films]), ", without videos");
+        assert_eq!(told(&[&films, &plain, &evaluates]), ", without evaluations and videos");
+    }
+
+    /// Six log points, a checkpoint, and a second session from frame 300 on with two threads.
+    fn earlier_run(path: &Path, config: &RunConfig) {
+        let run = RunDir::create(path, true).unwrap();
+        run.write_config(config).unwrap();
+        fs::create_dir(run.checkpoints_dir().join("000000000500")).unwrap();
+        let points = [(100, 9), (200, 9), (300, 9), (400, 999), (500, 30), (600, 40)];
+        let line = |(frames, speed): (u64, u64)| {
+            format!("{{\"frames\":{frames},\"perf/frames_per_sec\":{speed}}}\n")
+        };
+        fs::write(run.metrics_path(), points.map(line).concat()).unwrap();
+        let mut meta = Meta::new(1, 0);
+        let session = |start, threads| Session::this_process(start, "cpu".to_owned(), threads);
+        meta.sessions = vec![session(0, 1), session(300, 2)];
+        run.write_meta(&meta).unwrap();
+    }
+
+    #[test]
+    fn earlier_work_tells_of_its_last_session_if_that_had_as_many_threads() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = RunConfig { threads: Some(2), ..a2c() };
+        earlier_run(&folder.path().join("a"), &config);
+        let settings = Layered { config, problems: Vec::new(), origins: Default::default() };
+        let mut cell = Cell { settings, arguments: Vec::new(), run: "a".into() };
+        let speed = |cell: &Cell| measured_earlier(cell, folder.path()).map(|found| found.frames_per_sec);
+        assert_eq!(speed(&cell), Some(35.0), "the session's first point tells of the start");
+        cell.settings.config.threads = Some(1);
+        assert_eq!(speed(&cell), None, "one thread is not as fast as two");
+        cell.run = "b".into();
+        assert_eq!(speed(&cell), None, "nothing there");
+    }
+
+    #[test]
+    fn threads_of_ape_x_are_counted_as_its_runs_count_them() {
+        let mut config = RunConfig { threads: Some(3), ..apex(1_000) };
+        assert_eq!(threads_of(&config), Some(3 + config.apex.num_threads()));
+        config.algo = Algo::A2c;
+        assert_eq!(threads_of(&config), Some(3));
+    }
+
+    #[test]
+    fn a_begun_run_is_forecast_from_where_it_stands_and_a_finished_one_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = a2c();
+        earlier_run(&folder.path().join("a"), &config);
+        let settings = Layered { config, problems: Vec::new(), origins: Default::default() };
+        let cell = Cell { settings, arguments: Vec::new(), run: "a".into() };
+        let of = |state| {
+            let left = Left::of(&cell, state, MEASURED, folder.path());
+            left.map(|left| (left.frames, left.held_bytes))
+        };
+        let numbers = fs::metadata(folder.path().join("a/metrics.jsonl")).unwrap().len();
+        assert_eq!(of(CellState::Waiting), Some((1_000, 0)));
+        assert_eq!(of(CellState::Begun { frames: 500 }), Some((500, numbers)));
+        assert_eq!(of(CellState::Done), None);
+    }
 }

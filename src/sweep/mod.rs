@@ -40,9 +40,9 @@ pub enum SweepError {
     InUse(PathBuf),
     /// There will not be room for it.
     #[error(
-        "the runs will take about {} of disk, {} are free in {}; lower `keep_checkpoints`, \
-         or choose another `--runs-dir`",
-        size(*.needed), size(*.free), .folder.display()
+        "the runs will take about {} of disk, {} are free in {}; lower `keep_checkpoints`{}, \
+         choose another `--runs-dir`, or start all the same with `--no-forecast`",
+        size(*.needed), size(*.free), .folder.display(), smaller_replays(*.replays)
     )]
     Disk {
         /// Bytes the runs will take.
@@ -51,6 +51,8 @@ pub enum SweepError {
         free: u64,
         /// Folder of all runs.
         folder: PathBuf,
+        /// Whether replays are saved in runs whose settings may still change.
+        replays: bool,
     },
     /// A trial run failed.
     #[error("a trial of {title} ended with {}: {}", .failure.ended_with, .failure.message)]
@@ -73,5 +75,39 @@ impl SweepError {
             Self::Disk { .. } => ExitCode::MachineRefused,
             Self::Trial { code, .. } => *code,
         }
+    }
+}
+
+fn smaller_replays(saved: bool) -> &'static str {
+    match saved {
+        true => ", set `apex.replay.save=false` or a smaller `apex.replay.capacity`",
+        false => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_that_is_too_small_is_told_with_all_that_helps() {
+        let text = |replays| {
+            let error = SweepError::Disk { needed: 3 << 30, free: 1 << 30, folder: "runs".into(), replays };
+            error.to_string()
+        };
+        let with_replays = text(true);
+        assert!(
+            with_replays.starts_with("the runs will take about 3.0 GiB of disk, 1.0 GiB are free in runs; ")
+        );
+        for part in [
+            "`keep_checkpoints`",
+            "`apex.replay.save=false`",
+            "`apex.replay.capacity`",
+            "`--runs-dir`",
+            "`--no-forecast`",
+        ] {
+            assert!(with_replays.contains(part), "{part} not in {with_replays}");
+        }
+        assert!(!text(false).contains("apex"), "{}", text(false));
     }
 }

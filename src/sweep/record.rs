@@ -54,7 +54,7 @@ pub struct CellRecord {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Failure {
-    /// Attempts that failed, all of them in the sweep's last process.
+    /// Attempts that failed, all of them in one process of the sweep.
     pub attempts: u32,
     /// What the last one ended with: `exit code 4`, or the signal that ended it.
     pub ended_with: String,

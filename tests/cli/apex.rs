@@ -138,6 +138,26 @@ fn ctrl_c_at_any_moment_leaves_a_checkpoint_to_go_on_from() {
     }
 }
 
+#[test]
+fn a_flipped_bit_in_a_replay_is_told_by_file_and_the_run_goes_on_without_it() {
+    let sandbox = Sandbox::new();
+    let run = train(&sandbox, "a", &[]);
+    let file = checkpoints(&run).pop().unwrap().join("replay.bin");
+    let mut bytes = fs::read(&file).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&file, &bytes).unwrap();
+    let more_frames = (metrics_position(&run) + 200).to_string();
+    let resume = ["train", "--resume", run.to_str().unwrap(), "--frames", &more_frames];
+    let ended = sandbox.run(&resume);
+    ended.expect_refusal(3, &[file.to_str().unwrap(), "is damaged", "after a new warm-up: remove it"]);
+    assert!(!ended.stderr.contains("does not fit"), "{ended:?}");
+    fs::remove_file(&file).unwrap();
+    let ended = sandbox.run(&resume);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.stderr.contains("a new warm-up is gathered"), "{ended:?}");
+}
+
 /// Frames of the last checkpoint.
 fn metrics_position(run: &Path) -> u64 {
     checkpoints(run).last().unwrap().file_name().unwrap().to_str().unwrap().parse().unwrap()

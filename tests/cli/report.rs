@@ -141,7 +141,10 @@ fn paths_without_a_complete_run_are_refused_with_3() {
         &["nothing to report", "of 1 run none is complete", "unfinished"],
     );
     fs::write(run.join("metrics.jsonl"), "rubbish\n").unwrap();
-    refused(&sandbox, &["runs", "--out=x"], 3, &["metrics.jsonl is damaged", "line 1"]);
+    let damaged = ["metrics.jsonl is damaged", "line 1"];
+    refused(&sandbox, &[run.to_str().unwrap(), "--out=x"], 3, &damaged);
+    let nothing_left = ["of 1 run none is complete", damaged[0], damaged[1]];
+    refused(&sandbox, &["runs", "--out=x"], 3, &nothing_left);
     fs::write(run.join("config.json"), "{}").unwrap();
     refused(&sandbox, &[run.to_str().unwrap(), "--out=x"], 3, &["it holds a study"]);
 }

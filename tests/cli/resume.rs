@@ -6,6 +6,8 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 use crate::support::{Ended, Sandbox, assert_same_run, checkpoints, last_weights, metrics, wait_for};
 
 fn resume(sandbox: &Sandbox, run: &Path, arguments: &[&str]) -> Ended {
@@ -260,13 +262,33 @@ fn a_checkpoint_put_into_another_runs_folder_is_refused() {
     }
 }
 
+/// Where each checkpoint stands and what the best is chosen by.
+fn scores(run: &Path) -> Vec<(Value, Value)> {
+    let of = |path: PathBuf| {
+        let text = fs::read_to_string(path.join("manifest.json")).unwrap();
+        let manifest: Value = serde_json::from_str(&text).unwrap();
+        (manifest["position"].clone(), manifest["score"].clone())
+    };
+    checkpoints(run).into_iter().map(of).collect()
+}
+
 #[test]
 fn a_run_stopped_in_an_evaluation_makes_up_for_it() {
+    stopped_at_600_frames_makes_up_for_it(1200);
+}
+
+#[test]
+fn a_run_stopped_in_its_last_evaluation_is_not_finished() {
+    stopped_at_600_frames_makes_up_for_it(600);
+}
+
+fn stopped_at_600_frames_makes_up_for_it(frames: usize) {
     let sandbox = Sandbox::new();
     let evaluated = |episodes| {
         [
-            "--frames=1200".to_owned(),
+            format!("--frames={frames}"),
             "--set=evaluation.every_frames=600".to_owned(),
+            "--set=checkpoint_every_frames=600".to_owned(),
             format!("--set=evaluation.episodes={episodes}"),
         ]
     };
@@ -281,7 +303,8 @@ fn a_run_stopped_in_an_evaluation_makes_up_for_it() {
     let endless = train("stopped", 10_000_000);
     let mut child = sandbox.spawn(&endless.iter().map(String::as_str).collect::<Vec<_>>());
     let stopped = sandbox.run_path("stopped");
-    let logged = |run: &Path| run.join("metrics.jsonl").is_file() && !metrics(run).is_empty();
+    // The third log point comes after the evaluation.
+    let logged = |run: &Path| run.join("metrics.jsonl").is_file() && metrics(run).len() == 2;
     while !logged(&stopped) {
         assert!(child.try_wait().unwrap().is_none(), "the run was through before it could be stopped");
         thread::sleep(Duration::from_millis(20));
@@ -290,10 +313,14 @@ fn a_run_stopped_in_an_evaluation_makes_up_for_it() {
     let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
     assert!(sent.success());
     assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_eq!(scores(&stopped).last(), Some(&(Value::from(600), Value::Null)), "it is not evaluated yet");
     let resume = ["train", "--resume", stopped.to_str().unwrap(), "--set=evaluation.episodes=2"];
     let ended = sandbox.run(&resume);
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert_same_run(&sandbox.run_path("whole"), &stopped);
     let returns = metrics(&stopped).iter().filter(|point| point["eval/episode_return"].is_number()).count();
-    assert_eq!(returns, 2);
+    assert_eq!(returns, frames / 600);
+    assert_eq!(scores(&sandbox.run_path("whole")), scores(&stopped));
+    let evaluated = scores(&stopped).into_iter().filter(|(_, score)| score.is_number()).count();
+    assert_eq!(evaluated, frames / 600, "the best can be any of them");
 }

@@ -323,3 +323,26 @@ fn trials_refuse_what_would_fail_and_what_the_disk_cannot_hold() {
     refused(&wild, 4, &["a trial of catch a2c-conv seed 1", "exit status: 4"]);
     refused(&["--frames=1e14"], 5, &["of disk", "are free", "keep_checkpoints"]);
 }
+
+#[test]
+fn speeds_of_earlier_runs_hold_for_as_many_threads_and_for_no_more_runs_than_are_left() {
+    let sandbox = Sandbox::new();
+    let three = sweep(&["--frames=1000", "--seeds=3", "--torsos=conv", "--threads-per-run=1"]);
+    assert_eq!(sandbox.run(&three).code, Some(0));
+    let forecast = |more: &[&str]| {
+        let mut arguments = sweep(&["--seeds=4", "--torsos=conv", "--jobs=4", "--dry-run"]);
+        arguments.extend(more);
+        arguments.retain(|word| *word != "--no-forecast");
+        let ended = sandbox.run(&arguments);
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        ended.stderr
+    };
+    let told = forecast(&["--frames=1000", "--threads-per-run=1", "--set=evaluation.every_frames=500"]);
+    for part in ["1 at a time, 1 thread each", "by earlier runs with 1 thread each", ", without evaluations"]
+    {
+        assert!(told.contains(part), "{part} not in {told}");
+    }
+    let told = forecast(&["--frames=40000", "--threads-per-run=2"]);
+    assert!(told.contains(" frames/s, 4 at a time"), "one thread does not tell of two: {told}");
+    assert!(!told.contains("by earlier runs") && !told.contains(", without "), "{told}");
+}

@@ -1,6 +1,5 @@
 //! Games side by side, and all games together.
 
-use coordrl_envs::reference_scores;
 use coordrl_plots::{Axis, Estimate, Intervals, LineChart, PlotError, Series};
 
 use super::{Drawn, FigureRow, Half, Marks, finish, points_of};
@@ -8,6 +7,7 @@ use crate::report::Report;
 use crate::report::aggregate::Aggregates;
 use crate::report::compare::Comparison;
 use crate::report::json::Span;
+use crate::report::measures::GameRow;
 use crate::report::words::count;
 
 /// Differences in final score, game by game, with a random policy at 0 and a human at 1; nothing if that
@@ -23,7 +23,8 @@ pub(super) fn differences(
     let mut figure = Intervals::new(&title, axis).with_reference(0.0);
     let mut marks = Marks { lines: vec![2], ..Marks::default() };
     for game in &comparison.games {
-        let Some(known) = reference_scores(&game.game) else { continue };
+        let row = report.games.iter().find(|row| row.game == game.game);
+        let Some(known) = row.and_then(GameRow::reference) else { continue };
         let scale = (known.human - known.random).abs();
         let estimate = Estimate::new(&game.game, game.final_score.difference / scale);
         let interval = game.final_score.interval;
@@ -63,9 +64,10 @@ pub(super) fn sums(report: &Report, place: usize, aggregates: &Aggregates) -> Re
             figure = figure.with_estimate(estimate.with_colour(report.colour(&arm.arm)));
         }
     }
-    let caption = "Dots: value over all runs; lines: 95 % stratified bootstrap interval over seeds. Of the \
-                   optimality gap less is better."
-        .to_owned();
+    let caption = format!(
+        "Dots: value over all runs; {}. Of the optimality gap less is better.",
+        aggregates.about_intervals("lines: 95 % stratified bootstrap interval over seeds")
+    );
     let name = format!("all-{:02}-numbers", place + 1);
     finish(FigureRow { name, game: None, title, caption, marks }, &Half(figure))
 }
@@ -81,16 +83,19 @@ pub(super) fn profile(report: &Report, place: usize, aggregates: &Aggregates) ->
     let mut marks = Marks::default();
     for arm in &aggregates.arms {
         let profile = &arm.profile;
-        let series = Series::new(report.short_label(&arm.arm), points_of(&profile.scores, &profile.share));
-        let series = series.with_band(points_of(&profile.low, &profile.high));
+        let mut series =
+            Series::new(report.short_label(&arm.arm), points_of(&profile.scores, &profile.share));
+        if let (Some(low), Some(high)) = (&profile.low, &profile.high) {
+            series = series.with_band(points_of(low, high));
+            marks.add_band(profile.scores.len());
+        }
         chart = chart.with_series(series.with_colour(report.colour(&arm.arm)));
         marks.add_line(profile.scores.len());
-        marks.add_band(profile.scores.len());
     }
     let caption = format!(
-        "Performance profile over {}: the higher, the better. Games count alike. Shaded: 95 % pointwise bootstrap \
-         interval over seeds.",
+        "Performance profile over {}: the higher, the better. Games count alike; {}.",
         count(aggregates.games.len(), "game"),
+        aggregates.about_intervals("shaded: 95 % pointwise bootstrap interval over seeds")
     );
     let name = format!("all-{:02}-profile", place + 1);
     finish(FigureRow { name, game: None, title, caption, marks }, &Half(chart))

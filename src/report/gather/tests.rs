@@ -80,6 +80,26 @@ fn cells_that_cannot_be_read_are_left_out_and_named_alone_they_are_refused() {
 }
 
 #[test]
+fn damaged_runs_in_a_folder_are_left_out_and_named_alone_or_with_nothing_else_they_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let paths: Vec<PathBuf> = (1..=4).map(|seed| fake(seed).write(folder.path())).collect();
+    fs::write(paths[1].join("metrics.jsonl"), "rubbish\n").unwrap();
+    fs::write(paths[2].join("config.json"), "{").unwrap();
+    let found = gathered(&[folder.path()]);
+    assert_eq!(seeds(&found), [1, 4]);
+    let texts = reasons(&found);
+    let expected =
+        ["pong, a2c-conv, seed 2: metrics.jsonl is damaged: line 1", "seed3: config.json is damaged: "];
+    assert_eq!(texts.len(), expected.len());
+    texts.iter().zip(expected).for_each(|(text, part)| assert!(text.contains(part), "{text}"));
+    assert_eq!(found.left_out[1].cell, None);
+    let both_ways = gather(&[folder.path().to_owned(), paths[1].clone()]).unwrap_err().to_string();
+    assert!(both_ways.contains("metrics.jsonl is damaged"), "{both_ways}");
+    [0, 3].iter().for_each(|&run: &usize| fs::write(paths[run].join("meta.json"), "{").unwrap());
+    assert!(refused(folder.path()).contains("of 4 runs none is complete"));
+}
+
+#[test]
 fn cells_of_a_sweep_that_is_being_extended_are_complete_where_the_sweep_says() {
     let folder = tempfile::tempdir().unwrap();
     let run = |seed: u64, points: usize| fake(seed).with_scores(&vec![1.0; points]);
@@ -225,7 +245,9 @@ fn paths_that_are_no_runs_and_damaged_files_are_named() {
     assert!(text.contains("of 1 run none is complete") && text.contains("at 3 000 of 9 000"), "{text}");
     let run = fake(2).write(folder.path());
     fs::write(run.join("meta.json"), "{").unwrap();
-    assert!(refused(folder.path()).contains("meta.json is damaged"));
+    assert!(refused(&run).contains("meta.json is damaged"));
+    let text = refused(folder.path());
+    assert!(text.contains("of 2 runs none is complete") && text.contains("meta.json is damaged"), "{text}");
     let sweep = write_sweep(folder.path(), &[]);
     fs::write(record_path(&sweep), "[]").unwrap();
     assert!(refused(&sweep).contains("sweep.json is damaged"));

@@ -11,7 +11,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use self::figure::{figure, in_grid};
 use self::tables::{arms_table, left_out_table, runs_table, scrolling, thresholds_table, verdict_table};
 use super::Report;
-use super::aggregate::Aggregates;
+use super::aggregate::{Aggregates, NO_INTERVAL};
 use super::chance::by_chance;
 use super::compare::Comparison;
 use super::figures::Drawn;
@@ -68,11 +68,19 @@ fn lead(report: &Report) -> String {
     let head = format!("{} in {}", count(runs, "complete run"), count(budgets.len(), "game"));
     let names: Vec<&str> = report.games.iter().map(|game| game.game.as_str()).collect();
     if budgets.iter().all(|budget| *budget == budgets[0]) {
-        return format!("{head}, {} frames each: {}.", budgets[0], list(&names));
+        let cut = report.games.iter().any(|game| game.unequal_budgets);
+        return format!("{head}, {}: {}.", budget_in_words(&budgets[0], cut, " each"), list(&names));
     }
-    let with_budget = |(name, budget): (&&str, &String)| format!("{name} ({budget} frames)");
-    let games: Vec<String> = names.iter().zip(&budgets).map(with_budget).collect();
+    let with_budget = |(game, budget): (&GameRow, &String)| {
+        format!("{} ({})", game.game, budget_in_words(budget, game.unequal_budgets, ""))
+    };
+    let games: Vec<String> = report.games.iter().zip(&budgets).map(with_budget).collect();
     format!("{head}: {}.", list(&games))
+}
+
+/// Where longer runs are cut, the budget is not what each was trained for.
+fn budget_in_words(budget: &str, cut: bool, each: &str) -> String {
+    if cut { format!("compared at {budget} frames") } else { format!("{budget} frames{each}") }
 }
 
 fn headlines(report: &Report) -> Markup {
@@ -204,9 +212,9 @@ fn all_games(report: &Report, aggregates: &Aggregates, place: usize, drawn: &[Dr
                 Some(why) => p { (why) },
                 None => {
                     p {
-                        "Human-normalised scores, (score − random) / |human − random|, over " (list(&aggregates.games)) ". "
-                        "IQM: mean of the middle half of all runs, so that a game with more seeds weighs more. Optimality gap: what is missing to a human, less is better. In brackets: \
-                         95 % stratified bootstrap interval over seeds."
+                        "Human-normalised scores, (score − random) / |human − random|, over " (list(&aggregates.games)) "; "
+                        (aggregates.about_intervals("in brackets: 95 % stratified bootstrap interval over seeds")) ". "
+                        "IQM: mean of the middle half of all runs, so that a game with more seeds weighs more. Optimality gap: what is missing to a human, less is better."
                     }
                     (scrolling("All games", tables::aggregates_table(report, aggregates)))
                     (improvements(report, aggregates))
@@ -229,7 +237,7 @@ fn improvements(report: &Report, aggregates: &Aggregates) -> Markup {
                 li {
                     "A run of " (report.label(&one.arm)) " beats one of " (report.label(&aggregates.baseline))
                     " with probability " (score(one.probability))
-                    @if one.interval.is_some() { " " (span(one.interval)) }
+                    @if one.interval.is_some() { " " (span(one.interval)) } @else { " (" (NO_INTERVAL) ")" }
                     "."
                 }
             }

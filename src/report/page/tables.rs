@@ -177,7 +177,7 @@ pub(super) fn runs_table(report: &Report) -> Markup {
                         td { (game.game) } td { (report.label(&arm.arm)) } td.number { (seed.seed) }
                         td.number { (shown(&score(seed.final_score))) } td.number { (shown(&score(seed.area))) }
                         td.number { (seed.episodes) } td.number { (grouped(seed.frames as f64)) } td.number { (duration(seed.hours)) }
-                        td { code { (seed.commit) } } td { code { (seed.run.display()) } }
+                        td { code { (seed.commits.join(" ")) } } td { code { (seed.run.display()) } }
                     }
                 } } }
             }
@@ -192,7 +192,10 @@ pub(super) fn left_out_table(report: &Report) -> Markup {
             tbody {
                 @for run in &report.left_out {
                     tr {
-                        td { (run.game) } td { (run.arm()) } td.number { (run.seed) }
+                        @match &run.cell {
+                            Some(cell) => { td { (cell.game) } td { (cell.arm()) } td.number { (cell.seed) } }
+                            None => { td { "–" } td { "–" } td.number { "–" } }
+                        }
                         td.free { (run.why.text()) } td { code { (run.run.display()) } }
                     }
                 }
