@@ -2,8 +2,7 @@
 //!
 //! - `gather`: paths to runs; `run`: one run read; `left_out`: those that no number counts.
 //! - `arms`: the grid of games and arms, and which arm is compared with which.
-//! - `measures`: final score, area and thresholds; `curves`: what a game's figures show; `reference`: known
-//!   scores of a random policy and of a human.
+//! - `measures`: final score, area and thresholds; `curves`: what a game's figures show.
 //! - `verdict`: better, similar or worse in a game, by a stated rule; `chance`: how often the
 //!   rule speaks for nothing; `compare`: the count over games;
 //!   `aggregate`: all games as one.
