@@ -12,7 +12,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a program for people")]
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread;
+use std::thread::{self, Scope};
 use std::time::{Duration, Instant};
 
 use coordrl::agent::Agent;
@@ -98,16 +98,22 @@ fn agent(inference: Inference, actors: usize) -> Apex {
 /// Agent steps per second with random actions, every group in a thread of its own.
 fn step_all(groups: &mut [VecEnv]) -> f64 {
     let (start, steps) = (Instant::now(), AtomicU64::new(0));
-    thread::scope(|scope| {
-        for (index, envs) in groups.iter_mut().enumerate() {
-            let steps = &steps;
-            scope.spawn(move || {
-                let pool = coordrl_agents::build_pool(1, 1).unwrap();
-                pool.install(|| step_one(envs, index as u64, start, steps));
-            });
-        }
-    });
+    thread::scope(|scope| start_stepping(scope, groups, start, &steps));
     steps.into_inner() as f64 / start.elapsed().as_secs_f64()
+}
+
+fn start_stepping<'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    groups: &'scope mut [VecEnv],
+    start: Instant,
+    steps: &'scope AtomicU64,
+) {
+    for (index, envs) in groups.iter_mut().enumerate() {
+        scope.spawn(move || {
+            let pool = coordrl_agents::build_pool(1, 1).unwrap();
+            pool.install(|| step_one(envs, index as u64, start, steps));
+        });
+    }
 }
 
 fn step_one(envs: &mut VecEnv, stream: u64, start: Instant, steps: &AtomicU64) {
@@ -127,13 +133,7 @@ fn infer_beside(policy: &Policy, groups: &mut [VecEnv]) -> f64 {
     let (start, steps) = (Instant::now(), AtomicU64::new(0));
     let (first, others) = groups.split_first_mut().unwrap();
     thread::scope(|scope| {
-        for (index, envs) in others.iter_mut().enumerate() {
-            let steps = &steps;
-            scope.spawn(move || {
-                let pool = coordrl_agents::build_pool(1, 1).unwrap();
-                pool.install(|| step_one(envs, index as u64, start, steps));
-            });
-        }
+        start_stepping(scope, others, start, &steps);
         infer(policy, first.spec(), first.len())
     })
 }
