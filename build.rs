@@ -31,7 +31,6 @@ fn main() {
 fn link_to_libtorch() {
     // The agents crate passes on where torch-sys found it, whichever of its ways it was told.
     let lib = env::var("DEP_COORDRL_AGENTS_LIBTORCH_LIB").unwrap_or_default();
-    println!("cargo:rustc-env=COORDRL_BUILD_LIBTORCH_LIB={lib}");
     if !lib.is_empty() {
         println!("cargo:rustc-link-arg=-Wl,-rpath,{lib}");
     }

@@ -1,11 +1,9 @@
 //! Choosing the device that holds the network.
-//!
-//! The CUDA half has not yet run on hardware: it follows libtorch's documented loading rules.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use coordrl_agents::load_cuda;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use tch::{Cuda, Device};
 
@@ -49,7 +47,7 @@ impl DeviceChoice {
     pub fn resolve(self) -> Result<Device, DeviceError> {
         match self {
             Self::Cpu => Ok(Device::Cpu),
-            Self::Auto => Ok(match load_cuda_library() {
+            Self::Auto => Ok(match load_cuda() {
                 Ok(()) if Cuda::is_available() => Device::Cuda(0),
                 _ => Device::Cpu,
             }),
@@ -59,39 +57,12 @@ impl DeviceChoice {
 }
 
 fn resolve_cuda(index: usize) -> Result<Device, DeviceError> {
-    load_cuda_library().map_err(|cause| DeviceError::NoCudaLibrary { index, cause })?;
+    load_cuda().map_err(|cause| DeviceError::NoCudaLibrary { index, cause })?;
     let count = Cuda::device_count();
     match i64::try_from(index) {
         Ok(wanted) if wanted < count => Ok(Device::Cuda(index)),
         _ => Err(DeviceError::NoSuchCudaDevice { index, count }),
     }
-}
-
-/// libtorch registers its CUDA operators when this library is loaded with global symbols. It is
-/// opened at run time so that one binary serves machines with and without CUDA.
-#[cfg(unix)]
-fn load_cuda_library() -> Result<(), String> {
-    use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
-    let path = cuda_library_path();
-    // SAFETY: the library's initialisers are libtorch's own; they expect to run in a process that
-    // has libtorch_cpu loaded, as this one has.
-    let library = unsafe { Library::open(Some(&path), RTLD_NOW | RTLD_GLOBAL) };
-    // Never closed: its operators stay registered until the process ends.
-    library.map(std::mem::forget).map_err(|error| {
-        // The loader's own words, such as the name of a missing library, are one level down.
-        std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string)
-    })
-}
-
-#[cfg(not(unix))]
-fn load_cuda_library() -> Result<(), String> {
-    Ok(())
-}
-
-fn cuda_library_path() -> PathBuf {
-    const NAME: &str = "libtorch_cuda.so";
-    let beside_build = Path::new(env!("COORDRL_BUILD_LIBTORCH_LIB")).join(NAME);
-    if beside_build.is_absolute() && beside_build.exists() { beside_build } else { NAME.into() }
 }
 
 /// The spelling used in settings and in `meta.json`.

@@ -42,6 +42,7 @@
 mod a2c;
 mod actors;
 pub mod apex;
+mod cuda;
 mod error;
 pub mod maths;
 mod n_step;
@@ -56,6 +57,7 @@ mod threads;
 
 pub use a2c::{A2c, A2cConfig, A2cSetup, AgentState, Gradients, UpdateReport};
 pub use apex::{Apex, ApexConfig, ApexReplayConfig, ApexReport, ApexSetup, Inference};
+pub use cuda::load_cuda;
 pub use error::{AgentError, Worker};
 pub use maths::Schedule;
 pub use n_step::{Decision, NStep, NStepState, NStepTransition, Outcome};

@@ -6,8 +6,7 @@ mod support;
 use coordrl_agents::{ActMode, Apex, ApexConfig, Policy, find_torso};
 use coordrl_envs::{Assets, Env, EnvConfig, EnvSeed, Role, derive_rng, make_env};
 use support::apex::{apex, recipe, train_to};
-use support::{HOW, How};
-use tch::Device;
+use support::{HOW, How, device};
 
 /// Frames are agent steps in this game.
 ///
@@ -31,7 +30,7 @@ fn evaluate(agent: &mut Apex, torso: &str) -> f64 {
     let spec = env.spec().clone();
     let weights = agent.save().unwrap().weights;
     let (torso, head) = (find_torso(torso).unwrap(), ApexConfig::default().learner.head);
-    let policy = Policy::build_q(torso, head, &spec, &weights, Device::Cpu).unwrap();
+    let policy = Policy::build_q(torso, head, &spec, &weights, device()).unwrap();
     let mut rng = derive_rng(1000, Role::EvalPolicy, 0);
     let (mut obs, mut sum) = (vec![0; spec.obs_len()], 0.0);
     let mode = ActMode::EpsilonGreedy { epsilon: 0.001 };

@@ -10,7 +10,6 @@ use coordrl_agents::{OptimizerConfig, OptimizerKind, find_torso};
 use serde_json::Value;
 use support::golden::{assert_changes, assert_close, assert_gradients, fill, number, numbers};
 use support::scripted::noise;
-use tch::Device;
 
 const OBS_SHAPE: [usize; 3] = [2, 40, 44];
 const ROWS: u64 = 12;
@@ -81,7 +80,8 @@ impl Parts {
 
 fn start(torso: &str, config: &LearnerConfig) -> Learner {
     let torso = find_torso(torso).unwrap();
-    let mut learner = Learner::build(torso, OBS_SHAPE, ACTIONS as usize, Device::Cpu, 1, config).unwrap();
+    let mut learner =
+        Learner::build(torso, OBS_SHAPE, ACTIONS as usize, support::device(), 1, config).unwrap();
     let mut state = learner.save().unwrap();
     fill(&mut state.online, 1 << 40);
     fill(&mut state.target, 1 << 41);

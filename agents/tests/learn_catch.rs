@@ -5,8 +5,7 @@ mod support;
 
 use coordrl_agents::{A2cConfig, ActMode, OptimizerConfig, OptimizerKind, Policy, Schedule, find_torso};
 use coordrl_envs::{Role, derive_rng};
-use support::{HOW, How, catch, catch_agent, updates};
-use tch::Device;
+use support::{HOW, How, catch, catch_agent, device, updates};
 
 /// A game lasts nine agent steps: rollouts of ten reach from the fall of a ball to its reward.
 fn recipe() -> A2cConfig {
@@ -24,7 +23,7 @@ fn evaluate(agent: &coordrl_agents::A2c, torso: &str) -> f64 {
     let mut env = catch(1000, 0);
     let spec = env.spec().clone();
     let weights = agent.save().unwrap().weights;
-    let policy = Policy::build(find_torso(torso).unwrap(), &spec, &weights, Device::Cpu).unwrap();
+    let policy = Policy::build(find_torso(torso).unwrap(), &spec, &weights, device()).unwrap();
     let mut rng = derive_rng(1000, Role::EvalPolicy, 0);
     let mut obs = vec![0; spec.obs_len()];
     let mut sum = 0.0;

@@ -5,8 +5,8 @@ mod support;
 
 use coordrl_agents::{A2c, A2cConfig, Gradients, OptimizerConfig, OptimizerKind};
 use support::scripted::{End, Scripted};
-use support::{HOW, agent, updates};
-use tch::{Device, Kind, Tensor};
+use support::{HOW, agent, device, updates};
+use tch::{Kind, Tensor};
 
 const DISCOUNT: f64 = 0.8;
 const EPISODE: u64 = 3;
@@ -41,7 +41,7 @@ fn learn(gradients: Gradients, gae_lambda: f64, end: fn(u64, u64) -> Option<End>
 }
 
 fn value(agent: &A2c) -> f64 {
-    let obs = Tensor::full([1, 1, 36, 36], 128, (Kind::Uint8, Device::Cpu));
+    let obs = Tensor::full([1, 1, 36, 36], 128, (Kind::Uint8, device()));
     agent.network().forward(&obs).value.double_value(&[0])
 }
 

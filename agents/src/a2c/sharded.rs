@@ -32,7 +32,7 @@ pub(crate) fn collect_and_differentiate(
     if !normalize_advantage {
         let both = for_each(actors, networks, |(actor, network), _| {
             let targets = actor.collect(network, plan)?;
-            let gradient = differentiate(actor, network, &targets, loss)?;
+            let gradient = differentiate(actor, network, &targets, plan, loss)?;
             Ok((targets, gradient))
         })?;
         return Ok(both.into_iter().unzip());
@@ -41,7 +41,7 @@ pub(crate) fn collect_and_differentiate(
     let mut targets = for_each(actors, networks, |(actor, network), _| actor.collect(network, plan))?;
     normalize_advantages(&mut targets);
     let gradients = for_each(actors, networks, |(actor, network), index| {
-        differentiate(actor, network, &targets[index], loss)
+        differentiate(actor, network, &targets[index], plan, loss)
     })?;
     Ok((targets, gradients))
 }
@@ -59,11 +59,12 @@ fn differentiate(
     actor: &mut Actor,
     network: &Network,
     targets: &Targets,
+    plan: &Plan,
     loss: &LossPlan,
 ) -> Result<Gradient, AgentError> {
     let start = Instant::now();
     let obs = actor.rollout.acted_obs_tensor();
-    let rows = Rows::new(obs, [(&actor.rollout, targets)].into_iter(), tch::Device::Cpu);
+    let rows = Rows::new(obs, [(&actor.rollout, targets)].into_iter(), plan.device);
     let gradient = gradient_of(network, &rows, loss)?;
     actor.add_learn_nanos(nanos_since(start));
     Ok(gradient)

@@ -9,6 +9,7 @@ use rayon::ThreadPool;
 use tch::{Device, Tensor};
 
 use super::actor::{Actor, QSource};
+use super::batch::{Ready, Rows};
 use super::config::ApexConfig;
 use super::experience::Weights;
 use super::inference::{Follower, QSpec};
@@ -100,7 +101,7 @@ impl Apex {
         let rescaling = config.learner.value_rescaling();
         let start = |place, envs| Actor::start(config, rescaling, place, envs, seed);
         let parts = Parts {
-            actors: start_each(actors, start)?,
+            actors: pool.install(|| start_each(actors, start))?,
             replay: Replay::try_new(config.replay.for_obs(obs_shape))?,
             rates: config.rates(),
             seats: Seats::new(config),
@@ -305,7 +306,7 @@ impl Apex {
         };
         parts.rates.sampled += batch_size;
         parts.replay.draw(batch_size as usize, draws)?.assemble_into(batch)?;
-        let mut report = catch_panic(Worker::Learner, || learn(learner, batch))?;
+        let mut report = catch_panic(Worker::Learner, || learn(learner, batch, None))?;
         settle(&mut parts.replay, batch, &mut report, config.replay.trim_every_updates)?;
         counters.updates = report.learned.updates;
         Ok(report)
@@ -353,10 +354,10 @@ impl Apex {
         let mut timing = Timing { wait_nanos: nanos_since(waiting), ..Timing::default() };
         let learning = Instant::now();
         let learned = match next {
-            Some(batch) => {
+            Some(Ready { batch, rows }) => {
                 let used = std::mem::replace(&mut self.batch, batch);
                 self.running()?.reuse(used);
-                Some(self.learn_running()?)
+                Some(self.learn_running(rows)?)
             }
             None => None,
         };
@@ -371,9 +372,10 @@ impl Apex {
         Ok(ApexReport { learned, replay_len, samples_per_insert: learnt.measured(), ..report })
     }
 
-    fn learn_running(&mut self) -> Result<LearnReport, AgentError> {
+    fn learn_running(&mut self, on_device: Option<Rows>) -> Result<LearnReport, AgentError> {
         let Self { learner, batch, pool, .. } = self;
-        let mut report = pool.install(|| catch_panic(Worker::Learner, || learn(learner, batch)))?;
+        let mut report =
+            pool.install(|| catch_panic(Worker::Learner, || learn(learner, batch, on_device)))?;
         let updates = report.learned.updates;
         let Work::Running(running) = &self.work else { return Err(AgentError::Deserted) };
         settle(&mut running.replay(), &self.batch, &mut report, self.config.replay.trim_every_updates)?;

@@ -4,6 +4,7 @@ use tch::{Device, Tensor};
 
 use crate::AgentError;
 use crate::policy::obs_tensor;
+use crate::replay::Batch;
 use crate::threads::shares;
 
 /// B transitions drawn from the replay, each part in one stretch.
@@ -31,6 +32,34 @@ pub(super) struct Rows {
     pub rewards: Tensor,
     pub discounts: Tensor,
     pub importance_weights: Tensor,
+}
+
+/// A batch on its way to the learner, and, for one on a GPU, already there: the thread that drew it
+/// has waited for the copy.
+pub(super) struct Ready {
+    pub batch: Batch,
+    pub rows: Option<Rows>,
+}
+
+impl Ready {
+    /// For a learner on this device.
+    pub fn new(batch: Batch, obs_shape: [usize; 3], device: Device) -> Self {
+        let rows = (device != Device::Cpu).then(|| LearnBatch::from(&batch).to_rows(obs_shape, device));
+        Self { batch, rows }
+    }
+}
+
+impl<'a> From<&'a Batch> for LearnBatch<'a> {
+    fn from(Batch { rows, obs, next_obs }: &'a Batch) -> Self {
+        Self {
+            obs,
+            next_obs,
+            actions: &rows.actions,
+            rewards: &rows.rewards,
+            discounts: &rows.discounts,
+            importance_weights: &rows.importance_weights,
+        }
+    }
 }
 
 impl LearnBatch<'_> {

@@ -79,26 +79,33 @@ pub(crate) struct Question {
 struct Answer {
     values: Vec<f32>,
     version: u64,
+    /// The question's, for the next one.
+    obs: Vec<u8>,
 }
 
 /// An actor's end of central inference.
 pub(crate) struct Asker {
     questions: Sender<Question>,
     version: u64,
+    /// Room for observations, used again and again.
+    room: Vec<u8>,
 }
 
 impl Asker {
     pub fn new(questions: Sender<Question>) -> Self {
-        Self { questions, version: 0 }
+        Self { questions, version: 0, room: Vec::new() }
     }
 }
 
 impl QSource for Asker {
     fn q_values(&mut self, obs: &[u8], rows: usize) -> Result<Vec<f32>, AgentError> {
+        let mut room = std::mem::take(&mut self.room);
+        room.clear();
+        room.extend_from_slice(obs);
         let (answer, answers) = bounded(1);
-        let asked = self.questions.send(Question { obs: obs.to_vec(), rows, answer });
+        let asked = self.questions.send(Question { obs: room, rows, answer });
         let answer = asked.ok().and_then(|()| answers.recv().ok()).ok_or(AgentError::Deserted)?;
-        self.version = answer.version;
+        (self.version, self.room) = (answer.version, answer.obs);
         Ok(answer.values)
     }
 
@@ -113,22 +120,27 @@ pub(crate) fn answer_all(
     questions: &Receiver<Question>,
     link: &dyn Link,
 ) -> Result<(), AgentError> {
+    let mut together = Vec::new();
     while let Ok(first) = questions.recv() {
         let mut waiting = vec![first];
         waiting.extend(questions.try_iter());
         follower.refresh(link)?;
-        let obs: Vec<u8> = match waiting.as_mut_slice() {
-            [only] => std::mem::take(&mut only.obs),
-            many => many.iter().map(|question| question.obs.as_slice()).collect::<Vec<_>>().concat(),
+        let obs: &[u8] = match waiting.as_slice() {
+            [only] => &only.obs,
+            many => {
+                together.clear();
+                many.iter().for_each(|question| together.extend_from_slice(&question.obs));
+                &together
+            }
         };
         let rows = waiting.iter().map(|question| question.rows).sum();
-        let values = follower.q_values(&obs, rows)?;
+        let values = follower.q_values(obs, rows)?;
         let mut rest = values.as_slice();
-        for question in waiting {
-            let (own, others) = rest.split_at(question.rows * follower.spec.num_actions);
+        for Question { obs, rows, answer } in waiting {
+            let (own, others) = rest.split_at(rows * follower.spec.num_actions);
             rest = others;
             // An actor that does not wait any more has its own reason.
-            let _ = question.answer.send(Answer { values: own.to_vec(), version: follower.version });
+            let _ = answer.send(Answer { values: own.to_vec(), version: follower.version, obs });
         }
     }
     Ok(())

@@ -4,12 +4,13 @@ use rayon::prelude::*;
 use tch::{Device, Tensor};
 
 use super::LearnBatch;
+use super::batch::Rows;
 use super::experience::Weights;
 use super::learner_config::{LEARNER_TABLE, LearnerConfig};
 use super::shard::{Shard, differentiate, sum};
 use crate::AgentError;
 use crate::nn::{
-    NamedTensors, NetworkError, Optimizer, ParamStore, QNetwork, TorsoEntry, clip_to_norm, norm_of,
+    NamedTensors, NetworkError, Optimizer, ParamStore, QHead, QNetwork, TorsoEntry, clip_to_norm, norm_of,
 };
 
 /// Learns action values from batches of transitions; knows nothing of environments or replay.
@@ -83,7 +84,9 @@ impl Learner {
         if !problems.is_empty() {
             return Err(AgentError::Config(problems));
         }
-        let build = |store| Side::build(torso, obs_shape, num_actions, config, store);
+        // On a GPU a batch is learnt from as a whole.
+        let shards = if device == Device::Cpu { config.shards } else { 1 };
+        let build = |store| Side::build(torso, obs_shape, num_actions, config.head, shards, store);
         let online = build(ParamStore::new(seed, device))?;
         let mut target = build(ParamStore::of_shapes(device))?;
         target.store.copy_from(&online.store)?;
@@ -98,8 +101,20 @@ impl Learner {
     /// If the parts of the batch do not fit together, or the loss or the gradient is not finite;
     /// nothing is changed then.
     pub fn learn(&mut self, batch: &LearnBatch<'_>) -> Result<Learned, AgentError> {
+        self.learn_rows(batch, None)
+    }
+
+    /// [`Learner::learn`] from rows that may be on the device already.
+    pub(super) fn learn_rows(
+        &mut self,
+        batch: &LearnBatch<'_>,
+        on_device: Option<Rows>,
+    ) -> Result<Learned, AgentError> {
         batch.check(self.obs_shape, self.num_actions)?;
-        let shards = self.shards(batch)?;
+        let shards = match on_device {
+            Some(rows) => vec![self.one_shard(&rows)?],
+            None => self.shards(batch)?,
+        };
         let loss = shards.iter().map(|shard| shard.loss).sum();
         let td_errors: Vec<f32> = shards.iter().flat_map(|shard| &shard.td_errors).map(|e| e.abs()).collect();
         let mean = |sum: f64| sum / td_errors.len() as f64;
@@ -198,12 +213,18 @@ impl Learner {
         Ok(())
     }
 
+    /// Gradient and errors of all rows at once.
+    fn one_shard(&mut self, rows: &Rows) -> Result<Shard, AgentError> {
+        let [online, target] = [&self.online, &self.target].map(|side| &side.networks[0]);
+        differentiate(&self.config, online, target, rows, rows.actions.size()[0] as f64)
+    }
+
     /// Gradient and errors of every shard, in the order of the rows.
     fn shards(&mut self, batch: &LearnBatch<'_>) -> Result<Vec<Shard>, AgentError> {
         let Self { config, obs_shape, online, target, .. } = self;
         let device = online.store.device();
+        let parts = batch.split(online.networks.len(), *obs_shape);
         let networks = online.networks.par_iter_mut().zip(&mut target.networks);
-        let parts = batch.split(config.shards as usize, *obs_shape);
         let rows = batch.actions.len() as f64;
         let shards: Vec<Result<Shard, AgentError>> = networks
             .zip(parts)
@@ -250,13 +271,14 @@ impl Side {
         torso: &TorsoEntry,
         obs_shape: [usize; 3],
         num_actions: usize,
-        config: &LearnerConfig,
+        head: QHead,
+        shards: u32,
         mut store: ParamStore,
     ) -> Result<Self, NetworkError> {
-        let build = |store: &mut _| QNetwork::build(torso, obs_shape, num_actions, config.head, store);
+        let build = |store: &mut _| QNetwork::build(torso, obs_shape, num_actions, head, store);
         build(&mut store)?; // draws the parameters
         let params = store.pack()?;
-        let networks = (0..config.shards).map(|_| build(&mut store)).collect::<Result<_, _>>()?;
+        let networks = (0..shards).map(|_| build(&mut store)).collect::<Result<_, _>>()?;
         Ok(Self { networks, params, store })
     }
 }

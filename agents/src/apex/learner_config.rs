@@ -19,7 +19,7 @@ pub struct LearnerConfig {
     /// Transitions that one update learns from, B.
     pub batch_size: u32,
     /// Shards of the batch whose gradients are taken in parallel and then summed, so that rounding
-    /// depends on it (and not on the number of threads). More than 1 is for CPUs.
+    /// depends on it (and not on the number of threads). For CPUs: on a GPU there is one, the whole.
     pub shards: u32,
     /// Value what follows by double Q-learning; else by the target network's greatest value.
     pub double_q: bool,

@@ -1,31 +1,27 @@
 //! What is done with a batch, in whatever thread, and with experience that arrives.
 
-use super::LearnBatch;
+use super::batch::Rows;
 use super::experience::Experience;
 use super::learner::Learner;
 use super::report::{Arrivals, LearnReport};
 use crate::replay::{Batch, Replay};
 use crate::{AgentError, Timing};
 
-/// One update from a batch drawn from the replay.
+/// One update from a batch drawn from the replay, which may be on the learner's device already.
 ///
 /// # Errors
 /// If the loss or the gradient is not finite; the weights are then those from before the call.
-pub(super) fn learn(learner: &mut Learner, batch: &Batch) -> Result<LearnReport, AgentError> {
-    let rows = &batch.rows;
-    let learned = learner.learn(&LearnBatch {
-        obs: &batch.obs,
-        next_obs: &batch.next_obs,
-        actions: &rows.actions,
-        rewards: &rows.rewards,
-        discounts: &rows.discounts,
-        importance_weights: &rows.importance_weights,
-    })?;
-    let ages: u64 = rows.ages.iter().sum();
+pub(super) fn learn(
+    learner: &mut Learner,
+    batch: &Batch,
+    on_device: Option<Rows>,
+) -> Result<LearnReport, AgentError> {
+    let learned = learner.learn_rows(&batch.into(), on_device)?;
+    let ages: u64 = batch.rows.ages.iter().sum();
     Ok(LearnReport {
         learned,
         learning_rate: learner.learning_rate(),
-        replay_age: ages as f64 / rows.ages.len() as f64,
+        replay_age: ages as f64 / batch.rows.ages.len() as f64,
         stale_share: 0.0,
     })
 }

@@ -22,6 +22,7 @@ use rayon::ThreadPool;
 use tch::Device;
 
 use super::actor::{Actor, QSource};
+use super::batch::Ready;
 use super::config::{ApexConfig, Inference};
 use super::experience::{Experience, Weights};
 use super::failure::Failure;
@@ -120,7 +121,7 @@ pub(super) struct Launch<'a> {
 pub(super) struct Running {
     shared: Shared,
     seats: Seats,
-    batches: Receiver<Batch>,
+    batches: Receiver<Ready>,
     arrivals: Receiver<Arrivals>,
     actors: Vec<JoinHandle<Option<Acted>>>,
     others: Vec<JoinHandle<Option<()>>>,
@@ -173,9 +174,9 @@ impl Running {
     }
 
     /// The next batch, if one comes within `patience`.
-    pub fn next(&self, patience: Duration) -> Option<Batch> {
+    pub fn next(&self, patience: Duration) -> Option<Ready> {
         match self.batches.recv_timeout(patience) {
-            Ok(batch) => Some(batch),
+            Ok(ready) => Some(ready),
             Err(RecvTimeoutError::Timeout) => None,
             // The threads that draw have ended. Not the learner's to say why: wait, do not spin.
             Err(RecvTimeoutError::Disconnected) => {
@@ -237,8 +238,8 @@ impl Running {
         shared.resting.store(true, Ordering::SeqCst);
         shared.limiter.rest();
         let mut waiting = 0;
-        for batch in batches.try_iter() {
-            let _ = seats.used.send(batch);
+        for ready in batches.try_iter() {
+            let _ = seats.used.send(ready.batch);
             waiting += 1;
         }
         drop(batches);
@@ -334,10 +335,11 @@ impl Running {
         &mut self,
         index: u32,
         launch: &Launch<'_>,
-        to_learner: Sender<Batch>,
+        to_learner: Sender<Ready>,
     ) -> Result<(), AgentError> {
         let shared = self.shared.clone();
         let batch_size = launch.config.learner.batch_size;
+        let (obs_shape, device) = (launch.q_spec.obs_shape, launch.device);
         // Another stream after every rest: batches given up must not come again as they were.
         let stream = launch.updates * u64::from(launch.config.prefetch_threads) + u64::from(index);
         let mut rng = derive_rng(launch.seed, Role::ReplayDraws, stream);
@@ -347,8 +349,9 @@ impl Running {
                 let drawn = lock(&shared.replay).draw(batch_size as usize, &mut rng)?;
                 let mut batch = to_reuse.try_recv().unwrap_or_default();
                 drawn.assemble_into(&mut batch)?;
-                if let Err(SendError(batch)) = to_learner.send(batch) {
-                    let _ = used.send(batch);
+                let ready = Ready::new(batch, obs_shape, device);
+                if let Err(SendError(ready)) = to_learner.send(ready) {
+                    let _ = used.send(ready.batch);
                     break;
                 }
             }

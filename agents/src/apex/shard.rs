@@ -1,6 +1,6 @@
 //! Targets, loss and gradient of some rows of a batch: what a core of the learner does.
 
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 use super::batch::Rows;
 use super::learner_config::LearnerConfig;
@@ -33,13 +33,13 @@ pub(super) fn differentiate(
     let td_errors = targets - &q; // [rows]
     let share = rows.actions.size()[0] as f64 / batch_size;
     let loss = weighted_td_loss(&td_errors, &rows.importance_weights, config.loss()) * share;
-    let numbers = |tensor: &Tensor| Vec::<f32>::try_from(tensor.detach()).map_err(NetworkError::from);
-    Ok(Shard {
-        gradient: online.gradient(&loss)?,
-        loss: loss.detach().to_kind(Kind::Double).double_value(&[]),
-        td_errors: numbers(&td_errors)?,
-        q: numbers(&q)?,
-    })
+    let gradient = online.gradient(&loss)?;
+    // To the host in one copy: on a GPU each one waits for all that was asked of it before.
+    let told = Tensor::f_cat(&[&loss.reshape([1]), &td_errors, &q], 0).map_err(NetworkError::from)?;
+    let mut told = Vec::<f32>::try_from(told.detach()).map_err(NetworkError::from)?;
+    let q = told.split_off(1 + rows.actions.size()[0] as usize);
+    let td_errors = told.split_off(1);
+    Ok(Shard { gradient, loss: told[0].into(), td_errors, q })
 }
 
 /// Targets `[rows]`. No graph is kept; the guard is gone on return.

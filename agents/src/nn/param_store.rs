@@ -90,10 +90,9 @@ impl ParamStore {
     pub fn write_flat(&self, numbers: &mut Vec<f32>) -> Result<(), NetworkError> {
         numbers.resize(self.count(), 0.0);
         let mut rest = numbers.as_mut_slice();
-        for param in self.all() {
-            let (own, others) = rest.split_at_mut(param.values.numel());
-            let values = param.values.f_reshape([-1])?.f_to_device(Device::Cpu)?;
-            values.f_copy_data(own, own.len())?;
+        for values in self.stretches()? {
+            let (own, others) = rest.split_at_mut(values.numel());
+            values.f_to_device(Device::Cpu)?.f_copy_data(own, own.len())?;
             rest = others;
         }
         Ok(())
@@ -107,9 +106,9 @@ impl ParamStore {
     pub fn load_flat(&mut self, numbers: &[f32]) -> Result<(), NetworkError> {
         self.check_count(numbers.len())?;
         let mut rest = numbers;
-        for param in self.params.iter_mut().chain(&mut self.buffers) {
-            let (own, others) = rest.split_at(param.values.numel());
-            write_pieces(&param.values.f_view([-1])?, own)?;
+        for values in self.stretches()? {
+            let (own, others) = rest.split_at(values.numel());
+            write_pieces(&values, own)?;
             rest = others;
         }
         Ok(())
@@ -168,6 +167,18 @@ impl ParamStore {
     fn check_count(&self, found: usize) -> Result<(), NetworkError> {
         let expected = self.count();
         if found == expected { Ok(()) } else { Err(NetworkError::WrongCount { expected, found }) }
+    }
+
+    /// All parameters and, after them, all buffers, flat, in as few stretches of memory as there
+    /// are: each copy to or from a GPU waits for all that was asked of it before.
+    fn stretches(&self) -> Result<Vec<Tensor>, NetworkError> {
+        let flat = |param: &Param| param.values.f_view([-1]);
+        let mut stretches = match &self.flat {
+            Some(flat) => vec![flat.shallow_clone()],
+            None => self.params.iter().map(flat).collect::<Result<_, _>>()?,
+        };
+        stretches.extend(self.buffers.iter().map(flat).collect::<Result<Vec<_>, _>>()?);
+        Ok(stretches)
     }
 
     fn all(&self) -> impl Iterator<Item = &Param> {
@@ -289,14 +300,15 @@ pub fn flatten_gradients(gradients: &[Tensor], parameters: &[Tensor]) -> Tensor 
     Tensor::cat(&pieces, 0).to_kind(Kind::Float) // [P]
 }
 
-/// Numbers that go into a tensor at once. A copy of all weights, made and given back by every actor,
-/// would stay in the allocator's stock of its thread.
+/// Numbers that go into a tensor on the CPU at once. A copy of all weights, made and given back by
+/// every actor, would stay in the allocator's stock of its thread.
 const PIECE: usize = 1 << 16;
 
 /// Overwrites `values`, `[P]`, with as many numbers.
 fn write_pieces(values: &Tensor, numbers: &[f32]) -> Result<(), NetworkError> {
-    for (index, piece) in numbers.chunks(PIECE).enumerate() {
-        let start = (index * PIECE) as i64;
+    let length = if values.device() == Device::Cpu { PIECE } else { numbers.len().max(1) };
+    for (index, piece) in numbers.chunks(length).enumerate() {
+        let start = (index * length) as i64;
         let mut place = values.f_narrow(0, start, piece.len() as i64)?;
         place.f_copy_(&Tensor::f_from_slice(piece)?)?;
     }

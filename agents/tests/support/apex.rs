@@ -7,9 +7,8 @@ use coordrl_agents::{
     find_torso,
 };
 use coordrl_envs::{Env, VecEnv};
-use tch::Device;
 
-use super::{How, catch};
+use super::{How, catch, device};
 
 /// Settings that learn Catch.
 pub fn recipe() -> ApexConfig {
@@ -64,7 +63,7 @@ pub fn apex_with(
     Apex::build(ApexSetup {
         config,
         torso,
-        device: Device::Cpu,
+        device: device(),
         seed: how.seed,
         total_frames: how.total_frames,
         actors: sizes.map(group).collect(),

@@ -141,7 +141,7 @@ fn a_state_that_does_not_fit_changes_nothing() {
     let mut learner = learner(&config());
     let before = learner.save().unwrap();
     let rmsprop = LearnerConfig::default();
-    let plain = LearnerConfig { head: crate::nn::QHead::Plain, ..config() };
+    let plain = LearnerConfig { head: QHead::Plain, ..config() };
     for (other, expected) in [(&rmsprop, "`mean_square`"), (&plain, "`value_hidden.weight` is missing")] {
         let mut state = self::learner(other).save().unwrap();
         if other == &rmsprop {
@@ -179,9 +179,15 @@ fn actors_that_load_the_weights_compute_the_same() {
     let weights = learner.weights().unwrap();
     assert_eq!(weights.version, 1);
     assert_eq!(weights.numbers.len() as u64, learner.parameter_count());
-    let mut actor =
-        Side::build(find_torso("conv").unwrap(), SHAPE, 2, &config(), ParamStore::new(7, Device::Cpu))
-            .unwrap();
+    let mut actor = Side::build(
+        find_torso("conv").unwrap(),
+        SHAPE,
+        2,
+        QHead::Dueling,
+        1,
+        ParamStore::new(7, Device::Cpu),
+    )
+    .unwrap();
     let obs = crate::policy::obs_tensor(&owned.obs, 4, SHAPE);
     assert_ne!(actor.networks[0].forward(&obs), learner.network().forward(&obs));
     actor.store.load_flat(&weights.numbers).unwrap();
@@ -198,4 +204,16 @@ fn wrong_settings_and_small_observations_are_refused() {
     let error = build(SHAPE, &none);
     assert_eq!(error, "the agent's settings are wrong: `apex.learner.batch_size` is 0; the least is 1");
     assert!(build([1, 20, 20], &config()).contains("20×20"));
+}
+
+#[test]
+fn rows_that_are_on_the_device_already_are_learnt_from_like_any() {
+    let (owned, config) = (owned(), config());
+    let (mut ahead, mut plain) = (learner(&config), learner(&config));
+    for _ in 0..4 {
+        let rows = owned.batch().to_rows(SHAPE, Device::Cpu);
+        let learned = ahead.learn_rows(&owned.batch(), Some(rows)).unwrap();
+        assert_eq!(learned, plain.learn(&owned.batch()).unwrap());
+    }
+    assert_eq!(ahead.to_named(), plain.to_named());
 }
