@@ -3,6 +3,7 @@
 //! ```text
 //! cargo bench --bench a2c
 //! COORDRL_BENCH_PYTHON=python3 cargo bench --bench a2c     # a Python that has torch and envpool
+//! COORDRL_BENCH_PYTHON=python3 cargo bench --bench a2c -- --device cuda:0
 //! ```
 //!
 //! Both train with 16 environments × 5 steps on as many threads as there are cores, in turns of some
@@ -10,14 +11,17 @@
 //! steps per second depend on the machine.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a program for people")]
 
+mod options;
+
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use coordrl::agent::Agent;
 use coordrl::assemble::assemble;
 use coordrl::config::RunConfig;
-use coordrl::device::DeviceChoice;
+use coordrl::device::device_name;
 use coordrl_agents::{A2c, Gradients};
+use tch::Device;
 
 const TURNS: usize = 5;
 const TURN: Duration = Duration::from_secs(8);
@@ -29,19 +33,24 @@ fn main() {
     }
     let python = std::env::var("COORDRL_BENCH_PYTHON").ok();
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
-    let kinds = [("conv", Gradients::Actors), ("coordconv", Gradients::Actors), ("conv", Gradients::Central)];
-    let mut agents: Vec<A2c> = kinds.iter().map(|(torso, gradients)| agent(torso, *gradients)).collect();
+    let (device, turns) = (options::device(), options::turns(TURNS));
+    let here = if device == Device::Cpu { Gradients::Actors } else { Gradients::Central };
+    let mut kinds = vec![("conv", here), ("coordconv", here)];
+    if device == Device::Cpu {
+        kinds.push(("conv", Gradients::Central));
+    }
+    let mut agents: Vec<A2c> = kinds.iter().map(|(torso, how)| agent(torso, *how, device)).collect();
     let mut ours: Vec<Vec<f64>> = vec![Vec::new(); kinds.len()];
     let mut theirs = Vec::new();
-    for _ in 0..TURNS {
+    for _ in 0..turns {
         for (agent, speeds) in agents.iter_mut().zip(&mut ours) {
             speeds.push(train(agent));
         }
-        theirs.extend(python.as_deref().map(|python| train_peer(python, cores)));
+        theirs.extend(python.as_deref().map(|python| train_peer(python, cores, device)));
     }
     let peer = (!theirs.is_empty()).then(|| median(theirs));
     println!(
-        "breakout, 16 environments × 5 agent steps, {cores} threads, agent steps a second (median of {TURNS} turns)"
+        "breakout, 16 environments × 5 agent steps, {cores} threads, {device:?}, agent steps a second (median of {turns} turns)"
     );
     if let Some(peer) = peer {
         println!("{:<28} {peer:>8.0}", "PyTorch + EnvPool");
@@ -53,11 +62,11 @@ fn main() {
     }
 }
 
-fn agent(torso: &str, gradients: Gradients) -> A2c {
+fn agent(torso: &str, gradients: Gradients, device: Device) -> A2c {
     let mut config = RunConfig {
         game: "breakout".to_owned(),
         torso: torso.to_owned(),
-        device: DeviceChoice::Cpu,
+        device: device_name(device).parse().unwrap(),
         ..RunConfig::default()
     };
     config.a2c.gradients = gradients;
@@ -77,10 +86,11 @@ fn train(agent: &mut A2c) -> f64 {
     (agent.counters().agent_steps - before) as f64 / start.elapsed().as_secs_f64()
 }
 
-fn train_peer(python: &str, threads: usize) -> f64 {
+fn train_peer(python: &str, threads: usize, device: Device) -> f64 {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/a2c_envpool.py");
     let (threads, seconds) = (threads.to_string(), TURN.as_secs().to_string());
-    let output = Command::new(python).args([script, "Breakout-v5", &threads, &seconds]).output().unwrap();
+    let arguments = [script, "Breakout-v5", &threads, &seconds, &device_name(device)];
+    let output = Command::new(python).args(arguments).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).trim().parse().unwrap()
 }

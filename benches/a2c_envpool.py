@@ -1,4 +1,4 @@
-"""Agent steps per second of A2C in PyTorch on EnvPool: `a2c_envpool.py GAME THREADS SECONDS`.
+"""Agent steps per second of A2C in PyTorch on EnvPool: `a2c_envpool.py GAME THREADS SECONDS DEVICE`.
 
 The recipe of `cargo bench --bench a2c`: 16 environments, 5 steps, Nature CNN, classic rules, RMSProp 7e-4. Written as CleanRL's
 scripts are: one process, one batch, libtorch and EnvPool each with THREADS threads.
@@ -32,15 +32,15 @@ class Agent(nn.Module):
 
 
 def main() -> None:
-    game, threads, seconds = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
+    game, threads, seconds, device = sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), sys.argv[4]
     torch.set_num_threads(threads)
     env = envpool.make(
         game, env_type="gymnasium", num_envs=ENVS, num_threads=threads, seed=1,
         episodic_life=True, reward_clip=True, use_fire_reset=True, repeat_action_probability=0.0,
     )  # fmt: skip
-    agent = Agent(env.action_space.n)
+    agent = Agent(env.action_space.n).to(device)
     optimizer = torch.optim.RMSprop(agent.parameters(), lr=7e-4, alpha=0.99, eps=1e-5)
-    obs = torch.as_tensor(np.array(env.reset()[0]))
+    obs = torch.as_tensor(np.array(env.reset()[0]), device=device)
     update(agent, optimizer, env, obs)  # the first call is slower
     start, taken = time.perf_counter(), 0
     while time.perf_counter() - start < seconds:
@@ -57,10 +57,11 @@ def update(agent: Agent, optimizer: torch.optim.Optimizer, env, obs: torch.Tenso
             action = torch.multinomial(logits.softmax(-1), 1).squeeze(-1)
         seen.append(obs)
         actions.append(action)
-        following, reward, terminated, truncated, _ = env.step(action.numpy().astype(np.int32))
-        obs = torch.as_tensor(np.array(following))
-        rewards.append(torch.as_tensor(reward, dtype=torch.float32))
-        discounts.append(torch.as_tensor(GAMMA * ~(terminated | truncated), dtype=torch.float32))
+        following, reward, terminated, truncated, _ = env.step(action.cpu().numpy().astype(np.int32))
+        obs = torch.as_tensor(np.array(following), device=obs.device)
+        rewards.append(torch.as_tensor(reward, dtype=torch.float32, device=obs.device))
+        goes_on = torch.as_tensor(~(terminated | truncated), dtype=torch.float32, device=obs.device)
+        discounts.append(GAMMA * goes_on)
     with torch.no_grad():
         following_return = agent(obs)[1]
     returns = []

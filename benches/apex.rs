@@ -2,14 +2,17 @@
 //!
 //! ```text
 //! cargo bench --bench apex
+//! cargo bench --bench apex -- --device cuda:0
 //! ```
 //!
 //! Environments, inference, and both as actors do it, in turns of some seconds, so that a busy machine
-//! slows all alike; every turn keeps all cores busy, for a core beside an idle one may be a faster one. What both together may reach follows from the first two: an agent
-//! step costs the time of its emulator and that of its row in the network, on all cores; where one
-//! thread infers for all, it is also no faster than that thread. The last column is the share of
-//! what may be reached; bare agent steps per second depend on the machine.
+//! slows all alike; every turn keeps all cores busy, for a core beside an idle one may be a faster
+//! one. What both together should give follows from the first two: an agent step costs the time of its
+//! emulator and that of its row in the network. The last column is the share of that; bare agent steps
+//! per second depend on the machine.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a program for people")]
+
+mod options;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, Scope};
@@ -18,7 +21,7 @@ use std::time::{Duration, Instant};
 use coordrl::agent::Agent;
 use coordrl::assemble::{assemble, assets};
 use coordrl::config::{Algo, RunConfig};
-use coordrl::device::DeviceChoice;
+use coordrl::device::device_name;
 use coordrl_agents::nn::{QHead, QNetwork};
 use coordrl_agents::{ActMode, Apex, Inference, Policy, find_torso};
 use coordrl_envs::{EnvConfig, EnvSeed, EnvSpec, Role, VecEnv, VecStep, derive_rng, make_env};
@@ -26,8 +29,8 @@ use rand::RngExt as _;
 use tch::Device;
 
 const GAME: &str = "pong";
-const ENVS: usize = 16;
-const TURNS: usize = 5;
+const ENVS_PER_ACTOR: usize = 8;
+const TURNS: usize = 7;
 const TURN: Duration = Duration::from_secs(4);
 
 fn main() {
@@ -36,61 +39,102 @@ fn main() {
         return;
     }
     tch::set_num_threads(1);
-    let cores = thread::available_parallelism().map_or(1, |cores| cores.get()).min(ENVS);
-    let mut groups: Vec<VecEnv> = (0..cores).map(|actor| group(actor, ENVS / cores)).collect();
-    let policy = policy(groups[0].spec());
-    let mut agents = [Inference::Central, Inference::Local].map(|inference| agent(inference, cores));
-    let mut rates = vec![Vec::new(); 4];
-    for _ in 0..TURNS {
-        rates[0].push(step_all(&mut groups));
-        rates[1].push(infer_beside(&policy, &mut groups));
-        for (agent, rates) in agents.iter_mut().zip(&mut rates[2..]) {
-            rates.push(act(agent));
-        }
-    }
-    let [stepped, inferred, central, local] = rates.into_iter().map(median).collect::<Vec<_>>()[..] else {
-        unreachable!("four rows")
+    let (device, turns) = (options::device(), options::turns(TURNS));
+    let actors = thread::available_parallelism().map_or(1, |cores| cores.get());
+    let mut groups: Vec<VecEnv> = (0..actors).map(group).collect();
+    let [own, shared] = [Device::Cpu, device].map(|device| policy(groups[0].spec(), device));
+    let [mut locals, mut centrals] =
+        [Inference::Local, Inference::Central].map(|inference| agent(inference, actors, device));
+    let turn = |_| {
+        let stepped = step_all(&mut groups);
+        let own = infer_beside(&own, &mut groups);
+        let local = act(&mut locals);
+        // Before and after what it is compared with.
+        let before = infer_beside(&shared, &mut groups);
+        let central = act(&mut centrals);
+        let shared = f64::midpoint(before, infer_beside(&shared, &mut groups));
+        Turn { actors: actors as f64, device, stepped, own, shared, local, central }
     };
-    let cores = cores as f64;
-    let both = cores / (cores / stepped + 1.0 / inferred);
-    let central_most = both.min(inferred);
-    println!("{GAME}, {ENVS} environments of {cores} actors on {cores} cores, agent steps a second");
-    println!("(median of {TURNS} turns; ratios to what may be reached)");
-    println!("{:<50} {stepped:>7.0}", "environments alone, a thread an actor");
-    println!("{:<50} {inferred:>7.0}", "inference, one thread, environments in the others");
-    println!("{:<50} {both:>7.0}", "both on all cores, by calculation");
-    println!("{:<50} {local:>7.0} {:>6.2}", "actors, inference of their own", local / both);
-    println!("{:<50} {central_most:>7.0}", "both with one thread that infers, by calculation");
-    println!("{:<50} {central:>7.0} {:>6.2}", "actors, central inference", central / central_most);
+    let turns: Vec<Turn> = (0..turns).map(turn).collect();
+    print_table(actors, device, &turns);
 }
 
-fn group(actor: usize, size: usize) -> VecEnv {
-    let seed = |env| EnvSeed { seed: 1, role: Role::TrainEnv, index: (actor * size + env) as u64 };
+/// Agent steps, or rows, per second.
+struct Turn {
+    actors: f64,
+    device: Device,
+    stepped: f64,
+    own: f64,
+    shared: f64,
+    local: f64,
+    central: f64,
+}
+
+impl Turn {
+    /// Each core steps and infers in turn.
+    fn local_most(&self) -> f64 {
+        self.actors / (self.actors / self.stepped + 1.0 / self.own)
+    }
+
+    /// All cores step, then one thread infers, and nothing at the same time.
+    fn central_in_turn(&self) -> f64 {
+        1.0 / (1.0 / self.stepped + 1.0 / self.shared)
+    }
+
+    /// No core ever waits: no faster than the thread that infers, nor, where that takes a core's
+    /// time, than all cores together.
+    fn central_at_once(&self) -> f64 {
+        let cores = self.actors / (self.actors / self.stepped + 1.0 / self.shared);
+        if self.device == Device::Cpu { cores.min(self.shared) } else { self.stepped.min(self.shared) }
+    }
+}
+
+fn print_table(actors: usize, device: Device, turns: &[Turn]) {
+    let median = |of: fn(&Turn) -> f64| median(turns.iter().map(of).collect());
+    let bare = |name: &str, of| println!("{name:<60} {:>7.0}", median(of));
+    let share = |name: &str, of, share| println!("{name:<60} {:>7.0} {:>6.2}", median(of), median(share));
+    println!("{GAME}, {actors} actors of {ENVS_PER_ACTOR} environments, as many cores, agent steps a second");
+    println!("(medians of {} turns; shares of what was calculated, each of one turn)", turns.len());
+    bare("environments alone, a thread an actor", |turn| turn.stepped);
+    bare("inference, one thread, environments in the others", |turn| turn.own);
+    bare("calculated: each core steps and infers in turn", Turn::local_most);
+    share("actors, inference of their own", |turn| turn.local, |turn| turn.local / turn.local_most());
+    bare(&format!("inference on {device:?}, environments in the other threads"), |turn| turn.shared);
+    bare("calculated: all cores step, then one thread infers", Turn::central_in_turn);
+    share("actors, central inference", |turn| turn.central, |turn| turn.central / turn.central_in_turn());
+    bare("calculated: both at once, no core ever waits", Turn::central_at_once);
+    share("actors, central inference", |turn| turn.central, |turn| turn.central / turn.central_at_once());
+}
+
+fn group(actor: usize) -> VecEnv {
+    let index = |env| (actor * ENVS_PER_ACTOR + env) as u64;
+    let seed = |env| EnvSeed { seed: 1, role: Role::TrainEnv, index: index(env) };
     let make = |env| make_env(GAME, &EnvConfig::default(), &assets(None), seed(env)).unwrap();
-    VecEnv::try_new((0..size).map(make).collect()).unwrap()
+    VecEnv::try_new((0..ENVS_PER_ACTOR).map(make).collect()).unwrap()
 }
 
-fn policy(spec: &EnvSpec) -> Policy {
+fn policy(spec: &EnvSpec, device: Device) -> Policy {
     let torso = find_torso("conv").unwrap();
     let mut store = coordrl_agents::nn::ParamStore::new(1, Device::Cpu);
     QNetwork::build(torso, spec.obs_shape, spec.num_actions(), QHead::Dueling, &mut store).unwrap();
-    Policy::build_q(torso, QHead::Dueling, spec, &store.to_named(), Device::Cpu).unwrap()
+    Policy::build_q(torso, QHead::Dueling, spec, &store.to_named(), device).unwrap()
 }
 
 /// Never warm: the learner waits.
-fn agent(inference: Inference, actors: usize) -> Apex {
+fn agent(inference: Inference, actors: usize, device: Device) -> Apex {
     let mut config = RunConfig {
         game: GAME.to_owned(),
         algo: Algo::Apex,
-        device: DeviceChoice::Cpu,
+        device: device_name(device).parse().unwrap(),
         frames: u64::MAX,
         ..RunConfig::default()
     };
-    config.apex.envs = (ENVS / actors * actors) as u32;
+    config.apex.envs = (actors * ENVS_PER_ACTOR) as u32;
     config.apex.actors = Some(actors as u32);
     config.apex.inference = inference;
-    config.apex.replay.capacity = 200_000;
-    config.apex.replay.warmup_transitions = 200_000;
+    let never = actors as u64 * 100_000;
+    config.apex.replay.capacity = never;
+    config.apex.replay.warmup_transitions = never;
     let Agent::Apex(agent) = assemble(&config).unwrap().agent else { unreachable!("the algorithm is Ape-X") };
     *agent
 }
@@ -150,7 +194,8 @@ fn infer(policy: &Policy, spec: &EnvSpec, rows: usize) -> f64 {
     done as f64 / start.elapsed().as_secs_f64()
 }
 
-/// Agent steps per second of one turn, all of them in the replay at its end.
+/// Agent steps per second of one turn, all of them in the replay at its end: actors send hundreds of
+/// steps at once, and what they have not sent yet comes when they rest.
 fn act(agent: &mut Apex) -> f64 {
     let (start, before) = (Instant::now(), agent.counters().agent_steps);
     while start.elapsed() < TURN {

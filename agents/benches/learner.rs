@@ -1,13 +1,16 @@
 //! How fast an agent learns and acts, apart from its environments.
 //!
 //! ```text
-//! cargo bench -p coordrl-agents
+//! cargo bench -p coordrl-agents --bench learner
+//! cargo bench -p coordrl-agents --bench learner -- --device cuda:0
 //! ```
 //!
 //! Environments here cost next to nothing, so an update's time is that of inference and gradients.
 //! All variants take turns in one run, so that a busy machine slows them alike; the last column is
 //! the ratio to the first line. Bare rows per second depend on the machine.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a program for people")]
+
+mod device;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -53,6 +56,7 @@ impl Env for Still {
     }
 }
 
+#[derive(Clone)]
 struct Variant {
     name: &'static str,
     torso: &'static str,
@@ -78,7 +82,8 @@ fn main() {
     }
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
     let threads = i32::try_from(cores).unwrap();
-    let variants = [
+    let device = device::device();
+    let on_cpu = [
         variant("conv, one gradient an actor", "conv", cores as u32, Gradients::Actors, 1),
         variant("conv, one actor, libtorch's threads", "conv", 1, Gradients::Actors, threads),
         variant("conv, central gradient", "conv", 2, Gradients::Central, threads),
@@ -87,7 +92,10 @@ fn main() {
         variant("impala", "impala", cores as u32, Gradients::Actors, 1),
         variant("coordconv-impala", "coordconv-impala", cores as u32, Gradients::Actors, 1),
     ];
-    let mut agents: Vec<A2c> = variants.iter().map(|variant| build(variant, cores)).collect();
+    let central = |torso| variant(torso, torso, 2, Gradients::Central, 1);
+    let on_gpu = ["conv", "coordconv", "coordconv-all", "impala", "coordconv-impala"].map(central);
+    let variants = if device == Device::Cpu { on_cpu.to_vec() } else { on_gpu.to_vec() };
+    let mut agents: Vec<A2c> = variants.iter().map(|variant| build(variant, cores, device)).collect();
     let mut rates = vec![Vec::new(); variants.len()];
     for _ in 0..TURNS {
         for ((agent, variant), rates) in agents.iter_mut().zip(&variants).zip(&mut rates) {
@@ -95,7 +103,7 @@ fn main() {
             rates.push(rows_per_second(agent));
         }
     }
-    println!("updates of 16 × 5 rows on {cores} cores, median of {TURNS} turns");
+    println!("updates of 16 × 5 rows on {cores} cores and {device:?}, median of {TURNS} turns");
     println!("{:<38} {:>10} {:>10} {:>7}", "", "rows/s", "acting", "ratio");
     let first = median(rates[0].iter().map(|(rate, _)| *rate).collect());
     for (variant, rates) in variants.iter().zip(rates) {
@@ -105,7 +113,7 @@ fn main() {
     }
 }
 
-fn build(variant: &Variant, cores: usize) -> A2c {
+fn build(variant: &Variant, cores: usize, device: Device) -> A2c {
     let Variant { actors, gradients, .. } = *variant;
     let mut config = A2cConfig { actors: Some(actors), gradients, ..Default::default() };
     config.optimizer.learning_rate = 1e-6; // there is nothing to learn, and nothing must grow
@@ -115,7 +123,7 @@ fn build(variant: &Variant, cores: usize) -> A2c {
     A2c::build(A2cSetup {
         config: &config,
         torso: find_torso(variant.torso).unwrap(),
-        device: Device::Cpu,
+        device,
         seed: 1,
         total_frames: u64::MAX,
         actors: config.envs_per_actor().into_iter().map(group).collect(),

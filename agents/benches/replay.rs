@@ -2,11 +2,14 @@
 //!
 //! ```text
 //! cargo bench -p coordrl-agents --bench replay
+//! cargo bench -p coordrl-agents --bench replay -- --device cuda:0 # where the learner is
 //! ```
 //!
 //! Variants take turns in one run, so that a busy machine slows them alike; the last column is the
 //! ratio to the first line of its table. Bare rates depend on the machine.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a program for people")]
+
+mod device;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -132,36 +135,31 @@ fn draws(replays: &[Replay; 2]) {
     println!("({raw} bytes a transition raw, {packed} with LZ4)");
 }
 
-/// Assembly in one thread against learning from what was assembled, on all cores.
+/// Assembly in one thread against learning from what was assembled, on all cores or on a GPU.
 fn appetite(replay: &Replay) {
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
     let pool = build_pool(cores, 1).unwrap();
-    let config = LearnerConfig { batch_size: BATCH as u32, shards: cores as u32, ..Default::default() };
+    let device = device::device();
+    let shards = if device == Device::Cpu { cores as u32 } else { 1 };
+    let config = LearnerConfig { batch_size: BATCH as u32, shards, ..Default::default() };
     let torso = find_torso("conv").unwrap();
-    let mut learner = Learner::build(torso, SHAPE, 6, Device::Cpu, 1, &config).unwrap();
+    let mut learner = Learner::build(torso, SHAPE, 6, device, 1, &config).unwrap();
     let (mut rng, mut batch) = (derive_rng(5, Role::TrainPolicy, 0), Batch::default());
     let mut rates = vec![Vec::new(); 2];
     for _ in 0..TURNS {
         rates[0].push(per_second(1, || {
-            let Batch { rows, obs, next_obs } = &batch;
-            if obs.is_empty() {
+            if batch.obs.is_empty() {
                 return; // the first turn has nothing to learn from yet
             }
-            let learn_batch = LearnBatch {
-                obs,
-                next_obs,
-                actions: &rows.actions,
-                rewards: &rows.rewards,
-                discounts: &rows.discounts,
-                importance_weights: &rows.importance_weights,
-            };
-            pool.install(|| learner.learn(&learn_batch)).unwrap();
+            pool.install(|| learner.learn(&LearnBatch::from(&batch))).unwrap();
         }));
         let assemble = || replay.draw(BATCH, &mut rng).unwrap().assemble_into(&mut batch).unwrap();
         rates[1].push(per_second(1, assemble));
     }
     rates[0].remove(0);
-    println!("\na learner of conv, {cores} shards on {cores} cores, and the thread that feeds it");
+    println!(
+        "\na learner of conv, {shards} shards on {cores} cores and {device:?}, and the thread that feeds it"
+    );
     print_rates(&["learnt from", "drawn and assembled, raw"], rates, "batches/s");
 }
 

@@ -1,0 +1,20 @@
+//! What a bench was asked for, as in `cargo bench --bench a2c -- --device cuda:0 --turns 3`.
+
+use coordrl::device::DeviceChoice;
+use tch::Device;
+
+/// `--device`, else the CPU.
+pub fn device() -> Device {
+    option("device").unwrap_or(DeviceChoice::Cpu).resolve().unwrap()
+}
+
+/// `--turns`, else `usual`.
+pub fn turns(usual: usize) -> usize {
+    option("turns").unwrap_or(usual)
+}
+
+fn option<T: std::str::FromStr>(name: &str) -> Option<T> {
+    let flag = format!("--{name}");
+    let value = std::env::args().skip_while(|argument| *argument != flag).nth(1)?;
+    Some(value.parse().unwrap_or_else(|_| panic!("{flag} {value} is not understood")))
+}
