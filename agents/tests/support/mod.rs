@@ -20,8 +20,8 @@ pub fn device() -> Device {
     cuda(index.unwrap_or_else(|| panic!("COORDRL_TEST_DEVICE={name} is not cuda:0 or the like")))
 }
 
-/// Whether sums come out the same every time: on a GPU convolutions add up their gradients in
-/// another order.
+/// Whether sums come out the same every time: on a GPU those of A2C did not, probably because
+/// convolutions add up their gradients in another order.
 pub fn repeats_itself() -> bool {
     device() == Device::Cpu
 }
