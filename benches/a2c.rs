@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use coordrl::agent::Agent;
 use coordrl::assemble::assemble;
 use coordrl::config::RunConfig;
-use coordrl::device::device_name;
+use coordrl_agents::device::device_name;
 use coordrl_agents::{A2c, Gradients};
 use tch::Device;
 

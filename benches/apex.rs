@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use coordrl::agent::Agent;
 use coordrl::assemble::{assemble, assets};
 use coordrl::config::{Algo, RunConfig};
-use coordrl::device::device_name;
+use coordrl_agents::device::device_name;
 use coordrl_agents::nn::{QHead, QNetwork};
 use coordrl_agents::{ActMode, Apex, Inference, Policy, find_torso};
 use coordrl_envs::{EnvConfig, EnvSeed, EnvSpec, Role, VecEnv, VecStep, derive_rng, make_env};

@@ -7,12 +7,12 @@ use coordrl_studies::StudyError;
 
 use crate::checkpoint::CheckpointError;
 use crate::config::ConfigError;
-use crate::device::DeviceError;
 use crate::memory::TooLarge;
 use crate::report::ReportError;
 use crate::run_dir::RunDirError;
 use crate::study::dump::DumpError;
 use crate::sweep::SweepError;
+use coordrl_agents::device::DeviceError;
 
 /// What the process tells the shell. The numbers are part of the interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

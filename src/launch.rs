@@ -13,7 +13,6 @@ use crate::agent::Agent;
 use crate::assemble::{Assembled, assemble};
 use crate::checkpoint::{self, Checkpoint, CheckpointError};
 use crate::config::{self, Layered, RunConfig};
-use crate::device::device_name;
 use crate::exit_code::BadRequest;
 use crate::interrupt::StopFlag;
 use crate::memory;
@@ -23,6 +22,7 @@ use crate::progress::Progress;
 use crate::run_dir::{Meta, RunDir, Session};
 use crate::training::Trainer;
 use crate::weights_file;
+use coordrl_agents::device::device_name;
 
 /// Where a new run goes.
 #[derive(Clone, Debug)]

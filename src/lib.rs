@@ -2,7 +2,6 @@
 //!
 //! - [`cli`]: one subcommand a file; parses, calls the modules below, prints results.
 //! - [`config`]: what can be set, which layer wins, and everything wrong with it at once.
-//! - [`device`]: CPU or CUDA, and loading libtorch's CUDA part at run time.
 //! - [`agent`]: whatever learns, as the training loop sees it.
 //! - [`assemble`]: from resolved settings to environments, worker threads and an agent.
 //! - [`launch`]: a new run, a resumed one, or a fork, with what may change between them.
@@ -25,7 +24,6 @@ pub mod assemble;
 pub mod checkpoint;
 pub mod cli;
 pub mod config;
-pub mod device;
 pub mod evaluation;
 pub mod exit_code;
 pub mod interrupt;

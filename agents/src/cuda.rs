@@ -13,7 +13,7 @@ const NAME: &str = "libtorch_cuda.so";
 ///
 /// # Errors
 /// What the loader said, such as the name of a missing library.
-pub fn load_cuda() -> Result<(), String> {
+pub(crate) fn load_cuda() -> Result<(), String> {
     load(&library_path())
 }
 

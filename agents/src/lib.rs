@@ -6,6 +6,7 @@
 //! - [`Apex`]: likewise, from an [`ApexSetup`]; its parts in [`apex`]
 //! - [`replay`]: prioritised replay, for agents that learn from what happened a while ago
 //! - [`Policy`]: a trained network that only acts
+//! - [`device`]: where networks are, by name, with libtorch's CUDA part loaded when it is wanted
 //!
 //! Nothing here reads files, prints or knows the command line.
 //!
@@ -43,6 +44,7 @@ mod a2c;
 mod actors;
 pub mod apex;
 mod cuda;
+pub mod device;
 mod error;
 pub mod maths;
 mod n_step;
@@ -57,7 +59,6 @@ mod threads;
 
 pub use a2c::{A2c, A2cConfig, A2cSetup, AgentState, Gradients, UpdateReport};
 pub use apex::{Apex, ApexConfig, ApexReplayConfig, ApexReport, ApexSetup, Inference};
-pub use cuda::load_cuda;
 pub use error::{AgentError, Worker};
 pub use maths::Schedule;
 pub use n_step::{Decision, NStep, NStepState, NStepTransition, Outcome};

@@ -3,7 +3,7 @@
 
 mod support;
 
-use coordrl_agents::{ActMode, Apex, ApexConfig, Policy, find_torso};
+use coordrl_agents::{ActMode, Apex, ApexConfig, Inference, Policy, find_torso};
 use coordrl_envs::{Assets, Env, EnvConfig, EnvSeed, Role, derive_rng, make_env};
 use support::apex::{apex, recipe, train_to};
 use support::{HOW, How, device};
@@ -46,15 +46,22 @@ fn evaluate(agent: &mut Apex, torso: &str) -> f64 {
     sum / 100.0
 }
 
-fn learn(torso: &'static str, serial: bool) {
-    let config = ApexConfig { serial, ..recipe() };
+fn in_threads() -> ApexConfig {
+    recipe()
+}
+
+fn in_one_thread() -> ApexConfig {
+    ApexConfig { serial: true, ..recipe() }
+}
+
+fn learn(torso: &'static str, config: &ApexConfig) {
     let how = How { torso, total_frames: FRAMES, ..HOW };
-    let mut agent = apex(&config, how, |index| large_catch(how.seed, index));
+    let mut agent = apex(config, how, |index| large_catch(how.seed, index));
     let before = evaluate(&mut agent, torso);
     assert!(before < 0.5, "untrained it already scores {before}");
     let mut scores = Vec::new();
     while scores.last().is_none_or(|score| *score < 0.9) {
-        assert!(agent.counters().frames < FRAMES, "{torso}, serial {serial}: {scores:?}");
+        assert!(agent.counters().frames < FRAMES, "{torso}: {scores:?}");
         let next = agent.counters().frames + LOOK_EVERY_FRAMES;
         train_to(&mut agent, next.min(FRAMES));
         scores.push(evaluate(&mut agent, torso));
@@ -63,20 +70,25 @@ fn learn(torso: &'static str, serial: bool) {
 
 #[test]
 fn conv_learns_catch_in_threads() {
-    learn("conv", false);
+    learn("conv", &in_threads());
 }
 
 #[test]
 fn coordconv_learns_catch_in_threads() {
-    learn("coordconv", false);
+    learn("coordconv", &in_threads());
+}
+
+#[test]
+fn conv_learns_catch_with_one_thread_that_infers_for_all_actors() {
+    learn("conv", &ApexConfig { inference: Inference::Central, ..in_threads() });
 }
 
 #[test]
 fn conv_learns_catch_in_one_thread() {
-    learn("conv", true);
+    learn("conv", &in_one_thread());
 }
 
 #[test]
 fn coordconv_learns_catch_in_one_thread() {
-    learn("coordconv", true);
+    learn("coordconv", &in_one_thread());
 }

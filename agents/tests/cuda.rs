@@ -11,11 +11,9 @@
 //! off.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where something fails")]
 
-mod support;
-
+use coordrl_agents::device::DeviceChoice;
 use coordrl_agents::nn::{NamedTensors, ParamStore, QHead, QNetwork};
 use coordrl_agents::{Network, TorsoEntry, torsos};
-use support::cuda;
 use tch::{Device, Kind, Tensor};
 
 const OBS_SHAPE: [usize; 3] = [4, 84, 84];
@@ -26,7 +24,7 @@ const TOLERANCE: f64 = 5e-3;
 fn gpu() -> Device {
     let full_precision = std::env::var("NVIDIA_TF32_OVERRIDE").is_ok_and(|value| value == "0");
     assert!(full_precision, "NVIDIA_TF32_OVERRIDE is not 0: see the head of this file");
-    cuda(0)
+    DeviceChoice::Cuda(0).resolve().unwrap()
 }
 
 /// The same noise whatever the device.

@@ -1,6 +1,6 @@
 //! What a bench was asked for, as in `cargo bench --bench a2c -- --device cuda:0 --turns 3`.
 
-use coordrl::device::DeviceChoice;
+use coordrl_agents::device::DeviceChoice;
 use tch::Device;
 
 /// `--device`, else the CPU.

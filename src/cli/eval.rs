@@ -11,7 +11,6 @@ use super::settings::parse_count;
 use crate::assemble::{assets, build_pool};
 use crate::checkpoint::{self, Entry};
 use crate::config::RunConfig;
-use crate::device::DeviceChoice;
 use crate::evaluation::{Evaluation, Plan, Summary, play, policy_of};
 use crate::exit_code::{BadRequest, ExitCode};
 use crate::interrupt::StopFlag;
@@ -20,6 +19,7 @@ use crate::metrics::console::print_result;
 use crate::run_dir::RunDir;
 use crate::table::table;
 use crate::training::identity;
+use coordrl_agents::device::DeviceChoice;
 
 const EXAMPLES: &str = "\
 Examples:

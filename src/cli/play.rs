@@ -15,7 +15,6 @@ use super::settings::parse_count;
 use crate::assemble::assets;
 use crate::checkpoint;
 use crate::config::RunConfig;
-use crate::device::DeviceChoice;
 use crate::evaluation::{Plan, policy_of};
 use crate::exit_code::{BadRequest, ExitCode};
 use crate::interrupt::StopFlag;
@@ -27,6 +26,7 @@ use crate::video::film::{Film, Scene};
 use crate::video::game::Ending;
 use crate::video::panel::Beside;
 use crate::video::sheet::to_png;
+use coordrl_agents::device::DeviceChoice;
 
 /// A GIF counts in hundredths of a second.
 const MOST_GIF_FPS: usize = 50;

@@ -7,7 +7,7 @@ use coordrl_envs::EnvConfig;
 use serde::{Deserialize, Serialize};
 
 use super::{Configuration, Period};
-use crate::device::DeviceChoice;
+use coordrl_agents::device::DeviceChoice;
 
 /// The learning algorithms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

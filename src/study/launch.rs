@@ -15,12 +15,12 @@ use super::{StudyProgress, StudyResult, StudyRun, StudyRunConfig, layer_of};
 use crate::assemble::build_pool;
 use crate::checkpoint::{self, Checkpoint};
 use crate::config::{self, ConfigError};
-use crate::device::device_name;
 use crate::exit_code::BadRequest;
 use crate::interrupt::StopFlag;
 use crate::metrics::console::say;
 use crate::metrics::recorder::Recorder;
 use crate::run_dir::{Meta, RunDir, Session};
+use coordrl_agents::device::device_name;
 
 /// The folder of all studies like this one: `<runs_dir>/studies/<task>-<split>/<layer>`.
 pub fn group(runs_dir: &Path, config: &StudyRunConfig) -> PathBuf {

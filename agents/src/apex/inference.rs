@@ -115,11 +115,12 @@ impl QSource for Asker {
 }
 
 /// Answers until nobody asks any more: all questions that wait go through the network as one batch.
+/// Gives the network back for the next time.
 pub(crate) fn answer_all(
-    mut follower: Follower,
+    mut follower: Box<Follower>,
     questions: &Receiver<Question>,
     link: &dyn Link,
-) -> Result<(), AgentError> {
+) -> Result<Box<Follower>, AgentError> {
     let mut together = Vec::new();
     while let Ok(first) = questions.recv() {
         let mut waiting = vec![first];
@@ -143,5 +144,88 @@ pub(crate) fn answer_all(
             let _ = answer.send(Answer { values: own.to_vec(), version: follower.version, obs });
         }
     }
-    Ok(())
+    Ok(follower)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+    use crate::apex::link::{LocalLink, WeightsBoard};
+    use crate::nn::find_torso;
+
+    const SHAPE: [usize; 3] = [1, 36, 36];
+    const ROW: usize = 36 * 36;
+
+    fn spec() -> QSpec {
+        QSpec { torso: *find_torso("conv").unwrap(), head: QHead::Dueling, obs_shape: SHAPE, num_actions: 3 }
+    }
+
+    fn weights(version: u64) -> Weights {
+        let QSpec { torso, head, obs_shape, num_actions } = spec();
+        let mut store = ParamStore::new(version, Device::Cpu);
+        QNetwork::build(&torso, obs_shape, num_actions, head, &mut store).unwrap();
+        Weights { version, numbers: store.to_flat().unwrap() }
+    }
+
+    fn follower(weights: &Weights) -> Box<Follower> {
+        Box::new(Follower::build(spec(), Device::Cpu, weights).unwrap())
+    }
+
+    fn obs(actor: usize, rows: usize) -> Vec<u8> {
+        (0..rows * ROW).map(|i| ((i * i + 97 * actor) % 251) as u8).collect()
+    }
+
+    fn assert_close(found: &[f32], expected: &[f32]) {
+        assert_eq!(found.len(), expected.len());
+        // Rows together are summed up in another order than alone.
+        let near = |(a, b): (&f32, &f32)| (a - b).abs() <= 1e-5 * (1.0 + b.abs());
+        assert!(found.iter().zip(expected).all(near), "{found:?}, not {expected:?}");
+    }
+
+    #[test]
+    fn each_actor_gets_the_values_of_its_own_rows_from_the_latest_weights() {
+        let (board, first) = (WeightsBoard::default(), weights(1));
+        let link = LocalLink::new(1, board.clone()).0;
+        let (questions, asked) = crossbeam::channel::unbounded();
+        // All questions are there before the first is answered, so that they go through as one batch.
+        let waiting: Vec<_> = (0..3)
+            .map(|actor| {
+                let (answer, answers) = bounded(1);
+                let rows = actor + 1;
+                questions.send(Question { obs: obs(actor, rows), rows, answer }).unwrap();
+                answers
+            })
+            .collect();
+        let mut asker = Asker::new(questions);
+        let central = follower(&first);
+        let answering = thread::spawn(move || answer_all(central, &asked, &link));
+        let mut own = follower(&first);
+        for (actor, answers) in waiting.into_iter().enumerate() {
+            let answer = answers.recv().unwrap();
+            assert_eq!((answer.version, &answer.obs), (1, &obs(actor, actor + 1)));
+            assert_close(&answer.values, &own.q_values(&answer.obs, actor + 1).unwrap());
+        }
+        let second = weights(2);
+        own.take(&second).unwrap();
+        board.publish(second);
+        for actor in [4, 5] {
+            let values = asker.q_values(&obs(actor, 2), 2).unwrap();
+            assert_close(&values, &own.q_values(&obs(actor, 2), 2).unwrap());
+            assert_eq!(asker.version(), 2);
+        }
+        drop(asker); // nobody asks any more
+        assert_eq!(answering.join().unwrap().unwrap().version(), 2);
+    }
+
+    #[test]
+    fn an_actor_whose_question_nobody_answers_is_told() {
+        let (questions, asked) = crossbeam::channel::unbounded();
+        let mut asker = Asker::new(questions);
+        let unanswered = thread::spawn(move || drop(asked.recv().unwrap()));
+        assert!(matches!(asker.q_values(&obs(0, 1), 1), Err(AgentError::Deserted)));
+        unanswered.join().unwrap();
+        assert!(matches!(asker.q_values(&obs(0, 1), 1), Err(AgentError::Deserted)));
+    }
 }

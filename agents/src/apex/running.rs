@@ -44,22 +44,22 @@ pub(super) struct Parts {
     pub seats: Seats,
 }
 
-/// What outlives a rest beside them: threads that infer, the actors' own networks, the board, and the
+/// What outlives a rest beside them: threads that infer and their networks, the board, and the
 /// buffers of batches. They are megabytes each, and libtorch keeps memory by thread: made anew after
 /// every checkpoint they would leave holes in the heap, and a run would grow.
 pub(super) struct Seats {
     actors: Vec<Seat>,
-    central: Option<Arc<ThreadPool>>,
+    central: Option<Seat>,
     board: WeightsBoard,
     /// Batches whose buffers can be used again, in turn.
     used: Sender<Batch>,
     to_reuse: Receiver<Batch>,
 }
 
-/// An actor's.
+/// Of a thread that infers: an actor's, or the one that infers for all.
 struct Seat {
     pool: Arc<ThreadPool>,
-    /// Its own network, while it is not with the actor's thread.
+    /// Its network, while it is not with the thread.
     follower: Option<Box<Follower>>,
 }
 
@@ -79,28 +79,36 @@ impl Seats {
 
     fn of_actor(&mut self, index: usize) -> Result<&mut Seat, AgentError> {
         while self.actors.len() <= index {
-            let pool = Arc::new(one_thread(Worker::Actor(self.actors.len()))?);
-            self.actors.push(Seat { pool, follower: None });
+            self.actors.push(Seat::new(Worker::Actor(self.actors.len()))?);
         }
         Ok(&mut self.actors[index])
     }
 
-    fn central(&mut self) -> Result<Arc<ThreadPool>, AgentError> {
-        let pool = match self.central.take() {
-            Some(pool) => pool,
-            None => Arc::new(one_thread(Worker::Inference)?),
-        };
-        self.central = Some(Arc::clone(&pool));
-        Ok(pool)
+    fn central(&mut self) -> Result<&mut Seat, AgentError> {
+        match &mut self.central {
+            Some(seat) => Ok(seat),
+            empty @ None => Ok(empty.insert(Seat::new(Worker::Inference)?)),
+        }
     }
 }
 
 impl Seat {
-    /// A network of the actor's own, on the weights of the moment.
-    fn follower(&mut self, spec: QSpec, weights: &Weights) -> Result<Box<Follower>, AgentError> {
+    /// With a pool of one thread, which has one libtorch thread.
+    fn new(worker: Worker) -> Result<Self, AgentError> {
+        let cannot = |cause| AgentError::NoThread { worker, cause: std::io::Error::other(cause) };
+        Ok(Self { pool: Arc::new(start_pool(1, 1).map_err(cannot)?), follower: None })
+    }
+
+    /// A network for the seat's thread alone, on the weights of the moment.
+    fn follower(
+        &mut self,
+        spec: QSpec,
+        device: Device,
+        weights: &Weights,
+    ) -> Result<Box<Follower>, AgentError> {
         match self.follower.take() {
             Some(mut follower) => follower.take(weights).map(|()| follower),
-            None => Ok(Box::new(Follower::build(spec, Device::Cpu, weights)?)),
+            None => Ok(Box::new(Follower::build(spec, device, weights)?)),
         }
     }
 }
@@ -124,6 +132,7 @@ pub(super) struct Running {
     batches: Receiver<Ready>,
     arrivals: Receiver<Arrivals>,
     actors: Vec<JoinHandle<Option<Acted>>>,
+    inference: Option<JoinHandle<Option<Box<Follower>>>>,
     others: Vec<JoinHandle<Option<()>>>,
 }
 
@@ -155,7 +164,15 @@ impl Running {
         let (link, experience) = LocalLink::new(config.experience_queue as usize, shared.board.clone());
         let (to_learner, batches) = bounded(config.prefetch_batches as usize);
         let (tell, arrivals) = unbounded();
-        let mut running = Self { shared, seats, batches, arrivals, actors: Vec::new(), others: Vec::new() };
+        let mut running = Self {
+            shared,
+            seats,
+            batches,
+            arrivals,
+            actors: Vec::new(),
+            inference: None,
+            others: Vec::new(),
+        };
         let start = || {
             running.start_actors(actors, launch, &link)?;
             running.start_ingest(experience, tell)?;
@@ -234,7 +251,7 @@ impl Running {
     /// # Errors
     /// The first failure of any thread; what it worked on is lost.
     pub fn rest(self) -> Result<(Parts, Arrivals), AgentError> {
-        let Self { shared, mut seats, batches, arrivals, actors, others } = self;
+        let Self { shared, mut seats, batches, arrivals, actors, inference, others } = self;
         shared.resting.store(true, Ordering::SeqCst);
         shared.limiter.rest();
         let mut waiting = 0;
@@ -244,6 +261,7 @@ impl Running {
         }
         drop(batches);
         let actors: Vec<Option<_>> = actors.into_iter().map(join).collect();
+        let central = inference.and_then(join); // ends with the last actor
         others.into_iter().map(join).for_each(drop);
         tracing::debug!(given_up = waiting, "at rest");
         if let Some(error) = shared.failure.take() {
@@ -258,6 +276,9 @@ impl Running {
             actor
         });
         let actors = actors.collect();
+        if let Some(seat) = &mut seats.central {
+            seat.follower = central;
+        }
         let mut last = Arrivals::default();
         arrivals.try_iter().for_each(|arrived| last.add(arrived));
         Ok((Parts { actors, replay, rates, seats }, last))
@@ -281,7 +302,7 @@ impl Running {
             let pool = Arc::clone(&seat.pool);
             let q = match &questions {
                 Some(questions) => ActorQ::Central(Asker::new(questions.clone())),
-                None => ActorQ::Own(seat.follower(launch.q_spec, &weights)?),
+                None => ActorQ::Own(seat.follower(launch.q_spec, Device::Cpu, &weights)?),
             };
             let acting = Acting {
                 link: Box::new(link.clone()),
@@ -302,11 +323,11 @@ impl Running {
         launch: &Launch<'_>,
     ) -> Result<Sender<super::inference::Question>, AgentError> {
         let (questions, asked) = unbounded(); // each actor has one question at a time
-        let follower = Follower::build(launch.q_spec, launch.device, &self.shared.board.latest())?;
-        let (link, _) = LocalLink::new(1, self.shared.board.clone());
-        let pool = self.seats.central()?;
+        let seat = self.seats.central()?;
+        let follower = seat.follower(launch.q_spec, launch.device, &self.shared.board.latest())?;
+        let (link, pool) = (LocalLink::new(1, self.shared.board.clone()).0, Arc::clone(&seat.pool));
         let body = move || pool.install(|| answer_all(follower, &asked, &link));
-        self.others.push(self.shared.failure.spawn(Worker::Inference, body)?);
+        self.inference = Some(self.shared.failure.spawn(Worker::Inference, body)?);
         Ok(questions)
     }
 
@@ -429,12 +450,6 @@ impl ActorQ {
     }
 }
 
-/// Its one thread has one libtorch thread.
-fn one_thread(worker: Worker) -> Result<ThreadPool, AgentError> {
-    let cannot = |cause| AgentError::NoThread { worker, cause: std::io::Error::other(cause) };
-    start_pool(1, 1).map_err(cannot)
-}
-
 fn join<R>(handle: JoinHandle<Option<R>>) -> Option<R> {
     handle.join().ok().flatten()
 }
@@ -442,4 +457,28 @@ fn join<R>(handle: JoinHandle<Option<R>>) -> Option<R> {
 /// A thread that panicked with the replay in hand has been reported; its error ends the run.
 fn lock(replay: &Mutex<Replay>) -> MutexGuard<'_, Replay> {
     replay.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::{ParamStore, QHead, QNetwork, find_torso};
+
+    #[test]
+    fn a_seat_keeps_its_network_and_takes_the_weights_of_the_moment() {
+        let torso = *find_torso("conv").unwrap();
+        let spec = QSpec { torso, head: QHead::Plain, obs_shape: [1, 36, 36], num_actions: 2 };
+        let weights = |version| {
+            let mut store = ParamStore::new(version, Device::Cpu);
+            QNetwork::build(&torso, spec.obs_shape, 2, spec.head, &mut store).unwrap();
+            Weights { version, numbers: store.to_flat().unwrap() }
+        };
+        let mut seat = Seat::new(Worker::Inference).unwrap();
+        let first = seat.follower(spec, Device::Cpu, &weights(1)).unwrap();
+        let place: *const Follower = &raw const *first;
+        seat.follower = Some(first);
+        let again = seat.follower(spec, Device::Cpu, &weights(2)).unwrap();
+        assert!(std::ptr::eq(place, &raw const *again), "it was made anew");
+        assert_eq!(again.weights().unwrap(), weights(2));
+    }
 }

@@ -7,30 +7,24 @@ pub mod scripted;
 
 use std::sync::Arc;
 
+use coordrl_agents::device::DeviceChoice;
 use coordrl_agents::{
-    A2c, A2cConfig, A2cSetup, AgentError, AgentState, UpdateReport, build_pool, find_torso, load_cuda,
+    A2c, A2cConfig, A2cSetup, AgentError, AgentState, UpdateReport, build_pool, find_torso,
 };
 use coordrl_envs::{Assets, Env, EnvConfig, EnvSeed, Role, VecEnv, make_env};
-use tch::{Cuda, Device};
+use tch::Device;
 
 /// Where the networks are: on the CPU, or where `COORDRL_TEST_DEVICE=cuda:0` says.
 pub fn device() -> Device {
-    let Ok(name) = std::env::var("COORDRL_TEST_DEVICE") else { return Device::Cpu };
-    let index = name.strip_prefix("cuda:").and_then(|index| index.parse().ok());
-    cuda(index.unwrap_or_else(|| panic!("COORDRL_TEST_DEVICE={name} is not cuda:0 or the like")))
+    let name = std::env::var("COORDRL_TEST_DEVICE").unwrap_or_else(|_| "cpu".to_owned());
+    let choice = name.parse::<DeviceChoice>().and_then(DeviceChoice::resolve);
+    choice.unwrap_or_else(|error| panic!("COORDRL_TEST_DEVICE: {error}"))
 }
 
 /// Whether sums come out the same every time: on a GPU those of A2C did not, probably because
 /// convolutions add up their gradients in another order.
 pub fn repeats_itself() -> bool {
     device() == Device::Cpu
-}
-
-/// The CUDA device of this index.
-pub fn cuda(index: usize) -> Device {
-    load_cuda().unwrap_or_else(|error| panic!("no CUDA: {error}"));
-    assert!(Cuda::device_count() > index as i64, "there is no CUDA device {index}");
-    Device::Cuda(index)
 }
 
 /// One environment of Catch, drawn 40 pixels high and wide.

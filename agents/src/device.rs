@@ -3,9 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-use coordrl_agents::load_cuda;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use tch::{Cuda, Device};
+
+use crate::cuda::load_cuda;
 
 /// What the user asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
