@@ -81,8 +81,8 @@ impl Turn {
         1.0 / (1.0 / self.stepped + 1.0 / self.shared)
     }
 
-    /// No core ever waits: no faster than the thread that infers, nor, where that takes a core's
-    /// time, than all cores together.
+    /// No core ever waits: no faster than the network, which one thread uses at a time, nor, where that
+    /// takes a core's time, than all cores together.
     fn central_at_once(&self) -> f64 {
         let cores = self.actors / (self.actors / self.stepped + 1.0 / self.shared);
         if self.device == Device::Cpu { cores.min(self.shared) } else { self.stepped.min(self.shared) }
@@ -102,7 +102,7 @@ fn print_table(actors: usize, device: Device, turns: &[Turn]) {
     bare(&format!("inference on {device:?}, environments in the other threads"), |turn| turn.shared);
     bare("calculated: all cores step, then one thread infers", Turn::central_in_turn);
     share("actors, central inference", |turn| turn.central, |turn| turn.central / turn.central_in_turn());
-    bare("calculated: both at once, no core ever waits", Turn::central_at_once);
+    bare("calculated: both at once, nothing ever waits", Turn::central_at_once);
     share("actors, central inference", |turn| turn.central, |turn| turn.central / turn.central_at_once());
 }
 
@@ -130,7 +130,7 @@ fn agent(inference: Inference, actors: usize, device: Device) -> Apex {
         ..RunConfig::default()
     };
     config.apex.envs = (actors * ENVS_PER_ACTOR) as u32;
-    config.apex.actors = Some(actors as u32);
+    config.apex.actors = Some(actors as u32 * std::env::var("MULT").map_or(1, |m| m.parse().unwrap()));
     config.apex.inference = inference;
     let never = actors as u64 * 100_000;
     config.apex.replay.capacity = never;

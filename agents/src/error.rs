@@ -120,8 +120,6 @@ pub enum Worker {
     Ingest,
     /// What draws batches ahead of the learner, by index.
     Prefetch(usize),
-    /// What answers actors with Q-values.
-    Inference,
 }
 
 impl std::fmt::Display for Worker {
@@ -131,7 +129,6 @@ impl std::fmt::Display for Worker {
             Self::Learner => f.write_str("the learner"),
             Self::Ingest => f.write_str("the way into the replay"),
             Self::Prefetch(index) => write!(f, "prefetch {index}"),
-            Self::Inference => f.write_str("inference"),
         }
     }
 }

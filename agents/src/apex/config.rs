@@ -169,8 +169,7 @@ impl ApexConfig {
         if self.serial {
             return 0;
         }
-        let inference = u32::from(self.inference == Inference::Central);
-        (self.num_actors() + 1 + self.prefetch_threads + inference) as usize
+        (self.num_actors() + 1 + self.prefetch_threads) as usize
     }
 
     /// ε of each environment, most exploring first.

@@ -1,6 +1,6 @@
 //! Where actors get their Q-values from: a network of their own, or one for all.
 
-use crossbeam::channel::{Receiver, Sender, bounded};
+use crossbeam::channel::{Receiver, Sender, bounded, select_biased, unbounded};
 use tch::Device;
 
 use super::actor::QSource;
@@ -69,8 +69,26 @@ impl QSource for Follower {
     }
 }
 
-/// A question to the thread that infers for all.
-pub(crate) struct Question {
+/// One network for all actors, which any of them uses while it is free: whoever takes it puts every
+/// question that waits through it as one batch, and brings it back.
+///
+/// No thread of its own: it would wake and be woken for every batch, and take a core from the actors.
+#[derive(Clone)]
+pub(crate) struct Central {
+    ask: Sender<Question>,
+    asked: Receiver<Question>,
+    bring_back: Sender<Box<Answering>>,
+    free: Receiver<Box<Answering>>,
+}
+
+/// What goes from hand to hand.
+pub(crate) struct Answering {
+    follower: Follower,
+    /// Room for the observations of several actors, used again and again.
+    together: Vec<u8>,
+}
+
+struct Question {
     obs: Vec<u8>,
     rows: usize,
     answer: Sender<Answer>,
@@ -83,55 +101,43 @@ struct Answer {
     obs: Vec<u8>,
 }
 
-/// An actor's end of central inference.
-pub(crate) struct Asker {
-    questions: Sender<Question>,
-    version: u64,
-    /// Room for observations, used again and again.
-    room: Vec<u8>,
-}
+impl Central {
+    pub fn new(answering: Box<Answering>) -> Self {
+        let (ask, asked) = unbounded(); // each actor has one question at a time
+        let (bring_back, free) = bounded(1);
+        let _ = bring_back.send(answering); // there is room for one, and this end holds both
+        Self { ask, asked, bring_back, free }
+    }
 
-impl Asker {
-    pub fn new(questions: Sender<Question>) -> Self {
-        Self { questions, version: 0, room: Vec::new() }
+    /// The network, for the next time: when all actors rest it is free.
+    pub fn into_answering(self) -> Option<Box<Answering>> {
+        self.free.try_recv().ok()
     }
 }
 
-impl QSource for Asker {
-    fn q_values(&mut self, obs: &[u8], rows: usize) -> Result<Vec<f32>, AgentError> {
-        let mut room = std::mem::take(&mut self.room);
-        room.clear();
-        room.extend_from_slice(obs);
-        let (answer, answers) = bounded(1);
-        let asked = self.questions.send(Question { obs: room, rows, answer });
-        let answer = asked.ok().and_then(|()| answers.recv().ok()).ok_or(AgentError::Deserted)?;
-        (self.version, self.room) = (answer.version, answer.obs);
-        Ok(answer.values)
+impl Answering {
+    pub fn new(follower: Follower) -> Self {
+        Self { follower, together: Vec::new() }
     }
 
-    fn version(&self) -> u64 {
-        self.version
+    /// Computes with these weights from now on.
+    pub fn take(&mut self, weights: &Weights) -> Result<(), AgentError> {
+        self.follower.take(weights)
     }
-}
 
-/// Answers until nobody asks any more: all questions that wait go through the network as one batch.
-/// Gives the network back for the next time.
-pub(crate) fn answer_all(
-    mut follower: Box<Follower>,
-    questions: &Receiver<Question>,
-    link: &dyn Link,
-) -> Result<Box<Follower>, AgentError> {
-    let mut together = Vec::new();
-    while let Ok(first) = questions.recv() {
-        let mut waiting = vec![first];
-        waiting.extend(questions.try_iter());
+    /// Answers with the latest weights, all together. An error leaves the askers without an answer.
+    fn answer(&mut self, waiting: Vec<Question>, link: &dyn Link) -> Result<(), AgentError> {
+        let Self { follower, together } = self;
+        if waiting.is_empty() {
+            return Ok(()); // others were quicker
+        }
         follower.refresh(link)?;
         let obs: &[u8] = match waiting.as_slice() {
             [only] => &only.obs,
             many => {
                 together.clear();
                 many.iter().for_each(|question| together.extend_from_slice(&question.obs));
-                &together
+                together
             }
         };
         let rows = waiting.iter().map(|question| question.rows).sum();
@@ -143,8 +149,74 @@ pub(crate) fn answer_all(
             // An actor that does not wait any more has its own reason.
             let _ = answer.send(Answer { values: own.to_vec(), version: follower.version, obs });
         }
+        Ok(())
     }
-    Ok(follower)
+}
+
+/// The network in an actor's hands. It comes back whatever happens there: others wait for it.
+struct InHand<'a> {
+    answering: Option<Box<Answering>>,
+    bring_back: &'a Sender<Box<Answering>>,
+}
+
+impl Drop for InHand<'_> {
+    fn drop(&mut self) {
+        if let Some(answering) = self.answering.take() {
+            let _ = self.bring_back.send(answering);
+        }
+    }
+}
+
+/// An actor's end of central inference.
+pub(crate) struct Asker {
+    central: Central,
+    link: Box<dyn Link>,
+    version: u64,
+    /// Room for observations, used again and again.
+    room: Vec<u8>,
+}
+
+impl Asker {
+    pub fn new(central: Central, link: Box<dyn Link>) -> Self {
+        Self { central, link, version: 0, room: Vec::new() }
+    }
+
+    /// Waits for the answer or for the network, whichever comes first.
+    fn wait(&self, answers: &Receiver<Answer>) -> Result<Answer, AgentError> {
+        let Central { asked, bring_back, free, .. } = &self.central;
+        loop {
+            select_biased! {
+                recv(answers) -> answer => return answer.map_err(|_| AgentError::Deserted),
+                recv(free) -> answering => {
+                    let mut hand = InHand { answering: answering.ok(), bring_back };
+                    // Answered in the meantime? Then the network is for those who still wait.
+                    if let Ok(answer) = answers.try_recv() {
+                        return Ok(answer);
+                    }
+                    let answering = hand.answering.as_mut().ok_or(AgentError::Deserted)?;
+                    answering.answer(asked.try_iter().collect(), self.link.as_ref())?;
+                }
+            }
+        }
+    }
+}
+
+impl QSource for Asker {
+    fn q_values(&mut self, obs: &[u8], rows: usize) -> Result<Vec<f32>, AgentError> {
+        let mut room = std::mem::take(&mut self.room);
+        room.clear();
+        room.extend_from_slice(obs);
+        let (answer, answers) = bounded(1);
+        let asked = self.central.ask.send(Question { obs: room, rows, answer });
+        asked.map_err(|_| AgentError::Deserted)?;
+        let answer = self.wait(&answers)?;
+        (self.version, self.room) = (answer.version, answer.obs);
+        Ok(answer.values)
+    }
+
+    fn version(&self) -> u64 {
+        self.version
+    }
 }
 
 #[cfg(test)]
@@ -169,8 +241,8 @@ mod tests {
         Weights { version, numbers: store.to_flat().unwrap() }
     }
 
-    fn follower(weights: &Weights) -> Box<Follower> {
-        Box::new(Follower::build(spec(), Device::Cpu, weights).unwrap())
+    fn follower(weights: &Weights) -> Follower {
+        Follower::build(spec(), Device::Cpu, weights).unwrap()
     }
 
     fn obs(actor: usize, rows: usize) -> Vec<u8> {
@@ -184,26 +256,24 @@ mod tests {
         assert!(found.iter().zip(expected).all(near), "{found:?}, not {expected:?}");
     }
 
+    /// Posts a question as an actor does that has not come to wait yet.
+    fn post(central: &Central, actor: usize, rows: usize) -> Receiver<Answer> {
+        let (answer, answers) = bounded(1);
+        central.ask.send(Question { obs: obs(actor, rows), rows, answer }).unwrap();
+        answers
+    }
+
     #[test]
     fn each_actor_gets_the_values_of_its_own_rows_from_the_latest_weights() {
         let (board, first) = (WeightsBoard::default(), weights(1));
-        let link = LocalLink::new(1, board.clone()).0;
-        let (questions, asked) = crossbeam::channel::unbounded();
-        // All questions are there before the first is answered, so that they go through as one batch.
-        let waiting: Vec<_> = (0..3)
-            .map(|actor| {
-                let (answer, answers) = bounded(1);
-                let rows = actor + 1;
-                questions.send(Question { obs: obs(actor, rows), rows, answer }).unwrap();
-                answers
-            })
-            .collect();
-        let mut asker = Asker::new(questions);
-        let central = follower(&first);
-        let answering = thread::spawn(move || answer_all(central, &asked, &link));
+        let central = Central::new(Box::new(Answering::new(follower(&first))));
+        let mut asker = Asker::new(central.clone(), Box::new(LocalLink::new(1, board.clone()).0));
+        let waiting: Vec<_> = (0..3).map(|actor| post(&central, actor, actor + 1)).collect();
         let mut own = follower(&first);
+        let values = asker.q_values(&obs(3, 4), 4).unwrap();
+        assert_close(&values, &own.q_values(&obs(3, 4), 4).unwrap());
         for (actor, answers) in waiting.into_iter().enumerate() {
-            let answer = answers.recv().unwrap();
+            let answer = answers.try_recv().expect("it went through with the others");
             assert_eq!((answer.version, &answer.obs), (1, &obs(actor, actor + 1)));
             assert_close(&answer.values, &own.q_values(&answer.obs, actor + 1).unwrap());
         }
@@ -215,17 +285,51 @@ mod tests {
             assert_close(&values, &own.q_values(&obs(actor, 2), 2).unwrap());
             assert_eq!(asker.version(), 2);
         }
-        drop(asker); // nobody asks any more
-        assert_eq!(answering.join().unwrap().unwrap().version(), 2);
+        assert_eq!(central.into_answering().unwrap().follower.version(), 2);
     }
 
     #[test]
-    fn an_actor_whose_question_nobody_answers_is_told() {
-        let (questions, asked) = crossbeam::channel::unbounded();
-        let mut asker = Asker::new(questions);
-        let unanswered = thread::spawn(move || drop(asked.recv().unwrap()));
-        assert!(matches!(asker.q_values(&obs(0, 1), 1), Err(AgentError::Deserted)));
-        unanswered.join().unwrap();
-        assert!(matches!(asker.q_values(&obs(0, 1), 1), Err(AgentError::Deserted)));
+    fn many_actors_at_once_all_get_their_own_answers() {
+        let first = weights(1);
+        let central = Central::new(Box::new(Answering::new(follower(&first))));
+        thread::scope(|scope| {
+            for actor in 0..6 {
+                let (central, first) = (central.clone(), &first);
+                scope.spawn(move || {
+                    crate::threads::use_torch_threads(1);
+                    let link = LocalLink::new(1, WeightsBoard::default()).0;
+                    let (mut asker, mut own) = (Asker::new(central, Box::new(link)), follower(first));
+                    for turn in 0..20 {
+                        let obs = obs(actor + turn, 2);
+                        assert_close(&asker.q_values(&obs, 2).unwrap(), &own.q_values(&obs, 2).unwrap());
+                    }
+                });
+            }
+        });
+        assert!(central.into_answering().is_some(), "the network is free again");
+    }
+
+    #[test]
+    fn when_one_actor_fails_with_the_network_the_others_do_not_hang() {
+        struct Panics;
+        impl Link for Panics {
+            fn send(&self, _: crate::apex::Experience) -> Result<(), crate::apex::link::Closed> {
+                Ok(())
+            }
+            fn latest_weights(&self, _: u64) -> Option<std::sync::Arc<Weights>> {
+                panic!("the script says so")
+            }
+        }
+        let first = weights(1);
+        let central = Central::new(Box::new(Answering::new(follower(&first))));
+        let answered_with_it = post(&central, 0, 1);
+        let mut failing = Asker::new(central.clone(), Box::new(Panics));
+        let panicked = thread::spawn(move || failing.q_values(&obs(1, 1), 1).map(drop)).join();
+        assert!(panicked.is_err());
+        assert!(answered_with_it.recv().is_err(), "its actor is told that no answer comes");
+        let link = LocalLink::new(1, WeightsBoard::default()).0;
+        let mut another = Asker::new(central, Box::new(link));
+        let values = another.q_values(&obs(2, 1), 1).unwrap();
+        assert_close(&values, &follower(&first).q_values(&obs(2, 1), 1).unwrap());
     }
 }

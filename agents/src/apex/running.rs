@@ -26,7 +26,7 @@ use super::batch::Ready;
 use super::config::{ApexConfig, Inference};
 use super::experience::{Experience, Weights};
 use super::failure::Failure;
-use super::inference::{Asker, Follower, QSpec, answer_all};
+use super::inference::{Answering, Asker, Central, Follower, QSpec};
 use super::learning::ingest;
 use super::limiter::{Limiter, Rates, Turn};
 use super::link::{Link, LocalLink, WeightsBoard};
@@ -44,22 +44,23 @@ pub(super) struct Parts {
     pub seats: Seats,
 }
 
-/// What outlives a rest beside them: threads that infer and their networks, the board, and the
+/// What outlives a rest beside them: threads that act, the networks that infer, the board, and the
 /// buffers of batches. They are megabytes each, and libtorch keeps memory by thread: made anew after
 /// every checkpoint they would leave holes in the heap, and a run would grow.
 pub(super) struct Seats {
     actors: Vec<Seat>,
-    central: Option<Seat>,
+    /// The network of central inference, while actors rest.
+    central: Option<Box<Answering>>,
     board: WeightsBoard,
     /// Batches whose buffers can be used again, in turn.
     used: Sender<Batch>,
     to_reuse: Receiver<Batch>,
 }
 
-/// Of a thread that infers: an actor's, or the one that infers for all.
+/// An actor's.
 struct Seat {
     pool: Arc<ThreadPool>,
-    /// Its network, while it is not with the thread.
+    /// Its own network, while it is not with the actor's thread.
     follower: Option<Box<Follower>>,
 }
 
@@ -79,36 +80,37 @@ impl Seats {
 
     fn of_actor(&mut self, index: usize) -> Result<&mut Seat, AgentError> {
         while self.actors.len() <= index {
-            self.actors.push(Seat::new(Worker::Actor(self.actors.len()))?);
+            self.actors.push(Seat::new(self.actors.len())?);
         }
         Ok(&mut self.actors[index])
     }
 
-    fn central(&mut self) -> Result<&mut Seat, AgentError> {
-        match &mut self.central {
-            Some(seat) => Ok(seat),
-            empty @ None => Ok(empty.insert(Seat::new(Worker::Inference)?)),
-        }
+    /// One network for all actors, on the weights of the moment.
+    fn central(&mut self, launch: &Launch<'_>) -> Result<Central, AgentError> {
+        let weights = self.board.latest();
+        let answering = match self.central.take() {
+            Some(mut answering) => answering.take(&weights).map(|()| answering)?,
+            None => Box::new(Answering::new(Follower::build(launch.q_spec, launch.device, &weights)?)),
+        };
+        Ok(Central::new(answering))
     }
 }
 
 impl Seat {
     /// With a pool of one thread, which has one libtorch thread.
-    fn new(worker: Worker) -> Result<Self, AgentError> {
-        let cannot = |cause| AgentError::NoThread { worker, cause: std::io::Error::other(cause) };
+    fn new(actor: usize) -> Result<Self, AgentError> {
+        let cannot = |cause| AgentError::NoThread {
+            worker: Worker::Actor(actor),
+            cause: std::io::Error::other(cause),
+        };
         Ok(Self { pool: Arc::new(start_pool(1, 1).map_err(cannot)?), follower: None })
     }
 
-    /// A network for the seat's thread alone, on the weights of the moment.
-    fn follower(
-        &mut self,
-        spec: QSpec,
-        device: Device,
-        weights: &Weights,
-    ) -> Result<Box<Follower>, AgentError> {
+    /// A network of the actor's own, on the weights of the moment.
+    fn follower(&mut self, spec: QSpec, weights: &Weights) -> Result<Box<Follower>, AgentError> {
         match self.follower.take() {
             Some(mut follower) => follower.take(weights).map(|()| follower),
-            None => Ok(Box::new(Follower::build(spec, device, weights)?)),
+            None => Ok(Box::new(Follower::build(spec, Device::Cpu, weights)?)),
         }
     }
 }
@@ -132,7 +134,7 @@ pub(super) struct Running {
     batches: Receiver<Ready>,
     arrivals: Receiver<Arrivals>,
     actors: Vec<JoinHandle<Option<Acted>>>,
-    inference: Option<JoinHandle<Option<Box<Follower>>>>,
+    central: Option<Central>,
     others: Vec<JoinHandle<Option<()>>>,
 }
 
@@ -164,15 +166,8 @@ impl Running {
         let (link, experience) = LocalLink::new(config.experience_queue as usize, shared.board.clone());
         let (to_learner, batches) = bounded(config.prefetch_batches as usize);
         let (tell, arrivals) = unbounded();
-        let mut running = Self {
-            shared,
-            seats,
-            batches,
-            arrivals,
-            actors: Vec::new(),
-            inference: None,
-            others: Vec::new(),
-        };
+        let mut running =
+            Self { shared, seats, batches, arrivals, actors: Vec::new(), central: None, others: Vec::new() };
         let start = || {
             running.start_actors(actors, launch, &link)?;
             running.start_ingest(experience, tell)?;
@@ -251,7 +246,7 @@ impl Running {
     /// # Errors
     /// The first failure of any thread; what it worked on is lost.
     pub fn rest(self) -> Result<(Parts, Arrivals), AgentError> {
-        let Self { shared, mut seats, batches, arrivals, actors, inference, others } = self;
+        let Self { shared, mut seats, batches, arrivals, actors, central, others } = self;
         shared.resting.store(true, Ordering::SeqCst);
         shared.limiter.rest();
         let mut waiting = 0;
@@ -261,7 +256,6 @@ impl Running {
         }
         drop(batches);
         let actors: Vec<Option<_>> = actors.into_iter().map(join).collect();
-        let central = inference.and_then(join); // ends with the last actor
         others.into_iter().map(join).for_each(drop);
         tracing::debug!(given_up = waiting, "at rest");
         if let Some(error) = shared.failure.take() {
@@ -276,9 +270,7 @@ impl Running {
             actor
         });
         let actors = actors.collect();
-        if let Some(seat) = &mut seats.central {
-            seat.follower = central;
-        }
+        seats.central = central.and_then(Central::into_answering);
         let mut last = Arrivals::default();
         arrivals.try_iter().for_each(|arrived| last.add(arrived));
         Ok((Parts { actors, replay, rates, seats }, last))
@@ -290,19 +282,18 @@ impl Running {
         launch: &Launch<'_>,
         link: &LocalLink,
     ) -> Result<(), AgentError> {
-        let questions = match launch.config.inference {
-            Inference::Local => None,
-            Inference::Central => Some(self.start_inference(launch)?),
-        };
+        if launch.config.inference == Inference::Central {
+            self.central = Some(self.seats.central(launch)?);
+        }
         let left = Arc::new(AtomicU64::new(launch.agent_steps_left));
         let weights = self.shared.board.latest();
         for (index, actor) in actors.into_iter().enumerate() {
             // A pool of one thread: environments are stepped in it, not in somebody else's.
             let seat = self.seats.of_actor(index)?;
             let pool = Arc::clone(&seat.pool);
-            let q = match &questions {
-                Some(questions) => ActorQ::Central(Asker::new(questions.clone())),
-                None => ActorQ::Own(seat.follower(launch.q_spec, Device::Cpu, &weights)?),
+            let q = match &self.central {
+                Some(central) => ActorQ::Central(Asker::new(central.clone(), Box::new(link.clone()))),
+                None => ActorQ::Own(seat.follower(launch.q_spec, &weights)?),
             };
             let acting = Acting {
                 link: Box::new(link.clone()),
@@ -316,19 +307,6 @@ impl Running {
             self.actors.push(self.shared.failure.spawn(Worker::Actor(index), body)?);
         }
         Ok(())
-    }
-
-    fn start_inference(
-        &mut self,
-        launch: &Launch<'_>,
-    ) -> Result<Sender<super::inference::Question>, AgentError> {
-        let (questions, asked) = unbounded(); // each actor has one question at a time
-        let seat = self.seats.central()?;
-        let follower = seat.follower(launch.q_spec, launch.device, &self.shared.board.latest())?;
-        let (link, pool) = (LocalLink::new(1, self.shared.board.clone()).0, Arc::clone(&seat.pool));
-        let body = move || pool.install(|| answer_all(follower, &asked, &link));
-        self.inference = Some(self.shared.failure.spawn(Worker::Inference, body)?);
-        Ok(questions)
     }
 
     fn start_ingest(
@@ -427,7 +405,7 @@ impl Acting {
 }
 
 impl ActorQ {
-    /// What outlives a rest. An end of central inference must not: its thread ends with the last one.
+    /// What outlives a rest with the actor's seat.
     fn into_follower(self) -> Option<Box<Follower>> {
         match self {
             Self::Own(follower) => Some(follower),
@@ -445,7 +423,7 @@ impl ActorQ {
     fn refresh(&mut self, link: &dyn Link) -> Result<(), AgentError> {
         match self {
             Self::Own(follower) => follower.refresh(link),
-            Self::Central(_) => Ok(()), // the thread that answers sees to it
+            Self::Central(_) => Ok(()), // whoever answers sees to it
         }
     }
 }
@@ -473,11 +451,11 @@ mod tests {
             QNetwork::build(&torso, spec.obs_shape, 2, spec.head, &mut store).unwrap();
             Weights { version, numbers: store.to_flat().unwrap() }
         };
-        let mut seat = Seat::new(Worker::Inference).unwrap();
-        let first = seat.follower(spec, Device::Cpu, &weights(1)).unwrap();
+        let mut seat = Seat::new(0).unwrap();
+        let first = seat.follower(spec, &weights(1)).unwrap();
         let place: *const Follower = &raw const *first;
         seat.follower = Some(first);
-        let again = seat.follower(spec, Device::Cpu, &weights(2)).unwrap();
+        let again = seat.follower(spec, &weights(2)).unwrap();
         assert!(std::ptr::eq(place, &raw const *again), "it was made anew");
         assert_eq!(again.weights().unwrap(), weights(2));
     }
