@@ -130,7 +130,7 @@ fn agent(inference: Inference, actors: usize, device: Device) -> Apex {
         ..RunConfig::default()
     };
     config.apex.envs = (actors * ENVS_PER_ACTOR) as u32;
-    config.apex.actors = Some(actors as u32 * std::env::var("MULT").map_or(1, |m| m.parse().unwrap()));
+    config.apex.actors = Some(actors as u32);
     config.apex.inference = inference;
     let never = actors as u64 * 100_000;
     config.apex.replay.capacity = never;

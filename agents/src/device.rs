@@ -26,7 +26,7 @@ pub enum DeviceError {
     #[error("`{0}` is not a device; use `auto`, `cpu` or `cuda:0`")]
     Unknown(String),
     /// This libtorch was built without CUDA.
-    #[error("device `cuda:{index}` is not there: libtorch has no CUDA part ({cause}); use `--device cpu`")]
+    #[error("device `cuda:{index}` is not there: libtorch has no CUDA part ({cause}); use `cpu`")]
     NoCudaLibrary {
         /// Index asked for.
         index: usize,
@@ -34,7 +34,7 @@ pub enum DeviceError {
         cause: String,
     },
     /// libtorch has CUDA, the machine has no such device.
-    #[error("device `cuda:{index}` is not there: {count} CUDA devices were found; use `--device cpu`")]
+    #[error("device `cuda:{index}` is not there: {count} CUDA devices were found; use `cpu`")]
     NoSuchCudaDevice {
         /// Index asked for.
         index: usize,
@@ -66,7 +66,7 @@ fn resolve_cuda(index: usize) -> Result<Device, DeviceError> {
     }
 }
 
-/// The spelling used in settings and in `meta.json`.
+/// The spelling used in settings.
 pub fn device_name(device: Device) -> String {
     match device {
         Device::Cuda(index) => format!("cuda:{index}"),
@@ -131,6 +131,6 @@ mod tests {
     #[test]
     fn a_device_far_out_of_range_is_not_there() {
         let text = DeviceChoice::Cuda(999).resolve().unwrap_err().to_string();
-        assert!(text.contains("cuda:999") && text.contains("--device cpu"), "{text}");
+        assert!(text.contains("cuda:999") && text.contains("use `cpu`"), "{text}");
     }
 }

@@ -63,20 +63,22 @@ fn a_panic_in_an_actor_is_an_error_with_its_index() {
     }
 }
 
-/// A dense layer that panics, in the learner alone, after some batches.
-struct Fragile(Linear);
-
-/// Batches that [`Fragile`] takes before it panics.
-static BATCHES_LEFT: AtomicU32 = AtomicU32::new(0);
+/// A dense layer that panics, in the learner alone or in actors alone, after some batches.
+struct Fragile {
+    dense: Linear,
+    in_learner: bool,
+    batches_left: &'static AtomicU32,
+}
 
 impl Torso for Fragile {
     fn forward(&self, obs: &Tensor) -> Tensor {
         let learns = obs.size()[0] == i64::from(quick().learner.batch_size); // actors have fewer rows
         let take = |left: u32| left.checked_sub(1);
-        if learns && BATCHES_LEFT.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take).is_err() {
+        let breaks = || self.batches_left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take).is_err();
+        if learns == self.in_learner && breaks() {
             panic!("the torso says so");
         }
-        self.0.forward(&scale_pixels(obs).flatten(1, -1)).relu()
+        self.dense.forward(&scale_pixels(obs).flatten(1, -1)).relu()
     }
 
     fn features(&self) -> i64 {
@@ -84,21 +86,57 @@ impl Torso for Fragile {
     }
 }
 
-fn fragile(scope: &mut ParamScope<'_>, obs_shape: [usize; 3]) -> Result<Box<dyn Torso>, NetworkError> {
+fn dense(scope: &mut ParamScope<'_>, obs_shape: [usize; 3]) -> Result<Linear, NetworkError> {
     let pixels = obs_shape.iter().product::<usize>() as i64;
-    Ok(Box::new(Fragile(Linear::build(scope, "torso.fc", pixels, 16, Init::BEFORE_RELU)?)))
+    Linear::build(scope, "torso.fc", pixels, 16, Init::BEFORE_RELU)
+}
+
+static LEARNER_BATCHES_LEFT: AtomicU32 = AtomicU32::new(0);
+static ACTOR_BATCHES_LEFT: AtomicU32 = AtomicU32::new(0);
+
+fn fragile_in_learner(
+    scope: &mut ParamScope<'_>,
+    obs_shape: [usize; 3],
+) -> Result<Box<dyn Torso>, NetworkError> {
+    let dense = dense(scope, obs_shape)?;
+    Ok(Box::new(Fragile { dense, in_learner: true, batches_left: &LEARNER_BATCHES_LEFT }))
+}
+
+fn fragile_in_actors(
+    scope: &mut ParamScope<'_>,
+    obs_shape: [usize; 3],
+) -> Result<Box<dyn Torso>, NetworkError> {
+    let dense = dense(scope, obs_shape)?;
+    Ok(Box::new(Fragile { dense, in_learner: false, batches_left: &ACTOR_BATCHES_LEFT }))
+}
+
+/// Who panicked, when the torso does so.
+fn worker_of(entry: &TorsoEntry, config: &ApexConfig) -> Worker {
+    let make = |index| Box::new(Scripted::new(index, [1, 36, 36], 2)) as Box<dyn Env>;
+    let error = first_error(&mut apex_with(entry, config, HOW, make));
+    let AgentError::Panicked { worker, message } = &error else { panic!("{error}") };
+    assert_eq!(message, "the torso says so");
+    *worker
 }
 
 #[test]
 fn a_panic_in_the_learner_is_an_error_that_names_it() {
-    let entry = TorsoEntry { name: "fragile", summary: "panics", build: fragile };
+    let entry = TorsoEntry { name: "fragile", summary: "panics", build: fragile_in_learner };
     for config in ways() {
         for batches in [0, 31] {
-            BATCHES_LEFT.store(batches, Ordering::SeqCst);
-            let make = |index| Box::new(Scripted::new(index, [1, 36, 36], 2)) as Box<dyn Env>;
-            let error = first_error(&mut apex_with(&entry, &config, HOW, make));
-            let AgentError::Panicked { worker, message } = &error else { panic!("{error}") };
-            assert_eq!((*worker, message.as_str()), (Worker::Learner, "the torso says so"));
+            LEARNER_BATCHES_LEFT.store(batches, Ordering::SeqCst);
+            assert_eq!(worker_of(&entry, &config), Worker::Learner);
+        }
+    }
+}
+
+#[test]
+fn a_network_that_panics_in_an_actors_hands_is_an_error_that_names_the_actor() {
+    let entry = TorsoEntry { name: "fragile", summary: "panics", build: fragile_in_actors };
+    for config in ways() {
+        for batches in [0, 1, 31] {
+            ACTOR_BATCHES_LEFT.store(batches, Ordering::SeqCst);
+            assert!(matches!(worker_of(&entry, &config), Worker::Actor(_)));
         }
     }
 }

@@ -79,7 +79,7 @@ fn coordconv_learns_catch_in_threads() {
 }
 
 #[test]
-fn conv_learns_catch_with_one_thread_that_infers_for_all_actors() {
+fn conv_learns_catch_with_one_network_for_all_actors() {
     learn("conv", &ApexConfig { inference: Inference::Central, ..in_threads() });
 }
 

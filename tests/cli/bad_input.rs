@@ -104,7 +104,7 @@ fn paths_that_are_no_text_are_paths_all_the_same() {
 
 #[test]
 fn a_device_that_is_not_there_is_refused() {
-    refused(&["train", "catch", "--device", "cuda:99"], &["cuda:99", "--device cpu"]);
+    refused(&["train", "catch", "--device", "cuda:99"], &["cuda:99", "use `cpu`"]);
     refused(&["train", "catch", "--device", "gpu"], &["`gpu`", "cuda:0"]);
 }
 

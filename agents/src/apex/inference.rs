@@ -1,6 +1,6 @@
 //! Where actors get their Q-values from: a network of their own, or one for all.
 
-use crossbeam::channel::{Receiver, Sender, bounded, select_biased, unbounded};
+use crossbeam::channel::{Receiver, Sender, TryRecvError, bounded, select_biased, unbounded};
 use tch::Device;
 
 use super::actor::QSource;
@@ -125,12 +125,15 @@ impl Answering {
         self.follower.take(weights)
     }
 
+    /// The weights it computes with.
+    #[cfg(test)]
+    pub fn weights(&self) -> Result<Weights, AgentError> {
+        self.follower.weights()
+    }
+
     /// Answers with the latest weights, all together. An error leaves the askers without an answer.
     fn answer(&mut self, waiting: Vec<Question>, link: &dyn Link) -> Result<(), AgentError> {
         let Self { follower, together } = self;
-        if waiting.is_empty() {
-            return Ok(()); // others were quicker
-        }
         follower.refresh(link)?;
         let obs: &[u8] = match waiting.as_slice() {
             [only] => &only.obs,
@@ -189,9 +192,11 @@ impl Asker {
                 recv(answers) -> answer => return answer.map_err(|_| AgentError::Deserted),
                 recv(free) -> answering => {
                     let mut hand = InHand { answering: answering.ok(), bring_back };
-                    // Answered in the meantime? Then the network is for those who still wait.
-                    if let Ok(answer) = answers.try_recv() {
-                        return Ok(answer);
+                    // Answered, or given up, in the meantime? Then the network is for those who still wait.
+                    match answers.try_recv() {
+                        Ok(answer) => return Ok(answer),
+                        Err(TryRecvError::Disconnected) => return Err(AgentError::Deserted),
+                        Err(TryRecvError::Empty) => {}
                     }
                     let answering = hand.answering.as_mut().ok_or(AgentError::Deserted)?;
                     answering.answer(asked.try_iter().collect(), self.link.as_ref())?;
@@ -222,6 +227,9 @@ impl QSource for Asker {
 #[cfg(test)]
 mod tests {
     use std::thread;
+    use std::time::Duration;
+
+    use crossbeam::channel::RecvTimeoutError;
 
     use super::*;
     use crate::apex::link::{LocalLink, WeightsBoard};
@@ -229,6 +237,7 @@ mod tests {
 
     const SHAPE: [usize; 3] = [1, 36, 36];
     const ROW: usize = 36 * 36;
+    const SOON: Duration = Duration::from_secs(30);
 
     fn spec() -> QSpec {
         QSpec { torso: *find_torso("conv").unwrap(), head: QHead::Dueling, obs_shape: SHAPE, num_actions: 3 }
@@ -326,10 +335,17 @@ mod tests {
         let mut failing = Asker::new(central.clone(), Box::new(Panics));
         let panicked = thread::spawn(move || failing.q_values(&obs(1, 1), 1).map(drop)).join();
         assert!(panicked.is_err());
-        assert!(answered_with_it.recv().is_err(), "its actor is told that no answer comes");
+        let told = answered_with_it.recv_timeout(SOON);
+        assert_eq!(
+            told.err(),
+            Some(RecvTimeoutError::Disconnected),
+            "its actor is told that no answer comes"
+        );
         let link = LocalLink::new(1, WeightsBoard::default()).0;
         let mut another = Asker::new(central, Box::new(link));
-        let values = another.q_values(&obs(2, 1), 1).unwrap();
+        let (tell, told) = bounded(1);
+        thread::spawn(move || tell.send(another.q_values(&obs(2, 1), 1).unwrap()));
+        let values = told.recv_timeout(SOON).expect("the network came back");
         assert_close(&values, &follower(&first).q_values(&obs(2, 1), 1).unwrap());
     }
 }

@@ -8,8 +8,9 @@
 //!    └──────────────── weights (the latest, on a board) ───────────────┘
 //! ```
 //!
-//! All waits end when the other side of a channel is gone or the limiter rests, so that stopping,
-//! for a checkpoint or after a failure, needs no signal that a thread could miss.
+//! All waits end when the other side of a channel is gone, the limiter rests, or the network that
+//! actors share comes back (which whoever has it sees to, whatever happens), so that stopping, for a
+//! checkpoint or after a failure, needs no signal that a thread could miss.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -442,15 +443,47 @@ mod tests {
     use super::*;
     use crate::nn::{ParamStore, QHead, QNetwork, find_torso};
 
+    fn spec() -> QSpec {
+        let torso = *find_torso("conv").unwrap();
+        QSpec { torso, head: QHead::Plain, obs_shape: [1, 36, 36], num_actions: 2 }
+    }
+
+    fn weights(version: u64) -> Weights {
+        let QSpec { torso, head, obs_shape, num_actions } = spec();
+        let mut store = ParamStore::new(version, Device::Cpu);
+        QNetwork::build(&torso, obs_shape, num_actions, head, &mut store).unwrap();
+        Weights { version, numbers: store.to_flat().unwrap() }
+    }
+
+    /// Without actors: what is looked at is what lies between them.
+    #[test]
+    fn the_shared_network_outlives_a_rest_and_takes_the_weights_of_the_moment() {
+        let config = ApexConfig { inference: Inference::Central, ..Default::default() };
+        let launch = Launch {
+            config: &config,
+            q_spec: spec(),
+            device: Device::Cpu,
+            seed: 1,
+            updates: 0,
+            agent_steps_left: 0,
+        };
+        let replay = Replay::try_new(config.replay.for_obs(spec().obs_shape)).unwrap();
+        let seats = Seats::new(&config);
+        let mut parts = Parts { actors: Vec::new(), replay, rates: config.rates(), seats };
+        let mut places = Vec::new();
+        for version in [1, 2] {
+            parts.seats.board().publish(weights(version));
+            (parts, _) = Running::start(parts, &launch).unwrap().rest().unwrap();
+            let network = parts.seats.central.as_deref().expect("it came back");
+            assert_eq!(network.weights().unwrap(), weights(version));
+            places.push(std::ptr::from_ref(network));
+        }
+        assert_eq!(places[0], places[1], "it was made anew");
+    }
+
     #[test]
     fn a_seat_keeps_its_network_and_takes_the_weights_of_the_moment() {
-        let torso = *find_torso("conv").unwrap();
-        let spec = QSpec { torso, head: QHead::Plain, obs_shape: [1, 36, 36], num_actions: 2 };
-        let weights = |version| {
-            let mut store = ParamStore::new(version, Device::Cpu);
-            QNetwork::build(&torso, spec.obs_shape, 2, spec.head, &mut store).unwrap();
-            Weights { version, numbers: store.to_flat().unwrap() }
-        };
+        let spec = spec();
         let mut seat = Seat::new(0).unwrap();
         let first = seat.follower(spec, &weights(1)).unwrap();
         let place: *const Follower = &raw const *first;
