@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! cargo bench --bench apex
+//! cargo bench --bench apex -- --actors 3       # else as many as there are cores
 //! cargo bench --bench apex -- --device cuda:0
 //! ```
 //!
@@ -40,28 +41,30 @@ fn main() {
     }
     tch::set_num_threads(1);
     let (device, turns) = (options::device(), options::turns(TURNS));
-    let actors = thread::available_parallelism().map_or(1, |cores| cores.get());
+    let (actors, cores) = (options::actors(), thread::available_parallelism().map_or(1, |cores| cores.get()));
+    let busy = cores.min(actors);
     let mut groups: Vec<VecEnv> = (0..actors).map(group).collect();
     let [own, shared] = [Device::Cpu, device].map(|device| policy(groups[0].spec(), device));
     let [mut locals, mut centrals] =
         [Inference::Local, Inference::Central].map(|inference| agent(inference, actors, device));
     let turn = |_| {
         let stepped = step_all(&mut groups);
-        let own = infer_beside(&own, &mut groups);
+        let own = infer_beside(&own, &mut groups[..busy]);
         let local = act(&mut locals);
         // Before and after what it is compared with.
-        let before = infer_beside(&shared, &mut groups);
+        let before = infer_beside(&shared, &mut groups[..busy]);
         let central = act(&mut centrals);
-        let shared = f64::midpoint(before, infer_beside(&shared, &mut groups));
-        Turn { actors: actors as f64, device, stepped, own, shared, local, central }
+        let shared = f64::midpoint(before, infer_beside(&shared, &mut groups[..busy]));
+        Turn { cores: busy as f64, device, stepped, own, shared, local, central }
     };
     let turns: Vec<Turn> = (0..turns).map(turn).collect();
-    print_table(actors, device, &turns);
+    print_table(actors, cores, device, &turns);
 }
 
 /// Agent steps, or rows, per second.
 struct Turn {
-    actors: f64,
+    /// That actors can be on at once.
+    cores: f64,
     device: Device,
     stepped: f64,
     own: f64,
@@ -73,7 +76,7 @@ struct Turn {
 impl Turn {
     /// Each core steps and infers in turn.
     fn local_most(&self) -> f64 {
-        self.actors / (self.actors / self.stepped + 1.0 / self.own)
+        self.cores / (self.cores / self.stepped + 1.0 / self.own)
     }
 
     /// All cores step, then one thread infers, and nothing at the same time.
@@ -84,16 +87,18 @@ impl Turn {
     /// No core ever waits: no faster than the network, which one thread uses at a time, nor, where that
     /// takes a core's time, than all cores together.
     fn central_at_once(&self) -> f64 {
-        let cores = self.actors / (self.actors / self.stepped + 1.0 / self.shared);
+        let cores = self.cores / (self.cores / self.stepped + 1.0 / self.shared);
         if self.device == Device::Cpu { cores.min(self.shared) } else { self.stepped.min(self.shared) }
     }
 }
 
-fn print_table(actors: usize, device: Device, turns: &[Turn]) {
+fn print_table(actors: usize, cores: usize, device: Device, turns: &[Turn]) {
     let median = |of: fn(&Turn) -> f64| median(turns.iter().map(of).collect());
     let bare = |name: &str, of| println!("{name:<60} {:>7.0}", median(of));
     let share = |name: &str, of, share| println!("{name:<60} {:>7.0} {:>6.2}", median(of), median(share));
-    println!("{GAME}, {actors} actors of {ENVS_PER_ACTOR} environments, as many cores, agent steps a second");
+    println!(
+        "{GAME}, {actors} actors of {ENVS_PER_ACTOR} environments on {cores} cores, agent steps a second"
+    );
     println!("(medians of {} turns; shares of what was calculated, each of one turn)", turns.len());
     bare("environments alone, a thread an actor", |turn| turn.stepped);
     bare("inference, one thread, environments in the others", |turn| turn.own);

@@ -13,6 +13,12 @@ pub fn turns(usual: usize) -> usize {
     option("turns").unwrap_or(usual)
 }
 
+/// `--actors`, else as many as there are cores.
+#[allow(dead_code, reason = "not every bench has actors")]
+pub fn actors() -> usize {
+    option("actors").unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |cores| cores.get()))
+}
+
 fn option<T: std::str::FromStr>(name: &str) -> Option<T> {
     let flag = format!("--{name}");
     let value = std::env::args().skip_while(|argument| *argument != flag).nth(1)?;
