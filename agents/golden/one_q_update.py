@@ -20,16 +20,22 @@ ROWS, ACTIONS = 12, 4
 CHANNELS = 2
 SHAPE = (CHANNELS, 40, 44)
 DISCOUNT = 0.97
-# Above the published 6.25e-5: changes stand out from the rounding of the weights.
-RATES = {"rmsprop": 2e-4, "adam": 1e-3}
+# Above the published 6.25e-5: changes stand out from the rounding of the weights. Most so in
+# TensorFlow's form, whose mean square starts at 1: the first changes are no more than rate times gradient.
+RATES = {"rmsprop_tf": 0.5, "rmsprop": 2e-4, "adam": 1e-3}
 SAMPLES = 16
+PRIORITY_EXPONENT, PRIORITY_EPSILON = 0.6, 1e-6
+
+PAPER = {
+    "double": True, "dueling": True, "huber": None, "rescaling": None, "clip": 2.0,
+    "reward_scale": 1.0, "copy_every": 2500,
+}
 
 CASES = {
-    # Horgan et al. 2018; the clip is low enough to bite.
-    "paper": {
-        "double": True, "dueling": True, "huber": None, "rescaling": None, "clip": 2.0,
-        "reward_scale": 1.0, "copy_every": 2500,
-    },
+    # Horgan et al. 2018, with the optimiser in TensorFlow's form; the clip is low enough to bite.
+    "paper": PAPER,
+    # The same with the optimiser in PyTorch's form.
+    "paper_torch": PAPER,
     # As uber-research/ape-x: Adam, Huber, values rescaled and rewards not clipped.
     "uber": {
         "double": True, "dueling": True, "huber": 1.0, "rescaling": 0.01, "clip": 40.0,
@@ -107,11 +113,30 @@ def td_targets(online, target, data, case, coordinates):
         return squash(value, case["rescaling"]).float()
 
 
+class TensorFlowRMSprop(torch.optim.Optimizer):
+    """Centred RMSProp as TensorFlow 1 has it: epsilon under the root, mean square 1 at the start."""
+
+    def __init__(self, weights, lr, alpha, eps):
+        super().__init__(weights, {"lr": lr, "alpha": alpha, "eps": eps})
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            for w in group["params"]:
+                state = self.state[w]
+                square = state.get("square", torch.ones_like(w)).lerp(w.grad**2, 1 - group["alpha"])
+                mean = state.get("mean", torch.zeros_like(w)).lerp(w.grad, 1 - group["alpha"])
+                state.update(square=square, mean=mean)
+                w -= group["lr"] * w.grad / torch.sqrt(square - mean**2 + group["eps"])
+
+
 def optimizer(name, weights):
+    kept = {"alpha": 0.95, "eps": 1.5e-7}
     if name == "uber":
         return torch.optim.Adam(weights.values(), lr=RATES["adam"], eps=1.5e-4)
-    rate = RATES["rmsprop"]
-    return torch.optim.RMSprop(weights.values(), lr=rate, alpha=0.95, eps=1.5e-7, centered=True)
+    if name == "paper":
+        return TensorFlowRMSprop(weights.values(), lr=RATES["rmsprop_tf"], **kept)
+    return torch.optim.RMSprop(weights.values(), lr=RATES["rmsprop"], centered=True, **kept)
 
 
 # ---- results -----------------------------------------------------------------------------------
@@ -135,6 +160,7 @@ def two_updates(name, coordinates):
         loss.backward()
         result = {"loss": loss.item(), "mean_q": q.mean().item()}
         result["td_errors"] = (targets - q).abs().tolist()
+        result["priorities"] = [(error + PRIORITY_EPSILON) ** PRIORITY_EXPONENT for error in result["td_errors"]]
         if update == 0:
             result["gradients"] = {key: summary(w.grad, SAMPLES) for key, w in online.items()}
         limit = case["clip"] or float("inf")

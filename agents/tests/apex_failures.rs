@@ -15,8 +15,8 @@ use support::apex::{apex, apex_with, quick};
 use support::scripted::{Fault, Scripted};
 use tch::Tensor;
 
-/// Far more than it takes on a busy machine, far less than a test runner waits: a hang.
-const SOON: Duration = Duration::from_secs(60);
+/// Within this a run has to end, whatever happens to it.
+const SOON: Duration = Duration::from_secs(10);
 
 /// Environment 2, of actor 1, has the fault.
 fn with_fault(config: &ApexConfig, fault: Fault) -> Apex {
@@ -154,7 +154,7 @@ fn rewards_that_are_not_finite_are_caught_on_the_way_into_the_replay() {
     for config in ways() {
         let mut agent = with_fault(&config, Fault::NanReward { at_step: 30 });
         let error = first_error(&mut agent).to_string();
-        assert!(error.contains("finite") || error.contains("NaN"), "{error}");
+        assert!(error.ends_with("is NaN: not finite"), "{error}");
     }
 }
 

@@ -6,7 +6,8 @@ mod support;
 
 use coordrl_agents::apex::{LearnBatch, Learned, Learner, LearnerConfig};
 use coordrl_agents::nn::QHead;
-use coordrl_agents::{OptimizerConfig, OptimizerKind, find_torso};
+use coordrl_agents::replay::{PlaneForm, PlaneWriter, Replay, StreamPart, Transition};
+use coordrl_agents::{ApexConfig, OptimizerConfig, OptimizerKind, find_torso};
 use serde_json::Value;
 use support::golden::{assert_changes, assert_close, assert_gradients, fill, number, numbers};
 use support::scripted::noise;
@@ -21,11 +22,12 @@ const SHARDS: [u32; 2] = [1, 5];
 /// The script's case of that name, and the factor on its rewards.
 fn case(name: &str) -> (LearnerConfig, f32) {
     let base = LearnerConfig::default();
-    // In PyTorch's form, to compare with PyTorch; TensorFlow's is compared with a loop in `nn/optim`.
+    let tensorflow = OptimizerConfig { learning_rate: 0.5, ..base.optimizer.clone() };
     let kind = OptimizerKind::Rmsprop;
     let paper = OptimizerConfig { learning_rate: 2e-4, kind, ..base.optimizer.clone() };
     match name {
-        "paper" => (LearnerConfig { max_grad_norm: Some(2.0), optimizer: paper, ..base }, 1.0),
+        "paper" => (LearnerConfig { max_grad_norm: Some(2.0), optimizer: tensorflow, ..base }, 1.0),
+        "paper_torch" => (LearnerConfig { max_grad_norm: Some(2.0), optimizer: paper, ..base }, 1.0),
         "uber" => {
             let kind = OptimizerKind::Adam;
             let adam = OptimizerConfig { kind, learning_rate: 1e-3, epsilon: 1.5e-4, ..Default::default() };
@@ -42,7 +44,7 @@ fn case(name: &str) -> (LearnerConfig, f32) {
             let head = QHead::Plain;
             (LearnerConfig { double_q: false, head, max_grad_norm: None, optimizer: paper, ..base }, 1.0)
         }
-        _ => unreachable!("there are three"),
+        _ => unreachable!("there are four"),
     }
 }
 
@@ -104,6 +106,26 @@ fn check_report(learned: &Learned, golden: &Value, what: &str) {
     assert_close(learned.mean_abs_td, typical, typical, &format!("{what}: mean_abs_td"));
 }
 
+/// What a replay with the settings of Ape-X makes of the TD errors.
+fn check_priorities(learned: &Learned, golden: &Value, what: &str) {
+    let shape = [1, 2, 2];
+    let mut replay = Replay::try_new(ApexConfig::default().replay.for_obs(shape)).unwrap();
+    let mut writer = PlaneWriter::try_new(shape, PlaneForm::Raw).unwrap();
+    let obs = writer.begin_episode(&[1; 4]).unwrap();
+    let (action, reward, discount, td_error_abs) = (0, 0.0, 0.0, 0.0);
+    let transition = Transition { obs, next_obs: obs, action, reward, discount, td_error_abs };
+    let (planes, transitions) = (writer.take_planes(), vec![transition; ROWS as usize]);
+    let ids = replay.insert(StreamPart { stream: 0, first_plane: 0, planes, transitions }).unwrap();
+    let ids: Vec<u64> = ids.collect();
+    replay.update_priorities(&ids, &learned.td_errors).unwrap();
+    let expected = numbers(golden, "priorities");
+    let typical = expected.iter().sum::<f64>() / expected.len() as f64;
+    for (id, expected) in ids.into_iter().zip(expected) {
+        let found = replay.priority(id).unwrap();
+        assert_close(found, expected, expected.max(typical), &format!("{what}: a new priority"));
+    }
+}
+
 /// The gradient before clipping: with β₁ = 0 it is Adam's mean.
 fn check_gradients(torso: &str, config: LearnerConfig, parts: &Parts, golden: &Value) {
     let adam = OptimizerConfig { kind: OptimizerKind::Adam, beta1: 0.0, ..Default::default() };
@@ -137,6 +159,7 @@ fn check_updates(torso: &str, name: &str, config: LearnerConfig, reward_scale: f
         let learned = learner.learn(&Parts::of_update(update, reward_scale).batch()).unwrap();
         let golden = &golden[update as usize];
         check_report(&learned, golden, &what);
+        check_priorities(&learned, golden, &what);
         assert_changes(&first, &learner.save().unwrap().online, &golden["changes"], &what);
     }
 }
@@ -144,6 +167,11 @@ fn check_updates(torso: &str, name: &str, config: LearnerConfig, reward_scale: f
 #[test]
 fn the_papers_recipe_equals_pytorch() {
     check_case("paper");
+}
+
+#[test]
+fn the_papers_recipe_with_pytorchs_own_rmsprop_equals_pytorch() {
+    check_case("paper_torch");
 }
 
 #[test]

@@ -51,7 +51,10 @@ fn train(sandbox: &Sandbox, name: &str, more: &[&str]) -> PathBuf {
 fn a_run_leaves_the_usual_folder_and_its_replay_in_the_newest_checkpoint() {
     let sandbox = Sandbox::new();
     let long = ["--frames=4000", "--set=apex.experience_queue=1", "--set=checkpoint_every_frames=1000"];
-    let run = train(&sandbox, "a", &long);
+    let ended = sandbox.run(&arguments("a", &long));
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.stderr.contains("replay of 300 transitions, up to "), "{ended:?}");
+    let run = run_path(&sandbox, "a");
     let points = metrics(&run);
     let last = points.last().unwrap();
     assert!(last["frames"].as_u64().unwrap() >= 4000);
@@ -118,23 +121,54 @@ fn ctrl_c_at_any_moment_leaves_a_checkpoint_to_go_on_from() {
         "--set=apex.replay.capacity=1000000",
         "--set=apex.replay.warmup_transitions=1000000",
     ];
+    // The learner learns 16 times from each transition: actors wait nearly all the time.
+    let full_channel = ["--frames=1e9", "--set=apex.experience_queue=1", "--set=apex.samples_per_insert=16"];
     let first = |run: &Path| !checkpoints(run).is_empty();
     let later = |run: &Path| checkpoints(run).len() > 1;
     for (name, more, ready) in [
         ("start", &long[..], &first as &dyn Fn(&Path) -> bool),
         ("warm-up", &never_warm, &later),
         ("mid-run", &long, &later),
+        ("full-channel", &full_channel, &later),
         ("one-thread", &["--frames=1e9", "--set=apex.serial=true"], &later),
     ] {
         let ended = interrupt(&sandbox, name, more, ready);
         assert_eq!(ended.code, Some(130), "{name}: {ended:?}");
         let run = run_path(&sandbox, name);
-        let at = metrics_position(&run);
-        let more_frames = (at + 200).to_string();
-        let text = format!("{name}: it stands at {at}");
-        assert!(ended.stderr.contains("continue with"), "{text}: {ended:?}");
-        let resumed = sandbox.run(&["train", "--resume", run.to_str().unwrap(), "--frames", &more_frames]);
-        resumed.expect_refusal(2, &["a run can only be extended"]);
+        assert!(ended.stderr.contains("continue with"), "{name}: {ended:?}");
+        goes_on_with_its_replay(&sandbox, &run);
+    }
+}
+
+/// The interrupted run can be taken up where it stands. As a fork: the run itself is much longer.
+fn goes_on_with_its_replay(sandbox: &Sandbox, run: &Path) {
+    let at = metrics_position(run);
+    let (more_frames, name) = ((at + 200).to_string(), format!("{at}-on"));
+    let fork =
+        ["train", "--resume", run.to_str().unwrap(), "--fork", "--name", &name, "--frames", &more_frames];
+    let ended = sandbox.run(&fork);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(!ended.stderr.contains("a new warm-up is gathered"), "{ended:?}");
+    assert!(metrics_position(&run_path(sandbox, &name)) >= at + 200);
+}
+
+/// Before there is anything to save a signal simply ends the process; from the moment there is a
+/// folder, it holds a checkpoint.
+#[test]
+fn ctrl_c_while_the_run_is_being_built_leaves_no_folder_or_a_whole_one() {
+    let sandbox = Sandbox::new();
+    for millis in [0, 20, 50, 100, 200, 400] {
+        let name = format!("after-{millis}");
+        let started = Instant::now();
+        let wait = |_: &Path| started.elapsed() >= Duration::from_millis(millis);
+        let ended = interrupt(&sandbox, &name, &["--frames=1e9"], wait);
+        let run = run_path(&sandbox, &name);
+        if run.exists() {
+            assert_eq!(ended.code, Some(130), "{name}: {ended:?}");
+            goes_on_with_its_replay(&sandbox, &run);
+        } else {
+            assert_eq!(ended.code, None, "{name}: {ended:?}");
+        }
     }
 }
 

@@ -95,23 +95,53 @@ mod little_endian {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::replay::{Plane, PlaneForm, PlaneWriter, Transition};
 
-    #[test]
-    fn weights_and_experience_come_back_as_they_went() {
-        let weights = Weights { version: 7, numbers: vec![1.5, -0.0, f32::MIN_POSITIVE, 3e38] };
-        assert_eq!(Weights::from_bytes(&weights.to_bytes().unwrap()).unwrap(), weights);
+    fn weights() -> Weights {
+        Weights { version: 7, numbers: vec![1.5, -0.0, f32::MIN_POSITIVE, 3e38] }
+    }
+
+    fn experience() -> Experience {
         let game = EpisodeStats { episode_return: -21.0, episode_length_frames: 4000 };
-        let experience = Experience {
+        Experience {
             actor: 3,
             agent_steps: 50,
             reward_sum: 0.5,
             episodes: vec![game],
             weights_version: 7,
             nanos: [1, 2, 3],
-            parts: Vec::new(),
-        };
-        let bytes = experience.to_bytes().unwrap();
-        assert_eq!(Experience::from_bytes(&bytes).unwrap(), experience);
+            parts: vec![part()],
+        }
+    }
+
+    /// Two planes, the second in the other form: its bytes are carried, not looked at.
+    fn part() -> StreamPart {
+        let mut writer = PlaneWriter::try_new([2, 2, 2], PlaneForm::Raw).unwrap();
+        let obs = writer.begin_episode(&[0, 0, 0, 0, 1, 2, 3, 4]).unwrap();
+        let next_obs = writer.follow(&[1, 2, 3, 4, 5, 6, 7, 8]).unwrap();
+        let mut planes = writer.take_planes();
+        planes[1] = Plane::Lz4([9, 8].into());
+        let (action, reward, discount, td_error_abs) = (2, -1.5, 0.75, 0.25);
+        let transitions = vec![Transition { obs, next_obs, action, reward, discount, td_error_abs }];
+        StreamPart { stream: 4, first_plane: 0, planes, transitions }
+    }
+
+    #[test]
+    fn weights_and_experience_come_back_as_they_went() {
+        assert_eq!(Weights::from_bytes(&weights().to_bytes().unwrap()).unwrap(), weights());
+        let experience = experience();
+        assert_eq!((experience.transitions(), experience.parts[0].planes.len()), (1, 2));
+        assert_eq!(Experience::from_bytes(&experience.to_bytes().unwrap()).unwrap(), experience);
+    }
+
+    /// Another layout wants another version. Then these files are written anew, from what this prints.
+    #[test]
+    fn messages_of_this_version_are_what_they_always_were() {
+        let messages = [
+            (weights().to_bytes().unwrap(), &include_bytes!("../../golden/weights_v1.msgpack")[..]),
+            (experience().to_bytes().unwrap(), &include_bytes!("../../golden/experience_v1.msgpack")[..]),
+        ];
+        assert!(messages.iter().all(|(written, golden)| written == golden), "{messages:?}");
     }
 
     #[test]
@@ -119,10 +149,14 @@ mod tests {
         let other = seal(WEIGHTS_VERSION + 1, &Weights::default()).unwrap();
         let error = Weights::from_bytes(&other).unwrap_err().to_string();
         assert!(error.contains("weights: it is of version 2; this build reads 1"), "{error}");
-        let whole = Weights { version: 1, numbers: vec![1.0; 9] }.to_bytes().unwrap();
+        let whole = weights().to_bytes().unwrap();
         for end in 0..whole.len() {
             assert!(Weights::from_bytes(&whole[..end]).is_err(), "{end} bytes");
         }
         assert!(Experience::from_bytes(&whole).is_err());
+        let whole = experience().to_bytes().unwrap();
+        for end in 0..whole.len() {
+            assert!(Experience::from_bytes(&whole[..end]).is_err(), "{end} bytes");
+        }
     }
 }

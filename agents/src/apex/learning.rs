@@ -58,3 +58,20 @@ pub(super) fn ingest(
     let lags = (lag * agent_steps, agent_steps);
     Ok(Arrivals { agent_steps, reward_sum, episodes, lags, timing })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[test]
+    fn policy_lag_is_the_updates_made_since_the_weights_that_acted() {
+        let settings = &crate::ApexConfig::default().replay;
+        let mut replay = Replay::try_new(settings.for_obs([1, 2, 2])).unwrap();
+        let mut arrived = Arrivals::default();
+        for (weights_version, agent_steps) in [(3, 2), (9, 6)] {
+            let experience = Experience { weights_version, agent_steps, ..Default::default() };
+            arrived.add(ingest(&mut replay, experience, 10).unwrap());
+        }
+        // Two agent steps seven updates late, six of them one.
+        assert_eq!(arrived.into_report().policy_lag_updates, Some(2.5));
+    }
+}

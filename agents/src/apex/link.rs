@@ -93,6 +93,7 @@ impl Link for LocalLink {
 #[cfg(test)]
 mod tests {
     use std::thread;
+    use std::time::Duration;
 
     use super::*;
 
@@ -105,12 +106,17 @@ mod tests {
         let (link, receiver) = LocalLink::new(2, WeightsBoard::default());
         link.send(experience(0)).unwrap();
         link.send(experience(1)).unwrap();
-        let waiting = link.clone();
-        let sender = thread::spawn(move || waiting.send(experience(2)));
+        let sends = |actor| {
+            let link = link.clone();
+            let sender = thread::spawn(move || link.send(experience(actor)));
+            thread::sleep(Duration::from_millis(50));
+            assert!(!sender.is_finished(), "there was room for {actor}");
+            sender
+        };
+        let sender = sends(2);
         assert_eq!(receiver.recv().unwrap().actor, 0);
         assert_eq!(sender.join().unwrap(), Ok(()));
-        let waiting = link.clone();
-        let sender = thread::spawn(move || waiting.send(experience(3)));
+        let sender = sends(3);
         drop(receiver); // with two batches still in the channel
         assert_eq!(sender.join().unwrap(), Err(Closed));
         assert_eq!(link.send(experience(4)), Err(Closed));

@@ -440,12 +440,23 @@ fn lock(replay: &Mutex<Replay>) -> MutexGuard<'_, Replay> {
 
 #[cfg(test)]
 mod tests {
+    use coordrl_envs::{Assets, Env, EnvConfig, EnvSeed, VecEnv, make_env};
+
+    use super::super::link::Closed;
     use super::*;
+    use crate::actors::Place;
+    use crate::maths::ValueRescaling;
     use crate::nn::{ParamStore, QHead, QNetwork, find_torso};
 
     fn spec() -> QSpec {
         let torso = *find_torso("conv").unwrap();
-        QSpec { torso, head: QHead::Plain, obs_shape: [1, 36, 36], num_actions: 2 }
+        QSpec { torso, head: QHead::Plain, obs_shape: [1, 36, 36], num_actions: 3 }
+    }
+
+    fn small_catch(index: u64) -> Box<dyn Env> {
+        let config = EnvConfig { screen_size: Some(36), frame_stack: Some(1), ..Default::default() };
+        let seed = EnvSeed { seed: 1, role: Role::TrainEnv, index };
+        make_env("catch", &config, &Assets { rom_dir: "none".into() }, seed).unwrap()
     }
 
     fn weights(version: u64) -> Weights {
@@ -491,5 +502,53 @@ mod tests {
         let again = seat.follower(spec, &weights(2)).unwrap();
         assert!(std::ptr::eq(place, &raw const *again), "it was made anew");
         assert_eq!(again.weights().unwrap(), weights(2));
+    }
+
+    /// What an actor's link is asked for, in order.
+    #[derive(Clone, Debug, PartialEq)]
+    enum Asked {
+        /// With the version of the weights that acted last.
+        Send(u64),
+        /// For weights newer than these.
+        Weights(u64),
+    }
+
+    /// Newer weights whenever they are asked for.
+    struct Told(Arc<Mutex<Vec<Asked>>>);
+
+    impl Link for Told {
+        fn send(&self, experience: Experience) -> Result<(), Closed> {
+            self.0.lock().unwrap().push(Asked::Send(experience.weights_version));
+            Ok(())
+        }
+
+        fn latest_weights(&self, version: u64) -> Option<Arc<Weights>> {
+            self.0.lock().unwrap().push(Asked::Weights(version));
+            Some(Arc::new(weights(version + 10)))
+        }
+    }
+
+    #[test]
+    fn an_actor_sends_and_looks_for_weights_by_its_own_agent_steps() {
+        let mut config = ApexConfig { envs: 2, actors: Some(1), ..Default::default() };
+        (config.replay.capacity, config.replay.warmup_transitions) = (100, 1);
+        let envs = VecEnv::try_new((0..2).map(small_catch).collect()).unwrap();
+        let place = Place { actor: 0, first_env: 0 };
+        let actor = Actor::start(&config, ValueRescaling::Off, place, envs, 1).unwrap();
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let acting = Acting {
+            link: Box::new(Told(Arc::clone(&asked))),
+            q: ActorQ::Own(Box::new(Follower::build(spec(), Device::Cpu, &weights(1)).unwrap())),
+            left: Arc::new(AtomicU64::new(2 * 14)),
+            resting: Arc::default(),
+            send_every: 4,
+            weights_every: 6,
+        };
+        let (actor, _) = acting.run(actor).unwrap();
+        assert_eq!(actor.agent_steps(), 14);
+        use Asked::{Send, Weights};
+        // After agent steps 4, 6, 8, 12 (weights first), and at the end.
+        let expected = [Send(1), Weights(1), Send(11), Weights(11), Send(21), Send(21)];
+        assert_eq!(*asked.lock().unwrap(), expected);
     }
 }

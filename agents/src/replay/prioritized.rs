@@ -345,6 +345,7 @@ pub(super) mod tests {
     }
 
     /// What is used is what was forecast, but for queues that grew to less than twice their need.
+    /// An episode is cut short every 300 steps: its true last observation is kept as well.
     #[test]
     fn a_full_replay_uses_what_was_forecast() {
         let config = ReplayConfig { obs_shape: [4, 84, 84], slack_share: 0.05, ..small(900) };
@@ -352,13 +353,19 @@ pub(super) mod tests {
         let mut replay = Replay::try_new(config).unwrap();
         let mut writer = PlaneWriter::try_new([4, 84, 84], PlaneForm::Raw).unwrap();
         let mut obs = vec![0; 4 * 84 * 84];
-        writer.begin_episode(&obs).unwrap();
+        let mut acted_on = writer.begin_episode(&obs).unwrap();
         for t in 0..2 * max_len {
             obs.drain(..84 * 84);
             obs.resize(4 * 84 * 84, t as u8 | 1);
-            let obs = writer.follow(&obs).unwrap();
-            let (action, reward, discount, td_error_abs) = (0, 0.0, 0.0, 1.0);
-            let transition = Transition { obs, next_obs: obs, action, reward, discount, td_error_abs };
+            let next_obs = writer.follow(&obs).unwrap();
+            let (action, reward, discount, td_error_abs) = (0, 0.0, 0.9, 1.0);
+            let transition = Transition { obs: acted_on, next_obs, action, reward, discount, td_error_abs };
+            acted_on = next_obs;
+            if t % 300 == 299 {
+                obs.fill(0);
+                obs[3 * 84 * 84..].fill(77);
+                acted_on = writer.begin_episode(&obs).unwrap();
+            }
             let (first_plane, planes) = (writer.first_pending(), writer.take_planes());
             replay
                 .insert(StreamPart { stream: 0, first_plane, planes, transitions: vec![transition] })

@@ -104,7 +104,13 @@ fn config() -> ApexConfig {
     config
 }
 
-fn actor(logs: &[Arc<Mutex<Vec<Happened>>>; 2]) -> Actor {
+type Log = Arc<Mutex<Vec<Happened>>>;
+
+fn actor(logs: &[Log; 2]) -> Actor {
+    actor_at(Place { actor: 4, first_env: 0 }, &config(), logs)
+}
+
+fn actor_at(place: Place, config: &ApexConfig, logs: &[Log; 2]) -> Actor {
     let spec = EnvSpec {
         name: "counting".into(),
         obs_shape: [2, 1, 2],
@@ -116,8 +122,22 @@ fn actor(logs: &[Arc<Mutex<Vec<Happened>>>; 2]) -> Actor {
         Box::new(Counting { spec, shown: [0, 0], steps_left: 0, log }) as Box<dyn Env>
     };
     let envs = VecEnv::try_new(logs.iter().map(env).collect()).unwrap();
-    let place = Place { actor: 4, first_env: 0 };
-    Actor::start(&config(), ValueRescaling::Off, place, envs, 1).unwrap()
+    Actor::start(config, ValueRescaling::Off, place, envs, 1).unwrap()
+}
+
+fn fresh_logs() -> [Log; 2] {
+    [(); 2].map(|()| Log::default())
+}
+
+/// A ladder for each thread anew would give two environments the same ε (Horgan et al. 2018 spread
+/// it over all).
+#[test]
+fn the_ladder_of_epsilons_goes_over_the_environments_of_all_actors() {
+    let config = ApexConfig { envs: 4, actors: Some(2), ..config() };
+    let actors = [0, 1].map(|actor| actor_at(Place { actor, first_env: 2 * actor }, &config, &fresh_logs()));
+    let tracks = || actors.iter().flat_map(|actor| &actor.tracks);
+    assert_eq!(tracks().map(|track| track.epsilon).collect::<Vec<_>>(), config.epsilons());
+    assert_eq!(tracks().map(|track| track.stream).collect::<Vec<_>>(), [0, 1, 2, 3]);
 }
 
 /// (reward, discount, next frames, first priority) of the action at `t`, or nothing while its
@@ -146,7 +166,7 @@ fn expected(log: &[Happened], t: usize) -> Option<(f32, f32, Option<[u8; 2]>, f3
 
 #[test]
 fn what_is_drawn_is_what_the_actor_saw_did_and_got() {
-    let logs = [(); 2].map(|()| Arc::new(Mutex::new(Vec::new())));
+    let logs = fresh_logs();
     let mut actor = actor(&logs);
     let mut replay = Replay::try_new(config().replay.for_obs([2, 1, 2])).unwrap();
     let mut transitions = 0;
@@ -194,8 +214,7 @@ fn what_is_drawn_is_what_the_actor_saw_did_and_got() {
 
 #[test]
 fn a_restored_actor_goes_on_alike() {
-    let logs = || [(); 2].map(|()| Arc::new(Mutex::new(Vec::new())));
-    let (mut whole, mut resumed) = (actor(&logs()), actor(&logs()));
+    let (mut whole, mut resumed) = (actor(&fresh_logs()), actor(&fresh_logs()));
     (0..20).for_each(|_| whole.step(&mut Fixed).unwrap());
     let _ = whole.take_experience(7);
     let state = rmp_serde::to_vec_named(&whole.save().unwrap()).unwrap();
