@@ -1,6 +1,7 @@
 """Load the weights of a run into PyTorch, and play with them there.
 
     python3 examples/load_in_pytorch.py runs/pong/a2c-coordconv/seed1-*/checkpoints/000000500160
+    python3 examples/load_in_pytorch.py runs/catch/apex-conv/seed1-*/checkpoints/000000020000 52    # env.screen_size, if not 84
 
 Needs: pip install torch safetensors. The networks below are the whole of it, of A2C and of Ape-X: the names and
 layouts in `weights.safetensors` are those that PyTorch gives these modules.
@@ -154,18 +155,19 @@ HEADS = {"policy.weight": Network, "advantage.weight": DuelingNetwork, "q.weight
 
 
 def load(checkpoint: Path) -> nn.Module:
-    """Reads a checkpoint folder, or a weights file; torso and head are told by names and shapes."""
+    """Reads a checkpoint folder, or a weights file; torso, head and sizes are told by names and shapes."""
     file = checkpoint / "weights.safetensors" if checkpoint.is_dir() else checkpoint
     weights = load_file(file)
+    flat = weights["torso.fc.weight"].shape[1]  # channels times pixels of what the last convolution gives
     if "torso.section1.conv.weight" in weights:
         names = {4: "impala", 6: "coordconv-impala"}
-        torso = names[weights["torso.section1.conv.weight"].shape[1]]
+        torso, pixels = names[weights["torso.section1.conv.weight"].shape[1]], flat // 32
     elif "torso.conv1.weight" in weights:
-        torso = conv_torso_of(weights)
+        torso, pixels = conv_torso_of(weights), flat // 64
     else:
-        torso = "brightness"
+        torso, pixels = "brightness", None
     head = next(name for name in HEADS if name in weights)
-    network = HEADS[head](torso, actions=weights[head].shape[0])
+    network = HEADS[head](torso, actions=weights[head].shape[0], pixels=pixels)
     network.load_state_dict(weights)
     return network
 
@@ -178,7 +180,8 @@ def conv_torso_of(weights: dict[str, torch.Tensor]) -> str:
 
 if __name__ == "__main__":
     network = load(Path(sys.argv[1]))
-    obs = torch.randint(0, 256, (2, 4, 84, 84), dtype=torch.uint8)
+    size = int(sys.argv[2]) if len(sys.argv) > 2 else 84
+    obs = torch.randint(0, 256, (2, 4, size, size), dtype=torch.uint8)
     with torch.no_grad():
         output = network(obs)
     print("parameters", sum(p.numel() for p in network.parameters()))
