@@ -34,9 +34,14 @@ pub struct OptimizerConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OptimizerKind {
-    /// RMSProp as libtorch and PyTorch have it: ε beside the root, the mean square from 0.
+    /// RMSProp with bias correction: the mean square starts at 0 and is divided by 1 − decayᵗ, as
+    /// Adam does, so that the first steps are as long as later ones.
+    RmspropCorrected,
+    /// RMSProp as libtorch and PyTorch have it: ε beside the root, the mean square from 0, so that
+    /// the first step is 1 / √(1 − decay) times the learning rate: 10 times at a decay of 0.99.
     Rmsprop,
-    /// RMSProp as TensorFlow 1 has it: ε under the root, the mean square from 1. Starts slowly.
+    /// RMSProp as TensorFlow 1 has it: ε under the root, the mean square from 1. Starts slowly where
+    /// gradients are below 1, and with up to 1 / √(1 − decay) times the rate where they are above.
     RmspropTf,
     /// Adam.
     Adam,
@@ -45,7 +50,7 @@ pub enum OptimizerKind {
 impl Default for OptimizerConfig {
     fn default() -> Self {
         Self {
-            kind: OptimizerKind::Rmsprop,
+            kind: OptimizerKind::RmspropCorrected,
             learning_rate: 7e-4,
             schedule: Schedule::Constant,
             decay: 0.99,
@@ -80,6 +85,14 @@ impl OptimizerConfig {
             if !(0.0..1.0).contains(&value) {
                 refuse(key, format!("is {value}; it must be at least 0 and below 1"));
             }
+        }
+        if self.kind == OptimizerKind::RmspropCorrected && self.centered {
+            refuse(
+                "centered",
+                "is true, but `rmsprop_corrected` cannot be centred: after one gradient its variance is 0, \
+                 and the first step would be rate / epsilon; `rmsprop` and `rmsprop_tf` can"
+                    .to_owned(),
+            );
         }
         problems
     }

@@ -22,6 +22,7 @@ pub(super) fn step(
 ) {
     let change = match config.kind {
         OptimizerKind::Adam => adam(config, g, moments, steps, rate),
+        OptimizerKind::RmspropCorrected => rmsprop_corrected(config, g, moments, steps, rate),
         OptimizerKind::Rmsprop => rmsprop(config, g, moments, rate),
         OptimizerKind::RmspropTf => rmsprop_tf(config, g, moments, rate),
     };
@@ -33,6 +34,32 @@ pub(super) fn step(
 /// a number may become 0: gradients are checked before they come here.
 pub(super) fn drop_tiny(numbers: &Tensor, least: f64) {
     let _ = numbers.hardshrink_backward_grad_input(numbers, numbers, least);
+}
+
+/// RMSProp with bias correction: p ← p − rate · b, b ← momentum · b + g / (√(s / (1 − decayᵗ)) + ε),
+/// with s from 0 and t the number of steps with this one.
+///
+/// s is a mean over the gradients so far only after the division, which is why [`rmsprop`] starts with
+/// steps of rate / √(1 − decay). Without momentum this is Adam with β₁ = 0 and β₂ = decay.
+/// Source: Kingma & Ba 2015 (arXiv:1412.6980), section 3, applied to Tieleman & Hinton 2012.
+fn rmsprop_corrected(
+    config: &OptimizerConfig,
+    g: &Tensor,
+    moments: &mut Moments,
+    steps: u64,
+    rate: f64,
+) -> Tensor {
+    // √(1 − decayᵗ) is taken out of the denominator: one pass over the numbers less.
+    let correction = (1.0 - config.decay.powi(exponent(steps))).sqrt();
+    let denominator = spread(config, g, moments).sqrt_().g_add_scalar_(config.epsilon * correction);
+    let change = with_momentum(config, moments, g / denominator * correction);
+
+    change * rate
+}
+
+/// The number of a step as an exponent; beyond its range a power of a number below 1 is 0 anyway.
+fn exponent(steps: u64) -> i32 {
+    i32::try_from(steps).unwrap_or(i32::MAX)
 }
 
 /// RMSProp as PyTorch has it: p ← p − rate · b, b ← momentum · b + g / (√s + ε), with s from 0.
@@ -92,8 +119,9 @@ fn adam(config: &OptimizerConfig, g: &Tensor, moments: &mut Moments, steps: u64,
         None => g.shallow_clone(), // never so: Adam's moments are made with a mean
     };
     drop_tiny(&mean, LEAST_MEAN);
-    let steps = steps.min(i32::MAX as u64) as i32;
-    let (correct1, correct2) = (1.0 - config.beta1.powi(steps), 1.0 - config.beta2.powi(steps));
+    let steps = exponent(steps);
+    let correct1 = 1.0 - config.beta1.powi(steps);
+    let correct2 = 1.0 - config.beta2.powi(steps);
     // √(1 − β₂ᵗ) is taken out of the denominator: one pass over the numbers less.
     let correct2 = correct2.sqrt();
     let denominator = mean_square.sqrt().g_add_scalar_(config.epsilon * correct2);

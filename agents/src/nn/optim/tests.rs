@@ -49,6 +49,73 @@ fn config(kind: OptimizerKind, momentum: f64, centered: bool) -> OptimizerConfig
 }
 
 #[test]
+fn rmsprop_with_bias_correction() {
+    for momentum in [0.0, 0.9] {
+        let expected = by_hand([0.0; 3], |g, step, rate, [s, _, b]| {
+            *s = 0.99 * *s + 0.01 * g * g;
+            let corrected = *s / (1.0 - 0.99f64.powi(step as i32 + 1));
+            *b = momentum * *b + g / (corrected.sqrt() + 1e-5);
+            rate * *b
+        });
+        assert_close(&run(&config(OptimizerKind::RmspropCorrected, momentum, false)), &expected);
+    }
+}
+
+#[test]
+fn rmsprop_with_bias_correction_is_adam_without_a_mean() {
+    let adam = OptimizerConfig { beta1: 0.0, beta2: 0.99, ..config(OptimizerKind::Adam, 0.0, false) };
+    assert_close(&run(&config(OptimizerKind::RmspropCorrected, 0.0, false)), &run(&adam));
+}
+
+/// What the first step changes, in learning rates, for gradients of very different sizes.
+fn first_change(config: &OptimizerConfig, gradient: f64) -> f64 {
+    let params = Tensor::zeros([1], (Kind::Double, Device::Cpu));
+    Optimizer::new(config, &params).step(&params, &Tensor::from_slice(&[gradient]), config.learning_rate);
+
+    -params.double_value(&[0]) * gradient.signum() / config.learning_rate
+}
+
+#[test]
+fn the_first_step_is_no_longer_than_the_learning_rate_but_where_it_says_so() {
+    for exponent in -3..=3 {
+        for sign in [-1.0, 1.0] {
+            let gradient = sign * 10f64.powi(exponent);
+            let change = |kind, momentum| first_change(&config(kind, momentum, false), gradient);
+
+            for momentum in [0.0, 0.9] {
+                let corrected = change(OptimizerKind::RmspropCorrected, momentum);
+                assert!((0.98..=1.001).contains(&corrected), "{corrected} at {gradient}");
+
+                // PyTorch's form: 1 / √(1 − 0.99) times the rate, whatever the gradient.
+                let pytorch = change(OptimizerKind::Rmsprop, momentum);
+                assert!((9.0..=10.0 + 1e-9).contains(&pytorch), "{pytorch} at {gradient}");
+
+                // TensorFlow's: tiny for small gradients, nearly as long as PyTorch's for great ones.
+                let tensorflow = change(OptimizerKind::RmspropTf, momentum);
+                let expected = gradient.abs() / (0.99 + 0.01 * gradient * gradient + 1e-5).sqrt();
+                assert!((tensorflow - expected).abs() < 1e-9, "{tensorflow} at {gradient}");
+                assert!(tensorflow <= 1.01 || gradient.abs() > 1.0);
+            }
+
+            let adam = change(OptimizerKind::Adam, 0.0);
+            assert!((0.98..=1.001).contains(&adam), "{adam} at {gradient}");
+        }
+    }
+}
+
+#[test]
+fn a_corrected_mean_square_cannot_be_centred() {
+    let problems = config(OptimizerKind::RmspropCorrected, 0.0, true).check("a2c.optimizer");
+    assert_eq!(problems.len(), 1);
+    assert_eq!(problems[0].key, "a2c.optimizer.centered");
+    assert!(problems[0].message.contains("its variance is 0"), "{}", problems[0].message);
+
+    for kind in [OptimizerKind::Rmsprop, OptimizerKind::RmspropTf] {
+        assert_eq!(config(kind, 0.0, true).check("a2c.optimizer"), vec![]);
+    }
+}
+
+#[test]
 fn rmsprop_in_the_libtorch_form() {
     for (momentum, centered) in [(0.0, false), (0.9, false), (0.0, true), (0.9, true)] {
         let expected = by_hand([0.0; 3], |g, _, rate, [v, m, b]| {
@@ -122,8 +189,9 @@ fn chunks_do_not_show() {
 
 #[test]
 fn saved_and_restored_steps_on_to_the_last_bit() {
-    for kind in [OptimizerKind::Rmsprop, OptimizerKind::RmspropTf, OptimizerKind::Adam] {
-        let config = config(kind, 0.9, true);
+    use OptimizerKind::{Adam, Rmsprop, RmspropCorrected, RmspropTf};
+    for (kind, centered) in [(RmspropCorrected, false), (Rmsprop, true), (RmspropTf, true), (Adam, true)] {
+        let config = config(kind, 0.9, centered);
         let params = Tensor::from_slice(&[1f32, -2.0, 0.5]);
         let gradient = |k: f32| Tensor::from_slice(&[k, 0.3, -1e-3 * k]);
         let mut optimizer = Optimizer::new(&config, &params);
