@@ -157,6 +157,7 @@ fn add_a2c(sums: &mut Sums, report: &UpdateReport) {
     sums.add(&tags::ENTROPY, report.entropy);
     report.explained_variance.into_iter().for_each(|share| sums.add(&tags::EXPLAINED_VARIANCE, share));
     sums.add(&tags::GRAD_NORM, report.grad_norm);
+    sums.add(&tags::DEAD_SHARE, report.dead_share);
     sums.set(&tags::LEARNING_RATE, report.learning_rate);
 }
 
@@ -173,6 +174,7 @@ fn add_apex(sums: &mut Sums, report: &ApexReport) {
     sums.add(&tags::MEAN_Q, learned.mean_q);
     sums.add(&tags::TD_ERROR, learned.mean_abs_td);
     sums.add(&tags::GRAD_NORM, learned.grad_norm);
+    sums.add(&tags::DEAD_SHARE, learned.dead_share);
     sums.set(&tags::LEARNING_RATE, update.learning_rate);
     sums.add(&tags::REPLAY_AGE, update.replay_age);
     sums.add(&tags::STALE_SHARE, update.stale_share);

@@ -47,6 +47,8 @@ tags! {
         "1 − Var(return − value) / Var(return) of each rollout, mean over the updates since the last log point: 1 is perfect, 0 no better than a constant.";
     GRAD_NORM: "optim/grad_norm", "none",
         "Global gradient norm before clipping, mean over the updates since the last log point.";
+    DEAD_SHARE: "network/dead_share", "share of the features",
+        "The torso's features that are 0 on every row of an update, mean over the updates since the last log point.";
     LEARNING_RATE: "optim/learning_rate", "none",
         "Learning rate of the last update.";
     FRAMES_PER_SEC: "perf/frames_per_sec", "emulator frames per second",

@@ -263,6 +263,7 @@ impl A2c {
             total_loss: applied.total_loss,
             explained_variance: explained_variance(&values, &returns),
             grad_norm: applied.grad_norm,
+            dead_share: applied.dead_share,
             learning_rate,
             mean_clipped_reward: reward / returns.len() as f64,
             episodes: self.episodes(),

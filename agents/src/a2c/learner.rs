@@ -1,11 +1,11 @@
 //! Loss, gradient and optimiser step.
 
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
 use super::config::{A2cConfig, TABLE};
 use crate::AgentError;
 use crate::maths::a2c_loss_sums;
-use crate::nn::{Network, NetworkError, Optimizer, clip_to_norm, norm_of};
+use crate::nn::{LiveFeatures, Network, NetworkError, Optimizer, clip_to_norm, live_features, norm_of};
 use crate::rollout::{Rollout, Targets};
 
 /// Weights of the loss, and how many rows the whole batch has.
@@ -25,10 +25,11 @@ pub(crate) struct Losses {
     pub entropy: f64,
 }
 
-/// The gradient of a batch or shard, flat `[P]`, and its losses.
+/// The gradient of a batch or shard, flat `[P]`, its losses and its live features.
 pub(crate) struct Gradient {
     pub flat: Tensor,
     pub losses: Losses,
+    pub live: LiveFeatures,
 }
 
 /// What is learnt from: a rollout's rows as tensors on the learner's device.
@@ -72,10 +73,15 @@ pub(crate) fn gradient_of(network: &Network, rows: &Rows, plan: &LossPlan) -> Re
     let sums = a2c_loss_sums(&output.logits, &output.value, actions, advantages, returns);
     let loss = sums.total(plan.entropy_coef, plan.value_coef, plan.rows);
     let flat = network.gradient(&loss)?; // [P]
+
+    // To the host in one copy: on a GPU each one waits for all that was asked of it before.
     let parts = Tensor::stack(&[&sums.policy, &sums.value, &sums.entropy], 0).detach(); // [3]
-    let parts = Vec::<f64>::try_from(parts.to_kind(Kind::Double) / plan.rows)?;
-    let losses = Losses { policy: parts[0], value: parts[1], entropy: parts[2] };
-    Ok(Gradient { flat, losses })
+    let live = live_features(&output.features); // [F]
+    let mut numbers = Vec::<f32>::try_from(Tensor::f_cat(&[parts, live], 0)?)?;
+
+    let live = LiveFeatures::from_marks(&numbers.split_off(3));
+    let [policy, value, entropy] = [0, 1, 2].map(|part| f64::from(numbers[part]) / plan.rows);
+    Ok(Gradient { flat, losses: Losses { policy, value, entropy }, live })
 }
 
 impl Losses {
@@ -85,19 +91,15 @@ impl Losses {
 }
 
 /// Shares add up to the whole, in the order given.
-fn sum(gradients: Vec<Gradient>) -> Option<(Tensor, Losses)> {
-    let mut losses = Losses::default();
-    let mut sum: Option<Tensor> = None;
-    for Gradient { flat, losses: part } in gradients {
-        losses.policy += part.policy;
-        losses.value += part.value;
-        losses.entropy += part.entropy;
-        sum = Some(match sum {
-            Some(mut sum) => sum.g_add_(&flat),
-            None => flat,
-        });
-    }
-    Some((sum?, losses))
+fn sum(gradients: Vec<Gradient>) -> Option<Gradient> {
+    gradients.into_iter().reduce(|mut sum, part| {
+        sum.flat = sum.flat.g_add_(&part.flat);
+        sum.losses.policy += part.losses.policy;
+        sum.losses.value += part.losses.value;
+        sum.losses.entropy += part.losses.entropy;
+        sum.live.merge(&part.live);
+        sum
+    })
 }
 
 /// The one place where weights change.
@@ -113,6 +115,7 @@ pub(crate) struct Applied {
     pub losses: Losses,
     pub total_loss: f64,
     pub grad_norm: f64,
+    pub dead_share: f64,
 }
 
 impl Learner {
@@ -127,7 +130,9 @@ impl Learner {
         rate: f64,
         update: u64,
     ) -> Result<Applied, AgentError> {
-        let (mut gradient, losses) = sum(gradients).unwrap_or((self.params.zeros_like(), Losses::default()));
+        let Some(Gradient { flat: mut gradient, losses, live }) = sum(gradients) else {
+            unreachable!("an agent has at least one actor, as its settings were checked")
+        };
         let total_loss = losses.total(config);
         let grad_norm = norm_of(&gradient);
         for (number, what) in [(total_loss, "loss"), (grad_norm, "gradient")] {
@@ -139,7 +144,7 @@ impl Learner {
             clip_to_norm(&mut gradient, grad_norm, max_norm);
         }
         self.optimizer.step(&self.params, &gradient, rate);
-        Ok(Applied { losses, total_loss, grad_norm })
+        Ok(Applied { losses, total_loss, grad_norm, dead_share: live.dead_share() })
     }
 }
 
@@ -155,7 +160,8 @@ mod tests {
 
     fn gradient(numbers: [f32; 2], policy: f64) -> Gradient {
         let losses = Losses { policy, value: 2.0, entropy: 1.0 };
-        Gradient { flat: Tensor::from_slice(&numbers), losses }
+        let live = LiveFeatures::from_marks(&[0.0, if numbers[0] > 1.0 { 1.0 } else { 0.0 }]);
+        Gradient { flat: Tensor::from_slice(&numbers), losses, live }
     }
 
     #[test]
@@ -166,6 +172,7 @@ mod tests {
         assert_eq!(applied.grad_norm, 5.0); // of [3, 4]
         assert_eq!(applied.losses.policy, 0.75);
         assert_eq!(applied.total_loss, 0.75 - 0.01 * 2.0 + 0.25 * 4.0);
+        assert_eq!(applied.dead_share, 0.5, "the second feature lives in the second shard");
     }
 
     #[test]

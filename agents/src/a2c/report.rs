@@ -19,6 +19,8 @@ pub struct UpdateReport {
     pub explained_variance: Option<f64>,
     /// Euclidean norm of the gradient before clipping.
     pub grad_norm: f64,
+    /// Share of the torso's features that are 0 on every row of the update.
+    pub dead_share: f64,
     /// Learning rate of this update.
     pub learning_rate: f64,
     /// Mean reward of an agent step, as the agent learns from it.

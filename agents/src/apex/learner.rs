@@ -10,7 +10,8 @@ use super::learner_config::{LEARNER_TABLE, LearnerConfig};
 use super::shard::{Shard, differentiate, sum};
 use crate::AgentError;
 use crate::nn::{
-    NamedTensors, NetworkError, Optimizer, ParamStore, QHead, QNetwork, TorsoEntry, clip_to_norm, norm_of,
+    LiveFeatures, NamedTensors, NetworkError, Optimizer, ParamStore, QHead, QNetwork, TorsoEntry,
+    clip_to_norm, norm_of,
 };
 
 /// Learns action values from batches of transitions; knows nothing of environments or replay.
@@ -48,6 +49,8 @@ pub struct Learned {
     pub mean_q: f64,
     /// Mean of `td_errors`, unweighted.
     pub mean_abs_td: f64,
+    /// Share of the torso's features that are 0 on every row of the batch.
+    pub dead_share: f64,
     /// Number of updates made, with this one.
     pub updates: u64,
     /// Whether the target network was made equal to the online one after this update.
@@ -120,13 +123,16 @@ impl Learner {
         let mean = |sum: f64| sum / td_errors.len() as f64;
         let mean_abs_td = mean(td_errors.iter().map(|&error| f64::from(error)).sum());
         let mean_q = mean(shards.iter().flat_map(|shard| &shard.q).map(|&q| f64::from(q)).sum());
+        let mut live = LiveFeatures::default();
+        shards.iter().for_each(|shard| live.merge(&shard.live));
+        let dead_share = live.dead_share();
         let grad_norm = self.apply(sum(shards), loss)?;
         let target_copied = self.updates.is_multiple_of(self.config.target_copy_updates);
         if target_copied {
             self.target.store.copy_from(&self.online.store)?;
         }
         let updates = self.updates;
-        Ok(Learned { td_errors, loss, grad_norm, mean_q, mean_abs_td, updates, target_copied })
+        Ok(Learned { td_errors, loss, grad_norm, mean_q, mean_abs_td, dead_share, updates, target_copied })
     }
 
     /// Number of updates made.

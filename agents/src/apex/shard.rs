@@ -6,7 +6,7 @@ use super::batch::Rows;
 use super::learner_config::LearnerConfig;
 use crate::AgentError;
 use crate::maths::{double_q_targets, max_q_targets, q_of_actions, weighted_td_loss};
-use crate::nn::{NetworkError, QNetwork};
+use crate::nn::{LiveFeatures, NetworkError, QNetwork, live_features};
 
 /// What is learnt from some rows of a batch.
 pub(super) struct Shard {
@@ -18,6 +18,8 @@ pub(super) struct Shard {
     pub td_errors: Vec<f32>,
     /// Q of the actions taken, `[rows]`.
     pub q: Vec<f32>,
+    /// Which of the torso's features were alive.
+    pub live: LiveFeatures,
 }
 
 /// Forward and backward over the rows of a shard; the whole batch has `batch_size`.
@@ -29,17 +31,23 @@ pub(super) fn differentiate(
     batch_size: f64,
 ) -> Result<Shard, AgentError> {
     let targets = targets(config, online, target, rows); // [rows]
-    let q = q_of_actions(&online.forward(&rows.obs), &rows.actions); // [rows]
+    let (values, features) = online.forward_with_features(&rows.obs); // [rows, A], [rows, F]
+    let q = q_of_actions(&values, &rows.actions); // [rows]
     let td_errors = targets - &q; // [rows]
     let share = rows.actions.size()[0] as f64 / batch_size;
     let loss = weighted_td_loss(&td_errors, &rows.importance_weights, config.loss()) * share;
     let gradient = online.gradient(&loss)?;
     // To the host in one copy: on a GPU each one waits for all that was asked of it before.
-    let told = Tensor::f_cat(&[&loss.reshape([1]), &td_errors, &q], 0).map_err(NetworkError::from)?;
-    let mut told = Vec::<f32>::try_from(told.detach()).map_err(NetworkError::from)?;
-    let q = told.split_off(1 + rows.actions.size()[0] as usize);
-    let td_errors = told.split_off(1);
-    Ok(Shard { gradient, loss: told[0].into(), td_errors, q })
+    let live = live_features(&features); // [F]
+    let parts = [&loss.reshape([1]), &td_errors, &q, &live];
+    let numbers = Tensor::f_cat(&parts, 0).map_err(NetworkError::from)?;
+    let mut numbers = Vec::<f32>::try_from(numbers.detach()).map_err(NetworkError::from)?;
+
+    let row_count = rows.actions.size()[0] as usize;
+    let live = LiveFeatures::from_marks(&numbers.split_off(1 + 2 * row_count));
+    let q = numbers.split_off(1 + row_count);
+    let td_errors = numbers.split_off(1);
+    Ok(Shard { gradient, loss: numbers[0].into(), td_errors, q, live })
 }
 
 /// Targets `[rows]`. No graph is kept; the guard is gone on return.

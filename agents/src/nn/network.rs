@@ -24,6 +24,8 @@ pub struct Output {
     pub logits: Tensor,
     /// Expected discounted return, `f32 [N]`.
     pub value: Tensor,
+    /// The torso's features, which both are made of, `f32 [N, F]`.
+    pub features: Tensor,
 }
 
 impl Network {
@@ -59,7 +61,7 @@ impl Network {
         let features = self.torso.forward(obs); // [N, F]
         let logits = self.policy.forward(&features); // [N, A]
         let value = self.value.forward(&features).squeeze_dim(1); // [N]
-        Output { logits, value }
+        Output { logits, value, features }
     }
 
     /// As [`Torso::first_layer`].

@@ -80,7 +80,15 @@ impl QNetwork {
 
     /// Q(s, a) of all actions: `u8 [N, C, H, W]`, where the parameters are, → `f32 [N, A]`.
     pub fn forward(&self, obs: &Tensor) -> Tensor {
-        self.head.forward(&self.torso.forward(obs))
+        self.forward_with_features(obs).0
+    }
+
+    /// As [`QNetwork::forward`], with the torso's features that the values are made of:
+    /// `f32 [N, A]` and `f32 [N, F]`.
+    pub(crate) fn forward_with_features(&self, obs: &Tensor) -> (Tensor, Tensor) {
+        let features = self.torso.forward(obs); // [N, F]
+
+        (self.head.forward(&features), features)
     }
 
     /// As [`Torso::first_layer`].
