@@ -4,13 +4,13 @@
 //! played is settled before the first one starts, so quick games are not over-represented, and
 //! neither threads nor machine change a result.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use coordrl_agents::{ActMode, Policy, find_torso};
 use coordrl_envs::{
-    Assets, Env, EnvConfig, EnvError, EnvSeed, EpisodeStats, ResolvedEnvConfig, Rng, Role, derive_rng,
-    make_env,
+    Assets, Env, EnvConfig, EnvError, EnvSeed, EpisodeStats, FrameLimit, ResolvedEnvConfig, Rng, Role,
+    derive_rng, make_env,
 };
 use rayon::ThreadPool;
 use rayon::prelude::*;
@@ -20,8 +20,10 @@ use tch::{Device, Tensor};
 use crate::assemble::assets;
 use crate::config::{Algo, RunConfig};
 use crate::interrupt::StopFlag;
+use crate::known_scores::known_scores;
 
-/// Games played side by side. Fixed, because the size of a batch may change last bits.
+/// Games played side by side where they may last as long as they will. Fixed, because the size of a
+/// batch may change last bits.
 const SLOTS: usize = 16;
 
 /// What to play.
@@ -38,19 +40,42 @@ pub struct Plan<'a> {
     pub mode: ActMode,
     /// What everything random follows from; streams differ from those of training.
     pub seed: u64,
-    /// Number of the first game: see [`WHILE_TRAINING`].
+    /// Number of the first game: see [`WHILE_TRAINING`] and [`FINAL`].
     pub first_game: u64,
+    /// Emulator frames after which the games that still go on are cut, all games together. Every game
+    /// is then begun at once, so that those cut are all cut at the same length; `None`: no limit.
+    pub max_frames: Option<u64>,
 }
 
 /// Games played while training are numbered from here on. The best checkpoint is chosen by them, so
 /// `coordrl eval`, which begins at 0, must play others: its result would be that of the luckiest draw.
 pub const WHILE_TRAINING: u64 = 1 << 32;
+/// Games of the final evaluation are numbered from here on, for the same reason.
+pub const FINAL: u64 = 1 << 33;
 
 impl<'a> Plan<'a> {
     /// Games of a run while it trains, under its own rules, played as is usual for its algorithm.
-    pub fn while_training(config: &'a RunConfig, assets: &'a Assets, episodes: u64) -> Self {
-        let (game, env, mode) = (&config.game, &config.env, usual_mode(config.algo));
-        Self { game, env, assets, episodes, mode, seed: config.seed, first_game: WHILE_TRAINING }
+    pub fn while_training(config: &'a RunConfig, assets: &'a Assets) -> Self {
+        Self {
+            game: &config.game,
+            env: &config.env,
+            assets,
+            episodes: config.evaluation.episodes,
+            mode: usual_mode(config.algo),
+            seed: config.seed,
+            first_game: WHILE_TRAINING,
+            max_frames: Some(config.evaluation.max_frames),
+        }
+    }
+
+    /// Games with the weights that a run ends with.
+    pub fn of_final_weights(config: &'a RunConfig, assets: &'a Assets) -> Self {
+        Self {
+            episodes: config.evaluation.final_episodes,
+            first_game: FINAL,
+            max_frames: Some(config.evaluation.final_max_frames),
+            ..Self::while_training(config, assets)
+        }
     }
 }
 
@@ -89,36 +114,54 @@ pub struct Game {
     pub obs: Vec<u8>,
     /// What actions are drawn from.
     pub rng: Rng,
+    /// Raw rewards and frames of the steps so far.
+    so_far: EpisodeStats,
+}
+
+/// A game that was played, to its end or to the limit of its evaluation.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PlayedGame {
+    /// Return and length; of a game that was cut, those it had.
+    pub stats: EpisodeStats,
+    /// Whether [`Plan::max_frames`] ended it.
+    pub was_cut: bool,
 }
 
 /// Plays the games of a plan; results come in the order of their numbers.
 ///
 /// A lost life ends the agent's episode as it did in training (with FIRE pressed again where the
-/// protocol does that), but only whole games count. Gives nothing if it was told to stop.
+/// protocol does that), but only whole games count. Returns `None` if it was told to stop.
 pub fn play(
     plan: &Plan<'_>,
     policy: &Policy,
     pool: &ThreadPool,
     stop: &StopFlag,
-) -> anyhow::Result<Option<Vec<EpisodeStats>>> {
+) -> anyhow::Result<Option<Vec<PlayedGame>>> {
     let mut waiting = 0..plan.episodes;
-    let mut slots = Vec::new();
-    for number in waiting.by_ref().take(SLOTS) {
-        slots.push(Game::start(plan, number, false)?);
-    }
-    let mut results: Vec<(u64, EpisodeStats)> = Vec::new();
+    let side_by_side = if plan.max_frames.is_some() { plan.episodes as usize } else { SLOTS };
+    let first: Vec<u64> = waiting.by_ref().take(side_by_side).collect();
+    let mut slots = start_all(plan, &first, pool)?;
+    let mut results: Vec<(u64, PlayedGame)> = Vec::new();
+    let mut frames = 0;
     while !slots.is_empty() {
         if stop.is_raised() {
             return Ok(None);
         }
+        if plan.max_frames.is_some_and(|limit| frames >= limit) {
+            results.extend(slots.into_iter().map(|slot| (slot.number, slot.cut())));
+            break;
+        }
+
         let actions = act(&mut slots, plan.mode, policy)?;
         let finished = step_all(&mut slots, &actions, pool)?;
+        frames += slots.iter().map(|slot| u64::from(slot.env.spec().frame_skip)).sum::<u64>();
+
         let mut next = Vec::with_capacity(slots.len());
         for (slot, game) in slots.into_iter().zip(finished) {
             match game {
                 None => next.push(slot),
-                Some(game) => {
-                    results.push((slot.number, game));
+                Some(stats) => {
+                    results.push((slot.number, PlayedGame { stats, was_cut: false }));
                     next.extend(waiting.next().map(|number| Game::start(plan, number, false)).transpose()?);
                 }
             }
@@ -127,6 +170,11 @@ pub fn play(
     }
     results.sort_by_key(|(number, _)| *number);
     Ok(Some(results.into_iter().map(|(_, game)| game).collect()))
+}
+
+/// Begins games side by side: loading an emulator takes longer than many steps.
+fn start_all(plan: &Plan<'_>, numbers: &[u64], pool: &ThreadPool) -> Result<Vec<Game>, EnvError> {
+    pool.install(|| numbers.par_iter().map(|&number| Game::start(plan, number, false)).collect())
 }
 
 fn act(slots: &mut [Game], mode: ActMode, policy: &Policy) -> anyhow::Result<Vec<usize>> {
@@ -153,17 +201,25 @@ impl Game {
         env.record_screens(filmed);
         let mut obs = vec![0; env.spec().obs_len()];
         env.reset(&mut obs)?;
-        Ok(Self { number, env, obs, rng: derive_rng(plan.seed, Role::EvalPolicy, index) })
+        let rng = derive_rng(plan.seed, Role::EvalPolicy, index);
+        Ok(Self { number, env, obs, rng, so_far: EpisodeStats::default() })
     }
 
     /// Takes one step; gives the game's statistics when it is over.
     pub fn step(&mut self, action: usize) -> Result<Option<EpisodeStats>, EnvError> {
         let step = self.env.step(action, &mut self.obs)?;
+        self.so_far.episode_return += f64::from(step.raw_reward);
+        self.so_far.episode_length_frames += u64::from(self.env.spec().frame_skip);
         if step.episode.is_none() && step.is_last() {
             // A life was lost. The game may end under the frames of this reset.
             return self.env.reset(&mut self.obs);
         }
         Ok(step.episode)
+    }
+
+    /// Ends the game where it stands. Points scored under the no-op after a lost life are not in it.
+    fn cut(self) -> PlayedGame {
+        PlayedGame { stats: self.so_far, was_cut: true }
     }
 }
 
@@ -202,6 +258,86 @@ pub struct Evaluation {
     pub returns: Vec<f64>,
     /// Length of each game in emulator frames.
     pub lengths_frames: Vec<u64>,
+    /// Places in `returns` of the games that were cut at the evaluation's limit, counted from 0.
+    pub games_cut: Vec<usize>,
+}
+
+impl Evaluation {
+    /// Sums up the games that a plan's network, trained for `frames`, has played.
+    pub fn new(
+        plan: &Plan<'_>,
+        torso: &str,
+        [run, checkpoint]: [&Path; 2],
+        frames: u64,
+        games: &[PlayedGame],
+    ) -> Self {
+        let stats: Vec<EpisodeStats> = games.iter().map(|game| game.stats).collect();
+        let summary = Summary::of(&stats);
+        let env = plan.env.resolve();
+        let known = known_scores(plan.game, &env);
+
+        Self {
+            run: run.to_owned(),
+            checkpoint: checkpoint.to_owned(),
+            frames,
+            game: plan.game.to_owned(),
+            torso: torso.to_owned(),
+            policy: policy_name(plan.mode),
+            protocol: format!("{:?}", env.protocol).to_lowercase(),
+            start: start_of(&env),
+            counting: counting_of(&env),
+            seed: plan.seed,
+            human_normalised: known.map(|known| known.normalise(summary.mean_return)),
+            summary,
+            returns: stats.iter().map(|game| game.episode_return).collect(),
+            env,
+            lengths_frames: stats.iter().map(|game| game.episode_length_frames).collect(),
+            games_cut: cut_games(games),
+        }
+    }
+}
+
+/// Places of the games that were cut.
+pub fn cut_games(games: &[PlayedGame]) -> Vec<usize> {
+    games.iter().enumerate().filter(|(_, game)| game.was_cut).map(|(place, _)| place).collect()
+}
+
+/// As `eval` calls a mode.
+fn policy_name(mode: ActMode) -> String {
+    match mode {
+        ActMode::Sampled => "sampled".to_owned(),
+        ActMode::Greedy => "greedy".to_owned(),
+        ActMode::EpsilonGreedy { epsilon } => format!("epsilon {epsilon}"),
+    }
+}
+
+/// How games begin and what disturbs them, in words.
+fn start_of(env: &ResolvedEnvConfig) -> String {
+    let mut parts = Vec::new();
+    parts.push(match env.noop_max {
+        0 => "plain reset".to_owned(),
+        noops => format!("1 to {noops} no-ops"),
+    });
+    if env.fire_on_reset {
+        parts.push("FIRE where the game has it".to_owned());
+    }
+    if env.sticky_action_prob > 0.0 {
+        parts.push(format!("sticky actions {}", env.sticky_action_prob));
+    }
+    if let FrameLimit::Frames(frames) = env.max_episode_frames {
+        parts.push(format!("at most {frames} frames"));
+    }
+    parts.join(", ")
+}
+
+/// What counts as a game, and what a lost life does to it.
+fn counting_of(env: &ResolvedEnvConfig) -> String {
+    let lost = match (env.life_loss_ends_episode, env.fire_on_reset) {
+        (true, true) => "; after a lost life a no-op, and FIRE where the game has it",
+        (true, false) => "; after a lost life a no-op",
+        (false, _) => "",
+    };
+    format!("full games, not lives{lost}")
 }
 
 /// Statistics of the returns of full games.

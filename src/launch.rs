@@ -105,6 +105,9 @@ pub(crate) const FREE_ON_RESUME: &[&str] = &[
     "keep_checkpoints",
     "evaluation.every_frames",
     "evaluation.episodes",
+    "evaluation.max_frames",
+    "evaluation.final_episodes",
+    "evaluation.final_max_frames",
     "video.every_frames",
     "video.max_frames",
 ];

@@ -8,17 +8,17 @@ use coordrl_agents::{AgentError, Policy};
 use crate::agent::{Agent, Told};
 use crate::assemble::{assets, build_pool};
 use crate::checkpoint::{self, Identity};
-use crate::config::{Period, RunConfig};
-use crate::evaluation::{Plan, Summary, play, policy_of};
+use crate::config::RunConfig;
+use crate::evaluation::{Evaluation, Plan, play, policy_of};
 use crate::interrupt::StopFlag;
-use crate::known_scores::known_scores;
 use crate::memory;
 use crate::metrics::console::Console;
 use crate::metrics::perf::PerfMeter;
 use crate::metrics::recorder::Recorder;
-use crate::metrics::{Axis, LogPoint, tags};
+use crate::metrics::tags::{self, Tag};
+use crate::metrics::{Axis, LogPoint};
 use crate::progress::{BestBy, Progress};
-use crate::run_dir::{RunDir, RunDirError, replace_file};
+use crate::run_dir::{RunDir, RunDirError, replace_file, write_json};
 use crate::video::Format;
 use crate::video::film::{Film, Scene};
 use crate::video::game::Ending;
@@ -37,6 +37,12 @@ pub enum Outcome {
     Interrupted,
 }
 
+/// Games played with the weights of the moment, and how long that took.
+struct Evaluated {
+    evaluation: Evaluation,
+    secs: f64,
+}
+
 /// A run in memory: the folder, the agent, and where the numbers go.
 pub struct Trainer {
     run: RunDir,
@@ -48,15 +54,19 @@ pub struct Trainer {
     perf: PerfMeter,
     stop: StopFlag,
     clock: Instant,
+    final_evaluation: Option<Evaluation>,
 }
 
 impl Trainer {
-    /// Whether a run that has trained all its frames was stopped before its last log point.
+    /// Returns whether a run that has trained all its frames was stopped before its last log point or
+    /// its final evaluation.
     ///
-    /// That point comes after the last checkpoint, so a crash between the two loses it; training
-    /// on, for no frame at all, writes it again.
-    pub fn lacks_last_point(run: &RunDir, progress: &Progress) -> bool {
-        run.told_frames() < progress.frames
+    /// Both come after the last checkpoint, so a crash between loses them; training on, for no frame
+    /// at all, makes them again.
+    pub fn lacks_its_end(run: &RunDir, config: &RunConfig, frames: u64) -> bool {
+        let lacks_evaluation = config.is_evaluated() && run.evaluated_frames() != Some(frames);
+
+        lacks_evaluation || run.told_frames() < frames
     }
 
     /// Opens the metric files where `progress` says they end.
@@ -67,16 +77,27 @@ impl Trainer {
         mut progress: Progress,
         stop: StopFlag,
     ) -> Result<Self, RunDirError> {
-        progress.best_by = match (config.evaluation.every_frames, progress.best_by) {
-            (Period::Off, _) => BestBy::Training,
-            (_, BestBy::Training) => BestBy::Evaluation { updates: 0, mean: None },
-            (_, evaluation) => evaluation,
+        progress.best_by = match (config.is_evaluated(), progress.best_by) {
+            (false, _) => BestBy::Training,
+            (true, BestBy::Training) => BestBy::Evaluation { updates: 0, mean: None },
+            (true, evaluation) => evaluation,
         };
         let recorder = Recorder::open(&run, &progress.written, progress.frames)?;
         let console = Console::new(Axis::Frames, progress.frames, config.frames);
         let perf = PerfMeter::start(progress.frames);
         let clock = Instant::now();
-        Ok(Self { run, config, agent, progress, recorder, console, perf, stop, clock })
+        Ok(Self {
+            run,
+            config,
+            agent,
+            progress,
+            recorder,
+            console,
+            perf,
+            stop,
+            clock,
+            final_evaluation: None,
+        })
     }
 
     /// Trains until the run's frames are done or a signal comes.
@@ -86,8 +107,8 @@ impl Trainer {
         if checkpoint::list(&self.run.checkpoints_dir()).is_empty() {
             self.checkpoint()?;
         }
-        let mut settled = self.settle()?;
-        while self.progress.frames < self.config.frames && !self.stop.is_raised() {
+        let mut settled = self.evaluate_at_the_start()? && self.settle()?;
+        while settled && self.progress.frames < self.config.frames && !self.stop.is_raised() {
             settled = self.update_once()?;
         }
         self.checkpoint()?;
@@ -97,7 +118,8 @@ impl Trainer {
             return Ok(Outcome::Interrupted);
         }
         self.log_rest()?;
-        Ok(Outcome::Finished)
+        let ended = self.evaluate_at_the_end()?;
+        Ok(if ended { Outcome::Finished } else { Outcome::Interrupted })
     }
 
     /// What stops the run when it is raised.
@@ -108,6 +130,11 @@ impl Trainer {
     /// Counters and recent games so far.
     pub fn progress(&self) -> &Progress {
         &self.progress
+    }
+
+    /// The games played with the last weights, once the run has come to its end.
+    pub fn final_evaluation(&self) -> Option<&Evaluation> {
+        self.final_evaluation.as_ref()
     }
 
     /// The run folder.
@@ -134,6 +161,7 @@ impl Trainer {
         let [evaluates, films, logs, checkpoints] =
             [evaluation.every_frames, video.every_frames, *log_every_frames, *checkpoint_every_frames]
                 .map(|period| period.falls_between(before, after));
+        let evaluates = evaluates && self.config.is_evaluated();
         if (evaluates || films) && !self.look_at_the_agent(evaluates, films)? {
             return Ok(false);
         }
@@ -147,35 +175,88 @@ impl Trainer {
         Ok(true)
     }
 
-    /// Plays with the weights of the moment while training rests. Generators and environments are the
-    /// evaluation's own, and its time does not count: what is learnt does not depend on it. Gives
+    /// Evaluates the first weights. The checkpoint at frame 0 does not know of it: a run that is stopped
+    /// before the next one evaluates them again. Returns whether it came to an end.
+    fn evaluate_at_the_start(&mut self) -> anyhow::Result<bool> {
+        if self.progress.frames > 0 || !self.config.is_evaluated() {
+            return Ok(true);
+        }
+        self.look_at_the_agent(true, false)
+    }
+
+    /// Plays with the weights of the moment while training pauses. Generators and environments are the
+    /// evaluation's own, and its time does not count: what is learnt does not depend on it. Returns
     /// whether it came to an end.
     fn look_at_the_agent(&mut self, evaluates: bool, films: bool) -> anyhow::Result<bool> {
         let rest = self.agent.rest(&mut self.progress.sums).map_err(|error| self.explain(error))?;
         self.take(&rest);
         let start = Instant::now();
-        let config = &self.config;
-        let policy = policy_of(config, &self.agent.weights(), config.device.resolve()?)?;
+        let policy = self.policy()?;
         let done = (!evaluates || self.evaluate(&policy)?) && (!films || self.film(&policy)?);
         self.perf.leave_out(start.elapsed());
         self.clock = Instant::now();
         Ok(done)
     }
 
+    /// The network of the moment, for playing.
+    fn policy(&self) -> anyhow::Result<Policy> {
+        policy_of(&self.config, &self.agent.weights(), self.config.device.resolve()?)
+    }
+
     fn evaluate(&mut self, policy: &Policy) -> anyhow::Result<bool> {
-        let config = &self.config;
-        let pool = build_pool(config.threads, config.torch_threads)?;
-        let assets = assets(config.rom_dir.as_deref());
-        let plan = Plan::while_training(config, &assets, config.evaluation.episodes);
-        let Some(games) = play(&plan, policy, &pool, &self.stop)? else { return Ok(false) };
-        let mean = Summary::of(&games).mean_return;
-        tracing::info!(frames = self.progress.frames, mean, "evaluated");
-        self.progress.best_by = BestBy::Evaluation { updates: self.progress.updates, mean: Some(mean) };
-        self.progress.sums.set(&tags::EVAL_RETURN, mean);
-        if let Some(known) = known_scores(&self.config.game, &self.config.env.resolve()) {
-            self.progress.sums.set(&tags::EVAL_HUMAN, known.normalise(mean));
-        }
+        let assets = assets(self.config.rom_dir.as_deref());
+        let plan = Plan::while_training(&self.config, &assets);
+        let Some(evaluated) = self.play_games(&plan, policy)? else { return Ok(false) };
+
+        let mean = Some(evaluated.evaluation.summary.mean_return);
+        self.progress.best_by = BestBy::Evaluation { updates: self.progress.updates, mean };
+        self.log_evaluation(&tags::EVAL_RETURN, &evaluated)?;
         Ok(true)
+    }
+
+    /// Evaluates the weights that the run ends with. It comes after the last checkpoint, as the last log
+    /// point does: if the run is extended, its line is cut. Returns whether it came to an end.
+    fn evaluate_at_the_end(&mut self) -> anyhow::Result<bool> {
+        if !self.config.is_evaluated() {
+            return Ok(true);
+        }
+        let assets = assets(self.config.rom_dir.as_deref());
+        let plan = Plan::of_final_weights(&self.config, &assets);
+        let Some(evaluated) = self.play_games(&plan, &self.policy()?)? else { return Ok(false) };
+
+        self.log_evaluation(&tags::EVAL_FINAL_RETURN, &evaluated)?;
+        self.progress.written = self.recorder.sync()?;
+        write_json(&self.run.evaluation_path(), &evaluated.evaluation)?;
+        self.final_evaluation = Some(evaluated.evaluation);
+        Ok(true)
+    }
+
+    /// Plays the games of a plan; `None` if it was told to stop.
+    fn play_games(&self, plan: &Plan<'_>, policy: &Policy) -> anyhow::Result<Option<Evaluated>> {
+        let start = Instant::now();
+        let pool = build_pool(self.config.threads, self.config.torch_threads)?;
+        let Some(games) = play(plan, policy, &pool, &self.stop)? else { return Ok(None) };
+
+        let checkpoint = checkpoint::folder_of(&self.run.checkpoints_dir(), self.progress.frames);
+        let folders = [self.run.path(), checkpoint.as_path()];
+        let evaluation = Evaluation::new(plan, &self.config.torso, folders, self.progress.frames, &games);
+        Ok(Some(Evaluated { evaluation, secs: start.elapsed().as_secs_f64() }))
+    }
+
+    /// Writes a line for an evaluation alone, with its mean return under `tag`.
+    fn log_evaluation(&mut self, tag: &'static Tag, evaluated: &Evaluated) -> anyhow::Result<()> {
+        let Evaluation { summary, human_normalised, games_cut, .. } = &evaluated.evaluation;
+        let frames = self.progress.frames;
+        tracing::info!(frames, mean = summary.mean_return, cut = games_cut.len(), "evaluated");
+
+        let values = vec![
+            (tag, Some(summary.mean_return)),
+            (&tags::EVAL_HUMAN, *human_normalised),
+            (&tags::EVAL_EPISODES, Some(as_value(summary.episodes as u64))),
+            (&tags::EVAL_GAMES_CUT, Some(as_value(games_cut.len() as u64))),
+            (&tags::EVALUATION_SECS, Some(evaluated.secs)),
+        ];
+        Ok(self.recorder.log(&LogPoint { axis: Axis::Frames, position: frames, values })?)
     }
 
     /// Films the first game of the evaluation.
@@ -185,9 +266,7 @@ impl Trainer {
         let scene =
             Scene { number: 0, frame_limit: Some(config.video.max_frames), beside: Beside::default() };
         let mut film = Film::new(Some(Format::Gif), VIDEO_FPS, false);
-        if film.shoot(&Plan::while_training(config, &assets, 1), policy, scene, &self.stop)?
-            == Ending::Stopped
-        {
+        if film.shoot(&Plan::while_training(config, &assets), policy, scene, &self.stop)? == Ending::Stopped {
             return Ok(false);
         }
         self.run.write_video(self.progress.frames, &film.finish()?)?;
@@ -238,7 +317,7 @@ impl Trainer {
     /// on purpose: if the run is extended, this line is cut and the interval is reported whole.
     fn log_rest(&mut self) -> anyhow::Result<()> {
         // What came in with the last checkpoint's rest is no interval of its own.
-        if self.progress.sums.is_empty() || !Self::lacks_last_point(&self.run, &self.progress) {
+        if self.progress.sums.is_empty() || self.run.told_frames() >= self.progress.frames {
             return Ok(());
         }
         self.log_point()?;
@@ -255,9 +334,6 @@ impl Trainer {
             (&tags::UPDATES, Some(as_value(*updates))),
         ];
         values.extend(sums.values(self.agent.tags()));
-        if self.config.evaluation.every_frames != Period::Off {
-            values.extend(sums.values(tags::EVALUATION));
-        }
         values.extend(self.perf.values(*frames));
         values.push((&tags::WALL_SECS, Some(*wall_secs)));
         LogPoint { axis: Axis::Frames, position: *frames, values }

@@ -53,6 +53,8 @@ fn config() -> RunConfig {
     let mut config = RunConfig { game: "catch".into(), algo: Algo::Apex, env, ..Default::default() };
     config.frames = 1_000_000;
     config.checkpoint_every_frames = Period::EveryFrames(30);
+    // An evaluation would look for the torso in the registry.
+    config.evaluation.every_frames = Period::Off;
     let apex = &mut config.apex;
     (apex.envs, apex.actors, apex.samples_per_insert) = (ENVS, Some(1), Some(4.0));
     (apex.replay.capacity, apex.replay.warmup_transitions) = (300, 60);

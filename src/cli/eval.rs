@@ -4,17 +4,17 @@ use std::path::PathBuf;
 
 use clap::Args;
 use coordrl_agents::ActMode;
-use coordrl_envs::{EpisodeStats, ResolvedEnvConfig, reference_scores};
+use coordrl_envs::{ResolvedEnvConfig, reference_scores};
 
-use super::rules::{Rules, counting_of, policy_name, start_of};
+use super::rules::Rules;
 use super::settings::parse_count;
 use crate::assemble::{assets, build_pool};
 use crate::checkpoint::{self, Entry};
 use crate::config::RunConfig;
-use crate::evaluation::{Evaluation, Plan, Summary, play, policy_of};
+use crate::evaluation::{Evaluation, Plan, play, policy_of};
 use crate::exit_code::{BadRequest, ExitCode};
 use crate::interrupt::StopFlag;
-use crate::known_scores::{known_scores, other_settings};
+use crate::known_scores::other_settings;
 use crate::metrics::console::print_result;
 use crate::run_dir::RunDir;
 use crate::table::table;
@@ -90,41 +90,20 @@ impl Eval {
         let (manifest, weights) = checkpoint::read_weights(&checkpoint, Some(&identity(config)))?;
         let policy = policy_of(config, &weights, device)?;
         let assets = assets(config.rom_dir.as_deref());
-        let (game, env) = (config.game.as_str(), &config.env);
-        let (episodes, seed) = (self.episodes, self.seed);
-        let plan = Plan { game, env, assets: &assets, episodes, mode, seed, first_game: 0 };
-        let games = play(&plan, &policy, &pool, &StopFlag::default())?.unwrap_or_default();
-        Ok(self.report(config, checkpoint, manifest.position, mode, &games))
-    }
-
-    fn report(
-        &self,
-        config: &RunConfig,
-        checkpoint: Entry,
-        frames: u64,
-        mode: ActMode,
-        games: &[EpisodeStats],
-    ) -> Evaluation {
-        let summary = Summary::of(games);
-        let env = config.env.resolve();
-        Evaluation {
-            run: self.run.clone(),
-            checkpoint: checkpoint.path,
-            frames,
-            game: config.game.clone(),
-            torso: config.torso.clone(),
-            policy: policy_name(mode),
-            protocol: format!("{:?}", env.protocol).to_lowercase(),
-            start: start_of(&env),
-            counting: counting_of(&env),
+        let plan = Plan {
+            game: &config.game,
+            env: &config.env,
+            assets: &assets,
+            episodes: self.episodes,
+            mode,
             seed: self.seed,
-            human_normalised: known_scores(&config.game, &env)
-                .map(|known| known.normalise(summary.mean_return)),
-            summary,
-            returns: games.iter().map(|game| game.episode_return).collect(),
-            env,
-            lengths_frames: games.iter().map(|game| game.episode_length_frames).collect(),
-        }
+            first_game: 0,
+            max_frames: None,
+        };
+        let games = play(&plan, &policy, &pool, &StopFlag::default())?.unwrap_or_default();
+        let folders = [self.run.as_path(), checkpoint.path.as_path()];
+
+        Ok(Evaluation::new(&plan, &config.torso, folders, manifest.position, &games))
     }
 
     fn as_tables(&self, evaluation: &Evaluation) -> String {

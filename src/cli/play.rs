@@ -149,6 +149,7 @@ impl Play {
             mode,
             seed: self.seed,
             first_game: 0,
+            max_frames: None,
         };
         let scene = Scene {
             number: self.game - 1,

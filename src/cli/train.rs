@@ -7,6 +7,7 @@ use clap::{Args, Parser};
 use super::settings::SettingFlags;
 use crate::checkpoint::{self, Checkpoint};
 use crate::config::{self, Layered, Layers, Origin, RunConfig};
+use crate::evaluation::{Evaluation, Summary};
 use crate::exit_code::{BadRequest, ExitCode};
 use crate::launch::{self, Destination, Start};
 use crate::metrics::console::{describe_secs, print_result, quoted, say};
@@ -102,7 +103,7 @@ impl Train {
         refuse_to_lose_checkpoints(&run, checkpoint.progress.frames)?;
         let done = checkpoint.progress.frames >= layered.config.frames;
         Recorder::check(&run, &checkpoint.progress.written)?;
-        if done && !Trainer::lacks_last_point(&run, &checkpoint.progress) {
+        if done && !Trainer::lacks_its_end(&run, &layered.config, checkpoint.progress.frames) {
             say(&format!(
                 "nothing to do: {} is at {} of {} frames; a larger `--frames` extends it",
                 path.display(),
@@ -186,6 +187,16 @@ fn refuse_to_lose_checkpoints(run: &RunDir, from: u64) -> anyhow::Result<()> {
     )))
 }
 
+/// The score of the finished agent, with how many games it rests on.
+fn describe_evaluation(evaluation: &Evaluation) -> String {
+    let Summary { mean_return, episodes, .. } = evaluation.summary;
+    let cut = match evaluation.games_cut.len() {
+        0 => String::new(),
+        cut => format!(", {cut} of them cut at `evaluation.final_max_frames`"),
+    };
+    format!("evaluated: mean return {mean_return:.2} over {episodes} games{cut}")
+}
+
 fn train(mut trainer: Trainer) -> anyhow::Result<ExitCode> {
     let outcome = trainer.train()?;
     let folder = trainer.run().path().display();
@@ -204,6 +215,10 @@ fn train(mut trainer: Trainer) -> anyhow::Result<ExitCode> {
         Some(mean) => {
             format!("mean return of the last {} of {} full games: {mean:.2}", games.len(), games.total())
         }
+    };
+    let result = match trainer.final_evaluation() {
+        None => result,
+        Some(evaluation) => format!("{}; {result}", describe_evaluation(evaluation)),
     };
     let time = describe_secs(progress.wall_secs);
     print_result(&format!("{folder}: {} frames in {time}; {result}", progress.frames))?;

@@ -66,12 +66,7 @@ fn check_counts(config: &RunConfig, problems: &mut Vec<Problem>) {
     if config.torch_threads == 0 {
         problems.push(problem("torch_threads", "0 threads; the least is 1"));
     }
-    if config.evaluation.episodes == 0 {
-        problems.push(problem(
-            "evaluation.episodes",
-            "0 games; the least is 1, and `evaluation.every_frames=off` plays none",
-        ));
-    }
+    check_evaluation(config, problems);
     if config.video.max_frames == 0 {
         problems.push(problem(
             "video.max_frames",
@@ -85,6 +80,38 @@ fn check_counts(config: &RunConfig, problems: &mut Vec<Problem>) {
     if config.log_every_frames == Period::Off && config.checkpoint_every_frames == Period::Off {
         let text = "off, and `log_every_frames` is off too: the run would leave no trace until its end";
         problems.push(problem("checkpoint_every_frames", text));
+    }
+}
+
+/// All games of an evaluation have an emulator each, at the same time.
+const MOST_EVALUATION_GAMES: u64 = 1000;
+
+fn check_evaluation(config: &RunConfig, problems: &mut Vec<Problem>) {
+    let evaluation = &config.evaluation;
+    for (key, games) in [
+        ("evaluation.episodes", evaluation.episodes),
+        ("evaluation.final_episodes", evaluation.final_episodes),
+    ] {
+        if games == 0 {
+            let text = "0 games; the least is 1, and `evaluation.every_frames=off` plays none";
+            problems.push(problem(key, text));
+        }
+        if games > MOST_EVALUATION_GAMES {
+            let text = format!(
+                "{games} games, all of them side by side; the most is {MOST_EVALUATION_GAMES}, \
+                 and `coordrl eval` plays any number"
+            );
+            problems.push(problem(key, text));
+        }
+    }
+    for (key, frames) in [
+        ("evaluation.max_frames", evaluation.max_frames),
+        ("evaluation.final_max_frames", evaluation.final_max_frames),
+    ] {
+        if frames == 0 {
+            let text = "0 frames; the least is 1, and `evaluation.every_frames=off` plays none";
+            problems.push(problem(key, text));
+        }
     }
 }
 

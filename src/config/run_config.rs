@@ -55,7 +55,7 @@ pub struct RunConfig {
     pub checkpoint_every_frames: Period,
     /// How many of the newest checkpoints stay; the best stays besides.
     pub keep_checkpoints: u32,
-    /// Full games that are played now and then while training.
+    /// Full games that are played for the score.
     pub evaluation: EvaluationConfig,
     /// Videos that are made now and then while training.
     pub video: VideoConfig,
@@ -69,20 +69,34 @@ pub struct RunConfig {
     pub apex: ApexConfig,
 }
 
-/// Evaluations during training. They change nothing in what is learnt, and decide which checkpoint is
-/// the best: they should fall where checkpoints do.
+/// Evaluations: at frame 0, now and then while training, and with the last weights. They change
+/// nothing in what is learnt, and decide which checkpoint is the best: they should fall where
+/// checkpoints do.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EvaluationConfig {
-    /// Frames between two evaluations, or `"off"`.
+    /// Frames between two evaluations, or `"off"` for none at all. A run that is shorter has none.
     pub every_frames: Period,
     /// Full games of each, always the same ones.
     pub episodes: u64,
+    /// Emulator frames of all games of an evaluation together, after which those that still go on are
+    /// cut and count with what they have.
+    pub max_frames: u64,
+    /// Full games with the last weights, none of which an earlier evaluation has played.
+    pub final_episodes: u64,
+    /// As `max_frames`, for the games with the last weights.
+    pub final_max_frames: u64,
 }
 
 impl Default for EvaluationConfig {
     fn default() -> Self {
-        Self { every_frames: Period::Off, episodes: 10 }
+        Self {
+            every_frames: Period::EveryFrames(250_000),
+            episodes: 10,
+            max_frames: 500_000,
+            final_episodes: 100,
+            final_max_frames: 2_000_000,
+        }
     }
 }
 
@@ -117,6 +131,11 @@ impl RunConfig {
             Algo::A2c => self.a2c.rows_per_update(),
             Algo::Apex => self.apex.learner.batch_size.into(),
         }
+    }
+
+    /// Whether the run is evaluated: a run shorter than one period is not.
+    pub fn is_evaluated(&self) -> bool {
+        self.evaluation.every_frames.falls_between(0, self.frames)
     }
 
     /// Whether a setting belongs to an algorithm that is not in use.

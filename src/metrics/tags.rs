@@ -99,6 +99,7 @@ pub const OF_A2C: &[&Tag] = &[
     &ENTROPY,
     &EXPLAINED_VARIANCE,
     &GRAD_NORM,
+    &DEAD_SHARE,
     &LEARNING_RATE,
 ];
 
@@ -106,6 +107,7 @@ pub const OF_A2C: &[&Tag] = &[
 pub const OF_APEX: &[&Tag] = &[
     &REWARD_CLIPPED,
     &GRAD_NORM,
+    &DEAD_SHARE,
     &LEARNING_RATE,
     &LOSS_TD,
     &MEAN_Q,
@@ -118,12 +120,20 @@ pub const OF_APEX: &[&Tag] = &[
 ];
 
 tags! {
-    /// Tags of the evaluations during training, where there are any.
+    /// Tags of evaluations, which have lines of their own.
     EVALUATION;
     EVAL_RETURN: "eval/episode_return", "points of the game",
-        "Mean return of `evaluation.episodes` full games, the same ones every time and none that `coordrl eval` plays, played with the weights of the moment as `coordrl eval` does; absent where no evaluation fell since the last log point.";
+        "Mean return of `evaluation.episodes` full games, the same ones every time and none that `coordrl eval` plays, played with the weights of the moment as `coordrl eval` does.";
+    EVAL_FINAL_RETURN: "eval/final_return", "points of the game",
+        "Mean return of `evaluation.final_episodes` full games with the weights that the run ends with; none of them was played before.";
     EVAL_HUMAN: "eval/human_normalised", "share of a human's score",
-        "The same with a random policy at 0 and a human at 1; only for games with known scores, in their default mode and difficulty.";
+        "The mean return with a random policy at 0 and a human at 1; only for games with known scores, in their default mode and difficulty.";
+    EVAL_EPISODES: "eval/episodes", "games",
+        "Games of the evaluation.";
+    EVAL_GAMES_CUT: "eval/games_cut", "games",
+        "Those of them that were cut at `evaluation.max_frames` (or `final_max_frames`) and count with what they had.";
+    EVALUATION_SECS: "perf/evaluation_secs", "seconds",
+        "Time the evaluation took; no other time includes it.";
 }
 
 tags! {

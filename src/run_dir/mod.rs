@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::checkpoint;
 use crate::exit_code::ExitCode;
@@ -25,6 +26,7 @@ const EVENTS: &str = "tb";
 const CHECKPOINTS: &str = "checkpoints";
 const VIDEOS: &str = "videos";
 const LOCK: &str = "run.lock";
+const EVALUATION: &str = "evaluation.json";
 const DIVERGED: &str = "diverged.safetensors";
 
 /// Why a run folder cannot be made or used.
@@ -230,6 +232,17 @@ impl RunDir {
     /// What a run that diverged was learning from.
     pub fn diverged_path(&self) -> PathBuf {
         self.path.join(DIVERGED)
+    }
+
+    /// The games played with the weights that the run ended with.
+    pub fn evaluation_path(&self) -> PathBuf {
+        self.path.join(EVALUATION)
+    }
+
+    /// Frames trained by the weights that `evaluation.json` is of; `None` if there is none.
+    pub fn evaluated_frames(&self) -> Option<u64> {
+        let evaluation: Value = read_json(&self.evaluation_path()).ok()?;
+        evaluation.get("frames")?.as_u64()
     }
 
     /// TensorBoard's folder.

@@ -8,6 +8,7 @@ use crate::config::{Layered, RunConfig};
 use crate::launch;
 use crate::run_dir::{RunDir, RunDirError};
 use crate::sweep::record::CellRecord;
+use crate::training::Trainer;
 
 /// A run that is to be made.
 #[derive(Clone, Debug)]
@@ -80,10 +81,12 @@ impl Cell {
         let frames = checkpoint::list(&run.checkpoints_dir()).last().map(|entry| entry.position);
         launch::check_resume(&old, &self.settings, frames.unwrap_or(0))
             .map_err(|error| RunDirError::OtherRun { path: path.clone(), cause: error.to_string() })?;
-        let (end, told) = (self.config().frames, run.told_frames());
+        let end = self.config().frames;
+        let is_done = |frames: u64| frames >= end && !Trainer::lacks_its_end(&run, self.config(), frames);
         match frames {
+            Some(frames) if is_done(frames) => Ok(CellState::Done),
             // Whoever removed the checkpoints of a finished run keeps what it told.
-            _ if told >= end && frames.is_none_or(|frames| frames >= end) => Ok(CellState::Done),
+            None if run.told_frames() >= end => Ok(CellState::Done),
             Some(frames) => Ok(CellState::Begun { frames }),
             None if RunDir::holds_nothing_to_lose(&path) => Ok(CellState::Waiting),
             None => Err(RunDirError::OtherRun {

@@ -319,8 +319,9 @@ impl Slot {
             return;
         };
         self.status.frames = point.position(Axis::Frames).unwrap_or(0);
-        self.status.frames_per_sec = point.value(&tags::FRAMES_PER_SEC);
-        self.status.episode_return = point.value(&tags::EPISODE_RETURN);
+        // The line of an evaluation has neither.
+        self.status.frames_per_sec = point.value(&tags::FRAMES_PER_SEC).or(self.status.frames_per_sec);
+        self.status.episode_return = point.value(&tags::EPISODE_RETURN).or(self.status.episode_return);
     }
 
     fn is_done(&self, runs_dir: &std::path::Path) -> bool {
