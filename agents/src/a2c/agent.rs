@@ -130,7 +130,9 @@ impl A2c {
     /// Learning rate of the next update.
     pub fn learning_rate(&self) -> f64 {
         let optimizer = &self.config.optimizer;
-        optimizer.learning_rate * optimizer.schedule.factor(self.counters.frames, self.total_frames)
+        let schedule = optimizer.schedule.factor(self.counters.frames, self.total_frames);
+
+        optimizer.learning_rate * schedule * optimizer.warmup_factor(self.counters.updates)
     }
 
     /// Parameters by name, on the CPU: for playing with them while training goes on.

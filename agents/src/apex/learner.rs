@@ -150,9 +150,10 @@ impl Learner {
         &self.online.networks[0]
     }
 
-    /// Learning rate of every update.
+    /// Learning rate of the next update.
     pub fn learning_rate(&self) -> f64 {
-        self.config.optimizer.learning_rate
+        let optimizer = &self.config.optimizer;
+        optimizer.learning_rate * optimizer.warmup_factor(self.updates)
     }
 
     /// Starts from other weights, in both networks, with everything else as at the beginning.
@@ -253,7 +254,8 @@ impl Learner {
         if let Some(max_norm) = self.config.max_grad_norm {
             clip_to_norm(&mut gradient, grad_norm, max_norm);
         }
-        self.optimizer.step(&self.online.params, &gradient, self.config.optimizer.learning_rate);
+        let rate = self.learning_rate();
+        self.optimizer.step(&self.online.params, &gradient, rate);
         self.updates += 1;
         Ok(grad_norm)
     }

@@ -16,11 +16,12 @@ pub(super) fn learn(
     batch: &Batch,
     on_device: Option<Rows>,
 ) -> Result<LearnReport, AgentError> {
+    let learning_rate = learner.learning_rate();
     let learned = learner.learn_rows(&batch.into(), on_device)?;
     let ages: u64 = batch.rows.ages.iter().sum();
     Ok(LearnReport {
         learned,
-        learning_rate: learner.learning_rate(),
+        learning_rate,
         replay_age: ages as f64 / batch.rows.ages.len() as f64,
         stale_share: 0.0,
     })

@@ -15,6 +15,8 @@ pub struct OptimizerConfig {
     pub learning_rate: f64,
     /// How the learning rate changes over the run.
     pub schedule: Schedule,
+    /// Updates over which the learning rate rises from nearly 0, in even steps; 0 for none.
+    pub warmup_updates: u64,
     /// RMSProp: share of the old mean square that is kept.
     pub decay: f64,
     /// What keeps the denominator from 0. Under the root in `rmsprop_tf`, beside it in the others:
@@ -53,6 +55,7 @@ impl Default for OptimizerConfig {
             kind: OptimizerKind::RmspropCorrected,
             learning_rate: 7e-4,
             schedule: Schedule::Constant,
+            warmup_updates: 0,
             decay: 0.99,
             epsilon: 1e-5,
             momentum: 0.0,
@@ -64,6 +67,14 @@ impl Default for OptimizerConfig {
 }
 
 impl OptimizerConfig {
+    /// Factor on the learning rate of an update, the first of which is 0: 1 after the warm-up.
+    pub(crate) fn warmup_factor(&self, update: u64) -> f64 {
+        if update >= self.warmup_updates {
+            return 1.0;
+        }
+        (update + 1) as f64 / self.warmup_updates as f64
+    }
+
     /// Everything that is wrong with these settings; keys start with `table`.
     pub fn check(&self, table: &str) -> Vec<Problem> {
         let mut problems = Vec::new();

@@ -104,6 +104,14 @@ fn the_first_step_is_no_longer_than_the_learning_rate_but_where_it_says_so() {
 }
 
 #[test]
+fn the_rate_rises_in_even_steps_over_the_warm_up() {
+    let config = OptimizerConfig { warmup_updates: 4, ..Default::default() };
+    let factors: Vec<f64> = (0..6).map(|update| config.warmup_factor(update)).collect();
+    assert_eq!(factors, [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]);
+    assert_eq!(OptimizerConfig::default().warmup_factor(0), 1.0, "no warm-up");
+}
+
+#[test]
 fn a_corrected_mean_square_cannot_be_centred() {
     let problems = config(OptimizerKind::RmspropCorrected, 0.0, true).check("a2c.optimizer");
     assert_eq!(problems.len(), 1);
