@@ -26,6 +26,103 @@ fn a_run_of_2n_is_a_run_of_n_extended() {
     assert_same_run(&whole, &half);
 }
 
+#[test]
+fn an_evaluated_run_of_2n_is_a_run_of_n_extended() {
+    let sandbox = Sandbox::new();
+    let evaluated = ["--set=evaluation.every_frames=400", "--set=evaluation.episodes=5"];
+    let train =
+        |name: &str, frames: &str| sandbox.train(name, &[&evaluated[..], &["--frames", frames]].concat());
+    let whole = train("whole", "1060");
+    let half = train("half", "530");
+    assert_eq!(evaluation(&half)["frames"], 540);
+
+    let ended = resume(&sandbox, &half, &["--frames", "1060"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_same_run(&whole, &half);
+    assert_eq!(evaluation(&half)["returns"], evaluation(&whole)["returns"]);
+    assert_eq!(evaluation(&half)["frames"], 1060);
+}
+
+fn evaluation(run: &Path) -> Value {
+    serde_json::from_slice(&fs::read(run.join("evaluation.json")).unwrap()).unwrap()
+}
+
+#[test]
+fn evaluations_have_lines_of_their_own_at_the_start_on_the_way_and_at_the_end() {
+    let sandbox = Sandbox::new();
+    let settings = ["--frames=1060", "--set=evaluation.every_frames=400", "--set=evaluation.episodes=5"];
+    let run = sandbox.train("a", &[&settings[..], &["--set=evaluation.final_episodes=7"]].concat());
+    let lines = metrics(&run);
+    let of = |tag: &str| -> Vec<(u64, u64)> {
+        let evaluations = lines.iter().filter(|line| line[tag].is_f64());
+        evaluations
+            .map(|line| (line["frames"].as_u64().unwrap(), line["eval/episodes"].as_f64().unwrap() as u64))
+            .collect()
+    };
+    assert_eq!(of("eval/episode_return"), [(0, 5), (400, 5), (800, 5)]);
+    assert_eq!(of("eval/final_return"), [(1060, 7)]);
+    assert_eq!(lines.last().unwrap()["eval/final_return"], evaluation(&run)["mean_return"]);
+
+    // Training is that of a run without evaluations.
+    let plain = sandbox.train("plain", &["--frames=1060", "--set=evaluation.every_frames=off"]);
+    let trained: Vec<Value> = lines.into_iter().filter(|line| line["train/updates"].is_f64()).collect();
+    assert_eq!(trained, metrics(&plain));
+    assert!(last_weights(&plain) == last_weights(&run));
+    assert!(!plain.join("evaluation.json").exists());
+}
+
+#[test]
+fn a_final_evaluation_that_is_missing_is_made_again() {
+    let sandbox = Sandbox::new();
+    let run = sandbox.train("a", &["--frames=1060", "--set=evaluation.every_frames=400"]);
+    let (whole, lines) = (evaluation(&run), metrics(&run));
+    fs::remove_file(run.join("evaluation.json")).unwrap();
+
+    let ended = resume(&sandbox, &run, &[]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!((evaluation(&run)["returns"].clone(), metrics(&run)), (whole["returns"].clone(), lines));
+    assert!(resume(&sandbox, &run, &[]).stderr.contains("nothing to do"));
+}
+
+#[test]
+fn games_of_an_evaluation_are_cut_at_its_limit_all_at_the_same_length_and_named() {
+    let sandbox = Sandbox::new();
+    let settings =
+        ["--frames=400", "--set=evaluation.every_frames=400", "--set=evaluation.final_episodes=10"];
+    let cut = [&settings[..], &["--set=evaluation.final_max_frames=35"]].concat();
+    let ended = sandbox.run(&sandbox.train_arguments("a", &cut));
+    assert!(ended.stdout.contains("over 10 games, 10 of them cut"), "{ended:?}");
+
+    // A game of catch has nine frames: ten of them have four each when 35 are reached.
+    let evaluation = evaluation(&sandbox.run_path("a"));
+    assert_eq!(evaluation["lengths_frames"], serde_json::json!([4; 10]));
+    assert_eq!(evaluation["games_cut"], serde_json::json!((0..10).collect::<Vec<_>>()));
+    assert_eq!(evaluation["mean_return"], 0.0, "the ball has not come down");
+}
+
+/// A run that the program made when `rmsprop` was its default, stopped half way; see the folder's README.
+#[test]
+fn an_old_run_with_rmsprop_resumes_to_the_last_bit() {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/old_rmsprop_run");
+    let sandbox = Sandbox::new();
+    let run = sandbox.path().join("old");
+    let copied = Command::new("cp").arg("-r").arg(golden.join("half")).arg(&run).status().unwrap();
+    assert!(copied.success());
+    let ended = resume(&sandbox, &run, &["--frames", "1000"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+
+    let old_tags = |line: Value| {
+        let Value::Object(mut line) = line else { panic!("a line of metrics is an object") };
+        line.remove("network/dead_share"); // not measured then
+        line
+    };
+    let found: Vec<_> = metrics(&run).into_iter().map(old_tags).collect();
+    let expected: Vec<_> = metrics(&golden.join("whole")).into_iter().map(old_tags).collect();
+    assert_eq!(found, expected);
+    assert!(last_weights(&run) == fs::read(golden.join("whole/weights.safetensors")).unwrap());
+    assert!(last_optimizer(&run) == fs::read(golden.join("whole/optimizer.safetensors")).unwrap());
+}
+
 /// Kills the run again and again, each time a bit later, until it is through.
 fn kill_until_done(sandbox: &Sandbox, train: &[&str], run: &Path, first_delay: Duration) {
     let mut delay = first_delay;
