@@ -6,7 +6,7 @@ use anyhow::Context;
 use coordrl_studies::{LayerKind, Split, StudyLayer, Task};
 
 use super::paper::published;
-use super::{StudyOutcome, StudyResult, StudyRunConfig, figures, launch};
+use super::{StudyOutcome, StudyResult, StudyRunConfig, TimeToMark, figures, launch};
 use crate::config::ConfigError;
 use crate::interrupt::StopFlag;
 use crate::metrics::console::say;
@@ -14,6 +14,16 @@ use crate::run_dir::{RunDir, replace_file};
 
 /// Part of a baseline's epochs that is left in a quick campaign.
 const QUICK_SHARE: u32 = 10;
+
+/// Epochs of a layer under study, whatever its marks: to stop when a mark on the test centres holds would
+/// choose the end by the test. More than twice what the slowest of ten seeds needed to hold it.
+fn fixed_epochs(task: Task) -> u32 {
+    match task {
+        Task::Classify => 20,
+        Task::Render => 40,
+        Task::Regress => 20,
+    }
+}
 
 /// Which studies are made.
 pub struct Campaign {
@@ -27,7 +37,7 @@ pub struct Campaign {
     pub seeds: u64,
     /// The same for the baselines, whose runs are the long ones.
     pub baseline_seeds: u64,
-    /// Fewer epochs for the baselines.
+    /// Fewer epochs for the baselines, and for the others as many as it takes to hold the mark.
     pub quick: bool,
     /// Worker threads.
     pub threads: Option<u32>,
@@ -84,9 +94,9 @@ impl Campaign {
     /// One row for each task, split and layer; medians over the seeds.
     pub fn table(&self, results: &[StudyResult]) -> String {
         let mut lines = vec![
-            "| task | split | layer | parameters | mark held | epochs | seconds | train | test | paper |"
+            "| task | split | layer | parameters | epochs | train | test | mark held | epochs to mark | seconds to mark | paper |"
                 .to_owned(),
-            "|---|---|---|---|---|---|---|---|---|---|".to_owned(),
+            "|---|---|---|---|---|---|---|---|---|---|---|".to_owned(),
         ];
         for (task, split, layer) in self.combinations() {
             let same = |result: &&StudyResult| {
@@ -115,8 +125,13 @@ impl Campaign {
             for seed in 1..=if baseline { self.baseline_seeds } else { self.seeds } {
                 let mut config = StudyRunConfig::recipe(task, split, layer);
                 (config.seed, config.threads) = (seed, self.threads);
-                if self.quick && baseline {
-                    config.study.epochs = config.study.epochs.div_ceil(QUICK_SHARE);
+                match (self.quick, baseline) {
+                    (true, true) => config.study.epochs = config.study.epochs.div_ceil(QUICK_SHARE),
+                    (true, false) | (false, true) => {}
+                    (false, false) => {
+                        config.study.epochs = fixed_epochs(task);
+                        config.stop_when_held = false;
+                    }
                 }
                 configs.push(config);
             }
@@ -160,17 +175,27 @@ fn row(task: Task, split: Split, layer: &StudyLayer, results: &[&StudyResult]) -
     };
     let held = results.iter().filter(|result| result.held).count();
     let epochs = median(results.iter().map(|result| f64::from(result.epochs)));
-    let seconds = median(results.iter().map(|result| result.seconds));
+
     Some(format!(
-        "| {task} | {} | `{}` | {} | {held} of {} | {epochs:.0} | {seconds:.0} | {measure} {} | {measure} {} | {} |",
+        "| {task} | {} | `{}` | {} | {epochs:.0} | {measure} {} | {measure} {} | {held} of {} | {} | {} | {} |",
         split.name(),
         layer.name,
         first.parameters,
-        results.len(),
         side(0),
         side(1),
+        results.len(),
+        to_mark(results, |mark| f64::from(mark.epochs)),
+        to_mark(results, |mark| mark.seconds),
         published(task, split, layer),
     ))
+}
+
+/// The median over the seeds of a time to the mark, those that never held it counting as longer than all
+/// others; a dash if it falls on one of those.
+fn to_mark(results: &[&StudyResult], time: impl Fn(&TimeToMark) -> f64) -> String {
+    let times = results.iter().map(|result| result.time_to_mark.as_ref().map_or(f64::INFINITY, &time));
+    let middle = median(times);
+    if middle.is_finite() { format!("{middle:.0}") } else { "–".to_owned() }
 }
 
 /// The median, and the range if there are several.
@@ -202,7 +227,8 @@ mod tests {
     fn result(seed: u64, test: f64, held: bool) -> StudyResult {
         serde_json::from_value(json!({
             "run": "r", "task": "classify", "split": "quadrant", "layer": "coordconv", "seed": seed,
-            "parameters": 7553, "seconds": 10.0 * seed as f64, "epochs": 3, "updates": 450, "held": held,
+            "parameters": 7553, "seconds": 99.0, "epochs": 20, "updates": 450, "held": held,
+            "time_to_mark": held.then(|| json!({ "epochs": 3, "updates": 450, "seconds": 10.0 * seed as f64 })),
             "train_accuracy": 1.0, "test_accuracy": test
         }))
         .unwrap()
@@ -214,9 +240,10 @@ mod tests {
         let references: Vec<&StudyResult> = results.iter().collect();
         let layer = find_layer("coordconv").unwrap();
         let row = row(Task::Classify, Split::Quadrant, layer, &references).unwrap();
-        let expected = "| classify | quadrant | `coordconv` | 7553 | 2 of 3 | 3 | 20 | \
-                        accuracy 1.000 (1.000 to 1.000) | accuracy 1.000 (0.500 to 1.000) |";
+        let expected = "| classify | quadrant | `coordconv` | 7553 | 20 | accuracy 1.000 (1.000 to 1.000) | \
+                        accuracy 1.000 (0.500 to 1.000) | 2 of 3 | 3 | 40 |";
         assert!(row.starts_with(expected), "{row}");
+        assert_eq!(to_mark(&references[1..2], |mark| mark.seconds), "–", "it never held the mark");
         assert_eq!(median([1.0, 4.0].into_iter()), 2.5);
     }
 }

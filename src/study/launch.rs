@@ -64,8 +64,7 @@ impl Loaded {
 
     /// What there is to say; `None` before the first evaluation.
     pub fn result(&self, run: &RunDir, config: &StudyRunConfig) -> Option<StudyResult> {
-        let (parameters, held) = (self.study.parameter_count(), self.study.mark_held());
-        StudyResult::of(run.path().to_owned(), config, &self.progress, parameters, held)
+        StudyResult::of(run.path().to_owned(), config, &self.progress, self.study.parameter_count())
     }
 }
 
@@ -78,7 +77,12 @@ pub fn load(run: &RunDir, config: &StudyRunConfig) -> anyhow::Result<Loaded> {
     study
         .load(&StudyState { weights, optimizer, trainer })
         .context("the checkpoint does not fit the run's settings")?;
-    Ok(Loaded { study, progress: checkpoint.progress, device, threads })
+    let mut progress = checkpoint.progress;
+    if study.mark_held() {
+        // Checkpoints of the first versions do not say when; their studies stopped there.
+        progress.hold_mark();
+    }
+    Ok(Loaded { study, progress, device, threads })
 }
 
 /// Continues a study in its own folder.

@@ -18,6 +18,6 @@ mod result;
 mod run;
 
 pub use config::{StudyRunConfig, layer_of, resolve, split_of, task_of};
-pub use progress::StudyProgress;
+pub use progress::{StudyProgress, TimeToMark};
 pub use result::StudyResult;
 pub use run::{StudyOutcome, StudyRun};

@@ -20,10 +20,25 @@ pub struct StudyProgress {
     pub wall_secs: f64,
     /// The last evaluation.
     pub evaluation: Option<Evaluation>,
+    /// When the task's mark was first held; absent before.
+    #[serde(default)]
+    pub mark: Option<TimeToMark>,
     /// Sums since the last log point.
     pub sums: StudySums,
     /// How much of the metric files is part of this.
     pub written: Written,
+}
+
+/// How much training it took until the task's mark had held for as many evaluations as the settings ask.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TimeToMark {
+    /// Whole epochs.
+    pub epochs: u32,
+    /// Optimiser steps.
+    pub updates: u64,
+    /// Seconds of training, evaluations included.
+    pub seconds: f64,
 }
 
 /// What the updates since the last log point told.
@@ -45,6 +60,12 @@ impl StudyProgress {
         self.sums.l2_loss.add(report.l2_loss);
         self.sums.grad_norm.add(report.grad_norm);
         self.sums.learning_rate = Some(report.learning_rate);
+    }
+
+    /// Remembers this moment as the one at which the mark was first held, if it was not held before.
+    pub fn hold_mark(&mut self) {
+        let now = TimeToMark { epochs: self.epochs, updates: self.updates, seconds: self.wall_secs };
+        self.mark.get_or_insert(now);
     }
 
     /// The values for a log point at `evaluation`, speed aside.

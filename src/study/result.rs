@@ -6,7 +6,7 @@ use coordrl_studies::Measures;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::{StudyProgress, StudyRunConfig};
+use super::{StudyProgress, StudyRunConfig, TimeToMark};
 
 /// The result of a study, from its last evaluation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -29,8 +29,10 @@ pub struct StudyResult {
     pub epochs: u32,
     /// Optimiser steps.
     pub updates: u64,
-    /// Whether the task's mark held for as many evaluations in a row as the settings ask for.
+    /// Whether the task's mark has ever held for as many evaluations in a row as the settings ask for.
     pub held: bool,
+    /// When it first had; absent if never.
+    pub time_to_mark: Option<TimeToMark>,
     /// `train_…` and `test_…` of `accuracy`, `iou` or `error_px`, and what else the task measures.
     #[serde(flatten)]
     pub measures: Map<String, Value>,
@@ -43,7 +45,6 @@ impl StudyResult {
         config: &StudyRunConfig,
         progress: &StudyProgress,
         parameters: u64,
-        held: bool,
     ) -> Option<Self> {
         let evaluation = progress.evaluation?;
         let mut measures = Map::new();
@@ -65,7 +66,8 @@ impl StudyResult {
             seconds: progress.wall_secs,
             epochs: progress.epochs,
             updates: progress.updates,
-            held,
+            held: progress.mark.is_some(),
+            time_to_mark: progress.mark,
             measures,
         })
     }

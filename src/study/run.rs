@@ -86,7 +86,7 @@ impl StudyRun {
     pub fn result(&self) -> Option<StudyResult> {
         let parameters = self.study.parameter_count();
         let path = self.run.path().to_owned();
-        StudyResult::of(path, &self.config, &self.progress, parameters, self.study.mark_held())
+        StudyResult::of(path, &self.config, &self.progress, parameters)
     }
 
     fn is_done(&self) -> bool {
@@ -108,6 +108,9 @@ impl StudyRun {
         if self.study.evaluation_due() {
             self.progress.evaluation = Some(self.study.evaluate()?);
             self.tick();
+            if self.study.mark_held() {
+                self.progress.hold_mark();
+            }
             self.log_point()?;
         }
         if self.progress.epochs.is_multiple_of(self.config.checkpoint_every_epochs) && !self.is_done() {
