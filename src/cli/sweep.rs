@@ -328,7 +328,7 @@ impl Sweep {
             "forecast: {} from now, {} of disk{free_text}{}",
             describe_secs(forecast.seconds),
             size(forecast.bytes),
-            forecast::left_out(&left)
+            forecast::conditions(&left)
         ));
         match free {
             Some(free) if forecast.bytes > free => Err(self.too_little_disk(request, &left, forecast, free)),

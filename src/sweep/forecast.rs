@@ -17,7 +17,7 @@ use crate::config::{Algo, Period, RunConfig};
 use crate::interrupt::StopFlag;
 use crate::memory;
 use crate::metrics::Axis;
-use crate::metrics::read::read_points;
+use crate::metrics::read::{ReadPoint, read_points};
 use crate::metrics::tags;
 use crate::run_dir::RunDir;
 
@@ -41,6 +41,8 @@ pub struct Measured {
     pub checkpoint_bytes: u64,
     /// Both metric files, for each log point.
     pub bytes_per_point: u64,
+    /// Seconds for each game of its evaluations; absent if it had none.
+    pub secs_per_game: Option<f64>,
 }
 
 /// A run that is not finished.
@@ -75,7 +77,24 @@ impl<'a> Left<'a> {
 
     #[expect(clippy::cast_precision_loss, reason = "an estimate")]
     fn seconds(&self) -> f64 {
-        self.frames as f64 / self.measured.frames_per_sec
+        let training = self.frames as f64 / self.measured.frames_per_sec;
+        let evaluations = self.measured.secs_per_game.map_or(0.0, |secs| secs * self.games() as f64);
+
+        training + evaluations
+    }
+
+    /// Games of the evaluations that are still to come.
+    fn games(&self) -> u64 {
+        let evaluation = &self.config.evaluation;
+        let Period::EveryFrames(every) = evaluation.every_frames else { return 0 };
+        if !self.config.is_evaluated() {
+            return 0;
+        }
+        let done = self.config.frames - self.frames;
+        let on_the_way = self.config.frames / every - done / every;
+        let at_the_start = u64::from(done == 0);
+
+        (at_the_start + on_the_way) * evaluation.episodes + evaluation.final_episodes
     }
 
     /// What stays when it is done, but for the replay: checkpoints and numbers.
@@ -158,13 +177,14 @@ fn bytes_held_by(run: &Path) -> u64 {
     folder_bytes(&run.checkpoints_dir()) + folder_bytes(&run.events_dir()) + folder_bytes(&run.metrics_path())
 }
 
-/// What some of the runs do and neither trials nor a run's speed tell of, to be put after a forecast.
-pub fn left_out(left: &[Left<'_>]) -> &'static str {
-    let evaluates = left.iter().any(|run| run.config.evaluation.every_frames != Period::Off);
+/// Conditions of a forecast, to be put after it: evaluations take as long as their games, which a better
+/// agent may draw out, and videos are not measured.
+pub fn conditions(left: &[Left<'_>]) -> &'static str {
+    let evaluates = left.iter().any(|run| run.games() > 0);
     let films = left.iter().any(|run| run.config.video.every_frames != Period::Off);
     match (evaluates, films) {
-        (true, true) => ", without evaluations and videos",
-        (true, false) => ", without evaluations",
+        (true, true) => ", if evaluated games stay as long as they were, and without videos",
+        (true, false) => ", if evaluated games stay as long as they were",
         (false, true) => ", without videos",
         (false, false) => "",
     }
@@ -192,9 +212,9 @@ fn threads_of(config: &RunConfig) -> Option<usize> {
 fn measured_in(run: &RunDir, start_frames: u64) -> Option<Measured> {
     let points = read_points(&run.metrics_path()).ok()?;
     let of_session = points.iter().filter(|point| point.position(Axis::Frames) > Some(start_frames));
+    let speeds = of_session.filter_map(|point| point.value(&tags::FRAMES_PER_SEC));
     // The first point tells of the start as well.
-    let speeds: Vec<f64> =
-        of_session.skip(1).filter_map(|point| point.value(&tags::FRAMES_PER_SEC)).collect();
+    let speeds: Vec<f64> = speeds.skip(1).collect();
     let newest = checkpoint::list(&run.checkpoints_dir()).pop()?;
     let written = folder_bytes(&run.events_dir()) + folder_bytes(&run.metrics_path());
     Some(Measured {
@@ -202,7 +222,17 @@ fn measured_in(run: &RunDir, start_frames: u64) -> Option<Measured> {
         frames_per_sec: Some(median(speeds)).filter(|speed| *speed > 0.0)?,
         checkpoint_bytes: folder_bytes(&newest.path).saturating_sub(checkpoint::replay_bytes(&newest.path)),
         bytes_per_point: written / points.len() as u64,
+        secs_per_game: secs_per_game(&points),
     })
+}
+
+/// Seconds for each game of a run's evaluations, of the last one where there are several: games change
+/// with the agent.
+fn secs_per_game(points: &[ReadPoint]) -> Option<f64> {
+    points
+        .iter()
+        .rev()
+        .find_map(|point| Some(point.value(&tags::EVALUATION_SECS)? / point.value(&tags::EVAL_EPISODES)?))
 }
 
 /// Measures an arm by trial runs of `cell`, as many at once as there will be; `None` if a run is too
@@ -263,10 +293,15 @@ fn trial_arguments(cell: &Cell, frames: u64, folder: &Path, index: usize) -> Vec
         format!("frames={frames}"),
         format!("log_every_frames={}", frames / TRIAL_POINTS),
         "checkpoint_every_frames=off".to_owned(),
-        "evaluation.every_frames=off".to_owned(),
         "video.every_frames=off".to_owned(),
     ] {
         add(format!("--set={setting}"));
+    }
+    let config = cell.config();
+    if config.is_evaluated() {
+        // As many games at a time as on the way: the trial's last evaluation is the one that is read.
+        add(format!("--set=evaluation.every_frames={frames}"));
+        add(format!("--set=evaluation.final_episodes={}", config.evaluation.episodes));
     }
     if cell.config().algo == Algo::Apex {
         let warmup = TRIAL_WARMUP.min(cell.config().apex.replay.warmup_transitions);
@@ -314,7 +349,7 @@ mod tests {
     use crate::run_dir::{Meta, Session};
 
     const MEASURED: Measured =
-        Measured { frames_per_sec: 100.0, checkpoint_bytes: 1_000, bytes_per_point: 5 };
+        Measured { frames_per_sec: 100.0, checkpoint_bytes: 1_000, bytes_per_point: 5, secs_per_game: None };
 
     fn left(config: &RunConfig) -> Left<'_> {
         Left { config, frames: config.frames, held_bytes: 0, measured: MEASURED }
@@ -400,18 +435,48 @@ mod tests {
     }
 
     #[test]
-    fn evaluations_and_videos_are_said_to_be_left_out_where_there_are_any() {
+    fn a_forecast_says_what_it_rests_on() {
         let (plain, mut evaluates, mut films) = (a2c(), a2c(), a2c());
         evaluates.evaluation.every_frames = Period::EveryFrames(500);
         films.video.every_frames = Period::EveryFrames(500);
-        let told = |configs: &[&RunConfig]| {
+        let of = |configs: &[&RunConfig]| {
             let runs: Vec<Left<'_>> = configs.iter().map(|config| left(config)).collect();
-            left_out(&runs)
+            conditions(&runs)
         };
-        assert_eq!(told(&[&plain]), "");
-        assert_eq!(told(&[&plain, &evaluates]), ", without evaluations");
-        assert_eq!(told(&[&films]), ", without videos");
-        assert_eq!(told(&[&films, &plain, &evaluates]), ", without evaluations and videos");
+        let evaluated = ", if evaluated games stay as long as they were";
+        assert_eq!(of(&[&plain]), "");
+        assert_eq!(of(&[&plain, &evaluates]), evaluated);
+        assert_eq!(of(&[&films]), ", without videos");
+        assert_eq!(of(&[&films, &plain, &evaluates]), format!("{evaluated}, and without videos"));
+    }
+
+    #[test]
+    fn evaluations_take_the_time_of_the_games_still_to_come() {
+        let mut config = a2c();
+        config.evaluation.every_frames = Period::EveryFrames(250);
+        let measured = Measured { secs_per_game: Some(0.5), ..MEASURED };
+        let new = Left { measured, ..left(&config) };
+        // At 0, 250, 500, 750 and 1000 ten games each, then a hundred.
+        assert_eq!(new.games(), 150);
+        assert_eq!(new.seconds(), 10.0 + 75.0);
+
+        let begun = Left { frames: 500, ..new };
+        assert_eq!(begun.games(), 120, "those at 750 and 1000 and the last hundred");
+        config.evaluation.every_frames = Period::EveryFrames(1_001);
+        assert_eq!(Left { measured, ..left(&config) }.games(), 0, "a run shorter than a period has none");
+    }
+
+    #[test]
+    fn the_last_evaluation_tells_how_long_a_game_takes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.jsonl");
+        let lines = [
+            r#"{"frames":0,"eval/episode_return":1.0,"eval/episodes":10.0,"perf/evaluation_secs":2.0}"#,
+            r#"{"frames":5,"eval/episode_return":1.0,"eval/episodes":10.0,"perf/evaluation_secs":5.0}"#,
+            r#"{"frames":6,"train/episode_return":1.0}"#,
+        ];
+        fs::write(&path, lines.join("\n") + "\n").unwrap();
+        assert_eq!(secs_per_game(&read_points(&path).unwrap()), Some(0.5));
     }
 
     /// Six log points, a checkpoint, and a second session from frame 300 on with two threads.
