@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
+use flate2::read::GzDecoder;
 use serde_json::{Map, Value};
 
 use super::Axis;
@@ -29,12 +30,13 @@ impl ReadPoint {
 }
 
 /// All log points, oldest first. A last line that was not written to its end is left out: the run goes
-/// on, or was cut off, while it is read. No file is a run before its first log point.
+/// on, or was cut off, while it is read. No file is a run before its first log point. Runs that are kept
+/// for the record have `metrics.jsonl.gz` instead.
 ///
 /// # Errors
 /// If the file cannot be read, or a whole line is not what a run writes.
 pub fn read_points(path: &Path) -> io::Result<Vec<ReadPoint>> {
-    let text = match fs::read_to_string(path) {
+    let text = match read_text(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         other => other?,
     };
@@ -49,6 +51,21 @@ pub fn read_points(path: &Path) -> io::Result<Vec<ReadPoint>> {
         serde_json::from_str(line).map(ReadPoint).map_err(damaged)
     };
     whole.lines().enumerate().map(parse).collect()
+}
+
+/// The file, or the compressed one beside it.
+fn read_text(path: &Path) -> io::Result<String> {
+    let missing = match fs::read_to_string(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => error,
+        other => return other,
+    };
+    let mut compressed = path.as_os_str().to_owned();
+    compressed.push(".gz");
+    let Ok(file) = File::open(&compressed) else { return Err(missing) };
+
+    let mut text = String::new();
+    GzDecoder::new(file).read_to_string(&mut text)?;
+    Ok(text)
 }
 
 /// The last log point that was written to its end. Reads only the end of the file: for looking often.
@@ -75,6 +92,25 @@ pub fn read_last_point(path: &Path) -> io::Result<Option<ReadPoint>> {
 mod tests {
     use super::super::tags;
     use super::*;
+
+    #[test]
+    fn a_compressed_file_is_read_where_there_is_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.jsonl");
+        let text = "{\"frames\":10,\"train/episode_return\":1.5}\n";
+        let file = File::create(folder.path().join("metrics.jsonl.gz")).unwrap();
+        let mut encoder = flate2::write::GzEncoder::new(file, flate2::Compression::default());
+        io::Write::write_all(&mut encoder, text.as_bytes()).unwrap();
+        encoder.finish().unwrap();
+        assert_eq!(read_points(&path).unwrap()[0].value(&tags::EPISODE_RETURN), Some(1.5));
+
+        fs::write(&path, "{\"frames\":20}\n").unwrap();
+        assert_eq!(read_points(&path).unwrap()[0].position(Axis::Frames), Some(20));
+
+        fs::remove_file(&path).unwrap();
+        fs::write(folder.path().join("metrics.jsonl.gz"), "no archive").unwrap();
+        assert!(read_points(&path).is_err());
+    }
 
     #[test]
     fn whole_lines_are_read_and_a_damaged_one_is_named() {

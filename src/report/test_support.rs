@@ -36,6 +36,7 @@ impl Fake {
             threads: 2,
             host: "somewhere".to_owned(),
             platform: "linux-x86_64".to_owned(),
+            cpu: None,
             cores: 2,
         };
         let meta =

@@ -47,8 +47,11 @@ pub struct Session {
     pub threads: usize,
     /// Host name.
     pub host: String,
-    /// Operating system and processor.
+    /// Operating system and processor family.
     pub platform: String,
+    /// Model of the processor; absent where the system does not tell, and in runs of the first versions.
+    #[serde(default)]
+    pub cpu: Option<String>,
     /// Cores the process may use.
     pub cores: usize,
 }
@@ -65,6 +68,7 @@ impl Session {
             threads,
             host: host_name(),
             platform: format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH),
+            cpu: cpu_model(),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
         }
     }
@@ -107,6 +111,13 @@ pub fn now_unix_secs() -> u64 {
 /// `YYYYMMDD-HHMMSS` in UTC, so that names sort by time everywhere.
 pub(super) fn timestamp() -> String {
     Timestamp::now().strftime("%Y%m%d-%H%M%S").to_string()
+}
+
+/// The processor as Linux names it in a line `model name : …`.
+fn cpu_model() -> Option<String> {
+    let text = fs::read_to_string("/proc/cpuinfo").ok()?;
+    let line = text.lines().find(|line| line.starts_with("model name"))?;
+    Some(line.split_once(':')?.1.trim().to_owned())
 }
 
 /// The machine's name, for `meta.json` and event files.
