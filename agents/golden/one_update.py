@@ -1,8 +1,8 @@
 """One whole A2C update in PyTorch, written independently of the Rust code.
 
 Writes one_update.json beside this file: losses, gradients and changes of the weights in the first update of an
-agent on the scripted environments of ../tests/support/scripted.rs, for two torsos and two
-optimisers. Everything that goes in (pixels, rewards, ends, first weights) is given by formulas that
+agent on the scripted environments of ../tests/support/scripted.rs, for two torsos and three
+forms of RMSProp. Everything that goes in (pixels, rewards, ends, first weights) is given by formulas that
 both sides compute, the draws of the actions come from the same ChaCha8 streams, so the file
 holds results only.
 
@@ -22,7 +22,7 @@ CHANNELS = 2
 SHAPE = (CHANNELS, 40, 44)
 DISCOUNT, ENTROPY_COEF, VALUE_COEF, MAX_NORM = 0.97, 0.02, 0.25, 0.5
 # The TensorFlow form's first changes are small: a large rate makes them stand out from rounding.
-RATES = {"rmsprop": 7e-4, "rmsprop_tf": 0.7}
+RATES = {"rmsprop_corrected": 7e-4, "rmsprop": 7e-4, "rmsprop_tf": 0.7}
 DECAY, EPSILON = 0.99, 1e-5
 SEED, TRAIN_POLICY = 11, 3
 SAMPLES = 48
@@ -156,13 +156,16 @@ def rmsprop_tf(weights):
 
 def one_update(coordinates):
     result = {}
-    for form in ("rmsprop", "rmsprop_tf"):
+    for form in RATES:
         weights, before = network_weights(coordinates), network_weights(coordinates)
         policy_loss, value_loss, entropy, total = losses(weights, coordinates)
         total.backward()
         gradients = {name: summary(w.grad, SAMPLES) for name, w in weights.items()}
         norm = torch.nn.utils.clip_grad_norm_(weights.values(), MAX_NORM)
-        if form == "rmsprop":
+        if form == "rmsprop_corrected":
+            # Adam without a mean, whose own bias correction it is.
+            torch.optim.Adam(weights.values(), lr=RATES[form], betas=(0.0, DECAY), eps=EPSILON).step()
+        elif form == "rmsprop":
             torch.optim.RMSprop(weights.values(), lr=RATES[form], alpha=DECAY, eps=EPSILON).step()
         else:
             rmsprop_tf(weights)

@@ -82,11 +82,14 @@ fn one_whole_update_equals_pytorch() {
         for gradients in [Gradients::Actors, Gradients::Central] {
             let golden = &golden[torso];
             check_losses_and_gradients(torso, gradients, golden);
-            let rmsprop = OptimizerConfig::default();
-            check_weights(torso, gradients, rmsprop, &golden["changes_rmsprop"]);
-            let kind = OptimizerKind::RmspropTf;
-            let tf = OptimizerConfig { kind, learning_rate: 0.7, ..Default::default() };
-            check_weights(torso, gradients, tf, &golden["changes_rmsprop_tf"]);
+            for (kind, learning_rate, changes) in [
+                (OptimizerKind::RmspropCorrected, 7e-4, "changes_rmsprop_corrected"),
+                (OptimizerKind::Rmsprop, 7e-4, "changes_rmsprop"),
+                (OptimizerKind::RmspropTf, 0.7, "changes_rmsprop_tf"),
+            ] {
+                let optimizer = OptimizerConfig { kind, learning_rate, ..Default::default() };
+                check_weights(torso, gradients, optimizer, &golden[changes]);
+            }
         }
     }
 }
