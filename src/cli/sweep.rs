@@ -49,7 +49,7 @@ const OF_THE_GRID: &[(&str, &str)] = &[
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Sweep {
-    /// A plan file, or the name of a plan that comes with the program: nine-games, nine-games-small
+    /// A plan file, or the name of a plan that comes with the program: nine-games, nine-games-small, pilot
     plan: Option<String>,
     /// Games, separated by commas [default: the plan's]
     #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Grid")]

@@ -217,12 +217,27 @@ mod tests {
     #[test]
     fn the_shipped_plans_are_the_same_comparison_at_two_lengths() {
         let plan = |name| Plan::find(name, Path::new("/nonexistent")).unwrap();
-        let (long, short) = (plan("nine-games"), plan("nine-games-small"));
+        let [long, short] = ["nine-games", "nine-games-small"].map(plan);
         assert!(long.games.contains(&"ms_pacman".to_owned()));
         assert_eq!((&long.games, &long.algos, &long.torsos), (&short.games, &short.algos, &short.torsos));
-        assert_eq!((long.frames, long.seeds.unwrap().all().len()), (Some(40_000_000), 5));
-        assert_eq!((short.frames, short.seeds.unwrap().all().len()), (Some(2_000_000), 3));
-        assert_eq!(built_in_plans().len(), 2);
+        assert_eq!((long.frames, short.frames), (Some(40_000_000), Some(2_000_000)));
+        for plan in [long, short] {
+            assert_eq!(plan.games.len(), 9);
+            assert_eq!(plan.seeds.unwrap().count(), 8, "with fewer nothing passes Holm over nine games");
+            let never_scores = ["enduro", "freeway"];
+            assert!(plan.games.iter().all(|game| !never_scores.contains(&game.as_str())));
+        }
         assert!(built_in_plans().iter().all(|(_, summary)| !summary.is_empty()));
+    }
+
+    #[test]
+    fn the_pilot_compares_nothing_and_shares_no_seed_with_the_comparison() {
+        let plan = |name| Plan::find(name, Path::new("/nonexistent")).unwrap();
+        let [pilot, comparison] = ["pilot", "nine-games-small"].map(plan);
+        assert_eq!((pilot.games.len(), pilot.torsos.as_slice()), (16, &["conv".to_owned()][..]));
+        assert_eq!(pilot.frames, comparison.frames);
+        assert!(comparison.games.iter().all(|game| pilot.games.contains(game)));
+        let seeds = comparison.seeds.unwrap().all();
+        assert!(pilot.seeds.unwrap().all().iter().all(|seed| !seeds.contains(seed)));
     }
 }
