@@ -210,8 +210,8 @@ impl Padding {
         }
     }
 
-    /// Where along a side of `size` pixels the first window begins: at 0, or before it. The centre
-    /// of every window is inside the picture either way.
+    /// Start of the first window along a side of `size` pixels: at 0, or before it. The centre of
+    /// every window is inside the picture either way.
     fn first_window(self, size: i64, Window { kernel, stride, .. }: Window) -> i64 {
         match self {
             Self::Valid => 0,

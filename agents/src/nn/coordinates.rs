@@ -19,7 +19,7 @@ pub struct CoordinateSpec {
     /// Content of the channels.
     pub source: ChannelSource,
     /// Interval that xx and yy span before the amplitude.
-    pub range: Range,
+    pub range: CoordinateRange,
     /// Factor on the channels. RMSProp and Adam change each weight by about the learning rate,
     /// whatever its gradient; all k² taps of a window see nearly the same coordinate and so step
     /// together, which moves the coordinates' part up to k² times as fast as a bias. A smaller
@@ -36,7 +36,7 @@ impl CoordinateSpec {
     pub const PAPER: Self = Self {
         radius: Radius::Without,
         source: ChannelSource::Coordinates,
-        range: Range::Symmetric,
+        range: CoordinateRange::Symmetric,
         amplitude: 1.0,
         taps: Taps::Window,
         start: CoordinateStart::Drawn,
@@ -50,10 +50,10 @@ impl CoordinateSpec {
         }
     }
 
-    /// Whether names and shapes of the weights already say what the channels hold. All others are
-    /// saved with the weights.
+    /// Returns true if names and shapes of the weights already say what the channels hold. All
+    /// others are saved with the weights.
     fn is_implied_by_the_weights(&self) -> bool {
-        let plain = (ChannelSource::Coordinates, Range::Symmetric);
+        let plain = (ChannelSource::Coordinates, CoordinateRange::Symmetric);
         (self.source, self.range) == plain && self.amplitude == 1.0
     }
 
@@ -70,8 +70,8 @@ impl CoordinateSpec {
         }; // [K, H, W]
 
         let ranged = match self.range {
-            Range::Symmetric => channels,
-            Range::Unit => self.to_unit_range(&channels),
+            CoordinateRange::Symmetric => channels,
+            CoordinateRange::Unit => self.to_unit_range(&channels),
         };
         ranged * self.amplitude
     }
@@ -114,7 +114,7 @@ pub enum ChannelSource {
 
 /// Interval that xx and yy span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Range {
+pub enum CoordinateRange {
     /// [−1, 1].
     Symmetric,
     /// [0, 1]: half the distances, around ½. The radius is halved.
@@ -335,7 +335,7 @@ mod tests {
         let scaled = build(1, CoordinateSpec { amplitude: 0.125, ..spec }, 3, 5).1;
         assert_eq!(scaled, &plain * 0.125);
 
-        let unit = build(1, CoordinateSpec { range: Range::Unit, ..spec }, 3, 5).1;
+        let unit = build(1, CoordinateSpec { range: CoordinateRange::Unit, ..spec }, 3, 5).1;
         assert_eq!(rows(&unit.get(0)), [[0.0, 0.25, 0.5, 0.75, 1.0]; 3]);
         assert_eq!(rows(&unit.get(1)), [[0.0; 5], [0.5; 5], [1.0; 5]]);
         assert_eq!(unit.get(2), plain.get(2) * 0.5);
@@ -349,7 +349,7 @@ mod tests {
         assert!(saved(CoordinateSpec { start: CoordinateStart::Zeros, ..paper }).is_empty());
         for spec in [
             CoordinateSpec { amplitude: 0.5, ..paper },
-            CoordinateSpec { range: Range::Unit, ..paper },
+            CoordinateSpec { range: CoordinateRange::Unit, ..paper },
             of_source(ChannelSource::Noise),
             of_source(ChannelSource::Shuffled),
         ] {
@@ -368,6 +368,14 @@ mod tests {
         assert!((found.var(true).double_value(&[]) - 1.0 / 3.0).abs() < 0.03);
         assert_eq!(found, draw(1));
         assert_ne!(found, draw(2));
+
+        let unit = CoordinateSpec {
+            range: CoordinateRange::Unit,
+            radius: Radius::With,
+            ..of_source(ChannelSource::Noise)
+        };
+        let unit = build(1, unit, 40, 50).1;
+        assert!(unit.min().double_value(&[]) >= 0.0 && unit.max().double_value(&[]) <= 1.0);
 
         let mut store = ParamStore::new(1, Device::Cpu);
         let coordinates = Coordinates::with_spec(40, 50, of_source(ChannelSource::Noise));

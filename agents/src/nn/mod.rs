@@ -21,8 +21,8 @@ pub use batch_norm::{BatchNorm, Mode};
 pub use conv::{Conv, ConvSpec, Padding, Window, scale_pixels};
 pub use conv_torso::{ConvTorso, ConvTorsoSpec, Position};
 pub use coordinates::{
-    ChannelSource, CoordinateChannels, CoordinateSpec, CoordinateStart, Coordinates, Radius, Range, Taps,
-    coordinate_channels,
+    ChannelSource, CoordinateChannels, CoordinateRange, CoordinateSpec, CoordinateStart, Coordinates, Radius,
+    Taps, coordinate_channels,
 };
 pub use error::NetworkError;
 pub use heads::Linear;
