@@ -121,14 +121,14 @@ fn an_amplitude_is_part_of_a_study_and_old_settings_have_the_papers() {
     start("quiet", &["--set=study.coordinate_amplitude=0.125"]);
     again("quiet", &["--set=study.coordinate_amplitude=1"])
         .expect_refusal(2, &["`study.coordinate_amplitude`: 0.125 → 1", "same study"]);
-    finished(&again("quiet", &["--epochs=2"]));
+    finished(&again("quiet", &[]));
 
     start("old", &[]);
     let path = folder.join("old/config.json");
     let mut config: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
     assert_eq!(config["study"].as_object_mut().unwrap().remove("coordinate_amplitude"), Some(1.0.into()));
     fs::write(&path, config.to_string()).unwrap();
-    finished(&again("old", &["--epochs=2"]));
+    finished(&again("old", &[]));
 }
 
 #[test]

@@ -71,12 +71,12 @@ impl CoordinateSpec {
 
         let ranged = match self.range {
             CoordinateRange::Symmetric => channels,
-            CoordinateRange::Unit => self.to_unit_range(&channels),
+            CoordinateRange::Unit => self.in_unit_range(&channels),
         };
         ranged * self.amplitude
     }
 
-    fn to_unit_range(&self, channels: &Tensor) -> Tensor {
+    fn in_unit_range(&self, channels: &Tensor) -> Tensor {
         let halved = channels * 0.5;
         // A radius is a distance: it has no zero to be moved.
         let moved = if self.source == ChannelSource::Noise { self.channels() } else { 2 };
