@@ -15,47 +15,88 @@ from safetensors.torch import load_file
 from torch import nn
 
 
-class Coordinates(nn.Module):
-    """Appends the column, the row and, if asked for, the radius, each scaled to [-1, 1]."""
+def coordinates(height: int, width: int, radius: bool = False) -> torch.Tensor:
+    """The column, the row and, if asked for, the radius, each scaled to [-1, 1]: [K, H, W]."""
+    column = torch.linspace(-1, 1, width).expand(height, width)
+    row = torch.linspace(-1, 1, height).unsqueeze(1).expand(height, width)
+    channels = [column, row]
+    if radius:
+        channels.append((column**2 + row**2).sqrt())
+    return torch.stack(channels)
 
-    def __init__(self, radius: bool):
-        super().__init__()
-        self.radius = radius
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:  # [N, C, H, W] -> [N, C + 2 or 3, H, W]
-        n, _, h, w = x.shape
-        column = torch.linspace(-1, 1, w, device=x.device).expand(n, 1, h, w)
-        row = torch.linspace(-1, 1, h, device=x.device).unsqueeze(1).expand(n, 1, h, w)
-        extra = [column, row]
-        if self.radius:
-            extra.append((column**2 + row**2).sqrt())
-        return torch.cat([x, *extra], dim=1)
+def initial_channels(torso: str, height: int, width: int) -> torch.Tensor:
+    """Channels that are saved with the weights, as a new network has them. Draws are PyTorch's own."""
+    plain = coordinates(height, width)
+    if torso == "noiseconv":
+        return 2 * torch.rand_like(plain) - 1
+    if torso == "coordconv-shuffled":
+        return plain.flatten(1)[:, torch.randperm(height * width)].view_as(plain)
+    return plain / 8  # coordconv-scaled
+
+
+class CoordConv2d(nn.Conv2d):
+    """A convolution whose input is joined by `extra` coordinate channels.
+
+    `saved`: the channels are a buffer, and not computed from the input's size. `tap`: instead of the window, one weight
+    per channel sees them, at the window's centre (the upper left one of the four in a window of even size).
+    """
+
+    def __init__(self, channels, out, kernel, extra=0, saved=None, tap=False, **options):
+        super().__init__(channels + (0 if tap else extra), out, kernel, **options)
+        self.extra = extra
+        self.register_buffer("channels", saved)
+        self.coordinate_weight = nn.Parameter(torch.rand(out, extra, 1, 1) - 0.5) if tap else None
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if not self.extra:
+            return super().forward(x)
+        channels = self.channels
+        if channels is None:
+            channels = coordinates(*x.shape[2:], radius=self.extra == 3).to(x.device)
+        if self.coordinate_weight is None:
+            return super().forward(torch.cat([x, channels.expand(len(x), -1, -1, -1)], dim=1))
+        result = super().forward(x)
+        (height, width), (rows, columns) = result.shape[2:], self.stride
+        first = (self.kernel_size[0] - 1) // 2 - self.padding[0]
+        centres = channels[:, first::rows, first::columns][:, :height, :width]
+        return result + nn.functional.conv2d(centres.unsqueeze(0), self.coordinate_weight)
 
 
 class Torso(nn.Module):
-    """The torsos `conv`, `coordconv`, `coordconv-all`, and with radius `coordconv-r`, `coordconv-all-r`."""
+    """`conv` and its variants: each name is a row of settings below."""
 
-    def __init__(self, name: str, channels: int = 4, pixels: int = 7 * 7):
+    SETTINGS = {
+        "conv": {},
+        "conv-gap": {},
+        "coordconv": {"extra": 2},
+        "coordconv-gap": {"extra": 2},
+        "coordconv-zero": {"extra": 2},  # `coordconv`, once it is trained
+        "coordconv-r": {"extra": 3},
+        "coordconv-all": {"extra": 2, "every": True},
+        "coordconv-all-r": {"extra": 3, "every": True},
+        "coordconv-tap": {"extra": 2, "tap": True},
+        "coordconv-scaled": {"extra": 2, "saved": True},
+        "coordconv-shuffled": {"extra": 2, "saved": True},
+        "noiseconv": {"extra": 2, "saved": True},
+    }
+
+    def __init__(self, name: str, channels: int = 4, pixels: int = 7 * 7, size: tuple[int, int] = (84, 84)):
         super().__init__()
-        self.coordinates = Coordinates(radius=name.endswith("-r"))
-        extra = 3 if name.endswith("-r") else 2
-        self.first = name != "conv"
-        self.every = name.startswith("coordconv-all")
-        later = extra if self.every else 0
-        self.conv1 = nn.Conv2d(channels + (extra if self.first else 0), 32, 8, stride=4)
-        self.conv2 = nn.Conv2d(32 + later, 64, 4, stride=2)
-        self.conv3 = nn.Conv2d(64 + later, 64, 3, stride=1)
-        self.fc = nn.Linear(64 * pixels, 512)  # 7 x 7 pixels are left of 84 x 84
+        settings = self.SETTINGS[name]
+        extra, tap = settings.get("extra", 0), settings.get("tap", False)
+        later = extra if settings.get("every") else 0
+        saved = initial_channels(name, *size) if settings.get("saved") else None
+        self.conv1 = CoordConv2d(channels, 32, 8, extra, saved, tap, stride=4)
+        self.conv2 = CoordConv2d(32, 64, 4, later, stride=2)
+        self.conv3 = CoordConv2d(64, 64, 3, later, stride=1)
+        self.gap = name.endswith("-gap")
+        self.fc = nn.Linear(64 if self.gap else 64 * pixels, 512)  # 7 x 7 pixels are left of 84 x 84
 
     def forward(self, obs: torch.Tensor) -> torch.Tensor:  # u8 [N, C, 84, 84] -> [N, 512]
-        x = obs.float() / 255
-        x = self.coordinates(x) if self.first else x
-        x = self.conv1(x).relu()
-        x = self.coordinates(x) if self.every else x
-        x = self.conv2(x).relu()
-        x = self.coordinates(x) if self.every else x
-        x = self.conv3(x).relu()
-        return self.fc(x.flatten(1)).relu()
+        x = self.conv1(obs.float() / 255).relu()
+        x = self.conv3(self.conv2(x).relu()).relu()
+        return self.fc(x.mean((2, 3)) if self.gap else x.flatten(1)).relu()
 
 
 class Block(nn.Module):
@@ -69,9 +110,9 @@ class Block(nn.Module):
 
 
 class Section(nn.Module):
-    def __init__(self, before: int, channels: int):
+    def __init__(self, before: int, channels: int, extra: int = 0):
         super().__init__()
-        self.conv = nn.Conv2d(before, channels, 3, padding=1)
+        self.conv = CoordConv2d(before, channels, 3, extra, padding=1)
         self.block1, self.block2 = Block(channels), Block(channels)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:  # halves height and width
@@ -79,24 +120,24 @@ class Section(nn.Module):
 
 
 class Impala(nn.Module):
-    """The torsos `impala` and `coordconv-impala`."""
+    """`impala`, `impala-gap`, `coordconv-impala` and `coordconv-impala-gap`."""
 
-    def __init__(self, name: str, channels: int = 4, pixels: int = 11 * 11):
+    def __init__(self, name: str, channels: int = 4, pixels: int = 11 * 11, size: tuple[int, int] = (84, 84)):
         super().__init__()
-        self.coordinates = Coordinates(radius=False) if name == "coordconv-impala" else nn.Identity()
-        self.section1 = Section(channels + (2 if name == "coordconv-impala" else 0), 16)
+        self.section1 = Section(channels, 16, extra=2 if name.startswith("coordconv") else 0)
         self.section2, self.section3 = Section(16, 32), Section(32, 32)
-        self.fc = nn.Linear(32 * pixels, 256)  # 11 x 11 pixels are left of 84 x 84
+        self.gap = name.endswith("-gap")
+        self.fc = nn.Linear(32 if self.gap else 32 * pixels, 256)  # 11 x 11 pixels are left of 84 x 84
 
     def forward(self, obs: torch.Tensor) -> torch.Tensor:  # u8 [N, C, 84, 84] -> [N, 256]
-        x = self.section1(self.coordinates(obs.float() / 255))
-        return self.fc(self.section3(self.section2(x)).relu().flatten(1)).relu()
+        x = self.section3(self.section2(self.section1(obs.float() / 255))).relu()
+        return self.fc(x.mean((2, 3)) if self.gap else x.flatten(1)).relu()
 
 
 class Brightness(nn.Module):
     """The control `brightness`: the mean of each stacked frame."""
 
-    def __init__(self, name: str, channels: int = 4, pixels: int = 1):
+    def __init__(self, name: str, channels: int = 4):
         super().__init__()
         self.fc = nn.Linear(channels, 512)
 
@@ -104,17 +145,20 @@ class Brightness(nn.Module):
         return self.fc((obs.float() / 255).mean((2, 3))).relu()
 
 
-def build_torso(name: str, channels: int, pixels: int | None) -> nn.Module:
-    build = Brightness if name == "brightness" else Impala if name.endswith("impala") else Torso
-    return build(name, channels, pixels) if pixels else build(name, channels)
+def build_torso(name: str, **sizes) -> nn.Module:
+    """A torso by its name on the command line. `sizes`: `channels` of an observation, its `size` (height, width), and
+    `pixels` left by the last convolution."""
+    if name == "brightness":
+        return Brightness(name, sizes.get("channels", 4))
+    return (Impala if "impala" in name else Torso)(name, **sizes)
 
 
 class Network(nn.Module):
     """A2C's: a torso with a policy head and a value head."""
 
-    def __init__(self, torso: str, actions: int, channels: int = 4, pixels: int | None = None):
+    def __init__(self, torso: str, actions: int, **sizes):
         super().__init__()
-        self.torso = build_torso(torso, channels, pixels)
+        self.torso = build_torso(torso, **sizes)
         self.policy = nn.Linear(self.torso.fc.out_features, actions)
         self.value = nn.Linear(self.torso.fc.out_features, 1)
 
@@ -126,9 +170,9 @@ class Network(nn.Module):
 class DuelingNetwork(nn.Module):
     """Ape-X's: a torso with a stream for the value and one for the advantages of actions."""
 
-    def __init__(self, torso: str, actions: int, channels: int = 4, pixels: int | None = None):
+    def __init__(self, torso: str, actions: int, **sizes):
         super().__init__()
-        self.torso = build_torso(torso, channels, pixels)
+        self.torso = build_torso(torso, **sizes)
         features = self.torso.fc.out_features
         self.value_hidden, self.value = nn.Linear(features, 512), nn.Linear(512, 1)
         self.advantage_hidden, self.advantage = nn.Linear(features, 512), nn.Linear(512, actions)
@@ -142,9 +186,9 @@ class DuelingNetwork(nn.Module):
 class PlainQNetwork(nn.Module):
     """Ape-X's with `apex.learner.head = "plain"`: a torso and one dense layer."""
 
-    def __init__(self, torso: str, actions: int, channels: int = 4, pixels: int | None = None):
+    def __init__(self, torso: str, actions: int, **sizes):
         super().__init__()
-        self.torso = build_torso(torso, channels, pixels)
+        self.torso = build_torso(torso, **sizes)
         self.q = nn.Linear(self.torso.fc.out_features, actions)
 
     def forward(self, obs: torch.Tensor) -> torch.Tensor:  # u8 [N, C, H, W] -> Q [N, actions]
@@ -158,21 +202,37 @@ def load(checkpoint: Path) -> nn.Module:
     """Reads a checkpoint folder, or a weights file; torso, head and sizes are told by names and shapes."""
     file = checkpoint / "weights.safetensors" if checkpoint.is_dir() else checkpoint
     weights = load_file(file)
-    flat = weights["torso.fc.weight"].shape[1]  # channels times pixels of what the last convolution gives
-    if "torso.section1.conv.weight" in weights:
-        names = {4: "impala", 6: "coordconv-impala"}
-        torso, pixels = names[weights["torso.section1.conv.weight"].shape[1]], flat // 32
-    elif "torso.conv1.weight" in weights:
-        torso, pixels = conv_torso_of(weights), flat // 64
-    else:
-        torso, pixels = "brightness", None
+    torso, sizes = torso_of(weights)
     head = next(name for name in HEADS if name in weights)
-    network = HEADS[head](torso, actions=weights[head].shape[0], pixels=pixels)
+    network = HEADS[head](torso, actions=weights[head].shape[0], **sizes)
     network.load_state_dict(weights)
     return network
 
 
+def torso_of(weights: dict[str, torch.Tensor]) -> tuple[str, dict]:
+    """Name and sizes of a torso that computes what these weights are for. Torsos that differ only in how they began, or
+    in what their saved channels hold, load alike."""
+    flat = weights["torso.fc.weight"].shape[1]  # channels times pixels of what the last convolution gives
+    if "torso.section1.conv.weight" in weights:
+        names, maps = {4: "impala", 6: "coordconv-impala"}, 32
+        name = names[weights["torso.section1.conv.weight"].shape[1]]
+    elif "torso.conv1.weight" in weights:
+        name, maps = conv_torso_of(weights), 64
+    else:
+        return "brightness", {}
+    if flat == maps and name in {"conv", "coordconv", "impala", "coordconv-impala"}:
+        return name + "-gap", {}  # or one pixel is left, whose mean is the pixel itself
+    sizes = {"pixels": flat // maps}
+    if "torso.conv1.channels" in weights:
+        sizes["size"] = tuple(weights["torso.conv1.channels"].shape[1:])
+    return name, sizes
+
+
 def conv_torso_of(weights: dict[str, torch.Tensor]) -> str:
+    if "torso.conv1.channels" in weights:
+        return "coordconv-scaled"
+    if "torso.conv1.coordinate_weight" in weights:
+        return "coordconv-tap"
     names = {(4, 32): "conv", (6, 32): "coordconv", (7, 32): "coordconv-r", (6, 34): "coordconv-all", (7, 35): "coordconv-all-r"}
     inputs = tuple(weights[f"torso.conv{i}.weight"].shape[1] for i in (1, 2))
     return names[inputs]

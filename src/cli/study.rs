@@ -23,6 +23,7 @@ Examples:
   coordrl study classify
   coordrl study render --layer conv --split quadrant --epochs 200
   coordrl study regress --split quadrant --seed 3 --set study.learning_rate=0.005 --json
+  coordrl study classify --split quadrant --set study.coordinate_amplitude=0.125
   coordrl study classify --resume runs/studies/classify-uniform/coordconv/seed1-20260101-120000
   coordrl study classify --dump not-so-clevr";
 

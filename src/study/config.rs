@@ -79,7 +79,20 @@ impl StudyRunConfig {
             problems.push(problem(key, "is 0; the least is 1"));
         }
         problems.extend(self.study.check(self.task));
+        problems.extend(self.check_amplitude());
         problems
+    }
+
+    /// A baseline has no coordinates: an amplitude for them would be a setting without effect.
+    fn check_amplitude(&self) -> Option<Problem> {
+        let layer = find_layer(&self.layer).ok()?;
+        let amplitude = self.study.coordinate_amplitude;
+        if amplitude == 1.0 || matches!(layer.kind, LayerKind::InPlace(_)) {
+            return None;
+        }
+        let message =
+            format!("is {amplitude}, but the layer `{}` has no coordinates; leave it at 1", layer.name);
+        Some(problem("study.coordinate_amplitude", message))
     }
 }
 
@@ -139,6 +152,17 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn an_amplitude_needs_coordinates() {
+        let mut config = StudyRunConfig { layer: "conv".to_owned(), ..Default::default() };
+        config.study.coordinate_amplitude = 0.125;
+        let problems = config.check();
+        let expected = "`study.coordinate_amplitude` is 0.125, but the layer `conv` has no coordinates";
+        assert!(problems[0].to_string().starts_with(expected), "{problems:?}");
+        config.layer = "coordconv".to_owned();
+        assert_eq!(config.check(), []);
     }
 
     #[test]

@@ -41,6 +41,8 @@ pub struct StudyConfig {
     pub inputs: Inputs,
     /// What the weights of the layer under study start from.
     pub layer_start: LayerStart,
+    /// Factor on the coordinate channels of the layer under study; 1 is the paper's layer.
+    pub coordinate_amplitude: f64,
     /// Factor on the number of channels, where a network has published wider forms.
     pub channel_mul: u32,
     /// Height and width of windows, where a network has published larger forms: the transposed
@@ -127,6 +129,7 @@ impl Default for StudyConfig {
             map_scale: 1.0,
             inputs: Inputs::Pixels,
             layer_start: LayerStart::Drawn,
+            coordinate_amplitude: 1.0,
             channel_mul: 1,
             filter_size: 1,
             eval_every_epochs: 1,
@@ -175,6 +178,7 @@ impl StudyConfig {
             ("learning_rate", self.learning_rate),
             ("step_ratio", self.step_ratio),
             ("map_scale", self.map_scale),
+            ("coordinate_amplitude", self.coordinate_amplitude),
         ];
         for (key, value) in factors {
             if !(value.is_finite() && value > 0.0) {
@@ -223,6 +227,7 @@ mod tests {
             step_every_epochs: 0,
             step_ratio: -1.0,
             map_scale: f64::INFINITY,
+            coordinate_amplitude: 0.0,
             l2: -1.0,
             map_loss: f64::NAN,
             loss: Loss::CrossEntropy,
@@ -246,6 +251,7 @@ mod tests {
             "learning_rate",
             "step_ratio",
             "map_scale",
+            "coordinate_amplitude",
             "l2",
             "map_loss",
             "loss",
@@ -286,6 +292,10 @@ mod tests {
         assert_eq!(toml::from_str::<StudyConfig>(&toml).unwrap(), config);
         let json = serde_json::to_string(&config).unwrap();
         assert_eq!(serde_json::from_str::<StudyConfig>(&json).unwrap(), config);
+        // Settings from before there was an amplitude are those of the paper's layer.
+        let mut old = serde_json::to_value(StudyConfig::default()).unwrap();
+        assert!(old.as_object_mut().unwrap().remove("coordinate_amplitude").is_some());
+        assert_eq!(serde_json::from_value::<StudyConfig>(old).unwrap(), StudyConfig::default());
         assert!(toml::from_str::<StudyConfig>("batchsize = 3").is_err());
         assert!(toml::from_str::<StudyConfig>("loss = \"softmax\"").is_err());
     }

@@ -1,7 +1,8 @@
 //! The layer under study, and the list of those there are.
 
 use coordrl_agents::nn::{
-    Conv, ConvSpec, Coordinates, Init, NetworkError, Padding, ParamScope, Radius, Window,
+    Conv, ConvSpec, CoordinateSpec, CoordinateStart, Coordinates, Init, NetworkError, Padding, ParamScope,
+    Window,
 };
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
@@ -23,7 +24,7 @@ pub trait Layer: Send {
 }
 
 /// What a layer has to fit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LayerShape {
     /// Channels of the pictures it is given, C.
     pub channels_in: i64,
@@ -35,6 +36,8 @@ pub struct LayerShape {
     pub width: i64,
     /// What its weights start from.
     pub start: LayerStart,
+    /// Factor on its coordinate channels, or whatever else tells positions apart.
+    pub amplitude: f64,
 }
 
 /// What the weights of the layer under study start from.
@@ -147,14 +150,16 @@ impl Layer for Conv {
 
 /// The paper's layer: coordinates xx and yy appended to the picture, then a 1×1 convolution.
 fn build_coord_conv(scope: &mut ParamScope<'_>, shape: LayerShape) -> Result<Box<dyn Layer>, NetworkError> {
-    let LayerShape { channels_in, channels_out, height, width, start } = shape;
+    let LayerShape { channels_in, channels_out, height, width, start, amplitude } = shape;
     let window = Window { channels_out, kernel: 1, stride: 1 };
-    let coordinates = Coordinates::new(height, width, Radius::Without);
-    let init = match start {
-        LayerStart::Drawn => Init::HeNormal,
-        LayerStart::Plain => Init::HeNormalWithZeros { channels: coordinates.channels() },
+    let spec = ConvSpec { window, padding: Padding::Valid, init: Init::HeNormal };
+
+    let start = match start {
+        LayerStart::Drawn => CoordinateStart::Drawn,
+        LayerStart::Plain => CoordinateStart::Zeros,
     };
-    let spec = ConvSpec { window, padding: Padding::Valid, init };
+    let coordinates = CoordinateSpec { start, amplitude, ..CoordinateSpec::PAPER };
+    let coordinates = Coordinates::with_spec(height, width, coordinates);
     Ok(Box::new(Conv::build_with(scope, "layer", channels_in, spec, Some(coordinates))?))
 }
 
@@ -164,10 +169,35 @@ mod tests {
     use coordrl_agents::nn::ParamStore;
     use tch::{Device, Kind};
 
+    const SHAPE: LayerShape = LayerShape {
+        channels_in: 2,
+        channels_out: 5,
+        height: 6,
+        width: 9,
+        start: LayerStart::Drawn,
+        amplitude: 1.0,
+    };
+
+    #[test]
+    fn an_amplitude_scales_what_coordinates_add_and_nothing_else() {
+        let forward = |start, amplitude, numbers: &Tensor| {
+            let mut store = ParamStore::new(1, Device::Cpu);
+            let shape = LayerShape { start, amplitude, ..SHAPE };
+            let layer = build_coord_conv(&mut ParamScope::new(&mut store), shape).unwrap();
+            tch::no_grad(|| layer.forward_tiled(numbers, [6, 9]))
+        };
+        let numbers = Tensor::rand([3, 2], (Kind::Float, Device::Cpu));
+        let plain = forward(LayerStart::Plain, 1.0, &numbers);
+        let added = forward(LayerStart::Drawn, 1.0, &numbers) - &plain;
+        let quiet = forward(LayerStart::Drawn, 0.125, &numbers) - &plain;
+        assert!(added.abs().max().double_value(&[]) > 0.1);
+        assert!(quiet.allclose(&(added / 8.0), 1e-5, 1e-6, false));
+        assert_eq!(forward(LayerStart::Plain, 0.125, &numbers), plain);
+    }
+
     #[test]
     fn every_layer_keeps_the_size_and_tiles_alike() {
-        let start = LayerStart::Drawn;
-        let shape = LayerShape { channels_in: 2, channels_out: 5, height: 6, width: 9, start };
+        let shape = SHAPE;
         for layer in layers() {
             let LayerKind::InPlace(build) = layer.kind else { continue };
             let mut store = ParamStore::new(1, Device::Cpu);

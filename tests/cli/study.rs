@@ -93,8 +93,42 @@ fn wrong_requests_are_refused_and_nothing_is_written() {
     refused(&["study", "render", "--set=study.loss=cross_entropy"], &["`study.loss`", "bce"]);
     refused(&["study", "classify", "--set=study.learning_rat=1"], &["did you mean `study.learning_rate`?"]);
     refused(&["study", "classify", "--set=task=render"], &["`render`", "`classify`"]);
+    refused(
+        &["study", "classify", "--set=study.coordinate_amplitude=0"],
+        &["`study.coordinate_amplitude`", "above 0"],
+    );
+    refused(
+        &["study", "classify", "--layer=conv", "--set=study.coordinate_amplitude=0.125"],
+        &["`study.coordinate_amplitude`", "has no coordinates"],
+    );
     refused(&["study", "classify", "--device=cuda:99"], &["cuda:99"]);
     refused(&["study", "classify", "--name=../x"], &["--name"]);
+}
+
+#[test]
+fn an_amplitude_is_part_of_a_study_and_old_settings_have_the_papers() {
+    let sandbox = Sandbox::new();
+    let start = |name: &str, more: &[&str]| {
+        let common = ["study", "regress", "--device=cpu", "--epochs=1", "--json", "--name", name];
+        finished(&sandbox.run(&[&common[..], more].concat()))
+    };
+    let folder = sandbox.path().join("runs/studies/regress-uniform/coordconv");
+    let again = |name: &str, more: &[&str]| {
+        let path = folder.join(name);
+        sandbox.run(&[&["study", "regress", "--json", "--resume", path.to_str().unwrap()], more].concat())
+    };
+
+    start("quiet", &["--set=study.coordinate_amplitude=0.125"]);
+    again("quiet", &["--set=study.coordinate_amplitude=1"])
+        .expect_refusal(2, &["`study.coordinate_amplitude`: 0.125 → 1", "same study"]);
+    finished(&again("quiet", &[]));
+
+    start("old", &[]);
+    let path = folder.join("old/config.json");
+    let mut config: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    assert_eq!(config["study"].as_object_mut().unwrap().remove("coordinate_amplitude"), Some(1.0.into()));
+    fs::write(&path, config.to_string()).unwrap();
+    finished(&again("old", &[]));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 """Reads a safetensors file and computes the network in it with nothing but Python's own library.
 
-    python3 plain_python.py weights.safetensors conv|coordconv
+    python3 plain_python.py weights.safetensors conv|coordconv|noiseconv|…
 
 Prints {"logits": [...], "value": x}, or of a network with action values {"q": [...]}, for one fixed observation, 4 x 36 x 36. Slow and obvious on purpose: `tests/interop.rs`
 compares what libtorch computes from the same file.
@@ -60,7 +60,11 @@ def main() -> None:
     w = read(sys.argv[1])
     side = 36
     x = [[[((c * side + i) * side + j) * 7 % 251 / 255 for j in range(side)] for i in range(side)] for c in range(4)]
-    if sys.argv[2] == "coordconv":
+    if "torso.conv1.channels" in w:
+        (channels, _, _), numbers = w["torso.conv1.channels"]
+        rows = [list(numbers[at : at + side]) for at in range(0, len(numbers), side)]
+        x.extend(rows[k * side : (k + 1) * side] for k in range(channels))
+    elif sys.argv[2] == "coordconv":
         line = [2 * j / (side - 1) - 1 for j in range(side)]
         x.append([line] * side)
         x.append([[y] * side for y in line])

@@ -1,13 +1,12 @@
-//! The convolutional torso of Mnih et al. 2015 (Nature), and the layer it is made of.
+//! The convolution that torsos are made of, with or without coordinate channels.
 //!
 //! Inside, pictures are `[N, C, H, W]` by name but laid out channels last in memory, which oneDNN
 //! convolves about a fifth faster on a CPU than channels first.
 
 use tch::{Kind, Tensor};
 
-use super::coord_conv::Coordinates;
-use super::heads::Linear;
-use super::{Init, NetworkError, ParamScope, Torso};
+use super::coordinates::{CoordinateChannels, CoordinateStart, Coordinates, Taps};
+use super::{Init, NetworkError, ParamScope};
 
 /// A convolution with a bias, on `[N, C, H, W]`; with coordinates it is a CoordConv.
 #[derive(Debug)]
@@ -16,7 +15,20 @@ pub struct Conv {
     bias: Tensor,
     window: Window,
     padding: Padding,
-    coordinates: Option<Coordinates>,
+    coordinates: CoordinatePart,
+}
+
+/// The part of the layer that sees the coordinates.
+#[derive(Debug)]
+enum CoordinatePart {
+    None,
+    /// The layer's weights have taps for the channels, after the picture's.
+    Window(CoordinateChannels),
+    /// The channels at the centre of every window, and their weights `[out, K, 1, 1]`.
+    Centre {
+        channels: CoordinateChannels,
+        weight: Tensor,
+    },
 }
 
 /// Size and step of a convolution's window.
@@ -52,8 +64,7 @@ pub struct ConvSpec {
 }
 
 impl Conv {
-    /// Parameters `{name}.weight` `[out, in + K, kernel, kernel]` and `{name}.bias` `[out]`, K the
-    /// number of coordinate channels. No padding, weights as before a ReLU.
+    /// No padding, weights as before a ReLU; parameters as [`Conv::build_with`] has them.
     pub fn build(
         scope: &mut ParamScope<'_>,
         name: &str,
@@ -65,7 +76,13 @@ impl Conv {
         Self::build_with(scope, name, channels_in, spec, coordinates)
     }
 
-    /// The same, with everything chosen.
+    /// Parameters `{name}.weight` `[out, in + K, kernel, kernel]` and `{name}.bias` `[out]`, K the
+    /// number of coordinate channels.
+    ///
+    /// With [`Taps::Centre`] the first is `[out, in, kernel, kernel]`, as without coordinates, and
+    /// `{name}.coordinate_weight` `[out, K, 1, 1]` comes after them. Its initial values are those
+    /// of a layer that has only these K inputs. Channels that have to be saved are a buffer: see
+    /// [`CoordinateChannels::build`].
     pub fn build_with(
         scope: &mut ParamScope<'_>,
         name: &str,
@@ -75,11 +92,18 @@ impl Conv {
     ) -> Result<Self, NetworkError> {
         let ConvSpec { window, padding, init } = spec;
         let Window { channels_out, kernel, .. } = window;
-        let coordinates = coordinates.map(|made| made.place(scope)).transpose()?;
-        let channels_in = channels_in + coordinates.as_ref().map_or(0, Coordinates::channels);
-        let shape = [channels_out, channels_in, kernel, kernel];
-        let weight = scope.get(&format!("{name}.weight"), &shape, init)?;
+
+        let in_window = coordinates.filter(|made| made.spec.taps == Taps::Window);
+        let extra = in_window.map_or(0, |made| made.channels());
+        let zeros = in_window.filter(|made| made.spec.start == CoordinateStart::Zeros).map_or(0, |_| extra);
+        let shape = [channels_out, channels_in + extra, kernel, kernel];
+        let weight = scope.get_with_zeros(&format!("{name}.weight"), &shape, init, zeros)?;
         let bias = scope.get(&format!("{name}.bias"), &[channels_out], Init::Zeros)?;
+
+        let coordinates = match coordinates {
+            None => CoordinatePart::None,
+            Some(made) => CoordinatePart::build(scope, name, spec, made)?,
+        };
         Ok(Self { weight, bias, window, padding, coordinates })
     }
 
@@ -91,12 +115,10 @@ impl Conv {
     /// to rounding, at the cost of a plain convolution (30 ms instead of 46 ms, forward and
     /// backward, for the first layer on 40 rows; a plain one takes 31 ms).
     pub fn forward(&self, picture: &Tensor) -> Tensor {
-        match &self.coordinates {
+        let own = picture.size()[1];
+        match self.coordinate_map(own) {
             None => self.convolve(picture, &self.weight, Some(&self.bias)),
-            Some(coordinates) => {
-                let own = picture.size()[1];
-                self.convolve(picture, &self.weight.narrow(1, 0, own), None) + self.map(coordinates, own)
-            }
+            Some(map) => self.convolve(picture, &self.weight.narrow(1, 0, own), None) + map,
         }
     }
 
@@ -107,21 +129,30 @@ impl Conv {
     /// coordinates' part is computed for every pixel, once for all N. `None` where that does not
     /// hold: with padding (a 1×1 window needs none), or without coordinates, which tell the size.
     pub fn forward_tiled(&self, numbers: &Tensor) -> Option<Tensor> {
-        let coordinates = self.coordinates.as_ref()?;
         if self.padding != Padding::Valid && self.window.kernel > 1 {
             return None;
         }
         let own = numbers.size()[1];
+        let map = self.coordinate_map(own)?;
         let weight = self.weight.narrow(1, 0, own).sum_dim_intlist([2i64, 3].as_slice(), false, Kind::Float);
         let part = numbers.matmul(&weight.transpose(0, 1)); // [N, out]
-        Some(part.unsqueeze(-1).unsqueeze(-1) + self.map(coordinates, own))
+        Some(part.unsqueeze(-1).unsqueeze(-1) + map)
     }
 
-    /// What the coordinates add, with the bias: `[1, out, H', W']`. `own` is the number of the
-    /// picture's own channels.
-    fn map(&self, coordinates: &Coordinates, own: i64) -> Tensor {
-        let weight = self.weight.narrow(1, own, coordinates.channels());
-        self.convolve(&coordinates.picture(), &weight, Some(&self.bias))
+    /// The coordinates' part of the result, with the bias: `[1, out, H', W']`. `own` is the number
+    /// of the picture's own channels.
+    fn coordinate_map(&self, own: i64) -> Option<Tensor> {
+        match &self.coordinates {
+            CoordinatePart::None => None,
+            CoordinatePart::Window(channels) => {
+                let picture = channels.picture();
+                let weight = self.weight.narrow(1, own, picture.size()[1]);
+                Some(self.convolve(picture, &weight, Some(&self.bias)))
+            }
+            CoordinatePart::Centre { channels, weight } => {
+                Some(channels.picture().conv2d(weight, Some(&self.bias), 1, 0, 1, 1))
+            }
+        }
     }
 
     fn convolve(&self, picture: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Tensor {
@@ -144,9 +175,54 @@ impl Conv {
     }
 }
 
+impl CoordinatePart {
+    fn build(
+        scope: &mut ParamScope<'_>,
+        name: &str,
+        ConvSpec { window, padding, init }: ConvSpec,
+        coordinates: Coordinates,
+    ) -> Result<Self, NetworkError> {
+        let channels = CoordinateChannels::build(scope, name, coordinates)?;
+        if coordinates.spec.taps == Taps::Window {
+            return Ok(Self::Window(channels));
+        }
+        let size = [coordinates.height, coordinates.width];
+        let first = size.map(|size| padding.first_window(size, window) + (window.kernel - 1) / 2);
+        let count = size.map(|size| padding.windows(size, window));
+        let channels = channels.sampled(first, count, window.stride);
+
+        let init = match coordinates.spec.start {
+            CoordinateStart::Drawn => init,
+            CoordinateStart::Zeros => Init::Zeros,
+        };
+        let shape = [window.channels_out, coordinates.channels(), 1, 1];
+        let weight = scope.get(&format!("{name}.coordinate_weight"), &shape, init)?;
+        Ok(Self::Centre { channels, weight })
+    }
+}
+
+impl Padding {
+    /// Number of windows along a side of `size` pixels.
+    fn windows(self, size: i64, Window { kernel, stride, .. }: Window) -> i64 {
+        match self {
+            Self::Valid => (size - kernel) / stride + 1,
+            Self::Same => (size + stride - 1) / stride,
+        }
+    }
+
+    /// Start of the first window along a side of `size` pixels: at 0, or before it. The centre of
+    /// every window is inside the picture either way.
+    fn first_window(self, size: i64, Window { kernel, stride, .. }: Window) -> i64 {
+        match self {
+            Self::Valid => 0,
+            Self::Same => -same_padding(size, kernel, stride).0,
+        }
+    }
+}
+
 /// Zeros before and after, along a side of `size` pixels.
 fn same_padding(size: i64, kernel: i64, stride: i64) -> (i64, i64) {
-    let windows = (size + stride - 1) / stride;
+    let windows = (size + stride - 1) / stride; // rounded up
     let zeros = ((windows - 1) * stride + kernel - size).max(0);
     (zeros / 2, zeros - zeros / 2)
 }
@@ -158,96 +234,16 @@ pub fn scale_pixels(obs: &Tensor) -> Tensor {
     scaled.permute([0, 3, 1, 2]) // [N, C, H, W]
 }
 
-const LAYERS: [Window; 3] = [
-    Window { channels_out: 32, kernel: 8, stride: 4 },
-    Window { channels_out: 64, kernel: 4, stride: 2 },
-    Window { channels_out: 64, kernel: 3, stride: 1 },
-];
-const FEATURES: i64 = 512;
-/// The least height and width that leave one pixel after the three layers.
-const LEAST_SIZE: usize = 36;
-
-/// Three convolutions and a dense layer, each followed by a ReLU; coordinates may be appended
-/// before any of the convolutions.
-#[derive(Debug)]
-pub struct ConvTorso {
-    layers: Vec<Conv>,
-    fc: Linear,
-}
-
-impl ConvTorso {
-    /// `coordinates(layer, height, width)` says what to append before each convolution.
-    pub(crate) fn build(
-        scope: &mut ParamScope<'_>,
-        [channels, height, width]: [usize; 3],
-        coordinates: impl Fn(usize, i64, i64) -> Option<Coordinates>,
-    ) -> Result<Self, NetworkError> {
-        if height.min(width) < LEAST_SIZE {
-            return Err(NetworkError::ObsTooSmall { height, width, least: LEAST_SIZE });
-        }
-        let (mut c, mut h, mut w) = (channels as i64, height as i64, width as i64);
-        let mut layers = Vec::new();
-        for (index, window) in LAYERS.into_iter().enumerate() {
-            let name = format!("torso.conv{}", index + 1);
-            layers.push(Conv::build(scope, &name, c, window, coordinates(index, h, w))?);
-            c = window.channels_out;
-            h = (h - window.kernel) / window.stride + 1;
-            w = (w - window.kernel) / window.stride + 1;
-        }
-        let fc = Linear::build(scope, "torso.fc", c * h * w, FEATURES, Init::BEFORE_RELU)?;
-        Ok(Self { layers, fc })
-    }
-}
-
-impl Torso for ConvTorso {
-    fn forward(&self, obs: &Tensor) -> Tensor {
-        let mut picture = scale_pixels(obs);
-        for conv in &self.layers {
-            picture = conv.forward(&picture).relu_();
-        }
-        // In the order channel, row, column, as PyTorch flattens, whatever the memory layout.
-        self.fc.forward(&picture.flatten(1, -1)).relu_() // [N, 512]
-    }
-
-    fn features(&self) -> i64 {
-        FEATURES
-    }
-
-    fn first_layer(&self, obs: &Tensor) -> Option<Tensor> {
-        Some(self.layers.first()?.forward(&scale_pixels(obs)).relu_())
-    }
-}
-
-pub(super) fn build_conv(
-    scope: &mut ParamScope<'_>,
-    obs_shape: [usize; 3],
-) -> Result<Box<dyn Torso>, NetworkError> {
-    Ok(Box::new(ConvTorso::build(scope, obs_shape, |_, _, _| None)?))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::{ParamStore, Radius};
+    use crate::nn::{ChannelSource, CoordinateSpec, ParamStore, Radius};
     use tch::Device;
 
-    #[test]
-    fn names_and_shapes_are_those_of_the_pytorch_module() {
+    /// The channels of layer `c` of a store with seed 1.
+    fn channels(coordinates: Coordinates) -> CoordinateChannels {
         let mut store = ParamStore::new(1, Device::Cpu);
-        build_conv(&mut ParamScope::new(&mut store), [4, 84, 84]).unwrap();
-        let found: Vec<(String, Vec<i64>)> =
-            store.to_named().into_iter().map(|(name, values)| (name, values.size())).collect();
-        let expected = [
-            ("torso.conv1.weight", vec![32, 4, 8, 8]),
-            ("torso.conv1.bias", vec![32]),
-            ("torso.conv2.weight", vec![64, 32, 4, 4]),
-            ("torso.conv2.bias", vec![64]),
-            ("torso.conv3.weight", vec![64, 64, 3, 3]),
-            ("torso.conv3.bias", vec![64]),
-            ("torso.fc.weight", vec![512, 3136]),
-            ("torso.fc.bias", vec![512]),
-        ];
-        assert_eq!(found, expected.map(|(name, shape)| (name.to_owned(), shape)));
+        CoordinateChannels::build(&mut ParamScope::new(&mut store), "c", coordinates).unwrap()
     }
 
     #[test]
@@ -284,9 +280,9 @@ mod tests {
     #[test]
     fn coordinates_of_a_padded_convolution_are_those_of_the_appended_picture() {
         let picture = Tensor::rand([2, 2, 6, 8], (Kind::Float, Device::Cpu));
-        let made = || Coordinates::new(6, 8, Radius::Without);
-        let conv = padded(3, 1, Some(made()));
-        let wide = made().append_to(&picture);
+        let coordinates = Coordinates::new(6, 8, Radius::Without);
+        let conv = padded(3, 1, Some(coordinates));
+        let wide = channels(coordinates).append_to(&picture);
         let expected = wide.conv2d(&conv.weight, Some(&conv.bias), 1, 1, 1, 1);
         assert!(conv.forward(&picture).allclose(&expected, 1e-5, 1e-5, false));
     }
@@ -308,6 +304,153 @@ mod tests {
             padded(3, 1, Some(Coordinates::new(6, 8, Radius::Without))).forward_tiled(&numbers).is_none()
         );
         assert!(padded(1, 1, None).forward_tiled(&numbers).is_none());
+    }
+
+    /// Small whole numbers, so that every sum is exact in `f32` whatever its order.
+    fn small_integers(shape: &[i64], salt: i64) -> Tensor {
+        let count: i64 = shape.iter().product();
+        let values: Vec<f32> = (0..count).map(|i| ((i * 7 + salt) % 5 - 2) as f32).collect();
+        Tensor::from_slice(&values).view(shape)
+    }
+
+    /// Copies `conv`'s weights into a CoordConv of the same kind, with 0 for the coordinates.
+    fn with_zero_coordinates(weights: &Tensor, extra: i64) -> Tensor {
+        let [out, _, h, w] = weights.size()[..] else { panic!("a convolution's weights") };
+        Tensor::cat(&[weights, &Tensor::zeros([out, extra, h, w], (Kind::Float, Device::Cpu))], 1)
+    }
+
+    fn window(kernel: i64, stride: i64) -> Window {
+        Window { channels_out: 5, kernel, stride }
+    }
+
+    /// A layer of 3 + K channels with these weights, and small integers as its bias.
+    fn build_layer(weights: &Tensor, coordinates: Option<Coordinates>, window: Window) -> Conv {
+        let spec = ConvSpec { window, padding: Padding::Valid, init: Init::BEFORE_RELU };
+        build_with_weights(&[("c.weight", weights)], coordinates, spec)
+    }
+
+    fn build_with_weights(
+        weights: &[(&str, &Tensor)],
+        coordinates: Option<Coordinates>,
+        spec: ConvSpec,
+    ) -> Conv {
+        let mut store = ParamStore::new(1, Device::Cpu);
+        let conv = Conv::build_with(&mut ParamScope::new(&mut store), "c", 3, spec, coordinates).unwrap();
+        let bias = small_integers(&[5], 4);
+        let given = |name: &str| weights.iter().find(|(known, _)| *known == name).map(|(_, values)| *values);
+        let fill = |(name, values): (String, Tensor)| {
+            let values = match given(&name) {
+                Some(values) => values.shallow_clone(),
+                None if name == "c.bias" => bias.shallow_clone(),
+                None => values, // channels stay as they were made
+            };
+            (name, values)
+        };
+        let filled: Vec<_> = store.to_named().into_iter().map(fill).collect();
+        store.load(&filled).unwrap();
+        conv
+    }
+
+    #[test]
+    fn zero_coordinate_weights_are_a_plain_convolution_exactly() {
+        let picture = small_integers(&[2, 3, 9, 7], 1);
+        let weights = small_integers(&[5, 3, 3, 3], 2);
+        let plain = build_layer(&weights, None, window(3, 1)).forward(&picture);
+        for (radius, extra) in [(Radius::Without, 2), (Radius::With, 3)] {
+            let coordinates = Some(Coordinates::new(9, 7, radius));
+            let weights = with_zero_coordinates(&weights, extra);
+            assert_eq!(build_layer(&weights, coordinates, window(3, 1)).forward(&picture), plain);
+            // And it is the zeros that do it.
+            let other = build_layer(&(weights + 1.0), coordinates, window(3, 1));
+            assert_ne!(other.forward(&picture), plain);
+        }
+    }
+
+    #[test]
+    fn a_layer_equals_a_convolution_of_the_picture_with_coordinates_appended() {
+        // 9 and 5 pixels: steps of ¼ and ½, so that every sum is exact whatever its order.
+        let picture = small_integers(&[2, 3, 9, 5], 1);
+        for (kernel, stride) in [(3, 1), (4, 2)] {
+            let weights = small_integers(&[5, 5, kernel, kernel], 2);
+            let coordinates = Coordinates::new(9, 5, Radius::Without);
+            let appended = channels(coordinates).append_to(&picture);
+            let expected = appended.conv2d(&weights, Some(small_integers(&[5], 4)), stride, 0, 1, 1);
+            let layer = build_layer(&weights, Some(coordinates), window(kernel, stride));
+            assert_eq!(layer.forward(&picture), expected);
+        }
+    }
+
+    #[test]
+    fn louder_channels_and_quieter_weights_are_the_same_layer() {
+        let picture = Tensor::rand([2, 3, 9, 7], (Kind::Float, Device::Cpu));
+        let weights = Tensor::rand([5, 5, 3, 3], (Kind::Float, Device::Cpu)) - 0.5;
+        let with = |amplitude: f64| {
+            let spec = CoordinateSpec { amplitude, ..CoordinateSpec::PAPER };
+            let weights = weights.copy();
+            let _ = weights.narrow(1, 3, 2).g_div_scalar_(amplitude);
+            build_layer(&weights, Some(Coordinates::with_spec(9, 7, spec)), window(3, 1)).forward(&picture)
+        };
+        let plain = with(1.0);
+        for amplitude in [0.125, 3.0] {
+            assert!(with(amplitude).allclose(&plain, 1e-5, 1e-5, false), "{amplitude}");
+        }
+    }
+
+    #[test]
+    fn one_tap_is_a_window_whose_other_taps_are_zero() {
+        let picture = Tensor::rand([2, 3, 13, 10], (Kind::Float, Device::Cpu));
+        for source in [ChannelSource::Coordinates, ChannelSource::Noise] {
+            for padding in [Padding::Valid, Padding::Same] {
+                for (kernel, stride) in [(3, 1), (3, 2), (4, 2), (8, 4), (1, 1), (2, 3)] {
+                    let spec = ConvSpec { window: window(kernel, stride), padding, init: Init::BEFORE_RELU };
+                    let pixels = Tensor::rand([5, 3, kernel, kernel], (Kind::Float, Device::Cpu)) - 0.5;
+                    let tap = Tensor::rand([5, 2, 1, 1], (Kind::Float, Device::Cpu)) - 0.5;
+                    let at = |taps| {
+                        let spec = CoordinateSpec { taps, source, ..CoordinateSpec::PAPER };
+                        Some(Coordinates::with_spec(13, 10, spec))
+                    };
+
+                    let given = [("c.weight", &pixels), ("c.coordinate_weight", &tap)];
+                    let found = build_with_weights(&given, at(Taps::Centre), spec).forward(&picture);
+
+                    let centre = (kernel - 1) / 2;
+                    let whole = with_zero_coordinates(&pixels, 2);
+                    let mut place = whole.narrow(1, 3, 2).narrow(2, centre, 1).narrow(3, centre, 1);
+                    place.copy_(&tap);
+                    let layer = build_with_weights(&[("c.weight", &whole)], at(Taps::Window), spec);
+                    let expected = layer.forward(&picture);
+
+                    assert_eq!(found.size(), expected.size());
+                    let case = format!("{source:?}, {padding:?}, {kernel}×{kernel} by {stride}");
+                    assert!(found.allclose(&expected, 1e-5, 1e-5, false), "{case}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn weights_that_start_at_zero_are_those_of_the_coordinates_alone() {
+        let draw = |start, taps| {
+            let mut store = ParamStore::new(1, Device::Cpu);
+            let spec = CoordinateSpec { start, taps, ..CoordinateSpec::PAPER };
+            let coordinates = Some(Coordinates::with_spec(9, 7, spec));
+            Conv::build(&mut ParamScope::new(&mut store), "c", 3, window(3, 1), coordinates).unwrap();
+            store.to_named()
+        };
+        let largest = |values: &Tensor| values.abs().max().double_value(&[]);
+
+        let drawn = &draw(CoordinateStart::Drawn, Taps::Window)[0].1;
+        let zeros = &draw(CoordinateStart::Zeros, Taps::Window)[0].1;
+        assert_eq!(zeros.narrow(1, 0, 3), drawn.narrow(1, 0, 3));
+        assert!(largest(&drawn.narrow(1, 3, 2)) > 0.0);
+        assert_eq!(largest(&zeros.narrow(1, 3, 2)), 0.0);
+
+        let (drawn, zeros) =
+            (draw(CoordinateStart::Drawn, Taps::Centre), draw(CoordinateStart::Zeros, Taps::Centre));
+        assert_eq!(drawn[..2], zeros[..2]);
+        assert_eq!(drawn[2].0, "c.coordinate_weight");
+        assert!(largest(&drawn[2].1) > 0.0);
+        assert_eq!(largest(&zeros[2].1), 0.0);
     }
 
     #[test]

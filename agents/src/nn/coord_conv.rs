@@ -1,254 +1,199 @@
-//! Convolutions that know where they are: coordinate channels appended to their input.
+//! Torsos with coordinate channels, or controls in their place, on the convolutional network.
 //!
-//! Source: Liu et al. 2018 (arXiv:1807.03247). Order as in the authors' code: the picture's own
-//! channels, then xx (varies along the columns), then yy (varies along the rows), then the radius
-//! where asked for.
+//! Each is a function with its settings, and a line of the registry.
 
-use tch::{Device, Kind, Tensor};
+use super::conv_torso::FIRST_KERNEL;
+use super::{
+    ChannelSource, ConvTorso, ConvTorsoSpec, CoordinateSpec, CoordinateStart, NetworkError, ParamScope,
+    Pooling, Position, Radius, Taps, Torso,
+};
 
-use super::conv::ConvTorso;
-use super::{NetworkError, ParamScope, Torso};
+/// The result of every builder in the registry.
+type Built = Result<Box<dyn Torso>, NetworkError>;
 
-/// Coordinate channels of one picture size, ready to be appended.
-#[derive(Debug)]
-pub struct Coordinates {
-    /// `[1, H, W, K]`: channels last in memory, as the pictures are.
-    values: Tensor,
-}
-
-impl Coordinates {
-    /// Coordinates for pictures of `height` × `width`, with or without the radius channel.
-    pub fn new(height: i64, width: i64, radius: Radius) -> Self {
-        let channels = coordinate_channels(height, width, radius); // [K, H, W]
-        Self { values: channels.permute([1, 2, 0]).contiguous().unsqueeze(0) }
-    }
-
-    /// The same, where the parameters are.
-    pub(crate) fn place(self, scope: &ParamScope<'_>) -> Result<Self, NetworkError> {
-        Ok(Self { values: scope.constant(self.values)? })
-    }
-
-    /// Number of channels appended, K.
-    pub fn channels(&self) -> i64 {
-        self.values.size()[3]
-    }
-
-    /// The channels alone, `[1, K, H, W]`.
-    pub fn picture(&self) -> Tensor {
-        self.values.permute([0, 3, 1, 2])
-    }
-
-    /// `[N, C, H, W]` → `[N, C + K, H, W]`, channels last in memory both.
-    ///
-    /// This is what a CoordConv is *defined* by; [`Conv`](super::Conv) gets the same numbers with
-    /// less work.
-    pub fn append_to(&self, picture: &Tensor) -> Tensor {
-        let [_, height, width, channels] = self.values.size()[..] else {
-            unreachable!("four dimensions by construction")
-        };
-        let rows = picture.permute([0, 2, 3, 1]); // [N, H, W, C]
-        let coordinates = self.values.expand([rows.size()[0], height, width, channels], false);
-        Tensor::cat(&[rows, coordinates], 3).permute([0, 3, 1, 2])
-    }
-}
-
-/// Whether the radius √(xx² + yy²) is a third coordinate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Radius {
-    /// xx and yy only.
-    Without,
-    /// xx, yy and r.
-    With,
-}
-
-/// Coordinates in [−1, 1], both ends reached: xx = 2·column/(W − 1) − 1, yy = 2·row/(H − 1) − 1,
-/// r = √(xx² + yy²), between 0 and √2. A picture one pixel wide or high has coordinate 0 there.
-///
-/// The authors' code divides by the *other* side's size, which is the same for the square pictures
-/// of their experiments; their printed listing measures r from (0.5, 0.5), which looks like a slip.
-///
-/// # Shapes
-/// - result: `f32 [2, H, W]`, or `[3, H, W]` with the radius
-pub fn coordinate_channels(height: i64, width: i64, radius: Radius) -> Tensor {
-    let shape = [height, width];
-    let xx = axis(width).view([1, width]).expand(shape, false);
-    let yy = axis(height).view([height, 1]).expand(shape, false);
-    let mut channels = vec![xx.shallow_clone(), yy.shallow_clone()];
-    if radius == Radius::With {
-        channels.push((xx.square() + yy.square()).sqrt());
-    }
-    Tensor::stack(&channels, 0)
-}
-
-fn axis(size: i64) -> Tensor {
-    let last = (size - 1) as f64;
-    let at = |index: i64| if size == 1 { 0.0 } else { (index as f64 / last * 2.0 - 1.0) as f32 };
-    let values: Vec<f32> = (0..size).map(at).collect();
-    Tensor::from_slice(&values).to_kind(Kind::Float).to_device(Device::Cpu)
-}
-
-/// Before which of the convolutions coordinates are appended.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Where {
-    First,
-    All,
-}
+const PAPER: CoordinateSpec = CoordinateSpec::PAPER;
+const WITH_RADIUS: CoordinateSpec = CoordinateSpec { radius: Radius::With, ..PAPER };
 
 fn build(
     scope: &mut ParamScope<'_>,
     obs_shape: [usize; 3],
-    place: Where,
-    radius: Radius,
-) -> Result<Box<dyn Torso>, NetworkError> {
-    let coordinates = |layer, height, width| {
-        (layer == 0 || place == Where::All).then(|| Coordinates::new(height, width, radius))
-    };
-    Ok(Box::new(ConvTorso::build(scope, obs_shape, coordinates)?))
+    spec: CoordinateSpec,
+    position: Position,
+    pooling: Pooling,
+) -> Built {
+    let spec = ConvTorsoSpec { coordinates: Some((spec, position)), pooling };
+    Ok(Box::new(ConvTorso::build(scope, obs_shape, &spec)?))
 }
 
-/// What every builder returns.
-type Built = Result<Box<dyn Torso>, NetworkError>;
+/// Coordinates before the first convolution, the rest as published.
+fn build_first(scope: &mut ParamScope<'_>, obs_shape: [usize; 3], spec: CoordinateSpec) -> Built {
+    build(scope, obs_shape, spec, Position::FirstConvolution, Pooling::Flatten)
+}
 
+fn build_every(scope: &mut ParamScope<'_>, obs_shape: [usize; 3], spec: CoordinateSpec) -> Built {
+    build(scope, obs_shape, spec, Position::EveryConvolution, Pooling::Flatten)
+}
+
+/// The paper's: the arm that other papers' numbers can be compared with.
 pub(super) fn build_coord_conv(scope: &mut ParamScope<'_>, obs_shape: [usize; 3]) -> Built {
-    build(scope, obs_shape, Where::First, Radius::Without)
+    build_first(scope, obs_shape, PAPER)
 }
 
 pub(super) fn build_coord_conv_all(scope: &mut ParamScope<'_>, obs_shape: [usize; 3]) -> Built {
-    build(scope, obs_shape, Where::All, Radius::Without)
+    build_every(scope, obs_shape, PAPER)
 }
 
 pub(super) fn build_coord_conv_r(scope: &mut ParamScope<'_>, obs_shape: [usize; 3]) -> Built {
-    build(scope, obs_shape, Where::First, Radius::With)
+    build_first(scope, obs_shape, WITH_RADIUS)
 }
 
 pub(super) fn build_coord_conv_all_r(scope: &mut ParamScope<'_>, obs_shape: [usize; 3]) -> Built {
-    build(scope, obs_shape, Where::All, Radius::With)
+    build_every(scope, obs_shape, WITH_RADIUS)
+}
+
+/// Amplitude 1 / kernel. All weights start as in `coordconv`: only the channels are quieter.
+pub(super) fn build_coord_conv_scaled(scope: &mut ParamScope<'_>, obs_shape: [usize; 3]) -> Built {
+    build_first(scope, obs_shape, CoordinateSpec { amplitude: 1.0 / FIRST_KERNEL as f64, ..PAPER })
+}
+
+/// One weight per coordinate and filter, at full amplitude. The picture's weights start as in
+/// `conv`, whose shape they have.
+pub(super) fn build_coord_conv_tap(scope: &mut ParamScope<'_>, obs_shape: [usize; 3]) -> Built {
+    build_first(scope, obs_shape, CoordinateSpec { taps: Taps::Centre, ..PAPER })
+}
+
+/// The initial coordinate weights are zero, the picture's those of `coordconv`.
+pub(super) fn build_coord_conv_zero(scope: &mut ParamScope<'_>, obs_shape: [usize; 3]) -> Built {
+    build_first(scope, obs_shape, CoordinateSpec { start: CoordinateStart::Zeros, ..PAPER })
+}
+
+/// A control: two channels that are always on, like coordinates, and say nothing of places near
+/// each other.
+pub(super) fn build_noise_conv(scope: &mut ParamScope<'_>, obs_shape: [usize; 3]) -> Built {
+    build_first(scope, obs_shape, CoordinateSpec { source: ChannelSource::Noise, ..PAPER })
+}
+
+/// A control: the very numbers of `coordconv`, at other places.
+pub(super) fn build_coord_conv_shuffled(scope: &mut ParamScope<'_>, obs_shape: [usize; 3]) -> Built {
+    build_first(scope, obs_shape, CoordinateSpec { source: ChannelSource::Shuffled, ..PAPER })
+}
+
+pub(super) fn build_coord_conv_gap(scope: &mut ParamScope<'_>, obs_shape: [usize; 3]) -> Built {
+    build(scope, obs_shape, PAPER, Position::FirstConvolution, Pooling::GlobalMean)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::{Conv, ParamStore, Window, find_torso};
+    use crate::nn::{NamedTensors, ParamStore, coordinate_channels, find_torso};
+    use tch::{Device, Kind, Tensor};
 
-    fn rows(tensor: &Tensor) -> Vec<Vec<f32>> {
-        (0..tensor.size()[0]).map(|i| Vec::try_from(tensor.get(i)).unwrap()).collect()
-    }
+    /// Height and width leave 2×3 places after the last convolution.
+    const OBS_SHAPE: [usize; 3] = [4, 44, 52];
 
-    #[test]
-    fn channels_are_the_coordinates_written_out() {
-        let channels = coordinate_channels(3, 5, Radius::With);
-        assert_eq!(channels.size(), [3, 3, 5]);
-        assert_eq!(rows(&channels.get(0)), [[-1.0, -0.5, 0.0, 0.5, 1.0]; 3]); // by column
-        assert_eq!(rows(&channels.get(1)), [[-1.0; 5], [0.0; 5], [1.0; 5]]); // by row
-        let (a, b) = (2f32.sqrt(), 1.25f32.sqrt());
-        let expected = [[a, b, 1.0, b, a], [1.0, 0.5, 0.0, 0.5, 1.0], [a, b, 1.0, b, a]];
-        assert_eq!(rows(&channels.get(2)), expected);
-        assert_eq!(coordinate_channels(3, 5, Radius::Without), channels.narrow(0, 0, 2));
-    }
-
-    #[test]
-    fn one_pixel_has_coordinate_zero() {
-        let flat = |tensor: Tensor| Vec::<f32>::try_from(tensor.reshape([-1])).unwrap();
-        assert_eq!(flat(coordinate_channels(1, 1, Radius::With)), [0.0; 3]);
-        let wide = coordinate_channels(1, 2, Radius::With);
-        assert_eq!(flat(wide), [-1.0, 1.0, 0.0, 0.0, 1.0, 1.0]);
-    }
-
-    #[test]
-    fn coordinates_go_after_the_channels_of_every_picture() {
-        let picture = Tensor::rand([2, 4, 3, 5], (Kind::Float, Device::Cpu));
-        let appended = Coordinates::new(3, 5, Radius::Without).append_to(&picture);
-        assert_eq!(appended.size(), [2, 6, 3, 5]);
-        assert_eq!(appended.narrow(1, 0, 4), picture);
-        for n in 0..2 {
-            let tail = appended.get(n).narrow(0, 4, 2);
-            assert_eq!(tail, coordinate_channels(3, 5, Radius::Without));
-        }
-        assert_eq!(appended.stride()[1], 1); // still channels last
-    }
-
-    /// Small whole numbers, so that every sum is exact in `f32` whatever its order.
-    fn small_integers(shape: &[i64], salt: i64) -> Tensor {
-        let count: i64 = shape.iter().product();
-        let values: Vec<f32> = (0..count).map(|i| ((i * 7 + salt) % 5 - 2) as f32).collect();
-        Tensor::from_slice(&values).view(shape)
-    }
-
-    /// Copies `conv`'s weights into a CoordConv of the same kind, with 0 for the coordinates.
-    fn with_zero_coordinates(weights: &Tensor, extra: i64) -> Tensor {
-        let [out, _, h, w] = weights.size()[..] else { panic!("a convolution's weights") };
-        Tensor::cat(&[weights, &Tensor::zeros([out, extra, h, w], (Kind::Float, Device::Cpu))], 1)
-    }
-
-    fn window(kernel: i64, stride: i64) -> Window {
-        Window { channels_out: 5, kernel, stride }
-    }
-
-    fn build_layer(weights: &Tensor, coordinates: Option<Coordinates>, window: Window) -> Conv {
+    fn build(name: &str) -> (ParamStore, Box<dyn Torso>) {
         let mut store = ParamStore::new(1, Device::Cpu);
-        let conv = Conv::build(&mut ParamScope::new(&mut store), "c", 3, window, coordinates).unwrap();
-        let bias = small_integers(&[5], 4);
-        store.load(&[("c.weight".into(), weights.shallow_clone()), ("c.bias".into(), bias)]).unwrap();
-        conv
+        let torso = (find_torso(name).unwrap().build)(&mut ParamScope::new(&mut store), OBS_SHAPE).unwrap();
+        (store, torso)
+    }
+
+    fn weights(name: &str) -> NamedTensors {
+        build(name).0.to_named()
+    }
+
+    fn get<'a>(weights: &'a NamedTensors, name: &str) -> &'a Tensor {
+        &weights.iter().find(|(known, _)| known == name).unwrap().1
+    }
+
+    fn observations() -> Tensor {
+        Tensor::randint(256, [2, 4, 44, 52], (Kind::Uint8, Device::Cpu))
     }
 
     #[test]
-    fn zero_coordinate_weights_are_a_plain_convolution_exactly() {
-        let picture = small_integers(&[2, 3, 9, 7], 1);
-        let weights = small_integers(&[5, 3, 3, 3], 2);
-        let plain = build_layer(&weights, None, window(3, 1)).forward(&picture);
-        for (radius, extra) in [(Radius::Without, 2), (Radius::With, 3)] {
-            let coordinates = || Some(Coordinates::new(9, 7, radius));
-            let weights = with_zero_coordinates(&weights, extra);
-            assert_eq!(build_layer(&weights, coordinates(), window(3, 1)).forward(&picture), plain);
-            // And it is the zeros that do it.
-            let other = build_layer(&(weights + 1.0), coordinates(), window(3, 1));
-            assert_ne!(other.forward(&picture), plain);
-        }
-    }
-
-    #[test]
-    fn a_layer_equals_a_convolution_of_the_picture_with_coordinates_appended() {
-        // 9 and 5 pixels: steps of ¼ and ½, so that every sum is exact whatever its order.
-        let picture = small_integers(&[2, 3, 9, 5], 1);
-        for (kernel, stride) in [(3, 1), (4, 2)] {
-            let weights = small_integers(&[5, 5, kernel, kernel], 2);
-            let coordinates = Coordinates::new(9, 5, Radius::Without);
-            let appended = coordinates.append_to(&picture);
-            let expected = appended.conv2d(&weights, Some(small_integers(&[5], 4)), stride, 0, 1, 1);
-            let layer = build_layer(&weights, Some(coordinates), window(kernel, stride));
-            assert_eq!(layer.forward(&picture), expected);
-        }
-    }
-
-    #[test]
-    fn whole_torsos_agree_when_coordinate_weights_are_zero() {
-        // Bytes 0 and 255 scale to exactly 0 and 1.
-        let pixels = small_integers(&[2, 4, 40, 36], 3).gt(0.0).to_kind(Kind::Uint8) * 255;
-        let forward = |name: &str, weights: Option<&[(String, Tensor)]>| {
-            let mut store = ParamStore::new(1, Device::Cpu);
-            let build = find_torso(name).unwrap().build;
-            let torso = build(&mut ParamScope::new(&mut store), [4, 40, 36]).unwrap();
-            let fill = |name: String, values: Tensor| match weights {
-                None => (name, small_integers(&values.size(), 0)),
-                Some(weights) => {
-                    let (_, plain) = weights.iter().find(|(known, _)| *known == name).unwrap();
-                    let extra = values.size()[1..].first().map_or(0, |c| c - plain.size()[1]);
-                    match extra {
-                        0 => (name, plain.shallow_clone()),
-                        extra => (name, with_zero_coordinates(plain, extra)),
+    fn a_torso_whose_coordinate_weights_are_zero_is_its_plain_twin() {
+        let obs = observations();
+        let twins = [
+            ("conv", "coordconv"),
+            ("conv", "coordconv-r"),
+            ("conv", "coordconv-all"),
+            ("conv", "coordconv-all-r"),
+            ("conv", "coordconv-scaled"),
+            ("conv", "coordconv-tap"),
+            ("conv", "coordconv-zero"),
+            ("conv", "noiseconv"),
+            ("conv", "coordconv-shuffled"),
+            ("conv-gap", "coordconv-gap"),
+        ];
+        for (plain, name) in twins {
+            let (plain_store, plain_torso) = build(plain);
+            let plain_weights = plain_store.to_named();
+            let (mut store, torso) = build(name);
+            let fill = |(name, values): (String, Tensor)| {
+                let filled = match plain_weights.iter().find(|(known, _)| *known == name) {
+                    None if name.ends_with("coordinate_weight") => values.zeros_like(),
+                    None => values, // the channels
+                    Some((_, plain)) if plain.size() == values.size() => plain.shallow_clone(),
+                    Some((_, plain)) => {
+                        let filled = values.zeros_like();
+                        filled.narrow(1, 0, plain.size()[1]).copy_(plain);
+                        filled.shallow_clone()
                     }
-                }
+                };
+                (name, filled)
             };
-            let weights: Vec<(String, Tensor)> =
-                store.to_named().into_iter().map(|(name, values)| fill(name, values)).collect();
-            store.load(&weights).unwrap();
-            (torso.forward(&pixels), weights)
-        };
-        let (plain, weights) = forward("conv", None);
-        assert!(plain.max().double_value(&[]) > 0.0);
-        for name in ["coordconv", "coordconv-r", "coordconv-all", "coordconv-all-r"] {
-            assert_eq!(forward(name, Some(&weights)).0, plain, "{name}");
+            let filled: NamedTensors = store.to_named().into_iter().map(fill).collect();
+            store.load(&filled).unwrap();
+            let (expected, found) = tch::no_grad(|| (plain_torso.forward(&obs), torso.forward(&obs)));
+            assert!(expected.max().double_value(&[]) > 0.0);
+            assert!(found.allclose(&expected, 1e-5, 1e-6, false), "{name}");
         }
+    }
+
+    #[test]
+    fn a_zero_start_is_a_convolution_with_the_same_pixel_weights() {
+        let (zero_store, zero) = build("coordconv-zero");
+        let (mut plain_store, plain) = build("conv");
+        let mut plain_weights = plain_store.to_named();
+        let pixels = get(&zero_store.to_named(), "torso.conv1.weight").narrow(1, 0, 4);
+        assert_ne!(plain_weights[0].1, pixels);
+        plain_weights[0].1 = pixels;
+        plain_store.load(&plain_weights).unwrap();
+        let obs = observations();
+        let (found, expected) = tch::no_grad(|| (zero.forward(&obs), plain.forward(&obs)));
+        assert!(found.allclose(&expected, 1e-5, 1e-6, false));
+    }
+
+    #[test]
+    fn initial_weights_are_shared_wherever_shapes_are() {
+        let coordconv = weights("coordconv");
+        for name in ["coordconv-scaled", "noiseconv", "coordconv-shuffled"] {
+            let found = weights(name);
+            assert_eq!(found[..coordconv.len()], coordconv[..], "{name}");
+            assert_eq!(found[coordconv.len()].0, "torso.conv1.channels", "{name}");
+        }
+
+        let pixels = |weights: &NamedTensors| get(weights, "torso.conv1.weight").narrow(1, 0, 4);
+        assert_eq!(pixels(&weights("coordconv-zero")), pixels(&coordconv));
+        assert_eq!(pixels(&weights("coordconv-tap")), pixels(&weights("conv")));
+        let (gap, without_dense) = (weights("coordconv-gap"), 6);
+        assert_eq!(gap[..without_dense], coordconv[..without_dense]);
+    }
+
+    #[test]
+    fn scaled_channels_are_an_eighth_of_the_coordinates() {
+        let found = weights("coordconv-scaled");
+        let expected = coordinate_channels(44, 52, Radius::Without) / 8.0;
+        assert_eq!(*get(&found, "torso.conv1.channels"), expected);
+    }
+
+    #[test]
+    fn channels_are_saved_but_not_counted_as_parameters() {
+        let count = |name| build(name).0.parameter_count();
+        for name in ["coordconv-scaled", "coordconv-zero", "noiseconv", "coordconv-shuffled"] {
+            assert_eq!(count(name), count("coordconv"), "{name}");
+        }
+        assert_eq!(count("coordconv"), count("conv") + 32 * 2 * 64);
+        assert_eq!(count("coordconv-tap"), count("conv") + 32 * 2);
+        assert_eq!(count("conv-gap"), count("conv") - 512 * 64 * (2 * 3 - 1));
     }
 }

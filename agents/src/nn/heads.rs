@@ -20,7 +20,20 @@ impl Linear {
         features_out: i64,
         init: Init,
     ) -> Result<Self, NetworkError> {
-        let weight = scope.get(&format!("{name}.weight"), &[features_out, features_in], init)?;
+        Self::build_with_zeros(scope, name, features_in, features_out, init, 0)
+    }
+
+    /// The same, with initial weights of 0 for the last `zeros` inputs.
+    pub(super) fn build_with_zeros(
+        scope: &mut ParamScope<'_>,
+        name: &str,
+        features_in: i64,
+        features_out: i64,
+        init: Init,
+        zeros: i64,
+    ) -> Result<Self, NetworkError> {
+        let shape = [features_out, features_in];
+        let weight = scope.get_with_zeros(&format!("{name}.weight"), &shape, init, zeros)?;
         let bias = scope.get(&format!("{name}.bias"), &[features_out], Init::Zeros)?;
         Ok(Self { weight, bias })
     }

@@ -4,8 +4,10 @@
 
 use tch::Tensor;
 
-use super::coord_conv::{Coordinates, Radius};
-use super::{Conv, ConvSpec, Init, Linear, NetworkError, Padding, ParamScope, Torso, Window, scale_pixels};
+use super::{
+    Conv, ConvSpec, Coordinates, Init, Linear, NetworkError, Padding, ParamScope, Pooling, Radius, Torso,
+    Window, scale_pixels,
+};
 
 /// Channels of the three sections.
 const SECTIONS: [i64; 3] = [16, 32, 32];
@@ -19,6 +21,7 @@ const LEAST_SIZE: usize = 8;
 #[derive(Debug)]
 struct ImpalaTorso {
     sections: Vec<Section>,
+    pooling: Pooling,
     fc: Linear,
 }
 
@@ -42,6 +45,7 @@ impl ImpalaTorso {
         scope: &mut ParamScope<'_>,
         [channels, height, width]: [usize; 3],
         mut coordinates: Option<Coordinates>,
+        pooling: Pooling,
     ) -> Result<Self, NetworkError> {
         if height.min(width) < LEAST_SIZE {
             return Err(NetworkError::ObsTooSmall { height, width, least: LEAST_SIZE });
@@ -53,8 +57,8 @@ impl ImpalaTorso {
             sections.push(Section::build(scope, &name, [c, channels_out], coordinates.take())?);
             (c, h, w) = (channels_out, halved(h), halved(w));
         }
-        let fc = Linear::build(scope, "torso.fc", c * h * w, FEATURES, Init::BEFORE_RELU)?;
-        Ok(Self { sections, fc })
+        let fc = Linear::build(scope, "torso.fc", pooling.inputs(c, h, w), FEATURES, Init::BEFORE_RELU)?;
+        Ok(Self { sections, pooling, fc })
     }
 }
 
@@ -96,7 +100,7 @@ impl Block {
 impl Torso for ImpalaTorso {
     fn forward(&self, obs: &Tensor) -> Tensor {
         let picture = self.sections.iter().fold(scale_pixels(obs), |seen, section| section.forward(&seen));
-        self.fc.forward(&picture.relu().flatten(1, -1)).relu_() // [N, 256]
+        self.fc.forward(&self.pooling.apply(&picture.relu())).relu_() // [N, 256]
     }
 
     fn features(&self) -> i64 {
@@ -126,17 +130,29 @@ fn halved(size: i64) -> i64 {
     (size + 1) / 2
 }
 
-/// What every builder returns.
+/// The result of every builder in the registry.
 type Built = Result<Box<dyn Torso>, NetworkError>;
 
 pub(super) fn build_impala(scope: &mut ParamScope<'_>, obs_shape: [usize; 3]) -> Built {
-    Ok(Box::new(ImpalaTorso::build(scope, obs_shape, None)?))
+    Ok(Box::new(ImpalaTorso::build(scope, obs_shape, None, Pooling::Flatten)?))
 }
 
 pub(super) fn build_coord_conv_impala(scope: &mut ParamScope<'_>, obs_shape: [usize; 3]) -> Built {
-    let [_, height, width] = obs_shape;
-    let coordinates = Coordinates::new(height as i64, width as i64, Radius::Without);
-    Ok(Box::new(ImpalaTorso::build(scope, obs_shape, Some(coordinates))?))
+    let coordinates = Some(coordinates_for(obs_shape));
+    Ok(Box::new(ImpalaTorso::build(scope, obs_shape, coordinates, Pooling::Flatten)?))
+}
+
+pub(super) fn build_impala_gap(scope: &mut ParamScope<'_>, obs_shape: [usize; 3]) -> Built {
+    Ok(Box::new(ImpalaTorso::build(scope, obs_shape, None, Pooling::GlobalMean)?))
+}
+
+pub(super) fn build_coord_conv_impala_gap(scope: &mut ParamScope<'_>, obs_shape: [usize; 3]) -> Built {
+    let coordinates = Some(coordinates_for(obs_shape));
+    Ok(Box::new(ImpalaTorso::build(scope, obs_shape, coordinates, Pooling::GlobalMean)?))
+}
+
+fn coordinates_for([_, height, width]: [usize; 3]) -> Coordinates {
+    Coordinates::new(height as i64, width as i64, Radius::Without)
 }
 
 #[cfg(test)]

@@ -21,12 +21,6 @@ pub enum Init {
     /// output of a dense layer or a convolution sums over, and, for a transposed convolution
     /// (`[in, out, k, k]`), Keras' count as well.
     HeNormal,
-    /// [`Init::HeNormal`], but 0 for the last `channels` channels of the input: a CoordConv that
-    /// starts out as a plain convolution.
-    HeNormalWithZeros {
-        /// How many.
-        channels: i64,
-    },
     /// All one: the factors of a batch normalisation.
     Ones,
     /// All zero: biases.
@@ -49,19 +43,34 @@ impl Init {
         match self {
             Self::Zeros => Ok(Tensor::f_zeros(shape, (Kind::Float, tch::Device::Cpu))?),
             Self::Ones => Ok(Tensor::f_ones(shape, (Kind::Float, tch::Device::Cpu))?),
-            Self::HeNormal => he_normal(derive_rng(seed, Role::Init, hash_name(name)), shape),
-            Self::HeNormalWithZeros { channels } => {
-                let values = Self::HeNormal.values(seed, name, shape)?;
-                let drawn = shape[1] - channels;
-                let _ = values.f_narrow(1, drawn, channels)?.f_zero_()?;
-                Ok(values)
-            }
+            Self::HeNormal => he_normal(rng_of(seed, name), shape),
             Self::Orthogonal { gain } => {
-                let rng = derive_rng(seed, Role::Init, hash_name(name));
+                let rng = rng_of(seed, name);
                 with_one_torch_thread(|| orthogonal(rng, shape, gain))
             }
         }
     }
+
+    /// [`Init::values`], but 0 for the last `zeros` inputs (along dimension 1): a CoordConv that
+    /// starts as a plain convolution. The others are as drawn.
+    pub(crate) fn values_with_zeros(
+        self,
+        seed: u64,
+        name: &str,
+        shape: &[i64],
+        zeros: i64,
+    ) -> Result<Tensor, NetworkError> {
+        let values = self.values(seed, name, shape)?;
+        if zeros > 0 {
+            let _ = values.f_narrow(1, shape[1] - zeros, zeros)?.f_zero_()?;
+        }
+        Ok(values)
+    }
+}
+
+/// The generator of the parameter or buffer `name`.
+pub(crate) fn rng_of(seed: u64, name: &str) -> Rng {
+    derive_rng(seed, Role::Init, hash_name(name))
 }
 
 /// Orthogonal factor of a matrix of normal draws, signs fixed by R's diagonal so that all
@@ -170,10 +179,13 @@ mod tests {
 
     #[test]
     fn zeros_take_the_last_channels_and_leave_the_others_as_drawn() {
-        let drawn = Init::HeNormal.values(1, "w", &[5, 3, 1, 1]).unwrap();
-        let zeroed = Init::HeNormalWithZeros { channels: 2 }.values(1, "w", &[5, 3, 1, 1]).unwrap();
-        assert_eq!(zeroed.narrow(1, 0, 1), drawn.narrow(1, 0, 1));
-        assert_eq!(zeroed.narrow(1, 1, 2).abs().max().double_value(&[]), 0.0);
+        for init in [Init::HeNormal, Init::BEFORE_RELU] {
+            let drawn = init.values(1, "w", &[5, 3, 2, 2]).unwrap();
+            let zeroed = init.values_with_zeros(1, "w", &[5, 3, 2, 2], 2).unwrap();
+            assert_eq!(zeroed.narrow(1, 0, 1), drawn.narrow(1, 0, 1));
+            assert_eq!(zeroed.narrow(1, 1, 2).abs().max().double_value(&[]), 0.0);
+            assert_eq!(init.values_with_zeros(1, "w", &[5, 3, 2, 2], 0).unwrap(), drawn);
+        }
     }
 
     #[test]

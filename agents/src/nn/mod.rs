@@ -3,7 +3,9 @@
 mod batch_norm;
 mod brightness;
 mod conv;
+mod conv_torso;
 mod coord_conv;
+mod coordinates;
 mod dead_features;
 mod error;
 mod heads;
@@ -12,12 +14,17 @@ mod init;
 mod network;
 mod optim;
 mod param_store;
+mod pooling;
 mod q_network;
 mod torso;
 
 pub use batch_norm::{BatchNorm, Mode};
-pub use conv::{Conv, ConvSpec, ConvTorso, Padding, Window, scale_pixels};
-pub use coord_conv::{Coordinates, Radius, coordinate_channels};
+pub use conv::{Conv, ConvSpec, Padding, Window, scale_pixels};
+pub use conv_torso::{ConvTorso, ConvTorsoSpec, Position};
+pub use coordinates::{
+    ChannelSource, CoordinateChannels, CoordinateRange, CoordinateSpec, CoordinateStart, Coordinates, Radius,
+    Taps, coordinate_channels,
+};
 pub(crate) use dead_features::{LiveFeatures, live_features};
 pub use error::NetworkError;
 pub use heads::Linear;
@@ -28,5 +35,6 @@ pub use optim::{Optimizer, OptimizerConfig, OptimizerKind};
 pub(crate) use optim::{clip_to_norm, norm_of};
 pub(crate) use param_store::is_finite;
 pub use param_store::{NamedTensors, ParamScope, ParamStore, flatten_gradients};
+pub use pooling::Pooling;
 pub use q_network::{QHead, QNetwork};
 pub use torso::{BuildTorso, Torso, TorsoEntry, find_torso, torsos};

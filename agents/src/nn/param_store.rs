@@ -1,7 +1,9 @@
 //! The parameters of a network, by name, in one stretch of memory.
 
+use coordrl_envs::rng::Rng;
 use tch::{Device, Kind, Tensor};
 
+use super::init::rng_of;
 use super::{Init, NetworkError};
 
 /// Tensors by name, in a fixed order: how weights and optimiser state are saved and loaded.
@@ -19,7 +21,7 @@ pub struct ParamStore {
     seed: u64,
     device: Device,
     params: Vec<Param>,
-    /// Not trained, but part of the weights: running statistics.
+    /// Not trained, but part of the weights: running statistics, channels that were drawn.
     buffers: Vec<Param>,
     flat: Option<Tensor>,
     /// Parameters are made with the right shapes, all zero: drawing them takes a second.
@@ -189,7 +191,13 @@ impl ParamStore {
         self.params.iter().position(|param| param.name == name)
     }
 
-    fn get_or_init(&mut self, name: &str, shape: &[i64], init: Init) -> Result<usize, NetworkError> {
+    fn get_or_init(
+        &mut self,
+        name: &str,
+        shape: &[i64],
+        init: Init,
+        zeros: i64,
+    ) -> Result<usize, NetworkError> {
         if let Some(index) = self.position(name) {
             check_shape(name, shape, &self.params[index].values.size())?;
             return Ok(index);
@@ -198,17 +206,23 @@ impl ParamStore {
             return Err(NetworkError::UnknownParameter { name: name.to_owned() });
         }
         let init = if self.only_shapes { Init::Zeros } else { init };
-        let values = init.values(self.seed, name, shape)?.f_to_device(self.device)?;
+        let values = init.values_with_zeros(self.seed, name, shape, zeros)?.f_to_device(self.device)?;
         self.params.push(Param { name: name.to_owned(), values });
         Ok(self.params.len() - 1)
     }
 
-    fn get_or_init_buffer(&mut self, name: &str, shape: &[i64], init: Init) -> Result<Tensor, NetworkError> {
+    fn get_or_init_buffer(
+        &mut self,
+        name: &str,
+        shape: &[i64],
+        make: impl FnOnce(u64) -> Result<Tensor, NetworkError>,
+    ) -> Result<Tensor, NetworkError> {
         if let Some(buffer) = self.buffers.iter().find(|buffer| buffer.name == name) {
             check_shape(name, shape, &buffer.values.size())?;
             return Ok(buffer.values.detach());
         }
-        let values = init.values(self.seed, name, shape)?.f_to_device(self.device)?;
+        let values = make(self.seed)?.f_contiguous()?.f_to_device(self.device)?;
+        check_shape(name, shape, &values.size())?;
         let shared = values.detach();
         self.buffers.push(Param { name: name.to_owned(), values });
         Ok(shared)
@@ -249,7 +263,19 @@ impl<'a> ParamScope<'a> {
     /// The tensor shares the store's memory and takes gradients. Asking twice gives the same one.
     /// Parameters of a torso are called `torso.…`.
     pub fn get(&mut self, name: &str, shape: &[i64], init: Init) -> Result<Tensor, NetworkError> {
-        let index = self.store.get_or_init(name, shape, init)?;
+        self.get_with_zeros(name, shape, init, 0)
+    }
+
+    /// [`ParamScope::get`], but initially 0 for the last `zeros` inputs, which are counted along
+    /// dimension 1.
+    pub fn get_with_zeros(
+        &mut self,
+        name: &str,
+        shape: &[i64],
+        init: Init,
+        zeros: i64,
+    ) -> Result<Tensor, NetworkError> {
+        let index = self.store.get_or_init(name, shape, init, zeros)?;
         if let Some((_, leaf)) = self.leaves.iter().find(|(known, _)| *known == index) {
             return Ok(leaf.shallow_clone());
         }
@@ -263,7 +289,18 @@ impl<'a> ParamScope<'a> {
     ///
     /// It shares the store's memory: what one network changes in place, all networks see.
     pub fn buffer(&mut self, name: &str, shape: &[i64], init: Init) -> Result<Tensor, NetworkError> {
-        self.store.get_or_init_buffer(name, shape, init)
+        self.store.get_or_init_buffer(name, shape, |seed| init.values(seed, name, shape))
+    }
+
+    /// A buffer whose initial values are drawn by `draw`, with a generator derived from the
+    /// store's seed and `name`.
+    pub fn drawn_buffer(
+        &mut self,
+        name: &str,
+        shape: &[i64],
+        draw: impl FnOnce(&mut Rng) -> Tensor,
+    ) -> Result<Tensor, NetworkError> {
+        self.store.get_or_init_buffer(name, shape, |seed| Ok(draw(&mut rng_of(seed, name))))
     }
 
     /// A tensor that is not trained, moved to where the parameters are.

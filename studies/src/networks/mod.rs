@@ -91,6 +91,7 @@ pub(crate) struct NetworkSpec<'a> {
 struct UnderStudy {
     build: BuildLayer,
     start: LayerStart,
+    amplitude: f64,
 }
 
 type Built = Result<Box<dyn StudyNetwork>, StudyError>;
@@ -99,7 +100,8 @@ type Built = Result<Box<dyn StudyNetwork>, StudyError>;
 pub(crate) fn build(spec: NetworkSpec<'_>, scope: &mut ParamScope<'_>) -> Built {
     let NetworkSpec { task, split, layer, config } = spec;
     let (mul, filter) = (i64::from(config.channel_mul), i64::from(config.filter_size));
-    let under_study = |build| UnderStudy { build, start: config.layer_start };
+    let under_study =
+        |build| UnderStudy { build, start: config.layer_start, amplitude: config.coordinate_amplitude };
     match (task, layer.kind) {
         (Task::Classify | Task::Render, LayerKind::Baseline) => {
             Ok(Box::new(deconv::Deconv::build(scope, mul, filter)?))
@@ -128,8 +130,8 @@ fn build_layer(
     task: Task,
     [channels_in, channels_out]: [i64; 2],
 ) -> Result<Box<dyn Layer>, StudyError> {
-    let UnderStudy { build, start } = under_study;
-    let shape = LayerShape { channels_in, channels_out, height: SIDE, width: SIDE, start };
+    let UnderStudy { build, start, amplitude } = under_study;
+    let shape = LayerShape { channels_in, channels_out, height: SIDE, width: SIDE, start, amplitude };
     let layer = build(scope, shape)?;
     let zeros = |shape: &[i64]| scope.constant(Tensor::zeros(shape, (Kind::Float, Device::Cpu)));
     let made = if task.paints() {

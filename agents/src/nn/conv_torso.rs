@@ -1,0 +1,253 @@
+//! The convolutional torso of Mnih et al. 2015 (Nature), and what can be set about it.
+
+use tch::Tensor;
+
+use super::coordinates::{CoordinateChannels, CoordinateSpec, CoordinateStart, Coordinates};
+use super::{Conv, Init, Linear, NetworkError, ParamScope, Pooling, Torso, Window, scale_pixels};
+
+const LAYERS: [Window; 3] = [
+    Window { channels_out: 32, kernel: FIRST_KERNEL, stride: 4 },
+    Window { channels_out: 64, kernel: 4, stride: 2 },
+    Window { channels_out: 64, kernel: 3, stride: 1 },
+];
+/// Height and width of the first convolution's windows.
+pub(super) const FIRST_KERNEL: i64 = 8;
+const FEATURES: i64 = 512;
+/// The least height and width that leave one pixel after the three layers.
+const LEAST_SIZE: usize = 36;
+
+/// Settings of a [`ConvTorso`]. The default is the published network.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ConvTorsoSpec {
+    /// Coordinate channels, and the layers that get them.
+    pub coordinates: Option<(CoordinateSpec, Position)>,
+    /// Step from the last convolution to the dense layer.
+    pub pooling: Pooling,
+}
+
+impl ConvTorsoSpec {
+    /// Three convolutions, flattened, a dense layer.
+    pub const PUBLISHED: Self = Self { coordinates: None, pooling: Pooling::Flatten };
+
+    fn coordinates_before(&self, layer: Layer, height: i64, width: i64) -> Option<Coordinates> {
+        let (spec, position) = self.coordinates?;
+        position.includes(layer).then(|| Coordinates::with_spec(height, width, spec))
+    }
+}
+
+impl Default for ConvTorsoSpec {
+    fn default() -> Self {
+        Self::PUBLISHED
+    }
+}
+
+/// Layers that get coordinate channels before them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Position {
+    /// The first convolution.
+    FirstConvolution,
+    /// Every convolution.
+    EveryConvolution,
+    /// The last convolution.
+    LastConvolution,
+    /// The dense layer. Its inputs are then joined by numbers that are the same for every
+    /// observation: a second bias, which moves faster than the first but says nothing new. A
+    /// control, like noise. [`Taps`](super::Taps) play no part: there is no window.
+    DenseLayer,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Layer {
+    Convolution(usize),
+    Dense,
+}
+
+impl Position {
+    fn includes(self, layer: Layer) -> bool {
+        match self {
+            Self::FirstConvolution => layer == Layer::Convolution(0),
+            Self::EveryConvolution => layer != Layer::Dense,
+            Self::LastConvolution => layer == Layer::Convolution(LAYERS.len() - 1),
+            Self::DenseLayer => layer == Layer::Dense,
+        }
+    }
+}
+
+/// Three convolutions and a dense layer, each followed by a ReLU.
+#[derive(Debug)]
+pub struct ConvTorso {
+    convolutions: Vec<Conv>,
+    pooling: Pooling,
+    dense_coordinates: Option<CoordinateChannels>,
+    fc: Linear,
+}
+
+impl ConvTorso {
+    /// Layers `torso.conv1`, `torso.conv2`, `torso.conv3` and `torso.fc`.
+    ///
+    /// # Errors
+    /// If observations are smaller than 36×36.
+    pub fn build(
+        scope: &mut ParamScope<'_>,
+        [channels, height, width]: [usize; 3],
+        spec: &ConvTorsoSpec,
+    ) -> Result<Self, NetworkError> {
+        if height.min(width) < LEAST_SIZE {
+            return Err(NetworkError::ObsTooSmall { height, width, least: LEAST_SIZE });
+        }
+
+        let (mut c, mut h, mut w) = (channels as i64, height as i64, width as i64);
+        let mut convolutions = Vec::new();
+        for (index, window) in LAYERS.into_iter().enumerate() {
+            let name = format!("torso.conv{}", index + 1);
+            let coordinates = spec.coordinates_before(Layer::Convolution(index), h, w);
+            convolutions.push(Conv::build(scope, &name, c, window, coordinates)?);
+            c = window.channels_out;
+            h = (h - window.kernel) / window.stride + 1;
+            w = (w - window.kernel) / window.stride + 1;
+        }
+
+        let coordinates = spec.coordinates_before(Layer::Dense, h, w);
+        let extra = coordinates.map_or(0, |coordinates| coordinates.channels());
+        let starts_at_zero = |c: &Coordinates| c.spec.start == CoordinateStart::Zeros;
+        let zeros = if coordinates.as_ref().is_some_and(starts_at_zero) { extra } else { 0 };
+        let fc = Linear::build_with_zeros(
+            scope,
+            "torso.fc",
+            spec.pooling.inputs(c + extra, h, w),
+            FEATURES,
+            Init::BEFORE_RELU,
+            spec.pooling.inputs(zeros, h, w),
+        )?;
+        let dense_coordinates = coordinates
+            .map(|coordinates| CoordinateChannels::build(scope, "torso.fc", coordinates))
+            .transpose()?;
+        Ok(Self { convolutions, pooling: spec.pooling, dense_coordinates, fc })
+    }
+}
+
+impl Torso for ConvTorso {
+    fn forward(&self, obs: &Tensor) -> Tensor {
+        let mut maps = scale_pixels(obs);
+        for conv in &self.convolutions {
+            maps = conv.forward(&maps).relu_();
+        }
+        if let Some(coordinates) = &self.dense_coordinates {
+            maps = coordinates.append_to(&maps);
+        }
+        self.fc.forward(&self.pooling.apply(&maps)).relu_() // [N, 512]
+    }
+
+    fn features(&self) -> i64 {
+        FEATURES
+    }
+
+    fn first_layer(&self, obs: &Tensor) -> Option<Tensor> {
+        Some(self.convolutions.first()?.forward(&scale_pixels(obs)).relu_())
+    }
+}
+
+/// The result of every builder in the registry.
+type Built = Result<Box<dyn Torso>, NetworkError>;
+
+pub(super) fn build_conv(scope: &mut ParamScope<'_>, obs_shape: [usize; 3]) -> Built {
+    Ok(Box::new(ConvTorso::build(scope, obs_shape, &ConvTorsoSpec::PUBLISHED)?))
+}
+
+pub(super) fn build_conv_gap(scope: &mut ParamScope<'_>, obs_shape: [usize; 3]) -> Built {
+    let spec = ConvTorsoSpec { pooling: Pooling::GlobalMean, ..ConvTorsoSpec::PUBLISHED };
+    Ok(Box::new(ConvTorso::build(scope, obs_shape, &spec)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::{ChannelSource, ParamStore};
+    use tch::{Device, Kind};
+
+    #[test]
+    fn names_and_shapes_are_those_of_the_pytorch_module() {
+        let mut store = ParamStore::new(1, Device::Cpu);
+        build_conv(&mut ParamScope::new(&mut store), [4, 84, 84]).unwrap();
+        let found: Vec<(String, Vec<i64>)> =
+            store.to_named().into_iter().map(|(name, values)| (name, values.size())).collect();
+        let expected = [
+            ("torso.conv1.weight", vec![32, 4, 8, 8]),
+            ("torso.conv1.bias", vec![32]),
+            ("torso.conv2.weight", vec![64, 32, 4, 4]),
+            ("torso.conv2.bias", vec![64]),
+            ("torso.conv3.weight", vec![64, 64, 3, 3]),
+            ("torso.conv3.bias", vec![64]),
+            ("torso.fc.weight", vec![512, 3136]),
+            ("torso.fc.bias", vec![512]),
+        ];
+        assert_eq!(found, expected.map(|(name, shape)| (name.to_owned(), shape)));
+    }
+
+    #[test]
+    fn coordinates_go_before_the_layers_that_the_position_names() {
+        let inputs = |position| {
+            let mut store = ParamStore::new(1, Device::Cpu);
+            let spec = ConvTorsoSpec {
+                coordinates: Some((CoordinateSpec::PAPER, position)),
+                ..ConvTorsoSpec::PUBLISHED
+            };
+            ConvTorso::build(&mut ParamScope::new(&mut store), [4, 84, 84], &spec).unwrap();
+            let weights = store.to_named().into_iter().filter(|(name, _)| name.ends_with("weight"));
+            weights.map(|(_, values)| values.size()[1]).collect::<Vec<_>>()
+        };
+        assert_eq!(inputs(Position::FirstConvolution), [6, 32, 64, 3136]);
+        assert_eq!(inputs(Position::EveryConvolution), [6, 34, 66, 3136]);
+        assert_eq!(inputs(Position::LastConvolution), [4, 32, 66, 3136]);
+        assert_eq!(inputs(Position::DenseLayer), [4, 32, 64, 3136 + 2 * 49]);
+    }
+
+    #[test]
+    fn coordinates_before_the_dense_layer_are_a_second_bias() {
+        for source in [ChannelSource::Coordinates, ChannelSource::Noise] {
+            let spec = CoordinateSpec { source, ..CoordinateSpec::PAPER };
+            let spec =
+                ConvTorsoSpec { coordinates: Some((spec, Position::DenseLayer)), ..ConvTorsoSpec::PUBLISHED };
+            let mut store = ParamStore::new(1, Device::Cpu);
+            let torso = ConvTorso::build(&mut ParamScope::new(&mut store), [4, 44, 52], &spec).unwrap();
+            let named = store.to_named();
+            let get = |name: &str| named.iter().find(|(known, _)| known == name).unwrap().1.copy();
+
+            // The same network, with what its coordinates add moved into the bias.
+            let mut plain_store = ParamStore::new(1, Device::Cpu);
+            let plain = build_conv(&mut ParamScope::new(&mut plain_store), [4, 44, 52]).unwrap();
+            let pixels = plain_store.to_named()[6].1.size()[1];
+            let weight = get("torso.fc.weight");
+            let channels = torso.dense_coordinates.as_ref().unwrap().picture().reshape([-1]);
+            let added = weight.narrow(1, pixels, channels.size()[0]).mv(&channels);
+            let given = plain_store.to_named().into_iter().map(|(name, _)| match name.as_str() {
+                "torso.fc.weight" => (name, weight.narrow(1, 0, pixels)),
+                "torso.fc.bias" => (name, &added + get("torso.fc.bias")),
+                _ => (name.clone(), get(&name)),
+            });
+            plain_store.load(&given.collect::<Vec<_>>()).unwrap();
+
+            let obs = Tensor::randint(256, [3, 4, 44, 52], (Kind::Uint8, Device::Cpu));
+            assert!(added.abs().max().double_value(&[]) > 0.01);
+            assert!(torso.forward(&obs).allclose(&plain.forward(&obs), 1e-4, 1e-5, false), "{source:?}");
+        }
+    }
+
+    #[test]
+    fn a_zero_start_before_the_dense_layer_is_the_published_network() {
+        let spec = CoordinateSpec { start: CoordinateStart::Zeros, ..CoordinateSpec::PAPER };
+        for pooling in [Pooling::Flatten, Pooling::GlobalMean] {
+            let spec = ConvTorsoSpec { coordinates: Some((spec, Position::DenseLayer)), pooling };
+            let mut store = ParamStore::new(1, Device::Cpu);
+            ConvTorso::build(&mut ParamScope::new(&mut store), [4, 44, 52], &spec).unwrap();
+            let (name, weight) = &store.to_named()[6];
+            assert_eq!(name, "torso.fc.weight");
+            let maps = if pooling == Pooling::Flatten { 2 * 3 } else { 1 };
+            let pixels = weight.narrow(1, 0, 64 * maps);
+            let coordinates = weight.narrow(1, 64 * maps, 2 * maps);
+            assert_eq!(weight.size()[1], 66 * maps);
+            assert_eq!(coordinates.abs().max().double_value(&[]), 0.0);
+            assert!(pixels.abs().max().double_value(&[]) > 0.0);
+        }
+    }
+}

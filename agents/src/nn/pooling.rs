@@ -1,0 +1,62 @@
+//! The step from the last convolution's maps to the dense layer's inputs.
+
+use tch::{Kind, Tensor};
+
+/// Form in which the dense layer is given the last convolution's maps.
+///
+/// Flattened, every place has weights of its own: the dense layer knows places whatever comes
+/// before it, and coordinates can only make them easier to learn. After a mean over all places it
+/// knows none, and what a network does with places it owes to its convolutions.
+///
+/// Convolutions without padding (the torso `conv`) do not know them either, so that `conv-gap` is
+/// a network without position. *Padded* ones (the torso `impala`) can find the border by its zeros
+/// and learn from there how far away it is: Islam et al. 2020, "How Much Position Information Do
+/// Convolutional Neural Networks Encode?", ICLR 2020 (arXiv:2001.08248). `impala-gap` is the larger
+/// network with less position, not one without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pooling {
+    /// All places side by side, as published.
+    Flatten,
+    /// The mean of each map over all places: global average pooling, Lin et al. 2014
+    /// (arXiv:1312.4400), section 3.2.
+    GlobalMean,
+}
+
+impl Pooling {
+    /// Number of inputs that maps of this shape give the dense layer.
+    pub(super) fn inputs(self, channels: i64, height: i64, width: i64) -> i64 {
+        match self {
+            Self::Flatten => channels * height * width,
+            Self::GlobalMean => channels,
+        }
+    }
+
+    /// `[N, C, H, W]` → `[N, C·H·W]` in the order channel, row, column, as PyTorch flattens,
+    /// whatever the memory layout; or `[N, C]`.
+    pub(super) fn apply(self, maps: &Tensor) -> Tensor {
+        match self {
+            Self::Flatten => maps.flatten(1, -1),
+            Self::GlobalMean => maps.mean_dim([2i64, 3].as_slice(), false, Kind::Float),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::Device;
+
+    #[test]
+    fn as_many_inputs_come_as_were_announced_and_in_pytorchs_order() {
+        let maps = Tensor::arange(24, (Kind::Float, Device::Cpu)).view([1, 2, 3, 4]);
+        let channels_last = maps.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]);
+        for maps in [&maps, &channels_last] {
+            let flat = Pooling::Flatten.apply(maps);
+            assert_eq!(flat.size()[1], Pooling::Flatten.inputs(2, 3, 4));
+            assert_eq!(flat, Tensor::arange(24, (Kind::Float, Device::Cpu)).view([1, 24]));
+            let means = Pooling::GlobalMean.apply(maps);
+            assert_eq!(means.size()[1], Pooling::GlobalMean.inputs(2, 3, 4));
+            assert_eq!(Vec::<f32>::try_from(means.view([-1])).unwrap(), [5.5, 17.5]);
+        }
+    }
+}
