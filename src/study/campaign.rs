@@ -41,7 +41,7 @@ pub struct Campaign {
 pub enum CampaignOutcome {
     /// All studies are done.
     Finished(Vec<StudyResult>),
-    /// Ctrl-C or SIGTERM; the study under way has a checkpoint.
+    /// Ctrl-C, SIGTERM or SIGHUP; the study under way has a checkpoint.
     Interrupted,
 }
 

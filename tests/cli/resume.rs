@@ -99,7 +99,7 @@ fn emulator_resumes_exactly(game: &str, settings: &[&str]) {
 
 #[test]
 fn ctrl_c_checkpoints_says_how_to_go_on_and_leaves_with_130() {
-    for signal in ["INT", "TERM"] {
+    for signal in ["INT", "TERM", "HUP"] {
         let sandbox = Sandbox::new();
         let run = sandbox.run_path("a");
         let child = sandbox.spawn(&sandbox.train_arguments("a", &["--frames", "8000"]));
@@ -114,6 +114,45 @@ fn ctrl_c_checkpoints_says_how_to_go_on_and_leaves_with_130() {
         let whole = sandbox.train("whole", &["--frames", "8000"]);
         assert_same_run(&whole, &run);
     }
+}
+
+/// Shell and kernel may both send it when a terminal is closed.
+#[test]
+fn a_hang_up_sent_twice_is_still_followed_by_a_checkpoint() {
+    let sandbox = Sandbox::new();
+    let run = sandbox.run_path("a");
+    // One update of this many rows takes longer than the pause between the two signals.
+    let long_updates = ["--frames", "400000", "--set", "a2c.rollout_agent_steps=2000"];
+    let child = sandbox.spawn(&sandbox.train_arguments("a", &long_updates));
+    wait_for("a second checkpoint", || checkpoints(&run).len() > 1);
+    hang_up(child.id());
+    thread::sleep(Duration::from_millis(50));
+    hang_up(child.id());
+    let ended = Ended::from(child.wait_with_output().unwrap());
+    assert_eq!(ended.code, Some(130), "{ended:?}");
+    assert!(ended.stderr.contains("coordrl train --resume"), "{ended:?}");
+}
+
+fn hang_up(process: u32) {
+    assert!(Command::new("kill").args(["-HUP", &process.to_string()]).status().unwrap().success());
+}
+
+/// As under `nohup`.
+#[test]
+fn where_hang_ups_are_ignored_a_run_goes_on_to_its_end() {
+    let sandbox = Sandbox::new();
+    let run = sandbox.run_path("a");
+    let program = env!("CARGO_BIN_EXE_coordrl");
+    let arguments = sandbox.train_arguments("a", &["--frames", "8000"]);
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "trap '' HUP; exec \"$0\" \"$@\"", program]).args(&arguments);
+    let piped = std::process::Stdio::piped;
+    let child = shell.current_dir(sandbox.path()).stdout(piped()).stderr(piped()).spawn().unwrap();
+    wait_for("a log point", || fs::metadata(run.join("metrics.jsonl")).is_ok_and(|file| file.len() > 0));
+    hang_up(child.id());
+    let ended = Ended::from(child.wait_with_output().unwrap());
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(metrics(&run).last().unwrap()["frames"].as_u64().unwrap() >= 8000);
 }
 
 #[test]

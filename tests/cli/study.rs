@@ -77,6 +77,19 @@ fn a_study_killed_and_resumed_is_the_study_never_killed_and_epochs_extend_it() {
 }
 
 #[test]
+fn a_closed_terminal_ends_a_study_with_a_checkpoint() {
+    let sandbox = Sandbox::new();
+    let run = run_path(&sandbox, "a");
+    let child = sandbox.spawn(&study("a", &["--epochs=1000"]));
+    crate::support::wait_for("the first checkpoint", || !checkpoints(&run).is_empty());
+    let sent = std::process::Command::new("kill").args(["-HUP", &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+    let ended = Ended::from(child.wait_with_output().unwrap());
+    assert_eq!(ended.code, Some(130), "{ended:?}");
+    assert!(ended.stderr.contains("continue with: coordrl study regress --resume"), "{ended:?}");
+}
+
+#[test]
 fn wrong_requests_are_refused_and_nothing_is_written() {
     let refused = |arguments: &[&str], parts: &[&str]| {
         let sandbox = Sandbox::new();

@@ -86,15 +86,17 @@ fn a_sweep_that_is_killed_or_interrupted_goes_on_where_its_runs_stopped() {
     wait_for("runs to end by themselves", || runs.iter().all(|run| is_at_rest(run)));
     assert!(runs.iter().all(|run| !checkpoints(run).is_empty() && last_frames(run) < 8000));
 
-    let child = sandbox.spawn(&arguments);
-    under_way(2000);
-    let pid = child.id().to_string();
-    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
-    let stopped = Ended::from(child.wait_with_output().unwrap());
-    assert_eq!(stopped.code, Some(130), "{stopped:?}");
-    assert!(stopped.stderr.contains("the same command goes on from here"), "{stopped:?}");
-    assert_eq!(states(&stopped), ["unfinished"; 2]);
-    assert!(runs.iter().all(|run| is_at_rest(run)));
+    for (frames, signal) in [(2000, "-INT"), (4000, "-HUP")] {
+        let child = sandbox.spawn(&arguments);
+        under_way(frames);
+        let pid = child.id().to_string();
+        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+        let stopped = Ended::from(child.wait_with_output().unwrap());
+        assert_eq!(stopped.code, Some(130), "{signal}: {stopped:?}");
+        assert!(stopped.stderr.contains("the same command goes on from here"), "{signal}: {stopped:?}");
+        assert_eq!(states(&stopped), ["unfinished"; 2]);
+        assert!(runs.iter().all(|run| is_at_rest(run)));
+    }
 
     let ended = sandbox.run(&arguments);
     assert_eq!((ended.code, states(&ended)), (Some(0), vec!["done".to_owned(); 2]), "{ended:?}");
