@@ -171,8 +171,10 @@ impl Game {
 #[derive(Clone, Debug, Serialize)]
 pub struct Evaluation {
     /// Run folder.
+    #[serde(serialize_with = "crate::path_text::serialize")]
     pub run: PathBuf,
     /// Checkpoint folder.
+    #[serde(serialize_with = "crate::path_text::serialize")]
     pub checkpoint: PathBuf,
     /// Emulator frames trained at that checkpoint.
     pub frames: u64,

@@ -18,6 +18,7 @@ use crate::interrupt::StopFlag;
 use crate::memory;
 use crate::metrics::console::say;
 use crate::metrics::recorder::Recorder;
+use crate::path_text::encode;
 use crate::progress::Progress;
 use crate::run_dir::{Meta, RunDir, Session};
 use crate::training::Trainer;
@@ -255,8 +256,8 @@ fn first_meta(config: &RunConfig, start: &Start, assembled: &Assembled) -> Meta 
     let text = |path: &PathBuf| path.display().to_string();
     Meta {
         preset: start.preset.clone(),
-        forked_from: start.fork.as_ref().map(|(path, _)| text(path)),
-        init_from: start.init_from.as_ref().map(text),
+        forked_from: start.fork.as_ref().map(|(path, _)| encode(path)),
+        init_from: start.init_from.as_ref().map(encode),
         ..Meta::new(config.seed, assembled.agent.parameter_count())
     }
 }

@@ -11,7 +11,7 @@ use super::settings::parse_count;
 use crate::config::{ConfigError, Layers, Origin};
 use crate::exit_code::{BadRequest, ExitCode};
 use crate::interrupt::StopFlag;
-use crate::metrics::console::{describe_secs, print_result, say};
+use crate::metrics::console::{describe_secs, print_result, quoted, say};
 use crate::run_dir::{RunDir, RunDirError};
 use crate::study::{
     StudyOutcome, StudyResult, StudyRun, StudyRunConfig, dump, launch, layer_of, resolve, split_of,
@@ -172,6 +172,7 @@ impl Flags {
     fn train(&self, mut run: StudyRun) -> anyhow::Result<ExitCode> {
         let outcome = run.train()?;
         let folder = run.run().path().display();
+            let folder = quoted(run.run().path());
         if outcome == StudyOutcome::Interrupted {
             let (task, updates) = (run.study().task(), run.progress().updates);
             say(&format!(

@@ -374,6 +374,7 @@ impl Sweep {
 #[derive(Debug, Serialize)]
 struct SweepResult<'a> {
     sweep: &'a Path,
+    #[serde(serialize_with = "crate::path_text::serialize")]
     cells: &'a [ResultRow],
 }
 
@@ -387,6 +388,7 @@ struct ResultRow {
     frames_asked: u64,
     episode_return: Option<f64>,
     run: PathBuf,
+    #[serde(serialize_with = "crate::path_text::serialize")]
 }
 
 impl ResultRow {

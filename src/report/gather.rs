@@ -29,6 +29,7 @@ pub struct Gathered {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Sweep {
     /// Its folder.
+    #[serde(serialize_with = "crate::path_text::serialize")]
     pub folder: PathBuf,
     /// Its name.
     pub name: String,

@@ -17,6 +17,7 @@ pub struct LeftOut {
     #[serde(flatten)]
     pub cell: Option<Cell>,
     /// Folder of the run.
+    #[serde(serialize_with = "crate::path_text::serialize")]
     pub run: PathBuf,
     /// Why.
     pub why: Why,
@@ -70,6 +71,7 @@ pub enum Why {
     /// A file of it cannot be read.
     Damaged {
         /// Which, in its folder.
+        #[serde(serialize_with = "crate::path_text::serialize")]
         file: PathBuf,
         /// Where and what.
         cause: String,
@@ -82,6 +84,7 @@ pub enum Why {
     /// The folder that a sweep names holds a run of something else.
     Other {
         /// What it holds.
+        #[serde(serialize_with = "crate::path_text::serialize")]
         holds: String,
     },
 }

@@ -147,7 +147,9 @@ impl RunDir {
                 io::ErrorKind::AlreadyExists if named_by_user => return Err(RunDirError::Exists(path)),
                 io::ErrorKind::AlreadyExists => {
                     copies += 1;
-                    path = PathBuf::from(format!("{}-{copies}", planned.display()));
+                    let mut numbered = planned.as_os_str().to_owned();
+                    numbered.push(format!("-{copies}"));
+                    path = PathBuf::from(numbered);
                 }
                 _ => return Err(cannot(error)),
             }

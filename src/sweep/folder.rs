@@ -10,6 +10,7 @@ use super::record::{CellRecord, Failure, RECORD_VERSION, SweepRecord, folder_of,
 use crate::run_dir::{RunDirError, read_json, write_json};
 
 const LOCK: &str = "sweep.lock";
+use crate::path_text::encode;
 const LOGS: &str = "logs";
 
 /// A sweep that this process works on.
@@ -68,7 +69,7 @@ impl SweepFolder {
             check_holds_all(name, &old.cells, &record.cells)?;
             keep_failures(old.cells, &mut record.cells);
         }
-        record.commands.push(std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect());
+        record.commands.push(std::env::args_os().map(encode).collect());
         write_json(&record_path(&path), &record)?;
         Ok(Self { path, record, _lock: lock })
     }

@@ -65,7 +65,7 @@ impl All {
         let stop = StopFlag::on_signals()?;
         match campaign.run(&stop)? {
             CampaignOutcome::Interrupted => {
-                let name = &self.name;
+                let name = shell_word(&self.name);
                 say(&format!("stopped; the same command with `--name {name}` goes on from here"));
                 Ok(ExitCode::Interrupted)
             }
