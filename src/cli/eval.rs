@@ -10,7 +10,7 @@ use super::rules::{Rules, counting_of, policy_name, start_of};
 use super::settings::parse_count;
 use crate::assemble::{assets, build_pool};
 use crate::checkpoint::{self, Entry};
-use crate::config::RunConfig;
+use crate::config::{RunConfig, parse_count};
 use crate::evaluation::{Evaluation, Plan, Summary, play, policy_of};
 use crate::exit_code::{BadRequest, ExitCode};
 use crate::interrupt::StopFlag;

@@ -14,7 +14,7 @@ use super::rules::Rules;
 use super::settings::parse_count;
 use crate::assemble::assets;
 use crate::checkpoint;
-use crate::config::RunConfig;
+use crate::config::{RunConfig, parse_count};
 use crate::evaluation::{Plan, policy_of};
 use crate::exit_code::{BadRequest, ExitCode};
 use crate::interrupt::StopFlag;

@@ -7,8 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use coordrl_studies::Task;
 
-use super::settings::parse_count;
-use crate::config::{ConfigError, Layers, Origin};
+use crate::config::{ConfigError, Layers, Origin, parse_count};
 use crate::exit_code::{BadRequest, ExitCode};
 use crate::interrupt::StopFlag;
 use crate::metrics::console::{describe_secs, print_result, quoted, say};
@@ -172,8 +171,8 @@ impl Flags {
     fn train(&self, mut run: StudyRun) -> anyhow::Result<ExitCode> {
         let outcome = run.train()?;
         let folder = run.run().path().display();
-            let folder = quoted(run.run().path());
         if outcome == StudyOutcome::Interrupted {
+            let folder = quoted(run.run().path());
             let (task, updates) = (run.study().task(), run.progress().updates);
             say(&format!(
                 "stopped at {updates} updates; continue with: coordrl study {task} --resume {folder}"

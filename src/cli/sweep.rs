@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::settings::parse_count;
 use super::train;
 use crate::assemble::check_parts;
-use crate::config::{Algo, ConfigError, Problem};
+use crate::config::{Algo, ConfigError, Problem, parse_count};
 use crate::exit_code::{BadRequest, ExitCode};
 use crate::interrupt::StopFlag;
 use crate::launch;

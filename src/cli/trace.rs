@@ -12,7 +12,7 @@ use coordrl_envs::trace::{RandomActions, TraceRecord, Tracer};
 use super::npy::NpyWriter;
 use super::settings::parse_count;
 use crate::assemble::assets;
-use crate::config::{ConfigError, Layers, RunConfig};
+use crate::config::{ConfigError, Layers, RunConfig, parse_count};
 use crate::exit_code::{BadRequest, ExitCode};
 
 const EXAMPLES: &str = "\

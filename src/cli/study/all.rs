@@ -5,8 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use coordrl_studies::{Split, Task, layers};
 
-use crate::cli::settings::parse_count;
-use crate::config::{ConfigError, Problem};
+use crate::config::{ConfigError, Problem, parse_count};
 use crate::exit_code::{BadRequest, ExitCode};
 use crate::interrupt::StopFlag;
 use crate::metrics::console::{print_result, say};
