@@ -128,7 +128,7 @@ impl Flags {
             return Err(RunDirError::OtherGame { path: path.to_owned(), found, wanted }.into());
         }
         let config = resolve(self.layers(&old, &Origin::Run(path.to_owned()))?.finish()?)?;
-        launch::check_resume(&old, &config)?;
+        launch::check_resume(&old, &config, "leave these out, or start a new run")?;
         let loaded = launch::load(&run, &config)?;
         if loaded.is_done(&config) {
             let result = loaded.result(&run, &config);
@@ -170,10 +170,9 @@ impl Flags {
 
     fn train(&self, mut run: StudyRun) -> anyhow::Result<ExitCode> {
         let outcome = run.train()?;
-        let folder = run.run().path().display();
         if outcome == StudyOutcome::Interrupted {
-            let folder = quoted(run.run().path());
             let (task, updates) = (run.study().task(), run.progress().updates);
+            let folder = quoted(run.run().path());
             say(&format!(
                 "stopped at {updates} updates; continue with: coordrl study {task} --resume {folder}"
             ));

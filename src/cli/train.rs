@@ -101,13 +101,14 @@ impl Train {
         launch::check_resume(&old, &layered, checkpoint.progress.frames)?;
         refuse_to_lose_checkpoints(&run, checkpoint.progress.frames)?;
         let done = checkpoint.progress.frames >= layered.config.frames;
-        Recorder::check(&run, &checkpoint.progress.written)?;
+        Recorder::check(&run, &checkpoint.progress.written, launch::CHOOSE_EARLIER)?;
         if done && !Trainer::lacks_last_point(&run, &checkpoint.progress) {
             say(&format!(
-                "nothing to do: {} is at {} of {} frames; a larger `--frames` extends it",
+                "nothing to do: {} is at {} of {} frames; {}",
                 path.display(),
                 checkpoint.progress.frames,
-                layered.config.frames
+                layered.config.frames,
+                launch::how_to_extend(&layered.config)
             ));
             return Ok(ExitCode::Ok);
         }

@@ -1,6 +1,6 @@
 //! All studies one after the other, and one table of what came out beside what the paper found.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context;
 use coordrl_studies::{LayerKind, Split, StudyLayer, Task};
@@ -128,10 +128,10 @@ impl Campaign {
     fn study(&self, config: &StudyRunConfig, stop: &StopFlag) -> anyhow::Result<Option<StudyResult>> {
         let name = format!("{}-seed{}", self.name, config.seed);
         let path = launch::group(&self.runs_dir, config).join(&name);
-        let mut run = if has_checkpoint(&path) {
+        let mut run = if path.exists() {
             let run = RunDir::open_to_train(&path)?;
             let old: StudyRunConfig = run.read_config()?;
-            launch::check_resume(&old, config)?;
+            launch::check_resume(&old, config, "choose another `--name`")?;
             let loaded = launch::load(&run, config)?;
             if loaded.is_done(config) {
                 return Ok(loaded.result(&run, config));
@@ -143,10 +143,6 @@ impl Campaign {
         let outcome = run.train()?;
         Ok(if outcome == StudyOutcome::Finished { run.result() } else { None })
     }
-}
-
-fn has_checkpoint(path: &Path) -> bool {
-    path.join("config.json").is_file()
 }
 
 fn row(task: Task, split: Split, layer: &StudyLayer, results: &[&StudyResult]) -> Option<String> {

@@ -182,6 +182,7 @@ fn a_finished_run_has_nothing_left_to_do() {
     let ended = resume(&sandbox, &run, &[]);
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert!(ended.stderr.contains("nothing to do"), "{ended:?}");
+    assert!(ended.stderr.contains("a larger `--frames` extends it"), "{ended:?}");
     assert_eq!(fs::read(run.join("metrics.jsonl")).unwrap(), before);
 }
 
@@ -191,7 +192,13 @@ fn changes_that_alter_the_algorithm_are_refused_all_at_once() {
     let run = sandbox.train("a", &["--frames", "200"]);
     let changes = ["--envs=8", "--set=a2c.discount=0.9", "--frames=100", "--threads=1"];
     let ended = resume(&sandbox, &run, &changes);
-    ended.expect_refusal(2, &["`a2c.envs`: 4 → 8", "`a2c.discount`", "`frames`: 200 → 100", "--fork"]);
+    ended.expect_refusal(2, &["`a2c.envs`: 4 → 8", "`a2c.discount`", "`frames`: 200 → 100"]);
+    assert!(
+        ended.stderr.contains("not even `--fork`") && ended.stderr.contains("`--init-from`"),
+        "{ended:?}"
+    );
+    let shorter = resume(&sandbox, &run, &["--frames=100"]);
+    shorter.expect_refusal(2, &["shorter", "with `--fork` and `--frames` above 200"]);
     assert!(!ended.stderr.contains("`threads`"), "{ended:?}");
     resume(&sandbox, &run, &["--preset", "zoo"]).expect_refusal(2, &["--preset"]);
 }
@@ -201,6 +208,12 @@ fn a_linear_schedule_cannot_be_extended() {
     let sandbox = Sandbox::new();
     let run = sandbox.train("a", &["--frames", "200", "--set", "a2c.optimizer.schedule=linear"]);
     resume(&sandbox, &run, &["--frames", "400"]).expect_refusal(2, &["schedule is not constant", "--fork"]);
+    let ended = resume(&sandbox, &run, &[]);
+    let told = ["nothing to do", "cannot be extended", "`--fork` with a larger `--frames`"];
+    told.iter().for_each(|part| assert!(ended.stderr.contains(part), "{part} not in {}", ended.stderr));
+    assert!(!ended.stderr.contains("extends it"), "{ended:?}");
+    let ended = resume(&sandbox, &run, &["--fork", "--frames", "400", "--name", "b"]);
+    assert_eq!(ended.code, Some(0), "what is told works: {ended:?}");
 }
 
 #[test]

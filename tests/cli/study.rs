@@ -124,7 +124,11 @@ fn runs_of_another_task_and_folders_that_are_none_are_refused_with_3() {
     bytes[middle] ^= 1;
     fs::write(&weights, bytes).unwrap();
     let resume = ["study", "regress", "--resume", path, "--epochs=2"];
-    sandbox.run(&resume).expect_refusal(3, &["weights.safetensors", "damaged"]);
+    let ended = sandbox.run(&resume);
+    ended.expect_refusal(3, &["weights.safetensors", "damaged", "remove it to go on from"]);
+    assert!(!ended.stderr.contains("--checkpoint"), "a study has no such flag: {}", ended.stderr);
+    fs::remove_dir_all(weights.parent().unwrap()).unwrap();
+    assert_eq!(sandbox.run(&resume).code, Some(0), "what is told works");
 }
 
 #[test]

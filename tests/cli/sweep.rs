@@ -189,7 +189,8 @@ fn folders_of_other_runs_and_sweeps_under_way_are_left_alone() {
     sandbox.train("s-seed1", &["--frames=500", "--set=a2c.discount=0.5"]);
     let before = sandbox.files();
     let ended = sandbox.run(&sweep(&["--frames=500", "--seeds=1"]));
-    ended.expect_refusal(3, &["a2c-conv/s-seed1", "another run", "a2c.discount"]);
+    ended.expect_refusal(3, &["a2c-conv/s-seed1", "another run", "a2c.discount", "another `--name`"]);
+    assert!(!ended.stderr.contains("--fork"), "a sweep has no such flag: {}", ended.stderr);
     assert_eq!(sandbox.files(), before);
 
     let sandbox = Sandbox::new();
