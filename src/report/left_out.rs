@@ -76,15 +76,20 @@ pub enum Why {
         /// Where and what.
         cause: String,
     },
+    /// It is whole, but cannot be used: another version of this program wrote it.
+    Unusable {
+        /// In words.
+        cause: String,
+    },
     /// Another run of the same seed is used.
     Repeated {
         /// Which.
+        #[serde(serialize_with = "crate::path_text::serialize")]
         used: PathBuf,
     },
     /// The folder that a sweep names holds a run of something else.
     Other {
         /// What it holds.
-        #[serde(serialize_with = "crate::path_text::serialize")]
         holds: String,
     },
 }
@@ -146,6 +151,7 @@ impl Why {
                 format!("no full game within the budget, {} frames", frames(*budget as f64))
             }
             Self::Damaged { file, cause } => format!("{} is damaged: {cause}", file.display()),
+            Self::Unusable { cause } => cause.clone(),
             Self::Repeated { used } => format!("repeats a seed; {} is used", used.display()),
             Self::Other { holds } => format!("its folder holds {holds}"),
         }

@@ -89,6 +89,16 @@ impl Meta {
 }
 
 impl Meta {
+    /// Which program wrote the run last and which one this is, if they are not the same.
+    pub fn other_writer(&self) -> Option<String> {
+        let this = env!("CARGO_PKG_VERSION");
+        let commit = self.commits().pop().unwrap_or_default();
+        let is_this = self.version == this && commit == COMMIT;
+        (!is_this).then(|| {
+            format!("it was written by version {} ({commit}), this is {this} ({COMMIT})", self.version)
+        })
+    }
+
     /// Every commit whose program worked on the run, in order.
     pub fn commits(&self) -> Vec<&str> {
         let mut commits = vec![self.commit.as_str()];

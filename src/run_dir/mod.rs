@@ -1,9 +1,11 @@
 //! The folder of one run: its name, its lock, and the only code that knows the files inside it.
 
 mod files;
+mod kind;
 mod meta;
 
 pub use files::{read_json, replace_file, sync_dir, write_durably, write_json};
+pub use kind::{Kind, RunConfiguration};
 pub use meta::{Meta, Session, host_name, now_unix_secs};
 
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -11,7 +13,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::checkpoint;
 use crate::exit_code::ExitCode;
@@ -62,6 +64,22 @@ pub enum RunDirError {
         path: PathBuf,
         /// Where and what.
         cause: String,
+    /// A file of the run is whole, but written by another version of this program.
+    #[error("{} is of another version of this program: {cause}", .path.display())]
+    OtherVersion {
+        /// The file.
+        path: PathBuf,
+        /// Which version, and what does not fit.
+        cause: String,
+    },
+    /// A study where a run of a game is asked for, or the other way round.
+    #[error("{} is {found}; `{} {}` continues it", .path.display(), .found.resume(), shell_word(.path))]
+    OtherKind {
+        /// The run folder.
+        path: PathBuf,
+        /// What it holds.
+        found: Kind,
+    },
     },
     /// The run plays another game than asked for.
     #[error("{} is a run of `{found}`, not of `{wanted}`", .path.display())]
@@ -100,6 +118,8 @@ impl RunDirError {
             Self::CannotCreate { .. } => ExitCode::BadRequest,
             Self::NotARun { .. }
             | Self::InUse(_)
+            | Self::OtherVersion { .. }
+            | Self::OtherKind { .. }
             | Self::Damaged { .. }
             | Self::OtherGame { .. }
             | Self::OtherRun { .. } => ExitCode::BadRun,
@@ -253,8 +273,28 @@ impl RunDir {
     }
 
     /// Reads `config.json`.
-    pub fn read_config<C: DeserializeOwned>(&self) -> Result<C, RunDirError> {
-        read_json(&self.config_path())
+    ///
+    /// # Errors
+    /// If it is damaged, of another kind of run, or written by another version of this program. Only the
+    /// first is called damage: somebody who reads that deletes.
+    pub fn read_config<C: RunConfiguration>(&self) -> Result<C, RunDirError> {
+        let path = self.config_path();
+        let value: Value = read_json(&path)?;
+        match Kind::of(&value) {
+            Some(found) if !C::describes(&found) => {
+                Err(RunDirError::OtherKind { path: self.path.clone(), found })
+            }
+            _ => serde_json::from_value(value).map_err(|error| self.misfit(path, &error)),
+        }
+    }
+
+    /// Why a `config.json` that parses does not fit: another version wrote it, or something is wrong with it.
+    fn misfit(&self, path: PathBuf, error: &serde_json::Error) -> RunDirError {
+        let writer = self.read_meta().ok().and_then(|meta| meta.other_writer());
+        match writer {
+            Some(writer) => RunDirError::OtherVersion { path, cause: format!("{writer}: {error}") },
+            None => RunDirError::Damaged { path, cause: error.to_string() },
+        }
     }
 
     /// Writes `config.json` whole or not at all.
@@ -312,9 +352,11 @@ mod tests {
     #[test]
     fn names_that_leave_the_folder_are_refused() {
         let group = Path::new("runs/pong/a2c-conv");
-        for name in ["", "..", "../x", "a/b", ".hidden"] {
+        for name in ["", "..", "../x", "a/b", ".hidden", &"x".repeat(256)] {
             let error = RunDir::planned_path(group, 1, Some(name)).unwrap_err();
-            assert_eq!(error.exit_code(), ExitCode::BadRequest, "{name}");
+    use crate::config::RunConfig;
+    use crate::exit_code::exit_code_of;
+            assert_eq!(exit_code_of(&error), ExitCode::BadRequest, "{name}");
         }
         let path = RunDir::planned_path(group, 1, Some("mine")).unwrap();
         assert_eq!(path, Path::new("runs/pong/a2c-conv/mine"));
@@ -324,7 +366,7 @@ mod tests {
     fn a_run_is_locked_while_it_is_open_for_training() {
         let folder = tempfile::tempdir().unwrap();
         let run = RunDir::create(&folder.path().join("a"), true).unwrap();
-        run.write_config(&crate::config::RunConfig::default()).unwrap();
+        run.write_config(&RunConfig::default()).unwrap();
         let error = RunDir::open_to_train(run.path()).unwrap_err();
         assert!(matches!(error, RunDirError::InUse(_)), "{error}");
         RunDir::open_to_read(run.path()).unwrap();
@@ -353,3 +395,34 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), b"old");
     }
 }
+    #[test]
+    fn a_config_of_another_version_or_kind_is_not_called_damaged() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunDir::create(&folder.path().join("a"), true).unwrap();
+        let read = || run.read_config::<RunConfig>().unwrap_err();
+        let write = |text: &str| fs::write(run.config_path(), text).unwrap();
+
+        write(r#"{"game": "pong", "frobnicate": 3}"#);
+        run.write_meta(&Meta { version: "99.0.0".to_owned(), ..Meta::new(1, 1) }).unwrap();
+        let error = read();
+        assert!(matches!(error, RunDirError::OtherVersion { .. }), "{error}");
+        assert_eq!(error.exit_code(), ExitCode::BadRun);
+        let text = error.to_string();
+        for part in ["config.json", "version 99.0.0", env!("CARGO_PKG_VERSION"), "`frobnicate`"] {
+            assert!(text.contains(part), "{part} not in {text}");
+        }
+
+        run.write_meta(&Meta::new(1, 1)).unwrap();
+        assert!(matches!(read(), RunDirError::Damaged { .. }), "this very program wrote it");
+        write(r#"{"game": "pong", "fro"#);
+        run.write_meta(&Meta { version: "99.0.0".to_owned(), ..Meta::new(1, 1) }).unwrap();
+        assert!(matches!(read(), RunDirError::Damaged { .. }), "no version writes half an object");
+
+        write(r#"{"task": "classify", "layer": "conv"}"#);
+        let text = read().to_string();
+        assert!(text.contains("is a study") && text.contains("`coordrl study classify --resume "), "{text}");
+        write(r#"{"game": "pong"}"#);
+        let text = run.read_config::<crate::study::StudyRunConfig>().unwrap_err().to_string();
+        assert!(text.contains("is a run of a game") && text.contains("`coordrl train --resume "), "{text}");
+    }
+

@@ -4,13 +4,15 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 
 use super::SweepError;
+use serde_json::Value;
+
 use super::cell::Cell;
 use super::disk;
 use super::record::{CellRecord, Failure, RECORD_VERSION, SweepRecord, folder_of, record_path};
 use crate::run_dir::{RunDirError, read_json, write_json};
+use crate::path_text::encode;
 
 const LOCK: &str = "sweep.lock";
-use crate::path_text::encode;
 const LOGS: &str = "logs";
 
 /// A sweep that this process works on.
@@ -101,14 +103,17 @@ impl SweepFolder {
 /// Reads `sweep.json`.
 ///
 /// # Errors
-/// If it is damaged, or of a later version of this program.
+/// If it is damaged, or of another version of this program.
 pub fn read_record(path: &Path) -> Result<SweepRecord, RunDirError> {
-    let record: SweepRecord = read_json(path)?;
-    if record.version != RECORD_VERSION {
-        let cause = format!("it has version {}, this program reads {RECORD_VERSION}", record.version);
-        return Err(RunDirError::Damaged { path: path.to_owned(), cause });
+    let record: Value = read_json(path)?;
+    match record.get("version").and_then(Value::as_u64) {
+        Some(version) if version != u64::from(RECORD_VERSION) => {
+            let cause = format!("it has version {version}, this program reads {RECORD_VERSION}");
+            Err(RunDirError::OtherVersion { path: path.to_owned(), cause })
+        }
+        _ => serde_json::from_value(record)
+            .map_err(|error| RunDirError::Damaged { path: path.to_owned(), cause: error.to_string() }),
     }
-    Ok(record)
 }
 
 /// A sweep may grow. What it would lose is named.
@@ -154,6 +159,18 @@ mod tests {
             torso: "conv".to_owned(),
             seed: 1,
             frames: 1000,
+    #[test]
+    fn a_record_of_a_later_version_is_not_called_damaged() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = record_path(folder.path());
+        fs::write(&path, r#"{"version": 2, "name": "s", "hosts": []}"#).unwrap();
+        let error = read_record(&path).unwrap_err();
+        assert!(matches!(error, RunDirError::OtherVersion { .. }), "{error}");
+        assert!(error.to_string().ends_with("it has version 2, this program reads 1"), "{error}");
+        fs::write(&path, r#"{"version": 1, "name": "s", "hosts": []}"#).unwrap();
+        assert!(matches!(read_record(&path), Err(RunDirError::Damaged { .. })));
+    }
+
             run: run.into(),
             failure,
         };

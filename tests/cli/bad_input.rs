@@ -178,6 +178,30 @@ fn a_damaged_checkpoint_is_refused_with_3_and_the_previous_one_named() {
     let whole = fs::read(&weights).unwrap();
 
     fs::write(&weights, &whole[..whole.len() / 2]).unwrap();
+#[test]
+fn a_run_of_a_later_version_is_told_as_such_and_refused_with_3() {
+    let sandbox = Sandbox::new();
+    let run = sandbox.train("a", &["--frames", "400"]);
+    let path = run.to_str().unwrap();
+    let edit = |name: &str, from: &str, to: &str| {
+        let text = fs::read_to_string(run.join(name)).unwrap();
+        assert!(text.contains(from), "{from} is not in {text}");
+        fs::write(run.join(name), text.replacen(from, to, 1)).unwrap();
+    };
+    edit("config.json", "{", "{\"world_model\": true, ");
+    edit("meta.json", concat!("\"version\": \"", env!("CARGO_PKG_VERSION")), "\"version\": \"7.0.0");
+    let before = files_below(&run);
+    for command in [&["eval"][..], &["train", "--resume"], &["report", "--out=x"]] {
+        let ended = sandbox.run(&[command, &[path]].concat());
+        ended.expect_refusal(3, &["config.json", "version 7.0.0", "`world_model`"]);
+        assert!(!ended.stderr.contains("damaged"), "{ended:?}");
+    }
+    let found = sandbox.run(&["report", "runs", "--out=x"]);
+    found.expect_refusal(3, &["none is complete", "version 7.0.0"]);
+    assert!(!found.stderr.contains("damaged"), "{found:?}");
+    assert_eq!(files_below(&run), before);
+}
+
     let resume = ["train", "--resume", path, "--frames", "1400", "--device=cpu"];
     sandbox.run(&resume).expect_refusal(3, &["weights.safetensors", "--checkpoint 1000"]);
     sandbox

@@ -130,7 +130,7 @@ fn paths_without_a_complete_run_are_refused_with_3() {
     let sandbox = Sandbox::new();
     fs::create_dir(sandbox.path().join("empty")).unwrap();
     refused(&sandbox, &["nowhere", "--out=x"], 3, &["nowhere", "no such folder"]);
-    refused(&sandbox, &["empty", "--out=x"], 3, &["empty is not a run folder"]);
+    refused(&sandbox, &["empty", "--out=x"], 3, &["empty is not a run folder: nor is there one in it"]);
     let run = sandbox.train("a", &["--frames=400"]);
     let metrics = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
     fs::write(run.join("metrics.jsonl"), metrics.lines().next().unwrap().to_owned() + "\n").unwrap();
@@ -158,6 +158,8 @@ fn wrong_requests_are_refused_with_2_and_nothing_is_left() {
     let refused = |arguments: &[&str], parts: &[&str]| refused(&sandbox, arguments, 2, parts);
     refused(&[&run], &["--out DIR"]);
     refused(&[&run, "--out=x", "--repetitions=0"], &["`--repetitions 0`"]);
+    fs::write(run.join("config.json"), "{\"task\": \"classify\"}").unwrap();
+    refused(&sandbox, &["runs", "--out=x"], 3, &["runs is not a run folder: it holds studies"]);
     refused(&[&run, "--out=x", "--thresholds=nan"], &["--thresholds", "not a number"]);
     refused(
         &[&runs, "--out=x", "--baseline=cordconv"],

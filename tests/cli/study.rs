@@ -118,6 +118,14 @@ fn runs_of_another_task_and_folders_that_are_none_are_refused_with_3() {
     let path = run.to_str().unwrap();
     sandbox.run(&["study", "classify", "--resume", path]).expect_refusal(3, &["`regress`", "`classify`"]);
     sandbox.run(&["study", "regress", "--resume", "nowhere"]).expect_refusal(3, &["nowhere"]);
+    for command in [&["eval", path][..], &["play", "--video=a.gif", path], &["train", "--resume", path]] {
+        let ended = sandbox.run(command);
+        ended.expect_refusal(3, &[path, "is a study", "`coordrl study regress --resume "]);
+        assert!(!ended.stderr.contains("damaged"), "{ended:?}");
+    }
+    let game = sandbox.train("game", &["--frames=40"]);
+    let other = ["study", "regress", "--resume", game.to_str().unwrap()];
+    sandbox.run(&other).expect_refusal(3, &["is a run of a game", "`coordrl train --resume "]);
     let weights = checkpoints(&run).pop().unwrap().join("weights.safetensors");
     let mut bytes = fs::read(&weights).unwrap();
     let middle = bytes.len() / 2;
