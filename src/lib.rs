@@ -33,6 +33,8 @@ pub mod launch;
 pub mod logging;
 pub mod memory;
 pub mod metrics;
+pub mod names;
+pub mod path_text;
 pub mod progress;
 pub mod report;
 pub mod run_dir;

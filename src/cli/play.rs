@@ -18,6 +18,7 @@ use crate::config::{RunConfig, parse_count};
 use crate::evaluation::{Plan, policy_of};
 use crate::exit_code::{BadRequest, ExitCode};
 use crate::interrupt::StopFlag;
+use crate::names;
 use crate::metrics::console::{print_result, say};
 use crate::run_dir::RunDir;
 use crate::training::identity;
@@ -127,8 +128,15 @@ impl Play {
             let text = format!("`--contact-sheet {}`: its name must end in `.png`", sheet.display());
             return Err(BadRequest::error(text));
         }
-        let open = |path: &Option<PathBuf>| path.as_deref().map(Output::open).transpose();
-        Ok(Outputs { video: open(&self.video)?, contact_sheet: open(&self.contact_sheet)? })
+        let open = |flag: &str, path: &Option<PathBuf>| {
+            path.as_deref()
+                .map(|path| names::check_path(flag, path).and_then(|()| Output::open(path)))
+                .transpose()
+        };
+        Ok(Outputs {
+            video: open("--video", &self.video)?,
+            contact_sheet: open("--contact-sheet", &self.contact_sheet)?,
+        })
     }
 
     fn shoot(

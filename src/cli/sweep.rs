@@ -15,9 +15,10 @@ use crate::launch;
 use crate::memory::size;
 use crate::metrics::console::{describe_secs, print_result, quoted, say};
 use crate::sweep::board::{CellStatus, Mark, millions};
+use crate::names;
 use crate::sweep::cell::{Cell, CellState};
 use crate::sweep::crew::{Crew, Outcome};
-use crate::sweep::folder::{SweepFolder, check_holds_all};
+use crate::sweep::folder::{SweepFolder, check_holds_all, log_name};
 use crate::sweep::forecast::{self, Forecast, Left, Measured};
 use crate::sweep::plan::{Plan, Seeds, built_in_plans};
 use crate::sweep::record::folder_of;
@@ -132,11 +133,7 @@ impl Sweep {
     fn request(&self) -> anyhow::Result<Request> {
         let plan = self.plan()?;
         let name = self.name.clone().or(plan.name.clone()).unwrap_or_else(|| "sweep".to_owned());
-        if name.is_empty() || name.starts_with('.') || name.contains(['/', '\\']) {
-            return Err(BadRequest::error(format!(
-                "`{name}` is no name for a sweep: leave out `/` and leading dots"
-            )));
-        }
+        names::check_folder_name("--name", &name, 0)?;
         for (flag, value) in
             [("jobs", self.jobs), ("threads-per-run", self.threads_per_run), ("frames", self.frames)]
         {
@@ -149,6 +146,8 @@ impl Sweep {
         let cells = self.cells(&plan, &name, threads)?;
         if !self.dry_run {
             SweepFolder::check(&self.runs_dir, &name)?;
+        let longest = cells.iter().map(|cell| log_name(cell).len()).max().unwrap_or(0);
+        names::check_folder_name("--name", &name, longest.saturating_sub(name.len()))?;
         }
         if let Some(old) = SweepFolder::read(&self.runs_dir, &name)? {
             let new: Vec<_> = cells.iter().map(Cell::to_record).collect();
@@ -374,8 +373,8 @@ impl Sweep {
 #[derive(Debug, Serialize)]
 struct SweepResult<'a> {
     sweep: &'a Path,
-    #[serde(serialize_with = "crate::path_text::serialize")]
     cells: &'a [ResultRow],
+    #[serde(serialize_with = "crate::path_text::serialize")]
 }
 
 #[derive(Debug, Serialize)]
@@ -388,8 +387,8 @@ struct ResultRow {
     frames_asked: u64,
     episode_return: Option<f64>,
     run: PathBuf,
-    #[serde(serialize_with = "crate::path_text::serialize")]
 }
+    #[serde(serialize_with = "crate::path_text::serialize")]
 
 impl ResultRow {
     fn new(runs_dir: &Path, cell: &Cell, status: &CellStatus) -> Self {

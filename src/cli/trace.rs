@@ -14,6 +14,7 @@ use super::settings::parse_count;
 use crate::assemble::assets;
 use crate::config::{ConfigError, Layers, RunConfig, parse_count};
 use crate::exit_code::{BadRequest, ExitCode};
+use crate::names;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -164,6 +165,7 @@ fn parse_actions(path: &Path, spec: &EnvSpec) -> anyhow::Result<Vec<usize>> {
         Ok(action) if action < count => Ok(action),
         _ => {
             let text =
+        names::check_path("--save-state", path)?;
                 format!("line {} is `{line}`; `{}` has actions 0 to {}", index + 1, spec.name, count - 1);
             Err(bad(text))
         }

@@ -19,6 +19,8 @@ use crate::checkpoint;
 use crate::exit_code::ExitCode;
 use crate::metrics::Axis;
 use crate::metrics::read::read_last_point;
+use crate::names;
+use crate::path_text::shell_word;
 
 const CONFIG: &str = "config.json";
 const META: &str = "meta.json";
@@ -32,9 +34,6 @@ const DIVERGED: &str = "diverged.safetensors";
 /// Why a run folder cannot be made or used.
 #[derive(Debug, thiserror::Error)]
 pub enum RunDirError {
-    /// The name given with `--name` is not one folder.
-    #[error("`--name {0}` is not a folder name: leave out `/` and leading dots")]
-    BadName(String),
     /// `--name` is taken.
     #[error("{} exists already; continue it with `--resume`, or choose another `--name`", .0.display())]
     Exists(PathBuf),
@@ -64,6 +63,7 @@ pub enum RunDirError {
         path: PathBuf,
         /// Where and what.
         cause: String,
+    },
     /// A file of the run is whole, but written by another version of this program.
     #[error("{} is of another version of this program: {cause}", .path.display())]
     OtherVersion {
@@ -79,7 +79,6 @@ pub enum RunDirError {
         path: PathBuf,
         /// What it holds.
         found: Kind,
-    },
     },
     /// The run plays another game than asked for.
     #[error("{} is a run of `{found}`, not of `{wanted}`", .path.display())]
@@ -113,14 +112,14 @@ impl RunDirError {
     /// The exit code this error ends the process with.
     pub fn exit_code(&self) -> ExitCode {
         match self {
-            Self::BadName(_) | Self::Exists(_) => ExitCode::BadRequest,
+            Self::Exists(_) => ExitCode::BadRequest,
             Self::CannotCreate { cause, .. } if is_out_of_space(cause) => ExitCode::MachineRefused,
             Self::CannotCreate { .. } => ExitCode::BadRequest,
             Self::NotARun { .. }
             | Self::InUse(_)
+            | Self::Damaged { .. }
             | Self::OtherVersion { .. }
             | Self::OtherKind { .. }
-            | Self::Damaged { .. }
             | Self::OtherGame { .. }
             | Self::OtherRun { .. } => ExitCode::BadRun,
             Self::CannotWrite { .. } => ExitCode::MachineRefused,
@@ -143,14 +142,12 @@ pub struct RunDir {
 impl RunDir {
     /// `<group>/<name>`, or `seed<k>-<time>` for the name; `group` is the folder of all runs of a
     /// kind, as `runs/pong/a2c-conv`.
-    pub fn planned_path(group: &Path, seed: u64, name: Option<&str>) -> Result<PathBuf, RunDirError> {
-        let name = match name {
-            Some(name) if name.is_empty() || name.starts_with('.') || name.contains(['/', '\\']) => {
-                return Err(RunDirError::BadName(name.to_owned()));
-            }
-            Some(name) => name.to_owned(),
-            None => format!("seed{seed}-{}", meta::timestamp()),
-        };
+    ///
+    /// # Errors
+    /// If the name is none that a folder can have.
+    pub fn planned_path(group: &Path, seed: u64, name: Option<&str>) -> anyhow::Result<PathBuf> {
+        let Some(name) = name else { return Ok(group.join(format!("seed{seed}-{}", meta::timestamp()))) };
+        names::check_folder_name("--name", name, 0)?;
         Ok(group.join(name))
     }
 
@@ -354,11 +351,11 @@ mod tests {
         let group = Path::new("runs/pong/a2c-conv");
         for name in ["", "..", "../x", "a/b", ".hidden", &"x".repeat(256)] {
             let error = RunDir::planned_path(group, 1, Some(name)).unwrap_err();
-    use crate::config::RunConfig;
-    use crate::exit_code::exit_code_of;
             assert_eq!(exit_code_of(&error), ExitCode::BadRequest, "{name}");
         }
         let path = RunDir::planned_path(group, 1, Some("mine")).unwrap();
+    use crate::config::RunConfig;
+    use crate::exit_code::exit_code_of;
         assert_eq!(path, Path::new("runs/pong/a2c-conv/mine"));
     }
 

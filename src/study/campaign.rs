@@ -124,9 +124,14 @@ impl Campaign {
         configs
     }
 
+    /// Name of the run of a seed in the campaign `name`.
+    pub fn run_name(name: &str, seed: u64) -> String {
+        format!("{name}-seed{seed}")
+    }
+
     /// Makes one study, or goes on with it; `None` if a signal came.
     fn study(&self, config: &StudyRunConfig, stop: &StopFlag) -> anyhow::Result<Option<StudyResult>> {
-        let name = format!("{}-seed{}", self.name, config.seed);
+        let name = Self::run_name(&self.name, config.seed);
         let path = launch::group(&self.runs_dir, config).join(&name);
         let mut run = if path.exists() {
             let run = RunDir::open_to_train(&path)?;

@@ -1,16 +1,17 @@
 //! The folder of a sweep: its lock, its record, and the logs of its runs.
 
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 
-use super::SweepError;
 use serde_json::Value;
 
+use super::SweepError;
 use super::cell::Cell;
 use super::disk;
 use super::record::{CellRecord, Failure, RECORD_VERSION, SweepRecord, folder_of, record_path};
-use crate::run_dir::{RunDirError, read_json, write_json};
 use crate::path_text::encode;
+use crate::run_dir::{RunDirError, read_json, write_json};
 
 const LOCK: &str = "sweep.lock";
 const LOGS: &str = "logs";
@@ -83,8 +84,7 @@ impl SweepFolder {
 
     /// Where a cell's processes tell what they have to say.
     pub fn log_path(&self, cell: &Cell) -> PathBuf {
-        let name: Vec<_> = cell.run.iter().map(|part| part.to_string_lossy()).collect();
-        self.path.join(LOGS).join(format!("{}.log", name.join("-")))
+        self.path.join(LOGS).join(log_name(cell))
     }
 
     /// Notes how a cell failed, or that it did not after all.
@@ -98,6 +98,14 @@ impl SweepFolder {
         }
         Ok(())
     }
+}
+
+/// Name of a cell's log: the longest that is made from the name of a sweep.
+pub fn log_name(cell: &Cell) -> OsString {
+    let parts: Vec<&OsStr> = cell.run.iter().collect();
+    let mut name = parts.join(OsStr::new("-"));
+    name.push(".log");
+    name
 }
 
 /// Reads `sweep.json`.
@@ -152,14 +160,6 @@ mod tests {
     use crate::config::Algo;
 
     #[test]
-    fn a_failure_is_known_until_its_cell_is_done_though_the_sweep_begins_again_and_grows() {
-        let cell = |run: &str, failure: Option<Failure>| CellRecord {
-            game: "pong".to_owned(),
-            algo: Algo::A2c,
-            torso: "conv".to_owned(),
-            seed: 1,
-            frames: 1000,
-    #[test]
     fn a_record_of_a_later_version_is_not_called_damaged() {
         let folder = tempfile::tempdir().unwrap();
         let path = record_path(folder.path());
@@ -171,6 +171,14 @@ mod tests {
         assert!(matches!(read_record(&path), Err(RunDirError::Damaged { .. })));
     }
 
+    #[test]
+    fn a_failure_is_known_until_its_cell_is_done_though_the_sweep_begins_again_and_grows() {
+        let cell = |run: &str, failure: Option<Failure>| CellRecord {
+            game: "pong".to_owned(),
+            algo: Algo::A2c,
+            torso: "conv".to_owned(),
+            seed: 1,
+            frames: 1000,
             run: run.into(),
             failure,
         };

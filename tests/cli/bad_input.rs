@@ -146,6 +146,13 @@ fn names_that_are_taken_or_leave_the_folder_are_refused() {
     let sandbox = Sandbox::new();
     sandbox.train("a", &["--frames", "40"]);
     let before = sandbox.files();
+    let long = "n".repeat(256);
+    refused(&["train", "catch", "--name", &long], &["`--name nnn", "at most 255", "it has 256"]);
+    refused(&["study", "classify", "--name", &long], &["`--name nnn", "at most 255"]);
+    refused(&["study", "all", "--name", &long[6..]], &["`--name nnn", "at most 249", "it has 250"]);
+    refused(&["study", "all", "--name="], &["--name"]);
+    let too_long = ["trace", "pong", "--steps=1", "--action-seed=1", "--save-state", &long];
+    refused(&too_long, &["`--save-state nnn"]);
     sandbox
         .run(&sandbox.train_arguments("a", &["--frames", "40"]))
         .expect_refusal(2, &["exists", "--resume"]);
@@ -171,13 +178,6 @@ fn a_run_in_use_of_another_game_or_no_run_at_all_is_refused_with_3() {
 #[test]
 fn a_damaged_checkpoint_is_refused_with_3_and_the_previous_one_named() {
     let sandbox = Sandbox::new();
-    let run = sandbox.train("a", &["--frames", "1200"]);
-    let path = run.to_str().unwrap();
-    let newest = checkpoints(&run).pop().unwrap();
-    let weights = newest.join("weights.safetensors");
-    let whole = fs::read(&weights).unwrap();
-
-    fs::write(&weights, &whole[..whole.len() / 2]).unwrap();
 #[test]
 fn a_run_of_a_later_version_is_told_as_such_and_refused_with_3() {
     let sandbox = Sandbox::new();
@@ -202,6 +202,13 @@ fn a_run_of_a_later_version_is_told_as_such_and_refused_with_3() {
     assert_eq!(files_below(&run), before);
 }
 
+    let run = sandbox.train("a", &["--frames", "1200"]);
+    let path = run.to_str().unwrap();
+    let newest = checkpoints(&run).pop().unwrap();
+    let weights = newest.join("weights.safetensors");
+    let whole = fs::read(&weights).unwrap();
+
+    fs::write(&weights, &whole[..whole.len() / 2]).unwrap();
     let resume = ["train", "--resume", path, "--frames", "1400", "--device=cpu"];
     sandbox.run(&resume).expect_refusal(3, &["weights.safetensors", "--checkpoint 1000"]);
     sandbox

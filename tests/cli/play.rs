@@ -124,3 +124,5 @@ fn wrong_requests_are_refused_and_nothing_is_written() {
     sandbox.run(&["play", "nowhere", "--video=a.gif"]).expect_refusal(3, &["nowhere"]);
     assert_eq!(sandbox.files(), before);
 }
+    let too_long = format!("--video={}.gif", "v".repeat(252));
+        (&[&too_long], "`--video vvv"),

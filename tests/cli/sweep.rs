@@ -149,6 +149,21 @@ fn a_forecast_is_made_from_trial_runs_and_leaves_nothing() {
     assert_eq!(sandbox.files(), Vec::<PathBuf>::new());
 }
 
+/// Of a sweep of `catch` with seed 10: its log `catch-a2c-coordconv-<name>-seed10.log` has 255 bytes.
+const LONGEST_NAME: &str = match std::str::from_utf8(&[b's'; 224]) {
+    Ok(name) => name,
+    Err(_) => panic!(),
+};
+
+#[test]
+fn the_longest_name_that_is_taken_does() {
+    let sandbox = Sandbox::new();
+    let mut arguments = sweep(&["--frames=160", "--seeds=10,", "--torsos=coordconv", "--name", LONGEST_NAME]);
+    arguments.retain(|word| *word != "--name=s");
+    let ended = sandbox.run(&arguments);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+}
+
 #[test]
 fn what_is_wrong_with_a_plan_is_told_at_once_and_nothing_is_written() {
     let refused = |arguments: &[&str], parts: &[&str]| {
@@ -172,6 +187,12 @@ fn what_is_wrong_with_a_plan_is_told_at_once_and_nothing_is_written() {
     refused(&["sweep", "--games=pong", "--jobs=0"], &["`--jobs 0`"]);
     refused(&["sweep", "--games=pong", "--set=a2c.rollout_steps=5"], &["`a2c.rollout_agent_steps`"]);
     refused(&["sweep", "--games=pong", "--name=a/b"], &["a/b"]);
+    let long = LONGEST_NAME.to_owned() + "s";
+    for mode in ["--dry-run", "--no-forecast"] {
+        let long = ["sweep", "--games=catch", "--seeds=10,", mode, "--name", &long];
+        refused(&long, &["`--name sss", "at most 224", "it has 225"]);
+    }
+    refused(&["sweep", "--games=pong", "--name", &"s".repeat(256)], &["`--name sss", "it has 256"]);
     refused(&["sweep", "--games=pong", "--set=seed=3"], &["`seed`", "--seeds"]);
     refused(&["sweep", "--games=pong", "--seeds=18446744073709551615"], &["seeds", "the most"]);
     refused(&["sweep", "--games=--help"], &["unknown game `--help`"]);

@@ -9,6 +9,8 @@ use crate::config::{ConfigError, Problem, parse_count};
 use crate::exit_code::{BadRequest, ExitCode};
 use crate::interrupt::StopFlag;
 use crate::metrics::console::{print_result, say};
+use crate::names;
+use crate::path_text::shell_word;
 use crate::study::campaign::{Campaign, CampaignOutcome};
 use crate::study::{layer_of, split_of, task_of};
 
@@ -87,6 +89,8 @@ impl All {
                 return Err(BadRequest::error(format!("`--{option} 0`: the least is 1")));
             }
         }
+        let last_seed = self.seeds.max(self.baseline_seeds.unwrap_or(1));
+        names::check_folder_name("--name", &self.name, Campaign::run_name("", last_seed).len())?;
         let mut problems = Vec::new();
         let tasks = chosen(&self.tasks, task_of, &Task::ALL, &mut problems);
         let splits = chosen(&self.splits, split_of, &Split::ALL, &mut problems);
