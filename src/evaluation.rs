@@ -200,6 +200,8 @@ pub struct Evaluation {
     /// (mean return − random) / |human − random|, for games with known scores in their
     /// default mode and difficulty.
     pub human_normalised: Option<f64>,
+    /// What the numbers do not tell by themselves, in whole sentences.
+    pub remarks: Vec<String>,
     /// Return of each game.
     pub returns: Vec<f64>,
     /// Length of each game in emulator frames.

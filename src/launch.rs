@@ -28,8 +28,8 @@ use coordrl_agents::device::device_name;
 /// Where a new run goes.
 #[derive(Clone, Debug)]
 pub struct Destination {
-    /// Folder of all runs.
-    pub runs_dir: PathBuf,
+    /// Folder of all runs like it: see [`group`].
+    pub group: PathBuf,
     /// Name of the run's own folder; by default made of seed and time.
     pub name: Option<String>,
 }
@@ -47,7 +47,7 @@ pub struct Start {
 
 /// Starts a run in a new folder.
 pub fn new_run(config: RunConfig, to: &Destination, start: Start) -> anyhow::Result<Trainer> {
-    let planned = RunDir::planned_path(&group(&to.runs_dir, &config), config.seed, to.name.as_deref())?;
+    let planned = RunDir::planned_path(&to.group, config.seed, to.name.as_deref())?;
     let mut assembled = assemble(&config)?;
     if let Some(from) = &start.init_from {
         load_weights_only(&mut assembled.agent, from)?;

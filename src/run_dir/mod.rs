@@ -236,6 +236,23 @@ impl RunDir {
         &self.path
     }
 
+    /// The folder that it lies in, as its path is spelled.
+    ///
+    /// # Errors
+    /// If the path ends in `..` and cannot be followed.
+    pub fn parent(&self) -> io::Result<PathBuf> {
+        let real;
+        let path = match self.path.file_name() {
+            Some(_) => &self.path,
+            None => {
+                real = fs::canonicalize(&self.path)?;
+                &real
+            }
+        };
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        Ok(parent.unwrap_or(Path::new(".")).to_owned())
+    }
+
     /// Every setting of the run.
     pub fn config_path(&self) -> PathBuf {
         self.path.join(CONFIG)
@@ -337,6 +354,8 @@ fn take_lock(path: &Path) -> Result<File, RunDirError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::RunConfig;
+    use crate::exit_code::exit_code_of;
 
     #[test]
     fn automatic_names_hold_seed_and_time() {
@@ -354,8 +373,6 @@ mod tests {
             assert_eq!(exit_code_of(&error), ExitCode::BadRequest, "{name}");
         }
         let path = RunDir::planned_path(group, 1, Some("mine")).unwrap();
-    use crate::config::RunConfig;
-    use crate::exit_code::exit_code_of;
         assert_eq!(path, Path::new("runs/pong/a2c-conv/mine"));
     }
 
@@ -382,16 +399,6 @@ mod tests {
         assert!(matches!(RunDir::create(&planned, true), Err(RunDirError::Exists(_))));
     }
 
-    #[test]
-    fn replacing_a_file_that_cannot_be_written_keeps_the_old_one() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("x.json");
-        replace_file(&path, b"old").unwrap();
-        fs::create_dir(folder.path().join("x.tmp")).unwrap();
-        replace_file(&path, b"new").unwrap_err();
-        assert_eq!(fs::read(&path).unwrap(), b"old");
-    }
-}
     #[test]
     fn a_config_of_another_version_or_kind_is_not_called_damaged() {
         let folder = tempfile::tempdir().unwrap();
@@ -423,3 +430,13 @@ mod tests {
         assert!(text.contains("is a run of a game") && text.contains("`coordrl train --resume "), "{text}");
     }
 
+    #[test]
+    fn replacing_a_file_that_cannot_be_written_keeps_the_old_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.json");
+        replace_file(&path, b"old").unwrap();
+        fs::create_dir(folder.path().join("x.tmp")).unwrap();
+        replace_file(&path, b"new").unwrap_err();
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+    }
+}

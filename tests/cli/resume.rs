@@ -233,6 +233,29 @@ fn a_fork_goes_on_in_a_folder_of_its_own() {
 }
 
 #[test]
+fn a_fork_lands_beside_its_run_unless_told_where() {
+    let sandbox = Sandbox::new();
+    let run = sandbox.train("a", &["--frames", "400"]);
+    let archive = sandbox.path().join("archive");
+    fs::create_dir(&archive).unwrap();
+    fs::rename(&run, archive.join("a")).unwrap();
+    fs::remove_dir_all(sandbox.path().join("runs")).unwrap();
+    let fork = |folder: &Path, path: &str, more: &[&str]| {
+        let arguments = [&["train", "--frames=600", "--fork", "--resume", path], more].concat();
+        let ended = Ended::from(sandbox.command(&arguments).current_dir(folder).output().unwrap());
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+    };
+    fork(sandbox.path(), "archive/a", &["--name=b"]);
+    fork(&archive, "a/", &["--name=c"]);
+    fork(&archive.join("a"), ".", &["--name=d"]);
+    fork(sandbox.path(), "archive/a", &["--name=e", "--runs-dir=else/where"]);
+    for name in ["archive/b", "archive/c", "archive/d", "else/where/catch/a2c-conv/e"] {
+        assert!(sandbox.path().join(name).join("meta.json").is_file(), "{name}: {:?}", sandbox.files());
+    }
+    assert!(!sandbox.path().join("runs").exists() && !archive.join("runs").exists());
+}
+
+#[test]
 fn weights_of_a_run_can_begin_another() {
     let sandbox = Sandbox::new();
     let run = sandbox.train("a", &["--frames", "400"]);
