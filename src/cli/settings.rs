@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use coordrl_envs::GameKind;
+use coordrl_envs::{EnvConfig, GameKind, GymId};
 
 use crate::config::{Algo, Layered, Layers, Preset, RunConfig, parse_count, preset_for};
 use crate::metrics::console::say;
@@ -108,6 +108,15 @@ impl SettingFlags {
         let named = layers.value_of("game").and_then(|value| value.as_str()).unwrap_or_default();
         let Ok(game) = coordrl_envs::find_game(named) else { return Ok(None) };
         Ok(preset_for(game.name, algo_of(&layers), game.kind == GameKind::Atari, runs_dir)?)
+    }
+}
+
+/// Says which rules of Gymnasium's a game typed as one of its ids does not bring along.
+pub fn note_rules_left_out(typed: &str, env: &EnvConfig) {
+    // A wrong name is reported with everything else that is wrong.
+    let id = GymId::parse(typed).ok().flatten();
+    if let Some(note) = id.and_then(|id| id.rules_left_out(&env.resolve())) {
+        say(&note);
     }
 }
 

@@ -10,7 +10,7 @@ use coordrl_envs::EnvSpec;
 use coordrl_envs::trace::{RandomActions, TraceRecord, Tracer};
 
 use super::npy::NpyWriter;
-use super::settings::parse_count;
+use super::settings::note_rules_left_out;
 use crate::assemble::assets;
 use crate::config::{ConfigError, Layers, RunConfig, parse_count};
 use crate::exit_code::{BadRequest, ExitCode};
@@ -81,8 +81,10 @@ enum ProtocolName {
 impl Trace {
     pub fn run(self) -> anyhow::Result<ExitCode> {
         let config = self.settings()?;
-        let mut tracer =
-            Tracer::try_new(&self.game, &config.env, &assets(config.rom_dir.as_deref()), self.seed)?;
+        note_rules_left_out(&self.game, &config.env);
+        let assets = assets(config.rom_dir.as_deref());
+        let begin = self.begin.into();
+        let mut tracer = Tracer::try_new(&self.game, &config.env, &assets, self.seed, begin)?;
         let actions = self.read_actions(tracer.spec())?;
         if let Some(path) = &self.load_state {
             load_state(&mut tracer, path)?;
@@ -163,9 +165,9 @@ fn parse_actions(path: &Path, spec: &EnvSpec) -> anyhow::Result<Vec<usize>> {
     let count = spec.num_actions();
     let parse = |(index, line): (usize, &str)| match line.trim().parse::<usize>() {
         Ok(action) if action < count => Ok(action),
+        names::check_path("--save-state", path)?;
         _ => {
             let text =
-        names::check_path("--save-state", path)?;
                 format!("line {} is `{line}`; `{}` has actions 0 to {}", index + 1, spec.name, count - 1);
             Err(bad(text))
         }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser};
 
-use super::settings::SettingFlags;
+use super::settings::{SettingFlags, note_rules_left_out};
 use crate::checkpoint::{self, Checkpoint};
 use crate::config::{self, Layered, Layers, Origin, RunConfig};
 use crate::exit_code::{BadRequest, ExitCode};
@@ -88,6 +88,7 @@ impl Train {
             ));
         }
         let config = config::resolve(&settings.layered)?;
+        note_rules_left_out(&settings.layered.config.game, &config.env);
         let start = Start { preset: settings.preset, init_from: self.init_from.clone(), fork: None };
         let to = self.destination(launch::group(self.runs_dir(), &config));
         self.train(launch::new_run(config, &to, start)?)

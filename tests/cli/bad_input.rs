@@ -21,6 +21,9 @@ fn unknown_games_torsos_keys_and_presets_bring_suggestions() {
     refused(&["train", "pong", "--set", "a2c.rollout_steps=5"], &["did you mean `a2c.rollout_agent_steps`?"]);
     refused(&["train", "pong", "--preset", "zo"], &["no preset `zo`", "did you mean `zoo`?"]);
     refused(&["train", "pong", "--algo", "ppo"], &["`algo`", "ppo"]);
+    refused(&["train", "Pong-v777"], &["no id `Pong-v777`", "`Pong-v4`"]);
+    refused(&["config", "show", "Pong-v"], &["no id `Pong-v`", "`Pong-v4`"]);
+    refused(&["sweep", "--games=Pong-v5,Pong-ram-v4"], &["`ALE/Pong-v5`", "the console's RAM"]);
     refused(&["trace", "brekout", "--steps", "5", "--action-seed", "1"], &["did you mean `breakout`"]);
 }
 
@@ -143,9 +146,6 @@ fn a_runs_folder_that_cannot_be_written_is_refused() {
 #[test]
 fn names_that_are_taken_or_leave_the_folder_are_refused() {
     refused(&["train", "catch", "--name", "../x"], &["--name"]);
-    let sandbox = Sandbox::new();
-    sandbox.train("a", &["--frames", "40"]);
-    let before = sandbox.files();
     let long = "n".repeat(256);
     refused(&["train", "catch", "--name", &long], &["`--name nnn", "at most 255", "it has 256"]);
     refused(&["study", "classify", "--name", &long], &["`--name nnn", "at most 255"]);
@@ -153,6 +153,9 @@ fn names_that_are_taken_or_leave_the_folder_are_refused() {
     refused(&["study", "all", "--name="], &["--name"]);
     let too_long = ["trace", "pong", "--steps=1", "--action-seed=1", "--save-state", &long];
     refused(&too_long, &["`--save-state nnn"]);
+    let sandbox = Sandbox::new();
+    sandbox.train("a", &["--frames", "40"]);
+    let before = sandbox.files();
     sandbox
         .run(&sandbox.train_arguments("a", &["--frames", "40"]))
         .expect_refusal(2, &["exists", "--resume"]);
@@ -175,9 +178,6 @@ fn a_run_in_use_of_another_game_or_no_run_at_all_is_refused_with_3() {
     assert_eq!(files_below(&run), before);
 }
 
-#[test]
-fn a_damaged_checkpoint_is_refused_with_3_and_the_previous_one_named() {
-    let sandbox = Sandbox::new();
 #[test]
 fn a_run_of_a_later_version_is_told_as_such_and_refused_with_3() {
     let sandbox = Sandbox::new();
@@ -202,6 +202,9 @@ fn a_run_of_a_later_version_is_told_as_such_and_refused_with_3() {
     assert_eq!(files_below(&run), before);
 }
 
+#[test]
+fn a_damaged_checkpoint_is_refused_with_3_and_the_previous_one_named() {
+    let sandbox = Sandbox::new();
     let run = sandbox.train("a", &["--frames", "1200"]);
     let path = run.to_str().unwrap();
     let newest = checkpoints(&run).pop().unwrap();
