@@ -106,7 +106,7 @@ pub fn build_pool(threads: Option<u32>, torch_threads: u32) -> anyhow::Result<Th
     // libtorch keeps this number per thread of ours.
     tch::set_num_threads(torch_threads);
     coordrl_agents::build_pool(threads.map_or(0, |threads| threads as usize), torch_threads)
-        .context("cannot start the worker threads; ask for fewer with `--threads`")
+        .context("cannot start the worker threads; ask for fewer")
 }
 
 /// One vector of environments an actor. Environment `i` of the run has stream `i`, whoever holds it.

@@ -227,8 +227,10 @@ impl Game {
 #[derive(Clone, Debug, Serialize)]
 pub struct Evaluation {
     /// Run folder.
+    #[serde(serialize_with = "crate::path_text::serialize")]
     pub run: PathBuf,
     /// Checkpoint folder.
+    #[serde(serialize_with = "crate::path_text::serialize")]
     pub checkpoint: PathBuf,
     /// Emulator frames trained at that checkpoint.
     pub frames: u64,
@@ -254,6 +256,8 @@ pub struct Evaluation {
     /// (mean return − random) / |human − random|, for games with known scores in their
     /// default mode and difficulty.
     pub human_normalised: Option<f64>,
+    /// What the numbers do not tell by themselves, in whole sentences.
+    pub remarks: Vec<String>,
     /// Return of each game.
     pub returns: Vec<f64>,
     /// Length of each game in emulator frames.
@@ -293,6 +297,7 @@ impl Evaluation {
             env,
             lengths_frames: stats.iter().map(|game| game.episode_length_frames).collect(),
             games_cut: cut_games(games),
+            remarks: Vec::new(),
         }
     }
 }

@@ -30,7 +30,7 @@ pub enum ExitCode {
     Diverged = 4,
     /// The machine refused: disk full, no permission to write, out of memory.
     MachineRefused = 5,
-    /// Stopped by Ctrl-C or a termination signal, after a checkpoint.
+    /// Stopped by Ctrl-C, a termination signal or a closed terminal, after a checkpoint.
     Interrupted = 130,
 }
 

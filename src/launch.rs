@@ -18,6 +18,7 @@ use crate::interrupt::StopFlag;
 use crate::memory;
 use crate::metrics::console::say;
 use crate::metrics::recorder::Recorder;
+use crate::path_text::encode;
 use crate::progress::Progress;
 use crate::run_dir::{Meta, RunDir, Session};
 use crate::training::Trainer;
@@ -27,8 +28,8 @@ use coordrl_agents::device::device_name;
 /// Where a new run goes.
 #[derive(Clone, Debug)]
 pub struct Destination {
-    /// Folder of all runs.
-    pub runs_dir: PathBuf,
+    /// Folder of all runs like it: see [`group`].
+    pub group: PathBuf,
     /// Name of the run's own folder; by default made of seed and time.
     pub name: Option<String>,
 }
@@ -46,7 +47,7 @@ pub struct Start {
 
 /// Starts a run in a new folder.
 pub fn new_run(config: RunConfig, to: &Destination, start: Start) -> anyhow::Result<Trainer> {
-    let planned = RunDir::planned_path(&group(&to.runs_dir, &config), config.seed, to.name.as_deref())?;
+    let planned = RunDir::planned_path(&to.group, config.seed, to.name.as_deref())?;
     let mut assembled = assemble(&config)?;
     if let Some(from) = &start.init_from {
         load_weights_only(&mut assembled.agent, from)?;
@@ -73,7 +74,7 @@ pub fn group(runs_dir: &Path, config: &RunConfig) -> PathBuf {
 
 /// Continues a run in its own folder.
 pub fn resume(run: RunDir, config: RunConfig, from: Checkpoint<Progress>) -> anyhow::Result<Trainer> {
-    Recorder::check(&run, &from.progress.written)?;
+    Recorder::check(&run, &from.progress.written, CHOOSE_EARLIER)?;
     let mut assembled = assemble(&config)?;
     let mut meta = run.read_meta()?;
     let progress = take_over(&mut assembled.agent, from)?;
@@ -139,23 +140,58 @@ const DECIDE_MOMENTS: &[&str] = &[
     "apex.learner.optimizer.momentum",
 ];
 
-/// Refuses changes that would make a continued run another run.
-pub fn check_resume(old: &RunConfig, new: &Layered<RunConfig>, frames_done: u64) -> anyhow::Result<()> {
+/// Changes that would make a continued run another run, each with its reason. What helps against them
+/// depends on the command.
+pub fn refused_on_resume(old: &RunConfig, new: &RunConfig, frames_done: u64) -> Vec<String> {
     let mut refusals = Vec::new();
-    for (key, change) in changes(old, &new.config) {
+    for (key, change) in changes(old, new) {
         if key == "frames" {
-            refusals.extend(refuse_frames(old, &new.config, frames_done));
+            refusals.extend(refuse_frames(old, new, frames_done));
         } else if !FREE_ON_RESUME.contains(&key.as_str()) {
             refusals.push(format!("`{key}`: {change} alters the algorithm"));
         }
     }
-    match refusals.as_slice() {
-        [] => Ok(()),
-        _ => Err(BadRequest::error(format!(
-            "a resumed run must stay the same run:\n  - {}\nadd `--fork` to start a new run from this checkpoint",
-            refusals.join("\n  - ")
-        ))),
+    refusals
+}
+
+/// Refuses changes that would make a run resumed by `coordrl train` another run.
+pub fn check_resume(old: &RunConfig, new: &Layered<RunConfig>, frames_done: u64) -> anyhow::Result<()> {
+    let refusals = refused_on_resume(old, &new.config, frames_done);
+    if refusals.is_empty() {
+        return Ok(());
     }
+    let list = refusals.join("\n  - ");
+    let way_on = way_on(old, &new.config, frames_done);
+    Err(BadRequest::error(format!("a resumed run must stay the same run:\n  - {list}\n{way_on}")))
+}
+
+/// What does work with changes that a resumed run refuses.
+fn way_on(old: &RunConfig, new: &RunConfig, frames_done: u64) -> String {
+    if check_fork(old, new).is_err() {
+        return "not even `--fork` takes all of these; a new run with `--init-from` takes over weights alone"
+            .to_owned();
+    }
+    match new.frames > frames_done {
+        true => "add `--fork` to start a new run from this checkpoint".to_owned(),
+        false => {
+            format!("with `--fork` and `--frames` above {frames_done} a new run starts from this checkpoint")
+        }
+    }
+}
+
+/// The flags with which a finished run can be trained for longer.
+pub fn how_to_extend(config: &RunConfig) -> &'static str {
+    match has_constant_schedule(config) {
+        true => "a larger `--frames` extends it",
+        false => {
+            "its schedule of learning rates ends there, so it cannot be extended; `--fork` with a larger \
+             `--frames` starts a new run from its last checkpoint"
+        }
+    }
+}
+
+fn has_constant_schedule(config: &RunConfig) -> bool {
+    config.optimizer().schedule == coordrl_agents::Schedule::Constant
 }
 
 /// Refuses changes that a checkpoint's contents cannot follow.
@@ -193,8 +229,7 @@ fn refuse_frames(old: &RunConfig, new: &RunConfig, frames_done: u64) -> Option<S
             "{change} is shorter; it stands at {frames_done}, and a run can only be extended"
         ));
     }
-    let constant = new.optimizer().schedule == coordrl_agents::Schedule::Constant;
-    (!constant)
+    (!has_constant_schedule(new))
         .then(|| format!("{change} alters the learning rates already used: its schedule is not constant"))
 }
 
@@ -210,6 +245,8 @@ fn changes(old: &RunConfig, new: &RunConfig) -> Vec<(String, String)> {
         .collect()
 }
 
+/// What helps against a newest checkpoint that cannot be gone on from.
+pub const CHOOSE_EARLIER: &str = "continue from an earlier one with `--checkpoint`";
 const CANNOT_READ_REPLAY: &str = "cannot read the checkpoint's replay";
 
 fn take_over(agent: &mut Agent, checkpoint: Checkpoint<Progress>) -> anyhow::Result<Progress> {
@@ -246,7 +283,7 @@ fn read_init_weights(from: &Path) -> anyhow::Result<Vec<(String, Tensor)>> {
     if from.is_dir() {
         let run = RunDir::open_to_read(from)?;
         let entry = checkpoint::choose(&run.checkpoints_dir(), "last")?;
-        return Ok(checkpoint::read_weights(&entry, None)?.1);
+        return Ok(checkpoint::read_weights(&entry, None).map_err(CheckpointError::without_flag)?.1);
     }
     let bad = |cause: String| BadRequest::error(format!("`--init-from {}`: {cause}", from.display()));
     let bytes = std::fs::read(from).map_err(|error| bad(error.to_string()))?;
@@ -255,11 +292,10 @@ fn read_init_weights(from: &Path) -> anyhow::Result<Vec<(String, Tensor)>> {
 
 /// What is known of a run before its first session.
 fn first_meta(config: &RunConfig, start: &Start, assembled: &Assembled) -> Meta {
-    let text = |path: &PathBuf| path.display().to_string();
     Meta {
         preset: start.preset.clone(),
-        forked_from: start.fork.as_ref().map(|(path, _)| text(path)),
-        init_from: start.init_from.as_ref().map(text),
+        forked_from: start.fork.as_ref().map(|(path, _)| encode(path)),
+        init_from: start.init_from.as_ref().map(encode),
         ..Meta::new(config.seed, assembled.agent.parameter_count())
     }
 }

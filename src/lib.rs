@@ -16,7 +16,8 @@
 //! - [`metrics`]: tags, sums between log points, `metrics.jsonl`, TensorBoard, the console.
 //! - [`logging`]: log lines, if asked for.
 //! - [`memory`]: whether a run fits before it starts.
-//! - [`interrupt`]: Ctrl-C and termination signals.
+//! - [`interrupt`]: Ctrl-C, termination and hang-up signals.
+//! - [`names`]: whether names that users choose fit; [`path_text`]: paths as text from which they come back, for JSON and shells.
 //! - [`exit_code`]: how a command ended; [`suggest`]: "did you mean"; [`table`]: columns of text.
 
 pub mod agent;
@@ -32,6 +33,8 @@ pub mod launch;
 pub mod logging;
 pub mod memory;
 pub mod metrics;
+pub mod names;
+pub mod path_text;
 pub mod progress;
 pub mod report;
 pub mod run_dir;

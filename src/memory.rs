@@ -23,7 +23,7 @@ pub enum TooLarge {
     /// A2C's environments and rollout.
     #[error(
         "{envs} environments × {steps} agent steps need about {} of memory, {} are free; \
-         lower `a2c.envs` (`--envs`) or `a2c.rollout_agent_steps`",
+         lower `a2c.envs` or `a2c.rollout_agent_steps`",
         size(*.needed), size(*.free)
     )]
     Rollout {
@@ -171,7 +171,7 @@ fn replay_text(capacity: u64, needed: u64, free: u64, fitting: u64) -> String {
          {free} are free"
     );
     match fitting {
-        0 => format!("{start}; lower `apex.envs` (`--envs`) or `apex.prefetch_batches`"),
+        0 => format!("{start}; lower `apex.envs` or `apex.prefetch_batches`"),
         _ => format!(
             "{start}; `--set apex.replay.capacity={fitting}` would fit, \
              `--set apex.replay.compress=true` takes about a quarter a transition"

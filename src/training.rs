@@ -33,7 +33,7 @@ const VIDEO_FPS: usize = 30;
 pub enum Outcome {
     /// All frames are trained.
     Finished,
-    /// Ctrl-C or SIGTERM; there is a checkpoint.
+    /// Ctrl-C, SIGTERM or SIGHUP; there is a checkpoint.
     Interrupted,
 }
 

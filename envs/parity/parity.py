@@ -8,6 +8,10 @@ classic  500 agent steps (2 000 frames) under the classic wrappers: the same, an
          observation within 1 grey level of OpenCV's, 0.05 on average (rows that end a game aside)
 machado  500 agent steps with all 18 actions and stickiness off, as classic
 
+Each is done twice: beginning right after the ROM is loaded, as training does, and after one reset more,
+as Gymnasium does (`trace --begin reset`). In some games the same actions lead elsewhere from there:
+`reset` in the table says whether the raw screens differ.
+
 Prints a table; the exit status is 1 if anything differs. Stickiness and no-ops are left out: they
 are drawn by our own generators.
 """
@@ -21,6 +25,7 @@ import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +33,8 @@ from reference import Classic, Frames, random_actions
 
 UNSUPPORTED = {"combat", "joust", "maze_craze", "warlords"}
 KEYS = ("reward", "lives", "terminated", "truncated", "ram_crc32", "screen_crc32")
+CHECKS = ("raw", "restore", "classic", "machado")
+BEGINS = ("loaded", "reset")
 WORST_LEVEL, WORST_MEAN = 1, 0.05
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -41,14 +48,19 @@ class Verdict:
     lines: dict = field(default_factory=dict)
     worst: int = 0
     mean: float = 0.0
+    begins: dict = field(default_factory=dict)
+
+    def note_begin(self, begin: str, rows: list[dict]) -> None:
+        self.begins[begin] = [(row["screen_crc32"], row["reward"]) for row in rows]
 
     def text(self) -> str:
-        counts = " ".join(f"{self.lines.get(check, '-'):>7}" for check in ("raw", "restore", "classic", "machado"))
+        counts = " ".join(f"{self.lines.get(check, '-'):>7}" for check in CHECKS)
+        differs = len({str(rows) for rows in self.begins.values()}) > 1
         verdict = "ok" if not self.faults else "; ".join(self.faults)
-        return f"{self.game:<20} {counts}   {self.worst:>5} {self.mean:>6.3f}   {verdict}"
+        return f"{self.game:<20} {counts}   {self.worst:>5} {self.mean:>6.3f}   {'other' if differs else 'same':>5}   {verdict}"
 
 
-HEADER = f"{'game':<20} {'raw':>7} {'restore':>7} {'classic':>7} {'machado':>7}   {'worst':>5} {'mean':>6}   verdict"
+HEADER = f"{'game':<20} {' '.join(f'{check:>7}' for check in CHECKS)}   {'worst':>5} {'mean':>6}   reset   verdict"
 
 
 def expected_rows(env, actions: list[int]) -> tuple[list[dict], np.ndarray, list[bool]]:
@@ -75,11 +87,11 @@ class Tracer:
     def __init__(self, program: Path, folder: Path, rom_dir: Path):
         self.program, self.folder, self.rom_dir = program, folder, rom_dir
 
-    def trace(self, game: str, protocol: str, actions: list[int], *more: str) -> list[dict]:
+    def trace(self, game: str, protocol: str, begin: str, actions: list[int], *more: str) -> list[dict]:
         file = self.folder / f"{game}.actions"
         file.write_text("".join(f"{action}\n" for action in actions))
         command = [self.program, "trace", game, "--protocol", protocol, "--seed", "1", "--steps", str(len(actions))]
-        command += ["--actions", file, *more]
+        command += ["--begin", begin, "--actions", file, *more]
         # The program runs many at a time here: one thread each.
         env = {**os.environ, "COORDRL_ROM_DIR": str(self.rom_dir), "RAYON_NUM_THREADS": "1"}
         done = subprocess.run(command, capture_output=True, text=True, env=env, check=False)
@@ -88,8 +100,9 @@ class Tracer:
         return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def compare(check: str, found: list[dict], expected: list[dict], verdict: Verdict) -> None:
-    verdict.lines[check] = len(found)
+def compare(check: str, begin: str, found: list[dict], expected: list[dict], verdict: Verdict) -> None:
+    verdict.lines[check] = verdict.lines.get(check, 0) + len(found)
+    check = f"{check} from {begin}"
     if len(found) != len(expected):
         verdict.faults.append(f"{check}: {len(found)} lines, not {len(expected)}")
     for row, wanted in zip(found, expected):
@@ -111,19 +124,22 @@ def compare_images(check: str, found: np.ndarray, expected: np.ndarray, ends: li
         verdict.faults.append(f"{check}: images differ by up to {off.max()} levels, {off.mean():.3f} on average")
 
 
-def check_raw(tracer: Tracer, rom: Path, frames: int, verdict: Verdict) -> None:
-    game, env = rom.stem, Frames(rom)
+def check_raw(tracer: Tracer, rom: Path, begin: str, frames: int, verdict: Verdict) -> None:
+    game, env = rom.stem, Frames(rom, begin=begin)
     actions = random_actions(3, frames, len(env.actions))
     expected, _, _ = expected_rows(env, actions)
-    compare("raw", tracer.trace(game, "raw", actions), expected, verdict)
+    verdict.note_begin(begin, expected)
+    compare("raw", begin, tracer.trace(game, "raw", begin, actions), expected, verdict)
     cut = random.Random(game).randrange(1, max(2, len(expected) - 1))
     state = tracer.folder / f"{game}.state"
-    first = tracer.trace(game, "raw", actions[:cut], "--save-state", str(state))
-    rest = tracer.trace(game, "raw", actions[cut:], "--load-state", str(state))
-    compare("restore", first + rest, expected, verdict)
+    first = tracer.trace(game, "raw", begin, actions[:cut], "--save-state", str(state))
+    rest = tracer.trace(game, "raw", begin, actions[cut:], "--load-state", str(state))
+    compare("restore", begin, first + rest, expected, verdict)
 
 
-def check_wrapped(tracer: Tracer, rom: Path, steps: int, check: str, env: Classic, verdict: Verdict) -> None:
+def check_wrapped(
+    tracer: Tracer, rom: Path, begin: str, steps: int, check: str, env: Classic, verdict: Verdict
+) -> None:
     game = rom.stem
     actions = random_actions(4, steps, len(env.actions))
     expected, images, ends = expected_rows(env, actions)
@@ -131,26 +147,28 @@ def check_wrapped(tracer: Tracer, rom: Path, steps: int, check: str, env: Classi
     settings = ["--set", "env.noop_max=0"]
     if check == "machado":
         settings += ["--set", "env.sticky_action_prob=0"]
-    compare(check, tracer.trace(game, check, actions, "--obs-out", str(npy), *settings), expected, verdict)
-    compare_images(check, np.load(npy), images, ends, verdict)
+    found = tracer.trace(game, check, begin, actions, "--obs-out", str(npy), *settings)
+    compare(check, begin, found, expected, verdict)
+    compare_images(f"{check} from {begin}", np.load(npy), images, ends, verdict)
 
 
 def check_game(program: Path, rom: Path, frames: int) -> Verdict:
     verdict = Verdict(rom.stem)
     with tempfile.TemporaryDirectory() as folder:
         tracer = Tracer(program, Path(folder), rom.parent)
-        checks = [
-            lambda: check_raw(tracer, rom, frames, verdict),
-            lambda: check_wrapped(tracer, rom, frames // 4, "classic", Classic(rom), verdict),
-            lambda: check_wrapped(
-                tracer, rom, frames // 4, "machado", Classic(rom, True, life_loss=False, fire=False), verdict
-            ),
-        ]
-        for check in checks:
-            try:
-                check()
-            except (RuntimeError, OSError, KeyError, ValueError) as error:
-                verdict.faults.append(str(error))
+        for begin in BEGINS:
+            classic = Classic(rom, begin=begin)
+            machado = Classic(rom, True, life_loss=False, fire=False, begin=begin)
+            checks = [
+                partial(check_raw, tracer, rom, begin, frames, verdict),
+                partial(check_wrapped, tracer, rom, begin, frames // 4, "classic", classic, verdict),
+                partial(check_wrapped, tracer, rom, begin, frames // 4, "machado", machado, verdict),
+            ]
+            for check in checks:
+                try:
+                    check()
+                except (RuntimeError, OSError, KeyError, ValueError) as error:
+                    verdict.faults.append(f"from {begin}: {error}")
     return verdict
 
 

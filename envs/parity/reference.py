@@ -22,12 +22,14 @@ if ale_py.__version__ != ALE_VERSION:
 ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
 
 
-def open_ale(rom: Path) -> ale_py.ALEInterface:
-    """An emulator in the state right after loading the ROM; nothing in it is random."""
+def open_ale(rom: Path, begin: str = "loaded") -> ale_py.ALEInterface:
+    """An emulator right after loading the ROM, or after a reset more (as Gymnasium); nothing in it is random."""
     ale = ale_py.ALEInterface()
     ale.setInt("random_seed", 0)
     ale.setFloat("repeat_action_probability", 0.0)
     ale.loadROM(rom)
+    if begin == "reset":
+        ale.reset_game()
     return ale
 
 
@@ -51,13 +53,13 @@ def random_actions(seed: int, count: int, num_actions: int) -> list[int]:
 class Frames:
     """Protocol `raw`: one emulator frame a step, no wrapper."""
 
-    def __init__(self, rom: Path, full_action_set: bool = False):
-        self.ale = open_ale(rom)
+    def __init__(self, rom: Path, full_action_set: bool = False, begin: str = "loaded"):
+        self.ale = open_ale(rom, begin)
         everything = [ale_py.Action(i) for i in range(18)]
         self.actions = everything if full_action_set else self.ale.getMinimalActionSet()
 
     def reset(self) -> bool:
-        """The state right after loading is already the first game's start."""
+        """The first game has begun: which one, `open_ale` decides."""
         return False
 
     def step(self, action: int):
@@ -81,8 +83,15 @@ class Classic(Frames):
     `life_loss` and `fire` switched off and all 18 actions make it `machado` without stickiness.
     """
 
-    def __init__(self, rom: Path, full_action_set: bool = False, life_loss: bool = True, fire: bool = True):
-        super().__init__(rom, full_action_set)
+    def __init__(
+        self,
+        rom: Path,
+        full_action_set: bool = False,
+        life_loss: bool = True,
+        fire: bool = True,
+        begin: str = "loaded",
+    ):
+        super().__init__(rom, full_action_set, begin)
         self.life_loss = life_loss
         self.fire = fire and FIRE in self.ale.getMinimalActionSet()
         self.real_end = True

@@ -15,6 +15,22 @@ pub enum EnvError {
         /// Names that look alike, best first.
         suggestions: Vec<&'static str>,
     },
+    /// Written like an id of Gymnasium's, which has none such.
+    #[error("Gymnasium has no id `{name}`; did you mean {nearest}?")]
+    UnknownGymId {
+        /// As typed.
+        name: String,
+        /// The id that looks most like it, and the game.
+        nearest: String,
+    },
+    /// An id of Gymnasium's whose observations are the console's RAM.
+    #[error("`{name}` observes the console's RAM, agents here see its screen; `{game}` names the game")]
+    RamObservations {
+        /// As typed.
+        name: String,
+        /// Name of the game.
+        game: &'static str,
+    },
     /// ALE ships this ROM but does not know where its score and its end are kept.
     #[error(
         "game `{name}` cannot be played: ALE ships its ROM but has no settings for it; `coordrl games` lists the 104 it supports"

@@ -2,7 +2,7 @@
 //!
 //! - [`env`](mod@env): the [`Env`] contract between an environment and whatever steps it;
 //! - [`config`]: what of an Atari environment can be set, and which protocol fills in the rest;
-//! - [`registry`]: the games, their names, and [`make_env`];
+//! - [`registry`]: the games, their names, and [`make_env`]; [`gym_id`]: what Gymnasium's ids stand for;
 //! - `atari`: the Arcade Learning Environment behind that contract (feature `ale`);
 //! - [`toy`]: `catch`, a pixel game that is learnt in a minute;
 //! - [`vec_env`]: many environments stepped by rayon into one buffer, the hot path of training;
@@ -36,6 +36,7 @@ pub mod env;
 pub mod error;
 pub mod frame_stack;
 pub mod gym;
+pub mod gym_id;
 mod reference_scores;
 pub mod registry;
 pub mod rng;
@@ -57,6 +58,7 @@ pub use check::{Violation, check_env};
 pub use config::{EnvConfig, FrameLimit, GameSetting, Problem, Protocol, ResolvedEnvConfig};
 pub use env::{Env, EnvSpec, EnvTiming, EpisodeStats, Screen, Step};
 pub use error::EnvError;
+pub use gym_id::GymId;
 pub use reference_scores::{ReferenceScores, reference_scores};
 pub use registry::{Assets, EnvSeed, GameInfo, GameKind, find_game, games, make_env};
 pub use rng::{Rng, Role, derive_rng};

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::config::EnvConfig;
 use crate::env::Env;
 use crate::error::EnvError;
+use crate::gym_id::GymId;
 use crate::rng::{Rng, Role, derive_rng};
 use crate::toy::catch::Catch;
 
@@ -111,10 +112,18 @@ pub fn games() -> &'static [GameInfo] {
 
 /// The game that `typed` names.
 ///
-/// Accepted: `ms_pacman`, `MsPacman`, and Gymnasium's `ALE/MsPacman-v5`, `MsPacman-v4`,
-/// `MsPacmanNoFrameskip-v4`.
+/// Accepted: `ms_pacman`, `MsPacman`, and every id of Gymnasium's ([`GymId`]), of which only the game
+/// is taken: the rules are those of the settings.
 pub fn find_game(typed: &str) -> Result<&'static GameInfo, EnvError> {
-    let wanted = bare_name(typed);
+    match GymId::parse(typed)? {
+        Some(id) => Ok(id.game),
+        None => find_bare(typed, typed),
+    }
+}
+
+/// The game of this name, which stands alone in `typed` or as a part of it.
+pub(crate) fn find_bare(name: &str, typed: &str) -> Result<&'static GameInfo, EnvError> {
+    let wanted = squash(name);
     if let Some(game) = GAMES.iter().find(|game| squash(game.name) == wanted) {
         return Ok(game);
     }
@@ -161,17 +170,6 @@ fn make_atari(
     _: EnvSeed,
 ) -> Result<Box<dyn Env>, EnvError> {
     Err(EnvError::BuiltWithoutAle { game: game.name.to_owned() })
-}
-
-/// Drops what Gymnasium's names carry around the game's own name.
-fn bare_name(typed: &str) -> String {
-    let name = typed.strip_prefix("ALE/").unwrap_or(typed);
-    let name = match name.rsplit_once("-v") {
-        Some((name, version)) if version.bytes().all(|byte| byte.is_ascii_digit()) => name,
-        _ => name,
-    };
-    let name = name.strip_suffix("NoFrameskip").or(name.strip_suffix("Deterministic")).unwrap_or(name);
-    squash(name)
 }
 
 /// Letters and digits only, in lower case: how names are compared.

@@ -40,10 +40,22 @@ pub struct TraceRecord {
     pub screen_crc32: u32,
 }
 
+/// Where the first game of a trace begins.
+///
+/// In most games the two are the same. In those that keep a counter over a reset, as Beam Rider, the
+/// same actions then show other screens and bring other rewards from the first frame on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Begin {
+    /// In the state right after loading the ROM, as training does.
+    #[default]
+    Loaded,
+    /// After one reset of the emulator more, as Gymnasium, EnvPool and Stable-Baselines3 do.
+    Reset,
+}
+
 /// Plays one game step by step and records it.
 ///
-/// It begins in the state right after loading the ROM, as the settings' reset leaves it, and is
-/// over with the record that ends the whole game. A lost life that ends the agent's episode is
+/// It begins where it is told to, as the settings' reset leaves that, and is over with the record that ends the whole game. A lost life that ends the agent's episode is
 /// followed by the automatic reset that training sees, and the trace goes on.
 pub struct Tracer {
     envs: VecEnv,
@@ -74,10 +86,16 @@ impl Tracer {
     ///
     /// # Errors
     /// As [`crate::make_env`], and for a game without an emulator.
-    pub fn try_new(game: &str, config: &EnvConfig, assets: &Assets, seed: u64) -> Result<Self, EnvError> {
+    pub fn try_new(
+        game: &str,
+        config: &EnvConfig,
+        assets: &Assets,
+        seed: u64,
+        begin: Begin,
+    ) -> Result<Self, EnvError> {
         let seen = Arc::new(Mutex::new(Snapshot::default()));
         let seed = EnvSeed { seed, role: Role::TrainEnv, index: 0 };
-        let probe = probe(game, config, assets, seed, Arc::clone(&seen))?;
+        let probe = probe(game, config, assets, seed, begin, Arc::clone(&seen))?;
         let mut envs = VecEnv::try_new(vec![probe])?;
         let mut obs = vec![0; envs.obs_len()];
         envs.reset(&mut obs)?;
@@ -172,6 +190,7 @@ fn probe(
     _: &EnvConfig,
     _: &Assets,
     _: EnvSeed,
+    _: Begin,
     _: Arc<Mutex<Snapshot>>,
 ) -> Result<Box<dyn crate::env::Env>, EnvError> {
     Err(EnvError::NotTraceable { game: find_game(game)?.name.to_owned() })
@@ -184,7 +203,7 @@ use with_ale::probe;
 mod with_ale {
     use std::sync::{Arc, Mutex, PoisonError};
 
-    use super::{Assets, EnvConfig, EnvError, EnvSeed, Snapshot};
+    use super::{Assets, Begin, EnvConfig, EnvError, EnvSeed, Snapshot};
     use crate::atari::AtariEnv;
     use crate::env::{Env, EnvSpec, EnvTiming, EpisodeStats, Step};
     use crate::registry::{GameKind, find_game};
@@ -202,13 +221,17 @@ mod with_ale {
         config: &EnvConfig,
         assets: &Assets,
         seed: EnvSeed,
+        begin: Begin,
         seen: Arc<Mutex<Snapshot>>,
     ) -> Result<Box<dyn Env>, EnvError> {
         let game = find_game(game)?;
         if game.kind != GameKind::Atari {
             return Err(EnvError::NotTraceable { game: game.name.to_owned() });
         }
-        let env = AtariEnv::try_new(game.name, config, assets, seed)?;
+        let mut env = AtariEnv::try_new(game.name, config, assets, seed)?;
+        if begin == Begin::Reset {
+            env.begin_after_reset();
+        }
         Ok(Box::new(Probe { env, seen, grey: Vec::new() }))
     }
 

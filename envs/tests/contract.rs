@@ -338,10 +338,13 @@ fn a_failing_environment_is_named_by_its_index() {
 #[cfg(not(feature = "ale"))]
 #[test]
 fn without_the_emulator_atari_games_say_so() {
-    use coordrl_envs::{Assets, EnvSeed, make_env, trace::Tracer};
+    use coordrl_envs::{
+        Assets, EnvSeed, make_env,
+        trace::{Begin, Tracer},
+    };
     let assets = Assets { rom_dir: "roms".into() };
     let seed = EnvSeed { seed: 0, role: Role::TrainEnv, index: 0 };
     let text = make_env("pong", &EnvConfig::default(), &assets, seed).err().unwrap().to_string();
     assert_eq!(text, "game `pong` needs the Arcade Learning Environment; build with the feature `ale`");
-    assert!(Tracer::try_new("pong", &EnvConfig::default(), &assets, 0).is_err());
+    assert!(Tracer::try_new("pong", &EnvConfig::default(), &assets, 0, Begin::Loaded).is_err());
 }

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 
 use common::{assets, atari, seed};
-use coordrl_envs::trace::Tracer;
+use coordrl_envs::trace::{Begin, Tracer};
 use coordrl_envs::{
     Assets, AtariEnv, Env, EnvConfig, EnvError, GameSetting, Protocol, VecEnv, VecStep, make_env,
 };
@@ -148,6 +148,6 @@ fn states_that_do_not_fit_are_refused_and_the_game_goes_on_as_it_was() {
 
 #[test]
 fn only_atari_games_can_be_traced() {
-    let text = message(Tracer::try_new("catch", &EnvConfig::default(), &assets(), 0));
+    let text = message(Tracer::try_new("catch", &EnvConfig::default(), &assets(), 0, Begin::Loaded));
     assert_eq!(text, "`catch` cannot be traced: it is not an Atari game");
 }

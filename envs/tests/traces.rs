@@ -5,11 +5,11 @@
 mod common;
 
 use common::{assets, atari, grey_screen, random_actions};
-use coordrl_envs::trace::{RandomActions, TraceRecord, Tracer};
+use coordrl_envs::trace::{Begin, RandomActions, TraceRecord, Tracer};
 use coordrl_envs::{Env, EnvConfig, FrameLimit, Protocol};
 
 fn tracer(game: &str, config: &EnvConfig) -> Tracer {
-    Tracer::try_new(game, config, &assets(), 3).unwrap()
+    Tracer::try_new(game, config, &assets(), 3, Begin::Loaded).unwrap()
 }
 
 fn classic() -> EnvConfig {
@@ -45,6 +45,24 @@ fn a_raw_trace_shows_each_frame_from_right_after_loading() {
         assert_eq!(record.screen_crc32, crc32fast::hash(&grey_screen(&env)));
         assert_eq!(record.reward, f64::from(step.raw_reward));
         assert_eq!(tracer.obs(), obs);
+    }
+}
+
+/// Values of ale-py 0.12.1 after 60 frames of actions 0, 1, 2, 0, …, with and without one `reset_game`
+/// after `loadROM` (`envs/parity/reference.py`).
+#[test]
+fn a_trace_begins_right_after_loading_or_after_one_reset_more() {
+    let last = |game, begin| {
+        let config = EnvConfig::of(Protocol::Raw);
+        let mut tracer = Tracer::try_new(game, &config, &assets(), 3, begin).unwrap();
+        let actions: Vec<usize> = (0..60).map(|step| step % 3).collect();
+        let record = records(&mut tracer, &actions).pop().unwrap();
+        (record.ram_crc32, record.screen_crc32)
+    };
+    assert_eq!(last("beam_rider", Begin::Loaded), (2_054_171_641, 1_154_338_482));
+    assert_eq!(last("beam_rider", Begin::Reset), (26_695_346, 360_113_636));
+    for begin in [Begin::Loaded, Begin::Reset] {
+        assert_eq!(last("pong", begin), (3_164_376_438, 1_635_027_670));
     }
 }
 

@@ -95,6 +95,15 @@ impl Manifest {
         }
     }
 
+    /// The format of a manifest that is whole JSON with other fields than this program knows. One with the
+    /// fields of this format, but other bytes, is damaged, whatever number it bears.
+    pub(super) fn foreign_format(bytes: &[u8]) -> Option<u64> {
+        let value: serde_json::Value = serde_json::from_slice(bytes).ok()?;
+        let format = value.get("format_version")?.as_u64()?;
+        let has_other_fields = serde_json::from_value::<Self>(value).is_err();
+        (has_other_fields && format != u64::from(FORMAT_VERSION)).then_some(format)
+    }
+
     fn own_crc32(&self) -> serde_json::Result<u32> {
         let blank = Self { manifest_crc32: 0, ..self.clone() };
         Ok(crc32fast::hash(&serde_json::to_vec(&blank)?))

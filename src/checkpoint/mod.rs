@@ -107,6 +107,17 @@ impl CheckpointError {
         Self::damaged(file.parent().unwrap_or(file), format!("{}: {cause}; {way_on}", file.display()))
     }
 
+    /// The same for commands that cannot choose a checkpoint.
+    pub fn without_flag(self) -> Self {
+        match self {
+            Self::Damaged { path, cause, previous: Some(previous) } => {
+                let way_on = format!("remove it to go on from the newest whole one, {}", previous.display());
+                Self::Damaged { path, cause: format!("{cause}; {way_on}"), previous: None }
+            }
+            other => other,
+        }
+    }
+
     fn damaged(path: &Path, cause: impl Into<String>) -> Self {
         Self::Damaged { path: path.to_owned(), cause: cause.into(), previous: None }
     }
@@ -115,6 +126,9 @@ impl CheckpointError {
 fn previous_hint(previous: Option<&PathBuf>) -> String {
     previous.map_or_else(String::new, |path| {
         let position = store::position_in_name(path).unwrap_or(0);
-        format!("; the newest whole one is {} (use `--checkpoint {position}`)", path.display())
+        format!(
+            "; the newest whole one is {}, for `train --resume`, `eval` and `play` with `--checkpoint {position}`",
+            path.display()
+        )
     })
 }

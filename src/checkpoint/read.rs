@@ -119,13 +119,20 @@ pub fn read_weights(
 
 pub(super) fn manifest(path: &Path) -> Result<Manifest, CheckpointError> {
     let bytes = read_file(path, MANIFEST)?;
-    let manifest = Manifest::open(&bytes).map_err(|cause| CheckpointError::damaged(path, cause))?;
-    if manifest.format_version != FORMAT_VERSION {
-        let cause =
-            format!("it has format {}, this program reads format {FORMAT_VERSION}", manifest.format_version);
-        return Err(CheckpointError::Unusable { path: path.to_owned(), cause });
+    let other_format = |format: u64| {
+        let cause = format!("it has format {format}, this program reads format {FORMAT_VERSION}");
+        CheckpointError::Unusable { path: path.to_owned(), cause }
+    };
+    match Manifest::open(&bytes) {
+        Ok(manifest) if manifest.format_version != FORMAT_VERSION => {
+            Err(other_format(manifest.format_version.into()))
+        }
+        Ok(manifest) => Ok(manifest),
+        Err(cause) => Err(match Manifest::foreign_format(&bytes) {
+            Some(format) => other_format(format),
+            None => CheckpointError::damaged(path, cause),
+        }),
     }
-    Ok(manifest)
 }
 
 fn check_identity(path: &Path, manifest: &Manifest, whose: &Identity) -> Result<(), CheckpointError> {

@@ -11,6 +11,7 @@ use super::{
     CheckpointError, Identity, MANIFEST, Manifest, OPTIMIZER, PROGRESS, REPLAY, RunProgress, TARGET, TRAINER,
     WEIGHTS, read,
 };
+use crate::config::parse_count;
 use crate::run_dir::{sync_dir, write_durably};
 use crate::weights_file;
 
@@ -176,10 +177,9 @@ pub fn choose(dir: &Path, wanted: &str) -> Result<Entry, CheckpointError> {
         "last" => Some(last),
         // Before 100 games have ended, or an evaluation fell on a checkpoint, none is best: the last one stands in.
         "best" => Some(best(&entries).cloned().unwrap_or(last)),
-        _ => wanted
-            .parse()
+        _ => parse_count(wanted)
             .ok()
-            .and_then(|position: u64| entries.iter().find(|entry| entry.position == position).cloned()),
+            .and_then(|position| entries.iter().find(|entry| entry.position == position).cloned()),
     };
     found.ok_or_else(|| CheckpointError::NotFound {
         dir: dir.to_owned(),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::settings::{SettingFlags, Settings};
+use super::settings::{SettingFlags, Settings, note_rules_left_out};
 use crate::assemble::check_parts;
 use crate::config::{self, leaves};
 use crate::exit_code::ExitCode;
@@ -66,7 +66,9 @@ impl Target {
     }
 
     fn check(&self) -> anyhow::Result<ExitCode> {
-        let config = config::resolve(&self.layer()?.layered)?;
+        let layered = self.layer()?.layered;
+        let config = config::resolve(&layered)?;
+        note_rules_left_out(&layered.config.game, &config.env);
         config.device.resolve()?;
         let _ = check_parts(&config)?;
         let rows = config.rows_per_update();
@@ -79,6 +81,7 @@ impl Show {
     fn run(self) -> anyhow::Result<ExitCode> {
         let settings = self.target.layer()?;
         let resolved = config::resolve(&settings.layered)?;
+        note_rules_left_out(&settings.layered.config.game, &resolved.env);
         let used = leaves(&resolved).into_iter().filter(|(key, _)| !resolved.is_idle(key));
         let rows = used.map(|(key, value)| {
             let origin = settings.layered.origin_of(&key).to_string();

@@ -6,16 +6,15 @@ use clap::Args;
 use coordrl_agents::ActMode;
 use coordrl_envs::{ResolvedEnvConfig, reference_scores};
 
-use super::rules::Rules;
-use super::settings::parse_count;
+use super::rules::{Rules, remarks};
 use crate::assemble::{assets, build_pool};
 use crate::checkpoint::{self, Entry};
-use crate::config::RunConfig;
+use crate::config::{RunConfig, parse_count};
 use crate::evaluation::{Evaluation, Plan, play, policy_of};
 use crate::exit_code::{BadRequest, ExitCode};
 use crate::interrupt::StopFlag;
 use crate::known_scores::other_settings;
-use crate::metrics::console::print_result;
+use crate::metrics::console::{print_result, say};
 use crate::run_dir::RunDir;
 use crate::table::table;
 use crate::training::identity;
@@ -76,8 +75,10 @@ impl Eval {
         let config: RunConfig = run.read_config()?;
         let mode = self.rules.mode(config.algo)?;
         let env = self.rules.apply(&config.env)?;
+        let remarks = remarks(&config, &env, mode, self.episodes)?;
+        remarks.iter().for_each(|remark| say(&format!("remark: {remark}")));
         let entry = checkpoint::choose(&run.checkpoints_dir(), &self.checkpoint)?;
-        let evaluation = self.evaluate(&RunConfig { env, ..config }, entry, mode)?;
+        let evaluation = Evaluation { remarks, ..self.evaluate(&RunConfig { env, ..config }, entry, mode)? };
         let text = if self.json { serde_json::to_string(&evaluation)? } else { self.as_tables(&evaluation) };
         print_result(&text)?;
         Ok(ExitCode::Ok)

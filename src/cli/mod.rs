@@ -27,7 +27,8 @@ Examples:
   coordrl play runs/breakout/a2c-coordconv/seed2-20260101-120000 --video breakout.gif
 
 Exit codes: 0 ok, 1 a bug, 2 the request is wrong, 3 run folder or checkpoint unusable,
-4 training diverged, 5 the machine refused (disk full, no memory), 130 interrupted.
+4 training diverged, 5 the machine refused (disk full, no memory), 130 interrupted after a
+checkpoint (Ctrl-C, SIGTERM, or SIGHUP unless it is ignored, as under nohup).
 
 COORDRL_LOG=info (or debug, trace) shows what the program does, on stderr.";
 

@@ -10,15 +10,15 @@ use clap::Args;
 use coordrl_agents::ActMode;
 use tempfile::NamedTempFile;
 
-use super::rules::Rules;
-use super::settings::parse_count;
+use super::rules::{Rules, remarks};
 use crate::assemble::assets;
 use crate::checkpoint;
-use crate::config::RunConfig;
+use crate::config::{RunConfig, parse_count};
 use crate::evaluation::{Plan, policy_of};
 use crate::exit_code::{BadRequest, ExitCode};
 use crate::interrupt::StopFlag;
 use crate::metrics::console::{print_result, say};
+use crate::names;
 use crate::run_dir::RunDir;
 use crate::training::identity;
 use crate::video::Format;
@@ -94,7 +94,11 @@ impl Play {
         let run = RunDir::open_to_read(&self.run)?;
         let config: RunConfig = run.read_config()?;
         let mode = self.rules.mode(config.algo)?;
-        let config = RunConfig { env: self.rules.apply(&config.env)?, ..config };
+        let env = self.rules.apply(&config.env)?;
+        for remark in remarks(&config, &env, mode, self.game)? {
+            say(&format!("remark: {remark}"));
+        }
+        let config = RunConfig { env, ..config };
         let entry = checkpoint::choose(&run.checkpoints_dir(), &self.checkpoint)?;
         let (_, weights) = checkpoint::read_weights(&entry, Some(&identity(&config)))?;
         let mut film = Film::new(format, self.fps, self.contact_sheet.is_some());
@@ -127,8 +131,15 @@ impl Play {
             let text = format!("`--contact-sheet {}`: its name must end in `.png`", sheet.display());
             return Err(BadRequest::error(text));
         }
-        let open = |path: &Option<PathBuf>| path.as_deref().map(Output::open).transpose();
-        Ok(Outputs { video: open(&self.video)?, contact_sheet: open(&self.contact_sheet)? })
+        let open = |flag: &str, path: &Option<PathBuf>| {
+            path.as_deref()
+                .map(|path| names::check_path(flag, path).and_then(|()| Output::open(path)))
+                .transpose()
+        };
+        Ok(Outputs {
+            video: open("--video", &self.video)?,
+            contact_sheet: open("--contact-sheet", &self.contact_sheet)?,
+        })
     }
 
     fn shoot(

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::settings::parse_count;
+use crate::config::{parse_count, parse_number};
 use crate::exit_code::{BadRequest, ExitCode};
 use crate::metrics::console::{print_result, say};
 use crate::report::{
@@ -37,7 +37,7 @@ pub struct Report {
     #[arg(long, value_name = "NAME")]
     baseline: Option<String>,
     /// Scores to reach, for runs of one game [default: shares of the way to the best end]
-    #[arg(long, value_name = "LIST", value_delimiter = ',', allow_negative_numbers = true, value_parser = parse_score)]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', allow_negative_numbers = true, value_parser = parse_number)]
     thresholds: Vec<f64>,
     /// Draws of each bootstrap
     #[arg(long, value_name = "N", default_value = "50000", value_parser = parse_count, allow_negative_numbers = true)]
@@ -76,13 +76,6 @@ impl Report {
     fn destination(&self, sweeps: &[PathBuf]) -> anyhow::Result<Destination> {
         let sweeps: Vec<&Path> = sweeps.iter().map(PathBuf::as_path).collect();
         Ok(Destination::choose(self.out.as_deref(), &sweeps)?)
-    }
-}
-
-fn parse_score(text: &str) -> Result<f64, String> {
-    match text.trim().parse::<f64>() {
-        Ok(score) if score.is_finite() => Ok(score),
-        _ => Err("not a number".to_owned()),
     }
 }
 

@@ -2,9 +2,13 @@
 
 use clap::{Args, ValueEnum};
 use coordrl_agents::ActMode;
-use coordrl_envs::{EnvConfig, FrameLimit, Protocol, ResolvedEnvConfig};
+use coordrl_envs::{
+    EnvConfig, EnvError, EnvSeed, FrameLimit, GameKind, Protocol, ResolvedEnvConfig, Role, find_game,
+    make_env,
+};
 
-use crate::config::Algo;
+use crate::assemble::assets;
+use crate::config::{Algo, RunConfig, parse_count, parse_small_count};
 use crate::evaluation::{EPSILON, usual_mode};
 use crate::exit_code::BadRequest;
 
@@ -35,7 +39,7 @@ pub(super) struct Rules {
     #[arg(long, value_enum, value_name = "NAME")]
     protocol: Option<RulesProtocol>,
     /// A game begins with 1 to N no-op frames; 0 for none
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", value_parser = parse_small_count, allow_negative_numbers = true)]
     noop_max: Option<u32>,
     /// Probability, at each frame, that the action before is held on
     #[arg(long, value_name = "P", allow_negative_numbers = true)]
@@ -118,6 +122,76 @@ fn parse_frame_limit(typed: &str) -> Result<FrameLimit, String> {
     if typed == "off" {
         return Ok(FrameLimit::Off);
     }
-    let frames = typed.parse().ok().and_then(std::num::NonZeroU64::new);
+    let frames = parse_count(typed).ok().and_then(std::num::NonZeroU64::new);
     frames.map(FrameLimit::Frames).ok_or_else(|| "a number of frames above 0, or `off`".to_owned())
+}
+
+/// Remarks on what the numbers of such games do not tell by themselves.
+///
+/// # Errors
+/// If the game cannot be made.
+pub(super) fn remarks(
+    trained: &RunConfig,
+    rules: &EnvConfig,
+    mode: ActMode,
+    games: u64,
+) -> Result<Vec<String>, EnvError> {
+    let mut remarks = Vec::new();
+    let (seen, rules) = (trained.env.resolve(), rules.resolve());
+    if seen.fire_on_reset && !rules.fire_on_reset && has_fire(trained)? {
+        remarks.push(
+            "in training FIRE was pressed for the agent when a game began or a life was lost; under these rules \
+             it has to press it itself, and one that never does may wait for the end of the game's frames"
+                .to_owned(),
+        );
+    }
+    let is_emulated = find_game(&trained.game)?.kind == GameKind::Atari;
+    if games > 1 && is_emulated && !draws_anything(mode, &rules) {
+        remarks.push(format!(
+            "with this policy, no no-ops and no sticky actions nothing is drawn: all {games} games are the same game"
+        ));
+    }
+    Ok(remarks)
+}
+
+/// Whether FIRE is among the actions that do something in the game.
+fn has_fire(trained: &RunConfig) -> Result<bool, EnvError> {
+    let own_actions = EnvConfig { full_action_set: Some(false), ..trained.env.clone() };
+    let probe = EnvSeed { seed: trained.seed, role: Role::EvalEnv, index: 0 };
+    let env = make_env(&trained.game, &own_actions, &assets(trained.rom_dir.as_deref()), probe)?;
+    Ok(env.spec().actions.iter().any(|action| action == "FIRE"))
+}
+
+/// Whether two games of an emulator can differ.
+fn draws_anything(mode: ActMode, rules: &ResolvedEnvConfig) -> bool {
+    let by_policy = match mode {
+        ActMode::Sampled => true,
+        ActMode::Greedy => false,
+        ActMode::EpsilonGreedy { epsilon } => epsilon > 0.0,
+    };
+    by_policy || rules.noop_max > 0 || rules.sticky_action_prob > 0.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn games_differ_where_the_policy_the_start_or_the_actions_are_drawn() {
+        let plain = ResolvedEnvConfig { noop_max: 0, ..Protocol::Classic.values() };
+        assert!(!draws_anything(ActMode::Greedy, &plain));
+        assert!(!draws_anything(ActMode::EpsilonGreedy { epsilon: 0.0 }, &plain));
+        assert!(draws_anything(ActMode::EpsilonGreedy { epsilon: 0.001 }, &plain));
+        assert!(draws_anything(ActMode::Sampled, &plain));
+        assert!(draws_anything(ActMode::Greedy, &Protocol::Classic.values()));
+        assert!(draws_anything(ActMode::Greedy, &Protocol::Machado.values()));
+    }
+
+    #[test]
+    fn a_game_that_draws_its_own_start_is_not_always_the_same() {
+        let catch = RunConfig { game: "catch".to_owned(), ..RunConfig::default() };
+        let rules = EnvConfig { noop_max: Some(0), ..EnvConfig::of(Protocol::Machado) };
+        let none: Vec<String> = Vec::new();
+        assert_eq!(remarks(&catch, &rules, ActMode::Greedy, 100).unwrap(), none);
+    }
 }

@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use coordrl_envs::GameKind;
+use coordrl_envs::{EnvConfig, GameKind, GymId};
 
-use crate::config::{Algo, Layered, Layers, Preset, RunConfig, preset_for};
+use crate::config::{Algo, Layered, Layers, Preset, RunConfig, parse_count, preset_for};
+use crate::metrics::console::say;
 
 /// Every flag is an `Option`: not given differs from given the default.
 #[derive(Clone, Debug, Default, Args)]
@@ -110,37 +111,17 @@ impl SettingFlags {
     }
 }
 
+/// Says which rules of Gymnasium's a game typed as one of its ids does not bring along.
+pub fn note_rules_left_out(typed: &str, env: &EnvConfig) {
+    // A wrong name is reported with everything else that is wrong.
+    let id = GymId::parse(typed).ok().flatten();
+    if let Some(note) = id.and_then(|id| id.rules_left_out(&env.resolve())) {
+        say(&note);
+    }
+}
+
 /// The algorithm as far as it is known; a wrong name is reported with everything else.
 fn algo_of(layers: &Layers<RunConfig>) -> Algo {
     let name = layers.value_of("algo").and_then(|value| value.as_str());
     if name == Some(Algo::Apex.name()) { Algo::Apex } else { Algo::A2c }
-}
-
-/// Reads a whole number: `4000000`, `4_000_000` or `4e6`.
-pub fn parse_count(text: &str) -> Result<u64, String> {
-    let plain = text.replace('_', "");
-    if let Ok(count) = plain.parse() {
-        return Ok(count);
-    }
-    let with_exponent = plain.split_once(['e', 'E']).and_then(|(digits, exponent)| {
-        let digits: u64 = digits.parse().ok()?;
-        digits.checked_mul(10u64.checked_pow(exponent.parse().ok()?)?)
-    });
-    with_exponent
-        .ok_or_else(|| "must be a whole number that is not negative, such as 4000000 or 4e6".to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn counts_are_read_as_people_write_them() {
-        assert_eq!(parse_count("40000"), Ok(40_000));
-        assert_eq!(parse_count("4_000_000"), Ok(4_000_000));
-        assert_eq!(parse_count("4e6"), Ok(4_000_000));
-        for bad in ["-5", "1.5", "", "e6", "4e", "4e99", "many"] {
-            assert!(parse_count(bad).is_err(), "{bad}");
-        }
-    }
 }

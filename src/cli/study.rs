@@ -7,11 +7,10 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use coordrl_studies::Task;
 
-use super::settings::parse_count;
-use crate::config::{ConfigError, Layers, Origin};
+use crate::config::{ConfigError, Layers, Origin, parse_count};
 use crate::exit_code::{BadRequest, ExitCode};
 use crate::interrupt::StopFlag;
-use crate::metrics::console::{describe_secs, print_result, say};
+use crate::metrics::console::{describe_secs, print_result, quoted, say};
 use crate::run_dir::{RunDir, RunDirError};
 use crate::study::{
     StudyOutcome, StudyResult, StudyRun, StudyRunConfig, dump, launch, layer_of, resolve, split_of,
@@ -130,7 +129,7 @@ impl Flags {
             return Err(RunDirError::OtherGame { path: path.to_owned(), found, wanted }.into());
         }
         let config = resolve(self.layers(&old, &Origin::Run(path.to_owned()))?.finish()?)?;
-        launch::check_resume(&old, &config)?;
+        launch::check_resume(&old, &config, "leave these out, or start a new run")?;
         let loaded = launch::load(&run, &config)?;
         if loaded.is_done(&config) {
             let result = loaded.result(&run, &config);
@@ -172,9 +171,9 @@ impl Flags {
 
     fn train(&self, mut run: StudyRun) -> anyhow::Result<ExitCode> {
         let outcome = run.train()?;
-        let folder = run.run().path().display();
         if outcome == StudyOutcome::Interrupted {
             let (task, updates) = (run.study().task(), run.progress().updates);
+            let folder = quoted(run.run().path());
             say(&format!(
                 "stopped at {updates} updates; continue with: coordrl study {task} --resume {folder}"
             ));

@@ -3,21 +3,23 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use coordrl_envs::find_game;
 use serde::Serialize;
 
-use super::settings::parse_count;
+use super::settings::note_rules_left_out;
 use super::train;
 use crate::assemble::check_parts;
-use crate::config::{Algo, ConfigError, Problem};
+use crate::config::{Algo, ConfigError, Problem, parse_count};
 use crate::exit_code::{BadRequest, ExitCode};
 use crate::interrupt::StopFlag;
 use crate::launch;
 use crate::memory::size;
 use crate::metrics::console::{describe_secs, print_result, quoted, say};
+use crate::names;
 use crate::sweep::board::{CellStatus, Mark, millions};
 use crate::sweep::cell::{Cell, CellState};
 use crate::sweep::crew::{Crew, Outcome};
-use crate::sweep::folder::{SweepFolder, check_holds_all};
+use crate::sweep::folder::{SweepFolder, check_holds_all, log_name};
 use crate::sweep::forecast::{self, Forecast, Left, Measured};
 use crate::sweep::plan::{Plan, Seeds, built_in_plans};
 use crate::sweep::record::folder_of;
@@ -112,6 +114,7 @@ impl Sweep {
         let request = self.request()?;
         let stop = StopFlag::on_signals()?;
         say(&describe(&request));
+        note_ids(&request);
         if !self.no_forecast {
             self.forecast(&request, &stop)?;
         }
@@ -132,11 +135,7 @@ impl Sweep {
     fn request(&self) -> anyhow::Result<Request> {
         let plan = self.plan()?;
         let name = self.name.clone().or(plan.name.clone()).unwrap_or_else(|| "sweep".to_owned());
-        if name.is_empty() || name.starts_with('.') || name.contains(['/', '\\']) {
-            return Err(BadRequest::error(format!(
-                "`{name}` is no name for a sweep: leave out `/` and leading dots"
-            )));
-        }
+        names::check_folder_name("--name", &name, 0)?;
         for (flag, value) in
             [("jobs", self.jobs), ("threads-per-run", self.threads_per_run), ("frames", self.frames)]
         {
@@ -147,6 +146,8 @@ impl Sweep {
         let count = count_of(&plan);
         let (jobs, threads) = self.share_cores(&plan, count);
         let cells = self.cells(&plan, &name, threads)?;
+        let longest = cells.iter().map(|cell| log_name(cell).len()).max().unwrap_or(0);
+        names::check_folder_name("--name", &name, longest.saturating_sub(name.len()))?;
         if !self.dry_run {
             SweepFolder::check(&self.runs_dir, &name)?;
         }
@@ -373,6 +374,7 @@ impl Sweep {
 /// What `--json` prints.
 #[derive(Debug, Serialize)]
 struct SweepResult<'a> {
+    #[serde(serialize_with = "crate::path_text::serialize")]
     sweep: &'a Path,
     cells: &'a [ResultRow],
 }
@@ -386,6 +388,7 @@ struct ResultRow {
     frames: u64,
     frames_asked: u64,
     episode_return: Option<f64>,
+    #[serde(serialize_with = "crate::path_text::serialize")]
     run: PathBuf,
 }
 
@@ -482,6 +485,17 @@ fn describe(request: &Request) -> String {
         text.push_str(&format!("\n{}", summary.trim()));
     }
     text
+}
+
+/// Of each game typed as one of Gymnasium's ids: which of its rules the runs do not have.
+fn note_ids(request: &Request) {
+    for typed in &request.plan.games {
+        let named =
+            |cell: &&(Cell, CellState)| find_game(typed).is_ok_and(|game| game.name == cell.0.config().game);
+        if let Some((cell, _)) = request.cells.iter().find(named) {
+            note_rules_left_out(typed, &cell.config().env);
+        }
+    }
 }
 
 fn counted(count: usize, word: &str) -> String {

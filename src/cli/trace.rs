@@ -7,24 +7,29 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use coordrl_envs::EnvSpec;
-use coordrl_envs::trace::{RandomActions, TraceRecord, Tracer};
+use coordrl_envs::trace::{Begin, RandomActions, TraceRecord, Tracer};
 
 use super::npy::NpyWriter;
-use super::settings::parse_count;
+use super::settings::note_rules_left_out;
 use crate::assemble::assets;
-use crate::config::{ConfigError, Layers, RunConfig};
+use crate::config::{ConfigError, Layers, RunConfig, parse_count};
 use crate::exit_code::{BadRequest, ExitCode};
+use crate::names;
 
 const EXAMPLES: &str = "\
 Examples:
   coordrl trace pong --protocol raw --steps 100 --action-seed 7
   coordrl trace breakout --protocol classic --seed 3 --actions actions.txt --obs-out obs.npy
+  coordrl trace beam_rider --protocol raw --begin reset --steps 100 --action-seed 7
   coordrl trace qbert --steps 50 --action-seed 1 --set env.noop_max=0 --save-state half.bin
 
 A line holds step, action, reward, lives, terminated, truncated, ram_crc32 and screen_crc32. The
-game starts from the state right after loading its ROM, and the trace stops with the line that
-ends it. An actions file holds one index a line, into ALE's minimal action set in ALE's order
-(raw, classic) or into all 18 actions (machado).";
+trace stops with the line that ends the game. To compare with a library that resets the emulator
+after loading (Gymnasium, EnvPool, Stable-Baselines3), give `--begin reset`: in Beam Rider and more
+than a dozen other games the same actions lead elsewhere from there.
+
+An actions file holds one index a line, into ALE's minimal action set in ALE's order (raw, classic)
+or into all 18 actions (machado).";
 
 /// Print what an environment does under fixed actions, for comparing emulators.
 #[derive(Debug, Args)]
@@ -35,6 +40,9 @@ pub struct Trace {
     /// Rules of the environment
     #[arg(long, value_enum, default_value_t = ProtocolName::Classic)]
     protocol: ProtocolName,
+    /// Where the first game begins
+    #[arg(long, value_enum, default_value_t = BeginName::Loaded)]
+    begin: BeginName,
     /// Feeds no-ops and sticky actions
     #[arg(long, value_name = "N", default_value = "1", value_parser = parse_count, allow_negative_numbers = true)]
     seed: u64,
@@ -77,11 +85,31 @@ enum ProtocolName {
     Machado,
 }
 
+/// Names on the command line of where a trace begins.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum BeginName {
+    /// Right after the ROM is loaded, as in training
+    Loaded,
+    /// After one reset of the emulator more, as in Gymnasium, EnvPool and Stable-Baselines3
+    Reset,
+}
+
+impl From<BeginName> for Begin {
+    fn from(name: BeginName) -> Self {
+        match name {
+            BeginName::Loaded => Self::Loaded,
+            BeginName::Reset => Self::Reset,
+        }
+    }
+}
+
 impl Trace {
     pub fn run(self) -> anyhow::Result<ExitCode> {
         let config = self.settings()?;
-        let mut tracer =
-            Tracer::try_new(&self.game, &config.env, &assets(config.rom_dir.as_deref()), self.seed)?;
+        note_rules_left_out(&self.game, &config.env);
+        let assets = assets(config.rom_dir.as_deref());
+        let begin = self.begin.into();
+        let mut tracer = Tracer::try_new(&self.game, &config.env, &assets, self.seed, begin)?;
         let actions = self.read_actions(tracer.spec())?;
         if let Some(path) = &self.load_state {
             load_state(&mut tracer, path)?;
@@ -137,6 +165,7 @@ impl Trace {
     /// A mistyped path should not be found out after all the steps.
     fn check_save_state(&self) -> anyhow::Result<()> {
         let Some(path) = &self.save_state else { return Ok(()) };
+        names::check_path("--save-state", path)?;
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
         if path.is_dir() || parent.is_some_and(|parent| !parent.is_dir()) {
             let text =

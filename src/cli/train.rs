@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser};
 
-use super::settings::SettingFlags;
+use super::settings::{SettingFlags, note_rules_left_out};
 use crate::checkpoint::{self, Checkpoint};
 use crate::config::{self, Layered, Layers, Origin, RunConfig};
 use crate::evaluation::{Evaluation, Summary};
@@ -30,9 +30,9 @@ pub struct Train {
     game: Option<String>,
     #[command(flatten)]
     settings: SettingFlags,
-    /// Folder that holds all runs
-    #[arg(long, help_heading = "Run", value_name = "DIR", default_value = "runs")]
-    runs_dir: PathBuf,
+    /// Folder that holds all runs [default: runs; a fork lands beside its run]
+    #[arg(long, help_heading = "Run", value_name = "DIR")]
+    runs_dir: Option<PathBuf>,
     /// Name of the run's folder [default: seed and time]
     #[arg(long, help_heading = "Run")]
     name: Option<String>,
@@ -45,7 +45,8 @@ pub struct Train {
     /// Continue from this checkpoint instead of the last: its number of frames, or `best`
     #[arg(long, help_heading = "Run", value_name = "FRAMES", requires = "resume")]
     checkpoint: Option<String>,
-    /// With --resume: start a new run from the checkpoint, so that settings may change
+    /// With --resume: start a new run from the checkpoint, so that settings may change; it lands beside the
+    /// other, or with --runs-dir there
     #[arg(long, help_heading = "Run", requires = "resume")]
     fork: bool,
     /// Stop with a checkpoint when the input is closed: for programs that start runs
@@ -81,15 +82,17 @@ impl Train {
     }
 
     fn start_new(&self) -> anyhow::Result<ExitCode> {
-        let settings = self.settings.layer(self.game.as_deref(), &self.runs_dir)?;
+        let settings = self.settings.layer(self.game.as_deref(), self.runs_dir())?;
         if settings.layered.origin_of("game") == Origin::Default {
             return Err(BadRequest::error(
                 "which game? as in `coordrl train pong` (`coordrl games` lists all)",
             ));
         }
         let config = config::resolve(&settings.layered)?;
+        note_rules_left_out(&settings.layered.config.game, &config.env);
         let start = Start { preset: settings.preset, init_from: self.init_from.clone(), fork: None };
-        self.train(launch::new_run(config, &self.destination(), start)?)
+        let to = self.destination(launch::group(self.runs_dir(), &config));
+        self.train(launch::new_run(config, &to, start)?)
     }
 
     fn start_resume(&self, path: &Path) -> anyhow::Result<ExitCode> {
@@ -102,13 +105,14 @@ impl Train {
         launch::check_resume(&old, &layered, checkpoint.progress.frames)?;
         refuse_to_lose_checkpoints(&run, checkpoint.progress.frames)?;
         let done = checkpoint.progress.frames >= layered.config.frames;
-        Recorder::check(&run, &checkpoint.progress.written)?;
+        Recorder::check(&run, &checkpoint.progress.written, launch::CHOOSE_EARLIER)?;
         if done && !Trainer::lacks_its_end(&run, &layered.config, checkpoint.progress.frames) {
             say(&format!(
-                "nothing to do: {} is at {} of {} frames; a larger `--frames` extends it",
+                "nothing to do: {} is at {} of {} frames; {}",
                 path.display(),
                 checkpoint.progress.frames,
-                layered.config.frames
+                layered.config.frames,
+                launch::how_to_extend(&layered.config)
             ));
             return Ok(ExitCode::Ok);
         }
@@ -130,7 +134,11 @@ impl Train {
         }
         let from = checkpoint::folder_of(&run.checkpoints_dir(), done);
         let start = Start { fork: Some((from, launch::fork_progress(checkpoint))), ..Start::default() };
-        self.train(launch::new_run(layered.config, &self.destination(), start)?)
+        let group = match &self.runs_dir {
+            Some(runs_dir) => launch::group(runs_dir, &layered.config),
+            None => run.parent()?,
+        };
+        self.train(launch::new_run(layered.config, &self.destination(group), start)?)
     }
 
     /// The run's settings as they are, and as the flags would have them.
@@ -168,8 +176,12 @@ impl Train {
         train(trainer)
     }
 
-    fn destination(&self) -> Destination {
-        Destination { runs_dir: self.runs_dir.clone(), name: self.name.clone() }
+    fn runs_dir(&self) -> &Path {
+        self.runs_dir.as_deref().unwrap_or(Path::new("runs"))
+    }
+
+    fn destination(&self, group: PathBuf) -> Destination {
+        Destination { group, name: self.name.clone() }
     }
 }
 

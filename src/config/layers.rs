@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use super::number::{parse_value, whole};
 use super::{ConfigError, Problem, problem};
 use crate::suggest::did_you_mean;
 
@@ -150,6 +151,7 @@ impl<C: Configuration> Layers<C> {
     }
 
     fn set(&mut self, key: &str, value: Value, origin: Origin) {
+        let value = whole(value);
         if let Some(problem) = self.problem_with(key, &value, &origin) {
             self.problems.push(problem);
             return;
@@ -192,6 +194,7 @@ pub(super) fn read_table(path: &Path) -> Result<Map<String, Value>, ConfigError>
 
 /// Parses the text of a settings file.
 pub(super) fn parse_table(text: &str, path: &Path) -> Result<Map<String, Value>, ConfigError> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let is_json = path.extension().is_some_and(|extension| extension == "json");
     let (format, parsed) = if is_json {
         ("JSON", serde_json::from_str(text).map_err(|error| error.to_string()))
@@ -247,33 +250,6 @@ fn collect_leaves(
             }
             _ => leaves.push((key, value.clone())),
         }
-    }
-}
-
-/// Reads the right side of `--set`: any TOML value; `4e6` counts as a whole number; else a word.
-fn parse_value(text: &str) -> Value {
-    let Ok(table) = toml::from_str::<Map<String, Value>>(&format!("value = {text}")) else {
-        return Value::String(text.to_owned());
-    };
-    match table.get("value") {
-        Some(Value::Number(number)) => whole_if_whole(number),
-        // `nan` and `inf` are TOML, but no values that a setting can have.
-        Some(Value::Null) | None => Value::String(text.to_owned()),
-        Some(value) => value.clone(),
-    }
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "checked to be whole and in range"
-)]
-fn whole_if_whole(number: &serde_json::Number) -> Value {
-    match number.as_f64() {
-        Some(value) if number.is_f64() && value.fract() == 0.0 && (0.0..9e15).contains(&value) => {
-            Value::from(value as u64)
-        }
-        _ => Value::Number(number.clone()),
     }
 }
 
@@ -346,15 +322,52 @@ mod tests {
         }
     }
 
+    /// The same number on the command line and in both formats of files.
     #[test]
-    fn set_reads_numbers_words_lists_and_powers_of_ten() {
-        assert_eq!(parse_value("4e6"), Value::from(4_000_000));
-        assert_eq!(parse_value("40_000"), Value::from(40_000));
-        assert_eq!(parse_value("7e-4"), Value::from(7e-4));
-        assert_eq!(parse_value("rmsprop_tf"), Value::from("rmsprop_tf"));
-        assert_eq!(parse_value("\"off\""), Value::from("off"));
-        assert_eq!(parse_value("true"), Value::from(true));
-        assert_eq!(parse_value(""), Value::from(""));
+    fn numbers_are_read_alike_wherever_they_stand() {
+        let folder = tempfile::tempdir().unwrap();
+        let read = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            let layered = layered(|layers| layers.add_file(&path).unwrap()).unwrap();
+            assert_eq!(layered.problems, [], "{name}: {text}");
+            layered.config
+        };
+        let expected = layered(|layers| {
+            layers.add_assignment("frames=4e6");
+            layers.add_assignment("log_every_frames=1e4");
+            layers.add_assignment("env.max_episode_frames=18e3");
+        });
+        let expected = expected.unwrap().config;
+        assert_eq!(expected.frames, 4_000_000);
+        for toml in ["4e6", "4_000_000", "4_000_000.0", "4000000"] {
+            let rest = "log_every_frames = 1e4\n[env]\nmax_episode_frames = 18e3";
+            assert_eq!(read("a.toml", &format!("frames = {toml}\n{rest}")), expected);
+        }
+        let rest = r#""log_every_frames": 1e4, "env": {"max_episode_frames": 18e3}"#;
+        for json in ["4e6", "4000000.0", "4000000"] {
+            assert_eq!(read("a.json", &format!("{{\"frames\": {json}, {rest}}}")), expected);
+        }
+    }
+
+    #[test]
+    fn a_fraction_is_no_whole_number_in_a_file_either() {
+        let layered = layered(|layers| {
+            let origin = Origin::File("x.toml".into());
+            layers.add_table(&table("frames = 1.5\nseed = -4e6\n[a2c]\ndiscount = 1e0"), &origin);
+        });
+        let layered = layered.unwrap();
+        let mut keys: Vec<&str> = layered.problems.iter().map(|problem| problem.key.as_str()).collect();
+        keys.sort_unstable();
+        assert_eq!((keys, layered.config.a2c.discount), (vec!["frames", "seed"], 1.0));
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_a_settings_file() {
+        for (name, text) in [("a.json", "{\"seed\": 7}"), ("a.toml", "seed = 7")] {
+            let table = parse_table(&format!("\u{feff}{text}"), Path::new(name)).unwrap();
+            assert_eq!(table["seed"], 7, "{name}");
+        }
     }
 
     #[test]

@@ -2,12 +2,14 @@
 
 mod check;
 mod layers;
+mod number;
 mod period;
 mod preset;
 mod run_config;
 
 pub use check::{check, resolve};
 pub use layers::{Configuration, Layered, Layers, Origin, leaf_keys, leaves};
+pub use number::{Count, parse_count, parse_number, parse_small_count};
 pub use period::Period;
 pub use preset::{Preset, list_presets, preset_for};
 pub use run_config::{Algo, EvaluationConfig, RunConfig, VideoConfig};

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::Axis;
+use crate::path_text::shell_word;
 
 /// Without a terminal, at most one line in this time.
 const LINE_INTERVAL: Duration = Duration::from_secs(10);
@@ -30,10 +31,9 @@ pub fn print_result(text: &str) -> io::Result<()> {
     }
 }
 
-/// A path as a shell takes it: names with spaces in quotes.
+/// A path as a shell takes it: names with spaces in quotes, bytes that are no text as escapes.
 pub fn quoted(path: &Path) -> String {
-    let text = path.to_string_lossy();
-    shlex::try_quote(&text).map_or_else(|_| text.clone().into_owned(), |quoted| quoted.into_owned())
+    shell_word(path)
 }
 
 /// Shows how far a run is.

@@ -32,17 +32,15 @@ impl Recorder {
     /// Whether the files hold what a checkpoint knows of. Changes nothing.
     ///
     /// # Errors
-    /// If `metrics.jsonl` is shorter than that.
-    pub fn check(run: &RunDir, written: &Written) -> Result<(), RunDirError> {
+    /// If `metrics.jsonl` is shorter than that; `way_on` says what helps.
+    pub fn check(run: &RunDir, written: &Written, way_on: &str) -> Result<(), RunDirError> {
         let path = run.metrics_path();
         let length = std::fs::metadata(&path).map_or(0, |about| about.len());
         if length >= written.metrics_bytes {
             return Ok(());
         }
-        let cause = format!(
-            "it has {length} bytes, the checkpoint knows {}; continue from an earlier one with `--checkpoint`",
-            written.metrics_bytes
-        );
+        let known = written.metrics_bytes;
+        let cause = format!("it has {length} bytes, the checkpoint knows {known}; {way_on}");
         Err(RunDirError::Damaged { path, cause })
     }
 

@@ -29,6 +29,7 @@ pub struct Gathered {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Sweep {
     /// Its folder.
+    #[serde(serialize_with = "crate::path_text::serialize")]
     pub folder: PathBuf,
     /// Its name.
     pub name: String,
@@ -79,7 +80,7 @@ impl Search {
         }
         if !has_config(path) {
             let found = self.search_below(path)?;
-            return if found > 0 { Ok(()) } else { Err(not_a_run("nor is there one in it")) };
+            return if found > 0 { Ok(()) } else { Err(not_a_run(Run::why_none_in(path))) };
         }
         if !Run::is_one(path)? {
             return Err(not_a_run("it holds a study; a report compares runs of games"));
@@ -203,7 +204,7 @@ fn damage(path: &Path, error: RunDirError) -> Why {
         RunDirError::Damaged { path: file, cause } => {
             Why::Damaged { file: file.strip_prefix(path).map(Path::to_owned).unwrap_or(file), cause }
         }
-        other => Why::Damaged { file: path.to_owned(), cause: other.to_string() },
+        other => Why::Unusable { cause: other.to_string() },
     }
 }
 

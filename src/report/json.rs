@@ -12,6 +12,7 @@ use super::gather::{Gathered, Sweep};
 use super::left_out::LeftOut;
 use super::measures::{self, GameRow};
 use super::{ReportError, figures, limits, warnings, words};
+use crate::path_text;
 
 /// Raised when the layout of [`Report`] changes.
 const REPORT_VERSION: u32 = 2;
@@ -136,7 +137,7 @@ impl Request {
     /// The command that makes the report again. Where it lies does not change it.
     fn command(&self) -> String {
         let mut line: Vec<String> = vec!["coordrl".to_owned(), "report".to_owned()];
-        line.extend(self.paths.iter().map(|path| path.display().to_string()));
+        line.extend(self.paths.iter().map(path_text::encode));
         if !self.in_sweep {
             line.extend(["--out".to_owned(), "report".to_owned()]);
         }

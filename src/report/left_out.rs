@@ -17,6 +17,7 @@ pub struct LeftOut {
     #[serde(flatten)]
     pub cell: Option<Cell>,
     /// Folder of the run.
+    #[serde(serialize_with = "crate::path_text::serialize")]
     pub run: PathBuf,
     /// Why.
     pub why: Why,
@@ -70,13 +71,20 @@ pub enum Why {
     /// A file of it cannot be read.
     Damaged {
         /// Which, in its folder.
+        #[serde(serialize_with = "crate::path_text::serialize")]
         file: PathBuf,
         /// Where and what.
+        cause: String,
+    },
+    /// It is whole, but cannot be used: another version of this program wrote it.
+    Unusable {
+        /// In words.
         cause: String,
     },
     /// Another run of the same seed is used.
     Repeated {
         /// Which.
+        #[serde(serialize_with = "crate::path_text::serialize")]
         used: PathBuf,
     },
     /// The folder that a sweep names holds a run of something else.
@@ -143,6 +151,7 @@ impl Why {
                 format!("no full game within the budget, {} frames", frames(*budget as f64))
             }
             Self::Damaged { file, cause } => format!("{} is damaged: {cause}", file.display()),
+            Self::Unusable { cause } => cause.clone(),
             Self::Repeated { used } => format!("repeats a seed; {} is used", used.display()),
             Self::Other { holds } => format!("its folder holds {holds}"),
         }

@@ -59,6 +59,7 @@ pub struct SeedRow {
     /// Seed.
     pub seed: u64,
     /// Folder.
+    #[serde(serialize_with = "crate::path_text::serialize")]
     pub run: PathBuf,
     /// Mean return of the last 100 full games at the budget.
     pub final_score: f64,

@@ -1,5 +1,6 @@
 //! One run read: what was asked, who made it, and its curve.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -51,6 +52,14 @@ impl Run {
         Ok(config.get("game").is_some())
     }
 
+    /// Why a search through a folder found no run.
+    pub fn why_none_in(folder: &Path) -> &'static str {
+        match holds_study(folder) {
+            true => "it holds studies; a report compares runs of games",
+            false => "nor is there one in it",
+        }
+    }
+
     /// Reads a run.
     ///
     /// # Errors
@@ -95,6 +104,16 @@ impl Run {
     }
 }
 
+/// Whether a study lies at any depth in a folder.
+fn holds_study(folder: &Path) -> bool {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    folders.map(|entry| entry.path()).any(|path| match Run::is_one(&path) {
+        Ok(is_run) => !is_run,
+        Err(_) => holds_study(&path),
+    })
+}
+
 /// All log points at one place. Usually that is one; the last interval of a run can be written twice, the
 /// second time with nothing to tell.
 #[derive(Debug)]
@@ -133,8 +152,6 @@ fn places(points: &[ReadPoint]) -> Result<Vec<Place<'_>>, String> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
     use crate::report::test_support::Fake;
 

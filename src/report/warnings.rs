@@ -47,6 +47,7 @@ fn runs_left_out(left_out: &[LeftOut]) -> Vec<String> {
             Why::NoGame => "without a full game",
             Why::NoGameWithin { .. } => "without a full game within the budget",
             Why::Damaged { .. } => "damaged",
+            Why::Unusable { .. } => "of another version of this program",
             Why::Repeated { .. } => "repeating a seed",
             Why::Other { .. } => "of something else",
         };
@@ -67,7 +68,7 @@ fn runs_left_out(left_out: &[LeftOut]) -> Vec<String> {
 }
 
 fn damaged_runs(left_out: &[LeftOut]) -> Vec<String> {
-    let damaged = left_out.iter().filter(|run| matches!(run.why, Why::Damaged { .. }));
+    let damaged = left_out.iter().filter(|run| matches!(run.why, Why::Damaged { .. } | Why::Unusable { .. }));
     damaged.map(|run| format!("A run cannot be read: {}.", run.text())).collect()
 }
 

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::json::Span;
+use crate::path_text::{decode, shell_word};
 use crate::sweep::child::FOLLOW_STDIN;
 
 /// Letters of a name in a picture.
@@ -106,11 +107,9 @@ pub fn as_typed(words: &[String]) -> Vec<String> {
     words
 }
 
-/// A command line as a shell takes it.
+/// A command line, recorded in the form of [`crate::path_text`], as a shell takes it.
 pub fn command(words: &[String]) -> String {
-    let quote =
-        |word: &String| shlex::try_quote(word).map_or_else(|_| word.clone(), |quoted| quoted.into_owned());
-    words.iter().map(quote).collect::<Vec<_>>().join(" ")
+    words.iter().map(|word| shell_word(decode(word))).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

@@ -121,10 +121,10 @@ impl FirstMade {
     }
 }
 
-/// A hidden name beside a place, this process's own.
+/// A hidden name beside a place, this process's own. The place's name is no part of it: with something
+/// added it might be too long.
 fn beside(place: &Path, what: &str) -> PathBuf {
-    let name = place.file_name().unwrap_or_default().to_string_lossy();
-    place.with_file_name(format!(".{name}.{what}-{}", std::process::id()))
+    place.with_file_name(format!(".coordrl-report.{what}-{}", std::process::id()))
 }
 
 /// Moves the new folder to its place; an earlier one steps aside first and comes back if that fails.

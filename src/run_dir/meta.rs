@@ -5,6 +5,8 @@ use std::fs;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::path_text::encode;
+
 /// Commit that this program was built from.
 const COMMIT: &str = env!("COORDRL_BUILD_COMMIT");
 
@@ -19,9 +21,9 @@ pub struct Meta {
     pub seed: u64,
     /// Preset the settings started from.
     pub preset: Option<String>,
-    /// Run and checkpoint this one was forked from.
+    /// Run and checkpoint this one was forked from, in the form of [`crate::path_text`].
     pub forked_from: Option<String>,
-    /// Weights this one started from.
+    /// Weights this one started from, in the same form.
     pub init_from: Option<String>,
     /// Trainable numbers in the network.
     pub parameters: u64,
@@ -39,7 +41,7 @@ pub struct Session {
     /// Commit that the program was built from; absent in runs of the first versions.
     #[serde(default)]
     pub commit: Option<String>,
-    /// The command line.
+    /// The command line, each word in the form of [`crate::path_text`].
     pub command: Vec<String>,
     /// Where the network was.
     pub device: String,
@@ -63,7 +65,7 @@ impl Session {
             started_unix_secs: now_unix_secs(),
             start_position,
             commit: Some(COMMIT.to_owned()),
-            command: std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect(),
+            command: std::env::args_os().map(encode).collect(),
             device,
             threads,
             host: host_name(),
@@ -91,6 +93,16 @@ impl Meta {
 }
 
 impl Meta {
+    /// Which program wrote the run last and which one this is, if they are not the same.
+    pub fn other_writer(&self) -> Option<String> {
+        let this = env!("CARGO_PKG_VERSION");
+        let commit = self.commits().pop().unwrap_or_default();
+        let is_this = self.version == this && commit == COMMIT;
+        (!is_this).then(|| {
+            format!("it was written by version {} ({commit}), this is {this} ({COMMIT})", self.version)
+        })
+    }
+
     /// Every commit whose program worked on the run, in order.
     pub fn commits(&self) -> Vec<&str> {
         let mut commits = vec![self.commit.as_str()];

@@ -1,9 +1,11 @@
 //! The folder of one run: its name, its lock, and the only code that knows the files inside it.
 
 mod files;
+mod kind;
 mod meta;
 
 pub use files::{read_json, replace_file, sync_dir, write_durably, write_json};
+pub use kind::{Kind, RunConfiguration};
 pub use meta::{Meta, Session, host_name, now_unix_secs};
 
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -11,13 +13,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::checkpoint;
 use crate::exit_code::ExitCode;
 use crate::metrics::Axis;
 use crate::metrics::read::read_last_point;
+use crate::names;
+use crate::path_text::shell_word;
 
 const CONFIG: &str = "config.json";
 const META: &str = "meta.json";
@@ -32,9 +35,6 @@ const DIVERGED: &str = "diverged.safetensors";
 /// Why a run folder cannot be made or used.
 #[derive(Debug, thiserror::Error)]
 pub enum RunDirError {
-    /// The name given with `--name` is not one folder.
-    #[error("`--name {0}` is not a folder name: leave out `/` and leading dots")]
-    BadName(String),
     /// `--name` is taken.
     #[error("{} exists already; continue it with `--resume`, or choose another `--name`", .0.display())]
     Exists(PathBuf),
@@ -64,6 +64,22 @@ pub enum RunDirError {
         path: PathBuf,
         /// Where and what.
         cause: String,
+    },
+    /// A file of the run is whole, but written by another version of this program.
+    #[error("{} is of another version of this program: {cause}", .path.display())]
+    OtherVersion {
+        /// The file.
+        path: PathBuf,
+        /// Which version, and what does not fit.
+        cause: String,
+    },
+    /// A study where a run of a game is asked for, or the other way round.
+    #[error("{} is {found}; `{} {}` continues it", .path.display(), .found.resume(), shell_word(.path))]
+    OtherKind {
+        /// The run folder.
+        path: PathBuf,
+        /// What it holds.
+        found: Kind,
     },
     /// The run plays another game than asked for.
     #[error("{} is a run of `{found}`, not of `{wanted}`", .path.display())]
@@ -97,12 +113,14 @@ impl RunDirError {
     /// The exit code this error ends the process with.
     pub fn exit_code(&self) -> ExitCode {
         match self {
-            Self::BadName(_) | Self::Exists(_) => ExitCode::BadRequest,
+            Self::Exists(_) => ExitCode::BadRequest,
             Self::CannotCreate { cause, .. } if is_out_of_space(cause) => ExitCode::MachineRefused,
             Self::CannotCreate { .. } => ExitCode::BadRequest,
             Self::NotARun { .. }
             | Self::InUse(_)
             | Self::Damaged { .. }
+            | Self::OtherVersion { .. }
+            | Self::OtherKind { .. }
             | Self::OtherGame { .. }
             | Self::OtherRun { .. } => ExitCode::BadRun,
             Self::CannotWrite { .. } => ExitCode::MachineRefused,
@@ -125,14 +143,12 @@ pub struct RunDir {
 impl RunDir {
     /// `<group>/<name>`, or `seed<k>-<time>` for the name; `group` is the folder of all runs of a
     /// kind, as `runs/pong/a2c-conv`.
-    pub fn planned_path(group: &Path, seed: u64, name: Option<&str>) -> Result<PathBuf, RunDirError> {
-        let name = match name {
-            Some(name) if name.is_empty() || name.starts_with('.') || name.contains(['/', '\\']) => {
-                return Err(RunDirError::BadName(name.to_owned()));
-            }
-            Some(name) => name.to_owned(),
-            None => format!("seed{seed}-{}", meta::timestamp()),
-        };
+    ///
+    /// # Errors
+    /// If the name is none that a folder can have.
+    pub fn planned_path(group: &Path, seed: u64, name: Option<&str>) -> anyhow::Result<PathBuf> {
+        let Some(name) = name else { return Ok(group.join(format!("seed{seed}-{}", meta::timestamp()))) };
+        names::check_folder_name("--name", name, 0)?;
         Ok(group.join(name))
     }
 
@@ -149,7 +165,9 @@ impl RunDir {
                 io::ErrorKind::AlreadyExists if named_by_user => return Err(RunDirError::Exists(path)),
                 io::ErrorKind::AlreadyExists => {
                     copies += 1;
-                    path = PathBuf::from(format!("{}-{copies}", planned.display()));
+                    let mut numbered = planned.as_os_str().to_owned();
+                    numbered.push(format!("-{copies}"));
+                    path = PathBuf::from(numbered);
                 }
                 _ => return Err(cannot(error)),
             }
@@ -219,6 +237,23 @@ impl RunDir {
         &self.path
     }
 
+    /// The folder that it lies in, as its path is spelled.
+    ///
+    /// # Errors
+    /// If the path ends in `..` and cannot be followed.
+    pub fn parent(&self) -> io::Result<PathBuf> {
+        let real;
+        let path = match self.path.file_name() {
+            Some(_) => &self.path,
+            None => {
+                real = fs::canonicalize(&self.path)?;
+                &real
+            }
+        };
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        Ok(parent.unwrap_or(Path::new(".")).to_owned())
+    }
+
     /// Every setting of the run.
     pub fn config_path(&self) -> PathBuf {
         self.path.join(CONFIG)
@@ -264,8 +299,28 @@ impl RunDir {
     }
 
     /// Reads `config.json`.
-    pub fn read_config<C: DeserializeOwned>(&self) -> Result<C, RunDirError> {
-        read_json(&self.config_path())
+    ///
+    /// # Errors
+    /// If it is damaged, of another kind of run, or written by another version of this program. Only the
+    /// first is called damage: somebody who reads that deletes.
+    pub fn read_config<C: RunConfiguration>(&self) -> Result<C, RunDirError> {
+        let path = self.config_path();
+        let value: Value = read_json(&path)?;
+        match Kind::of(&value) {
+            Some(found) if !C::describes(&found) => {
+                Err(RunDirError::OtherKind { path: self.path.clone(), found })
+            }
+            _ => serde_json::from_value(value).map_err(|error| self.misfit(path, &error)),
+        }
+    }
+
+    /// Why a `config.json` that parses does not fit: another version wrote it, or something is wrong with it.
+    fn misfit(&self, path: PathBuf, error: &serde_json::Error) -> RunDirError {
+        let writer = self.read_meta().ok().and_then(|meta| meta.other_writer());
+        match writer {
+            Some(writer) => RunDirError::OtherVersion { path, cause: format!("{writer}: {error}") },
+            None => RunDirError::Damaged { path, cause: error.to_string() },
+        }
     }
 
     /// Writes `config.json` whole or not at all.
@@ -311,6 +366,8 @@ fn take_lock(path: &Path) -> Result<File, RunDirError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::RunConfig;
+    use crate::exit_code::exit_code_of;
 
     #[test]
     fn automatic_names_hold_seed_and_time() {
@@ -323,9 +380,9 @@ mod tests {
     #[test]
     fn names_that_leave_the_folder_are_refused() {
         let group = Path::new("runs/pong/a2c-conv");
-        for name in ["", "..", "../x", "a/b", ".hidden"] {
+        for name in ["", "..", "../x", "a/b", ".hidden", &"x".repeat(256)] {
             let error = RunDir::planned_path(group, 1, Some(name)).unwrap_err();
-            assert_eq!(error.exit_code(), ExitCode::BadRequest, "{name}");
+            assert_eq!(exit_code_of(&error), ExitCode::BadRequest, "{name}");
         }
         let path = RunDir::planned_path(group, 1, Some("mine")).unwrap();
         assert_eq!(path, Path::new("runs/pong/a2c-conv/mine"));
@@ -335,7 +392,7 @@ mod tests {
     fn a_run_is_locked_while_it_is_open_for_training() {
         let folder = tempfile::tempdir().unwrap();
         let run = RunDir::create(&folder.path().join("a"), true).unwrap();
-        run.write_config(&crate::config::RunConfig::default()).unwrap();
+        run.write_config(&RunConfig::default()).unwrap();
         let error = RunDir::open_to_train(run.path()).unwrap_err();
         assert!(matches!(error, RunDirError::InUse(_)), "{error}");
         RunDir::open_to_read(run.path()).unwrap();
@@ -352,6 +409,37 @@ mod tests {
         let second = RunDir::create(&planned, false).unwrap();
         assert_eq!(second.path(), folder.path().join("seed1-2"));
         assert!(matches!(RunDir::create(&planned, true), Err(RunDirError::Exists(_))));
+    }
+
+    #[test]
+    fn a_config_of_another_version_or_kind_is_not_called_damaged() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunDir::create(&folder.path().join("a"), true).unwrap();
+        let read = || run.read_config::<RunConfig>().unwrap_err();
+        let write = |text: &str| fs::write(run.config_path(), text).unwrap();
+
+        write(r#"{"game": "pong", "frobnicate": 3}"#);
+        run.write_meta(&Meta { version: "99.0.0".to_owned(), ..Meta::new(1, 1) }).unwrap();
+        let error = read();
+        assert!(matches!(error, RunDirError::OtherVersion { .. }), "{error}");
+        assert_eq!(error.exit_code(), ExitCode::BadRun);
+        let text = error.to_string();
+        for part in ["config.json", "version 99.0.0", env!("CARGO_PKG_VERSION"), "`frobnicate`"] {
+            assert!(text.contains(part), "{part} not in {text}");
+        }
+
+        run.write_meta(&Meta::new(1, 1)).unwrap();
+        assert!(matches!(read(), RunDirError::Damaged { .. }), "this very program wrote it");
+        write(r#"{"game": "pong", "fro"#);
+        run.write_meta(&Meta { version: "99.0.0".to_owned(), ..Meta::new(1, 1) }).unwrap();
+        assert!(matches!(read(), RunDirError::Damaged { .. }), "no version writes half an object");
+
+        write(r#"{"task": "classify", "layer": "conv"}"#);
+        let text = read().to_string();
+        assert!(text.contains("is a study") && text.contains("`coordrl study classify --resume "), "{text}");
+        write(r#"{"game": "pong"}"#);
+        let text = run.read_config::<crate::study::StudyRunConfig>().unwrap_err().to_string();
+        assert!(text.contains("is a run of a game") && text.contains("`coordrl train --resume "), "{text}");
     }
 
     #[test]

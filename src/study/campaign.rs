@@ -1,6 +1,6 @@
 //! All studies one after the other, and one table of what came out beside what the paper found.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context;
 use coordrl_studies::{LayerKind, Split, StudyLayer, Task};
@@ -51,7 +51,7 @@ pub struct Campaign {
 pub enum CampaignOutcome {
     /// All studies are done.
     Finished(Vec<StudyResult>),
-    /// Ctrl-C or SIGTERM; the study under way has a checkpoint.
+    /// Ctrl-C, SIGTERM or SIGHUP; the study under way has a checkpoint.
     Interrupted,
 }
 
@@ -139,14 +139,19 @@ impl Campaign {
         configs
     }
 
+    /// Name of the run of a seed in the campaign `name`.
+    pub fn run_name(name: &str, seed: u64) -> String {
+        format!("{name}-seed{seed}")
+    }
+
     /// Makes one study, or goes on with it; `None` if a signal came.
     fn study(&self, config: &StudyRunConfig, stop: &StopFlag) -> anyhow::Result<Option<StudyResult>> {
-        let name = format!("{}-seed{}", self.name, config.seed);
+        let name = Self::run_name(&self.name, config.seed);
         let path = launch::group(&self.runs_dir, config).join(&name);
-        let mut run = if has_checkpoint(&path) {
+        let mut run = if path.exists() {
             let run = RunDir::open_to_train(&path)?;
             let old: StudyRunConfig = run.read_config()?;
-            launch::check_resume(&old, config)?;
+            launch::check_resume(&old, config, "choose another `--name`")?;
             let loaded = launch::load(&run, config)?;
             if loaded.is_done(config) {
                 return Ok(loaded.result(&run, config));
@@ -158,10 +163,6 @@ impl Campaign {
         let outcome = run.train()?;
         Ok(if outcome == StudyOutcome::Finished { run.result() } else { None })
     }
-}
-
-fn has_checkpoint(path: &Path) -> bool {
-    path.join("config.json").is_file()
 }
 
 fn row(task: Task, split: Split, layer: &StudyLayer, results: &[&StudyResult]) -> Option<String> {

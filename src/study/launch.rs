@@ -13,7 +13,7 @@ use tch::Device;
 use super::run::{identity, is_done};
 use super::{StudyProgress, StudyResult, StudyRun, StudyRunConfig, layer_of};
 use crate::assemble::build_pool;
-use crate::checkpoint::{self, Checkpoint};
+use crate::checkpoint::{self, Checkpoint, CheckpointError};
 use crate::config::{self, ConfigError};
 use crate::exit_code::BadRequest;
 use crate::interrupt::StopFlag;
@@ -71,7 +71,8 @@ impl Loaded {
 /// Reads a study's last checkpoint; writes nothing.
 pub fn load(run: &RunDir, config: &StudyRunConfig) -> anyhow::Result<Loaded> {
     let checkpoint: Checkpoint<StudyProgress> =
-        checkpoint::read_newest(&run.checkpoints_dir(), &identity(config))?;
+        checkpoint::read_newest(&run.checkpoints_dir(), &identity(config))
+            .map_err(CheckpointError::without_flag)?;
     let (mut study, device, threads) = build(config)?;
     let AgentState { weights, optimizer, trainer, .. } = checkpoint.state;
     study
@@ -93,7 +94,8 @@ pub fn resume(
     stop: StopFlag,
 ) -> anyhow::Result<StudyRun> {
     let Loaded { study, progress, device, threads } = loaded;
-    Recorder::check(&run, &progress.written)?;
+    let way_on = "remove the newest checkpoint to continue from an earlier one";
+    Recorder::check(&run, &progress.written, way_on)?;
     let mut meta = run.read_meta()?;
     run.write_config(&config)?;
     meta.sessions.push(Session::this_process(progress.updates, device_name(device), threads));
@@ -108,8 +110,8 @@ pub fn resume(
 const FREE_ON_RESUME: &[&str] =
     &["study.epochs", "stop_when_held", "device", "threads", "checkpoint_every_epochs", "keep_checkpoints"];
 
-/// Refuses changes that would make a continued study another one.
-pub fn check_resume(old: &StudyRunConfig, new: &StudyRunConfig) -> anyhow::Result<()> {
+/// Refuses changes that would make a continued study another one; `way_on` says what helps.
+pub fn check_resume(old: &StudyRunConfig, new: &StudyRunConfig, way_on: &str) -> anyhow::Result<()> {
     let (was, is) = (config::leaves(old), config::leaves(new));
     let changed = was
         .iter()
@@ -121,9 +123,7 @@ pub fn check_resume(old: &StudyRunConfig, new: &StudyRunConfig) -> anyhow::Resul
         return Ok(());
     }
     let list = refusals.join("\n  - ");
-    Err(BadRequest::error(format!(
-        "a resumed study must stay the same study:\n  - {list}\nleave these out, or start a new run"
-    )))
+    Err(BadRequest::error(format!("a resumed study must stay the same study:\n  - {list}\n{way_on}")))
 }
 
 fn build(config: &StudyRunConfig) -> anyhow::Result<(Study, Device, usize)> {

@@ -20,7 +20,7 @@ use crate::run_dir::{RunDir, RunDirError};
 pub enum StudyOutcome {
     /// The mark held, or all epochs are made.
     Finished,
-    /// Ctrl-C or SIGTERM; there is a checkpoint.
+    /// Ctrl-C, SIGTERM or SIGHUP; there is a checkpoint.
     Interrupted,
 }
 

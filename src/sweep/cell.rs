@@ -79,8 +79,11 @@ impl Cell {
         }
         let old: RunConfig = run.read_config()?;
         let frames = checkpoint::list(&run.checkpoints_dir()).last().map(|entry| entry.position);
-        launch::check_resume(&old, &self.settings, frames.unwrap_or(0))
-            .map_err(|error| RunDirError::OtherRun { path: path.clone(), cause: error.to_string() })?;
+        let refusals = launch::refused_on_resume(&old, self.config(), frames.unwrap_or(0));
+        if !refusals.is_empty() {
+            let cause = format!("\n  - {}\nchoose another `--name` for the sweep", refusals.join("\n  - "));
+            return Err(RunDirError::OtherRun { path, cause });
+        }
         let end = self.config().frames;
         let is_done = |frames: u64| frames >= end && !Trainer::lacks_its_end(&run, self.config(), frames);
         match frames {

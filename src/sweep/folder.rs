@@ -1,12 +1,16 @@
 //! The folder of a sweep: its lock, its record, and the logs of its runs.
 
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
+
+use serde_json::Value;
 
 use super::SweepError;
 use super::cell::Cell;
 use super::disk;
 use super::record::{CellRecord, Failure, RECORD_VERSION, SweepRecord, folder_of, record_path};
+use crate::path_text::encode;
 use crate::run_dir::{RunDirError, read_json, write_json};
 
 const LOCK: &str = "sweep.lock";
@@ -68,7 +72,7 @@ impl SweepFolder {
             check_holds_all(name, &old.cells, &record.cells)?;
             keep_failures(old.cells, &mut record.cells);
         }
-        record.commands.push(std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect());
+        record.commands.push(std::env::args_os().map(encode).collect());
         write_json(&record_path(&path), &record)?;
         Ok(Self { path, record, _lock: lock })
     }
@@ -80,8 +84,7 @@ impl SweepFolder {
 
     /// Where a cell's processes tell what they have to say.
     pub fn log_path(&self, cell: &Cell) -> PathBuf {
-        let name: Vec<_> = cell.run.iter().map(|part| part.to_string_lossy()).collect();
-        self.path.join(LOGS).join(format!("{}.log", name.join("-")))
+        self.path.join(LOGS).join(log_name(cell))
     }
 
     /// Notes how a cell failed, or that it did not after all.
@@ -97,17 +100,28 @@ impl SweepFolder {
     }
 }
 
+/// Name of a cell's log: the longest that is made from the name of a sweep.
+pub fn log_name(cell: &Cell) -> OsString {
+    let parts: Vec<&OsStr> = cell.run.iter().collect();
+    let mut name = parts.join(OsStr::new("-"));
+    name.push(".log");
+    name
+}
+
 /// Reads `sweep.json`.
 ///
 /// # Errors
-/// If it is damaged, or of a later version of this program.
+/// If it is damaged, or of another version of this program.
 pub fn read_record(path: &Path) -> Result<SweepRecord, RunDirError> {
-    let record: SweepRecord = read_json(path)?;
-    if record.version != RECORD_VERSION {
-        let cause = format!("it has version {}, this program reads {RECORD_VERSION}", record.version);
-        return Err(RunDirError::Damaged { path: path.to_owned(), cause });
+    let record: Value = read_json(path)?;
+    match record.get("version").and_then(Value::as_u64) {
+        Some(version) if version != u64::from(RECORD_VERSION) => {
+            let cause = format!("it has version {version}, this program reads {RECORD_VERSION}");
+            Err(RunDirError::OtherVersion { path: path.to_owned(), cause })
+        }
+        _ => serde_json::from_value(record)
+            .map_err(|error| RunDirError::Damaged { path: path.to_owned(), cause: error.to_string() }),
     }
-    Ok(record)
 }
 
 /// A sweep may grow. What it would lose is named.
@@ -144,6 +158,18 @@ fn take_lock(folder: &Path) -> anyhow::Result<File> {
 mod tests {
     use super::*;
     use crate::config::Algo;
+
+    #[test]
+    fn a_record_of_a_later_version_is_not_called_damaged() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = record_path(folder.path());
+        fs::write(&path, r#"{"version": 2, "name": "s", "hosts": []}"#).unwrap();
+        let error = read_record(&path).unwrap_err();
+        assert!(matches!(error, RunDirError::OtherVersion { .. }), "{error}");
+        assert!(error.to_string().ends_with("it has version 2, this program reads 1"), "{error}");
+        fs::write(&path, r#"{"version": 1, "name": "s", "hosts": []}"#).unwrap();
+        assert!(matches!(read_record(&path), Err(RunDirError::Damaged { .. })));
+    }
 
     #[test]
     fn a_failure_is_known_until_its_cell_is_done_though_the_sweep_begins_again_and_grows() {

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use include_dir::{Dir, include_dir};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use toml::{Table, Value};
 
-use crate::config::{ConfigError, Problem};
+use crate::config::{ConfigError, Count, Problem, parse_count};
 use crate::suggest::did_you_mean;
 
 static BUILT_IN: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/runs/plans");
@@ -29,6 +29,7 @@ pub struct Plan {
     /// Seeds of every combination.
     pub seeds: Option<Seeds>,
     /// Length of every run in emulator frames; absent: each game's preset.
+    #[serde(deserialize_with = "read_frames")]
     pub frames: Option<u64>,
     /// Preset of every run; absent: each game's own.
     pub preset: Option<String>,
@@ -36,14 +37,35 @@ pub struct Plan {
     pub settings: Table,
 }
 
+fn read_frames<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    Ok(Some(Count::deserialize(deserializer)?.0))
+}
+
 /// `3` stands for the seeds 1, 2 and 3; a list for itself.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(untagged)]
+#[serde(from = "WrittenSeeds")]
 pub enum Seeds {
     /// From 1 to this.
     Count(u64),
     /// These.
     List(Vec<u64>),
+}
+
+/// Seeds as a plan has them.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "how many seeds, as in 3, or a list of them, as in [4, 5, 6]")]
+enum WrittenSeeds {
+    Count(Count),
+    List(Vec<Count>),
+}
+
+impl From<WrittenSeeds> for Seeds {
+    fn from(written: WrittenSeeds) -> Self {
+        match written {
+            WrittenSeeds::Count(Count(count)) => Self::Count(count),
+            WrittenSeeds::List(list) => Self::List(list.into_iter().map(|Count(seed)| seed).collect()),
+        }
+    }
 }
 
 impl Seeds {
@@ -68,7 +90,7 @@ impl Seeds {
     /// # Errors
     /// If a part is no whole number, or no seed comes of it.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let number = |word: &str| word.trim().parse().map_err(|_| wrong_seeds(text));
+        let number = |word: &str| parse_count(word.trim()).map_err(|_| wrong_seeds(text));
         match text.split_once(',') {
             None => Ok(Self::Count(number(text)?)),
             Some(_) => {
@@ -173,6 +195,11 @@ mod tests {
         .unwrap();
         assert_eq!((plan.name.as_deref(), plan.frames), (Some("mine"), Some(400_000)));
         assert_eq!(plan.seeds.as_ref().unwrap().all(), [1, 2, 3]);
+        let same = parse(
+            "games = [\"pong\"]\nseeds = [1.0, 2e0, 3]\nframes = 4e5\n[settings]\nkeep_checkpoints = 1e0",
+        )
+        .unwrap();
+        assert_eq!((same.frames, same.seeds.unwrap().all()), (plan.frames, vec![1, 2, 3]));
         let mut assignments = plan.assignments();
         assignments.sort();
         assert_eq!(
@@ -187,6 +214,7 @@ mod tests {
             ("gmaes = [\"pong\"]", ["mine.toml", "gmaes", "games"]),
             ("seeds = \"three\"", ["mine.toml", "seeds", "line 1"]),
             ("games = \"pong\"", ["mine.toml", "games", "sequence"]),
+            ("frames = 1.5", ["mine.toml", "frames", "whole number"]),
         ] {
             let error = parse(text).unwrap_err().to_string();
             parts.iter().for_each(|part| assert!(error.contains(part), "{part} not in {error}"));
@@ -200,6 +228,7 @@ mod tests {
         assert_eq!(Seeds::parse("3").unwrap().all(), [1, 2, 3]);
         assert_eq!(Seeds::parse("7,9").unwrap().all(), [7, 9]);
         assert_eq!(Seeds::parse("7,").unwrap().all(), [7]);
+        assert_eq!(Seeds::parse("1e3,2_000").unwrap().all(), [1_000, 2_000]);
         for bad in ["", "three", "-1", "1-3", "1,x"] {
             assert!(Seeds::parse(bad).is_err(), "{bad}");
         }

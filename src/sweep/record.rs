@@ -24,7 +24,8 @@ pub struct SweepRecord {
     pub name: String,
     /// What the plan says about itself.
     pub summary: Option<String>,
-    /// Command line of every process that worked on the sweep, oldest first.
+    /// Command line of every process that worked on the sweep, oldest first, each word in the form of
+    /// [`crate::path_text`].
     pub commands: Vec<Vec<String>>,
     /// One for each run, in the order they are made.
     pub cells: Vec<CellRecord>,
@@ -45,6 +46,7 @@ pub struct CellRecord {
     /// Length of the run in emulator frames.
     pub frames: u64,
     /// The run's folder, from the folder of all runs.
+    #[serde(with = "crate::path_text")]
     pub run: PathBuf,
     /// The last failure, until the cell is done.
     pub failure: Option<Failure>,

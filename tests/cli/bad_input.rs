@@ -21,6 +21,9 @@ fn unknown_games_torsos_keys_and_presets_bring_suggestions() {
     refused(&["train", "pong", "--set", "a2c.rollout_steps=5"], &["did you mean `a2c.rollout_agent_steps`?"]);
     refused(&["train", "pong", "--preset", "zo"], &["no preset `zo`", "did you mean `zoo`?"]);
     refused(&["train", "pong", "--algo", "ppo"], &["`algo`", "ppo"]);
+    refused(&["train", "Pong-v777"], &["no id `Pong-v777`", "`Pong-v4`"]);
+    refused(&["config", "show", "Pong-v"], &["no id `Pong-v`", "`Pong-v4`"]);
+    refused(&["sweep", "--games=Pong-v5,Pong-ram-v4"], &["`ALE/Pong-v5`", "the console's RAM"]);
     refused(&["trace", "brekout", "--steps", "5", "--action-seed", "1"], &["did you mean `breakout`"]);
 }
 
@@ -143,6 +146,13 @@ fn a_runs_folder_that_cannot_be_written_is_refused() {
 #[test]
 fn names_that_are_taken_or_leave_the_folder_are_refused() {
     refused(&["train", "catch", "--name", "../x"], &["--name"]);
+    let long = "n".repeat(256);
+    refused(&["train", "catch", "--name", &long], &["`--name nnn", "at most 255", "it has 256"]);
+    refused(&["study", "classify", "--name", &long], &["`--name nnn", "at most 255"]);
+    refused(&["study", "all", "--name", &long[6..]], &["`--name nnn", "at most 249", "it has 250"]);
+    refused(&["study", "all", "--name="], &["--name"]);
+    let too_long = ["trace", "pong", "--steps=1", "--action-seed=1", "--save-state", &long];
+    refused(&too_long, &["`--save-state nnn"]);
     let sandbox = Sandbox::new();
     sandbox.train("a", &["--frames", "40"]);
     let before = sandbox.files();
@@ -165,6 +175,30 @@ fn a_run_in_use_of_another_game_or_no_run_at_all_is_refused_with_3() {
     sandbox.run(&["train", "pong", "--resume", path]).expect_refusal(3, &["`catch`", "`pong`"]);
     sandbox.run(&["train", "--resume", "nowhere"]).expect_refusal(3, &["nowhere"]);
     sandbox.run(&["eval", sandbox.path().to_str().unwrap()]).expect_refusal(3, &["config.json"]);
+    assert_eq!(files_below(&run), before);
+}
+
+#[test]
+fn a_run_of_a_later_version_is_told_as_such_and_refused_with_3() {
+    let sandbox = Sandbox::new();
+    let run = sandbox.train("a", &["--frames", "400"]);
+    let path = run.to_str().unwrap();
+    let edit = |name: &str, from: &str, to: &str| {
+        let text = fs::read_to_string(run.join(name)).unwrap();
+        assert!(text.contains(from), "{from} is not in {text}");
+        fs::write(run.join(name), text.replacen(from, to, 1)).unwrap();
+    };
+    edit("config.json", "{", "{\"world_model\": true, ");
+    edit("meta.json", concat!("\"version\": \"", env!("CARGO_PKG_VERSION")), "\"version\": \"7.0.0");
+    let before = files_below(&run);
+    for command in [&["eval"][..], &["train", "--resume"], &["report", "--out=x"]] {
+        let ended = sandbox.run(&[command, &[path]].concat());
+        ended.expect_refusal(3, &["config.json", "version 7.0.0", "`world_model`"]);
+        assert!(!ended.stderr.contains("damaged"), "{ended:?}");
+    }
+    let found = sandbox.run(&["report", "runs", "--out=x"]);
+    found.expect_refusal(3, &["none is complete", "version 7.0.0"]);
+    assert!(!found.stderr.contains("damaged"), "{found:?}");
     assert_eq!(files_below(&run), before);
 }
 

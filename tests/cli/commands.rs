@@ -42,6 +42,25 @@ fn config_show_tells_value_and_origin_of_every_setting() {
 }
 
 #[test]
+fn an_id_of_gymnasiums_is_told_which_rules_it_does_not_bring() {
+    let sandbox = Sandbox::new();
+    let note = "`ALE/Pong-v5` names the game alone";
+    let trace = ["trace", "ALE/Pong-v5", "--steps=1", "--action-seed=1"];
+    let sweep = ["sweep", "--games=ALE/Pong-v5", "--dry-run", "--frames=160"];
+    let train = ["train", "ALE/Pong-v5", "--frames=16", "--envs=1", "--set=a2c.actors=1", "--device=cpu"];
+    let show = ["config", "show", "--set=game=\"ALE/Pong-v5\""];
+    for command in [&show[..], &["config", "check", "ALE/Pong-v5"], &trace, &sweep, &train] {
+        let ended = sandbox.run(command);
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        assert_eq!(ended.stderr.matches(note).count(), 1, "once: {ended:?}");
+        assert!(ended.stderr.contains("`--set env.sticky_action_prob=0.25`"), "{ended:?}");
+    }
+    let with = sandbox.run(&["config", "show", "ALE/Pong-v5", "--set=env.sticky_action_prob=0.25"]);
+    assert_eq!((with.code, with.stderr.as_str()), (Some(0), ""), "nothing is left out");
+    assert_eq!(sandbox.run(&["config", "show", "pong"]).stderr, "");
+}
+
+#[test]
 fn presets_are_found_from_any_folder_and_files_win() {
     let sandbox = Sandbox::new();
     assert!(sandbox.run(&["presets", "list"]).stdout.contains("baselines"));

@@ -7,6 +7,7 @@ mod commands;
 mod determinism;
 mod full_disk;
 mod help;
+mod odd_paths;
 mod play;
 mod report;
 mod resume;

@@ -61,6 +61,31 @@ fn a_video_has_the_consoles_size_and_as_many_pictures_as_asked_for() {
 }
 
 #[test]
+fn what_makes_the_numbers_of_an_evaluation_mean_less_is_remarked() {
+    let sandbox = Sandbox::new();
+    let run = pong(&sandbox, "a2c");
+    let eval = |more: &[&str]| {
+        let short = ["eval", &run, "--episodes=3", "--max-episode-frames=200", "--json"];
+        let ended = sandbox.run(&[&short[..], more].concat());
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        let result: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
+        let remarks: Vec<String> = serde_json::from_value(result["remarks"].clone()).unwrap();
+        for remark in &remarks {
+            assert!(ended.stderr.contains(&format!("remark: {remark}")), "{ended:?}");
+        }
+        (remarks, result)
+    };
+    let (fire, _) = eval(&["--protocol=machado"]);
+    assert!(fire.len() == 1 && fire[0].contains("FIRE was pressed for the agent"), "{fire:?}");
+    let (same, result) = eval(&["--policy=greedy", "--noop-max=0"]);
+    assert!(same.len() == 1 && same[0].contains("all 3 games are the same game"), "{same:?}");
+    let games = ["returns", "lengths_frames"].map(|key| result[key].as_array().unwrap().clone());
+    games.iter().for_each(|games| assert!(games.iter().all(|game| game == &games[0]), "{result}"));
+    assert_eq!(eval(&["--policy=greedy"]).0, Vec::<String>::new());
+    assert_eq!(eval(&["--noop-max=0"]).0, Vec::<String>::new());
+}
+
+#[test]
 fn what_the_network_sees_stands_beside_the_screen() {
     let sandbox = Sandbox::new();
     for algo in ["a2c", "apex"] {
@@ -106,6 +131,7 @@ fn wrong_requests_are_refused_and_nothing_is_written() {
     fs::create_dir(sandbox.path().join("runs.gif")).unwrap();
     let before = sandbox.files();
     let run = run.to_str().unwrap();
+    let too_long = format!("--video={}.gif", "v".repeat(252));
     for (arguments, part) in [
         (&["--video=a.mp4"][..], "`.gif` or `.webp`"),
         (&["--video=nowhere/a.gif"], "there is no folder `nowhere`"),
@@ -113,6 +139,7 @@ fn wrong_requests_are_refused_and_nothing_is_written() {
         (&["--contact-sheet=a.gif"], "`.png`"),
         (&["--video=a.gif", "--fps=60"], "50 pictures"),
         (&["--video=a.gif", "--epsilon=7"], "between 0 and 1"),
+        (&[&too_long], "`--video vvv"),
         (&[], "--video"),
         (&["--video=a.gif", "--game=0"], "counted from 1"),
         (&["--video=a.gif", "--frames=0"], "the least is 1"),

@@ -107,6 +107,17 @@ fn a_sweep_named_twice_is_named_once() {
 }
 
 #[test]
+fn a_folder_with_the_longest_name_there_is_takes_a_report() {
+    let name = "r".repeat(255);
+    for _ in 0..2 {
+        let ended = report(&["runs/catch/a2c-conv/seed1", "--out", &name]);
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+    }
+    assert!(TRAINED.path().join(&name).join("report.json").is_file());
+    report(&["runs", "--out", &format!("{name}r")]).expect_refusal(2, &["rrr", "`--out`"]);
+}
+
+#[test]
 fn an_earlier_report_is_replaced_and_nothing_else_is() {
     let place = TRAINED.path().join("again");
     assert_eq!(report(&["runs", "--out", "again"]).code, Some(0));
@@ -130,7 +141,7 @@ fn paths_without_a_complete_run_are_refused_with_3() {
     let sandbox = Sandbox::new();
     fs::create_dir(sandbox.path().join("empty")).unwrap();
     refused(&sandbox, &["nowhere", "--out=x"], 3, &["nowhere", "no such folder"]);
-    refused(&sandbox, &["empty", "--out=x"], 3, &["empty is not a run folder"]);
+    refused(&sandbox, &["empty", "--out=x"], 3, &["empty is not a run folder: nor is there one in it"]);
     let run = sandbox.train("a", &["--frames=400"]);
     let metrics = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
     fs::write(run.join("metrics.jsonl"), metrics.lines().next().unwrap().to_owned() + "\n").unwrap();
@@ -147,6 +158,8 @@ fn paths_without_a_complete_run_are_refused_with_3() {
     refused(&sandbox, &["runs", "--out=x"], 3, &nothing_left);
     fs::write(run.join("config.json"), "{}").unwrap();
     refused(&sandbox, &[run.to_str().unwrap(), "--out=x"], 3, &["it holds a study"]);
+    fs::write(run.join("config.json"), "{\"task\": \"classify\"}").unwrap();
+    refused(&sandbox, &["runs", "--out=x"], 3, &["runs is not a run folder: it holds studies"]);
 }
 
 #[test]

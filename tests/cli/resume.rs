@@ -196,7 +196,7 @@ fn emulator_resumes_exactly(game: &str, settings: &[&str]) {
 
 #[test]
 fn ctrl_c_checkpoints_says_how_to_go_on_and_leaves_with_130() {
-    for signal in ["INT", "TERM"] {
+    for signal in ["INT", "TERM", "HUP"] {
         let sandbox = Sandbox::new();
         let run = sandbox.run_path("a");
         let child = sandbox.spawn(&sandbox.train_arguments("a", &["--frames", "8000"]));
@@ -211,6 +211,45 @@ fn ctrl_c_checkpoints_says_how_to_go_on_and_leaves_with_130() {
         let whole = sandbox.train("whole", &["--frames", "8000"]);
         assert_same_run(&whole, &run);
     }
+}
+
+/// Shell and kernel may both send it when a terminal is closed.
+#[test]
+fn a_hang_up_sent_twice_is_still_followed_by_a_checkpoint() {
+    let sandbox = Sandbox::new();
+    let run = sandbox.run_path("a");
+    // One update of this many rows takes longer than the pause between the two signals.
+    let long_updates = ["--frames", "400000", "--set", "a2c.rollout_agent_steps=2000"];
+    let child = sandbox.spawn(&sandbox.train_arguments("a", &long_updates));
+    wait_for("a second checkpoint", || checkpoints(&run).len() > 1);
+    hang_up(child.id());
+    thread::sleep(Duration::from_millis(50));
+    hang_up(child.id());
+    let ended = Ended::from(child.wait_with_output().unwrap());
+    assert_eq!(ended.code, Some(130), "{ended:?}");
+    assert!(ended.stderr.contains("coordrl train --resume"), "{ended:?}");
+}
+
+fn hang_up(process: u32) {
+    assert!(Command::new("kill").args(["-HUP", &process.to_string()]).status().unwrap().success());
+}
+
+/// As under `nohup`.
+#[test]
+fn where_hang_ups_are_ignored_a_run_goes_on_to_its_end() {
+    let sandbox = Sandbox::new();
+    let run = sandbox.run_path("a");
+    let program = env!("CARGO_BIN_EXE_coordrl");
+    let arguments = sandbox.train_arguments("a", &["--frames", "8000"]);
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "trap '' HUP; exec \"$0\" \"$@\"", program]).args(&arguments);
+    let piped = std::process::Stdio::piped;
+    let child = shell.current_dir(sandbox.path()).stdout(piped()).stderr(piped()).spawn().unwrap();
+    wait_for("a log point", || fs::metadata(run.join("metrics.jsonl")).is_ok_and(|file| file.len() > 0));
+    hang_up(child.id());
+    let ended = Ended::from(child.wait_with_output().unwrap());
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(metrics(&run).last().unwrap()["frames"].as_u64().unwrap() >= 8000);
 }
 
 #[test]
@@ -240,6 +279,7 @@ fn a_finished_run_has_nothing_left_to_do() {
     let ended = resume(&sandbox, &run, &[]);
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert!(ended.stderr.contains("nothing to do"), "{ended:?}");
+    assert!(ended.stderr.contains("a larger `--frames` extends it"), "{ended:?}");
     assert_eq!(fs::read(run.join("metrics.jsonl")).unwrap(), before);
 }
 
@@ -249,7 +289,13 @@ fn changes_that_alter_the_algorithm_are_refused_all_at_once() {
     let run = sandbox.train("a", &["--frames", "200"]);
     let changes = ["--envs=8", "--set=a2c.discount=0.9", "--frames=100", "--threads=1"];
     let ended = resume(&sandbox, &run, &changes);
-    ended.expect_refusal(2, &["`a2c.envs`: 4 → 8", "`a2c.discount`", "`frames`: 200 → 100", "--fork"]);
+    ended.expect_refusal(2, &["`a2c.envs`: 4 → 8", "`a2c.discount`", "`frames`: 200 → 100"]);
+    assert!(
+        ended.stderr.contains("not even `--fork`") && ended.stderr.contains("`--init-from`"),
+        "{ended:?}"
+    );
+    let shorter = resume(&sandbox, &run, &["--frames=100"]);
+    shorter.expect_refusal(2, &["shorter", "with `--fork` and `--frames` above 200"]);
     assert!(!ended.stderr.contains("`threads`"), "{ended:?}");
     resume(&sandbox, &run, &["--preset", "zoo"]).expect_refusal(2, &["--preset"]);
 }
@@ -259,6 +305,12 @@ fn a_linear_schedule_cannot_be_extended() {
     let sandbox = Sandbox::new();
     let run = sandbox.train("a", &["--frames", "200", "--set", "a2c.optimizer.schedule=linear"]);
     resume(&sandbox, &run, &["--frames", "400"]).expect_refusal(2, &["schedule is not constant", "--fork"]);
+    let ended = resume(&sandbox, &run, &[]);
+    let told = ["nothing to do", "cannot be extended", "`--fork` with a larger `--frames`"];
+    told.iter().for_each(|part| assert!(ended.stderr.contains(part), "{part} not in {}", ended.stderr));
+    assert!(!ended.stderr.contains("extends it"), "{ended:?}");
+    let ended = resume(&sandbox, &run, &["--fork", "--frames", "400", "--name", "b"]);
+    assert_eq!(ended.code, Some(0), "what is told works: {ended:?}");
 }
 
 #[test]
@@ -275,6 +327,29 @@ fn a_fork_goes_on_in_a_folder_of_its_own() {
     let meta = fs::read_to_string(sandbox.run_path("b").join("meta.json")).unwrap();
     assert!(meta.contains("forked_from") && meta.contains("000000000400"), "{meta}");
     resume(&sandbox, &run, &["--fork", "--envs=8"]).expect_refusal(2, &["`a2c.envs`", "--init-from"]);
+}
+
+#[test]
+fn a_fork_lands_beside_its_run_unless_told_where() {
+    let sandbox = Sandbox::new();
+    let run = sandbox.train("a", &["--frames", "400"]);
+    let archive = sandbox.path().join("archive");
+    fs::create_dir(&archive).unwrap();
+    fs::rename(&run, archive.join("a")).unwrap();
+    fs::remove_dir_all(sandbox.path().join("runs")).unwrap();
+    let fork = |folder: &Path, path: &str, more: &[&str]| {
+        let arguments = [&["train", "--frames=600", "--fork", "--resume", path], more].concat();
+        let ended = Ended::from(sandbox.command(&arguments).current_dir(folder).output().unwrap());
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+    };
+    fork(sandbox.path(), "archive/a", &["--name=b"]);
+    fork(&archive, "a/", &["--name=c"]);
+    fork(&archive.join("a"), ".", &["--name=d"]);
+    fork(sandbox.path(), "archive/a", &["--name=e", "--runs-dir=else/where"]);
+    for name in ["archive/b", "archive/c", "archive/d", "else/where/catch/a2c-conv/e"] {
+        assert!(sandbox.path().join(name).join("meta.json").is_file(), "{name}: {:?}", sandbox.files());
+    }
+    assert!(!sandbox.path().join("runs").exists() && !archive.join("runs").exists());
 }
 
 #[test]

@@ -77,6 +77,19 @@ fn a_study_killed_and_resumed_is_the_study_never_killed_and_epochs_extend_it() {
 }
 
 #[test]
+fn a_closed_terminal_ends_a_study_with_a_checkpoint() {
+    let sandbox = Sandbox::new();
+    let run = run_path(&sandbox, "a");
+    let child = sandbox.spawn(&study("a", &["--epochs=1000"]));
+    crate::support::wait_for("the first checkpoint", || !checkpoints(&run).is_empty());
+    let sent = std::process::Command::new("kill").args(["-HUP", &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+    let ended = Ended::from(child.wait_with_output().unwrap());
+    assert_eq!(ended.code, Some(130), "{ended:?}");
+    assert!(ended.stderr.contains("continue with: coordrl study regress --resume"), "{ended:?}");
+}
+
+#[test]
 fn wrong_requests_are_refused_and_nothing_is_written() {
     let refused = |arguments: &[&str], parts: &[&str]| {
         let sandbox = Sandbox::new();
@@ -139,13 +152,25 @@ fn runs_of_another_task_and_folders_that_are_none_are_refused_with_3() {
     let path = run.to_str().unwrap();
     sandbox.run(&["study", "classify", "--resume", path]).expect_refusal(3, &["`regress`", "`classify`"]);
     sandbox.run(&["study", "regress", "--resume", "nowhere"]).expect_refusal(3, &["nowhere"]);
+    for command in [&["eval", path][..], &["play", "--video=a.gif", path], &["train", "--resume", path]] {
+        let ended = sandbox.run(command);
+        ended.expect_refusal(3, &[path, "is a study", "`coordrl study regress --resume "]);
+        assert!(!ended.stderr.contains("damaged"), "{ended:?}");
+    }
+    let game = sandbox.train("game", &["--frames=40"]);
+    let other = ["study", "regress", "--resume", game.to_str().unwrap()];
+    sandbox.run(&other).expect_refusal(3, &["is a run of a game", "`coordrl train --resume "]);
     let weights = checkpoints(&run).pop().unwrap().join("weights.safetensors");
     let mut bytes = fs::read(&weights).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
     fs::write(&weights, bytes).unwrap();
     let resume = ["study", "regress", "--resume", path, "--epochs=2"];
-    sandbox.run(&resume).expect_refusal(3, &["weights.safetensors", "damaged"]);
+    let ended = sandbox.run(&resume);
+    ended.expect_refusal(3, &["weights.safetensors", "damaged", "remove it to go on from"]);
+    assert!(!ended.stderr.contains("--checkpoint"), "a study has no such flag: {}", ended.stderr);
+    fs::remove_dir_all(weights.parent().unwrap()).unwrap();
+    assert_eq!(sandbox.run(&resume).code, Some(0), "what is told works");
 }
 
 #[test]

@@ -86,15 +86,17 @@ fn a_sweep_that_is_killed_or_interrupted_goes_on_where_its_runs_stopped() {
     wait_for("runs to end by themselves", || runs.iter().all(|run| is_at_rest(run)));
     assert!(runs.iter().all(|run| !checkpoints(run).is_empty() && last_frames(run) < 8000));
 
-    let child = sandbox.spawn(&arguments);
-    under_way(2000);
-    let pid = child.id().to_string();
-    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
-    let stopped = Ended::from(child.wait_with_output().unwrap());
-    assert_eq!(stopped.code, Some(130), "{stopped:?}");
-    assert!(stopped.stderr.contains("the same command goes on from here"), "{stopped:?}");
-    assert_eq!(states(&stopped), ["unfinished"; 2]);
-    assert!(runs.iter().all(|run| is_at_rest(run)));
+    for (frames, signal) in [(2000, "-INT"), (4000, "-HUP")] {
+        let child = sandbox.spawn(&arguments);
+        under_way(frames);
+        let pid = child.id().to_string();
+        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+        let stopped = Ended::from(child.wait_with_output().unwrap());
+        assert_eq!(stopped.code, Some(130), "{signal}: {stopped:?}");
+        assert!(stopped.stderr.contains("the same command goes on from here"), "{signal}: {stopped:?}");
+        assert_eq!(states(&stopped), ["unfinished"; 2]);
+        assert!(runs.iter().all(|run| is_at_rest(run)));
+    }
 
     let ended = sandbox.run(&arguments);
     assert_eq!((ended.code, states(&ended)), (Some(0), vec!["done".to_owned(); 2]), "{ended:?}");
@@ -147,6 +149,21 @@ fn a_forecast_is_made_from_trial_runs_and_leaves_nothing() {
     assert_eq!(sandbox.files(), Vec::<PathBuf>::new());
 }
 
+/// Of a sweep of `catch` with seed 10: its log `catch-a2c-coordconv-<name>-seed10.log` has 255 bytes.
+const LONGEST_NAME: &str = match std::str::from_utf8(&[b's'; 224]) {
+    Ok(name) => name,
+    Err(_) => panic!(),
+};
+
+#[test]
+fn the_longest_name_that_is_taken_does() {
+    let sandbox = Sandbox::new();
+    let mut arguments = sweep(&["--frames=160", "--seeds=10,", "--torsos=coordconv", "--name", LONGEST_NAME]);
+    arguments.retain(|word| *word != "--name=s");
+    let ended = sandbox.run(&arguments);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+}
+
 #[test]
 fn what_is_wrong_with_a_plan_is_told_at_once_and_nothing_is_written() {
     let refused = |arguments: &[&str], parts: &[&str]| {
@@ -170,6 +187,12 @@ fn what_is_wrong_with_a_plan_is_told_at_once_and_nothing_is_written() {
     refused(&["sweep", "--games=pong", "--jobs=0"], &["`--jobs 0`"]);
     refused(&["sweep", "--games=pong", "--set=a2c.rollout_steps=5"], &["`a2c.rollout_agent_steps`"]);
     refused(&["sweep", "--games=pong", "--name=a/b"], &["a/b"]);
+    let long = LONGEST_NAME.to_owned() + "s";
+    for mode in ["--dry-run", "--no-forecast"] {
+        let long = ["sweep", "--games=catch", "--seeds=10,", mode, "--name", &long];
+        refused(&long, &["`--name sss", "at most 224", "it has 225"]);
+    }
+    refused(&["sweep", "--games=pong", "--name", &"s".repeat(256)], &["`--name sss", "it has 256"]);
     refused(&["sweep", "--games=pong", "--set=seed=3"], &["`seed`", "--seeds"]);
     refused(&["sweep", "--games=pong", "--seeds=18446744073709551615"], &["seeds", "the most"]);
     refused(&["sweep", "--games=--help"], &["unknown game `--help`"]);
@@ -187,7 +210,8 @@ fn folders_of_other_runs_and_sweeps_under_way_are_left_alone() {
     sandbox.train("s-seed1", &["--frames=500", "--set=a2c.discount=0.5"]);
     let before = sandbox.files();
     let ended = sandbox.run(&sweep(&["--frames=500", "--seeds=1"]));
-    ended.expect_refusal(3, &["a2c-conv/s-seed1", "another run", "a2c.discount"]);
+    ended.expect_refusal(3, &["a2c-conv/s-seed1", "another run", "a2c.discount", "another `--name`"]);
+    assert!(!ended.stderr.contains("--fork"), "a sweep has no such flag: {}", ended.stderr);
     assert_eq!(sandbox.files(), before);
 
     let sandbox = Sandbox::new();

@@ -98,6 +98,11 @@ impl AtariEnv {
         self.game.ale()
     }
 
+    /// Begins the first game after one reset of the emulator more, as other libraries do.
+    pub fn begin_after_reset(&mut self) {
+        self.game.begin_after_reset();
+    }
+
     /// Takes another seed; the next game draws from it.
     pub fn reseed(&mut self, seed: u64) {
         self.seed.seed = seed;

@@ -30,7 +30,7 @@ pub(super) struct Game {
 /// How far the game is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Progress {
-    /// Whether a frame has run since the ROM was loaded. The state right after loading is already
+    /// Whether a frame has run since the ROM was loaded, or a reset is wanted all the same. The state right after loading is already
     /// the start of a game, and one reset more would not always lead to the same one: the
     /// console's timer starts at a drawn value and its RAM keeps what it held.
     used: bool,
@@ -96,6 +96,11 @@ impl Game {
     /// Draws from a new generator from now on.
     pub(super) fn reseed(&mut self, rng: Rng) {
         self.rng = rng;
+    }
+
+    /// Has the emulator reset before the first game as before every other.
+    pub(super) fn begin_after_reset(&mut self) {
+        self.progress.used = true;
     }
 
     /// Starts a new game with 1 to `noop_max` no-op frames (none if 0).

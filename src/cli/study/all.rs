@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use clap::Args;
 use coordrl_studies::{Split, Task, layers};
 
-use crate::cli::settings::parse_count;
-use crate::config::{ConfigError, Problem};
+use crate::config::{ConfigError, Problem, parse_count};
 use crate::exit_code::{BadRequest, ExitCode};
 use crate::interrupt::StopFlag;
 use crate::metrics::console::{print_result, say};
+use crate::names;
+use crate::path_text::shell_word;
 use crate::study::campaign::{Campaign, CampaignOutcome};
 use crate::study::{layer_of, split_of, task_of};
 
@@ -65,7 +66,7 @@ impl All {
         let stop = StopFlag::on_signals()?;
         match campaign.run(&stop)? {
             CampaignOutcome::Interrupted => {
-                let name = &self.name;
+                let name = shell_word(&self.name);
                 say(&format!("stopped; the same command with `--name {name}` goes on from here"));
                 Ok(ExitCode::Interrupted)
             }
@@ -88,6 +89,8 @@ impl All {
                 return Err(BadRequest::error(format!("`--{option} 0`: the least is 1")));
             }
         }
+        let last_seed = self.seeds.max(self.baseline_seeds.unwrap_or(1));
+        names::check_folder_name("--name", &self.name, Campaign::run_name("", last_seed).len())?;
         let mut problems = Vec::new();
         let tasks = chosen(&self.tasks, task_of, &Task::ALL, &mut problems);
         let splits = chosen(&self.splits, split_of, &Split::ALL, &mut problems);

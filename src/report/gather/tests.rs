@@ -185,7 +185,7 @@ fn runs_are_found_at_any_depth_studies_and_sweeps_passed_over() {
     let found = gathered(&[runs]);
     assert_eq!((found.runs.len(), found.left_out.len()), (3, 0));
     assert!(refused(&study).contains("it holds a study"));
-    assert!(refused(&runs.join("studies")).contains("nor is there one in it"));
+    assert!(refused(&runs.join("studies")).contains("it holds studies"));
 }
 
 #[test]

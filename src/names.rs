@@ -1,0 +1,82 @@
+//! Names that users choose, before anything is written under them.
+//!
+//! A file system takes names of so many bytes and no more. What the program adds to a user's name counts
+//! too, so it is looked at before a folder is made or a game is played.
+
+use std::ffi::OsStr;
+use std::path::Path;
+
+use crate::exit_code::BadRequest;
+
+/// Bytes of the longest name that the usual file systems take.
+pub const LONGEST: usize = 255;
+
+/// Refuses a name for a folder that is none, or that is too long with what is added to it.
+///
+/// # Errors
+/// Names the flag, the name, and how long it may be.
+pub fn check_folder_name(flag: &str, name: &str, added_bytes: usize) -> anyhow::Result<()> {
+    if name.is_empty() || name.starts_with('.') || name.contains(['/', '\\']) {
+        let text = format!("`{flag} {name}` is not a folder name: leave out `/` and leading dots");
+        return Err(BadRequest::error(text));
+    }
+    check_length(flag, OsStr::new(name), added_bytes)
+}
+
+/// Refuses a path with a part that no folder can hold.
+///
+/// # Errors
+/// Names the flag, the part, and how long it may be.
+pub fn check_path(flag: &str, path: &Path) -> anyhow::Result<()> {
+    path.iter().try_for_each(|part| check_length(flag, part, 0))
+}
+
+fn check_length(flag: &str, name: &OsStr, added_bytes: usize) -> anyhow::Result<()> {
+    let most = LONGEST.saturating_sub(added_bytes);
+    if name.len() <= most {
+        return Ok(());
+    }
+    let with = match added_bytes {
+        0 => String::new(),
+        added => format!(" with the {added} that are added to it"),
+    };
+    Err(BadRequest::error(format!(
+        "`{flag} {}` is too long: a name has at most {LONGEST} bytes, so this one at most {most}{with}; it has {}",
+        name.display(),
+        name.len()
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exit_code::{ExitCode, exit_code_of};
+
+    #[test]
+    fn a_name_is_as_long_as_fits_with_what_is_added_and_no_longer() {
+        let folder = tempfile::tempdir().unwrap();
+        for added in [0, 20] {
+            let fits = "s".repeat(LONGEST - added);
+            check_folder_name("--name", &fits, added).unwrap();
+            std::fs::create_dir(folder.path().join(fits.clone() + &"x".repeat(added))).unwrap();
+            let error = check_folder_name("--name", &format!("{fits}s"), added).unwrap_err();
+            assert_eq!(exit_code_of(&error), ExitCode::BadRequest);
+            let text = error.to_string();
+            assert!(
+                text.starts_with("`--name sss") && text.contains(&format!("at most {}", 255 - added)),
+                "{text}"
+            );
+        }
+        assert!(check_folder_name("--name", &"ä".repeat(128), 0).is_err(), "bytes count, not letters");
+        for bad in ["", ".hidden", "..", "a/b", "a\\b"] {
+            assert!(check_folder_name("--name", bad, 0).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn every_part_of_a_path_counts() {
+        check_path("--video", Path::new("a/b/c.gif")).unwrap();
+        let long = Path::new("a").join("b".repeat(256)).join("c.gif");
+        assert!(check_path("--video", &long).unwrap_err().to_string().contains("`--video bbb"));
+    }
+}
