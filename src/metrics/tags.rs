@@ -47,6 +47,8 @@ tags! {
         "1 − Var(return − value) / Var(return) of each rollout, mean over the updates since the last log point: 1 is perfect, 0 no better than a constant.";
     GRAD_NORM: "optim/grad_norm", "none",
         "Global gradient norm before clipping, mean over the updates since the last log point.";
+    DEAD_SHARE: "network/dead_share", "share of the features",
+        "Features of the torso that are 0 on every row of an update, as a share of all; of the last update.";
     LEARNING_RATE: "optim/learning_rate", "none",
         "Learning rate of the last update.";
     FRAMES_PER_SEC: "perf/frames_per_sec", "emulator frames per second",
@@ -121,7 +123,15 @@ tags! {
     EVAL_RETURN: "eval/episode_return", "points of the game",
         "Mean return of `evaluation.episodes` full games, the same ones every time and none that `coordrl eval` plays, played with the weights of the moment as `coordrl eval` does; absent where no evaluation fell since the last log point.";
     EVAL_HUMAN: "eval/human_normalised", "share of a human's score",
-        "The same with a random policy at 0 and a human at 1; only for games with known scores, in their default mode and difficulty.";
+        "The same with a random policy at 0 and a human at 1; only for games with known scores, played under rules that those hold for.";
+    EVAL_FINAL_RETURN: "eval/final_return", "points of the game",
+        "Mean return of `evaluation.final_episodes` full games with the last weights; logged once, in the last line of a run.";
+    EVAL_EPISODES: "eval/episodes", "games",
+        "Games of the evaluation in the same line.";
+    EVAL_GAMES_CUT: "eval/games_cut", "games",
+        "Games of that evaluation that were cut by `evaluation.max_frames`; they count with the points they had.";
+    EVALUATION_SECS: "perf/evaluation_secs", "seconds",
+        "Time spent in evaluations since the run began; not part of `perf/wall_secs`.";
 }
 
 tags! {
