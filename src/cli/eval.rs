@@ -156,7 +156,8 @@ fn why_not_normalised(game: &str, env: &ResolvedEnvConfig) -> Option<String> {
     let settings = other_settings(env);
     (!settings.is_empty() && reference_scores(game).is_some()).then(|| {
         format!(
-            "not human-normalised: the run has {}, and scores are known of the default alone",
+            "not human-normalised: the games have {}, and the known scores are of games of up to 108 000 frames that begin \
+             with no-ops, in the default mode and difficulty",
             settings.join(" and ")
         )
     })

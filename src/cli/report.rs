@@ -8,7 +8,8 @@ use crate::config::{parse_count, parse_number};
 use crate::exit_code::{BadRequest, ExitCode};
 use crate::metrics::console::{print_result, say};
 use crate::report::{
-    Comparison, Destination, Difference, Report as Contents, Request, gather, score, span, without_repeats,
+    Comparison, Destination, Difference, Primary, Report as Contents, Request, gather, score, span,
+    without_repeats,
 };
 use crate::table::table;
 
@@ -36,6 +37,9 @@ pub struct Report {
     /// Torso that the others are compared with [default: conv, else the first]
     #[arg(long, value_name = "NAME")]
     baseline: Option<String>,
+    /// Measure that decides verdicts: choose it before the runs
+    #[arg(long, value_name = "area|final", default_value = "area", value_parser = Primary::parse)]
+    primary: Primary,
     /// Scores to reach, for runs of one game [default: shares of the way to the best end]
     #[arg(long, value_name = "LIST", value_delimiter = ',', allow_negative_numbers = true, value_parser = parse_number)]
     thresholds: Vec<f64>,
@@ -62,6 +66,7 @@ impl Report {
             in_sweep: self.out.is_none(),
             paths,
             baseline: self.baseline,
+            primary: self.primary,
             thresholds: self.thresholds,
             repetitions,
         };

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use coordrl_envs::find_game;
+use coordrl_stats::least_holm_adjusted;
 use serde::Serialize;
 
 use super::settings::note_rules_left_out;
@@ -16,6 +17,7 @@ use crate::launch;
 use crate::memory::size;
 use crate::metrics::console::{describe_secs, print_result, quoted, say};
 use crate::names;
+use crate::report::ALPHA;
 use crate::sweep::board::{CellStatus, Mark, millions};
 use crate::sweep::cell::{Cell, CellState};
 use crate::sweep::crew::{Crew, Outcome};
@@ -481,6 +483,7 @@ fn describe(request: &Request) -> String {
         text.push_str(&format!("; {done} done, {begun} begun"));
     }
     text.push_str(&format!("\n{jobs} at a time, {} each", counted(*threads, "thread")));
+    text.extend(tests_in_words(plan).map(|tests| format!("\n{tests}")));
     if let Some(summary) = &plan.summary {
         text.push_str(&format!("\n{}", summary.trim()));
     }
@@ -498,6 +501,55 @@ fn note_ids(request: &Request) {
     }
 }
 
+/// The best that the tests of a report on this plan can come to; nothing where nothing is compared.
+fn tests_in_words(plan: &Plan) -> Option<String> {
+    let seeds = plan.seeds.as_ref().map_or(0, |seeds| seeds.all().len());
+    let pairs = match plan.torsos.len() {
+        1 => plan.algos.len() - 1,
+        torsos => plan.algos.len() * (torsos - 1),
+    };
+    let tests = plan.games.len() * pairs;
+    if tests == 0 {
+        return None;
+    }
+    let least = least_holm_adjusted(seeds, tests);
+    let what = counted(tests, "comparison");
+    Some(match least <= ALPHA {
+        true => format!(
+            "{what} of {seeds} against {seeds} seeds: p after Holm's correction is {least:.4} at best"
+        ),
+        false => format!(
+            "{what} of {seeds} against {seeds} seeds: no p can pass Holm's correction, the least being {least:.2}; \
+             more seeds or fewer games would do"
+        ),
+    })
+}
+
 fn counted(count: usize, word: &str) -> String {
     format!("{count} {word}{}", if count == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(games: usize, torsos: usize, algos: usize, seeds: u64) -> Plan {
+        let names = |count: usize| (0..count).map(|place| place.to_string()).collect();
+        let seeds = Some(Seeds::Count(seeds));
+        Plan { games: names(games), torsos: names(torsos), algos: names(algos), seeds, ..Plan::default() }
+    }
+
+    #[test]
+    fn a_plan_is_told_whether_any_test_can_pass_holm() {
+        let text = tests_in_words(&plan(9, 2, 1, 5)).unwrap();
+        assert!(
+            text.starts_with("9 comparisons of 5 against 5 seeds: no p can pass") && text.contains("0.07"),
+            "{text}"
+        );
+        let text = tests_in_words(&plan(9, 2, 1, 8)).unwrap();
+        assert!(text.ends_with("is 0.0014 at best"), "{text}"); // 9 × 2 / 12 870
+        assert!(tests_in_words(&plan(3, 3, 2, 8)).unwrap().starts_with("12 comparisons"));
+        assert!(tests_in_words(&plan(3, 1, 2, 8)).unwrap().starts_with("3 comparisons"));
+        assert_eq!(tests_in_words(&plan(3, 1, 1, 8)), None);
+    }
 }

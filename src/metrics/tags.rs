@@ -127,7 +127,7 @@ tags! {
     EVAL_FINAL_RETURN: "eval/final_return", "points of the game",
         "Mean return of `evaluation.final_episodes` full games with the weights that the run ends with; none of them was played before.";
     EVAL_HUMAN: "eval/human_normalised", "share of a human's score",
-        "The mean return with a random policy at 0 and a human at 1; only for games with known scores, in their default mode and difficulty.";
+        "The mean return with a random policy at 0 and a human at 1; only for games with known scores, played under rules that those hold for.";
     EVAL_EPISODES: "eval/episodes", "games",
         "Games of the evaluation.";
     EVAL_GAMES_CUT: "eval/games_cut", "games",

@@ -1,12 +1,12 @@
 //! An arm against its baseline over all games: the count, the headline, and how strong it is.
 
-use coordrl_stats::{Bootstrap, StatsError};
+use coordrl_stats::{Bootstrap, StatsError, holm_adjusted};
 use serde::Serialize;
 
 use super::arms::{Grid, Group};
 use super::chance::expected_by_chance;
 use super::measures::GameRow;
-use super::verdict::{ALPHA, GameVerdict, KindOfTest, RANDOM_DEALS, Strength, Verdict, judge};
+use super::verdict::{ALPHA, GameVerdict, KindOfTest, Primary, RANDOM_DEALS, Strength, Verdict, judge};
 use super::words;
 
 /// Games by verdict.
@@ -29,7 +29,7 @@ pub struct Comparison {
     pub arm: String,
     /// Name of the arm it is compared with.
     pub baseline: String,
-    /// "coordconv against conv: 6 better, 2 similar, 1 worse".
+    /// "coordconv against conv: 1 better and 0 worse after Holm; uncorrected 6 better, 2 similar, 1 worse".
     pub headline: String,
     /// How strong that is, in a sentence or two.
     pub strength: String,
@@ -39,7 +39,7 @@ pub struct Comparison {
     pub games: Vec<GameVerdict>,
 }
 
-/// All permutation tests of the report.
+/// The permutation tests of the primary measure, of all games and pairs of arms.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Tests {
     /// How many were made.
@@ -64,28 +64,55 @@ pub fn compare(
     grid: &Grid,
     groups: &[Group],
     games: &[GameRow],
+    primary: Primary,
     bootstrap: Bootstrap,
 ) -> Result<Vec<Comparison>, StatsError> {
     let mut comparisons = Vec::new();
     for group in groups {
         for &arm in &group.others {
-            comparisons.push(compare_pair(grid, [arm, group.baseline], games, bootstrap)?);
+            comparisons.push(compare_pair(grid, [arm, group.baseline], games, primary, bootstrap)?);
         }
     }
+    correct_for_number(&mut comparisons);
+    for comparison in &mut comparisons {
+        let [better, worse] = [Verdict::Better, Verdict::Worse].map(|verdict| {
+            let left = comparison.games.iter().filter(|game| game.is_left_by_holm());
+            left.filter(|game| game.verdict == verdict).count()
+        });
+        comparison.headline = format!(
+            "{}: {better} better and {worse} worse after Holm; uncorrected {}",
+            comparison.headline,
+            comparison.count.text()
+        );
+    }
     Ok(comparisons)
+}
+
+/// Corrects the p-values of the primary measure for their number, over all games and pairs of arms. A game
+/// without a test counts as one that found nothing.
+fn correct_for_number(comparisons: &mut [Comparison]) {
+    let family = comparisons.iter().map(|comparison| comparison.games.len()).sum();
+    let games = || comparisons.iter().flat_map(|comparison| &comparison.games);
+    let p_values: Vec<f64> = games().filter_map(|game| game.deciding().p).collect();
+    let adjusted = holm_adjusted(&p_values, family);
+
+    let games = comparisons.iter_mut().flat_map(|comparison| &mut comparison.games);
+    let tested = games.filter(|game| game.deciding().p.is_some());
+    tested.zip(adjusted).for_each(|(game, p)| game.p_after_holm = Some(p));
 }
 
 fn compare_pair(
     grid: &Grid,
     [arm, baseline]: [usize; 2],
     games: &[GameRow],
+    primary: Primary,
     bootstrap: Bootstrap,
 ) -> Result<Comparison, StatsError> {
     let names = [arm, baseline].map(|place| grid.arms[place].name());
     let mut verdicts = Vec::new();
     for game in games {
         if let (Some(arm), Some(baseline)) = (game.arm(&names[0]), game.arm(&names[1])) {
-            verdicts.push(judge(&game.game, arm, baseline, bootstrap)?);
+            verdicts.push(judge(&game.game, arm, baseline, primary, bootstrap)?);
         }
     }
     let count = Count::of(&verdicts);
@@ -94,7 +121,7 @@ fn compare_pair(
     Ok(Comparison {
         arm,
         baseline,
-        headline: format!("{left} against {right}: {}", count.text()),
+        headline: format!("{left} against {right}"),
         strength: format!("{}{}", strength_in_words(&verdicts), chance_in_words(&verdicts)),
         count,
         games: verdicts,
@@ -193,8 +220,8 @@ fn seeds_in_words(games: &[&GameVerdict]) -> String {
 impl Tests {
     /// Counts the tests of all comparisons.
     pub fn of(comparisons: &[Comparison]) -> Self {
-        let games = comparisons.iter().flat_map(|comparison| &comparison.games);
-        let measures = games.flat_map(|game| [game.final_score, game.area]);
+        let games = || comparisons.iter().flat_map(|comparison| &comparison.games);
+        let measures = games().map(GameVerdict::deciding);
         let p_values: Vec<f64> = measures.clone().filter_map(|measure| measure.p).collect();
         Self {
             made: p_values.len(),
@@ -202,18 +229,9 @@ impl Tests {
             expected_by_chance: ALPHA * p_values.len() as f64,
             verdicts_by_chance: expected_by_chance(comparisons.iter().flat_map(|pair| &pair.games)),
             significant: p_values.iter().filter(|p| **p <= ALPHA).count(),
-            after_holm: left_by_holm(p_values),
+            after_holm: games().filter(|game| game.p_after_holm.is_some_and(|p| p <= ALPHA)).count(),
         }
     }
-}
-
-/// How many of these are significant at 0.05 all together: Holm 1979 (Scandinavian Journal of
-/// Statistics 6). The k-th least of n is held against 0.05 / (n − k + 1) until one fails.
-fn left_by_holm(mut p_values: Vec<f64>) -> usize {
-    p_values.sort_by(f64::total_cmp);
-    let all = p_values.len();
-    let passes = |(rank, p): &(usize, f64)| *p <= ALPHA / (all - rank) as f64;
-    p_values.into_iter().enumerate().take_while(passes).count()
 }
 
 #[cfg(test)]
@@ -225,7 +243,7 @@ mod tests {
 
     fn judged(arm: &[f64], baseline: &[f64]) -> GameVerdict {
         let measured = Difference::of(arm, baseline, FEW).unwrap();
-        conclude("pong", [arm.len(), baseline.len()], measured, measured)
+        conclude("pong", [arm.len(), baseline.len()], Primary::Area, measured, measured)
     }
 
     #[test]
@@ -264,7 +282,7 @@ mod tests {
         let three = judged(&[11.0, 12.0, 13.0], &[1.0, 2.0, 3.0]);
         let same = judged(&[1.0, 1.0, 1.0], &[1.0, 1.0, 1.0]);
         assert_eq!(chance_in_words(std::slice::from_ref(&same)), "");
-        assert!(chance_in_words(&[three, same]).contains("about 0.6 of 2 games better or worse"));
+        assert!(chance_in_words(&[three, same]).contains("about 0.4 of 2 games better or worse"));
     }
 
     #[test]
@@ -275,14 +293,5 @@ mod tests {
         assert!(strength_in_words(std::slice::from_ref(&one)).contains("One seed"));
         assert_eq!(Count::of(&[one]).text(), "0 better, 0 similar, 0 worse, 1 unknown");
         assert!(strength_in_words(&[]).contains("no game in common"));
-    }
-
-    #[test]
-    fn holm_worked_by_hand() {
-        // 0.01 ≤ 0.05/4, 0.02 > 0.05/3: one is left, although three are below 0.05.
-        assert_eq!(left_by_holm(vec![0.04, 0.01, 0.9, 0.02]), 1);
-        assert_eq!(left_by_holm(vec![0.01, 0.016, 0.02, 0.05]), 4);
-        assert_eq!(left_by_holm(vec![0.1, 0.1]), 0);
-        assert_eq!(left_by_holm(vec![]), 0);
     }
 }

@@ -23,6 +23,8 @@ pub struct Gathered {
     pub left_out: Vec<LeftOut>,
     /// Sweeps that were named.
     pub sweeps: Vec<Sweep>,
+    /// Places below the folders named that were not looked at, and why.
+    pub passed_over: Vec<String>,
 }
 
 /// A sweep that runs came from.
@@ -67,6 +69,9 @@ struct Search {
     found: Gathered,
     /// Folders already seen, by their real path: two ways to one run are one run.
     seen: BTreeSet<PathBuf>,
+    /// Runs in each folder searched, by its real path: a link may lead back up, or to a folder that has its
+    /// turn anyway.
+    searched: BTreeMap<PathBuf, usize>,
 }
 
 impl Search {
@@ -137,27 +142,43 @@ impl Search {
         true
     }
 
-    /// Adds runs at any depth and tells how many there are, known ones too. What is inside a run or a
-    /// sweep is not looked at.
+    /// Adds runs at any depth and returns how many there are, known ones too. Links are followed, each folder
+    /// once. What is inside a run or a sweep is not looked at; a sweep is named, for it may know of more runs.
     fn search_below(&mut self, folder: &Path) -> Result<usize, RunDirError> {
+        let place = real(folder);
+        if let Some(&found) = self.searched.get(&place) {
+            return Ok(found);
+        }
+        self.searched.insert(place.clone(), 0);
+
         let cannot = |error: std::io::Error| RunDirError::NotARun {
             path: folder.to_owned(),
             cause: format!("it cannot be read: {error}"),
         };
         let entries = fs::read_dir(folder).map_err(cannot)?.collect::<Result<Vec<_>, _>>().map_err(cannot)?;
-        let mut folders: Vec<PathBuf> = entries.into_iter().map(|entry| entry.path()).collect();
-        folders.retain(|path| path.is_dir() && !record_path(path).is_file());
-        folders.sort();
+        let mut paths: Vec<PathBuf> = entries.into_iter().map(|entry| entry.path()).collect();
+        paths.sort();
+
         let mut found = 0;
-        for path in folders {
-            match has_config(&path) {
-                true => found += usize::from(self.add_found(&path)),
-                // A link may lead back up.
-                false if path.is_symlink() => {}
-                false => found += self.search_below(&path)?,
+        for path in paths {
+            if !path.exists() && path.is_symlink() {
+                self.pass_over(&path, "a link that leads nowhere");
+            } else if !path.is_dir() {
+                // A file is no run.
+            } else if record_path(&path).is_file() {
+                self.pass_over(&path, "a sweep; named itself, it says which of its runs are missing");
+            } else if has_config(&path) {
+                found += usize::from(self.add_found(&path));
+            } else {
+                found += self.search_below(&path)?;
             }
         }
+        self.searched.insert(place, found);
         Ok(found)
+    }
+
+    fn pass_over(&mut self, path: &Path, why: &str) {
+        self.found.passed_over.push(format!("{} ({why})", path.display()));
     }
 
     fn is_new(&mut self, path: &Path) -> bool {

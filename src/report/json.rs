@@ -11,11 +11,12 @@ use super::compare::{self, Comparison, Tests};
 use super::gather::{Gathered, Sweep};
 use super::left_out::LeftOut;
 use super::measures::{self, GameRow};
+use super::verdict::Primary;
 use super::{ReportError, figures, limits, warnings, words};
 use crate::path_text;
 
 /// Raised when the layout of [`Report`] changes.
-const REPORT_VERSION: u32 = 2;
+const REPORT_VERSION: u32 = 3;
 /// Confidence of all intervals.
 pub(super) const LEVEL: f64 = 0.95;
 /// All draws follow from this number, so that the same runs give the same report.
@@ -28,6 +29,8 @@ pub struct Request {
     pub paths: Vec<PathBuf>,
     /// Torso, or arm, that the others are compared with.
     pub baseline: Option<String>,
+    /// The measure that decides.
+    pub primary: Primary,
     /// Scores to reach; empty for those that follow from the runs.
     pub thresholds: Vec<f64>,
     /// Draws of a bootstrap.
@@ -49,6 +52,8 @@ pub struct Report {
     pub repetitions: u32,
     /// Confidence of the intervals.
     pub level: f64,
+    /// The measure that decides.
+    pub primary: Primary,
     /// One for each pair of arms.
     pub comparisons: Vec<Comparison>,
     /// How many tests were made, and how many would be expected to succeed by chance.
@@ -96,15 +101,16 @@ impl Report {
         let grid = Grid::new(gathered.runs);
         let groups = grid.groups(request.baseline.as_deref())?;
         let games = measures::games(&grid, &request.thresholds, bootstrap)?;
-        let comparisons = compare::compare(&grid, &groups, &games, bootstrap)?;
+        let comparisons = compare::compare(&grid, &groups, &games, request.primary, bootstrap)?;
         let mut report = Self {
             version: REPORT_VERSION,
             made_by: format!("coordrl {} ({})", env!("CARGO_PKG_VERSION"), env!("COORDRL_BUILD_COMMIT")),
             command: request.command(),
             repetitions: request.repetitions,
             level: LEVEL,
+            primary: request.primary,
             tests: Tests::of(&comparisons),
-            warnings: warnings::warnings(&grid, &groups, &gathered.left_out),
+            warnings: warnings::warnings(&grid, &groups, &gathered.left_out, &gathered.passed_over),
             cannot_be_concluded: Vec::new(),
             arms: grid.rows(),
             aggregates: all_aggregates(&grid, &groups, &games, bootstrap)?,
@@ -143,6 +149,9 @@ impl Request {
         }
         if let Some(baseline) = &self.baseline {
             line.extend(["--baseline".to_owned(), baseline.clone()]);
+        }
+        if self.primary == Primary::Final {
+            line.extend(["--primary".to_owned(), "final".to_owned()]);
         }
         if !self.thresholds.is_empty() {
             let scores: Vec<String> = self.thresholds.iter().map(ToString::to_string).collect();

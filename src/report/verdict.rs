@@ -2,7 +2,7 @@
 
 use coordrl_stats::{
     Bootstrap, Scores, StatsError, least_p_value, mean, mean_difference, permutation_p_value,
-    sampled_permutation_p_value,
+    sampled_permutation_p_value, without_rounding,
 };
 use serde::Serialize;
 
@@ -20,11 +20,11 @@ pub const RANDOM_DEALS: u32 = 100_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
-    /// An interval lies above 0 and none below.
+    /// The interval of the primary measure lies above 0.
     Better,
-    /// No interval lies off 0, or one above and one below.
+    /// It holds 0.
     Similar,
-    /// An interval lies below 0 and none above.
+    /// It lies below 0.
     Worse,
     /// One seed in an arm: there is no interval.
     Unknown,
@@ -42,11 +42,44 @@ impl Verdict {
     }
 }
 
+/// The measure that decides.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Primary {
+    /// Area under the learning curve: how fast an arm learns, which is what the CoordConv paper claims.
+    #[default]
+    Area,
+    /// Score at the end.
+    Final,
+}
+
+impl Primary {
+    /// Reads `area` or `final`.
+    ///
+    /// # Errors
+    /// If it is neither.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "area" => Ok(Self::Area),
+            "final" => Ok(Self::Final),
+            _ => Err("write `area` or `final`".to_owned()),
+        }
+    }
+
+    /// The name a reader sees.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Area => "area",
+            Self::Final => "final score",
+        }
+    }
+}
+
 /// How much a difference is backed by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Strength {
-    /// The permutation test of a measure that decided agrees.
+    /// The permutation test of the primary measure agrees.
     Supported,
     /// It does not, or cannot with so few seeds.
     Suggestive,
@@ -90,7 +123,12 @@ pub struct GameVerdict {
     pub verdict: Verdict,
     /// How sure a difference is.
     pub strength: Option<Strength>,
-    /// Whether one interval lies above 0 and the other below.
+    /// The measure that decided; the other is shown beside it.
+    pub primary: Primary,
+    /// P-value of the primary measure after Holm's correction for all games and pairs of arms of the report;
+    /// absent with the p-value.
+    pub p_after_holm: Option<f64>,
+    /// Whether the interval of the other measure lies on the other side of 0.
     pub contradiction: bool,
     /// The least p-value that the test of so many seeds can give.
     pub least_p: f64,
@@ -104,35 +142,38 @@ pub fn judge(
     game: &str,
     arm: &GameArm,
     baseline: &GameArm,
+    primary: Primary,
     bootstrap: Bootstrap,
 ) -> Result<GameVerdict, StatsError> {
     let final_score = Difference::of(&arm.finals(), &baseline.finals(), bootstrap)?;
     let area = Difference::of(&arm.areas(), &baseline.areas(), bootstrap)?;
     let seeds = [arm.seeds.len(), baseline.seeds.len()];
-    Ok(conclude(game, seeds, final_score, area))
+    Ok(conclude(game, seeds, primary, final_score, area))
 }
 
-/// The rule. *Better*: the interval of at least one measure lies wholly above 0, and that of none wholly
-/// below; *worse*: the mirror image; else *similar*. A difference is *supported* if the permutation test of a
-/// measure whose interval lies off 0 has p ≤ 0.05.
+/// The rule. *Better*: the interval of the primary measure lies wholly above 0; *worse*: wholly below; else
+/// *similar*. A difference is *supported* if the permutation test of the primary measure has p ≤ 0.05. The other
+/// measure decides nothing: two looks would find more than 5 % of nothing.
 pub(super) fn conclude(
     game: &str,
     seeds: [usize; 2],
+    primary: Primary,
     final_score: Difference,
     area: Difference,
 ) -> GameVerdict {
-    let measures = [final_score, area];
-    let (above, below) =
-        (measures.iter().any(Difference::is_above), measures.iter().any(Difference::is_below));
-    let verdict = match (above, below) {
-        _ if measures.iter().any(|measure| measure.interval.is_none()) => Verdict::Unknown,
-        (true, false) => Verdict::Better,
-        (false, true) => Verdict::Worse,
-        _ => Verdict::Similar,
+    let (deciding, other) = match primary {
+        Primary::Area => (area, final_score),
+        Primary::Final => (final_score, area),
     };
-    let decided = measures.iter().filter(|measure| measure.is_above() || measure.is_below());
-    let supported = decided.filter_map(|measure| measure.p).any(|p| p <= ALPHA);
+    let verdict = match deciding.interval {
+        None => Verdict::Unknown,
+        Some(_) if deciding.is_above() => Verdict::Better,
+        Some(_) if deciding.is_below() => Verdict::Worse,
+        Some(_) => Verdict::Similar,
+    };
+    let supported = deciding.p.is_some_and(|p| p <= ALPHA);
     let strength = if supported { Strength::Supported } else { Strength::Suggestive };
+    let contradiction = deciding.is_above() && other.is_below() || deciding.is_below() && other.is_above();
     GameVerdict {
         game: game.to_owned(),
         seeds,
@@ -140,7 +181,9 @@ pub(super) fn conclude(
         area,
         verdict,
         strength: matches!(verdict, Verdict::Better | Verdict::Worse).then_some(strength),
-        contradiction: above && below,
+        primary,
+        p_after_holm: None,
+        contradiction,
         least_p: least_p(seeds),
     }
 }
@@ -155,6 +198,19 @@ fn least_p(seeds: [usize; 2]) -> f64 {
 }
 
 impl GameVerdict {
+    /// The measure that decided.
+    pub fn deciding(&self) -> &Difference {
+        match self.primary {
+            Primary::Area => &self.area,
+            Primary::Final => &self.final_score,
+        }
+    }
+
+    /// Whether the arms differ, and the test says so after Holm's correction too.
+    pub fn is_left_by_holm(&self) -> bool {
+        self.strength.is_some() && self.p_after_holm.is_some_and(|p| p <= ALPHA)
+    }
+
     /// Whether its tests are exact, or estimated; neither where there is none.
     pub fn kind_of_test(&self) -> Option<KindOfTest> {
         self.final_score.p.map(|_| match self.final_score.random_deals {
@@ -189,7 +245,9 @@ impl Difference {
     /// # Errors
     /// If the bootstrap makes no sense.
     pub fn of(arm: &[f64], baseline: &[f64], bootstrap: Bootstrap) -> Result<Self, StatsError> {
-        let difference = mean(arm.iter().copied()) - mean(baseline.iter().copied());
+        let all: Vec<f64> = arm.iter().chain(baseline).copied().collect();
+        let exactly = |difference: f64| without_rounding(difference, &all);
+        let difference = exactly(mean(arm.iter().copied()) - mean(baseline.iter().copied()));
         if arm.len() < 2 || baseline.len() < 2 {
             return Ok(Self { difference, interval: None, p: None, random_deals: None });
         }
@@ -197,12 +255,13 @@ impl Difference {
         let interval = bootstrap.of_pair(&scores(arm)?, &scores(baseline)?, |arm, baseline| {
             mean_difference(arm, baseline).unwrap_or(f64::NAN)
         })?;
+        let interval = Span { low: exactly(interval.low), high: exactly(interval.high) };
         let random_deals = (!can_count([arm.len(), baseline.len()])).then_some(RANDOM_DEALS);
         let p = match random_deals {
             None => permutation_p_value(arm, baseline),
             Some(deals) => sampled_permutation_p_value(arm, baseline, deals, bootstrap.seed),
         };
-        Ok(Self { difference, interval: Some(interval.into()), p: Some(p), random_deals })
+        Ok(Self { difference, interval: Some(interval), p: Some(p), random_deals })
     }
 
     fn is_above(&self) -> bool {
@@ -226,47 +285,44 @@ mod tests {
     }
 
     fn of(final_score: Difference, area: Difference) -> GameVerdict {
-        conclude("pong", [5, 5], final_score, area)
+        conclude("pong", [5, 5], Primary::Area, final_score, area)
     }
 
     fn judged(arm: &[f64], baseline: &[f64]) -> GameVerdict {
         let seeds = [arm.len(), baseline.len()];
         let measured = Difference::of(arm, baseline, FEW).unwrap();
-        conclude("pong", seeds, measured, measured)
+        conclude("pong", seeds, Primary::Area, measured, measured)
     }
 
     #[test]
-    fn one_interval_off_zero_decides() {
+    fn the_interval_of_the_primary_measure_decides() {
         let (up, flat, down) =
             (difference(0.1, 2.0, 0.03), difference(-1.0, 2.0, 0.5), difference(-2.0, -0.1, 0.03));
-        assert_eq!(of(up, flat).verdict, Verdict::Better);
         assert_eq!(of(flat, up).verdict, Verdict::Better);
-        assert_eq!(of(up, up).verdict, Verdict::Better);
-        assert_eq!(of(flat, flat).verdict, Verdict::Similar);
         assert_eq!(of(flat, down).verdict, Verdict::Worse);
-        assert_eq!(of(flat, flat).strength, None);
+        assert_eq!((of(up, flat).verdict, of(up, flat).strength), (Verdict::Similar, None));
+        let by_final = conclude("pong", [5, 5], Primary::Final, up, flat);
+        assert_eq!((by_final.verdict, by_final.strength), (Verdict::Better, Some(Strength::Supported)));
     }
 
     #[test]
     fn an_end_at_zero_is_not_off_zero() {
-        assert_eq!(of(difference(0.0, 2.0, 0.03), difference(0.0, 0.0, 1.0)).verdict, Verdict::Similar);
-        assert_eq!(of(difference(-2.0, 0.0, 0.03), difference(-1.0, 1.0, 1.0)).verdict, Verdict::Similar);
+        let flat = difference(-1.0, 1.0, 1.0);
+        assert_eq!(of(flat, difference(0.0, 2.0, 0.03)).verdict, Verdict::Similar);
+        assert_eq!(of(flat, difference(-2.0, 0.0, 0.03)).verdict, Verdict::Similar);
     }
 
     #[test]
-    fn a_contradiction_is_similar_and_said() {
+    fn a_contradiction_is_said_and_changes_nothing() {
         let both = of(difference(0.1, 2.0, 0.03), difference(-2.0, -0.1, 0.03));
-        assert_eq!((both.verdict, both.contradiction, both.strength), (Verdict::Similar, true, None));
+        assert_eq!((both.verdict, both.contradiction), (Verdict::Worse, true));
     }
 
     #[test]
-    fn the_test_of_the_measure_that_decided_counts() {
+    fn the_test_of_the_primary_measure_alone_supports() {
         let (weak, strong) = (difference(0.1, 2.0, 0.08), difference(0.1, 2.0, 0.05));
-        let flat = difference(-1.0, 2.0, 0.01);
-        assert_eq!(of(weak, flat).strength, Some(Strength::Suggestive));
-        assert_eq!(of(strong, flat).strength, Some(Strength::Supported));
+        assert_eq!(of(strong, weak).strength, Some(Strength::Suggestive));
         assert_eq!(of(weak, strong).strength, Some(Strength::Supported));
-        assert_eq!(of(Difference { p: None, ..weak }, flat).strength, Some(Strength::Suggestive));
     }
 
     #[test]
@@ -289,6 +345,12 @@ mod tests {
     fn equal_scores_are_similar() {
         let same = judged(&[1.0, 1.0, 1.0], &[1.0, 1.0, 1.0]);
         assert_eq!((same.verdict, same.final_score.p), (Verdict::Similar, Some(1.0)));
+        // Three times 0.1 over 3 is not five times 0.1 over 5 in floating point.
+        for (arm, baseline) in [([0.1; 3].as_slice(), [0.1; 5].as_slice()), (&[0.1; 5], &[0.1; 3])] {
+            let same = judged(arm, baseline);
+            assert_eq!((same.verdict, same.final_score.difference), (Verdict::Similar, 0.0));
+            assert_eq!(same.final_score.interval, Some(Span { low: 0.0, high: 0.0 }));
+        }
     }
 
     #[test]

@@ -18,10 +18,11 @@ const GAMES_OF_A_MEAN: u64 = 100;
 const NO_SETTING: [&str; 5] = ["game", "algo", "torso", "seed", "frames"];
 
 /// What a reader should know before the first number. The most serious come first.
-pub fn warnings(grid: &Grid, groups: &[Group], left_out: &[LeftOut]) -> Vec<String> {
+pub fn warnings(grid: &Grid, groups: &[Group], left_out: &[LeftOut], passed_over: &[String]) -> Vec<String> {
     let checks = [
         runs_left_out(left_out),
         damaged_runs(left_out),
+        places_passed_over(passed_over),
         games_without_an_arm(grid, groups),
         unequal_budgets(grid),
         unequal_seeds(grid),
@@ -70,6 +71,11 @@ fn runs_left_out(left_out: &[LeftOut]) -> Vec<String> {
 fn damaged_runs(left_out: &[LeftOut]) -> Vec<String> {
     let damaged = left_out.iter().filter(|run| matches!(run.why, Why::Damaged { .. } | Why::Unusable { .. }));
     damaged.map(|run| format!("A run cannot be read: {}.", run.text())).collect()
+}
+
+fn places_passed_over(places: &[String]) -> Vec<String> {
+    let text = format!("Not looked at: {}.", list(places));
+    if places.is_empty() { Vec::new() } else { vec![text] }
 }
 
 fn games_without_an_arm(grid: &Grid, groups: &[Group]) -> Vec<String> {
@@ -160,8 +166,8 @@ fn other_modes(grid: &Grid) -> Vec<String> {
         settings.dedup();
         (!settings.is_empty()).then(|| {
             format!(
-                "Runs have {}, but the known scores of a random policy and of a human are those of the default mode and \
-                 difficulty, so none are human-normalised",
+                "Runs have {}, but the known scores of a random policy and of a human are of games of up to 108 000 \
+                 frames that begin with no-ops, in the default mode and difficulty, so none are human-normalised",
                 list(&settings)
             )
         })
@@ -275,7 +281,7 @@ mod tests {
     fn warned(fakes: Vec<Fake>) -> Vec<String> {
         let folder = tempfile::tempdir().unwrap();
         let grid = Grid::new(read_all(folder.path(), fakes.into_iter()));
-        warnings(&grid, &grid.groups(None).unwrap(), &[])
+        warnings(&grid, &grid.groups(None).unwrap(), &[], &[])
     }
 
     fn pair() -> Vec<Fake> {

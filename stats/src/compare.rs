@@ -4,6 +4,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
+use crate::numbers::rounding_of;
 use crate::{Scores, StatsError, mean};
 
 /// Deals that share a generator, so that threads change no result.
@@ -36,10 +37,11 @@ pub(crate) fn same_games(left: &Scores, right: &Scores) -> Result<(), StatsError
 }
 
 fn share_above(left: &[f64], right: &[f64]) -> f64 {
-    let beats = |a: f64, b: f64| match a.total_cmp(&b) {
-        std::cmp::Ordering::Greater => 1.0,
-        std::cmp::Ordering::Equal => 0.5,
-        std::cmp::Ordering::Less => 0.0,
+    let beats = |a: f64, b: f64| match a - b {
+        // Equal but for rounding is equal.
+        difference if difference.abs() <= rounding_of(&[a, b]) => 0.5,
+        difference if difference > 0.0 => 1.0,
+        _ => 0.0,
     };
     mean(left.iter().flat_map(|&a| right.iter().map(move |&b| beats(a, b))))
 }
@@ -48,16 +50,14 @@ fn share_above(left: &[f64], right: &[f64]) -> f64 {
 /// these sizes: how large a share differs at least as much. Exact, without any assumption on the
 /// distribution; in one game.
 ///
-/// The number of ways grows fast (12 870 for 8 against 8): for a handful of seeds. NaN if a group is
-/// empty or a score is not finite: there is nothing to compare then.
+/// The number of ways grows fast (12 870 for 8 against 8), but they are counted without visiting each. NaN if a
+/// group is empty or a score is not finite: there is nothing to compare then.
 pub fn permutation_p_value(left: &[f64], right: &[f64]) -> f64 {
-    let Some(seen) = Dealt::try_new(left, right) else { return f64::NAN };
-    let (mut ways, mut extreme) = (0u64, 0u64);
-    for_each_subset_sum(&seen.scores, left.len(), &mut |sum| {
-        ways += 1;
-        extreme += u64::from(seen.is_matched_by(sum));
-    });
-    extreme as f64 / ways as f64
+    let (fewer, more) = if left.len() <= right.len() { (left, right) } else { (right, left) };
+    let Some(seen) = Dealt::try_new(fewer, more) else { return f64::NAN };
+    let (low, high) = seen.inner_sums();
+    let (outside, ways) = count_sums_outside(&seen.scores, fewer.len(), low, high);
+    outside as f64 / ways as f64
 }
 
 /// [`permutation_p_value`] estimated from `deals` random ways to deal the scores, for groups whose ways
@@ -106,7 +106,7 @@ impl Dealt {
         }
         let sizes = [left.len() as f64, right.len() as f64];
         let mut dealt = Self { total: scores.iter().sum(), scores, sizes, enough: 0.0 };
-        let slack = 1e-12 * dealt.scores.iter().map(|x| x.abs()).sum::<f64>(); // equal but for rounding is equal
+        let slack = rounding_of(&dealt.scores); // equal but for rounding is equal
         dealt.enough = dealt.difference(left.iter().sum()) - slack;
         Some(dealt)
     }
@@ -114,6 +114,15 @@ impl Dealt {
     /// Difference of means, without its sign, of a deal whose left group has this sum.
     fn difference(&self, sum: f64) -> f64 {
         (sum / self.sizes[0] - (self.total - sum) / self.sizes[1]).abs()
+    }
+
+    /// Sums of the left group between which a deal differs less than the one seen; in falling order if all
+    /// deals differ as much.
+    fn inner_sums(&self) -> (f64, f64) {
+        let [left, right] = self.sizes;
+        let per_unit = 1.0 / left + 1.0 / right;
+        let of = |difference: f64| (difference + self.total / right) / per_unit;
+        (of(-self.enough), of(self.enough))
     }
 
     /// Whether such a deal differs at least as much as the one seen.
@@ -133,18 +142,57 @@ pub fn least_p_value(left: usize, right: usize) -> f64 {
     (extreme / ways).min(1.0)
 }
 
-fn for_each_subset_sum(numbers: &[f64], size: usize, visit: &mut impl FnMut(f64)) {
-    fn go(numbers: &[f64], size: usize, sum: f64, visit: &mut impl FnMut(f64)) {
-        if size == 0 {
-            return visit(sum);
-        }
-        for first in 0..=numbers.len() - size {
-            go(&numbers[first + 1..], size - 1, sum + numbers[first], visit);
+/// Number of subsets of `size` numbers whose sum is at most `low` or at least `high`, and of all of them.
+///
+/// The numbers are split in two halves, the sums of each half are sorted, and pairs of sums are counted by
+/// walking through both lists: Horowitz & Sahni 1974 (Journal of the ACM 21(2)). 10 against 10 have
+/// 184 756 subsets, and 1 024 sums in each half.
+fn count_sums_outside(numbers: &[f64], size: usize, low: f64, high: f64) -> (u64, u64) {
+    let (first, second) = numbers.split_at(numbers.len() / 2);
+    let [first, second] = [first, second].map(|half| sorted_subset_sums(half, size));
+
+    let (mut outside, mut ways) = (0, 0);
+    for (of_first, sums) in first.iter().enumerate() {
+        let others = &second[size - of_first];
+        let pairs = sums.len() as u64 * others.len() as u64;
+        ways += pairs;
+        outside += match low < high {
+            true => {
+                let above_low = pairs_where(sums, others, |sum| sum > low);
+                let at_high = pairs_where(sums, others, |sum| sum >= high);
+                pairs - above_low + at_high
+            }
+            false => pairs,
+        };
+    }
+    (outside, ways)
+}
+
+/// Sums of all subsets, by the number of their members from none to `most`, each list in rising order.
+fn sorted_subset_sums(numbers: &[f64], most: usize) -> Vec<Vec<f64>> {
+    let mut sums = vec![Vec::new(); most + 1];
+    sums[0].push(0.0);
+    for &number in numbers {
+        for size in (1..=most).rev() {
+            let with_it: Vec<f64> = sums[size - 1].iter().map(|sum| sum + number).collect();
+            sums[size].extend(with_it);
         }
     }
-    if size <= numbers.len() {
-        go(numbers, size, 0.0, visit);
+    sums.iter_mut().for_each(|sums| sums.sort_unstable_by(f64::total_cmp));
+    sums
+}
+
+/// Number of pairs, one of each sorted list, whose sum passes a test that all larger sums pass too.
+fn pairs_where(first: &[f64], second: &[f64], passes: impl Fn(f64) -> bool) -> u64 {
+    let mut from = second.len();
+    let mut count = 0;
+    for one in first {
+        while from > 0 && passes(one + second[from - 1]) {
+            from -= 1;
+        }
+        count += (second.len() - from) as u64;
     }
+    count
 }
 
 #[cfg(test)]
@@ -176,6 +224,47 @@ mod tests {
         assert_eq!(permutation_p_value(&[9.0, 8.0, 7.0], &[1.0]), least_p_value(3, 1));
         assert!(permutation_p_value(&[], &[1.0]).is_nan() && permutation_p_value(&[1.0], &[]).is_nan());
         assert!(permutation_p_value(&[1.0, f64::NAN], &[1.0]).is_nan());
+    }
+
+    /// Visits every subset, as a check on the count that does not.
+    fn p_value_by_visiting_all(left: &[f64], right: &[f64]) -> f64 {
+        let seen = Dealt::try_new(left, right).unwrap();
+        let all = left.len() + right.len();
+        let subsets = (0u32..1 << all).filter(|subset| subset.count_ones() as usize == left.len());
+        let sum_of = |subset: u32| -> f64 {
+            (0..all).filter(|place| subset >> place & 1 == 1).map(|place| seen.scores[place]).sum()
+        };
+        let (mut ways, mut extreme) = (0u32, 0u32);
+        for subset in subsets {
+            ways += 1;
+            extreme += u32::from(seen.is_matched_by(sum_of(subset)));
+        }
+        f64::from(extreme) / f64::from(ways)
+    }
+
+    #[test]
+    fn the_count_of_deals_is_that_of_visiting_each() {
+        let mut rng = ChaCha8Rng::seed_from_u64(7);
+        for (left, right) in [(1, 1), (1, 6), (2, 5), (3, 3), (4, 7), (7, 4), (6, 6)] {
+            for coarse in [true, false] {
+                let mut draw = |size: usize| -> Vec<f64> {
+                    // Coarse scores tie often.
+                    let score = |x: f64| if coarse { (x * 4.0).floor() / 10.0 } else { x };
+                    (0..size).map(|_| score(rng.random::<f64>())).collect()
+                };
+                let (left, right) = (draw(left), draw(right));
+                let expected = p_value_by_visiting_all(&left, &right);
+                assert_eq!(permutation_p_value(&left, &right), expected, "{left:?} {right:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn scores_that_are_equal_but_for_rounding_are_equal() {
+        let sum = 0.1 + 0.2;
+        assert!(sum > 0.3);
+        assert_eq!(probability_of_improvement(&scores(&[&[sum]]), &scores(&[&[0.3]])).unwrap(), 0.5);
+        assert_eq!(permutation_p_value(&[0.1; 3], &[0.1; 5]), 1.0);
     }
 
     #[test]

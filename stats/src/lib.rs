@@ -23,6 +23,7 @@ mod aggregate;
 mod bootstrap;
 mod compare;
 mod error;
+mod family;
 mod numbers;
 mod profile;
 mod scores;
@@ -34,6 +35,7 @@ pub use compare::{
     sampled_permutation_p_value,
 };
 pub use error::StatsError;
-pub use numbers::{area_under_curve, first_reaching, mean, median, quantile};
+pub use family::{holm_adjusted, least_holm_adjusted};
+pub use numbers::{area_under_curve, first_reaching, mean, median, quantile, without_rounding};
 pub use profile::performance_profile;
 pub use scores::Scores;

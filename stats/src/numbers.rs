@@ -40,9 +40,27 @@ pub fn area_under_curve(points: &[(f64, f64)]) -> f64 {
     points.windows(2).map(trapezoid).sum::<f64>() / length
 }
 
-/// The first x at which the curve is at `threshold` or above; none if it never is.
+/// The first x at which the curve is at `threshold` or above; none if it never is. Below it by no more than
+/// rounding is at it: a threshold computed from the curve's own heights would be missed otherwise.
 pub fn first_reaching(points: &[(f64, f64)], threshold: f64) -> Option<f64> {
-    points.iter().find(|(_, y)| *y >= threshold).map(|(x, _)| *x)
+    let highest = points.iter().map(|(_, y)| y.abs()).fold(0.0, f64::max);
+    let slack = rounding_of(&[threshold, highest]);
+    points.iter().find(|(_, y)| *y >= threshold - slack).map(|(x, _)| *x)
+}
+
+/// Share of the sum of numbers that rounding may have added to what was computed from them: some thousand
+/// times the error of one operation, and far below any difference of scores that means something.
+const ROUNDING: f64 = 1e-12;
+
+/// The most that means and differences of these numbers can be off by rounding.
+pub(crate) fn rounding_of(numbers: &[f64]) -> f64 {
+    ROUNDING * numbers.iter().map(|number| number.abs()).sum::<f64>()
+}
+
+/// A difference computed from `numbers`, or 0 where it is no larger than rounding makes it. Three times 0.1
+/// over 3 is not five times 0.1 over 5 in floating point, and nothing may follow from that.
+pub fn without_rounding(difference: f64, numbers: &[f64]) -> f64 {
+    if difference.abs() <= rounding_of(numbers) { 0.0 } else { difference }
 }
 
 #[cfg(test)]
@@ -65,5 +83,16 @@ mod tests {
         assert_eq!(area_under_curve(&curve[..1]), 0.0);
         assert_eq!(first_reaching(&curve, 1.5), Some(1.0));
         assert_eq!(first_reaching(&curve, 2.5), None);
+    }
+
+    #[test]
+    fn rounding_neither_makes_a_difference_nor_misses_a_threshold() {
+        let difference = mean([0.1; 3]) - mean([0.1; 5]);
+        assert!(difference != 0.0);
+        assert_eq!(without_rounding(difference, &[0.1; 8]), 0.0);
+        assert_eq!(without_rounding(1e-9, &[0.1; 8]), 1e-9);
+        let level = 0.1 + 0.2;
+        assert!(level > 0.3);
+        assert_eq!(first_reaching(&[(0.0, 0.0), (1.0, 0.3)], level), Some(1.0));
     }
 }

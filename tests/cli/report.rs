@@ -72,7 +72,7 @@ fn runs_can_be_named_one_by_one_with_another_baseline_and_own_thresholds() {
     let json = json_of(&TRAINED.path().join("named"));
     assert_eq!(
         json["comparisons"][0]["headline"],
-        "conv against coordconv: 0 better, 0 similar, 0 worse, 1 unknown"
+        "conv against coordconv: 0 better and 0 worse after Holm; uncorrected 0 better, 0 similar, 0 worse, 1 unknown"
     );
     let scores: Vec<&Value> = json["games"][0]["thresholds"]
         .as_array()
@@ -171,6 +171,7 @@ fn wrong_requests_are_refused_with_2_and_nothing_is_left() {
     let refused = |arguments: &[&str], parts: &[&str]| refused(&sandbox, arguments, 2, parts);
     refused(&[&run], &["--out DIR"]);
     refused(&[&run, "--out=x", "--repetitions=0"], &["`--repetitions 0`"]);
+    refused(&[&run, "--out=x", "--primary=best"], &["--primary", "write `area` or `final`"]);
     refused(&[&run, "--out=x", "--thresholds=nan"], &["--thresholds", "not a number"]);
     refused(
         &[&runs, "--out=x", "--baseline=cordconv"],

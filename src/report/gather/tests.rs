@@ -184,8 +184,31 @@ fn runs_are_found_at_any_depth_studies_and_sweeps_passed_over() {
     std::os::unix::fs::symlink(runs, runs.join("up")).unwrap();
     let found = gathered(&[runs]);
     assert_eq!((found.runs.len(), found.left_out.len()), (3, 0));
+    assert_eq!(found.passed_over.len(), 1);
+    assert!(found.passed_over[0].contains("sweeps/mine (a sweep; named itself"), "{:?}", found.passed_over);
     assert!(refused(&study).contains("it holds a study"));
     assert!(refused(&runs.join("studies")).contains("it holds studies"));
+}
+
+#[test]
+fn linked_folders_of_runs_are_searched_once_and_links_that_lead_nowhere_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let [farm, theirs] = ["farm", "theirs"].map(|name| folder.path().join(name));
+    fake(1).write(&farm.join("mine"));
+    fake(2).write(&theirs);
+    std::os::unix::fs::symlink(&theirs, farm.join("theirs")).unwrap();
+    std::os::unix::fs::symlink(&theirs, farm.join("theirs-again")).unwrap();
+    std::os::unix::fs::symlink(folder.path().join("gone"), farm.join("gone")).unwrap();
+    let found = gathered(&[&farm]);
+    assert_eq!((seeds(&found), found.left_out.len()), (vec![1, 2], 0));
+    assert!(found.runs[1].path.starts_with(farm.join("theirs")));
+    assert_eq!(found.passed_over, [format!("{}/gone (a link that leads nowhere)", farm.display())]);
+
+    let twice = gathered(&[&farm, &theirs]);
+    assert_eq!(seeds(&twice), [1, 2]);
+
+    fs::remove_dir_all(farm.join("mine")).unwrap();
+    assert_eq!(seeds(&gathered(&[&farm])), [2]);
 }
 
 #[test]

@@ -149,7 +149,7 @@ fn notes(comparison: &Comparison) -> Markup {
         }
         @if !contradictions.is_empty() {
             p.note {
-                "Final score and area contradict each other in " (list(&contradictions)) ", which counts as similar."
+                "Final score and area contradict each other in " (list(&contradictions)) "."
             }
         }
     }
@@ -278,17 +278,17 @@ fn method(report: &Report) -> Markup {
             h2 { "How a verdict is reached" }
             p {
                 "For each game two differences are taken, arm less baseline: of the final score, and of the area under the learning curve. \
-                 Each gets a 95 % interval by bootstrap: seeds are drawn with replacement, those of the two arms independently, "
+                 The " (report.primary.name()) " decides; the other is shown beside it. Each gets a 95 % interval by bootstrap: seeds are drawn with replacement, those of the two arms independently, "
                 (grouped(f64::from(report.repetitions))) " times, and the interval lies between the 2.5 % and 97.5 % quantiles of the difference of means."
             }
             ul {
-                li { strong { "better" } ": at least one interval lies wholly above 0, and none wholly below;" }
-                li { strong { "worse" } ": at least one lies wholly below 0, and none wholly above;" }
-                li { strong { "similar" } ": otherwise, also where the two contradict each other;" }
+                li { strong { "better" } ": the interval of the " (report.primary.name()) " lies wholly above 0;" }
+                li { strong { "worse" } ": it lies wholly below 0;" }
+                li { strong { "similar" } ": otherwise;" }
                 li { strong { "unknown" } ": an arm has a single seed." }
             }
             p {
-                "A difference is " strong { "supported" } " if the permutation test of a measure that decided has p ≤ " (ALPHA)
+                "A difference is " strong { "supported" } " if the permutation test of that measure has p ≤ " (ALPHA)
                 ", and " strong { "suggestive" } " if not. Bootstrap intervals of a few seeds are too narrow; the test makes no assumption, \
                  but needs seeds: 3 against 3 give at least 0.1, 4 against 4 at least 0.03, 5 against 5 at least 0.008."
             }
@@ -322,11 +322,8 @@ fn chance_in_words(report: &Report) -> String {
     seeds.dedup();
     let per_cent = |share: f64| format!("{:.0}", share * 100.0);
     let one = |seeds: usize| {
-        let chance = by_chance(seeds)?;
-        let (interval, verdict) = (per_cent(chance.interval), per_cent(chance.verdict));
-        Some(format!(
-            "with {seeds} seeds an arm one interval lies off 0 in {interval} of 100 games, and the rule says better or worse in {verdict}"
-        ))
+        let verdicts = per_cent(by_chance(seeds)?);
+        Some(format!("with {seeds} seeds an arm the rule says better or worse in {verdicts} of 100 games"))
     };
     let parts: Vec<String> = seeds.into_iter().filter_map(one).collect();
     if parts.is_empty() {
@@ -355,8 +352,11 @@ fn tests_in_words(report: &Report) -> String {
         exact => format!("{}, {exact} of them exact,", count(tests.made, "permutation test")),
     };
     format!(
-        "{made} were made on this page: {expected}. Found: {}; after Holm's correction for their number: {}.",
-        tests.significant, tests.after_holm
+        "This page rests on {made} of the {}: {expected}. Found: {}; after Holm's correction for the number of games and \
+         pairs of arms: {}.",
+        report.primary.name(),
+        tests.significant,
+        tests.after_holm
     )
 }
 

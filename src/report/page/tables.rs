@@ -55,7 +55,9 @@ fn verdict_row(report: &Report, comparison: &Comparison, game: &GameVerdict) -> 
             th scope="row" { (game.game) }
             td class=(game.verdict.name()) {
                 (game.verdict.name())
-                @if let Some(strength) = game.strength { small { (strength.name()) } }
+                @if let Some(strength) = game.strength {
+                    small { (strength.name()) @if game.is_left_by_holm() { ", also after Holm" } }
+                }
             }
             (of(&comparison.baseline)) (of(&comparison.arm))
             (difference(&game.final_score)) (difference(&game.area))
