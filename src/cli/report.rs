@@ -8,9 +8,9 @@ use crate::config::{parse_count, parse_number};
 use crate::exit_code::{BadRequest, ExitCode};
 use crate::metrics::console::{print_result, say};
 use crate::report::{
-    Comparison, Destination, Difference, Primary, Report as Contents, Request, gather, score, span,
-    without_repeats,
+    Comparison, Destination, Difference, Report as Contents, Request, gather, score, span, without_repeats,
 };
+use crate::sweep::record::Primary;
 use crate::table::table;
 
 const EXAMPLES: &str = "\
@@ -34,12 +34,12 @@ pub struct Report {
     /// Folder to write [default: `report` in the sweep's folder, if one sweep is named]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Torso that the others are compared with [default: conv, else the first]
+    /// Torso that the others are compared with [default: the plan's, else conv, else the first]
     #[arg(long, value_name = "NAME")]
     baseline: Option<String>,
-    /// Measure that decides verdicts: choose it before the runs
-    #[arg(long, value_name = "area|final", default_value = "area", value_parser = Primary::parse)]
-    primary: Primary,
+    /// Measure that decides verdicts: choose it before the runs [default: the plan's, else area]
+    #[arg(long, value_name = "area|final", value_parser = Primary::parse)]
+    primary: Option<Primary>,
     /// Scores to reach, for runs of one game [default: shares of the way to the best end]
     #[arg(long, value_name = "LIST", value_delimiter = ',', allow_negative_numbers = true, value_parser = parse_number)]
     thresholds: Vec<f64>,

@@ -21,7 +21,7 @@ use crate::report::ALPHA;
 use crate::sweep::board::{CellStatus, Mark, millions};
 use crate::sweep::cell::{Cell, CellState};
 use crate::sweep::crew::{Crew, Outcome};
-use crate::sweep::folder::{SweepFolder, check_holds_all, log_name};
+use crate::sweep::folder::{SweepFolder, check_design, check_holds_all, log_name};
 use crate::sweep::forecast::{self, Forecast, Left, Measured};
 use crate::sweep::plan::{Plan, Seeds, built_in_plans};
 use crate::sweep::record::folder_of;
@@ -128,7 +128,7 @@ impl Sweep {
         }
         let Request { name, plan, cells, jobs, .. } = request;
         let plain: Vec<Cell> = cells.iter().map(|(cell, _)| cell.clone()).collect();
-        let folder = SweepFolder::open(&self.runs_dir, &name, plan.summary.as_deref(), &plain)?;
+        let folder = SweepFolder::open(&self.runs_dir, &name, &plan, &plain)?;
         let outcome = Crew::new(folder, self.runs_dir.clone(), cells, jobs, stop).work()?;
         self.tell(&name, &plain, &outcome)
     }
@@ -156,6 +156,7 @@ impl Sweep {
         if let Some(old) = SweepFolder::read(&self.runs_dir, &name)? {
             let new: Vec<_> = cells.iter().map(Cell::to_record).collect();
             check_holds_all(&name, &old.cells, &new)?;
+            check_design(&old, &plan)?;
         }
         let cells = self.with_states(cells)?;
         // No more than are left; their threads stay those of the sweep, so that its speeds still tell.
@@ -198,7 +199,13 @@ impl Sweep {
             return Err(BadRequest::error(format!("{seeds} seeds: the least is 1, the most {MOST_SEEDS}")));
         }
         self.check_settings(&plan)?;
-        Ok(plan)
+        match &plan.reference {
+            Some(reference) if !plan.torsos.contains(reference) => Err(BadRequest::error(format!(
+                "the plan's `reference` is `{reference}`, which is none of its torsos ({})",
+                plan.torsos.join(", ")
+            ))),
+            _ => Ok(plan),
+        }
     }
 
     /// The grid's own keys would be overridden without a word; a name with dashes is a flag.

@@ -6,7 +6,7 @@ use coordrl_stats::mean;
 use serde::Serialize;
 
 use super::ReportError;
-use super::run::Run;
+use super::run::{Run, ScoredBy};
 use crate::config::Algo;
 use crate::suggest::did_you_mean;
 
@@ -100,6 +100,15 @@ pub struct ArmRow {
     pub parameters: Vec<u64>,
     /// Emulator frames a second over whole runs: mean, least and most.
     pub frames_per_sec: [f64; 3],
+    /// Share of the torso's features that were dead at the end: mean, least and most over the runs that
+    /// tell it.
+    pub dead_share: Option<[f64; 3]>,
+}
+
+/// Mean, least and most of some numbers.
+fn mean_and_ends(numbers: &[f64]) -> [f64; 3] {
+    let extreme = |better: fn(f64, f64) -> f64| numbers.iter().copied().fold(f64::NAN, better);
+    [mean(numbers.iter().copied()), extreme(f64::min), extreme(f64::max)]
 }
 
 impl Grid {
@@ -134,6 +143,11 @@ impl Grid {
         self.cells.values().flatten()
     }
 
+    /// The games whose returns are the scores of a game's runs: the same for all of them.
+    pub fn scored_by(&self, game: usize) -> ScoredBy {
+        self.of_game(game).next().map_or(ScoredBy::Training, |run| run.scored_by)
+    }
+
     /// Arms as the report lists them.
     pub fn rows(&self) -> Vec<ArmRow> {
         let row = |(place, arm): (usize, &Arm)| {
@@ -142,10 +156,17 @@ impl Grid {
             parameters.sort_unstable();
             parameters.dedup();
             let speeds: Vec<f64> = runs().map(Run::frames_per_sec).collect();
-            let extreme = |better: fn(f64, f64) -> f64| speeds.iter().copied().fold(f64::NAN, better);
-            let frames_per_sec = [mean(speeds.iter().copied()), extreme(f64::min), extreme(f64::max)];
-            let (name, label, runs) = (arm.name(), self.label(place), speeds.len());
-            ArmRow { name, label, algo: arm.algo, torso: arm.torso.clone(), runs, parameters, frames_per_sec }
+            let dead: Vec<f64> = runs().filter_map(|run| run.dead_share).collect();
+            ArmRow {
+                name: arm.name(),
+                label: self.label(place),
+                algo: arm.algo,
+                torso: arm.torso.clone(),
+                runs: speeds.len(),
+                parameters,
+                frames_per_sec: mean_and_ends(&speeds),
+                dead_share: (!dead.is_empty()).then(|| mean_and_ends(&dead)),
+            }
         };
         self.arms.iter().enumerate().map(row).collect()
     }

@@ -27,7 +27,8 @@ mod tests {
     use rayon::prelude::*;
 
     use super::*;
-    use crate::report::verdict::{ALPHA, Difference, Primary, Strength, conclude};
+    use crate::report::verdict::{ALPHA, Difference, Strength, conclude};
+    use crate::sweep::record::Primary;
 
     const GAMES_OF_A_PLAN: usize = 9;
     const PLANS: u64 = 800;

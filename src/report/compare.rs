@@ -6,8 +6,9 @@ use serde::Serialize;
 use super::arms::{Grid, Group};
 use super::chance::expected_by_chance;
 use super::measures::GameRow;
-use super::verdict::{ALPHA, GameVerdict, KindOfTest, Primary, RANDOM_DEALS, Strength, Verdict, judge};
+use super::verdict::{ALPHA, GameVerdict, KindOfTest, RANDOM_DEALS, Strength, Verdict, judge};
 use super::words;
+use crate::sweep::record::Primary;
 
 /// Games by verdict.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]

@@ -113,7 +113,7 @@ impl Report {
     pub fn draw(&mut self) -> Result<Vec<Drawn>, ReportError> {
         let mut drawn = Vec::new();
         for (place, game) in self.games.iter().enumerate() {
-            for over in [Over::Frames, Over::Time] {
+            for over in [Over::Frames, Over::Time, Over::TrainingFrames] {
                 drawn.extend(curves_of(self, place, game, over)?);
             }
         }

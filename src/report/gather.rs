@@ -8,11 +8,11 @@ use serde::Serialize;
 
 use super::ReportError;
 use super::left_out::{LeftOut, Why};
-use super::run::Run;
+use super::run::{Run, ScoredBy};
 use super::words;
 use crate::run_dir::{RunDir, RunDirError};
 use crate::sweep::folder::read_record;
-use crate::sweep::record::{CellRecord, record_path, runs_dir_of};
+use crate::sweep::record::{CellRecord, Design, record_path, runs_dir_of};
 
 /// Runs that can be used, and those that cannot.
 #[derive(Debug, Default)]
@@ -27,6 +27,15 @@ pub struct Gathered {
     pub passed_over: Vec<String>,
 }
 
+impl Gathered {
+    /// What the sweeps fixed before their runs; nothing where they do not agree.
+    pub fn design(&self) -> Option<&Design> {
+        let mut designs = self.sweeps.iter().map(|sweep| sweep.design.as_ref());
+        let first = designs.next()??;
+        designs.all(|design| design == Some(first)).then_some(first)
+    }
+}
+
 /// A sweep that runs came from.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Sweep {
@@ -37,6 +46,8 @@ pub struct Sweep {
     pub name: String,
     /// Command lines that worked on it.
     pub commands: Vec<Vec<String>>,
+    /// What its report goes by, fixed before its runs; absent in sweeps of the first versions.
+    pub design: Option<Design>,
 }
 
 /// Paths without those that lead where an earlier one does.
@@ -55,7 +66,7 @@ pub fn gather(paths: &[PathBuf]) -> Result<Gathered, ReportError> {
         search.add(path)?;
     }
     let found = search.found.runs.len() + search.found.left_out.len();
-    let gathered = leave_out_late(leave_out_unusable(search.found));
+    let gathered = leave_out_late(score_alike(leave_out_unusable(search.found)));
     match gathered.left_out.first() {
         Some(first) if gathered.runs.is_empty() => {
             Err(ReportError::NothingComplete { runs: found, first: first.text() })
@@ -97,7 +108,7 @@ impl Search {
         let record = read_record(&record_path(folder))?;
         let name = record.name;
         let commands = record.commands.iter().map(|command| words::as_typed(command)).collect();
-        self.found.sweeps.push(Sweep { folder: folder.to_owned(), name, commands });
+        self.found.sweeps.push(Sweep { folder: folder.to_owned(), name, commands, design: record.design });
         let runs_dir = runs_dir_as_spelled(folder);
         for cell in &record.cells {
             let path = tidy(&runs_dir.join(&cell.run));
@@ -277,6 +288,24 @@ fn leave_out_unusable(found: Gathered) -> Gathered {
                 let used = kept.runs[place].path.clone();
                 kept.left_out.push(LeftOut::of_run(&worse, Why::Repeated { used }));
             }
+        }
+    }
+    kept
+}
+
+/// Lets the training games count in every game of which a run has no evaluations: scores of one kind are
+/// compared with scores of that kind alone.
+fn score_alike(found: Gathered) -> Gathered {
+    let lacking = found.runs.iter().filter(|run| run.scored_by == ScoredBy::Training);
+    let games: BTreeSet<String> = lacking.map(|run| run.config.game.clone()).collect();
+    let mut kept = Gathered { runs: Vec::new(), ..found };
+    for mut run in found.runs {
+        if games.contains(&run.config.game) {
+            run.score_by_training();
+        }
+        match run.curve.is_empty() {
+            true => kept.left_out.push(LeftOut::of_run(&run, Why::NoGame)),
+            false => kept.runs.push(run),
         }
     }
     kept

@@ -11,9 +11,9 @@ use super::compare::{self, Comparison, Tests};
 use super::gather::{Gathered, Sweep};
 use super::left_out::LeftOut;
 use super::measures::{self, GameRow};
-use super::verdict::Primary;
 use super::{ReportError, figures, limits, warnings, words};
 use crate::path_text;
+use crate::sweep::record::{Design, Primary};
 
 /// Raised when the layout of [`Report`] changes.
 const REPORT_VERSION: u32 = 3;
@@ -30,7 +30,7 @@ pub struct Request {
     /// Torso, or arm, that the others are compared with.
     pub baseline: Option<String>,
     /// The measure that decides.
-    pub primary: Primary,
+    pub primary: Option<Primary>,
     /// Scores to reach; empty for those that follow from the runs.
     pub thresholds: Vec<f64>,
     /// Draws of a bootstrap.
@@ -98,19 +98,26 @@ impl Report {
     /// If the request does not fit the runs.
     pub fn build(request: &Request, gathered: Gathered) -> Result<Self, ReportError> {
         let bootstrap = Bootstrap { repetitions: request.repetitions, level: LEVEL, seed: SEED };
+        let design = gathered.design().cloned();
+        let primary = request.primary.or(design.as_ref().map(|design| design.primary)).unwrap_or_default();
+        let reference = design.as_ref().and_then(|design| design.reference.as_deref());
         let grid = Grid::new(gathered.runs);
-        let groups = grid.groups(request.baseline.as_deref())?;
+        let groups = grid.groups(request.baseline.as_deref().or(reference))?;
         let games = measures::games(&grid, &request.thresholds, bootstrap)?;
-        let comparisons = compare::compare(&grid, &groups, &games, request.primary, bootstrap)?;
+        let comparisons = compare::compare(&grid, &groups, &games, primary, bootstrap)?;
         let mut report = Self {
             version: REPORT_VERSION,
             made_by: format!("coordrl {} ({})", env!("CARGO_PKG_VERSION"), env!("COORDRL_BUILD_COMMIT")),
             command: request.command(),
             repetitions: request.repetitions,
             level: LEVEL,
-            primary: request.primary,
+            primary,
             tests: Tests::of(&comparisons),
-            warnings: warnings::warnings(&grid, &groups, &gathered.left_out, &gathered.passed_over),
+            warnings: [
+                request.departures(design.as_ref()),
+                warnings::warnings(&grid, &groups, &gathered.left_out, &gathered.passed_over),
+            ]
+            .concat(),
             cannot_be_concluded: Vec::new(),
             arms: grid.rows(),
             aggregates: all_aggregates(&grid, &groups, &games, bootstrap)?,
@@ -140,6 +147,17 @@ fn all_aggregates(
 }
 
 impl Request {
+    /// Where the report goes by something else than its sweep fixed before the runs.
+    fn departures(&self, design: Option<&Design>) -> Vec<String> {
+        let Some(design) = design else { return Vec::new() };
+        let other_primary = self.primary.is_some_and(|primary| primary != design.primary);
+        let other_reference = self.baseline.is_some() && self.baseline != design.reference;
+        let text = format!(
+            "Before its runs the sweep fixed that {design} decides; this report goes by something else, chosen after them."
+        );
+        if other_primary || other_reference { vec![text] } else { Vec::new() }
+    }
+
     /// The command that makes the report again. Where it lies does not change it.
     fn command(&self) -> String {
         let mut line: Vec<String> = vec!["coordrl".to_owned(), "report".to_owned()];
@@ -150,8 +168,8 @@ impl Request {
         if let Some(baseline) = &self.baseline {
             line.extend(["--baseline".to_owned(), baseline.clone()]);
         }
-        if self.primary == Primary::Final {
-            line.extend(["--primary".to_owned(), "final".to_owned()]);
+        if let Some(primary) = self.primary {
+            line.extend(["--primary".to_owned(), primary.flag().to_owned()]);
         }
         if !self.thresholds.is_empty() {
             let scores: Vec<String> = self.thresholds.iter().map(ToString::to_string).collect();

@@ -4,8 +4,10 @@ use coordrl_stats::least_p_value;
 
 use super::arms::Grid;
 use super::json::Report;
+use super::measures::GameRow;
+use super::run::ScoredBy;
 use super::verdict::ALPHA;
-use super::words::{frames, probability};
+use super::words::{frames, list, probability};
 
 /// Fewer seeds than this are few, whatever the test says.
 const FEW_SEEDS: usize = 5;
@@ -30,13 +32,22 @@ pub fn limits(grid: &Grid, report: &Report) -> Vec<String> {
         );
     }
     texts.extend(about_budget(report));
-    texts.push(
-        "How good the finished agents are: scores are those of training games, played while learning and with all the \
-         randomness that learning needs. `coordrl eval` plays for the score."
-            .to_owned(),
-    );
+    texts.extend(about_training_games(report));
     texts.push(about_speed(grid));
     texts
+}
+
+fn about_training_games(report: &Report) -> Option<String> {
+    let is_trained = |game: &&GameRow| game.scored_by == ScoredBy::Training;
+    let games: Vec<&str> = report.games.iter().filter(is_trained).map(|game| game.game.as_str()).collect();
+    let of_games =
+        if games.len() == report.games.len() { String::new() } else { format!(" of {}", list(&games)) };
+    (!games.is_empty()).then(|| {
+        format!(
+            "How good the finished agents are: scores{of_games} are those of training games, played while learning and \
+             with all the randomness that learning needs. `coordrl eval` plays for the score."
+        )
+    })
 }
 
 fn about_seeds(report: &Report) -> Option<String> {

@@ -10,7 +10,7 @@ use super::ReportError;
 use super::arms::Grid;
 use super::curves::{Common, Curve, at, curve};
 use super::json::Span;
-use super::run::Run;
+use super::run::{Run, ScoredBy};
 use super::words;
 use crate::known_scores::known_scores;
 
@@ -28,6 +28,8 @@ pub struct GameRow {
     pub from_frames: f64,
     /// Whether runs were given different numbers of frames.
     pub unequal_budgets: bool,
+    /// The games whose returns are the scores.
+    pub scored_by: ScoredBy,
     /// Score of a random policy, where it is known of the game as all these runs play it.
     pub random: Option<f64>,
     /// Score of a human; absent with that of the random policy.
@@ -51,6 +53,8 @@ pub struct GameArm {
     pub seeds: Vec<SeedRow>,
     /// Its learning curve.
     pub curve: Curve,
+    /// The same of training games, where evaluations are what counts.
+    pub training_curve: Option<Curve>,
 }
 
 /// One run in numbers.
@@ -61,7 +65,7 @@ pub struct SeedRow {
     /// Folder.
     #[serde(serialize_with = "crate::path_text::serialize")]
     pub run: PathBuf,
-    /// Mean return of the last 100 full games at the budget.
+    /// Score at the budget: of the final evaluation, or of the last 100 training games.
     pub final_score: f64,
     /// Area under the curve over its length: the mean return over training.
     pub area: f64,
@@ -158,11 +162,16 @@ fn game_row(
     let common = Common::of(grid.of_game(game));
     let budgets: Vec<u64> = grid.of_game(game).map(Run::length).collect();
     let least = budgets.iter().copied().min().unwrap_or(0);
+    let training = training_grid(grid, game);
     let mut arms = Vec::new();
     for (place, arm) in grid.arms.iter().enumerate() {
         let runs = grid.cell(game, place);
         if !runs.is_empty() {
-            arms.push(game_arm(arm.name(), runs, &common, least, bootstrap)?);
+            let mut row = game_arm(arm.name(), runs, &common, least, bootstrap)?;
+            if let Some(common) = &training {
+                row.training_curve = Some(curve(&by_training(runs), common, bootstrap)?);
+            }
+            arms.push(row);
         }
     }
     let reference = reference_of(grid, game);
@@ -171,6 +180,7 @@ fn game_row(
         budget_frames: common.budget(),
         from_frames: common.frames.first().copied().unwrap_or(0.0),
         unequal_budgets: budgets.iter().any(|&budget| budget != least),
+        scored_by: grid.scored_by(game),
         random: reference.map(|known| known.random),
         human: reference.map(|known| known.human),
         arms,
@@ -179,6 +189,24 @@ fn game_row(
     let levels = if thresholds.is_empty() { levels(grid, game, &row) } else { named(thresholds) };
     row.thresholds = levels.into_iter().map(|level| threshold(grid, game, &row, level)).collect();
     Ok(row)
+}
+
+/// The common grid of training games, for a second curve where evaluations count; `None` where they do not,
+/// or where some run finished no game within the budget.
+fn training_grid(grid: &Grid, game: usize) -> Option<Common> {
+    if grid.scored_by(game) == ScoredBy::Training || grid.of_game(game).any(|run| run.training.is_empty()) {
+        return None;
+    }
+    let runs: Vec<Run> = by_training(grid.of_game(game));
+    let common = Common::of(runs.iter());
+    let has_all = runs.iter().all(|run| common.scores(run).iter().all(|(_, score)| score.is_finite()));
+    has_all.then_some(common)
+}
+
+fn by_training<'a>(runs: impl IntoIterator<Item = &'a Run>) -> Vec<Run> {
+    let mut runs: Vec<Run> = runs.into_iter().cloned().collect();
+    runs.iter_mut().for_each(Run::score_by_training);
+    runs
 }
 
 /// Known scores of a game, if every run of it plays it as they were reached.
@@ -197,7 +225,8 @@ fn game_arm(
     let seeds: Vec<SeedRow> = runs.iter().map(|run| seed_row(run, common, least_budget)).collect();
     let summary = |value: fn(&SeedRow) -> f64| summary(seeds.iter().map(value).collect(), bootstrap);
     let (final_score, area) = (summary(|seed| seed.final_score)?, summary(|seed| seed.area)?);
-    Ok(GameArm { arm, final_score, area, curve: curve(runs, common, bootstrap)?, seeds })
+    let curve = curve(runs, common, bootstrap)?;
+    Ok(GameArm { arm, final_score, area, curve, training_curve: None, seeds })
 }
 
 /// A run of the least budget ends at its own last log point; a longer one is cut at the budget.
@@ -293,6 +322,25 @@ mod tests {
         assert_eq!(arm.final_score.interval, Some(Span { low: 1.0, high: 4.0 }));
         assert_eq!((rows[0].from_frames, rows[0].budget_frames), (2000.0, 3000.0));
         assert!(!rows[0].unequal_budgets);
+    }
+
+    #[test]
+    fn the_final_score_is_that_of_the_weights_at_the_end_not_of_a_long_past() {
+        // The return jumps from 0 to 10 at 60 % of the frames; games are ten times as long from there on, so
+        // that the mean over the last 100 training games still holds those from before.
+        let training = [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.5, 1.0, 1.5, 2.0];
+        let evaluations = [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 10.0, 10.0, 10.0, 10.0];
+        let fake = |seed| Fake::new("catch", "conv", seed).with_scores(&training);
+        let scored = |fake: Fake| games(&grid(vec![fake]), &[], FEW).unwrap().remove(0);
+
+        let row = scored(fake(1).with_evaluations(&evaluations, 10.0));
+        assert_eq!((row.scored_by, row.arms[0].finals()), (ScoredBy::Evaluation, vec![10.0]));
+        assert_eq!(row.arms[0].areas(), [4.5], "0 up to half of the frames, then up to 10 within a tenth");
+        assert_eq!(row.arms[0].training_curve.as_ref().unwrap().mean.last(), Some(&2.0));
+
+        let row = scored(fake(2).without_evaluations());
+        assert_eq!((row.scored_by, row.arms[0].finals()), (ScoredBy::Training, vec![2.0]));
+        assert!(row.arms[0].training_curve.is_none());
     }
 
     #[test]

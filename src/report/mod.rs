@@ -37,6 +37,6 @@ pub use compare::Comparison;
 pub use error::ReportError;
 pub use gather::{Gathered, gather, without_repeats};
 pub use json::{Report, Request};
-pub use verdict::{ALPHA, Difference, Primary, Verdict};
+pub use verdict::{ALPHA, Difference, Verdict};
 pub use words::{score, span};
 pub use write::Destination;

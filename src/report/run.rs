@@ -3,10 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::config::RunConfig;
 use crate::metrics::Axis;
+use crate::metrics::accumulate::WINDOW_GAMES;
 use crate::metrics::read::{ReadPoint, read_points};
 use crate::metrics::tags;
 use crate::run_dir::{Meta, RunDir, RunDirError};
@@ -20,8 +22,18 @@ pub struct Run {
     pub config: RunConfig,
     /// Who made it, and where.
     pub meta: Meta,
-    /// The learning curve, from the first log point that has a mean return.
+    /// The learning curve that counts: that of evaluations, or of training games.
     pub curve: Vec<CurvePoint>,
+    /// Which of the two.
+    pub scored_by: ScoredBy,
+    /// The curve of training games, from the first log point that has a mean return.
+    pub training: Vec<CurvePoint>,
+    /// What is known of its evaluations; absent where there are none.
+    pub evaluated: Option<Evaluated>,
+    /// Frames that the last 100 training games reach back from the end.
+    pub window_frames: f64,
+    /// Share of the torso's features that were dead at the end; absent in runs of the first versions.
+    pub dead_share: Option<f64>,
     /// Where it stands.
     pub frames: u64,
     /// Where it is complete: at its own last frame, or at that of the sweep it is a cell of.
@@ -34,14 +46,35 @@ pub struct Run {
     pub diverged: bool,
 }
 
-/// One log point of a curve.
+/// The games whose returns are a run's scores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ScoredBy {
+    /// Full games played with the weights of the moment, and with those of the end.
+    Evaluation,
+    /// The last 100 games of the training: a mean over a long past, the longer the better an agent plays.
+    Training,
+}
+
+/// The evaluations of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Evaluated {
+    /// Whether the last of them is that of the weights the run ended with.
+    pub has_final: bool,
+    /// Games of the last one.
+    pub last_games: u64,
+    /// Games, of all of them, that were cut at the limit of frames.
+    pub games_cut: u64,
+}
+
+/// One point of a curve.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CurvePoint {
     /// Emulator frames trained.
     pub frames: f64,
     /// Hours spent training; NaN where the run does not tell.
     pub hours: f64,
-    /// Mean return of the last 100 full games.
+    /// Mean return of the games of an evaluation, or of the last 100 training games.
     pub score: f64,
 }
 
@@ -75,17 +108,35 @@ impl Run {
         let places = places(&points).map_err(&damaged)?;
         let last = |tag: &tags::Tag| places.last().and_then(|place| place.value(tag));
         let config: RunConfig = folder.read_config()?;
+        let training: Vec<CurvePoint> = places.iter().filter_map(Place::training_point).collect();
+        let evaluations = evaluation_curve(&places);
+        let evaluated = evaluated(&places);
+        let (curve, scored_by) = match evaluated {
+            Some(_) => (evaluations, ScoredBy::Evaluation),
+            None => (training.clone(), ScoredBy::Training),
+        };
         Ok(Self {
             path: path.to_owned(),
             due: config.frames,
             config,
             meta: folder.read_meta()?,
-            curve: places.iter().filter_map(Place::curve_point).collect(),
+            curve,
+            scored_by,
+            training,
+            evaluated,
+            window_frames: window_frames(&places),
+            dead_share: places.iter().rev().find_map(|place| place.value(&tags::DEAD_SHARE)),
             frames: places.last().map_or(0, |place| place.frames),
             episodes: last(&tags::EPISODES).map_or(0, |games| games as u64),
             wall_secs: last(&tags::WALL_SECS).unwrap_or(f64::NAN),
             diverged: folder.diverged_path().is_file(),
         })
+    }
+
+    /// Lets the training games count, as where another run of the game has no evaluations.
+    pub fn score_by_training(&mut self) {
+        self.curve.clone_from(&self.training);
+        self.scored_by = ScoredBy::Training;
     }
 
     /// Whether it ran to the end.
@@ -128,11 +179,54 @@ impl Place<'_> {
         self.points.iter().find_map(|point| point.value(tag))
     }
 
-    fn curve_point(&self) -> Option<CurvePoint> {
+    fn training_point(&self) -> Option<CurvePoint> {
         let score = self.value(&tags::EPISODE_RETURN)?;
-        let hours = self.value(&tags::WALL_SECS).map_or(f64::NAN, |secs| secs / 3600.0);
-        Some(CurvePoint { frames: self.frames as f64, hours, score })
+        Some(CurvePoint { frames: self.frames as f64, hours: self.hours().unwrap_or(f64::NAN), score })
     }
+
+    /// The mean of an evaluation: at the end that of the final one, which has the most games.
+    fn evaluation(&self) -> Option<f64> {
+        self.value(&tags::EVAL_FINAL_RETURN).or_else(|| self.value(&tags::EVAL_RETURN))
+    }
+
+    fn hours(&self) -> Option<f64> {
+        self.value(&tags::WALL_SECS).map(|secs| secs / 3600.0)
+    }
+}
+
+/// The curve of evaluations. Their lines do not tell the time: it is that of the last log point up to there.
+fn evaluation_curve(places: &[Place<'_>]) -> Vec<CurvePoint> {
+    let tells_time = places.iter().any(|place| place.hours().is_some());
+    let mut hours = if tells_time { 0.0 } else { f64::NAN };
+    let mut curve = Vec::new();
+    for place in places {
+        hours = place.hours().unwrap_or(hours);
+        curve.extend(place.evaluation().map(|score| CurvePoint {
+            frames: place.frames as f64,
+            hours,
+            score,
+        }));
+    }
+    curve
+}
+
+fn evaluated(places: &[Place<'_>]) -> Option<Evaluated> {
+    let last = places.iter().rev().find(|place| place.evaluation().is_some())?;
+    let has_final = last.value(&tags::EVAL_FINAL_RETURN).is_some();
+    let points = || places.iter().flat_map(|place| place.points);
+    let cut: f64 = points().filter_map(|point| point.value(&tags::EVAL_GAMES_CUT)).sum();
+    let of_last = last.points.iter().rev().find_map(|point| point.value(&tags::EVAL_EPISODES));
+    Some(Evaluated { has_final, last_games: of_last.unwrap_or(0.0) as u64, games_cut: cut as u64 })
+}
+
+/// From the last log point with at least 100 games fewer than the end has, or the start.
+fn window_frames(places: &[Place<'_>]) -> f64 {
+    let Some(last) = places.last() else { return 0.0 };
+    let games = |place: &Place<'_>| place.value(&tags::EPISODES);
+    let Some(all) = games(last) else { return last.frames as f64 };
+    let is_before = |place: &&Place<'_>| games(place).is_some_and(|count| count <= all - WINDOW_GAMES as f64);
+    let start = places.iter().rev().find(is_before).map_or(0, |place| place.frames);
+    (last.frames - start) as f64
 }
 
 /// Log points by place; they must not go back, or there is no curve.
@@ -164,6 +258,41 @@ mod tests {
         assert_eq!(places, [(2000.0, 2.0), (3000.0, 3.0)]);
         assert!(run.is_complete() && !run.diverged);
         assert_eq!(run.frames_per_sec(), 1000.0);
+    }
+
+    #[test]
+    fn evaluations_count_where_there_are_any_and_the_last_is_the_final_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let fake =
+            Fake::new("pong", "conv", 1).with_scores(&[1.0, 2.0, 3.0]).with_evaluations(&[0.0, 5.0], 9.0);
+        let mut run = Run::read(&fake.write(folder.path())).unwrap();
+        let points = |run: &Run| -> Vec<_> {
+            run.curve.iter().map(|point| (point.frames, point.hours * 3600.0, point.score)).collect()
+        };
+        assert_eq!(points(&run), [(0.0, 0.0, 0.0), (1000.0, 1.0, 5.0), (3000.0, 3.0, 9.0)]);
+        assert_eq!(run.scored_by, ScoredBy::Evaluation);
+        assert_eq!(run.evaluated, Some(Evaluated { has_final: true, last_games: 100, games_cut: 0 }));
+
+        run.score_by_training();
+        assert_eq!(points(&run), [(1000.0, 1.0, 1.0), (2000.0, 2.0, 2.0), (3000.0, 3.0, 3.0)]);
+    }
+
+    #[test]
+    fn the_window_of_training_games_is_measured_in_frames() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = Fake::new("pong", "conv", 1).with_scores(&[1.0, 2.0]).write(folder.path());
+        let with = |games: &[u64]| {
+            let line = |(index, games): (usize, &u64)| {
+                let frames = (index + 1) * 1000;
+                format!("{{\"frames\":{frames},\"train/episode_return\":1.0,\"train/episodes\":{games}}}\n")
+            };
+            let text: String = games.iter().enumerate().map(line).collect();
+            fs::write(path.join("metrics.jsonl"), text).unwrap();
+            Run::read(&path).unwrap().window_frames
+        };
+        assert_eq!(with(&[50, 100, 150, 200]), 2000.0);
+        assert_eq!(with(&[90, 120, 150, 180]), 4000.0, "it reaches back behind the first log point");
+        assert_eq!(with(&[10, 20]), 2000.0, "fewer games than the window holds");
     }
 
     #[test]

@@ -13,12 +13,22 @@ use crate::sweep::record::{CellRecord, Failure, RECORD_VERSION, SweepRecord, fol
 /// Frames between two log points.
 const STEP: u64 = 1000;
 
+/// What is made up of a run's evaluations.
+#[derive(Clone, Debug)]
+enum Evaluations {
+    None,
+    /// One with every log point that has a score, which is its own.
+    LikeTraining,
+    Of(Vec<f64>, f64),
+}
+
 /// A run that never was. It is complete unless told otherwise.
 #[derive(Clone, Debug)]
 pub struct Fake {
     pub config: RunConfig,
     pub meta: Meta,
     scores: Vec<f64>,
+    evaluations: Evaluations,
     pub episodes: u64,
     name: String,
     folder: Option<PathBuf>,
@@ -47,6 +57,7 @@ impl Fake {
             config,
             meta,
             scores: Vec::new(),
+            evaluations: Evaluations::LikeTraining,
             episodes: 150,
             name: format!("seed{seed}"),
             folder: None,
@@ -58,6 +69,17 @@ impl Fake {
     pub fn with_scores(mut self, scores: &[f64]) -> Self {
         self.scores = scores.to_vec();
         self.config.frames = STEP * scores.len() as u64;
+        self
+    }
+
+    /// Evaluations at frame 0 and at the log points, and the final one.
+    pub fn with_evaluations(mut self, on_the_way: &[f64], final_return: f64) -> Self {
+        self.evaluations = Evaluations::Of(on_the_way.to_vec(), final_return);
+        self
+    }
+
+    pub fn without_evaluations(mut self) -> Self {
+        self.evaluations = Evaluations::None;
         self
     }
 
@@ -106,9 +128,38 @@ impl Fake {
             });
             format!("{point}\n")
         };
-        let text: String = self.scores.iter().enumerate().map(line).collect();
+        let mut lines: Vec<(u64, String)> = self.evaluation_lines();
+        lines.extend(self.scores.iter().enumerate().map(|one| (STEP * (one.0 as u64 + 1), line(one))));
+        lines.sort_by_key(|(frames, _)| *frames);
+        let text: String = lines.into_iter().map(|(_, line)| line).collect();
         fs::write(run.metrics_path(), text).unwrap();
         run.path().to_owned()
+    }
+
+    /// Each with its frames.
+    fn evaluation_lines(&self) -> Vec<(u64, String)> {
+        let line = |frames: u64, tag: &str, score: f64, games: u64| {
+            let point =
+                json!({ "frames": frames, tag: score, "eval/episodes": games as f64, "eval/games_cut": 0.0 });
+            (frames, format!("{point}\n"))
+        };
+        let end = STEP * self.scores.len() as u64;
+        match &self.evaluations {
+            Evaluations::None => Vec::new(),
+            Evaluations::LikeTraining => {
+                let scores = self.scores.iter().enumerate().filter(|(_, score)| score.is_finite());
+                let frames = |index: usize| STEP * (index as u64 + 1);
+                scores.map(|(index, score)| line(frames(index), "eval/final_return", *score, 100)).collect()
+            }
+            Evaluations::Of(on_the_way, last) => {
+                let steps = on_the_way.iter().enumerate();
+                let mut lines: Vec<(u64, String)> = steps
+                    .map(|(index, score)| line(STEP * index as u64, "eval/episode_return", *score, 10))
+                    .collect();
+                lines.push(line(end, "eval/final_return", *last, 100));
+                lines
+            }
+        }
     }
 }
 
@@ -132,6 +183,7 @@ pub fn write_sweep(runs: &Path, cells: &[(Fake, Option<&str>)]) -> PathBuf {
         version: RECORD_VERSION,
         name: "mine".to_owned(),
         summary: None,
+        design: None,
         commands: vec![["/some/bin/coordrl", "sweep", "mine"].map(str::to_owned).to_vec()],
         cells: cells.iter().map(cell).collect(),
     };

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::test_support::{Fake, write_sweep};
 use super::*;
 use crate::exit_code::ExitCode;
+use crate::sweep::record::Primary;
 
 fn request(path: &Path) -> Request {
     Request { paths: vec![path.to_owned()], repetitions: 300, ..Request::default() }
@@ -42,6 +43,36 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     }
     all.sort();
     all
+}
+
+#[test]
+fn what_a_sweep_fixed_decides_and_departures_from_it_are_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let cells: Vec<Fake> = ["conv", "coordconv"]
+        .iter()
+        .flat_map(|torso| [1, 2].map(|seed| Fake::new("pong", torso, seed)))
+        .collect();
+    cells.iter().for_each(|fake| drop(fake.write(folder.path())));
+    let sweep = write_sweep(folder.path(), &cells.into_iter().map(|fake| (fake, None)).collect::<Vec<_>>());
+    let record = sweep.join("sweep.json");
+    let mut json: serde_json::Value = serde_json::from_slice(&fs::read(&record).unwrap()).unwrap();
+    json["design"] = serde_json::json!({ "primary": "final", "reference": "coordconv" });
+    fs::write(&record, json.to_string()).unwrap();
+
+    let build = |primary| {
+        let request = Request { primary, ..request(&sweep) };
+        Report::build(&request, gather(&[sweep.clone()]).unwrap()).unwrap()
+    };
+    let report = build(None);
+    assert_eq!((report.primary, report.comparisons[0].baseline.as_str()), (Primary::Final, "a2c-coordconv"));
+    assert_eq!(report.warnings, Vec::<String>::new());
+
+    let report = build(Some(Primary::Area));
+    assert_eq!(report.primary, Primary::Area);
+    assert!(
+        report.warnings[0]
+            .starts_with("Before its runs the sweep fixed that the final score against coordconv")
+    );
 }
 
 #[test]

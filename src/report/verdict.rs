@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::json::Span;
 use super::measures::GameArm;
+use crate::sweep::record::Primary;
 
 /// What counts as significant.
 pub const ALPHA: f64 = 0.05;
@@ -38,39 +39,6 @@ impl Verdict {
             Self::Similar => "similar",
             Self::Worse => "worse",
             Self::Unknown => "unknown",
-        }
-    }
-}
-
-/// The measure that decides.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Primary {
-    /// Area under the learning curve: how fast an arm learns, which is what the CoordConv paper claims.
-    #[default]
-    Area,
-    /// Score at the end.
-    Final,
-}
-
-impl Primary {
-    /// Reads `area` or `final`.
-    ///
-    /// # Errors
-    /// If it is neither.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        match text {
-            "area" => Ok(Self::Area),
-            "final" => Ok(Self::Final),
-            _ => Err("write `area` or `final`".to_owned()),
-        }
-    }
-
-    /// The name a reader sees.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Area => "area",
-            Self::Final => "final score",
         }
     }
 }

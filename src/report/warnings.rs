@@ -6,7 +6,7 @@ use coordrl_envs::reference_scores;
 
 use super::arms::{Grid, Group};
 use super::left_out::{LeftOut, Why};
-use super::run::Run;
+use super::run::{Run, ScoredBy};
 use super::words::{count, frames, list};
 use crate::config;
 use crate::known_scores::other_settings;
@@ -32,7 +32,9 @@ pub fn warnings(grid: &Grid, groups: &[Group], left_out: &[LeftOut], passed_over
         other_weights(grid),
         mixed_machines(grid),
         algorithm_and_torso(grid, groups),
-        few_games(grid),
+        training_scores(grid),
+        unlike_evaluations(grid),
+        cut_games(grid),
     ];
     checks.concat()
 }
@@ -256,12 +258,53 @@ fn algorithm_and_torso(grid: &Grid, groups: &[Group]) -> Vec<String> {
     texts
 }
 
-fn few_games(grid: &Grid) -> Vec<String> {
+/// Without evaluations the scores are means over a past that is the longer the longer games are, which an agent
+/// that plays well may make them.
+fn training_scores(grid: &Grid) -> Vec<String> {
     per_game(grid, |runs| {
+        if runs.iter().any(|run| run.scored_by == ScoredBy::Evaluation) {
+            return None;
+        }
+        let lacking = runs.iter().filter(|run| run.evaluated.is_none()).count();
+        let of_runs =
+            if lacking == runs.len() { String::new() } else { format!(" of {}", count(lacking, "run")) };
         let fewest = runs.iter().map(|run| run.episodes).min()?;
-        (fewest < GAMES_OF_A_MEAN).then(|| {
+        let longest = runs.iter().map(|run| run.window_frames).fold(0.0, f64::max);
+        let games = match fewest < GAMES_OF_A_MEAN {
+            true => format!("fewer than {GAMES_OF_A_MEAN} training games, {fewest} in the shortest run"),
+            false => format!("the last {GAMES_OF_A_MEAN} training games"),
+        };
+        Some(format!(
+            "For want of evaluations{of_runs} scores are means of {games}, which reach back up to {} frames from the end",
+            frames(longest)
+        ))
+    })
+}
+
+fn unlike_evaluations(grid: &Grid) -> Vec<String> {
+    per_game(grid, |runs| {
+        let scored = runs.iter().filter(|run| run.scored_by == ScoredBy::Evaluation);
+        let without: Vec<u64> = scored
+            .filter_map(|run| run.evaluated)
+            .filter(|evaluated| !evaluated.has_final)
+            .map(|evaluated| evaluated.last_games)
+            .collect();
+        let fewest = without.iter().min()?;
+        Some(format!(
+            "The final score of {} is that of its last evaluation on the way, of {fewest} games or more",
+            count(without.len(), "run")
+        ))
+    })
+}
+
+fn cut_games(grid: &Grid) -> Vec<String> {
+    per_game(grid, |runs| {
+        let evaluations = runs.iter().filter_map(|run| run.evaluated);
+        let cut: u64 = evaluations.map(|evaluated| evaluated.games_cut).sum();
+        (cut > 0).then(|| {
             format!(
-                "Fewer than {GAMES_OF_A_MEAN} full games were finished, {fewest} in the shortest run, so final scores are means of fewer"
+                "{} of the evaluations were cut at their limit of frames and count with what they had",
+                count(cut as usize, "game")
             )
         })
     })
@@ -327,7 +370,13 @@ mod tests {
         );
         one(with(|fake| fake.meta.init_from = Some("x".to_owned())), &["1 run began"]);
         one(with(|fake| fake.meta.sessions[0].threads = 1), &["Hours", "1 threads", "2 threads"]);
-        one(with(|fake| fake.episodes = 12), &["Fewer than 100", "12 in the shortest"]);
+        let trained = |games: u64| {
+            let mut fakes: Vec<Fake> = pair().into_iter().map(Fake::without_evaluations).collect();
+            fakes.iter_mut().for_each(|fake| fake.episodes = games);
+            warned(fakes)
+        };
+        one(trained(150), &["For want of evaluations scores", "the last 100 training games", "3 000 frames"]);
+        one(trained(12), &["fewer than 100 training games", "12 in the shortest"]);
         let dirty = warned(
             pair()
                 .into_iter()

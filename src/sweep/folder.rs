@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::SweepError;
 use super::cell::Cell;
 use super::disk;
+use super::plan::Plan;
 use super::record::{CellRecord, Failure, RECORD_VERSION, SweepRecord, folder_of, record_path};
 use crate::path_text::encode;
 use crate::run_dir::{RunDirError, read_json, write_json};
@@ -55,7 +56,7 @@ impl SweepFolder {
     ///
     /// # Errors
     /// If another process works on it, it holds cells that are not among these, or cannot be written.
-    pub fn open(runs_dir: &Path, name: &str, summary: Option<&str>, cells: &[Cell]) -> anyhow::Result<Self> {
+    pub fn open(runs_dir: &Path, name: &str, plan: &Plan, cells: &[Cell]) -> anyhow::Result<Self> {
         let path = folder_of(runs_dir, name);
         let cannot = |cause| RunDirError::CannotCreate { path: path.clone(), cause };
         fs::create_dir_all(&path).map_err(cannot)?;
@@ -64,12 +65,15 @@ impl SweepFolder {
         let mut record = SweepRecord {
             version: RECORD_VERSION,
             name: name.to_owned(),
-            summary: summary.map(str::to_owned),
+            summary: plan.summary.clone(),
+            design: Some(plan.design()),
             commands: old.as_ref().map(|old| old.commands.clone()).unwrap_or_default(),
             cells: cells.iter().map(Cell::to_record).collect(),
         };
         if let Some(old) = old {
             check_holds_all(name, &old.cells, &record.cells)?;
+            check_design(&old, plan)?;
+            record.design = old.design;
             keep_failures(old.cells, &mut record.cells);
         }
         record.commands.push(std::env::args_os().map(encode).collect());
@@ -121,6 +125,18 @@ pub fn read_record(path: &Path) -> Result<SweepRecord, RunDirError> {
         }
         _ => serde_json::from_value(record)
             .map_err(|error| RunDirError::Damaged { path: path.to_owned(), cause: error.to_string() }),
+    }
+}
+
+/// What a report goes by is fixed before the runs and stays so.
+pub fn check_design(old: &SweepRecord, plan: &Plan) -> Result<(), SweepError> {
+    match &old.design {
+        Some(fixed) if *fixed != plan.design() => Err(SweepError::OtherDesign {
+            name: old.name.clone(),
+            fixed: fixed.to_string(),
+            asked: plan.design().to_string(),
+        }),
+        _ => Ok(()),
     }
 }
 

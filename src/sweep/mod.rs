@@ -35,6 +35,19 @@ pub enum SweepError {
         /// The first run left out.
         missing: String,
     },
+    /// The plan would have its report decided by something else.
+    #[error(
+        "sweep `{name}` was begun to be decided by {fixed}, this plan says {asked}; what decides is fixed before \
+         the runs: choose another `--name`"
+    )]
+    OtherDesign {
+        /// Name of the sweep.
+        name: String,
+        /// What was fixed.
+        fixed: String,
+        /// What the plan says now.
+        asked: String,
+    },
     /// Another process works on it.
     #[error("the sweep in {} is in use by another process", .0.display())]
     InUse(PathBuf),
@@ -70,7 +83,7 @@ impl SweepError {
     /// The exit code this error ends the process with.
     pub fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Duplicate(_) | Self::LeavesOut { .. } => ExitCode::BadRequest,
+            Self::Duplicate(_) | Self::LeavesOut { .. } | Self::OtherDesign { .. } => ExitCode::BadRequest,
             Self::InUse(_) => ExitCode::BadRun,
             Self::Disk { .. } => ExitCode::MachineRefused,
             Self::Trial { code, .. } => *code,

@@ -9,6 +9,7 @@ use toml::{Table, Value};
 
 use crate::config::{ConfigError, Count, Problem, parse_count};
 use crate::suggest::did_you_mean;
+use crate::sweep::record::{Design, Primary};
 
 static BUILT_IN: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/runs/plans");
 
@@ -33,6 +34,10 @@ pub struct Plan {
     pub frames: Option<u64>,
     /// Preset of every run; absent: each game's own.
     pub preset: Option<String>,
+    /// The measure that decides in the sweep's report: `area` or `final`.
+    pub primary: Primary,
+    /// Torso that the others are compared with; absent: `conv`, else the first.
+    pub reference: Option<String>,
     /// Settings of every run, as in a settings file.
     pub settings: Table,
 }
@@ -141,6 +146,11 @@ impl Plan {
         Ok(plan)
     }
 
+    /// What the sweep's report goes by.
+    pub fn design(&self) -> Design {
+        Design { primary: self.primary, reference: self.reference.clone() }
+    }
+
     /// The settings as `key=value`, as `--set` takes them.
     pub fn assignments(&self) -> Vec<String> {
         let mut assignments = Vec::new();
@@ -195,6 +205,9 @@ mod tests {
         .unwrap();
         assert_eq!((plan.name.as_deref(), plan.frames), (Some("mine"), Some(400_000)));
         assert_eq!(plan.seeds.as_ref().unwrap().all(), [1, 2, 3]);
+        assert_eq!(plan.design(), Design { primary: Primary::Area, reference: None });
+        let plan_of_ends = parse("primary = \"final\"\nreference = \"coordconv\"").unwrap();
+        assert_eq!(plan_of_ends.design().to_string(), "the final score against coordconv");
         let same = parse(
             "games = [\"pong\"]\nseeds = [1.0, 2e0, 3]\nframes = 4e5\n[settings]\nkeep_checkpoints = 1e0",
         )
@@ -214,6 +227,7 @@ mod tests {
             ("gmaes = [\"pong\"]", ["mine.toml", "gmaes", "games"]),
             ("seeds = \"three\"", ["mine.toml", "seeds", "line 1"]),
             ("games = \"pong\"", ["mine.toml", "games", "sequence"]),
+            ("primary = \"speed\"", ["mine.toml", "speed", "final"]),
             ("frames = 1.5", ["mine.toml", "frames", "whole number"]),
         ] {
             let error = parse(text).unwrap_err().to_string();

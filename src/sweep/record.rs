@@ -1,5 +1,6 @@
 //! `sweep.json`: what a sweep is made of and how its cells fared. The report reads it too.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -27,8 +28,69 @@ pub struct SweepRecord {
     /// Command line of every process that worked on the sweep, oldest first, each word in the form of
     /// [`crate::path_text`].
     pub commands: Vec<Vec<String>>,
+    /// What its report goes by; absent in sweeps of the first versions.
+    #[serde(default)]
+    pub design: Option<Design>,
     /// One for each run, in the order they are made.
     pub cells: Vec<CellRecord>,
+}
+
+/// The measure that decides.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Primary {
+    /// Area under the learning curve: how fast an arm learns, which is what the CoordConv paper claims.
+    #[default]
+    Area,
+    /// Score at the end.
+    Final,
+}
+
+impl Primary {
+    /// Reads `area` or `final`.
+    ///
+    /// # Errors
+    /// If it is neither.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "area" => Ok(Self::Area),
+            "final" => Ok(Self::Final),
+            _ => Err("write `area` or `final`".to_owned()),
+        }
+    }
+
+    /// The word that [`Primary::parse`] reads.
+    pub fn flag(self) -> &'static str {
+        match self {
+            Self::Area => "area",
+            Self::Final => "final",
+        }
+    }
+
+    /// The name a reader sees.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Area => "area",
+            Self::Final => "final score",
+        }
+    }
+}
+
+/// What the report of a sweep goes by. It is fixed before the runs, so that they cannot choose it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Design {
+    /// The measure that decides.
+    pub primary: Primary,
+    /// Torso that the others are compared with; absent: the usual one.
+    pub reference: Option<String>,
+}
+
+impl fmt::Display for Design {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let reference = self.reference.as_deref().unwrap_or("the usual torso");
+        write!(f, "the {} against {reference}", self.primary.name())
+    }
 }
 
 /// One run of a sweep.

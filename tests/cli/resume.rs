@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::support::{Ended, Sandbox, assert_same_run, checkpoints, last_weights, metrics, wait_for};
+use crate::support::{
+    Ended, Sandbox, assert_same_run, checkpoints, last_optimizer, last_weights, metrics, wait_for,
+};
 
 fn resume(sandbox: &Sandbox, run: &Path, arguments: &[&str]) -> Ended {
     sandbox.run(&[&["train", "--resume", run.to_str().unwrap()], arguments].concat())
@@ -95,7 +97,7 @@ fn games_of_an_evaluation_are_cut_at_its_limit_all_at_the_same_length_and_named(
 
     // A game of catch has nine frames: ten of them have four each when 35 are reached.
     let evaluation = evaluation(&sandbox.run_path("a"));
-    assert_eq!(evaluation["lengths_frames"], serde_json::json!([4; 10]));
+    assert_eq!(evaluation["lengths_frames"], serde_json::json!(vec![4; 10]));
     assert_eq!(evaluation["games_cut"], serde_json::json!((0..10).collect::<Vec<_>>()));
     assert_eq!(evaluation["mean_return"], 0.0, "the ball has not come down");
 }

@@ -149,6 +149,29 @@ fn a_forecast_is_made_from_trial_runs_and_leaves_nothing() {
     assert_eq!(sandbox.files(), Vec::<PathBuf>::new());
 }
 
+#[test]
+fn what_decides_is_fixed_before_the_runs() {
+    let sandbox = Sandbox::new();
+    let plan = |primary: &str, reference: &str| {
+        let text = format!(
+            "games = [\"catch\"]\ntorsos = [\"conv\", \"coordconv\"]\nseeds = 1\nframes = 160\n\
+             primary = \"{primary}\"\nreference = \"{reference}\"\n"
+        );
+        fs::write(sandbox.path().join("plan.toml"), text).unwrap();
+        sandbox.run(&["sweep", "plan.toml", "--no-forecast"])
+    };
+    plan("final", "impala").expect_refusal(2, &["`reference` is `impala`", "conv, coordconv"]);
+    let ended = plan("final", "coordconv");
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let text = fs::read(sandbox.path().join("runs/sweeps/plan/sweep.json")).unwrap();
+    let record: Value = serde_json::from_slice(&text).unwrap();
+    assert_eq!(record["design"], serde_json::json!({ "primary": "final", "reference": "coordconv" }));
+
+    plan("area", "coordconv").expect_refusal(2, &["the final score against coordconv", "`--name`"]);
+    let ended = plan("final", "coordconv");
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+}
+
 /// Of a sweep of `catch` with seed 10: its log `catch-a2c-coordconv-<name>-seed10.log` has 255 bytes.
 const LONGEST_NAME: &str = match std::str::from_utf8(&[b's'; 224]) {
     Ok(name) => name,

@@ -5,7 +5,8 @@ use coordrl_plots::{Axis, Colour, LineChart, PlotError, Series};
 use super::{Drawn, FigureRow, Half, Marks, finish, points_of, slug};
 use crate::report::Report;
 use crate::report::curves::{Band, Curve};
-use crate::report::measures::GameRow;
+use crate::report::measures::{GameArm, GameRow};
+use crate::report::run::ScoredBy;
 
 /// A human's score stands in a figure once an arm has come this far towards it from a random policy.
 const NEAR_HUMAN: f64 = 0.5;
@@ -15,9 +16,12 @@ const NEAR_HUMAN: f64 = 0.5;
 pub(super) enum Over {
     Frames,
     Time,
+    /// Over frames, of training games where evaluations are what counts.
+    TrainingFrames,
 }
 
-/// Learning curves of a game; over time only where the runs tell it.
+/// Learning curves of a game; over time, and of training games beside evaluations, only where the runs tell
+/// them.
 pub(super) fn curves_of(
     report: &Report,
     place: usize,
@@ -29,23 +33,28 @@ pub(super) fn curves_of(
     {
         return Ok(None);
     }
+    let Some(curves) = game.arms.iter().map(|arm| curve_of(arm, over)).collect::<Option<Vec<&Curve>>>()
+    else {
+        return Ok(None);
+    };
     let (file, title) = match over {
         Over::Frames => ("frames", format!("{}, over frames", game.game)),
         Over::Time => ("time", format!("{}, over time", game.game)),
+        Over::TrainingFrames => ("training", format!("{}, training games", game.game)),
     };
     let (axis, unit) = axis_of(game, over);
-    let mut chart = LineChart::new(&title, axis, Axis::linear("mean return of 100 games"));
+    let mut chart = LineChart::new(&title, axis, Axis::linear(score_axis(game, over)));
     let mut marks = Marks::default();
     let x = |curve: &Curve| -> Vec<f64> {
-        let places = if over == Over::Frames { &curve.frames } else { &curve.hours };
+        let places = if over == Over::Time { &curve.hours } else { &curve.frames };
         places.iter().map(|place| place * unit).collect()
     };
-    for arm in &game.arms {
-        chart = add_seeds(chart, &mut marks, &arm.curve, &x(&arm.curve), report.colour(&arm.arm));
+    for (arm, curve) in game.arms.iter().zip(&curves) {
+        chart = add_seeds(chart, &mut marks, curve, &x(curve), report.colour(&arm.arm));
     }
-    for arm in &game.arms {
+    for (arm, curve) in game.arms.iter().zip(&curves) {
         let name = report.short_label(&arm.arm);
-        chart = add_mean(chart, &mut marks, &arm.curve, &x(&arm.curve), (name, report.colour(&arm.arm)));
+        chart = add_mean(chart, &mut marks, curve, &x(curve), (name, report.colour(&arm.arm)));
     }
     if let Some(human) = human_in_sight(game) {
         chart = chart.with_reference(human, "human");
@@ -55,6 +64,20 @@ pub(super) fn curves_of(
     let caption = caption_of_curves(game, over);
     let row = FigureRow { name, game: Some(game.game.clone()), title, caption, marks };
     finish(row, &Half(chart)).map(Some)
+}
+
+fn curve_of(arm: &GameArm, over: Over) -> Option<&Curve> {
+    match over {
+        Over::Frames | Over::Time => Some(&arm.curve),
+        Over::TrainingFrames => arm.training_curve.as_ref(),
+    }
+}
+
+fn score_axis(game: &GameRow, over: Over) -> &'static str {
+    match (over, game.scored_by) {
+        (Over::TrainingFrames, _) | (_, ScoredBy::Training) => "mean return of 100 training games",
+        (_, ScoredBy::Evaluation) => "mean return, evaluated",
+    }
 }
 
 /// Each seed alone, where there are several.
@@ -86,7 +109,7 @@ fn add_mean(
 }
 
 fn axis_of(game: &GameRow, over: Over) -> (Axis, f64) {
-    if over == Over::Frames {
+    if over != Over::Time {
         let millions = game.budget_frames >= 1e6;
         return if millions { (Axis::linear("million frames"), 1e-6) } else { (Axis::linear("frames"), 1.0) };
     }

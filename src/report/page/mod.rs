@@ -16,6 +16,7 @@ use super::chance::by_chance;
 use super::compare::Comparison;
 use super::figures::Drawn;
 use super::measures::GameRow;
+use super::run::ScoredBy;
 use super::verdict::{ALPHA, GameVerdict, KindOfTest, MOST_WAYS, RANDOM_DEALS};
 use super::words::{command, count, frames, grouped, list, probability, score, span};
 
@@ -132,25 +133,41 @@ fn verdicts(report: &Report, drawn: &[Drawn]) -> Markup {
             section {
                 h2 { (report.label(&comparison.arm)) " against " (report.label(&comparison.baseline)) ", game by game" }
                 (scrolling("Verdicts", verdict_table(report, comparison)))
-                (notes(comparison))
+                (notes(report, comparison))
                 (figures_named(report, drawn, &format!("pair-{:02}-", place + 1)))
             }
         }
     }
 }
 
-fn notes(comparison: &Comparison) -> Markup {
+fn notes(report: &Report, comparison: &Comparison) -> Markup {
     let contradictions: Vec<&str> =
         comparison.games.iter().filter(|game| game.contradiction).map(|game| game.game.as_str()).collect();
     html! {
         p.note {
-            "Means over seeds, with 95 % bootstrap intervals in brackets. The final score is the mean return of the last 100 full games; \
-             the area is the mean return over training. p: " (test_in_words(&comparison.games)) "."
+            "Means over seeds, with 95 % bootstrap intervals in brackets. " (measures_in_words(report)) " p: " (test_in_words(&comparison.games)) "."
         }
         @if !contradictions.is_empty() {
             p.note {
                 "Final score and area contradict each other in " (list(&contradictions)) "."
             }
+        }
+    }
+}
+
+/// The two measures, by the games that count.
+fn measures_in_words(report: &Report) -> &'static str {
+    let evaluated = report.games.iter().filter(|game| game.scored_by == ScoredBy::Evaluation).count();
+    match evaluated {
+        0 => {
+            "The final score is the mean return of the last 100 full games; the area is the mean return over training."
+        }
+        all if all == report.games.len() => {
+            "The final score is the mean return of the games played with the last weights; the area is the mean of the evaluations over the frames trained."
+        }
+        _ => {
+            "The final score is the mean return of the games played with the last weights, or, in games without evaluations, \
+             of the last 100 training games; the area is the mean of the curve over the frames trained."
         }
     }
 }
@@ -193,7 +210,7 @@ fn thresholds(report: &Report) -> Markup {
         section {
             h2 { "Frames to thresholds" }
             p {
-                "Frames at the first log point whose mean of 100 games is at the threshold or above: the median over seeds, and how many \
+                "Frames at the first point of the curve at the threshold or above: the median over seeds, and how many \
                  seeds got there. A seed that never did counts as later than all others. Unless given, thresholds lie 25, 50 and 75 % of the \
                  way from a random policy's score (or, where it is not known, the lowest first point of any run) to the best final mean of \
                  any arm; a human's score is added where a run reached it."
@@ -250,7 +267,7 @@ fn arms(report: &Report) -> Markup {
         section {
             h2 { "The arms" }
             (scrolling("Arms", arms_table(report)))
-            p.note { "Parameters: trainable numbers in the network. Speed: emulator frames a second over whole runs, mean, least and most." }
+            p.note { "Parameters: trainable numbers in the network. Speed: emulator frames a second over whole runs, mean, least and most. Dead features: share of the torso's features that were 0 on every row of an update, at the end of the runs." }
         }
     }
 }

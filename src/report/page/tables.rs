@@ -139,7 +139,7 @@ pub(super) fn aggregates_table(report: &Report, aggregates: &Aggregates) -> Mark
 pub(super) fn arms_table(report: &Report) -> Markup {
     html! {
         table {
-            thead { tr { th { "Arm" } th.number { "Runs" } th.number { "Parameters" } th.number { "Frames per second" } } }
+            thead { tr { th { "Arm" } th.number { "Runs" } th.number { "Parameters" } th.number { "Frames per second" } th.number { "Dead features" } } }
             tbody {
                 @for arm in &report.arms {
                     @let [mean, least, most] = arm.frames_per_sec;
@@ -148,10 +148,19 @@ pub(super) fn arms_table(report: &Report) -> Markup {
                         td.number { (arm.runs) }
                         td.number { (parameters(&arm.parameters)) }
                         td.number { (grouped(mean)) small { (grouped(least)) " to " (grouped(most)) } }
+                        td.number { (dead_share(arm.dead_share)) }
                     }
                 }
             }
         }
+    }
+}
+
+/// Mean, and the least and the most; a dash where no run tells it.
+fn dead_share(share: Option<[f64; 3]>) -> Markup {
+    match share {
+        None => html! { "–" },
+        Some([mean, least, most]) => html! { (score(mean)) small { (score(least)) " to " (score(most)) } },
     }
 }
 
