@@ -24,6 +24,9 @@ DISCOUNT, ENTROPY_COEF, VALUE_COEF, MAX_NORM = 0.97, 0.02, 0.25, 0.5
 # The TensorFlow form's first changes are small: a large rate makes them stand out from rounding.
 RATES = {"rmsprop_corrected": 7e-4, "rmsprop": 7e-4, "rmsprop_tf": 0.7}
 DECAY, EPSILON = 0.99, 1e-5
+# The first step of the corrected form is g / (|g| + epsilon): with a small one, gradients that are little more than
+# rounding would become whole steps.
+CORRECTED_EPSILON = 1e-3
 SEED, TRAIN_POLICY = 11, 3
 SAMPLES = 48
 MASK = (1 << 64) - 1
@@ -164,7 +167,7 @@ def one_update(coordinates):
         norm = torch.nn.utils.clip_grad_norm_(weights.values(), MAX_NORM)
         if form == "rmsprop_corrected":
             # Adam without a mean, whose own bias correction it is.
-            torch.optim.Adam(weights.values(), lr=RATES[form], betas=(0.0, DECAY), eps=EPSILON).step()
+            torch.optim.Adam(weights.values(), lr=RATES[form], betas=(0.0, DECAY), eps=CORRECTED_EPSILON).step()
         elif form == "rmsprop":
             torch.optim.RMSprop(weights.values(), lr=RATES[form], alpha=DECAY, eps=EPSILON).step()
         else:

@@ -82,12 +82,12 @@ fn one_whole_update_equals_pytorch() {
         for gradients in [Gradients::Actors, Gradients::Central] {
             let golden = &golden[torso];
             check_losses_and_gradients(torso, gradients, golden);
-            for (kind, learning_rate, changes) in [
-                (OptimizerKind::RmspropCorrected, 7e-4, "changes_rmsprop_corrected"),
-                (OptimizerKind::Rmsprop, 7e-4, "changes_rmsprop"),
-                (OptimizerKind::RmspropTf, 0.7, "changes_rmsprop_tf"),
+            for (kind, learning_rate, epsilon, changes) in [
+                (OptimizerKind::RmspropCorrected, 7e-4, 1e-3, "changes_rmsprop_corrected"),
+                (OptimizerKind::Rmsprop, 7e-4, 1e-5, "changes_rmsprop"),
+                (OptimizerKind::RmspropTf, 0.7, 1e-5, "changes_rmsprop_tf"),
             ] {
-                let optimizer = OptimizerConfig { kind, learning_rate, ..Default::default() };
+                let optimizer = OptimizerConfig { kind, learning_rate, epsilon, ..Default::default() };
                 check_weights(torso, gradients, optimizer, &golden[changes]);
             }
         }

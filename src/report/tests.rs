@@ -61,7 +61,7 @@ fn what_a_sweep_fixed_decides_and_departures_from_it_are_said() {
 
     let build = |primary| {
         let request = Request { primary, ..request(&sweep) };
-        Report::build(&request, gather(&[sweep.clone()]).unwrap()).unwrap()
+        Report::build(&request, gather(std::slice::from_ref(&sweep)).unwrap()).unwrap()
     };
     let report = build(None);
     assert_eq!((report.primary, report.comparisons[0].baseline.as_str()), (Primary::Final, "a2c-coordconv"));

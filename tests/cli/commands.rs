@@ -154,8 +154,7 @@ fn eval_tells_and_changes_the_rules_but_not_what_the_network_sees() {
     // No-ops count towards the limit, but not as part of the game.
     let lengths = trained["lengths_frames"].as_array().unwrap().iter().map(|frames| frames.as_u64().unwrap());
     assert!(lengths.clone().all(|frames| (360..=400).contains(&frames)), "{lengths:?}");
-    let normalised = (trained["mean_return"].as_f64().unwrap() + 20.7) / 35.3;
-    assert!((trained["human_normalised"].as_f64().unwrap() - normalised).abs() < 1e-12);
+    assert!(trained["human_normalised"].is_null(), "the known scores are not of games of 400 frames");
     let machado = eval(&["--protocol=machado", "--epsilon=0.25"]);
     assert_eq!((&machado["protocol"], &machado["policy"]), (&"machado".into(), &"epsilon 0.25".into()));
     assert_eq!(machado["start"], "plain reset, sticky actions 0.25, at most 400 frames");

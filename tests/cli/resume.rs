@@ -1,6 +1,7 @@
 //! A run that was stopped, killed or extended is the run that was not.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
@@ -458,43 +459,48 @@ fn a_run_stopped_in_its_last_evaluation_is_not_finished() {
 
 fn stopped_at_600_frames_makes_up_for_it(frames: usize) {
     let sandbox = Sandbox::new();
-    let evaluated = |episodes| {
-        [
-            format!("--frames={frames}"),
-            "--set=evaluation.every_frames=600".to_owned(),
-            "--set=checkpoint_every_frames=600".to_owned(),
-            format!("--set=evaluation.episodes={episodes}"),
-        ]
+    let start = |name| {
+        // Too short to be evaluated; what comes after takes it over the first evaluation.
+        let settings = [
+            "--frames=570",
+            "--set=env.screen_size=84",
+            "--set=evaluation.every_frames=600",
+            "--set=evaluation.final_episodes=3",
+            "--set=checkpoint_every_frames=600",
+        ];
+        sandbox.train(name, &settings)
     };
-    let train = |name, episodes| {
-        let more = evaluated(episodes);
-        let more: Vec<&str> = more.iter().map(String::as_str).collect();
-        sandbox.train_arguments(name, &more).into_iter().map(str::to_owned).collect::<Vec<_>>()
+    let more = |run: &Path, episodes: u64| -> Vec<String> {
+        let run = run.to_str().unwrap();
+        let episodes = format!("--set=evaluation.episodes={episodes}");
+        ["train", "--resume", run, &format!("--frames={frames}"), &episodes].map(str::to_owned).to_vec()
     };
-    let run = |arguments: &[String]| sandbox.run(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
-    assert_eq!(run(&train("whole", 2)).code, Some(0));
-    // So many games that it is stopped in their midst.
-    let endless = train("stopped", 10_000_000);
-    let mut child = sandbox.spawn(&endless.iter().map(String::as_str).collect::<Vec<_>>());
-    let stopped = sandbox.run_path("stopped");
-    // The third log point comes after the evaluation.
-    let logged = |run: &Path| run.join("metrics.jsonl").is_file() && metrics(run).len() == 2;
-    while !logged(&stopped) {
-        assert!(child.try_wait().unwrap().is_none(), "the run was through before it could be stopped");
-        thread::sleep(Duration::from_millis(20));
+    let whole = start("whole");
+    let arguments = more(&whole, 2);
+    let ended = sandbox.run(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+
+    // A thousand games side by side take some seconds: it is stopped in their midst.
+    let stopped = start("stopped");
+    let arguments = more(&stopped, 1000);
+    let mut child = sandbox.spawn(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+    let mut talk = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("resumed at 580 of") {
+        line.clear();
+        assert!(talk.read_line(&mut line).unwrap() > 0, "it ended before it was resumed");
     }
-    thread::sleep(Duration::from_millis(1500));
+    thread::sleep(Duration::from_millis(700));
     let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
     assert!(sent.success());
     assert_eq!(child.wait().unwrap().code(), Some(130));
     assert_eq!(scores(&stopped).last(), Some(&(Value::from(600), Value::Null)), "it is not evaluated yet");
-    let resume = ["train", "--resume", stopped.to_str().unwrap(), "--set=evaluation.episodes=2"];
-    let ended = sandbox.run(&resume);
+    let ended = resume(&sandbox, &stopped, &["--set=evaluation.episodes=2"]);
     assert_eq!(ended.code, Some(0), "{ended:?}");
-    assert_same_run(&sandbox.run_path("whole"), &stopped);
+    assert_same_run(&whole, &stopped);
     let returns = metrics(&stopped).iter().filter(|point| point["eval/episode_return"].is_number()).count();
     assert_eq!(returns, frames / 600);
-    assert_eq!(scores(&sandbox.run_path("whole")), scores(&stopped));
+    assert_eq!(scores(&whole), scores(&stopped));
     let evaluated = scores(&stopped).into_iter().filter(|(_, score)| score.is_number()).count();
     assert_eq!(evaluated, frames / 600, "the best can be any of them");
 }
