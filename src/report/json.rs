@@ -1,5 +1,6 @@
 //! The report itself: what `report.json` holds, and all that page and figures are made from.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use coordrl_stats::{Bootstrap, Interval};
@@ -56,6 +57,8 @@ pub struct Report {
     pub primary: Primary,
     /// One for each pair of arms.
     pub comparisons: Vec<Comparison>,
+    /// Protocols that the runs play under: `classic`, `machado` or `raw`.
+    pub protocols: Vec<String>,
     /// How many tests were made, and how many would be expected to succeed by chance.
     pub tests: Tests,
     /// What is odd about the runs.
@@ -112,6 +115,7 @@ impl Report {
             repetitions: request.repetitions,
             level: LEVEL,
             primary,
+            protocols: protocols(&grid),
             tests: Tests::of(&comparisons),
             warnings: [
                 request.departures(design.as_ref()),
@@ -135,6 +139,11 @@ impl Report {
     pub fn label(&self, arm: &str) -> String {
         self.arms.iter().find(|row| row.name == arm).map_or_else(|| arm.to_owned(), |row| row.label.clone())
     }
+}
+
+fn protocols(grid: &Grid) -> Vec<String> {
+    let names = grid.all().map(|run| format!("{:?}", run.config.env.resolve().protocol).to_lowercase());
+    names.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 fn all_aggregates(

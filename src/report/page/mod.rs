@@ -231,6 +231,8 @@ fn all_games(report: &Report, aggregates: &Aggregates, place: usize, drawn: &[Dr
                     p {
                         "Human-normalised scores, (score − random) / |human − random|, over " (list(&aggregates.games)) "; "
                         (aggregates.about_intervals("in brackets: 95 % stratified bootstrap interval over seeds")) ". "
+                        "The known scores are of games that begin with up to 30 no-ops, under the rules called classic: no sticky actions, the game's own actions, at most 108 000 frames. \
+                         These runs play under " (list(&report.protocols)) ". "
                         "IQM: mean of the middle half of all runs, so that a game with more seeds weighs more. Optimality gap: what is missing to a human, less is better."
                     }
                     (scrolling("All games", tables::aggregates_table(report, aggregates)))
@@ -374,7 +376,20 @@ fn tests_in_words(report: &Report) -> String {
         report.primary.name(),
         tests.significant,
         tests.after_holm
-    )
+    ) + &nothing_can_pass(report)
+}
+
+/// With few seeds and many games not even the least p-value is small enough for all of them together.
+fn nothing_can_pass(report: &Report) -> String {
+    let games = || report.comparisons.iter().flat_map(|comparison| &comparison.games);
+    let least = games().map(|game| game.least_p).fold(1.0, f64::min) * games().count() as f64;
+    match least > ALPHA {
+        true => format!(
+            " With so few seeds none can pass Holm's correction: after it the least possible p is {}.",
+            probability(least.min(1.0))
+        ),
+        false => String::new(),
+    }
 }
 
 fn again(report: &Report) -> Markup {
