@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use coordrl_envs::find_game;
-use coordrl_stats::least_holm_adjusted;
+use coordrl_stats::{POWER, least_holm_adjusted, least_visible_difference};
 use serde::Serialize;
 
 use super::settings::note_rules_left_out;
@@ -523,13 +523,30 @@ fn tests_in_words(plan: &Plan) -> Option<String> {
     let what = counted(tests, "comparison");
     Some(match least <= ALPHA {
         true => format!(
-            "{what} of {seeds} against {seeds} seeds: p after Holm's correction is {least:.4} at best"
+            "{what} of {seeds} against {seeds} seeds: p after Holm's correction is {least:.4} at best{}",
+            visible_in_words(seeds, tests)
         ),
         false => format!(
             "{what} of {seeds} against {seeds} seeds: no p can pass Holm's correction, the least being {least:.2}; \
              more seeds or fewer games would do"
         ),
     })
+}
+
+/// How large a difference has to be to be found, alone and as the first step of Holm's correction.
+fn visible_in_words(seeds: usize, tests: usize) -> String {
+    let visible = |alpha: f64| least_visible_difference(seeds, alpha);
+    let (Some(alone), Some(corrected)) = (visible(ALPHA), visible(ALPHA / tests as f64)) else {
+        return String::new();
+    };
+    let after_holm = match tests {
+        1 => String::new(),
+        _ => format!(", after Holm's correction {corrected:.1}"),
+    };
+    format!(
+        "\nsmallest difference found {:.0} times in 100: {alone:.1} standard deviations over seeds{after_holm}",
+        POWER * 100.0
+    )
 }
 
 fn counted(count: usize, word: &str) -> String {
@@ -554,7 +571,10 @@ mod tests {
             "{text}"
         );
         let text = tests_in_words(&plan(9, 2, 1, 8)).unwrap();
-        assert!(text.ends_with("is 0.0014 at best"), "{text}"); // 9 × 2 / 12 870
+        assert!(text.contains("is 0.0014 at best"), "{text}"); // 9 × 2 / 12 870
+        assert!(text.contains("80 times in 100: 1.6 standard deviations over seeds, after Holm's"), "{text}");
+        let text = tests_in_words(&plan(1, 2, 1, 8)).unwrap();
+        assert!(text.ends_with("1.6 standard deviations over seeds"), "{text}");
         assert!(tests_in_words(&plan(3, 3, 2, 8)).unwrap().starts_with("12 comparisons"));
         assert!(tests_in_words(&plan(3, 1, 2, 8)).unwrap().starts_with("3 comparisons"));
         assert_eq!(tests_in_words(&plan(3, 1, 1, 8)), None);

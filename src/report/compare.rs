@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::arms::{Grid, Group};
 use super::chance::expected_by_chance;
-use super::measures::GameRow;
+use super::failed_runs::GameScores;
 use super::verdict::{ALPHA, GameVerdict, KindOfTest, RANDOM_DEALS, Strength, Verdict, judge};
 use super::words;
 use crate::sweep::record::Primary;
@@ -64,7 +64,7 @@ pub struct Tests {
 pub fn compare(
     grid: &Grid,
     groups: &[Group],
-    games: &[GameRow],
+    games: &[GameScores],
     primary: Primary,
     bootstrap: Bootstrap,
 ) -> Result<Vec<Comparison>, StatsError> {
@@ -105,14 +105,14 @@ fn correct_for_number(comparisons: &mut [Comparison]) {
 fn compare_pair(
     grid: &Grid,
     [arm, baseline]: [usize; 2],
-    games: &[GameRow],
+    games: &[GameScores],
     primary: Primary,
     bootstrap: Bootstrap,
 ) -> Result<Comparison, StatsError> {
     let names = [arm, baseline].map(|place| grid.arms[place].name());
     let mut verdicts = Vec::new();
     for game in games {
-        if let (Some(arm), Some(baseline)) = (game.arm(&names[0]), game.arm(&names[1])) {
+        if let (Some(arm), Some(baseline)) = (game.arms.get(&names[0]), game.arms.get(&names[1])) {
             verdicts.push(judge(&game.game, arm, baseline, primary, bootstrap)?);
         }
     }

@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::aggregate::{self, Aggregates};
 use super::arms::{ArmRow, Grid, Group};
 use super::compare::{self, Comparison, Tests};
+use super::failed_runs::{GameScores, with_failed_as_worst};
 use super::gather::{Gathered, Sweep};
 use super::left_out::LeftOut;
 use super::measures::{self, GameRow};
@@ -17,7 +18,7 @@ use crate::path_text;
 use crate::sweep::record::{Design, Primary};
 
 /// Raised when the layout of [`Report`] changes.
-const REPORT_VERSION: u32 = 3;
+const REPORT_VERSION: u32 = 4;
 /// Confidence of all intervals.
 pub(super) const LEVEL: f64 = 0.95;
 /// All draws follow from this number, so that the same runs give the same report.
@@ -57,6 +58,8 @@ pub struct Report {
     pub primary: Primary,
     /// One for each pair of arms.
     pub comparisons: Vec<Comparison>,
+    /// The same with every run that failed or diverged counted as the worst of its game; empty where none did.
+    pub failed_as_worst: Vec<Comparison>,
     /// Protocols that the runs play under: `classic`, `machado` or `raw`.
     pub protocols: Vec<String>,
     /// How many tests were made, and how many would be expected to succeed by chance.
@@ -107,7 +110,10 @@ impl Report {
         let grid = Grid::new(gathered.runs);
         let groups = grid.groups(request.baseline.as_deref().or(reference))?;
         let games = measures::games(&grid, &request.thresholds, bootstrap)?;
-        let comparisons = compare::compare(&grid, &groups, &games, primary, bootstrap)?;
+        let compared = |scores: &[GameScores]| compare::compare(&grid, &groups, scores, primary, bootstrap);
+        let scores: Vec<GameScores> = games.iter().map(GameScores::of).collect();
+        let with_failed = with_failed_as_worst(&scores, &gathered.left_out);
+        let comparisons = compared(&scores)?;
         let mut report = Self {
             version: REPORT_VERSION,
             made_by: format!("coordrl {} ({})", env!("CARGO_PKG_VERSION"), env!("COORDRL_BUILD_COMMIT")),
@@ -126,6 +132,7 @@ impl Report {
             arms: grid.rows(),
             aggregates: all_aggregates(&grid, &groups, &games, bootstrap)?,
             games,
+            failed_as_worst: with_failed.map_or(Ok(Vec::new()), |scores| compared(&scores))?,
             comparisons,
             left_out: gathered.left_out,
             sweeps: gathered.sweeps,

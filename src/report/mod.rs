@@ -5,6 +5,7 @@
 //! - `measures`: final score, area and thresholds; `curves`: what a game's figures show.
 //! - `verdict`: better, similar or worse in a game, by a stated rule; `chance`: how often the
 //!   rule speaks for nothing; `compare`: the count over games;
+//!   `failed_runs`: the same with failed runs as the worst of their game;
 //!   `aggregate`: all games as one.
 //! - `warnings`: what is odd about the runs; `limits`: what cannot be concluded from them.
 //! - `json`: all of that as `report.json`; `figures` and `page` are made from it alone.
@@ -16,6 +17,7 @@ mod chance;
 mod compare;
 mod curves;
 mod error;
+mod failed_runs;
 mod figures;
 mod gather;
 mod json;

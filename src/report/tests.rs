@@ -290,6 +290,36 @@ fn a_sweep_shows_what_it_lacks_and_how_it_was_made() {
 }
 
 #[test]
+fn runs_that_failed_are_counted_as_the_worst_in_a_second_comparison() {
+    let folder = tempfile::tempdir().unwrap();
+    let cells: Vec<(Fake, Option<&str>)> = ["conv", "coordconv"]
+        .iter()
+        .flat_map(|torso| (1..=4).map(move |seed| (torso, seed)))
+        .map(|(torso, seed)| {
+            let end = if *torso == "conv" { 1.0 } else { 9.0 } + seed as f64 / 10.0;
+            let failure = (*torso == "coordconv" && seed > 2).then_some("loss is not finite");
+            (Fake::new("pong", torso, seed).with_scores(&[0.0, end, end]), failure)
+        })
+        .collect();
+    let complete = cells.iter().filter(|(_, failure)| failure.is_none());
+    complete.for_each(|(fake, _)| drop(fake.write(folder.path())));
+    let sweep = write_sweep(folder.path(), &cells);
+
+    let report = make(&sweep, &folder.path().join("out")).unwrap();
+    let seeds = |comparisons: &[Comparison]| comparisons[0].games[0].seeds;
+    assert_eq!(seeds(&report.comparisons), [2, 4]);
+    assert_eq!(seeds(&report.failed_as_worst), [4, 4]);
+    let finals = report.failed_as_worst[0].games[0].final_score.difference;
+    assert!((finals - ((9.1 + 9.2 + 1.1 + 1.1) / 4.0 - 1.25)).abs() < 1e-9, "{finals}");
+    let page = fs::read_to_string(folder.path().join("out/index.html")).unwrap();
+    assert!(page.contains("If failed runs count") && page.contains("<td class=\"number\">4 / 4</td>"));
+
+    write_runs(&folder.path().join("whole"), &["conv", "coordconv"], &["pong"]);
+    let whole = make(&folder.path().join("whole"), &folder.path().join("whole-out")).unwrap();
+    assert!(whole.failed_as_worst.is_empty());
+}
+
+#[test]
 fn a_place_that_cannot_be_written_is_a_wrong_request_and_nothing_is_left() {
     let folder = tempfile::tempdir().unwrap();
     write_runs(&folder.path().join("runs"), &["conv"], &["pong"]);

@@ -6,8 +6,8 @@ use coordrl_stats::{
 };
 use serde::Serialize;
 
+use super::failed_runs::ArmScores;
 use super::json::Span;
-use super::measures::GameArm;
 use crate::sweep::record::Primary;
 
 /// What counts as significant.
@@ -108,14 +108,14 @@ pub struct GameVerdict {
 /// If the bootstrap makes no sense.
 pub fn judge(
     game: &str,
-    arm: &GameArm,
-    baseline: &GameArm,
+    arm: &ArmScores,
+    baseline: &ArmScores,
     primary: Primary,
     bootstrap: Bootstrap,
 ) -> Result<GameVerdict, StatsError> {
-    let final_score = Difference::of(&arm.finals(), &baseline.finals(), bootstrap)?;
-    let area = Difference::of(&arm.areas(), &baseline.areas(), bootstrap)?;
-    let seeds = [arm.seeds.len(), baseline.seeds.len()];
+    let final_score = Difference::of(&arm.finals, &baseline.finals, bootstrap)?;
+    let area = Difference::of(&arm.areas, &baseline.areas, bootstrap)?;
+    let seeds = [arm.finals.len(), baseline.finals.len()];
     Ok(conclude(game, seeds, primary, final_score, area))
 }
 

@@ -25,6 +25,7 @@ mod compare;
 mod error;
 mod family;
 mod numbers;
+mod power;
 mod profile;
 mod scores;
 
@@ -37,5 +38,6 @@ pub use compare::{
 pub use error::StatsError;
 pub use family::{holm_adjusted, least_holm_adjusted};
 pub use numbers::{area_under_curve, first_reaching, mean, median, quantile, without_rounding};
+pub use power::{POWER, least_visible_difference};
 pub use profile::performance_profile;
 pub use scores::Scores;

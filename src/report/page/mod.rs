@@ -9,7 +9,9 @@ mod tables;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use self::figure::{figure, in_grid};
-use self::tables::{arms_table, left_out_table, runs_table, scrolling, thresholds_table, verdict_table};
+use self::tables::{
+    arms_table, differences_table, left_out_table, runs_table, scrolling, thresholds_table, verdict_table,
+};
 use super::Report;
 use super::aggregate::{Aggregates, NO_INTERVAL};
 use super::chance::by_chance;
@@ -39,6 +41,7 @@ pub fn page(report: &Report, drawn: &[Drawn]) -> String {
                     (headlines(report))
                     (cautions(report))
                     (verdicts(report, drawn))
+                    (failed_as_worst(report))
                     (curves(report, drawn))
                     (thresholds(report))
                     @for (place, aggregates) in report.aggregates.iter().enumerate() {
@@ -135,6 +138,25 @@ fn verdicts(report: &Report, drawn: &[Drawn]) -> Markup {
                 (scrolling("Verdicts", verdict_table(report, comparison)))
                 (notes(report, comparison))
                 (figures_named(report, drawn, &format!("pair-{:02}-", place + 1)))
+            }
+        }
+    }
+}
+
+/// What changes if a run may not fail for nothing.
+fn failed_as_worst(report: &Report) -> Markup {
+    html! {
+        @if !report.failed_as_worst.is_empty() {
+            section {
+                h2 { "If failed runs count" }
+                p {
+                    "Runs that failed or diverged are left out above. Here each of them counts as the worst of its game: \
+                     with the lowest final score and the lowest area of any run."
+                }
+                @for comparison in &report.failed_as_worst {
+                    p { (comparison.headline) "." }
+                    (scrolling("With failed runs as the worst", differences_table(comparison)))
+                }
             }
         }
     }

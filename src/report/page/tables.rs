@@ -46,22 +46,51 @@ pub(super) fn verdict_table(report: &Report, comparison: &Comparison) -> Markup 
     }
 }
 
+/// Verdicts and differences, without the means of the arms.
+pub(super) fn differences_table(comparison: &Comparison) -> Markup {
+    html! {
+        table {
+            thead {
+                tr {
+                    th { "Game" } th { "Verdict" } th.number { "Difference" br; "final score" }
+                    th.number { "Difference" br; "area" } th.number { "Seeds" }
+                }
+            }
+            tbody {
+                @for game in &comparison.games {
+                    tr {
+                        th scope="row" { (game.game) } (verdict(game))
+                        (difference(&game.final_score)) (difference(&game.area)) (seeds(game))
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn verdict(game: &GameVerdict) -> Markup {
+    html! {
+        td class=(game.verdict.name()) {
+            (game.verdict.name())
+            @if let Some(strength) = game.strength {
+                small { (strength.name()) @if game.is_left_by_holm() { ", also after Holm" } }
+            }
+        }
+    }
+}
+
+fn seeds(game: &GameVerdict) -> Markup {
+    html! { td.number { (game.seeds[0]) " / " (game.seeds[1]) } }
+}
+
 fn verdict_row(report: &Report, comparison: &Comparison, game: &GameVerdict) -> Markup {
     let row = report.games.iter().find(|row| row.game == game.game);
     let of = |arm: &str| summary(row.and_then(|row| row.arm(arm)).map(|arm| &arm.final_score));
-    let seeds = format!("{} / {}", game.seeds[0], game.seeds[1]);
     html! {
         tr {
             th scope="row" { (game.game) }
-            td class=(game.verdict.name()) {
-                (game.verdict.name())
-                @if let Some(strength) = game.strength {
-                    small { (strength.name()) @if game.is_left_by_holm() { ", also after Holm" } }
-                }
-            }
-            (of(&comparison.baseline)) (of(&comparison.arm))
-            (difference(&game.final_score)) (difference(&game.area))
-            td.number { (seeds) }
+            (verdict(game)) (of(&comparison.baseline)) (of(&comparison.arm))
+            (difference(&game.final_score)) (difference(&game.area)) (seeds(game))
         }
     }
 }

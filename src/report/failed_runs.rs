@@ -1,0 +1,113 @@
+//! The comparison as it looks if a run that failed counts as the worst of its game.
+
+use std::collections::BTreeMap;
+
+use super::left_out::{LeftOut, Why};
+use super::measures::GameRow;
+
+/// The scores of a game that are compared.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GameScores {
+    /// Game.
+    pub game: String,
+    /// Scores of each arm that has any, by its name.
+    pub arms: BTreeMap<String, ArmScores>,
+}
+
+/// The scores of an arm in a game, one per seed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ArmScores {
+    /// Final scores.
+    pub finals: Vec<f64>,
+    /// Areas under the curve.
+    pub areas: Vec<f64>,
+}
+
+impl GameScores {
+    /// The scores of the runs that are complete.
+    pub fn of(row: &GameRow) -> Self {
+        let arms = row
+            .arms
+            .iter()
+            .map(|arm| (arm.arm.clone(), ArmScores { finals: arm.finals(), areas: arm.areas() }));
+        Self { game: row.game.clone(), arms: arms.collect() }
+    }
+
+    /// The lowest final score and the lowest area of any run of the game.
+    fn worst(&self) -> (f64, f64) {
+        let least = |of: fn(&ArmScores) -> &Vec<f64>| {
+            self.arms.values().flat_map(of).copied().fold(f64::INFINITY, f64::min)
+        };
+        (least(|arm| &arm.finals), least(|arm| &arm.areas))
+    }
+}
+
+/// The scores with one more for each run that failed or diverged: the lowest of its game. `None` where no run
+/// of these games did. Runs that are missing or unfinished say nothing about how they would end.
+pub fn with_failed_as_worst(games: &[GameScores], left_out: &[LeftOut]) -> Option<Vec<GameScores>> {
+    let mut filled = games.to_vec();
+    let failed = left_out.iter().filter(|run| matches!(run.why, Why::Failed { .. } | Why::Diverged { .. }));
+    for cell in failed.filter_map(|run| run.cell.as_ref()) {
+        let Some(place) = games.iter().position(|game| game.game == cell.game) else { continue };
+        let (final_score, area) = games[place].worst();
+
+        let arm = filled[place].arms.entry(cell.arm()).or_default();
+        arm.finals.push(final_score);
+        arm.areas.push(area);
+    }
+    (filled != games).then_some(filled)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::config::Algo;
+    use crate::report::left_out::Cell;
+
+    fn scores(values: &[f64]) -> ArmScores {
+        ArmScores { finals: values.to_vec(), areas: values.iter().map(|value| value / 2.0).collect() }
+    }
+
+    fn left_out(game: &str, torso: &str, why: Why) -> LeftOut {
+        let cell = Cell { game: game.to_owned(), algo: Algo::A2c, torso: torso.to_owned(), seed: 9 };
+        LeftOut { cell: Some(cell), run: PathBuf::new(), why }
+    }
+
+    fn failed() -> Why {
+        Why::Failed { ended_with: "exit code 4".to_owned(), message: String::new() }
+    }
+
+    #[test]
+    fn a_failed_run_counts_as_the_worst_of_its_game_in_its_own_arm() {
+        let arms = [("a2c-conv", scores(&[3.0, 4.0])), ("a2c-coordconv", scores(&[2.0, 8.0]))];
+        let game = GameScores {
+            game: "pong".to_owned(),
+            arms: arms.map(|(name, scores)| (name.to_owned(), scores)).into(),
+        };
+        let games = std::slice::from_ref(&game);
+
+        let gone =
+            [left_out("pong", "conv", failed()), left_out("pong", "conv", Why::Diverged { frames: 7 })];
+        let filled = with_failed_as_worst(games, &gone).unwrap();
+        assert_eq!(filled[0].arms["a2c-conv"].finals, [3.0, 4.0, 2.0, 2.0]);
+        assert_eq!(filled[0].arms["a2c-conv"].areas, [1.5, 2.0, 1.0, 1.0]);
+        assert_eq!(filled[0].arms["a2c-coordconv"], game.arms["a2c-coordconv"]);
+
+        let not_failed = [
+            left_out("pong", "conv", Why::Missing),
+            left_out("pong", "conv", Why::Unfinished { frames: 1, of: 2 }),
+            left_out("breakout", "conv", failed()),
+        ];
+        assert_eq!(with_failed_as_worst(games, &not_failed), None);
+    }
+
+    #[test]
+    fn an_arm_whose_runs_all_failed_is_compared_too() {
+        let arms = [("a2c-conv".to_owned(), scores(&[3.0, 4.0]))].into();
+        let games = [GameScores { game: "pong".to_owned(), arms }];
+        let filled = with_failed_as_worst(&games, &[left_out("pong", "coordconv", failed())]).unwrap();
+        assert_eq!(filled[0].arms["a2c-coordconv"].finals, [3.0]);
+    }
+}
