@@ -206,7 +206,7 @@ fn act(agent: &mut Apex) -> f64 {
     while start.elapsed() < TURN {
         assert!(agent.update().unwrap().learned.is_none(), "the learner is stopped");
     }
-    agent.rest().unwrap();
+    agent.pause().unwrap();
     (agent.counters().agent_steps - before) as f64 / start.elapsed().as_secs_f64()
 }
 

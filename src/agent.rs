@@ -4,12 +4,12 @@ use std::fs::File;
 use std::io::{BufReader, Read};
 
 use coordrl_agents::nn::NamedTensors;
-use coordrl_agents::{A2c, AgentError, AgentState, Apex, ApexReport, Counters, Timing, UpdateReport};
+use coordrl_agents::{A2c, A2cReport, AgentError, AgentState, Apex, ApexReport, Counters, Timing};
 use coordrl_envs::EpisodeStats;
 use tch::Tensor;
 
 use crate::checkpoint::WriteReplay;
-use crate::metrics::accumulate::Sums;
+use crate::metrics::accumulate::MetricAccumulator;
 use crate::metrics::tags::{self, Tag};
 
 /// An agent of one of the algorithms.
@@ -22,7 +22,7 @@ pub enum Agent {
 
 /// What an update told beside numbers that are averaged.
 #[derive(Clone, Debug)]
-pub struct Told {
+pub struct UpdateReport {
     /// Whole games that ended.
     pub episodes: Vec<EpisodeStats>,
     /// Where the time went.
@@ -34,17 +34,17 @@ impl Agent {
     ///
     /// # Errors
     /// As [`A2c::update`] and [`Apex::update`].
-    pub fn update(&mut self, sums: &mut Sums) -> Result<Told, AgentError> {
+    pub fn update(&mut self, sums: &mut MetricAccumulator) -> Result<UpdateReport, AgentError> {
         match self {
             Self::A2c(agent) => {
                 let report = agent.update()?;
                 add_a2c(sums, &report);
-                Ok(Told { episodes: report.episodes, timing: report.timing })
+                Ok(UpdateReport { episodes: report.episodes, timing: report.timing })
             }
             Self::Apex(agent) => {
                 let report = agent.update()?;
                 add_apex(sums, &report);
-                Ok(Told { episodes: report.episodes, timing: report.timing })
+                Ok(UpdateReport { episodes: report.episodes, timing: report.timing })
             }
         }
     }
@@ -69,13 +69,13 @@ impl Agent {
     ///
     /// # Errors
     /// If a thread has failed.
-    pub fn rest(&mut self, sums: &mut Sums) -> Result<Told, AgentError> {
+    pub fn pause(&mut self, sums: &mut MetricAccumulator) -> Result<UpdateReport, AgentError> {
         let Self::Apex(agent) = self else {
-            return Ok(Told { episodes: Vec::new(), timing: Timing::default() });
+            return Ok(UpdateReport { episodes: Vec::new(), timing: Timing::default() });
         };
-        let report = agent.rest()?;
+        let report = agent.pause()?;
         add_apex(sums, &report);
-        Ok(Told { episodes: report.episodes, timing: report.timing })
+        Ok(UpdateReport { episodes: report.episodes, timing: report.timing })
     }
 
     /// Everything that later updates depend on but for a replay.
@@ -149,7 +149,7 @@ impl Agent {
     }
 }
 
-fn add_a2c(sums: &mut Sums, report: &UpdateReport) {
+fn add_a2c(sums: &mut MetricAccumulator, report: &A2cReport) {
     sums.add(&tags::REWARD_CLIPPED, report.mean_clipped_reward);
     sums.add(&tags::LOSS_POLICY, report.policy_loss);
     sums.add(&tags::LOSS_VALUE, report.value_loss);
@@ -161,7 +161,7 @@ fn add_a2c(sums: &mut Sums, report: &UpdateReport) {
     sums.set(&tags::LEARNING_RATE, report.learning_rate);
 }
 
-fn add_apex(sums: &mut Sums, report: &ApexReport) {
+fn add_apex(sums: &mut MetricAccumulator, report: &ApexReport) {
     if let Some(reward) = report.mean_clipped_reward {
         sums.add_weighted(&tags::REWARD_CLIPPED, reward, report.agent_steps);
     }

@@ -27,7 +27,7 @@ use crate::known_scores::known_scores;
 const SLOTS: usize = 16;
 
 /// What to play.
-pub struct Plan<'a> {
+pub struct EvalPlan<'a> {
     /// Game.
     pub game: &'a str,
     /// Environment settings of the run: the agent sees what it saw in training.
@@ -53,7 +53,7 @@ pub const WHILE_TRAINING: u64 = 1 << 32;
 /// Games of the final evaluation are numbered from here on, for the same reason.
 pub const FINAL: u64 = 1 << 33;
 
-impl<'a> Plan<'a> {
+impl<'a> EvalPlan<'a> {
     /// Games of a run while it trains, under its own rules, played as is usual for its algorithm.
     pub fn while_training(config: &'a RunConfig, assets: &'a Assets) -> Self {
         Self {
@@ -123,7 +123,7 @@ pub struct Game {
 pub struct PlayedGame {
     /// Return and length; of a game that was cut, those it had.
     pub stats: EpisodeStats,
-    /// Whether [`Plan::max_frames`] ended it.
+    /// Whether [`EvalPlan::max_frames`] ended it.
     pub was_cut: bool,
 }
 
@@ -132,7 +132,7 @@ pub struct PlayedGame {
 /// A lost life ends the agent's episode as it did in training (with FIRE pressed again where the
 /// protocol does that), but only whole games count. Returns `None` if it was told to stop.
 pub fn play(
-    plan: &Plan<'_>,
+    plan: &EvalPlan<'_>,
     policy: &Policy,
     pool: &ThreadPool,
     stop: &StopFlag,
@@ -173,7 +173,7 @@ pub fn play(
 }
 
 /// Begins games side by side: loading an emulator takes longer than many steps.
-fn start_all(plan: &Plan<'_>, numbers: &[u64], pool: &ThreadPool) -> Result<Vec<Game>, EnvError> {
+fn start_all(plan: &EvalPlan<'_>, numbers: &[u64], pool: &ThreadPool) -> Result<Vec<Game>, EnvError> {
     pool.install(|| numbers.par_iter().map(|&number| Game::start(plan, number, false)).collect())
 }
 
@@ -194,7 +194,7 @@ fn step_all(
 
 impl Game {
     /// Begins game `number` of a plan; `filmed` keeps its screens from the first one on.
-    pub fn start(plan: &Plan<'_>, number: u64, filmed: bool) -> Result<Self, EnvError> {
+    pub fn start(plan: &EvalPlan<'_>, number: u64, filmed: bool) -> Result<Self, EnvError> {
         let index = plan.first_game + number;
         let seed = EnvSeed { seed: plan.seed, role: Role::EvalEnv, index };
         let mut env = make_env(plan.game, plan.env, plan.assets, seed)?;
@@ -269,7 +269,7 @@ pub struct Evaluation {
 impl Evaluation {
     /// Sums up the games that a plan's network, trained for `frames`, has played.
     pub fn new(
-        plan: &Plan<'_>,
+        plan: &EvalPlan<'_>,
         torso: &str,
         [run, checkpoint]: [&Path; 2],
         frames: u64,

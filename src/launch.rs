@@ -16,7 +16,7 @@ use crate::config::{self, Layered, RunConfig};
 use crate::exit_code::BadRequest;
 use crate::interrupt::StopFlag;
 use crate::memory;
-use crate::metrics::console::say;
+use crate::metrics::console::status;
 use crate::metrics::recorder::Recorder;
 use crate::path_text::encode;
 use crate::progress::Progress;
@@ -84,7 +84,7 @@ pub fn resume(run: RunDir, config: RunConfig, from: Checkpoint<Progress>) -> any
     run.write_meta(&meta)?;
     checkpoint::remove_later_than(&run.checkpoints_dir(), progress.frames)?;
     announce(&run, &config, &assembled, &meta);
-    say(&format!("resumed at {} of {} frames", progress.frames, config.frames));
+    status!("resumed at {} of {} frames", progress.frames, config.frames);
     Ok(Trainer::open(run, config, assembled.agent, progress, stop)?)
 }
 
@@ -252,7 +252,7 @@ const CANNOT_READ_REPLAY: &str = "cannot read the checkpoint's replay";
 fn take_over(agent: &mut Agent, checkpoint: Checkpoint<Progress>) -> anyhow::Result<Progress> {
     let replay = checkpoint.open_replay().context(CANNOT_READ_REPLAY)?;
     if let (Agent::Apex(_), None) = (&*agent, &replay) {
-        say("no replay in this checkpoint: a new warm-up is gathered before learning goes on");
+        status!("no replay in this checkpoint: a new warm-up is gathered before learning goes on");
     }
     let Checkpoint { state, progress, replay: file, .. } = checkpoint;
     agent.load(state, replay).map_err(|error| explain_load(error, file.as_deref()))?;
@@ -305,8 +305,8 @@ fn session(assembled: &Assembled, start_frames: u64) -> Session {
 }
 
 fn announce(run: &RunDir, config: &RunConfig, assembled: &Assembled, meta: &Meta) {
-    say(&format!("run folder {}", run.path().display()));
-    say(&format!(
+    status!("run folder {}", run.path().display());
+    status!(
         "game {} · {} · torso {} · {} parameters · device {} · {} threads · seed {} · preset {}",
         config.game,
         config.algo.name(),
@@ -316,10 +316,10 @@ fn announce(run: &RunDir, config: &RunConfig, assembled: &Assembled, meta: &Meta
         assembled.threads,
         config.seed,
         meta.preset.as_deref().unwrap_or("none"),
-    ));
+    );
     if let Some(bytes) = assembled.replay_bytes {
         let capacity = config.apex.replay.capacity;
-        say(&format!("replay of {capacity} transitions, up to {}", memory::size(bytes)));
+        status!("replay of {capacity} transitions, up to {}", memory::size(bytes));
     }
 }
 

@@ -22,6 +22,6 @@ pub fn start() {
             // Fails only if somebody else in this process has started logging: theirs will do.
             let _ = lines.try_init();
         }
-        Err(error) => crate::metrics::console::say(&format!("{VARIABLE}={wanted} is not a filter: {error}")),
+        Err(error) => crate::metrics::console::status!("{VARIABLE}={wanted} is not a filter: {error}"),
     }
 }

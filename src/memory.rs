@@ -52,7 +52,7 @@ pub enum TooLarge {
 
 /// What a run is expected to take at most, roughly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Forecast {
+pub struct MemoryEstimate {
     /// Bytes of the replay; 0 without one.
     pub replay_bytes: u64,
     /// Bytes of everything else that grows with settings.
@@ -69,25 +69,25 @@ pub fn check(config: &RunConfig, spec: &EnvSpec, device: Device) -> Result<(), T
 }
 
 /// What a run will take.
-pub fn forecast(config: &RunConfig, spec: &EnvSpec, device: Device) -> Forecast {
+pub fn forecast(config: &RunConfig, spec: &EnvSpec, device: Device) -> MemoryEstimate {
     // With a GPU the host only holds the observations.
     let learn_factor = if device == Device::Cpu { LEARN_FACTOR } else { 0 };
     let obs_len = spec.obs_len() as u64;
     match config.algo {
         Algo::A2c => {
             let (envs, steps) = (config.a2c.envs.into(), config.a2c.rollout_agent_steps.into());
-            Forecast { replay_bytes: 0, other_bytes: rollout_bytes(envs, steps, obs_len, learn_factor) }
+            MemoryEstimate { replay_bytes: 0, other_bytes: rollout_bytes(envs, steps, obs_len, learn_factor) }
         }
         Algo::Apex => {
             let capacity = config.apex.replay.capacity;
             let replay_bytes = replay_bytes(config, spec, capacity);
-            Forecast { replay_bytes, other_bytes: apex_bytes(config, spec, learn_factor) }
+            MemoryEstimate { replay_bytes, other_bytes: apex_bytes(config, spec, learn_factor) }
         }
     }
 }
 
 fn check_against(config: &RunConfig, spec: &EnvSpec, device: Device, free: u64) -> Result<(), TooLarge> {
-    let Forecast { replay_bytes: replay, other_bytes: other } = forecast(config, spec, device);
+    let MemoryEstimate { replay_bytes: replay, other_bytes: other } = forecast(config, spec, device);
     let needed = replay.saturating_add(other);
     if needed <= free {
         return Ok(());

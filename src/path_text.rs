@@ -73,7 +73,7 @@ fn digit(letter: u8) -> Option<u8> {
 pub fn shell_word(word: impl AsRef<OsStr>) -> String {
     let word = word.as_ref();
     let plain = word.to_str().and_then(|text| shlex::try_quote(text).ok());
-    plain.map_or_else(|| ansi_c_quoted(word.as_bytes()), |quoted| quoted.into_owned())
+    plain.map_or_else(|| ansi_c_quoted(word.as_bytes()), |shell_quote| shell_quote.into_owned())
 }
 
 fn ansi_c_quoted(bytes: &[u8]) -> String {

@@ -4,7 +4,7 @@ use coordrl_agents::Counters;
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::RunProgress;
-use crate::metrics::accumulate::{RecentGames, Sums};
+use crate::metrics::accumulate::{MetricAccumulator, RecentGames};
 use crate::metrics::recorder::Written;
 
 /// Counters, sums and file lengths of a run, as a checkpoint keeps them.
@@ -20,7 +20,7 @@ pub struct Progress {
     /// Seconds spent training, all sessions together.
     pub wall_secs: f64,
     /// Sums since the last log point.
-    pub sums: Sums,
+    pub sums: MetricAccumulator,
     /// Recent full games.
     pub games: RecentGames,
     /// Up to where it has been seen to whether to evaluate, film, log and checkpoint. Behind `frames`

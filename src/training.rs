@@ -5,11 +5,11 @@ use std::time::Instant;
 
 use coordrl_agents::{AgentError, Policy};
 
-use crate::agent::{Agent, Told};
+use crate::agent::{Agent, UpdateReport};
 use crate::assemble::{assets, build_pool};
 use crate::checkpoint::{self, Identity};
 use crate::config::RunConfig;
-use crate::evaluation::{Evaluation, Plan, play, policy_of};
+use crate::evaluation::{EvalPlan, Evaluation, play, policy_of};
 use crate::interrupt::StopFlag;
 use crate::memory;
 use crate::metrics::console::Console;
@@ -20,9 +20,9 @@ use crate::metrics::{Axis, LogPoint};
 use crate::progress::{BestBy, Progress};
 use crate::run_dir::{RunDir, RunDirError, replace_file, write_json};
 use crate::video::Format;
-use crate::video::film::{Film, Scene};
 use crate::video::game::Ending;
-use crate::video::panel::Beside;
+use crate::video::panel::SidePanel;
+use crate::video::recorder::{RecordSpec, VideoRecorder};
 use crate::weights_file;
 
 /// Pictures a second of the videos made while training.
@@ -30,7 +30,7 @@ const VIDEO_FPS: usize = 30;
 
 /// How a training session ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum TrainOutcome {
     /// All frames are trained.
     Finished,
     /// Ctrl-C, SIGTERM or SIGHUP; there is a checkpoint.
@@ -66,7 +66,7 @@ impl Trainer {
     pub fn lacks_its_end(run: &RunDir, config: &RunConfig, frames: u64) -> bool {
         let lacks_evaluation = config.is_evaluated() && run.evaluated_frames() != Some(frames);
 
-        lacks_evaluation || run.told_frames() < frames
+        lacks_evaluation || run.last_logged_frames() < frames
     }
 
     /// Opens the metric files where `progress` says they end.
@@ -101,7 +101,7 @@ impl Trainer {
     }
 
     /// Trains until the run's frames are done or a signal comes.
-    pub fn train(&mut self) -> anyhow::Result<Outcome> {
+    pub fn train(&mut self) -> anyhow::Result<TrainOutcome> {
         let _span = tracing::info_span!("run", path = %self.run.path().display()).entered();
         tracing::info!(frames = self.progress.frames, end = self.config.frames, "training");
         if checkpoint::list(&self.run.checkpoints_dir()).is_empty() {
@@ -115,11 +115,11 @@ impl Trainer {
         self.console.finish(self.progress.frames, &note(&self.progress));
         // Finished, a run stopped in its last evaluation could not be resumed to make up for it.
         if self.progress.frames < self.config.frames || !settled {
-            return Ok(Outcome::Interrupted);
+            return Ok(TrainOutcome::Interrupted);
         }
         self.log_rest()?;
         let ended = self.evaluate_at_the_end()?;
-        Ok(if ended { Outcome::Finished } else { Outcome::Interrupted })
+        Ok(if ended { TrainOutcome::Finished } else { TrainOutcome::Interrupted })
     }
 
     /// What stops the run when it is raised.
@@ -188,11 +188,11 @@ impl Trainer {
     /// evaluation's own, and its time does not count: what is learnt does not depend on it. Returns
     /// whether it came to an end.
     fn look_at_the_agent(&mut self, evaluates: bool, films: bool) -> anyhow::Result<bool> {
-        let rest = self.agent.rest(&mut self.progress.sums).map_err(|error| self.explain(error))?;
+        let rest = self.agent.pause(&mut self.progress.sums).map_err(|error| self.explain(error))?;
         self.take(&rest);
         let start = Instant::now();
         let policy = self.policy()?;
-        let done = (!evaluates || self.evaluate(&policy)?) && (!films || self.film(&policy)?);
+        let done = (!evaluates || self.evaluate(&policy)?) && (!films || self.recorder(&policy)?);
         self.perf.leave_out(start.elapsed());
         self.clock = Instant::now();
         Ok(done)
@@ -205,7 +205,7 @@ impl Trainer {
 
     fn evaluate(&mut self, policy: &Policy) -> anyhow::Result<bool> {
         let assets = assets(self.config.rom_dir.as_deref());
-        let plan = Plan::while_training(&self.config, &assets);
+        let plan = EvalPlan::while_training(&self.config, &assets);
         let Some(evaluated) = self.play_games(&plan, policy)? else { return Ok(false) };
 
         let mean = Some(evaluated.evaluation.summary.mean_return);
@@ -221,7 +221,7 @@ impl Trainer {
             return Ok(true);
         }
         let assets = assets(self.config.rom_dir.as_deref());
-        let plan = Plan::of_final_weights(&self.config, &assets);
+        let plan = EvalPlan::of_final_weights(&self.config, &assets);
         let Some(evaluated) = self.play_games(&plan, &self.policy()?)? else { return Ok(false) };
 
         self.log_evaluation(&tags::EVAL_FINAL_RETURN, &evaluated)?;
@@ -232,7 +232,7 @@ impl Trainer {
     }
 
     /// Plays the games of a plan; `None` if it was told to stop.
-    fn play_games(&self, plan: &Plan<'_>, policy: &Policy) -> anyhow::Result<Option<Evaluated>> {
+    fn play_games(&self, plan: &EvalPlan<'_>, policy: &Policy) -> anyhow::Result<Option<Evaluated>> {
         let start = Instant::now();
         let pool = build_pool(self.config.threads, self.config.torch_threads)?;
         let Some(games) = play(plan, policy, &pool, &self.stop)? else { return Ok(None) };
@@ -260,20 +260,25 @@ impl Trainer {
     }
 
     /// Films the first game of the evaluation.
-    fn film(&self, policy: &Policy) -> anyhow::Result<bool> {
+    fn recorder(&self, policy: &Policy) -> anyhow::Result<bool> {
         let config = &self.config;
         let assets = assets(config.rom_dir.as_deref());
-        let scene =
-            Scene { number: 0, frame_limit: Some(config.video.max_frames), beside: Beside::default() };
-        let mut film = Film::new(Some(Format::Gif), VIDEO_FPS, false);
-        if film.shoot(&Plan::while_training(config, &assets), policy, scene, &self.stop)? == Ending::Stopped {
+        let spec = RecordSpec {
+            number: 0,
+            frame_limit: Some(config.video.max_frames),
+            beside: SidePanel::default(),
+        };
+        let mut recorder = VideoRecorder::new(Some(Format::Gif), VIDEO_FPS, false);
+        if recorder.record(&EvalPlan::while_training(config, &assets), policy, spec, &self.stop)?
+            == Ending::Stopped
+        {
             return Ok(false);
         }
-        self.run.write_video(self.progress.frames, &film.finish()?)?;
+        self.run.write_video(self.progress.frames, &recorder.finish()?)?;
         Ok(true)
     }
 
-    fn take(&mut self, told: &Told) {
+    fn take(&mut self, told: &UpdateReport) {
         self.progress.set_counters(&self.agent.counters());
         told.episodes.iter().for_each(|game| self.progress.games.add(*game));
         self.perf.add(&told.timing);
@@ -317,7 +322,7 @@ impl Trainer {
     /// on purpose: if the run is extended, this line is cut and the interval is reported whole.
     fn log_rest(&mut self) -> anyhow::Result<()> {
         // What came in with the last checkpoint's rest is no interval of its own.
-        if self.progress.sums.is_empty() || self.run.told_frames() >= self.progress.frames {
+        if self.progress.sums.is_empty() || self.run.last_logged_frames() >= self.progress.frames {
             return Ok(());
         }
         self.log_point()?;
@@ -341,7 +346,7 @@ impl Trainer {
 
     /// Metrics go to the disk first: a checkpoint never knows of bytes that a crash could take.
     fn checkpoint(&mut self) -> anyhow::Result<PathBuf> {
-        let rest = self.agent.rest(&mut self.progress.sums).map_err(|error| self.explain(error))?;
+        let rest = self.agent.pause(&mut self.progress.sums).map_err(|error| self.explain(error))?;
         self.take(&rest);
         self.progress.written = self.recorder.sync()?;
         let state = self.agent.save().map_err(|error| self.explain(error))?;

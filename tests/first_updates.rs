@@ -6,7 +6,7 @@ use std::path::Path;
 
 use coordrl::assemble::assemble;
 use coordrl::config::{self, Algo, Layers, RunConfig, preset_for};
-use coordrl::metrics::accumulate::Sums;
+use coordrl::metrics::accumulate::MetricAccumulator;
 use coordrl::metrics::tags::{self, Tag};
 
 const SEEDS: u64 = 3;
@@ -41,7 +41,7 @@ fn first_updates(game: &str, torso: &str, seed: u64) -> FirstUpdates {
     let mut entropy = Vec::new();
     let mut dead = Vec::new();
     for _ in 0..UPDATES {
-        let mut sums = Sums::default();
+        let mut sums = MetricAccumulator::default();
         agent.update(&mut sums).unwrap();
         let value = |tag: &'static Tag| sums.values(&[tag])[0].1.unwrap();
         entropy.push(value(&tags::ENTROPY) / num_actions.ln());

@@ -88,7 +88,7 @@ pub enum AgentError {
     Replay(#[from] ReplayError),
     /// Another thread has ended first; its own error says why.
     #[error("the agent's threads have ended")]
-    Deserted,
+    WorkersGone,
     /// The system gives no more threads.
     #[error("no thread could be started for {worker}: {cause}")]
     NoThread {

@@ -23,7 +23,7 @@ pub struct Decision<O> {
 
 /// What an agent step led to.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Outcome<O> {
+pub enum StepOutcome<O> {
     /// The episode goes on: the next decision is on what follows.
     Continues,
     /// A true end: nothing follows.
@@ -124,7 +124,7 @@ impl<O: Clone> NStep<O> {
         &mut self,
         decision: Decision<O>,
         reward: f32,
-        outcome: Outcome<O>,
+        outcome: StepOutcome<O>,
         out: &mut Vec<NStepTransition<O>>,
     ) {
         self.complete_oldest(&decision, out);
@@ -135,9 +135,9 @@ impl<O: Clone> NStep<O> {
             pending.discount *= self.discount;
         }
         let next = match outcome {
-            Outcome::Continues => return,
-            Outcome::Terminated => None,
-            Outcome::Truncated { last_obs, max_q } => Some((last_obs, max_q)),
+            StepOutcome::Continues => return,
+            StepOutcome::Terminated => None,
+            StepOutcome::Truncated { last_obs, max_q } => Some((last_obs, max_q)),
         };
         out.extend(self.pending.drain(..).map(|pending| pending.complete(next.clone(), self.rescaling)));
     }
@@ -263,9 +263,9 @@ mod tests {
             max_q: step.max_q,
         };
         let outcome = match step.end {
-            End::No => Outcome::Continues,
-            End::Terminated => Outcome::Terminated,
-            End::Truncated => Outcome::Truncated { last_obs: (episode, t + 1), max_q: step.last_max_q },
+            End::No => StepOutcome::Continues,
+            End::Terminated => StepOutcome::Terminated,
+            End::Truncated => StepOutcome::Truncated { last_obs: (episode, t + 1), max_q: step.last_max_q },
         };
         steps.push(decision, step.reward, outcome, out);
     }

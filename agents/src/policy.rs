@@ -25,7 +25,7 @@ impl ActMode {
     pub(crate) fn choose(self, logits: &[f32], rng: &mut Rng) -> usize {
         match self {
             Self::Sampled => sample(logits, rng),
-            Self::Greedy => greatest(logits),
+            Self::Greedy => argmax(logits),
             Self::EpsilonGreedy { epsilon } => epsilon_greedy(logits, epsilon, rng),
         }
     }
@@ -33,7 +33,7 @@ impl ActMode {
 
 /// Draws index i with probability exp(logit_i) / Σ exp(logit), by one uniform number.
 fn sample(logits: &[f32], rng: &mut Rng) -> usize {
-    let top = logits[greatest(logits)];
+    let top = logits[argmax(logits)];
     let weight = |logit: &f32| f64::from(logit - top).exp();
     let total: f64 = logits.iter().map(weight).sum();
     let mut left = uniform(rng) * total;
@@ -44,24 +44,24 @@ fn sample(logits: &[f32], rng: &mut Rng) -> usize {
         }
     }
     // Rounding ate the last crumb: the likeliest action is as good as any.
-    greatest(logits)
+    argmax(logits)
 }
 
 /// Two numbers are drawn whatever comes of them, so that draws do not depend on the values.
 pub(crate) fn epsilon_greedy(values: &[f32], epsilon: f64, rng: &mut Rng) -> usize {
     let (explores, random) = (uniform(rng) < epsilon, uniform(rng));
-    if explores { (random * values.len() as f64) as usize } else { greatest(values) }
+    if explores { (random * values.len() as f64) as usize } else { argmax(values) }
 }
 
 /// Index of the greatest value; the first of those that tie.
-pub(crate) fn greatest(logits: &[f32]) -> usize {
+pub(crate) fn argmax(logits: &[f32]) -> usize {
     let better = |best, index: usize| if logits[index] > logits[best] { index } else { best };
     (1..logits.len()).fold(0, better)
 }
 
 /// What a network says of one observation.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Insight {
+pub struct ActionScores {
     /// Of each action its probability, or its Q-value.
     pub scores: Vec<f32>,
     /// Which of the two.
@@ -81,7 +81,7 @@ pub struct Maps {
 
 /// exp(logit_i) / Σ exp(logit).
 fn softmax(logits: &[f32]) -> Vec<f32> {
-    let top = logits[greatest(logits)];
+    let top = logits[argmax(logits)];
     let weights: Vec<f32> = logits.iter().map(|logit| (logit - top).exp()).collect();
     let total: f32 = weights.iter().sum();
     weights.into_iter().map(|weight| weight / total).collect()
@@ -164,21 +164,23 @@ impl Policy {
     ///
     /// # Errors
     /// As [`Policy::act`].
-    pub fn act_and_tell(
+    pub fn act_with_scores(
         &self,
         obs: &[u8],
         mode: ActMode,
         rng: &mut Rng,
-    ) -> Result<(usize, Insight), AgentError> {
+    ) -> Result<(usize, ActionScores), AgentError> {
         let row = self.answers(obs, 1)?;
         let answers = &row[..self.num_actions];
         let insight = match &self.network {
-            AnyNetwork::ActorCritic(_) => {
-                Insight { scores: softmax(answers), are_probabilities: true, value: row[self.num_actions] }
-            }
+            AnyNetwork::ActorCritic(_) => ActionScores {
+                scores: softmax(answers),
+                are_probabilities: true,
+                value: row[self.num_actions],
+            },
             AnyNetwork::Q(_) => {
-                let value = answers[greatest(answers)];
-                Insight { scores: answers.to_vec(), are_probabilities: false, value }
+                let value = answers[argmax(answers)];
+                ActionScores { scores: answers.to_vec(), are_probabilities: false, value }
             }
         };
         Ok((mode.choose(answers, rng), insight))
@@ -284,7 +286,7 @@ mod tests {
             assert_eq!(sample(&[-3e38, 3e38, 0.0], &mut rng), 1);
         }
         assert_eq!(sample(&[7.0], &mut rng), 0);
-        assert_eq!(greatest(&[1.0, 3.0, 3.0]), 1);
+        assert_eq!(argmax(&[1.0, 3.0, 3.0]), 1);
     }
 
     fn spec() -> EnvSpec {

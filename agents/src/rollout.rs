@@ -24,8 +24,8 @@ pub(crate) struct Rollout {
     /// `[T + 1, n]`: V of each observation under the weights that acted.
     values: Vec<f32>,
     /// Rows (t · n + i) whose episode was cut short there.
-    cut_rows: Vec<usize>,
-    /// Their last observations, `u8 [len(cut_rows), C, H, W]`.
+    truncated_rows: Vec<usize>,
+    /// Their last observations, `u8 [len(truncated_rows), C, H, W]`.
     cut_obs: Vec<u8>,
     ended: Vec<EndedGame>,
 }
@@ -61,7 +61,7 @@ impl Rollout {
             rewards: vec![f32::NAN; rows],
             discounts: vec![f32::NAN; rows],
             values: vec![f32::NAN; rows + envs],
-            cut_rows: Vec::new(),
+            truncated_rows: Vec::new(),
             cut_obs: Vec::new(),
             ended: Vec::new(),
         }
@@ -71,7 +71,7 @@ impl Rollout {
     pub fn begin(&mut self) {
         let (group, len) = (self.group_len(), self.obs.len());
         self.obs.copy_within(len - group.., 0);
-        self.cut_rows.clear();
+        self.truncated_rows.clear();
         self.cut_obs.clear();
         self.ended.clear();
         if cfg!(debug_assertions) {
@@ -119,7 +119,7 @@ impl Rollout {
                 && !step.terminated
                 && let Some(last) = envs.final_obs(i)
             {
-                self.cut_rows.push(row);
+                self.truncated_rows.push(row);
                 self.cut_obs.extend_from_slice(last);
             }
             let ended = |stats| EndedGame { step: t, env: i, stats };
@@ -140,8 +140,8 @@ impl Rollout {
     }
 
     /// The last observations of episodes that were cut short, if any were.
-    pub fn cut_obs_tensor(&self) -> Option<Tensor> {
-        let rows = self.cut_rows.len();
+    pub fn truncated_obs_tensor(&self) -> Option<Tensor> {
+        let rows = self.truncated_rows.len();
         (rows > 0).then(|| obs_tensor(&self.cut_obs, rows, self.obs_shape))
     }
 
@@ -150,9 +150,9 @@ impl Rollout {
     ///
     /// A cut episode's last reward gets γ·V(last observation) added, *after* clipping, and is then
     /// treated as an end: the row after it already belongs to the next episode.
-    pub fn targets(&self, cut_values: &[f32], discount: f64, gae_lambda: f64) -> Targets {
+    pub fn targets(&self, truncated_values: &[f32], discount: f64, gae_lambda: f64) -> Targets {
         let mut rewards = self.rewards.clone();
-        for (&row, &value) in self.cut_rows.iter().zip(cut_values) {
+        for (&row, &value) in self.truncated_rows.iter().zip(truncated_values) {
             rewards[row] += discount as f32 * value;
         }
         let shape = [self.steps as i64, self.envs as i64];
@@ -310,7 +310,7 @@ mod tests {
         for truncated in [false, true] {
             let step = Step { reward: 1.0, terminated: true, truncated, ..Default::default() };
             let rollout = filled(step);
-            assert!(rollout.cut_obs_tensor().is_none());
+            assert!(rollout.truncated_obs_tensor().is_none());
             assert_eq!(rollout.targets(&[], 0.5, 1.0).returns, [1.0; 4]);
         }
     }

@@ -3,7 +3,7 @@
 use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 
 /// `count` things split among `among` as evenly as possible, the first ones one more.
-pub(crate) fn shares(count: usize, among: usize) -> Vec<usize> {
+pub(crate) fn split_evenly(count: usize, among: usize) -> Vec<usize> {
     let among = among.max(1);
     (0..among).map(|one| count / among + usize::from(one < count % among)).collect()
 }

@@ -163,8 +163,8 @@ fn after_a_failure_the_agent_says_so_and_nothing_more_happens() {
     for config in ways() {
         let mut agent = with_fault(&config, Fault::Panic { at_step: 5 });
         first_error(&mut agent);
-        assert!(matches!(agent.update().unwrap_err(), AgentError::Deserted));
-        assert!(agent.rest().is_err() && agent.save().is_err());
+        assert!(matches!(agent.update().unwrap_err(), AgentError::WorkersGone));
+        assert!(agent.pause().is_err() && agent.save().is_err());
     }
 }
 
@@ -226,7 +226,7 @@ fn actors_stop_at_the_last_frame_and_the_ratio_is_kept() {
     while agent.counters().frames < HOW.total_frames {
         agent.update().unwrap();
     }
-    let report = agent.rest().unwrap();
+    let report = agent.pause().unwrap();
     let counters = agent.counters();
     assert!(counters.agent_steps.abs_diff(HOW.total_frames / 4) <= 6, "{counters:?}");
     let ratio = report.samples_per_insert.unwrap();

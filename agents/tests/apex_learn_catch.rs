@@ -25,7 +25,7 @@ fn large_catch(seed: u64, index: u64) -> Box<dyn Env> {
 
 /// Mean return of 100 games of a fresh environment.
 fn evaluate(agent: &mut Apex, torso: &str) -> f64 {
-    agent.rest().unwrap();
+    agent.pause().unwrap();
     let mut env = large_catch(1000, 0);
     let spec = env.spec().clone();
     let weights = agent.save().unwrap().weights;

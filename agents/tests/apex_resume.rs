@@ -55,7 +55,7 @@ fn without_its_replay_it_warms_up_again() {
         let how = How { total_frames: 100_000, ..HOW };
         let mut whole = catch_apex(&config, how);
         train_to(&mut whole, 400);
-        whole.rest().unwrap();
+        whole.pause().unwrap();
         let (counters, saved) = (whole.counters(), whole.save().unwrap());
         let mut resumed = catch_apex(&config, how);
         resumed.load(saved, None).unwrap();
@@ -73,7 +73,7 @@ fn threads_at_rest_can_be_saved_and_go_on() {
     let mut agent = catch_apex(&quick(), how);
     for frames in [100, 700, 1_500] {
         train_to(&mut agent, frames);
-        let _ = agent.rest().unwrap();
+        let _ = agent.pause().unwrap();
         let (saved, replay) = (agent.save().unwrap(), replay_bytes(&agent));
         agent = catch_apex(&quick(), how);
         agent.load(saved, Some(&mut replay.as_slice())).unwrap();
@@ -81,7 +81,7 @@ fn threads_at_rest_can_be_saved_and_go_on() {
     let reports = train_to(&mut agent, 3_000);
     let last = reports.iter().rev().find_map(|report| report.learned.as_ref()).unwrap();
     assert!(last.learned.loss.is_finite());
-    agent.rest().unwrap();
+    agent.pause().unwrap();
     // All steps arrived: none was lost at a rest, and no actor went on past the end by more than a step.
     let steps = agent.counters().agent_steps;
     assert!((3_000..3_000 + 6).contains(&steps), "{steps}");

@@ -247,7 +247,7 @@ mod saved_channels {
             let weights = store.to_named();
             let policy = Policy::build(find_torso(torso).unwrap(), &spec, &weights, Device::Cpu).unwrap();
             let mut rng = derive_rng(1, Role::EvalPolicy, 0);
-            let (_, insight) = policy.act_and_tell(&bytes, ActMode::Greedy, &mut rng).unwrap();
+            let (_, insight) = policy.act_with_scores(&bytes, ActMode::Greedy, &mut rng).unwrap();
             let value = tch::no_grad(|| network.forward(&obs).value).double_value(&[0]);
             assert_eq!(f64::from(insight.value), value, "{torso}");
         }

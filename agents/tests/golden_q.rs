@@ -4,7 +4,7 @@
 
 mod support;
 
-use coordrl_agents::apex::{LearnBatch, Learned, Learner, LearnerConfig};
+use coordrl_agents::apex::{LearnBatch, LearnStats, Learner, LearnerConfig};
 use coordrl_agents::nn::QHead;
 use coordrl_agents::replay::{PlaneForm, PlaneWriter, Replay, StreamPart, Transition};
 use coordrl_agents::{ApexConfig, OptimizerConfig, OptimizerKind, find_torso};
@@ -91,7 +91,7 @@ fn start(torso: &str, config: &LearnerConfig) -> Learner {
     learner
 }
 
-fn check_report(learned: &Learned, golden: &Value, what: &str) {
+fn check_report(learned: &LearnStats, golden: &Value, what: &str) {
     for (key, found) in [("loss", learned.loss), ("grad_norm", learned.grad_norm), ("mean_q", learned.mean_q)]
     {
         let expected = number(golden, key);
@@ -107,7 +107,7 @@ fn check_report(learned: &Learned, golden: &Value, what: &str) {
 }
 
 /// What a replay with the settings of Ape-X makes of the TD errors.
-fn check_priorities(learned: &Learned, golden: &Value, what: &str) {
+fn check_priorities(learned: &LearnStats, golden: &Value, what: &str) {
     let shape = [1, 2, 2];
     let mut replay = Replay::try_new(ApexConfig::default().replay.for_obs(shape)).unwrap();
     let mut writer = PlaneWriter::try_new(shape, PlaneForm::Raw).unwrap();

@@ -14,7 +14,7 @@ mod store;
 mod tests;
 
 pub use manifest::{Identity, Manifest};
-pub use read::{Checkpoint, read, read_newest, read_weights, whole_after};
+pub use read::{Checkpoint, read, read_newest, read_weights, valid_after};
 pub use store::{Entry, WriteReplay, choose, folder_of, list, prune, remove_later_than, replay_bytes, write};
 
 use std::io;

@@ -53,7 +53,7 @@ fn name_previous(dir: &Path, error: CheckpointError) -> CheckpointError {
 }
 
 /// Checkpoints past `position` that are whole.
-pub fn whole_after(dir: &Path, position: u64) -> Vec<store::Entry> {
+pub fn valid_after(dir: &Path, position: u64) -> Vec<store::Entry> {
     let mut later = store::list(dir);
     later.retain(|entry| entry.position > position && all_files(&entry.path).is_ok());
     later

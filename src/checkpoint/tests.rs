@@ -274,7 +274,7 @@ fn only_the_newest_keeps_its_replay_and_the_others_stay_whole() {
     assert!(!paths[0].exists());
     assert!(read::<Progress>(&paths[1], &identity()).unwrap().open_replay().unwrap().is_none());
     assert!(read::<Progress>(&paths[2], &identity()).unwrap().open_replay().unwrap().is_some());
-    assert_eq!(whole_after(dir.path(), 100).len(), 2);
+    assert_eq!(valid_after(dir.path(), 100).len(), 2);
 }
 
 #[test]

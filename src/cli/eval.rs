@@ -10,11 +10,11 @@ use super::rules::{Rules, remarks};
 use crate::assemble::{assets, build_pool};
 use crate::checkpoint::{self, Entry};
 use crate::config::{RunConfig, parse_count};
-use crate::evaluation::{Evaluation, Plan, play, policy_of};
+use crate::evaluation::{EvalPlan, Evaluation, play, policy_of};
 use crate::exit_code::{BadRequest, ExitCode};
 use crate::interrupt::StopFlag;
 use crate::known_scores::other_settings;
-use crate::metrics::console::{print_result, say};
+use crate::metrics::console::{print_result, status};
 use crate::run_dir::RunDir;
 use crate::table::table;
 use crate::training::identity;
@@ -76,7 +76,7 @@ impl Eval {
         let mode = self.rules.mode(config.algo)?;
         let env = self.rules.apply(&config.env)?;
         let remarks = remarks(&config, &env, mode, self.episodes)?;
-        remarks.iter().for_each(|remark| say(&format!("remark: {remark}")));
+        remarks.iter().for_each(|remark| status!("remark: {remark}"));
         let entry = checkpoint::choose(&run.checkpoints_dir(), &self.checkpoint)?;
         let evaluation = Evaluation { remarks, ..self.evaluate(&RunConfig { env, ..config }, entry, mode)? };
         let text = if self.json { serde_json::to_string(&evaluation)? } else { self.as_tables(&evaluation) };
@@ -91,7 +91,7 @@ impl Eval {
         let (manifest, weights) = checkpoint::read_weights(&checkpoint, Some(&identity(config)))?;
         let policy = policy_of(config, &weights, device)?;
         let assets = assets(config.rom_dir.as_deref());
-        let plan = Plan {
+        let plan = EvalPlan {
             game: &config.game,
             env: &config.env,
             assets: &assets,

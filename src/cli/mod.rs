@@ -17,7 +17,7 @@ mod train;
 use clap::{Parser, Subcommand};
 
 use crate::exit_code::{ExitCode, exit_code_of};
-use crate::metrics::console::say;
+use crate::metrics::console::status;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -78,7 +78,7 @@ pub fn main() -> ExitCode {
     match cli.command.run() {
         Ok(code) => code,
         Err(error) => {
-            say(&format!("error: {}", describe(&error)));
+            status!("error: {}", describe(&error));
             exit_code_of(&error)
         }
     }

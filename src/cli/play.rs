@@ -14,17 +14,17 @@ use super::rules::{Rules, remarks};
 use crate::assemble::assets;
 use crate::checkpoint;
 use crate::config::{RunConfig, parse_count};
-use crate::evaluation::{Plan, policy_of};
+use crate::evaluation::{EvalPlan, policy_of};
 use crate::exit_code::{BadRequest, ExitCode};
 use crate::interrupt::StopFlag;
-use crate::metrics::console::{print_result, say};
+use crate::metrics::console::{print_result, status};
 use crate::names;
 use crate::run_dir::RunDir;
 use crate::training::identity;
 use crate::video::Format;
-use crate::video::film::{Film, Scene};
 use crate::video::game::Ending;
-use crate::video::panel::Beside;
+use crate::video::panel::SidePanel;
+use crate::video::recorder::{RecordSpec, VideoRecorder};
 use crate::video::sheet::to_png;
 use coordrl_agents::device::DeviceChoice;
 
@@ -96,18 +96,18 @@ impl Play {
         let mode = self.rules.mode(config.algo)?;
         let env = self.rules.apply(&config.env)?;
         for remark in remarks(&config, &env, mode, self.game)? {
-            say(&format!("remark: {remark}"));
+            status!("remark: {remark}");
         }
         let config = RunConfig { env, ..config };
         let entry = checkpoint::choose(&run.checkpoints_dir(), &self.checkpoint)?;
         let (_, weights) = checkpoint::read_weights(&entry, Some(&identity(&config)))?;
-        let mut film = Film::new(format, self.fps, self.contact_sheet.is_some());
-        let ending = self.shoot(&config, &weights, mode, &mut film)?;
+        let mut recorder = VideoRecorder::new(format, self.fps, self.contact_sheet.is_some());
+        let ending = self.record(&config, &weights, mode, &mut recorder)?;
         if let Some(sheet) = outputs.contact_sheet.take() {
-            sheet.write(&to_png(&film.sheet()?)?)?;
+            sheet.write(&to_png(&recorder.sheet()?)?)?;
         }
         if let Some(video) = outputs.video.take() {
-            video.write(&film.finish()?)?;
+            video.write(&recorder.finish()?)?;
         }
         print_result(&told(&config, ending))?;
         Ok(ExitCode::Ok)
@@ -142,17 +142,17 @@ impl Play {
         })
     }
 
-    fn shoot(
+    fn record(
         &self,
         config: &RunConfig,
         weights: &[(String, tch::Tensor)],
         mode: ActMode,
-        film: &mut Film,
+        recorder: &mut VideoRecorder,
     ) -> anyhow::Result<Ending> {
         tch::set_num_threads(i32::try_from(config.torch_threads).unwrap_or(i32::MAX));
         let policy = policy_of(config, weights, self.device.resolve()?)?;
         let assets = assets(config.rom_dir.as_deref());
-        let plan = Plan {
+        let plan = EvalPlan {
             game: &config.game,
             env: &config.env,
             assets: &assets,
@@ -162,12 +162,12 @@ impl Play {
             first_game: 0,
             max_frames: None,
         };
-        let scene = Scene {
+        let spec = RecordSpec {
             number: self.game - 1,
             frame_limit: self.frames,
-            beside: Beside { panel: self.panel, torso_view: self.torso_view },
+            beside: SidePanel { panel: self.panel, torso_view: self.torso_view },
         };
-        film.shoot(&plan, &policy, scene, &StopFlag::default())
+        recorder.record(&plan, &policy, spec, &StopFlag::default())
     }
 }
 
@@ -207,7 +207,7 @@ impl Output {
         self.temporary.write_all(bytes).with_context(|| format!("cannot write {path}"))?;
         self.temporary.as_file().sync_all().with_context(|| format!("cannot write {path}"))?;
         self.temporary.persist(&self.path).with_context(|| format!("cannot write {path}"))?;
-        say(&format!("{path} ({} KiB)", bytes.len().div_ceil(1024)));
+        status!("{path} ({} KiB)", bytes.len().div_ceil(1024));
         Ok(())
     }
 }

@@ -6,9 +6,9 @@ use clap::Args;
 
 use crate::config::{parse_count, parse_number};
 use crate::exit_code::{BadRequest, ExitCode};
-use crate::metrics::console::{print_result, say};
+use crate::metrics::console::{print_result, status};
 use crate::report::{
-    Comparison, Destination, Difference, Report as Contents, Request, gather, score, span, without_repeats,
+    Comparison, Destination, Difference, Report as Contents, Request, find_runs, score, span, without_repeats,
 };
 use crate::sweep::record::Primary;
 use crate::table::table;
@@ -59,8 +59,8 @@ impl Report {
             Err(_) => return Err(BadRequest::error("`--repetitions`: the most is 4294967295")),
         };
         let paths = without_repeats(self.paths.clone());
-        let gathered = gather(&paths)?;
-        let sweeps: Vec<PathBuf> = gathered.sweeps.iter().map(|sweep| sweep.folder.clone()).collect();
+        let found = find_runs(&paths)?;
+        let sweeps: Vec<PathBuf> = found.sweeps.iter().map(|sweep| sweep.folder.clone()).collect();
         let destination = self.destination(&sweeps)?;
         let request = Request {
             in_sweep: self.out.is_none(),
@@ -70,11 +70,11 @@ impl Report {
             thresholds: self.thresholds,
             repetitions,
         };
-        let mut report = Contents::build(&request, gathered)?;
+        let mut report = Contents::build(&request, found)?;
         let drawn = report.draw()?;
         destination.write(&report, &drawn)?;
         print_result(&if self.json { serde_json::to_string(&report)? } else { as_text(&report) })?;
-        say(&format!("report: {}", destination.page().display()));
+        status!("report: {}", destination.page().display());
         Ok(ExitCode::Ok)
     }
 

@@ -6,7 +6,7 @@ use clap::Args;
 use coordrl_envs::{EnvConfig, GameKind, GymId};
 
 use crate::config::{Algo, Layered, Layers, Preset, RunConfig, parse_count, preset_for};
-use crate::metrics::console::say;
+use crate::metrics::console::status;
 
 /// Every flag is an `Option`: not given differs from given the default.
 #[derive(Clone, Debug, Default, Args)]
@@ -116,7 +116,7 @@ pub fn note_rules_left_out(typed: &str, env: &EnvConfig) {
     // A wrong name is reported with everything else that is wrong.
     let id = GymId::parse(typed).ok().flatten();
     if let Some(note) = id.and_then(|id| id.rules_left_out(&env.resolve())) {
-        say(&note);
+        status!("{note}");
     }
 }
 

@@ -10,7 +10,7 @@ use coordrl_studies::Task;
 use crate::config::{ConfigError, Layers, Origin, parse_count};
 use crate::exit_code::{BadRequest, ExitCode};
 use crate::interrupt::StopFlag;
-use crate::metrics::console::{describe_secs, print_result, quoted, say};
+use crate::metrics::console::{describe_secs, print_result, shell_quote, status};
 use crate::run_dir::{RunDir, RunDirError};
 use crate::study::{
     StudyOutcome, StudyResult, StudyRun, StudyRunConfig, dump, launch, layer_of, resolve, split_of,
@@ -133,7 +133,7 @@ impl Flags {
         let loaded = launch::load(&run, &config)?;
         if loaded.is_done(&config) {
             let result = loaded.result(&run, &config);
-            say(&format!("nothing to do: {} is done; a larger `--epochs` extends it", path.display()));
+            status!("nothing to do: {} is done; a larger `--epochs` extends it", path.display());
             return self.report(result);
         }
         let stop = StopFlag::on_signals()?;
@@ -173,10 +173,8 @@ impl Flags {
         let outcome = run.train()?;
         if outcome == StudyOutcome::Interrupted {
             let (task, updates) = (run.study().task(), run.progress().updates);
-            let folder = quoted(run.run().path());
-            say(&format!(
-                "stopped at {updates} updates; continue with: coordrl study {task} --resume {folder}"
-            ));
+            let folder = shell_quote(run.run().path());
+            status!("stopped at {updates} updates; continue with: coordrl study {task} --resume {folder}");
             return Ok(ExitCode::Interrupted);
         }
         self.report(run.result())

@@ -15,16 +15,16 @@ use crate::exit_code::{BadRequest, ExitCode};
 use crate::interrupt::StopFlag;
 use crate::launch;
 use crate::memory::size;
-use crate::metrics::console::{describe_secs, print_result, quoted, say};
+use crate::metrics::console::{describe_secs, print_result, shell_quote, status};
 use crate::names;
 use crate::report::ALPHA;
-use crate::sweep::board::{CellStatus, Mark, millions};
 use crate::sweep::cell::{Cell, CellState};
-use crate::sweep::crew::{Crew, Outcome};
 use crate::sweep::folder::{SweepFolder, check_design, check_holds_all, log_name};
-use crate::sweep::forecast::{self, Forecast, Left, Measured};
-use crate::sweep::plan::{Plan, Seeds, built_in_plans};
+use crate::sweep::forecast::{self, Measured, RemainingRun, SweepEstimate};
+use crate::sweep::plan::{Seeds, SweepPlan, built_in_plans};
+use crate::sweep::progress_table::{CellProgress, CellStatus, millions};
 use crate::sweep::record::folder_of;
+use crate::sweep::scheduler::{Scheduler, SweepOutcome};
 use crate::sweep::{SweepError, disk};
 use crate::table::table;
 
@@ -105,7 +105,7 @@ pub struct Sweep {
 /// The sweep as asked for, with nothing left open.
 struct Request {
     name: String,
-    plan: Plan,
+    plan: SweepPlan,
     cells: Vec<(Cell, CellState)>,
     jobs: usize,
     threads: usize,
@@ -115,7 +115,7 @@ impl Sweep {
     pub fn run(&self) -> anyhow::Result<ExitCode> {
         let request = self.request()?;
         let stop = StopFlag::on_signals()?;
-        say(&describe(&request));
+        status!("{}", describe(&request));
         note_ids(&request);
         if !self.no_forecast {
             self.forecast(&request, &stop)?;
@@ -129,7 +129,7 @@ impl Sweep {
         let Request { name, plan, cells, jobs, .. } = request;
         let plain: Vec<Cell> = cells.iter().map(|(cell, _)| cell.clone()).collect();
         let folder = SweepFolder::open(&self.runs_dir, &name, &plan, &plain)?;
-        let outcome = Crew::new(folder, self.runs_dir.clone(), cells, jobs, stop).work()?;
+        let outcome = Scheduler::new(folder, self.runs_dir.clone(), cells, jobs, stop).work()?;
         self.tell(&name, &plain, &outcome)
     }
 
@@ -173,10 +173,10 @@ impl Sweep {
     }
 
     /// The plan with the flags over it.
-    fn plan(&self) -> anyhow::Result<Plan> {
+    fn plan(&self) -> anyhow::Result<SweepPlan> {
         let mut plan = match &self.plan {
-            Some(name) => Plan::find(name, &self.runs_dir)?,
-            None => Plan::default(),
+            Some(name) => SweepPlan::find(name, &self.runs_dir)?,
+            None => SweepPlan::default(),
         };
         let over = |own: &mut Vec<String>, flag: &Vec<String>, default: &[&str]| {
             if !flag.is_empty() {
@@ -209,7 +209,7 @@ impl Sweep {
     }
 
     /// The grid's own keys would be overridden without a word; a name with dashes is a flag.
-    fn check_settings(&self, plan: &Plan) -> anyhow::Result<()> {
+    fn check_settings(&self, plan: &SweepPlan) -> anyhow::Result<()> {
         let assignments = plan.assignments().into_iter().chain(self.set.iter().cloned());
         for assignment in assignments {
             let key = assignment.split('=').next().unwrap_or_default().trim().to_owned();
@@ -226,7 +226,7 @@ impl Sweep {
     }
 
     /// Runs at a time and threads of each.
-    fn share_cores(&self, plan: &Plan, cells: usize) -> (usize, usize) {
+    fn share_cores(&self, plan: &SweepPlan, cells: usize) -> (usize, usize) {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let as_usize = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
         let threads = self.threads_per_run.map(as_usize);
@@ -240,7 +240,7 @@ impl Sweep {
     }
 
     /// Every combination; the first seed of all comes first, so that a sweep can be judged early.
-    fn cells(&self, plan: &Plan, name: &str, threads: usize) -> anyhow::Result<Vec<Cell>> {
+    fn cells(&self, plan: &SweepPlan, name: &str, threads: usize) -> anyhow::Result<Vec<Cell>> {
         let mut problems: Vec<Problem> = Vec::new();
         let mut cells: Vec<Cell> = Vec::new();
         for seed in plan.seeds.iter().flat_map(Seeds::all) {
@@ -265,7 +265,7 @@ impl Sweep {
 
     fn cell(
         &self,
-        plan: &Plan,
+        plan: &SweepPlan,
         name: &str,
         threads: usize,
         [game, algo, torso]: [&str; 3],
@@ -298,10 +298,10 @@ impl Sweep {
                 if stop.is_raised() {
                     return Ok(());
                 }
-                say("no forecast: the runs are too short for a trial");
+                status!("no forecast: the runs are too short for a trial");
                 return Ok(());
             };
-            say(&format!("measured: {} {:.0} frames/s, {how}", cell.arm(), found.frames_per_sec));
+            status!("measured: {} {:.0} frames/s, {how}", cell.arm(), found.frames_per_sec);
             measured.push((cell.arm(), found));
         }
         self.tell_forecast(request, &measured)
@@ -329,17 +329,18 @@ impl Sweep {
         let of_arm =
             |cell: &Cell| measured.iter().find(|(arm, _)| *arm == cell.arm()).map(|(_, found)| *found);
         let cells = request.cells.iter();
-        let left: Vec<Left<'_>> =
-            cells.filter_map(|(cell, state)| Left::of(cell, *state, of_arm(cell)?, &self.runs_dir)).collect();
-        let forecast = Forecast::of(&left, request.jobs);
+        let left: Vec<RemainingRun<'_>> = cells
+            .filter_map(|(cell, state)| RemainingRun::of(cell, *state, of_arm(cell)?, &self.runs_dir))
+            .collect();
+        let forecast = SweepEstimate::of(&left, request.jobs);
         let free = disk::free_bytes(&self.runs_dir);
         let free_text = free.map_or_else(String::new, |free| format!(" of {} free", size(free)));
-        say(&format!(
+        status!(
             "forecast: {} from now, {} of disk{free_text}{}",
             describe_secs(forecast.seconds),
             size(forecast.bytes),
             forecast::conditions(&left)
-        ));
+        );
         match free {
             Some(free) if forecast.bytes > free => Err(self.too_little_disk(request, &left, forecast, free)),
             _ => Ok(()),
@@ -349,22 +350,22 @@ impl Sweep {
     fn too_little_disk(
         &self,
         request: &Request,
-        left: &[Left<'_>],
-        forecast: Forecast,
+        left: &[RemainingRun<'_>],
+        forecast: SweepEstimate,
         free: u64,
     ) -> anyhow::Error {
         // A run that is begun or done must stay the same run: its replay is no longer to be chosen.
         let is_new = request.cells.iter().all(|(_, state)| *state == CellState::Waiting);
-        let replays = is_new && left.iter().any(Left::saves_replay);
+        let replays = is_new && left.iter().any(RemainingRun::saves_replay);
         SweepError::Disk { needed: forecast.bytes, free, folder: self.runs_dir.clone(), replays }.into()
     }
 
-    fn tell(&self, name: &str, cells: &[Cell], outcome: &Outcome) -> anyhow::Result<ExitCode> {
+    fn tell(&self, name: &str, cells: &[Cell], outcome: &SweepOutcome) -> anyhow::Result<ExitCode> {
         let folder = folder_of(&self.runs_dir, name);
         let rows: Vec<ResultRow> = cells
             .iter()
             .zip(&outcome.cells)
-            .map(|(cell, status)| ResultRow::new(&self.runs_dir, cell, status))
+            .map(|(cell, progress)| ResultRow::new(&self.runs_dir, cell, progress))
             .collect();
         print_result(&if self.json {
             serde_json::to_string(&SweepResult { sweep: &folder, cells: &rows })?
@@ -372,10 +373,10 @@ impl Sweep {
             as_table(&rows)
         })?;
         if outcome.interrupted {
-            say("stopped; the same command goes on from here");
+            status!("stopped; the same command goes on from here");
             return Ok(ExitCode::Interrupted);
         }
-        say(&format!("compare with: coordrl report {}", quoted(&folder)));
+        status!("compare with: coordrl report {}", shell_quote(&folder));
         Ok(outcome.failed.unwrap_or(ExitCode::Ok))
     }
 }
@@ -402,19 +403,19 @@ struct ResultRow {
 }
 
 impl ResultRow {
-    fn new(runs_dir: &Path, cell: &Cell, status: &CellStatus) -> Self {
+    fn new(runs_dir: &Path, cell: &Cell, progress: &CellProgress) -> Self {
         Self {
-            game: status.game.clone(),
-            arm: status.arm.clone(),
+            game: progress.game.clone(),
+            arm: progress.arm.clone(),
             seed: cell.config().seed,
-            state: match status.mark {
-                Mark::Done => "done",
-                Mark::Failed => "failed",
-                Mark::Waiting | Mark::Running => "unfinished",
+            state: match progress.status {
+                CellStatus::Done => "done",
+                CellStatus::Failed => "failed",
+                CellStatus::Waiting | CellStatus::Running => "unfinished",
             },
-            frames: status.frames,
-            frames_asked: status.end,
-            episode_return: status.episode_return,
+            frames: progress.frames,
+            frames_asked: progress.end,
+            episode_return: progress.episode_return,
             run: runs_dir.join(&cell.run),
         }
     }
@@ -436,11 +437,11 @@ fn as_table(rows: &[ResultRow]) -> String {
     table(&["game", "arm", "seed", "state", "frames", "mean return", "run"], &rows)
 }
 
-fn arms(plan: &Plan) -> Vec<(&String, &String)> {
+fn arms(plan: &SweepPlan) -> Vec<(&String, &String)> {
     plan.algos.iter().flat_map(|algo| plan.torsos.iter().map(move |torso| (algo, torso))).collect()
 }
 
-fn count_of(plan: &Plan) -> usize {
+fn count_of(plan: &SweepPlan) -> usize {
     plan.games.len() * arms(plan).len() * plan.seeds.as_ref().map_or(0, |seeds| seeds.all().len())
 }
 
@@ -509,7 +510,7 @@ fn note_ids(request: &Request) {
 }
 
 /// The best that the tests of a report on this plan can come to; nothing where nothing is compared.
-fn tests_in_words(plan: &Plan) -> Option<String> {
+fn tests_in_words(plan: &SweepPlan) -> Option<String> {
     let seeds = plan.seeds.as_ref().map_or(0, |seeds| seeds.all().len());
     let pairs = match plan.torsos.len() {
         1 => plan.algos.len() - 1,
@@ -557,10 +558,16 @@ fn counted(count: usize, word: &str) -> String {
 mod tests {
     use super::*;
 
-    fn plan(games: usize, torsos: usize, algos: usize, seeds: u64) -> Plan {
+    fn plan(games: usize, torsos: usize, algos: usize, seeds: u64) -> SweepPlan {
         let names = |count: usize| (0..count).map(|place| place.to_string()).collect();
         let seeds = Some(Seeds::Count(seeds));
-        Plan { games: names(games), torsos: names(torsos), algos: names(algos), seeds, ..Plan::default() }
+        SweepPlan {
+            games: names(games),
+            torsos: names(torsos),
+            algos: names(algos),
+            seeds,
+            ..SweepPlan::default()
+        }
     }
 
     #[test]

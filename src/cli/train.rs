@@ -10,11 +10,11 @@ use crate::config::{self, Layered, Layers, Origin, RunConfig};
 use crate::evaluation::{Evaluation, Summary};
 use crate::exit_code::{BadRequest, ExitCode};
 use crate::launch::{self, Destination, Start};
-use crate::metrics::console::{describe_secs, print_result, quoted, say};
+use crate::metrics::console::{describe_secs, print_result, shell_quote, status};
 use crate::metrics::recorder::Recorder;
 use crate::progress::Progress;
 use crate::run_dir::RunDir;
-use crate::training::{Outcome, Trainer, identity};
+use crate::training::{TrainOutcome, Trainer, identity};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -107,13 +107,13 @@ impl Train {
         let done = checkpoint.progress.frames >= layered.config.frames;
         Recorder::check(&run, &checkpoint.progress.written, launch::CHOOSE_EARLIER)?;
         if done && !Trainer::lacks_its_end(&run, &layered.config, checkpoint.progress.frames) {
-            say(&format!(
+            status!(
                 "nothing to do: {} is at {} of {} frames; {}",
                 path.display(),
                 checkpoint.progress.frames,
                 layered.config.frames,
                 launch::how_to_extend(&layered.config)
-            ));
+            );
             return Ok(ExitCode::Ok);
         }
         self.train(launch::resume(run, layered.config, checkpoint)?)
@@ -187,7 +187,7 @@ impl Train {
 
 /// Going on from an earlier checkpoint would take the place of what came after it.
 fn refuse_to_lose_checkpoints(run: &RunDir, from: u64) -> anyhow::Result<()> {
-    let later = checkpoint::whole_after(&run.checkpoints_dir(), from);
+    let later = checkpoint::valid_after(&run.checkpoints_dir(), from);
     if later.is_empty() {
         return Ok(());
     }
@@ -214,12 +214,12 @@ fn train(mut trainer: Trainer) -> anyhow::Result<ExitCode> {
     let folder = trainer.run().path().display();
     let progress = trainer.progress();
     let games = &progress.games;
-    if outcome == Outcome::Interrupted {
-        say(&format!(
+    if outcome == TrainOutcome::Interrupted {
+        status!(
             "stopped at {} frames; continue with: coordrl train --resume {}",
             progress.frames,
-            quoted(trainer.run().path())
-        ));
+            shell_quote(trainer.run().path())
+        );
         return Ok(ExitCode::Interrupted);
     }
     let result = match games.mean_return() {

@@ -43,12 +43,12 @@ impl Mean {
 /// What was told since the last log point, by tag: of some the mean, of others the last value.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Sums {
+pub struct MetricAccumulator {
     means: BTreeMap<String, Mean>,
     last: BTreeMap<String, f64>,
 }
 
-impl Sums {
+impl MetricAccumulator {
     /// Takes a value of which the mean is reported.
     pub fn add(&mut self, tag: &Tag, value: f64) {
         self.means.entry(tag.name.to_owned()).or_default().add(value);

@@ -16,10 +16,16 @@ const BAR_INTERVAL: Duration = Duration::from_millis(200);
 /// Speed is averaged over about this long.
 const SPEED_WINDOW_SECS: f64 = 10.0;
 
-/// Talks to the person: stderr, never results.
-pub fn say(text: &str) {
+/// Prints a line of status, formatted as [`format!`] does, on stderr: never a result.
+macro_rules! status {
+    ($($arg:tt)*) => { $crate::metrics::console::print_status(format_args!($($arg)*)) };
+}
+pub(crate) use status;
+
+/// Prints a line on stderr; see [`status!`].
+pub fn print_status(line: std::fmt::Arguments<'_>) {
     // Nobody listening (a closed pipe) is no reason to stop training.
-    let _ = writeln!(io::stderr().lock(), "{text}");
+    let _ = writeln!(io::stderr().lock(), "{line}");
 }
 
 /// Prints a result: stdout.
@@ -32,7 +38,7 @@ pub fn print_result(text: &str) -> io::Result<()> {
 }
 
 /// A path as a shell takes it: names with spaces in quotes, bytes that are no text as escapes.
-pub fn quoted(path: &Path) -> String {
+pub fn shell_quote(path: &Path) -> String {
     shell_word(path)
 }
 
@@ -80,7 +86,7 @@ impl Console {
                 bar.set_position(position);
                 bar.set_message(text);
             }
-            None => say(&format!("{position}/{} {}, {text}", self.end, self.axis.name())),
+            None => status!("{position}/{} {}, {text}", self.end, self.axis.name()),
         }
     }
 
@@ -130,8 +136,8 @@ mod tests {
 
     #[test]
     fn paths_can_be_pasted_into_a_shell() {
-        assert_eq!(quoted(Path::new("runs/pong/seed1-20260101")), "runs/pong/seed1-20260101");
-        assert_eq!(quoted(Path::new("my run")), "'my run'");
+        assert_eq!(shell_quote(Path::new("runs/pong/seed1-20260101")), "runs/pong/seed1-20260101");
+        assert_eq!(shell_quote(Path::new("my run")), "'my run'");
     }
 
     #[test]

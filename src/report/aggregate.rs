@@ -7,9 +7,9 @@ use serde::Serialize;
 
 use super::ReportError;
 use super::arms::{Grid, Group};
+use super::format;
 use super::json::Span;
 use super::measures::GameRow;
-use super::words;
 
 /// Points of a performance profile.
 const PROFILE_POINTS: u32 = 81;
@@ -137,7 +137,7 @@ fn why_absent(shared: &[&GameRow]) -> String {
     format!(
         "Scores of different games can be put together only where those of a random policy and of a human are known, \
          as they are for the 57 usual Atari games in their default mode and difficulty; not for {}.",
-        words::list(&names)
+        format::list(&names)
     )
 }
 

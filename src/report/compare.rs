@@ -4,10 +4,10 @@ use coordrl_stats::{Bootstrap, StatsError, holm_adjusted};
 use serde::Serialize;
 
 use super::arms::{Grid, Group};
-use super::chance::expected_by_chance;
 use super::failed_runs::GameScores;
+use super::false_positives::expected_by_chance;
+use super::format;
 use super::verdict::{ALPHA, GameVerdict, KindOfTest, RANDOM_DEALS, Strength, Verdict, judge};
-use super::words;
 use crate::sweep::record::Primary;
 
 /// Games by verdict.
@@ -165,12 +165,12 @@ fn strength_in_words(verdicts: &[GameVerdict]) -> String {
         return format!(
             "With {} seeds no exact two-sided test can reach {ALPHA} (the least possible p is {}), so {} only suggestive.",
             seeds_in_words(&known),
-            words::probability(least),
+            format::probability(least),
             if decided == 1 { "the difference is" } else { "every difference is" },
         );
     }
     let test = format!("supported by {}", test_in_words(known.iter().copied()));
-    let differences = words::count(decided, "difference");
+    let differences = format::count(decided, "difference");
     match (supported, decided - supported) {
         (0, _) => format!("{differences}, none of them {test}: only suggestive."),
         (1, 0) => format!("{differences}, {test}."),
@@ -182,7 +182,7 @@ fn strength_in_words(verdicts: &[GameVerdict]) -> String {
 }
 
 fn test_in_words<'a>(games: impl Iterator<Item = &'a GameVerdict>) -> String {
-    let deals = words::grouped(f64::from(RANDOM_DEALS));
+    let deals = format::grouped(f64::from(RANDOM_DEALS));
     match KindOfTest::of(games.filter(|game| game.strength.is_some())) {
         KindOfTest::Exact => format!("an exact test (p ≤ {ALPHA})"),
         KindOfTest::Estimated => {
@@ -205,7 +205,7 @@ fn chance_in_words(verdicts: &[GameVerdict]) -> String {
     let expected = expected_by_chance(verdicts.iter());
     format!(
         " If nothing differed at all, the rule would still call about {expected:.1} of {} better or worse.",
-        words::count(judged, "game")
+        format::count(judged, "game")
     )
 }
 
@@ -215,7 +215,7 @@ fn seeds_in_words(games: &[&GameVerdict]) -> String {
         games.iter().map(|game| format!("{} against {}", game.seeds[0], game.seeds[1])).collect();
     pairs.sort();
     pairs.dedup();
-    words::list(&pairs)
+    format::list(&pairs)
 }
 
 impl Tests {

@@ -16,7 +16,7 @@ pub enum ReportError {
     #[error(transparent)]
     Run(#[from] RunDirError),
     /// Runs there are, but none can be used.
-    #[error("nothing to report: of {} none is complete; {first}", super::words::count(*.runs, "run"))]
+    #[error("nothing to report: of {} none is complete; {first}", super::format::count(*.runs, "run"))]
     NothingComplete {
         /// How many were found or planned.
         runs: usize,

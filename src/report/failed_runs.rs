@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::left_out::{LeftOut, Why};
+use super::excluded::{ExcludedRun, Why};
 use super::measures::GameRow;
 
 /// The scores of a game that are compared.
@@ -44,9 +44,9 @@ impl GameScores {
 
 /// The scores with one more for each run that failed or diverged: the lowest of its game. `None` where no run
 /// of these games did. Runs that are missing or unfinished say nothing about how they would end.
-pub fn with_failed_as_worst(games: &[GameScores], left_out: &[LeftOut]) -> Option<Vec<GameScores>> {
+pub fn with_failed_as_worst(games: &[GameScores], excluded: &[ExcludedRun]) -> Option<Vec<GameScores>> {
     let mut filled = games.to_vec();
-    let failed = left_out.iter().filter(|run| matches!(run.why, Why::Failed { .. } | Why::Diverged { .. }));
+    let failed = excluded.iter().filter(|run| matches!(run.why, Why::Failed { .. } | Why::Diverged { .. }));
     for cell in failed.filter_map(|run| run.cell.as_ref()) {
         let Some(place) = games.iter().position(|game| game.game == cell.game) else { continue };
         let (final_score, area) = games[place].worst();
@@ -64,15 +64,15 @@ mod tests {
 
     use super::*;
     use crate::config::Algo;
-    use crate::report::left_out::Cell;
+    use crate::report::excluded::Cell;
 
     fn scores(values: &[f64]) -> ArmScores {
         ArmScores { finals: values.to_vec(), areas: values.iter().map(|value| value / 2.0).collect() }
     }
 
-    fn left_out(game: &str, torso: &str, why: Why) -> LeftOut {
+    fn excluded(game: &str, torso: &str, why: Why) -> ExcludedRun {
         let cell = Cell { game: game.to_owned(), algo: Algo::A2c, torso: torso.to_owned(), seed: 9 };
-        LeftOut { cell: Some(cell), run: PathBuf::new(), why }
+        ExcludedRun { cell: Some(cell), run: PathBuf::new(), why }
     }
 
     fn failed() -> Why {
@@ -89,16 +89,16 @@ mod tests {
         let games = std::slice::from_ref(&game);
 
         let gone =
-            [left_out("pong", "conv", failed()), left_out("pong", "conv", Why::Diverged { frames: 7 })];
+            [excluded("pong", "conv", failed()), excluded("pong", "conv", Why::Diverged { frames: 7 })];
         let filled = with_failed_as_worst(games, &gone).unwrap();
         assert_eq!(filled[0].arms["a2c-conv"].finals, [3.0, 4.0, 2.0, 2.0]);
         assert_eq!(filled[0].arms["a2c-conv"].areas, [1.5, 2.0, 1.0, 1.0]);
         assert_eq!(filled[0].arms["a2c-coordconv"], game.arms["a2c-coordconv"]);
 
         let not_failed = [
-            left_out("pong", "conv", Why::Missing),
-            left_out("pong", "conv", Why::Unfinished { frames: 1, of: 2 }),
-            left_out("breakout", "conv", failed()),
+            excluded("pong", "conv", Why::Missing),
+            excluded("pong", "conv", Why::Unfinished { frames: 1, of: 2 }),
+            excluded("breakout", "conv", failed()),
         ];
         assert_eq!(with_failed_as_worst(games, &not_failed), None);
     }
@@ -107,7 +107,7 @@ mod tests {
     fn an_arm_whose_runs_all_failed_is_compared_too() {
         let arms = [("a2c-conv".to_owned(), scores(&[3.0, 4.0]))].into();
         let games = [GameScores { game: "pong".to_owned(), arms }];
-        let filled = with_failed_as_worst(&games, &[left_out("pong", "coordconv", failed())]).unwrap();
+        let filled = with_failed_as_worst(&games, &[excluded("pong", "coordconv", failed())]).unwrap();
         assert_eq!(filled[0].arms["a2c-coordconv"].finals, [3.0]);
     }
 }

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use self::curves::{Over, curves_of};
 use self::games::{differences, profile, sums};
-use super::words::shortened;
+use super::format::shortened;
 use super::{Report, ReportError};
 
 /// Width of a figure in SVG units: narrow, so that its letters can be read on a phone.

@@ -9,11 +9,11 @@ use serde::Serialize;
 use super::aggregate::{self, Aggregates};
 use super::arms::{ArmRow, Grid, Group};
 use super::compare::{self, Comparison, Tests};
+use super::excluded::ExcludedRun;
 use super::failed_runs::{GameScores, with_failed_as_worst};
-use super::gather::{Gathered, Sweep};
-use super::left_out::LeftOut;
+use super::find_runs::{FoundRuns, Sweep};
 use super::measures::{self, GameRow};
-use super::{ReportError, figures, limits, warnings, words};
+use super::{ReportError, figures, format, limits, warnings};
 use crate::path_text;
 use crate::sweep::record::{Design, Primary};
 
@@ -75,7 +75,7 @@ pub struct Report {
     /// All games together, for each group of arms that are compared.
     pub aggregates: Vec<Aggregates>,
     /// Runs that no number here counts.
-    pub left_out: Vec<LeftOut>,
+    pub excluded: Vec<ExcludedRun>,
     /// Sweeps that the runs came from.
     pub sweeps: Vec<Sweep>,
     /// The pictures, in the order of the page.
@@ -102,17 +102,17 @@ impl Report {
     ///
     /// # Errors
     /// If the request does not fit the runs.
-    pub fn build(request: &Request, gathered: Gathered) -> Result<Self, ReportError> {
+    pub fn build(request: &Request, found: FoundRuns) -> Result<Self, ReportError> {
         let bootstrap = Bootstrap { repetitions: request.repetitions, level: LEVEL, seed: SEED };
-        let design = gathered.design().cloned();
+        let design = found.design().cloned();
         let primary = request.primary.or(design.as_ref().map(|design| design.primary)).unwrap_or_default();
         let reference = design.as_ref().and_then(|design| design.reference.as_deref());
-        let grid = Grid::new(gathered.runs);
+        let grid = Grid::new(found.runs);
         let groups = grid.groups(request.baseline.as_deref().or(reference))?;
         let games = measures::games(&grid, &request.thresholds, bootstrap)?;
         let compared = |scores: &[GameScores]| compare::compare(&grid, &groups, scores, primary, bootstrap);
         let scores: Vec<GameScores> = games.iter().map(GameScores::of).collect();
-        let with_failed = with_failed_as_worst(&scores, &gathered.left_out);
+        let with_failed = with_failed_as_worst(&scores, &found.excluded);
         let comparisons = compared(&scores)?;
         let mut report = Self {
             version: REPORT_VERSION,
@@ -125,7 +125,7 @@ impl Report {
             tests: Tests::of(&comparisons),
             warnings: [
                 request.departures(design.as_ref()),
-                warnings::warnings(&grid, &groups, &gathered.left_out, &gathered.passed_over),
+                warnings::warnings(&grid, &groups, &found.excluded, &found.passed_over),
             ]
             .concat(),
             cannot_be_concluded: Vec::new(),
@@ -134,8 +134,8 @@ impl Report {
             games,
             failed_as_worst: with_failed.map_or(Ok(Vec::new()), |scores| compared(&scores))?,
             comparisons,
-            left_out: gathered.left_out,
-            sweeps: gathered.sweeps,
+            excluded: found.excluded,
+            sweeps: found.sweeps,
             figures: Vec::new(),
         };
         report.cannot_be_concluded = limits::limits(&grid, &report);
@@ -194,6 +194,6 @@ impl Request {
         if self.repetitions != Bootstrap::default().repetitions {
             line.extend(["--repetitions".to_owned(), self.repetitions.to_string()]);
         }
-        words::command(&line)
+        format::command(&line)
     }
 }

@@ -3,11 +3,11 @@
 use coordrl_stats::least_p_value;
 
 use super::arms::Grid;
+use super::format::{frames, list, probability};
 use super::json::Report;
 use super::measures::GameRow;
 use super::run::ScoredBy;
 use super::verdict::ALPHA;
-use super::words::{frames, list, probability};
 
 /// Fewer seeds than this are few, whatever the test says.
 const FEW_SEEDS: usize = 5;

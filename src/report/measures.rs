@@ -9,9 +9,9 @@ use serde::Serialize;
 use super::ReportError;
 use super::arms::Grid;
 use super::curves::{Common, Curve, at, curve};
+use super::format;
 use super::json::Span;
 use super::run::{Run, ScoredBy};
-use super::words;
 use crate::known_scores::known_scores;
 
 /// Thresholds lie at these shares of the way from where the game starts to the best arm's end.
@@ -241,7 +241,7 @@ fn seed_row(run: &Run, common: &Common, least_budget: u64) -> SeedRow {
         frames: run.frames,
         hours: run.wall_secs / 3600.0,
         commits: run.meta.commits().into_iter().map(str::to_owned).collect(),
-        commands: run.meta.sessions.iter().map(|session| words::as_typed(&session.command)).collect(),
+        commands: run.meta.sessions.iter().map(|session| format::as_typed(&session.command)).collect(),
     }
 }
 
@@ -273,7 +273,7 @@ fn levels(grid: &Grid, game: usize, row: &GameRow) -> Vec<(String, f64)> {
 }
 
 fn named(thresholds: &[f64]) -> Vec<(String, f64)> {
-    thresholds.iter().map(|&score| (words::score(score), score)).collect()
+    thresholds.iter().map(|&score| (format::score(score), score)).collect()
 }
 
 fn threshold(grid: &Grid, game: usize, row: &GameRow, (label, score): (String, f64)) -> Threshold {

@@ -1,6 +1,6 @@
 //! Runs compared: one page that says which torso did better where, and how sure that is.
 //!
-//! - `gather`: paths to runs; `run`: one run read; `left_out`: those that no number counts.
+//! - `find_runs`: paths to runs; `run`: one run read; `excluded`: those that no number counts.
 //! - `arms`: the grid of games and arms, and which arm is compared with which.
 //! - `measures`: final score, area and thresholds; `curves`: what a game's figures show.
 //! - `verdict`: better, similar or worse in a game, by a stated rule; `chance`: how often the
@@ -13,15 +13,16 @@
 
 mod aggregate;
 mod arms;
-mod chance;
 mod compare;
 mod curves;
 mod error;
+mod excluded;
 mod failed_runs;
+mod false_positives;
 mod figures;
-mod gather;
+mod find_runs;
+mod format;
 mod json;
-mod left_out;
 mod limits;
 mod measures;
 mod page;
@@ -32,13 +33,12 @@ mod test_support;
 mod tests;
 mod verdict;
 mod warnings;
-mod words;
 mod write;
 
 pub use compare::Comparison;
 pub use error::ReportError;
-pub use gather::{Gathered, gather, without_repeats};
+pub use find_runs::{FoundRuns, find_runs, without_repeats};
+pub use format::{score, span};
 pub use json::{Report, Request};
 pub use verdict::{ALPHA, Difference, Verdict};
-pub use words::{score, span};
 pub use write::Destination;

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::run::Run;
 use crate::config::{Algo, RunConfig};
 use crate::run_dir::{Meta, RunDir, Session};
-use crate::sweep::record::{CellRecord, Failure, RECORD_VERSION, SweepRecord, folder_of, record_path};
+use crate::sweep::record::{CellFailure, CellRecord, RECORD_VERSION, SweepRecord, folder_of, record_path};
 
 /// Frames between two log points.
 const STEP: u64 = 1000;
@@ -173,7 +173,7 @@ pub fn write_sweep(runs: &Path, cells: &[(Fake, Option<&str>)]) -> PathBuf {
         seed: fake.config.seed,
         frames: fake.config.frames,
         run: fake.place(),
-        failure: failure.map(|message| Failure {
+        failure: failure.map(|message| CellFailure {
             attempts: 2,
             ended_with: "exit code 4".to_owned(),
             message: message.to_owned(),

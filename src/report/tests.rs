@@ -13,9 +13,9 @@ fn request(path: &Path) -> Request {
 }
 
 fn make(path: &Path, out: &Path) -> Result<Report, ReportError> {
-    let gathered = gather(&[path.to_owned()])?;
+    let found = find_runs(&[path.to_owned()])?;
     let destination = Destination::choose(Some(out), &[])?;
-    let mut report = Report::build(&request(path), gathered)?;
+    let mut report = Report::build(&request(path), found)?;
     let drawn = report.draw()?;
     destination.write(&report, &drawn)?;
     Ok(report)
@@ -61,7 +61,7 @@ fn what_a_sweep_fixed_decides_and_departures_from_it_are_said() {
 
     let build = |primary| {
         let request = Request { primary, ..request(&sweep) };
-        Report::build(&request, gather(std::slice::from_ref(&sweep)).unwrap()).unwrap()
+        Report::build(&request, find_runs(std::slice::from_ref(&sweep)).unwrap()).unwrap()
     };
     let report = build(None);
     assert_eq!((report.primary, report.comparisons[0].baseline.as_str()), (Primary::Final, "a2c-coordconv"));

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use coordrl_envs::reference_scores;
 
 use super::arms::{Grid, Group};
-use super::left_out::{LeftOut, Why};
+use super::excluded::{ExcludedRun, Why};
+use super::format::{count, frames, list};
 use super::run::{Run, ScoredBy};
-use super::words::{count, frames, list};
 use crate::config;
 use crate::known_scores::other_settings;
 use crate::launch::FREE_ON_RESUME;
@@ -18,10 +18,15 @@ const GAMES_OF_A_MEAN: u64 = 100;
 const NO_SETTING: [&str; 5] = ["game", "algo", "torso", "seed", "frames"];
 
 /// What a reader should know before the first number. The most serious come first.
-pub fn warnings(grid: &Grid, groups: &[Group], left_out: &[LeftOut], passed_over: &[String]) -> Vec<String> {
+pub fn warnings(
+    grid: &Grid,
+    groups: &[Group],
+    excluded: &[ExcludedRun],
+    passed_over: &[String],
+) -> Vec<String> {
     let checks = [
-        runs_left_out(left_out),
-        damaged_runs(left_out),
+        runs_left_out(excluded),
+        damaged_runs(excluded),
         places_passed_over(passed_over),
         games_without_an_arm(grid, groups),
         unequal_budgets(grid),
@@ -39,9 +44,9 @@ pub fn warnings(grid: &Grid, groups: &[Group], left_out: &[LeftOut], passed_over
     checks.concat()
 }
 
-fn runs_left_out(left_out: &[LeftOut]) -> Vec<String> {
+fn runs_left_out(excluded: &[ExcludedRun]) -> Vec<String> {
     let mut reasons: Vec<(&str, usize)> = Vec::new();
-    for run in left_out {
+    for run in excluded {
         let reason = match run.why {
             Why::Missing => "not begun",
             Why::Failed { .. } => "failed",
@@ -60,18 +65,18 @@ fn runs_left_out(left_out: &[LeftOut]) -> Vec<String> {
         }
     }
     let parts: Vec<String> = reasons.iter().map(|(reason, number)| format!("{number} {reason}")).collect();
-    let is_are = if left_out.len() == 1 { "is" } else { "are" };
+    let is_are = if excluded.len() == 1 { "is" } else { "are" };
     let text = format!(
         "{} {is_are} left out of all numbers: {}. The end of the page says which. If failing has to do with the torso, \
          what is left is a biased sample.",
-        count(left_out.len(), "run"),
+        count(excluded.len(), "run"),
         list(&parts)
     );
-    if left_out.is_empty() { Vec::new() } else { vec![text] }
+    if excluded.is_empty() { Vec::new() } else { vec![text] }
 }
 
-fn damaged_runs(left_out: &[LeftOut]) -> Vec<String> {
-    let damaged = left_out.iter().filter(|run| matches!(run.why, Why::Damaged { .. } | Why::Unusable { .. }));
+fn damaged_runs(excluded: &[ExcludedRun]) -> Vec<String> {
+    let damaged = excluded.iter().filter(|run| matches!(run.why, Why::Damaged { .. } | Why::Unusable { .. }));
     damaged.map(|run| format!("A run cannot be read: {}.", run.text())).collect()
 }
 
@@ -318,7 +323,7 @@ mod tests {
 
     use super::*;
     use crate::config::Algo;
-    use crate::report::left_out::Cell;
+    use crate::report::excluded::Cell;
     use crate::report::test_support::{Fake, read_all};
 
     fn warned(fakes: Vec<Fake>) -> Vec<String> {
@@ -426,15 +431,15 @@ mod tests {
         let why = [Why::Missing, Why::NoGame, Why::Missing];
         let (game, torso) = ("pong".to_owned(), "conv".to_owned());
         let cell = Cell { game, algo: Algo::A2c, torso, seed: 1 };
-        let left_out = why.map(|why| LeftOut { cell: Some(cell.clone()), run: PathBuf::new(), why });
-        let texts = runs_left_out(&left_out);
+        let excluded = why.map(|why| ExcludedRun { cell: Some(cell.clone()), run: PathBuf::new(), why });
+        let texts = runs_left_out(&excluded);
         assert!(
             texts[0].starts_with("3 runs are left out of all numbers: 2 not begun and 1 without"),
             "{texts:?}"
         );
-        assert_eq!(damaged_runs(&left_out), Vec::<String>::new());
+        assert_eq!(damaged_runs(&excluded), Vec::<String>::new());
         let why = Why::Damaged { file: "meta.json".into(), cause: "EOF".to_owned() };
-        let damaged = [LeftOut { why, ..left_out[0].clone() }];
+        let damaged = [ExcludedRun { why, ..excluded[0].clone() }];
         assert!(runs_left_out(&damaged)[0].contains("left out of all numbers: 1 damaged."));
         let expected = "A run cannot be read: pong, a2c-conv, seed 1: meta.json is damaged: EOF.";
         assert_eq!(damaged_runs(&damaged), [expected]);

@@ -217,7 +217,7 @@ impl RunDir {
     }
 
     /// Frames up to which `metrics.jsonl` tells; 0 where it tells nothing.
-    pub fn told_frames(&self) -> u64 {
+    pub fn last_logged_frames(&self) -> u64 {
         let last = read_last_point(&self.metrics_path()).ok().flatten();
         last.and_then(|point| point.position(Axis::Frames)).unwrap_or(0)
     }

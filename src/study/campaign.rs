@@ -9,7 +9,7 @@ use super::paper::published;
 use super::{StudyOutcome, StudyResult, StudyRunConfig, TimeToMark, figures, launch};
 use crate::config::ConfigError;
 use crate::interrupt::StopFlag;
-use crate::metrics::console::say;
+use crate::metrics::console::status;
 use crate::run_dir::{RunDir, replace_file};
 
 /// Part of a baseline's epochs that is left in a quick campaign.
@@ -65,7 +65,7 @@ impl Campaign {
         }
         let mut results = Vec::new();
         for (index, config) in configs.iter().enumerate() {
-            say(&format!("study {} of {}", index + 1, configs.len()));
+            status!("study {} of {}", index + 1, configs.len());
             match self.study(config, stop)? {
                 Some(result) => results.push(result),
                 None => return Ok(CampaignOutcome::Interrupted),

@@ -59,7 +59,7 @@ fn tensors() -> io::Result<Vec<(String, Tensor)>> {
         ("pixels".to_owned(), pictures(&centres, Centre::draw_pixel)?),
     ];
     for split in Split::ALL {
-        let members = split.members();
+        let members = split.indices();
         for (part, indices) in [("train", members.train), ("test", members.test)] {
             let indices: Vec<i64> = indices.into_iter().filter_map(|index| index.try_into().ok()).collect();
             named.push((format!("{}.{part}", split.name()), Tensor::from_slice(&indices)));

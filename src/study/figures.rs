@@ -108,7 +108,7 @@ fn places(results: &[&StudyResult]) -> anyhow::Result<Panels> {
 
 fn scatter(study: &Study) -> anyhow::Result<Scatter> {
     let predicted = study.places()?;
-    let members = study.members();
+    let members = study.indices();
     let of = |indices: &[usize]| -> Vec<(f64, f64)> {
         indices.iter().map(|&index| (predicted[index][0], predicted[index][1])).collect()
     };

@@ -17,7 +17,7 @@ use crate::checkpoint::{self, Checkpoint, CheckpointError};
 use crate::config::{self, ConfigError};
 use crate::exit_code::BadRequest;
 use crate::interrupt::StopFlag;
-use crate::metrics::console::say;
+use crate::metrics::console::status;
 use crate::metrics::recorder::Recorder;
 use crate::run_dir::{Meta, RunDir, Session};
 use coordrl_agents::device::device_name;
@@ -101,7 +101,7 @@ pub fn resume(
     meta.sessions.push(Session::this_process(progress.updates, device_name(device), threads));
     run.write_meta(&meta)?;
     announce(&run, &config, &meta);
-    say(&format!("resumed at {} updates, epoch {}", progress.updates, progress.epochs));
+    status!("resumed at {} updates, epoch {}", progress.updates, progress.epochs);
     Ok(StudyRun::open(run, config, study, progress, stop)?)
 }
 
@@ -144,9 +144,9 @@ fn build(config: &StudyRunConfig) -> anyhow::Result<(Study, Device, usize)> {
 }
 
 fn announce(run: &RunDir, config: &StudyRunConfig, meta: &Meta) {
-    say(&format!("run folder {}", run.path().display()));
+    status!("run folder {}", run.path().display());
     let session = meta.sessions.last();
-    say(&format!(
+    status!(
         "task {} · split {} · layer {} · {} parameters · device {} · {} threads · seed {} · mark: {}",
         config.task,
         config.split.name(),
@@ -156,5 +156,5 @@ fn announce(run: &RunDir, config: &StudyRunConfig, meta: &Meta) {
         session.map_or(0, |session| session.threads),
         config.seed,
         config.task.mark(),
-    ));
+    );
 }

@@ -89,7 +89,7 @@ impl Cell {
         match frames {
             Some(frames) if is_done(frames) => Ok(CellState::Done),
             // Whoever removed the checkpoints of a finished run keeps what it told.
-            None if run.told_frames() >= end => Ok(CellState::Done),
+            None if run.last_logged_frames() >= end => Ok(CellState::Done),
             Some(frames) => Ok(CellState::Begun { frames }),
             None if RunDir::holds_nothing_to_lose(&path) => Ok(CellState::Waiting),
             None => Err(RunDirError::OtherRun {

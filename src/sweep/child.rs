@@ -9,7 +9,7 @@ use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use anyhow::Context;
 
 use crate::exit_code::ExitCode;
-use crate::sweep::record::Failure;
+use crate::sweep::record::CellFailure;
 
 /// Flag of `coordrl train` that makes it stop, with a checkpoint, when its input ends.
 pub const FOLLOW_STDIN: &str = "--stop-when-stdin-closes";
@@ -33,7 +33,7 @@ pub enum Ended {
     /// With the code of a run that was told to stop.
     Stopped,
     /// In any other way, with what the exit code stands for.
-    Failed(Failure, ExitCode),
+    Failed(CellFailure, ExitCode),
 }
 
 impl TrainingProcess {
@@ -70,7 +70,7 @@ impl TrainingProcess {
             code => {
                 // `exit status: 4`, or `signal: 9 (SIGKILL)`.
                 let (ended_with, message) = (status.to_string(), last_words(&self.log, self.log_start));
-                let failure = Failure { attempts: 1, ended_with, message };
+                let failure = CellFailure { attempts: 1, ended_with, message };
                 Ended::Failed(failure, code.map_or(ExitCode::Unexpected, ExitCode::from_number))
             }
         }

@@ -9,8 +9,8 @@ use serde_json::Value;
 use super::SweepError;
 use super::cell::Cell;
 use super::disk;
-use super::plan::Plan;
-use super::record::{CellRecord, Failure, RECORD_VERSION, SweepRecord, folder_of, record_path};
+use super::plan::SweepPlan;
+use super::record::{CellFailure, CellRecord, RECORD_VERSION, SweepRecord, folder_of, record_path};
 use crate::path_text::encode;
 use crate::run_dir::{RunDirError, read_json, write_json};
 
@@ -56,7 +56,7 @@ impl SweepFolder {
     ///
     /// # Errors
     /// If another process works on it, it holds cells that are not among these, or cannot be written.
-    pub fn open(runs_dir: &Path, name: &str, plan: &Plan, cells: &[Cell]) -> anyhow::Result<Self> {
+    pub fn open(runs_dir: &Path, name: &str, plan: &SweepPlan, cells: &[Cell]) -> anyhow::Result<Self> {
         let path = folder_of(runs_dir, name);
         let cannot = |cause| RunDirError::CannotCreate { path: path.clone(), cause };
         fs::create_dir_all(&path).map_err(cannot)?;
@@ -95,7 +95,7 @@ impl SweepFolder {
     ///
     /// # Errors
     /// If the record cannot be written.
-    pub fn note(&mut self, cell: usize, failure: Option<Failure>) -> Result<(), RunDirError> {
+    pub fn note(&mut self, cell: usize, failure: Option<CellFailure>) -> Result<(), RunDirError> {
         if self.record.cells[cell].failure != failure {
             self.record.cells[cell].failure = failure;
             write_json(&record_path(&self.path), &self.record)?;
@@ -129,7 +129,7 @@ pub fn read_record(path: &Path) -> Result<SweepRecord, RunDirError> {
 }
 
 /// What a report goes by is fixed before the runs and stays so.
-pub fn check_design(old: &SweepRecord, plan: &Plan) -> Result<(), SweepError> {
+pub fn check_design(old: &SweepRecord, plan: &SweepPlan) -> Result<(), SweepError> {
     match &old.design {
         Some(fixed) if *fixed != plan.design() => Err(SweepError::OtherDesign {
             name: old.name.clone(),
@@ -189,7 +189,7 @@ mod tests {
 
     #[test]
     fn a_failure_is_known_until_its_cell_is_done_though_the_sweep_begins_again_and_grows() {
-        let cell = |run: &str, failure: Option<Failure>| CellRecord {
+        let cell = |run: &str, failure: Option<CellFailure>| CellRecord {
             game: "pong".to_owned(),
             algo: Algo::A2c,
             torso: "conv".to_owned(),
@@ -198,8 +198,11 @@ mod tests {
             run: run.into(),
             failure,
         };
-        let failure =
-            Failure { attempts: 2, ended_with: "signal 9".to_owned(), message: "no last words".to_owned() };
+        let failure = CellFailure {
+            attempts: 2,
+            ended_with: "signal 9".to_owned(),
+            message: "no last words".to_owned(),
+        };
         let mut new = [cell("a", None), cell("b", None), cell("c", None)];
         keep_failures(vec![cell("b", Some(failure.clone())), cell("a", None)], &mut new);
         assert_eq!(new, [cell("a", None), cell("b", Some(failure)), cell("c", None)]);

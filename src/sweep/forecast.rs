@@ -47,7 +47,7 @@ pub struct Measured {
 
 /// A run that is not finished.
 #[derive(Clone, Copy, Debug)]
-pub struct Left<'a> {
+pub struct RemainingRun<'a> {
     /// Its settings.
     pub config: &'a RunConfig,
     /// Frames still to be trained.
@@ -58,7 +58,7 @@ pub struct Left<'a> {
     pub measured: Measured,
 }
 
-impl<'a> Left<'a> {
+impl<'a> RemainingRun<'a> {
     /// What is left of a cell; `None` if it is done.
     pub fn of(cell: &'a Cell, state: CellState, measured: Measured, runs_dir: &Path) -> Option<Self> {
         let (done, held_bytes) = match state {
@@ -129,17 +129,17 @@ impl<'a> Left<'a> {
 
 /// What is still to come.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Forecast {
+pub struct SweepEstimate {
     /// Seconds, with so many runs at a time.
     pub seconds: f64,
     /// Bytes on disk.
     pub bytes: u64,
 }
 
-impl Forecast {
+impl SweepEstimate {
     /// Of runs that are started in this order.
-    pub fn of(left: &[Left<'_>], jobs: usize) -> Self {
-        let seconds: Vec<f64> = left.iter().map(Left::seconds).collect();
+    pub fn of(left: &[RemainingRun<'_>], jobs: usize) -> Self {
+        let seconds: Vec<f64> = left.iter().map(RemainingRun::seconds).collect();
         Self { seconds: time_of(&seconds, jobs), bytes: disk_bytes(left, jobs) }
     }
 }
@@ -158,7 +158,7 @@ fn time_of(seconds: &[f64], jobs: usize) -> f64 {
 
 /// What all runs leave, and what those that run at a time hold besides for a moment: the checkpoint that
 /// is being written, with a replay of its own, before older ones are removed.
-fn disk_bytes(left: &[Left<'_>], jobs: usize) -> u64 {
+fn disk_bytes(left: &[RemainingRun<'_>], jobs: usize) -> u64 {
     let mut bytes: u64 = 0;
     let mut passing = Vec::new();
     for run in left {
@@ -171,7 +171,7 @@ fn disk_bytes(left: &[Left<'_>], jobs: usize) -> u64 {
     passing.iter().rev().take(jobs).fold(bytes, |sum, largest| sum.saturating_add(*largest))
 }
 
-/// What [`Left::kept_bytes`] and the replay speak of. Videos are in no forecast.
+/// What [`RemainingRun::kept_bytes`] and the replay speak of. Videos are in no forecast.
 fn bytes_held_by(run: &Path) -> u64 {
     let Ok(run) = RunDir::open_to_read(run) else { return 0 };
     folder_bytes(&run.checkpoints_dir()) + folder_bytes(&run.events_dir()) + folder_bytes(&run.metrics_path())
@@ -179,7 +179,7 @@ fn bytes_held_by(run: &Path) -> u64 {
 
 /// Conditions of a forecast, to be put after it: evaluations take as long as their games, which a better
 /// agent may draw out, and videos are not measured.
-pub fn conditions(left: &[Left<'_>]) -> &'static str {
+pub fn conditions(left: &[RemainingRun<'_>]) -> &'static str {
     let evaluates = left.iter().any(|run| run.games() > 0);
     let films = left.iter().any(|run| run.config.video.every_frames != Period::Off);
     match (evaluates, films) {
@@ -351,8 +351,8 @@ mod tests {
     const MEASURED: Measured =
         Measured { frames_per_sec: 100.0, checkpoint_bytes: 1_000, bytes_per_point: 5, secs_per_game: None };
 
-    fn left(config: &RunConfig) -> Left<'_> {
-        Left { config, frames: config.frames, held_bytes: 0, measured: MEASURED }
+    fn left(config: &RunConfig) -> RemainingRun<'_> {
+        RemainingRun { config, frames: config.frames, held_bytes: 0, measured: MEASURED }
     }
 
     /// Of its twelve checkpoints the three newest and the best stay, and eleven log points.
@@ -374,11 +374,11 @@ mod tests {
     #[test]
     fn slots_that_stay_empty_make_nothing_faster() {
         let config = a2c();
-        assert_eq!(Forecast::of(&[left(&config)], 8).seconds, 10.0, "one run is one run");
-        assert_eq!(Forecast::of(&[left(&config); 3], 2).seconds, 20.0, "the second round is half empty");
-        let begun = Left { frames: 400, ..left(&config) };
-        assert_eq!(Forecast::of(&[left(&config), begun, begun], 2).seconds, 10.0);
-        assert_eq!(Forecast::of(&[], 2), Forecast::default());
+        assert_eq!(SweepEstimate::of(&[left(&config)], 8).seconds, 10.0, "one run is one run");
+        assert_eq!(SweepEstimate::of(&[left(&config); 3], 2).seconds, 20.0, "the second round is half empty");
+        let begun = RemainingRun { frames: 400, ..left(&config) };
+        assert_eq!(SweepEstimate::of(&[left(&config), begun, begun], 2).seconds, 10.0);
+        assert_eq!(SweepEstimate::of(&[], 2), SweepEstimate::default());
     }
 
     #[test]
@@ -405,8 +405,8 @@ mod tests {
         let config = a2c();
         let run = left(&config);
         let kept = 4 * 1_000 + 11 * 5;
-        assert_eq!(disk_bytes(&[Left { held_bytes: 1_500, ..run }], 1), kept - 1_500 + 1_000);
-        let more_than_it_needs = Left { held_bytes: 1_000_000, ..run };
+        assert_eq!(disk_bytes(&[RemainingRun { held_bytes: 1_500, ..run }], 1), kept - 1_500 + 1_000);
+        let more_than_it_needs = RemainingRun { held_bytes: 1_000_000, ..run };
         assert_eq!(disk_bytes(&[more_than_it_needs, run], 1), kept + 1_000, "it is not another's room");
     }
 
@@ -440,7 +440,7 @@ mod tests {
         evaluates.evaluation.every_frames = Period::EveryFrames(500);
         films.video.every_frames = Period::EveryFrames(500);
         let of = |configs: &[&RunConfig]| {
-            let runs: Vec<Left<'_>> = configs.iter().map(|config| left(config)).collect();
+            let runs: Vec<RemainingRun<'_>> = configs.iter().map(|config| left(config)).collect();
             conditions(&runs)
         };
         let evaluated = ", if evaluated games stay as long as they were";
@@ -455,15 +455,19 @@ mod tests {
         let mut config = a2c();
         config.evaluation.every_frames = Period::EveryFrames(250);
         let measured = Measured { secs_per_game: Some(0.5), ..MEASURED };
-        let new = Left { measured, ..left(&config) };
+        let new = RemainingRun { measured, ..left(&config) };
         // At 0, 250, 500, 750 and 1000 ten games each, then a hundred.
         assert_eq!(new.games(), 150);
         assert_eq!(new.seconds(), 10.0 + 75.0);
 
-        let begun = Left { frames: 500, ..new };
+        let begun = RemainingRun { frames: 500, ..new };
         assert_eq!(begun.games(), 120, "those at 750 and 1000 and the last hundred");
         config.evaluation.every_frames = Period::EveryFrames(1_001);
-        assert_eq!(Left { measured, ..left(&config) }.games(), 0, "a run shorter than a period has none");
+        assert_eq!(
+            RemainingRun { measured, ..left(&config) }.games(),
+            0,
+            "a run shorter than a period has none"
+        );
     }
 
     #[test]
@@ -526,7 +530,7 @@ mod tests {
         let settings = Layered { config, problems: Vec::new(), origins: Default::default() };
         let cell = Cell { settings, arguments: Vec::new(), run: "a".into() };
         let of = |state| {
-            let left = Left::of(&cell, state, MEASURED, folder.path());
+            let left = RemainingRun::of(&cell, state, MEASURED, folder.path());
             left.map(|left| (left.frames, left.held_bytes))
         };
         let numbers = fs::metadata(folder.path().join("a/metrics.jsonl")).unwrap().len();

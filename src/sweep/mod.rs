@@ -1,25 +1,25 @@
 //! Grids of runs, each a process of its own: games × algorithms × torsos × seeds.
 //!
-//! A [`plan::Plan`] becomes [`cell::Cell`]s. How far a cell is, its run folder alone tells; so a sweep
+//! A [`plan::SweepPlan`] becomes [`cell::Cell`]s. How far a cell is, its run folder alone tells; so a sweep
 //! can be killed at any moment and goes on by being called again. [`forecast`] measures before it
 //! starts, [`crew`] keeps the processes going, [`board`] shows them, [`record`] is what is left for
 //! the report.
 
-pub mod board;
 pub mod cell;
 pub mod child;
-pub mod crew;
 pub mod disk;
 pub mod folder;
 pub mod forecast;
 pub mod plan;
+pub mod progress_table;
 pub mod record;
+pub mod scheduler;
 
 use std::path::PathBuf;
 
 use crate::exit_code::ExitCode;
 use crate::memory::size;
-use record::Failure;
+use record::CellFailure;
 
 /// Why a sweep cannot start, or go on.
 #[derive(Debug, thiserror::Error)]
@@ -73,7 +73,7 @@ pub enum SweepError {
         /// Which run was tried.
         title: String,
         /// How it ended.
-        failure: Failure,
+        failure: CellFailure,
         /// What its exit code stands for.
         code: ExitCode,
     },

@@ -16,7 +16,7 @@ static BUILT_IN: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/runs/plans");
 /// A grid of runs as a plan file states it. What is left out can be given on the command line.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Plan {
+pub struct SweepPlan {
     /// Name of the sweep's folder; by default the file's.
     pub name: Option<String>,
     /// What is compared, and what cannot be concluded from it.
@@ -110,7 +110,7 @@ fn wrong_seeds(text: &str) -> String {
     format!("`{text}`: write how many, as in `3` for the seeds 1 to 3, or a list, as in `4,5,6`")
 }
 
-impl Plan {
+impl SweepPlan {
     /// Finds a plan by name (`nine-games`) or by path (`mine/plan.toml`). A file in
     /// `<runs_dir>/plans` wins over the built-in plan of the same name.
     ///
@@ -162,7 +162,7 @@ impl Plan {
 /// Names of the plans that come with the program, and what they say.
 pub fn built_in_plans() -> Vec<(String, String)> {
     let summary =
-        |text: &str| toml::from_str(text).ok().and_then(|plan: Plan| plan.summary).unwrap_or_default();
+        |text: &str| toml::from_str(text).ok().and_then(|plan: SweepPlan| plan.summary).unwrap_or_default();
     built_in().iter().map(|(name, text)| ((*name).to_owned(), summary(text))).collect()
 }
 
@@ -192,8 +192,8 @@ fn flatten(prefix: &str, table: &Table, assignments: &mut Vec<String>) {
 mod tests {
     use super::*;
 
-    fn parse(text: &str) -> Result<Plan, ConfigError> {
-        Plan::parse(text, Path::new("mine.toml"))
+    fn parse(text: &str) -> Result<SweepPlan, ConfigError> {
+        SweepPlan::parse(text, Path::new("mine.toml"))
     }
 
     #[test]
@@ -233,7 +233,7 @@ mod tests {
             let error = parse(text).unwrap_err().to_string();
             parts.iter().for_each(|part| assert!(error.contains(part), "{part} not in {error}"));
         }
-        let error = Plan::find("nine-game", Path::new("/nonexistent")).unwrap_err().to_string();
+        let error = SweepPlan::find("nine-game", Path::new("/nonexistent")).unwrap_err().to_string();
         assert!(error.contains("did you mean `nine-games`?"), "{error}");
     }
 
@@ -253,13 +253,13 @@ mod tests {
         let runs = tempfile::tempdir().unwrap();
         std::fs::create_dir(runs.path().join("plans")).unwrap();
         std::fs::write(runs.path().join("plans/nine-games.toml"), "games = [\"catch\"]").unwrap();
-        assert_eq!(Plan::find("nine-games", runs.path()).unwrap().games, ["catch"]);
-        assert_eq!(Plan::find("nine-games", Path::new("/nonexistent")).unwrap().games.len(), 9);
+        assert_eq!(SweepPlan::find("nine-games", runs.path()).unwrap().games, ["catch"]);
+        assert_eq!(SweepPlan::find("nine-games", Path::new("/nonexistent")).unwrap().games.len(), 9);
     }
 
     #[test]
     fn the_shipped_plans_are_the_same_comparison_at_two_lengths() {
-        let plan = |name| Plan::find(name, Path::new("/nonexistent")).unwrap();
+        let plan = |name| SweepPlan::find(name, Path::new("/nonexistent")).unwrap();
         let [long, short] = ["nine-games", "nine-games-small"].map(plan);
         assert!(long.games.contains(&"ms_pacman".to_owned()));
         assert_eq!((&long.games, &long.algos, &long.torsos), (&short.games, &short.algos, &short.torsos));
@@ -275,7 +275,7 @@ mod tests {
 
     #[test]
     fn the_pilot_compares_nothing_and_shares_no_seed_with_the_comparison() {
-        let plan = |name| Plan::find(name, Path::new("/nonexistent")).unwrap();
+        let plan = |name| SweepPlan::find(name, Path::new("/nonexistent")).unwrap();
         let [pilot, comparison] = ["pilot", "nine-games-small"].map(plan);
         assert_eq!((pilot.games.len(), pilot.torsos.as_slice()), (16, &["conv".to_owned()][..]));
         assert_eq!(pilot.frames, comparison.frames);

@@ -111,13 +111,13 @@ pub struct CellRecord {
     #[serde(with = "crate::path_text")]
     pub run: PathBuf,
     /// The last failure, until the cell is done.
-    pub failure: Option<Failure>,
+    pub failure: Option<CellFailure>,
 }
 
 /// How a cell failed last.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Failure {
+pub struct CellFailure {
     /// Attempts that failed, all of them in one process of the sweep.
     pub attempts: u32,
     /// What the last one ended with: `exit code 4`, or the signal that ended it.

@@ -1,11 +1,11 @@
 //! A full game as pictures.
 
 use anyhow::Context;
-use coordrl_agents::{Insight, Policy};
+use coordrl_agents::{ActionScores, Policy};
 use coordrl_envs::EpisodeStats;
 
 use super::Picture;
-use crate::evaluation::{Game, Plan};
+use crate::evaluation::{EvalPlan, Game};
 use crate::interrupt::StopFlag;
 
 /// Emulator frames a second.
@@ -18,7 +18,7 @@ pub struct Moment<'a> {
     /// What the network saw, `u8 [C, H, W]`.
     pub obs: &'a [u8],
     /// What it said of it.
-    pub insight: &'a Insight,
+    pub insight: &'a ActionScores,
     /// Index of the action taken.
     pub action: usize,
     /// What was on the screen since the last decision, and then under this one; never empty.
@@ -44,7 +44,7 @@ pub enum Ending {
 /// # Errors
 /// If the environment or the network fails, or `see` does.
 pub fn watch(
-    plan: &Plan<'_>,
+    plan: &EvalPlan<'_>,
     policy: &Policy,
     number: u64,
     frame_limit: Option<u64>,
@@ -60,7 +60,7 @@ pub fn watch(
         }
         let obs = game.obs.clone();
         let (action, insight) = policy
-            .act_and_tell(&obs, plan.mode, &mut game.rng)
+            .act_with_scores(&obs, plan.mode, &mut game.rng)
             .context("the network cannot choose actions")?;
         let ended = game.step(action)?;
         frames += u64::from(game.env.spec().frame_skip);

@@ -4,11 +4,11 @@
 //! - [`game`]: a full game as pictures; [`panel`]: what the network makes of it, drawn beside;
 //! - [`sheet`]: pictures of a game on one page; [`film`]: all of it put together.
 
-pub mod film;
 pub mod game;
 pub mod gif;
 pub mod panel;
 pub mod picture;
+pub mod recorder;
 pub mod sheet;
 pub mod webp;
 

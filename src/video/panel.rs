@@ -18,7 +18,7 @@ const PAPER: [u8; 3] = [255; 3];
 
 /// What is drawn beside the screen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Beside {
+pub struct SidePanel {
     /// The frames that the network sees, its value, and its probabilities or Q-values.
     pub panel: bool,
     /// The maps of the torso's first layer.
@@ -26,8 +26,8 @@ pub struct Beside {
 }
 
 /// Draws pages: the screen, and what is beside it.
-pub struct Pages<'a> {
-    beside: Beside,
+pub struct PanelRenderer<'a> {
+    beside: SidePanel,
     policy: &'a Policy,
     spec: &'a EnvSpec,
     /// Greatest |Q| so far: bars keep their scale.
@@ -36,9 +36,9 @@ pub struct Pages<'a> {
     brightest: Vec<f32>,
 }
 
-impl<'a> Pages<'a> {
+impl<'a> PanelRenderer<'a> {
     /// Pages for what `policy` does in an environment of this kind.
-    pub fn new(beside: Beside, policy: &'a Policy, spec: &'a EnvSpec) -> Self {
+    pub fn new(beside: SidePanel, policy: &'a Policy, spec: &'a EnvSpec) -> Self {
         Self { beside, policy, spec, widest: 0.0, brightest: Vec::new() }
     }
 
@@ -151,7 +151,7 @@ fn with_few_colours(mut picture: Picture) -> Picture {
 mod tests {
     use super::*;
     use coordrl_agents::nn::{Network, ParamStore};
-    use coordrl_agents::{Insight, find_torso};
+    use coordrl_agents::{ActionScores, find_torso};
     use tch::Device;
 
     #[test]
@@ -165,10 +165,11 @@ mod tests {
             Network::build(torso, spec.obs_shape, 18, &mut store).unwrap();
             let policy = Policy::build(torso, &spec, &store.to_named(), Device::Cpu).unwrap();
             let obs: Vec<u8> = (0..spec.obs_len()).map(|i| (i % 255) as u8).collect();
-            let insight = Insight { scores: vec![1.0 / 18.0; 18], are_probabilities: true, value: -123.456 };
+            let insight =
+                ActionScores { scores: vec![1.0 / 18.0; 18], are_probabilities: true, value: -123.456 };
             let pictures = Vec::new();
             let moment = Moment { obs: &obs, insight: &insight, action: 3, pictures, millis: 16.0 };
-            let mut pages = Pages::new(Beside { panel: true, torso_view: true }, &policy, &spec);
+            let mut pages = PanelRenderer::new(SidePanel { panel: true, torso_view: true }, &policy, &spec);
             let parts = pages.beside(&moment).unwrap();
             assert_eq!(parts.len(), 2);
             let page = pages.page(Picture::filled(width, height, [1; 3]), &parts).unwrap();

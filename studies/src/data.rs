@@ -72,7 +72,7 @@ pub enum Split {
 
 /// Positions in [`centres`], ascending.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Members {
+pub struct SplitIndices {
     /// Trained on.
     pub train: Vec<usize>,
     /// Held out.
@@ -92,13 +92,13 @@ impl Split {
     }
 
     /// Who belongs where: 2368 and 768 centres for uniform, 2407 and 729 for quadrant.
-    pub fn members(self) -> Members {
+    pub fn indices(self) -> SplitIndices {
         let mut generator = Mt::new(SPLIT_SEED);
         let mut is_test = |centre: &Centre| match self {
             Self::Uniform => uniform(&mut generator) < TEST_SHARE,
             Self::Quadrant => centre.scaled().iter().all(|&number| number > 0.5),
         };
-        let mut members = Members { train: Vec::new(), test: Vec::new() };
+        let mut members = SplitIndices { train: Vec::new(), test: Vec::new() };
         for (index, centre) in centres().iter().enumerate() {
             let part = if is_test(centre) { &mut members.test } else { &mut members.train };
             part.push(index);
@@ -150,7 +150,7 @@ mod tests {
         let mut generator = Mt::new(SPLIT_SEED);
         let draws = [0.421_554_129_171_043_5, 0.175_320_517_707_910_35, 0.796_525_946_440_844];
         assert_eq!(draws, [(); 3].map(|()| uniform(&mut generator)));
-        let Members { train, test } = Split::Uniform.members();
+        let SplitIndices { train, test } = Split::Uniform.indices();
         assert_eq!((train.len(), test.len()), (2368, 768));
         assert_eq!(test[..12], [1, 3, 21, 35, 37, 44, 45, 49, 52, 65, 67, 69]);
         assert_eq!(test[762..], [3116, 3119, 3121, 3125, 3128, 3131]);
@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn the_quadrant_split_holds_out_the_lower_right() {
-        let (Members { train, test }, centres) = (Split::Quadrant.members(), centres());
+        let (SplitIndices { train, test }, centres) = (Split::Quadrant.indices(), centres());
         assert_eq!((train.len(), test.len()), (2407, 729));
         let inside = |index: &usize| centres[*index].x >= 33 && centres[*index].y >= 33;
         assert!(test.iter().all(inside) && !train.iter().any(inside));
@@ -169,7 +169,7 @@ mod tests {
     #[test]
     fn everyone_is_in_exactly_one_part() {
         for split in Split::ALL {
-            let Members { mut train, test } = split.members();
+            let SplitIndices { mut train, test } = split.indices();
             train.extend(test);
             train.sort_unstable();
             assert_eq!(train, (0..3136).collect::<Vec<_>>());

@@ -49,7 +49,7 @@ mod study;
 mod task;
 
 pub use config::{Inputs, Loss, RateSchedule, StudyConfig};
-pub use data::{Centre, Members, Split};
+pub use data::{Centre, Split, SplitIndices};
 pub use error::StudyError;
 pub use layer::{BuildLayer, Layer, LayerKind, LayerShape, LayerStart, StudyLayer, find_layer, layers};
 pub use score::{Evaluation, Measures, Score};

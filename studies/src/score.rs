@@ -82,12 +82,12 @@ impl Evaluation {
 
 /// Sums over some centres.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Sums {
+pub(crate) struct ScoreSums {
     pub loss: f64,
     pub measures: [f64; 2],
 }
 
-impl Sums {
+impl ScoreSums {
     pub fn add(&mut self, other: Self) {
         self.loss += other.loss;
         self.measures[0] += other.measures[0];
@@ -113,7 +113,7 @@ pub(crate) fn sums_of(
     loss: Loss,
     output: &Tensor,
     centres: &[Centre],
-) -> Result<Sums, StudyError> {
+) -> Result<ScoreSums, StudyError> {
     let target = target_of(task, loss, centres, output.device())?;
     let measures = match task {
         Task::Render => overlaps(loss, output, &target)?,
@@ -130,7 +130,7 @@ pub(crate) fn sums_of(
         }
     };
     let loss = loss_sum(loss, output, &target).f_to_kind(Kind::Double)?.f_double_value(&[])?;
-    Ok(Sums { loss, measures })
+    Ok(ScoreSums { loss, measures })
 }
 
 /// Where each row's output says the centre is, (x, y) in pixels: for `classify` the pixel with the

@@ -13,12 +13,12 @@ use crate::{StudyError, Task};
 pub(crate) struct Shard {
     pub network: Box<dyn StudyNetwork>,
     leaves: Vec<Tensor>,
-    how: How,
+    shard_spec: ShardSpec,
 }
 
 /// What all shards of a study share.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct How {
+pub(crate) struct ShardSpec {
     pub task: Task,
     pub inputs: Inputs,
     pub loss: Loss,
@@ -44,19 +44,24 @@ impl Gradient {
 
 impl Shard {
     /// On the parameters of `store`, which are drawn if they are not there yet.
-    pub fn build(spec: NetworkSpec<'_>, how: How, store: &mut ParamStore) -> Result<Self, StudyError> {
+    pub fn build(
+        spec: NetworkSpec<'_>,
+        shard_spec: ShardSpec,
+        store: &mut ParamStore,
+    ) -> Result<Self, StudyError> {
         let mut scope = ParamScope::new(store);
         let network = networks::build(spec, &mut scope)?;
-        Ok(Self { network, leaves: scope.into_leaves()?, how })
+        Ok(Self { network, leaves: scope.into_leaves()?, shard_spec })
     }
 
     /// Gradient of the mean loss over a batch of `batch_rows`, of which these are some.
     ///
     /// Forward and backward over a few rows at a time: their activations stay in the cache.
     pub fn gradient(&self, centres: &[Centre], batch_rows: usize) -> Result<Gradient, StudyError> {
-        let rows = self.rows_at_a_time(self.network.cut().train_rows());
+        let rows = self.rows_at_a_time(self.network.row_split().train_rows());
         let count: i64 = self.leaves.iter().map(|leaf| leaf.numel() as i64).sum();
-        let mut sum = Gradient { flat: Tensor::f_zeros([count], (Kind::Float, self.how.device))?, loss: 0.0 };
+        let mut sum =
+            Gradient { flat: Tensor::f_zeros([count], (Kind::Float, self.shard_spec.device))?, loss: 0.0 };
         for part in centres.chunks(rows) {
             let gradient = self.gradient_of_part(part, batch_rows)?;
             sum.add(&gradient)?;
@@ -65,7 +70,7 @@ impl Shard {
     }
 
     fn gradient_of_part(&self, centres: &[Centre], batch_rows: usize) -> Result<Gradient, StudyError> {
-        let How { task, inputs, loss, map_loss, device } = self.how;
+        let ShardSpec { task, inputs, loss, map_loss, device } = self.shard_spec;
         let input = input_of(task, inputs, centres, device)?;
         let (output, map) = self.network.forward_with_map(&input, Mode::Train);
         let drawn = loss_sum(loss, &output, &target_of(task, loss, centres, device)?);
@@ -89,8 +94,8 @@ impl Shard {
         mut see: impl FnMut(&[Centre], &Tensor) -> Result<(), StudyError>,
     ) -> Result<(), StudyError> {
         let _no_graph = tch::no_grad_guard();
-        let How { task, inputs, device, .. } = self.how;
-        for part in centres.chunks(self.rows_at_a_time(self.network.cut().evaluate_rows())) {
+        let ShardSpec { task, inputs, device, .. } = self.shard_spec;
+        for part in centres.chunks(self.rows_at_a_time(self.network.row_split().evaluate_rows())) {
             see(part, &self.network.forward(&input_of(task, inputs, part, device)?, Mode::Evaluate))?;
         }
         Ok(())
@@ -98,7 +103,7 @@ impl Shard {
 
     /// Off the CPU there is no cache to stay in, but much to be gained from large batches.
     fn rows_at_a_time(&self, on_cpu: usize) -> usize {
-        match self.how.device {
+        match self.shard_spec.device {
             Device::Cpu => on_cpu,
             _ => on_cpu.max(64),
         }

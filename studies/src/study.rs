@@ -9,13 +9,13 @@ use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
 use crate::config::StudyConfig;
-use crate::data::{Centre, Members, PIXELS, Split, centres};
+use crate::data::{Centre, PIXELS, Split, SplitIndices, centres};
 use crate::error::catch_panic;
-use crate::networks::{Cut, NetworkSpec};
+use crate::networks::{NetworkSpec, RowSplit};
 use crate::order::shuffled;
 use crate::rows::picture_of;
-use crate::score::{Sums, places, sums_of};
-use crate::shard::{Gradient, How, Shard};
+use crate::score::{ScoreSums, places, sums_of};
+use crate::shard::{Gradient, Shard, ShardSpec};
 use crate::state::{StudyState, TrainerState};
 use crate::{Evaluation, Score, StudyError, StudyLayer, Task};
 
@@ -70,7 +70,7 @@ pub struct Study {
     split: Split,
     config: StudyConfig,
     centres: Vec<Centre>,
-    members: Members,
+    indices: SplitIndices,
     /// Training centres in the order of the epoch under way.
     order: Vec<usize>,
     trainer: TrainerState,
@@ -96,17 +96,17 @@ impl Study {
         let mut store = ParamStore::new(seed, device);
         let spec = NetworkSpec { task, split, layer, config };
         let StudyConfig { inputs, loss, map_loss, .. } = *config;
-        let how = How { task, inputs, loss, map_loss, device };
+        let shard_spec = ShardSpec { task, inputs, loss, map_loss, device };
         let count = if device == Device::Cpu { config.shards } else { 1 };
-        let (params, shards) = build_shards(spec, how, count, &mut store)?;
-        let members = split.members();
+        let (params, shards) = build_shards(spec, shard_spec, count, &mut store)?;
+        let indices = split.indices();
         Ok(Self {
             task,
             split,
             config: config.clone(),
             centres: centres(),
-            order: shuffled(&members.train, seed, 0),
-            members,
+            order: shuffled(&indices.train, seed, 0),
+            indices,
             trainer: TrainerState::new(task, split, seed),
             shards,
             kernels: kernels_of(&store)?,
@@ -158,8 +158,8 @@ impl Study {
 
     /// How the network does now, on all centres; remembered for [`Study::mark_held`].
     pub fn evaluate(&mut self) -> Result<Evaluation, StudyError> {
-        let train = self.score(&self.members.train)?;
-        let test = self.score(&self.members.test)?;
+        let train = self.score(&self.indices.train)?;
+        let test = self.score(&self.indices.test)?;
         let evaluation = Evaluation { epoch: self.trainer.counters.epochs, train, test };
         self.trainer.evaluations.push(evaluation);
         Ok(evaluation)
@@ -223,8 +223,8 @@ impl Study {
     }
 
     /// Which centres are trained on and which are held out.
-    pub fn members(&self) -> &Members {
-        &self.members
+    pub fn indices(&self) -> &SplitIndices {
+        &self.indices
     }
 
     /// What the network paints for a centre, 4096 numbers row by row: the probability that the
@@ -269,11 +269,11 @@ impl Study {
     /// were.
     pub fn load(&mut self, state: &StudyState) -> Result<(), StudyError> {
         let trainer = TrainerState::from_bytes(&state.trainer)?;
-        trainer.check(self.task, self.split, self.members.train.len())?;
+        trainer.check(self.task, self.split, self.indices.train.len())?;
         self.store.check(&state.weights)?;
         self.optimizer.load(&state.optimizer)?;
         self.store.load(&state.weights)?;
-        self.order = shuffled(&self.members.train, trainer.seed, trainer.counters.epochs);
+        self.order = shuffled(&self.indices.train, trainer.seed, trainer.counters.epochs);
         self.trainer = trainer;
         Ok(())
     }
@@ -288,9 +288,9 @@ impl Study {
 
     /// Gradient of the mean loss over `batch`, each shard taking a stretch of it.
     fn differentiate(&self, batch: &[Centre]) -> Result<Gradient, StudyError> {
-        let working = match lock(&self.shards[0]).network.cut() {
-            Cut::Whole(_) => 1,
-            Cut::Rows(_) => self.shards.len(),
+        let working = match lock(&self.shards[0]).network.row_split() {
+            RowSplit::Whole(_) => 1,
+            RowSplit::Rows(_) => self.shards.len(),
         };
         let mut gradients =
             self.for_each_shard(batch, working, |shard, part| shard.gradient(part, batch.len()))?.into_iter();
@@ -344,15 +344,15 @@ impl Study {
         }
         counters.rows_into_epoch = 0;
         counters.epochs += 1;
-        self.order = shuffled(&self.members.train, self.trainer.seed, counters.epochs);
+        self.order = shuffled(&self.indices.train, self.trainer.seed, counters.epochs);
         true
     }
 
-    fn score(&self, members: &[usize]) -> Result<Score, StudyError> {
-        let centres: Vec<Centre> = members.iter().map(|&index| self.centres[index]).collect();
+    fn score(&self, indices: &[usize]) -> Result<Score, StudyError> {
+        let centres: Vec<Centre> = indices.iter().map(|&index| self.centres[index]).collect();
         let (task, loss) = (self.task, self.config.loss);
         let parts = self.look(&centres, |centres, output| sums_of(task, loss, output, centres))?;
-        let mut sums = Sums::default();
+        let mut sums = ScoreSums::default();
         parts.into_iter().for_each(|part| sums.add(part));
         Ok(sums.score(task, centres.len()))
     }
@@ -404,13 +404,13 @@ fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
 /// First weights in one flat tensor, and `count` networks that read them.
 fn build_shards(
     spec: NetworkSpec<'_>,
-    how: How,
+    shard_spec: ShardSpec,
     count: u32,
     store: &mut ParamStore,
 ) -> Result<(Tensor, Vec<Mutex<Shard>>), StudyError> {
-    Shard::build(spec, how, store)?; // draws the parameters
+    Shard::build(spec, shard_spec, store)?; // draws the parameters
     let params = store.pack()?;
-    let build = |_| Ok(Mutex::new(Shard::build(spec, how, store)?));
+    let build = |_| Ok(Mutex::new(Shard::build(spec, shard_spec, store)?));
     Ok((params, (0..count).map(build).collect::<Result<_, StudyError>>()?))
 }
 

@@ -48,9 +48,9 @@ fn coordinates_find_every_pixel_even_where_none_was_shown() {
         let (centre, place) = (study.centres()[*index], places[*index]);
         place == [f64::from(centre.x), f64::from(centre.y)]
     };
-    let members = &study.members().test;
+    let members = &study.indices().test;
     assert_eq!(members.iter().filter(|index| right(index)).count() as f64 / members.len() as f64, test);
-    let centre = study.centres()[study.members().test[100]];
+    let centre = study.centres()[study.indices().test[100]];
     let picture = study.picture(centre).unwrap();
     assert!((picture.iter().sum::<f32>() - 1.0).abs() < 1e-3);
     assert!(picture[centre.pixel()] > 0.5, "{}", picture[centre.pixel()]);

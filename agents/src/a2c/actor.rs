@@ -27,7 +27,7 @@ pub(crate) struct Actor {
 
 /// What an update must know beyond the networks; the same for all actors.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Plan {
+pub(crate) struct RolloutPlan {
     /// Number of this update, from 0.
     pub update: u64,
     pub rollout_agent_steps: usize,
@@ -61,7 +61,7 @@ impl Actor {
     }
 
     /// A whole rollout with `network`, and its targets.
-    pub fn collect(&mut self, network: &Network, plan: &Plan) -> Result<Targets, AgentError> {
+    pub fn collect(&mut self, network: &Network, plan: &RolloutPlan) -> Result<Targets, AgentError> {
         self.rollout.begin();
         for t in 0..plan.rollout_agent_steps {
             self.decide(t, network, plan)?;
@@ -71,7 +71,7 @@ impl Actor {
     }
 
     /// Chooses the actions of step `t`.
-    pub fn decide(&mut self, t: usize, network: &Network, plan: &Plan) -> Result<(), AgentError> {
+    pub fn decide(&mut self, t: usize, network: &Network, plan: &RolloutPlan) -> Result<(), AgentError> {
         let answers = self.infer_row(t, network, plan)?; // n rows of A + 1 numbers
         let num_actions = self.envs.spec().num_actions();
         let rows = answers.chunks(num_actions + 1);
@@ -83,7 +83,7 @@ impl Actor {
     }
 
     /// Steps the environments with the actions chosen.
-    pub fn step(&mut self, t: usize, plan: &Plan) -> Result<(), AgentError> {
+    pub fn step(&mut self, t: usize, plan: &RolloutPlan) -> Result<(), AgentError> {
         let obs = self.rollout.next_obs_mut(t);
         let stepped = self.envs.step(&self.actions, obs, &mut self.steps);
         stepped.map_err(|source| self.failed(source))?;
@@ -92,25 +92,30 @@ impl Actor {
     }
 
     /// Values of the last observations, and of those of episodes that were cut short; the targets.
-    pub fn finish(&mut self, network: &Network, plan: &Plan) -> Result<Targets, AgentError> {
+    pub fn finish(&mut self, network: &Network, plan: &RolloutPlan) -> Result<Targets, AgentError> {
         let last = plan.rollout_agent_steps;
         let stride = self.envs.spec().num_actions() + 1;
         let values = |answers: Vec<f32>| answers.into_iter().skip(stride - 1).step_by(stride);
         let bootstrap = values(self.infer_row(last, network, plan)?);
         self.rollout.record_values(last, bootstrap);
-        let cut_values: Vec<f32> = match self.rollout.cut_obs_tensor() {
+        let truncated_values: Vec<f32> = match self.rollout.truncated_obs_tensor() {
             Some(obs) => values(self.infer(&obs, network, plan)?).collect(),
             None => Vec::new(),
         };
-        Ok(self.rollout.targets(&cut_values, plan.discount, plan.gae_lambda))
+        Ok(self.rollout.targets(&truncated_values, plan.discount, plan.gae_lambda))
     }
 
-    fn infer_row(&mut self, t: usize, network: &Network, plan: &Plan) -> Result<Vec<f32>, AgentError> {
+    fn infer_row(&mut self, t: usize, network: &Network, plan: &RolloutPlan) -> Result<Vec<f32>, AgentError> {
         let obs = self.rollout.obs_tensor(t);
         self.infer(&obs, network, plan)
     }
 
-    fn infer(&mut self, obs: &tch::Tensor, network: &Network, plan: &Plan) -> Result<Vec<f32>, AgentError> {
+    fn infer(
+        &mut self,
+        obs: &tch::Tensor,
+        network: &Network,
+        plan: &RolloutPlan,
+    ) -> Result<Vec<f32>, AgentError> {
         let start = Instant::now();
         let answers = infer(network, obs, plan.device)?;
         self.timing.infer_nanos += nanos_since(start);

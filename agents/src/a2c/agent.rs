@@ -8,10 +8,10 @@ use rayon::ThreadPool;
 use serde_bytes::ByteBuf;
 use tch::{Device, Tensor};
 
-use super::actor::{Actor, Plan};
+use super::actor::{Actor, RolloutPlan};
 use super::config::{A2cConfig, Gradients, TABLE};
 use super::learner::{Applied, Gradient, Learner, LossPlan};
-use super::report::UpdateReport;
+use super::report::A2cReport;
 use super::state::{ActorState, AgentState, TrainerState};
 use super::{central, sharded};
 use crate::actors::{check_setup, start_each};
@@ -93,7 +93,7 @@ impl A2c {
     /// # Errors
     /// If an environment fails, an actor panics, or loss, logits or gradients are not finite. The
     /// weights are then those from before the call.
-    pub fn update(&mut self) -> Result<UpdateReport, AgentError> {
+    pub fn update(&mut self) -> Result<A2cReport, AgentError> {
         let start = Instant::now();
         let rate = self.learning_rate();
         let (targets, gradients) = self.collect_and_differentiate()?;
@@ -225,8 +225,8 @@ impl A2c {
         }
     }
 
-    fn plan(&self) -> Plan {
-        Plan {
+    fn plan(&self) -> RolloutPlan {
+        RolloutPlan {
             update: self.counters.updates,
             rollout_agent_steps: self.config.rollout_agent_steps as usize,
             discount: self.config.discount,
@@ -253,12 +253,12 @@ impl A2c {
         applied: &Applied,
         learning_rate: f64,
         timing: Timing,
-    ) -> UpdateReport {
+    ) -> A2cReport {
         let rollouts = || self.actors.iter().map(|actor| &actor.rollout);
         let values: Vec<f32> = rollouts().flat_map(|r| r.acted_values()).copied().collect();
         let returns: Vec<f32> = targets.iter().flat_map(|part| &part.returns).copied().collect();
         let reward: f64 = rollouts().flat_map(|r| r.rewards()).map(|&r| f64::from(r)).sum();
-        UpdateReport {
+        A2cReport {
             policy_loss: applied.losses.policy,
             value_loss: applied.losses.value,
             entropy: applied.losses.entropy,

@@ -7,8 +7,8 @@ use crossbeam::channel::{Receiver, Sender, TryRecvError, bounded};
 use rayon::{Scope, ThreadPool, Yield};
 use tch::Tensor;
 
-use super::actor::{Actor, Plan};
-use super::learner::{Gradient, LossPlan, Rows, gradient_of};
+use super::actor::{Actor, RolloutPlan};
+use super::learner::{ActorCriticBatch, Gradient, LossPlan, gradient_of};
 use super::sharded::normalize_advantages;
 use crate::AgentError;
 use crate::error::{Worker, catch_panic};
@@ -23,7 +23,7 @@ pub(crate) fn collect_and_differentiate(
     actors: &mut Vec<Actor>,
     network: &Network,
     pool: &ThreadPool,
-    plan: &Plan,
+    plan: &RolloutPlan,
     loss: &LossPlan,
     normalize_advantage: bool,
 ) -> Result<(Vec<Targets>, Gradient), AgentError> {
@@ -34,7 +34,7 @@ pub(crate) fn collect_and_differentiate(
     let start = Instant::now();
     let obs: Vec<Tensor> = actors.iter().map(|actor| actor.rollout.acted_obs_tensor()).collect();
     let parts = actors.iter().map(|actor| &actor.rollout).zip(&targets);
-    let rows = Rows::new(Tensor::cat(&obs, 0), parts, plan.device);
+    let rows = ActorCriticBatch::new(Tensor::cat(&obs, 0), parts, plan.device);
     let gradient = gradient_of(network, &rows, loss)?;
     if let Some(first) = actors.first_mut() {
         first.add_learn_nanos(nanos_since(start));
@@ -50,30 +50,30 @@ fn collect(
     actors: &mut Vec<Actor>,
     network: &Network,
     pool: &ThreadPool,
-    plan: &Plan,
+    plan: &RolloutPlan,
 ) -> Result<Vec<Targets>, AgentError> {
     let (done, arrivals) = bounded(actors.len());
-    let mut stations = Stations { here: actors.drain(..).map(Some).collect(), arrivals };
-    let targets = pool.in_place_scope(|scope| stations.run(scope, &done, network, plan));
+    let mut queue = ActorQueue { here: actors.drain(..).map(Some).collect(), arrivals };
+    let targets = pool.in_place_scope(|scope| queue.run(scope, &done, network, plan));
     // Every step that was started has ended with the scope: all actors are home again.
     drop(done);
-    actors.extend(stations.bring_home());
+    actors.extend(queue.collect_remaining());
     targets
 }
 
 /// Which actors the learner holds; the others are being stepped.
-struct Stations {
+struct ActorQueue {
     here: Vec<Option<Actor>>,
     arrivals: Receiver<Stepped>,
 }
 
-impl Stations {
+impl ActorQueue {
     fn run<'s>(
         &mut self,
         scope: &Scope<'s>,
         done: &Sender<Stepped>,
         network: &Network,
-        plan: &'s Plan,
+        plan: &'s RolloutPlan,
     ) -> Result<Vec<Targets>, AgentError> {
         for actor in self.here.iter_mut().flatten() {
             actor.rollout.begin();
@@ -98,7 +98,7 @@ impl Stations {
         (0..self.here.len()).map(|index| self.finish(index, network, plan)).collect()
     }
 
-    fn finish(&mut self, index: usize, network: &Network, plan: &Plan) -> Result<Targets, AgentError> {
+    fn finish(&mut self, index: usize, network: &Network, plan: &RolloutPlan) -> Result<Targets, AgentError> {
         let mut actor = self.wait_for(index)?;
         let targets = actor.finish(network, plan);
         self.here[index] = Some(actor);
@@ -115,16 +115,16 @@ impl Stations {
                 let (worker, message) = (Worker::Actor(index), "it never came back".to_owned());
                 return Err(AgentError::Panicked { worker, message });
             };
-            let home = actor.index();
-            self.here[home] = Some(actor);
+            let index = actor.index();
+            self.here[index] = Some(actor);
             result?;
         }
     }
 
-    fn bring_home(mut self) -> Vec<Actor> {
+    fn collect_remaining(mut self) -> Vec<Actor> {
         while let Ok((actor, _)) = self.arrivals.try_recv() {
-            let home = actor.index();
-            self.here[home] = Some(actor);
+            let index = actor.index();
+            self.here[index] = Some(actor);
         }
         self.here.into_iter().flatten().collect()
     }

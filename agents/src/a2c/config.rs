@@ -4,7 +4,7 @@ use coordrl_envs::Problem;
 use serde::{Deserialize, Serialize};
 
 use crate::nn::OptimizerConfig;
-use crate::threads::shares;
+use crate::threads::split_evenly;
 
 /// Where the settings are in a configuration file.
 pub(crate) const TABLE: &str = "a2c";
@@ -81,7 +81,7 @@ impl A2cConfig {
 
     /// How many environments each actor holds: as even as possible, the first ones one more.
     pub fn envs_per_actor(&self) -> Vec<usize> {
-        shares(self.envs as usize, self.num_actors() as usize)
+        split_evenly(self.envs as usize, self.num_actors() as usize)
     }
 
     /// Rows that one update learns from: N × T.

@@ -33,7 +33,7 @@ pub(crate) struct Gradient {
 }
 
 /// What is learnt from: a rollout's rows as tensors on the learner's device.
-pub(crate) struct Rows {
+pub(crate) struct ActorCriticBatch {
     /// `u8 [B, C, H, W]`
     pub obs: Tensor,
     /// `i64 [B]`
@@ -44,7 +44,7 @@ pub(crate) struct Rows {
     pub returns: Tensor,
 }
 
-impl Rows {
+impl ActorCriticBatch {
     /// The rows of several actors, one after the other; `obs` holds them all.
     pub fn new<'a>(
         obs: Tensor,
@@ -67,9 +67,13 @@ impl Rows {
 }
 
 /// Forward and backward over `rows`.
-pub(crate) fn gradient_of(network: &Network, rows: &Rows, plan: &LossPlan) -> Result<Gradient, NetworkError> {
+pub(crate) fn gradient_of(
+    network: &Network,
+    rows: &ActorCriticBatch,
+    plan: &LossPlan,
+) -> Result<Gradient, NetworkError> {
     let output = network.forward(&rows.obs);
-    let Rows { actions, advantages, returns, .. } = rows;
+    let ActorCriticBatch { actions, advantages, returns, .. } = rows;
     let sums = a2c_loss_sums(&output.logits, &output.value, actions, advantages, returns);
     let loss = sums.total(plan.entropy_coef, plan.value_coef, plan.rows);
     let flat = network.gradient(&loss)?; // [P]

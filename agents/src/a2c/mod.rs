@@ -11,5 +11,5 @@ mod state;
 
 pub use agent::{A2c, A2cSetup};
 pub use config::{A2cConfig, Gradients};
-pub use report::UpdateReport;
+pub use report::A2cReport;
 pub use state::AgentState;

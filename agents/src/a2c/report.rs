@@ -6,7 +6,7 @@ use crate::Timing;
 
 /// Figures of one update. Apart from `timing` they do not depend on the number of threads.
 #[derive(Clone, Debug, PartialEq)]
-pub struct UpdateReport {
+pub struct A2cReport {
     /// −mean of log π(action) · advantage.
     pub policy_loss: f64,
     /// Mean of (return − value)², without the coefficient.

@@ -9,8 +9,8 @@ use std::time::Instant;
 
 use rayon::prelude::*;
 
-use super::actor::{Actor, Plan};
-use super::learner::{Gradient, LossPlan, Rows, gradient_of};
+use super::actor::{Actor, RolloutPlan};
+use super::learner::{ActorCriticBatch, Gradient, LossPlan, gradient_of};
 use crate::AgentError;
 use crate::error::{Worker, catch_panic};
 use crate::maths::{mean_and_std, normalize};
@@ -25,7 +25,7 @@ type Shard<'a> = (&'a mut Actor, &'a mut Network);
 pub(crate) fn collect_and_differentiate(
     actors: &mut [Actor],
     networks: &mut [Network],
-    plan: &Plan,
+    plan: &RolloutPlan,
     loss: &LossPlan,
     normalize_advantage: bool,
 ) -> Result<(Vec<Targets>, Vec<Gradient>), AgentError> {
@@ -59,12 +59,12 @@ fn differentiate(
     actor: &mut Actor,
     network: &Network,
     targets: &Targets,
-    plan: &Plan,
+    plan: &RolloutPlan,
     loss: &LossPlan,
 ) -> Result<Gradient, AgentError> {
     let start = Instant::now();
     let obs = actor.rollout.acted_obs_tensor();
-    let rows = Rows::new(obs, [(&actor.rollout, targets)].into_iter(), plan.device);
+    let rows = ActorCriticBatch::new(obs, [(&actor.rollout, targets)].into_iter(), plan.device);
     let gradient = gradient_of(network, &rows, loss)?;
     actor.add_learn_nanos(nanos_since(start));
     Ok(gradient)

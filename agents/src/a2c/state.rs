@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use tch::Tensor;
 
-use crate::sealed::{bad, open, seal};
+use crate::versioned::{bad, decode, encode};
 use crate::{AgentError, Counters};
 
 /// Raised when the layout of [`TrainerState`] changes.
@@ -40,11 +40,11 @@ pub(crate) struct ActorState {
 
 impl TrainerState {
     pub fn to_bytes(&self) -> Result<Vec<u8>, AgentError> {
-        seal(VERSION, self)
+        encode(VERSION, self)
     }
 
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, AgentError> {
-        open("trainer", VERSION, bytes)
+        decode("trainer", VERSION, bytes)
     }
 
     /// Whether the numbers of environments are those of this agent's actors.

@@ -13,8 +13,8 @@ use super::learner_config::LEARNER_TABLE;
 use crate::AgentError;
 use crate::actors::Place;
 use crate::maths::ValueRescaling;
-use crate::n_step::{Decision, NStep, NStepState, NStepTransition, Outcome};
-use crate::policy::{epsilon_greedy, greatest};
+use crate::n_step::{Decision, NStep, NStepState, NStepTransition, StepOutcome};
+use crate::policy::{argmax, epsilon_greedy};
 use crate::replay::{ObsRef, PlaneForm, PlaneWriter, PlaneWriterState, StreamPart, Transition};
 use crate::report::nanos_since;
 
@@ -35,7 +35,7 @@ pub(crate) struct Actor {
     obs: Vec<u8>,
     tracks: Vec<Track>,
     steps: Vec<VecStep>,
-    gathered: Gathered,
+    stats: ActorStats,
     agent_steps: u64,
 }
 
@@ -54,7 +54,7 @@ struct Track {
 
 /// What happened since the last experience was taken, beside transitions.
 #[derive(Default)]
-struct Gathered {
+struct ActorStats {
     agent_steps: u64,
     reward_sum: f64,
     episodes: Vec<EpisodeStats>,
@@ -110,7 +110,7 @@ impl Actor {
         let rows = obs.chunks(envs.spec().obs_len()).enumerate();
         let tracks = rows.map(track).collect::<Result<Vec<_>, AgentError>>()?;
         let steps = vec![VecStep::default(); envs.len()];
-        Ok(Self { index, envs, obs, tracks, steps, gathered: Gathered::default(), agent_steps: 0 })
+        Ok(Self { index, envs, obs, tracks, steps, stats: ActorStats::default(), agent_steps: 0 })
     }
 
     /// Number of environments.
@@ -134,9 +134,9 @@ impl Actor {
         let actions = self.decide(&values);
         let stepped = self.envs.step(&actions, &mut self.obs, &mut self.steps);
         stepped.map_err(|source| self.failed(source))?;
-        let cut_values = self.values_of_cut(q)?;
-        self.record(&cut_values)?;
-        self.gathered.agent_steps += rows as u64;
+        let truncated_values = self.bootstrap_truncated(q)?;
+        self.record(&truncated_values)?;
+        self.stats.agent_steps += rows as u64;
         self.agent_steps += 1;
         Ok(())
     }
@@ -144,7 +144,7 @@ impl Actor {
     /// Everything since the last call, with the version of the weights that acted last.
     pub fn take_experience(&mut self, weights_version: u64) -> Experience {
         let timing = self.envs.take_timing();
-        let Gathered { agent_steps, reward_sum, episodes, infer_nanos } = std::mem::take(&mut self.gathered);
+        let ActorStats { agent_steps, reward_sum, episodes, infer_nanos } = std::mem::take(&mut self.stats);
         Experience {
             actor: self.index as u32,
             parts: self.tracks.iter_mut().filter_map(Track::take_part).collect(),
@@ -192,7 +192,7 @@ impl Actor {
             track.completed.clear();
         }
         self.agent_steps = state.agent_steps;
-        self.gathered = Gathered::default();
+        self.stats = ActorStats::default();
         Ok(())
     }
 
@@ -217,7 +217,7 @@ impl Actor {
     ) -> Result<Vec<f32>, AgentError> {
         let start = Instant::now();
         let values = q.q_values(other.unwrap_or(&self.obs), rows)?;
-        self.gathered.infer_nanos += nanos_since(start);
+        self.stats.infer_nanos += nanos_since(start);
         if values.iter().any(|value| !value.is_finite()) {
             return Err(AgentError::NonFinite {
                 what: "Q-values",
@@ -233,7 +233,7 @@ impl Actor {
         let count = self.envs.spec().num_actions();
         let decide = |(track, row): (&mut Track, &[f32])| {
             let action = epsilon_greedy(row, track.epsilon, &mut track.rng);
-            let (obs, q_taken, max_q) = (track.obs, row[action], row[greatest(row)]);
+            let (obs, q_taken, max_q) = (track.obs, row[action], row[argmax(row)]);
             track.decision = Some(Decision { obs, action: action as u32, q_taken, max_q });
             action
         };
@@ -242,7 +242,7 @@ impl Actor {
 
     /// The greatest Q of the true last observation of each episode that was cut short in this step,
     /// by environment.
-    fn values_of_cut(&mut self, q: &mut dyn QSource) -> Result<Vec<Option<f32>>, AgentError> {
+    fn bootstrap_truncated(&mut self, q: &mut dyn QSource) -> Result<Vec<Option<f32>>, AgentError> {
         let (mut obs, mut cut) = (Vec::new(), Vec::new());
         for (env, step) in self.steps.iter().enumerate() {
             if step.truncated
@@ -253,23 +253,23 @@ impl Actor {
                 cut.push(env);
             }
         }
-        let mut greatest_of = vec![None; self.len()];
+        let mut max_q_of = vec![None; self.len()];
         if !cut.is_empty() {
             let values = self.infer(q, Some(&obs), cut.len())?;
             let rows = values.chunks(self.envs.spec().num_actions());
-            rows.zip(cut).for_each(|(row, env)| greatest_of[env] = Some(row[greatest(row)]));
+            rows.zip(cut).for_each(|(row, env)| max_q_of[env] = Some(row[argmax(row)]));
         }
-        Ok(greatest_of)
+        Ok(max_q_of)
     }
 
-    fn record(&mut self, cut_values: &[Option<f32>]) -> Result<(), AgentError> {
+    fn record(&mut self, truncated_values: &[Option<f32>]) -> Result<(), AgentError> {
         let rows = self.obs.chunks(self.envs.spec().obs_len());
         let tracks = self.tracks.iter_mut().zip(&self.steps).zip(rows).enumerate();
         for (env, ((track, step), obs)) in tracks {
-            let cut = cut_values[env].zip(self.envs.final_obs(env));
+            let cut = truncated_values[env].zip(self.envs.final_obs(env));
             track.record(step, obs, cut)?;
-            self.gathered.reward_sum += f64::from(step.reward);
-            self.gathered.episodes.extend(step.episodes());
+            self.stats.reward_sum += f64::from(step.reward);
+            self.stats.episodes.extend(step.episodes());
         }
         Ok(())
     }
@@ -284,9 +284,9 @@ impl Track {
     /// was cut short, the greatest Q of its true last observation, and that observation.
     fn record(&mut self, step: &VecStep, obs: &[u8], cut: Option<(f32, &[u8])>) -> Result<(), AgentError> {
         let outcome = match cut {
-            Some((max_q, last)) => Outcome::Truncated { last_obs: self.writer.follow(last)?, max_q },
-            None if step.is_last() => Outcome::Terminated,
-            None => Outcome::Continues,
+            Some((max_q, last)) => StepOutcome::Truncated { last_obs: self.writer.follow(last)?, max_q },
+            None if step.is_last() => StepOutcome::Terminated,
+            None => StepOutcome::Continues,
         };
         self.obs = if step.is_last() { self.writer.begin_episode(obs)? } else { self.writer.follow(obs)? };
         if let Some(decision) = self.decision.take() {

@@ -9,22 +9,22 @@ use rayon::ThreadPool;
 use tch::{Device, Tensor};
 
 use super::actor::{Actor, QSource};
-use super::batch::{Ready, Rows};
+use super::batch::{ReadyBatch, TransitionTensors};
 use super::config::ApexConfig;
 use super::experience::Weights;
-use super::inference::{Follower, QSpec};
+use super::inference::{InferenceNetwork, QSpec};
 use super::learner::{Learner, LearnerState};
-use super::learning::{ingest, learn, settle};
+use super::learning::{ingest, learn, update_priorities};
 use super::limiter::Rates;
-use super::report::{ApexReport, Arrivals, LearnReport};
-use super::running::{Launch, Parts, Running, Seats};
+use super::report::{ApexReport, IngestStats, LearnReport};
 use super::state::TrainerState;
+use super::workers::{AgentParts, WorkerPool, WorkerSpec, Workers};
 use crate::actors::{check_setup, start_each};
 use crate::error::{Worker, catch_panic};
 use crate::nn::{NamedTensors, TorsoEntry};
 use crate::replay::{Batch, Replay};
 use crate::report::nanos_since;
-use crate::sealed::bad;
+use crate::versioned::bad;
 use crate::{AgentError, AgentState, Counters, Timing};
 
 /// How long the learner waits for a batch before it says that there is none.
@@ -67,12 +67,12 @@ pub struct Apex {
     counters: Counters,
     draws: Rng,
     /// The weights that act, in one thread.
-    acting: Follower,
+    acting: InferenceNetwork,
     work: Work,
     /// Batch of the last update, whose buffers are used again.
     batch: Batch,
     /// Arrived, but not reported yet.
-    arrivals: Arrivals,
+    ingested: IngestStats,
     /// Samples learnt from, while threads run.
     sampled: u64,
     pool: Arc<ThreadPool>,
@@ -81,9 +81,9 @@ pub struct Apex {
 /// Where actors and replay are.
 enum Work {
     /// Here.
-    Resting(Parts),
+    Paused(AgentParts),
     /// With their threads.
-    Running(Running),
+    Workers(Workers),
     /// Gone with a failure.
     Lost,
 }
@@ -97,14 +97,14 @@ impl Apex {
         let num_actions = actors[0].spec().num_actions();
         let q_spec = QSpec { torso: *torso, head: config.learner.head, obs_shape, num_actions };
         let learner = Learner::build(torso, obs_shape, num_actions, device, seed, &config.learner)?;
-        let acting = Follower::build(q_spec, Device::Cpu, &learner.weights()?)?;
+        let acting = InferenceNetwork::build(q_spec, Device::Cpu, &learner.weights()?)?;
         let rescaling = config.learner.value_rescaling();
         let start = |place, envs| Actor::start(config, rescaling, place, envs, seed);
-        let parts = Parts {
+        let parts = AgentParts {
             actors: pool.install(|| start_each(actors, start))?,
             replay: Replay::try_new(config.replay.for_obs(obs_shape))?,
             rates: config.rates(),
-            seats: Seats::new(config),
+            pool: WorkerPool::new(config),
         };
         Ok(Self {
             config: config.clone(),
@@ -117,9 +117,9 @@ impl Apex {
             counters: Counters::default(),
             draws: derive_rng(seed, Role::ReplayDraws, 0),
             acting,
-            work: Work::Resting(parts),
+            work: Work::Paused(parts),
             batch: Batch::default(),
-            arrivals: Arrivals::default(),
+            ingested: IngestStats::default(),
             sampled: 0,
             pool,
         })
@@ -132,7 +132,7 @@ impl Apex {
     /// The first failure of any thread, or of the learner; all threads have ended then.
     pub fn update(&mut self) -> Result<ApexReport, AgentError> {
         if !self.config.serial {
-            return self.update_running();
+            return self.update_threaded();
         }
         let pool = Arc::clone(&self.pool);
         let result = pool.install(|| self.update_serial());
@@ -171,9 +171,9 @@ impl Apex {
     ///
     /// # Errors
     /// The first failure of a thread.
-    pub fn rest(&mut self) -> Result<ApexReport, AgentError> {
+    pub fn pause(&mut self) -> Result<ApexReport, AgentError> {
         self.end_threads()?;
-        let mut report = std::mem::take(&mut self.arrivals).into_report();
+        let mut report = std::mem::take(&mut self.ingested).into_report();
         let parts = self.parts()?;
         (report.replay_len, report.samples_per_insert) = (parts.replay.len() as u64, parts.rates.measured());
         Ok(report)
@@ -219,8 +219,8 @@ impl Apex {
     /// If the writer fails, or the agent has gone on since.
     pub fn write_replay(&self, to: &mut dyn Write) -> Result<(), AgentError> {
         match &self.work {
-            Work::Resting(parts) => Ok(parts.replay.write_to(to)?),
-            _ => Err(AgentError::Deserted),
+            Work::Paused(parts) => Ok(parts.replay.write_to(to)?),
+            _ => Err(AgentError::WorkersGone),
         }
     }
 
@@ -287,11 +287,11 @@ impl Apex {
         let mut report = if self.parts()?.rates.may_sample(batch_size) {
             let learned = self.learn_serial(batch_size)?;
             let timing = Timing { learn_nanos: nanos_since(start), ..Timing::default() };
-            let arrivals = std::mem::take(&mut self.arrivals);
-            ApexReport { learned: Some(learned), timing, ..arrivals.into_report() }
+            let ingested = std::mem::take(&mut self.ingested);
+            ApexReport { learned: Some(learned), timing, ..ingested.into_report() }
         } else {
             self.act_serial()?;
-            let mut report = std::mem::take(&mut self.arrivals).into_report();
+            let mut report = std::mem::take(&mut self.ingested).into_report();
             report.timing.fill_wait(nanos_since(start));
             report
         };
@@ -301,22 +301,22 @@ impl Apex {
     }
 
     fn learn_serial(&mut self, batch_size: u64) -> Result<LearnReport, AgentError> {
-        let Self { work: Work::Resting(parts), learner, draws, batch, config, counters, .. } = self else {
-            return Err(AgentError::Deserted);
+        let Self { work: Work::Paused(parts), learner, draws, batch, config, counters, .. } = self else {
+            return Err(AgentError::WorkersGone);
         };
         parts.rates.sampled += batch_size;
         parts.replay.draw(batch_size as usize, draws)?.assemble_into(batch)?;
         let mut report = catch_panic(Worker::Learner, || learn(learner, batch, None))?;
-        settle(&mut parts.replay, batch, &mut report, config.replay.trim_every_updates)?;
+        update_priorities(&mut parts.replay, batch, &mut report, config.replay.trim_every_updates)?;
         counters.updates = report.learned.updates;
         Ok(report)
     }
 
     fn act_serial(&mut self) -> Result<(), AgentError> {
-        let Self { work: Work::Resting(parts), learner, acting, config, .. } = self else {
-            return Err(AgentError::Deserted);
+        let Self { work: Work::Paused(parts), learner, acting, config, .. } = self else {
+            return Err(AgentError::WorkersGone);
         };
-        let mut arrived = Arrivals::default();
+        let mut arrived = IngestStats::default();
         let weights_every = u64::from(config.weights_every_agent_steps);
         for (index, actor) in parts.actors.iter_mut().enumerate() {
             catch_panic(Worker::Actor(index), || actor.step(acting))?;
@@ -331,13 +331,13 @@ impl Apex {
         Ok(())
     }
 
-    fn update_running(&mut self) -> Result<ApexReport, AgentError> {
+    fn update_threaded(&mut self) -> Result<ApexReport, AgentError> {
         self.start()?;
-        match self.try_update_running() {
-            Ok(report) if !self.running()?.has_failed() => Ok(report),
+        match self.try_update_threaded() {
+            Ok(report) if !self.workers()?.has_failed() => Ok(report),
             Ok(_) => match self.end_threads() {
                 Err(error) => Err(error),
-                Ok(()) => Err(AgentError::Deserted),
+                Ok(()) => Err(AgentError::WorkersGone),
             },
             Err(own) => {
                 // The threads end either way; the learner's error came first.
@@ -348,40 +348,45 @@ impl Apex {
         }
     }
 
-    fn try_update_running(&mut self) -> Result<ApexReport, AgentError> {
+    fn try_update_threaded(&mut self) -> Result<ApexReport, AgentError> {
         let waiting = Instant::now();
-        let next = self.running()?.next(PATIENCE);
+        let next = self.workers()?.next(PATIENCE);
         let mut timing = Timing { wait_nanos: nanos_since(waiting), ..Timing::default() };
         let learning = Instant::now();
         let learned = match next {
-            Some(Ready { batch, rows }) => {
+            Some(ReadyBatch { batch, rows }) => {
                 let used = std::mem::replace(&mut self.batch, batch);
-                self.running()?.reuse(used);
-                Some(self.learn_running(rows)?)
+                self.workers()?.reuse(used);
+                Some(self.learn_threaded(rows)?)
             }
             None => None,
         };
         timing.learn_nanos = nanos_since(learning);
-        self.arrivals.add(Arrivals { timing, ..Arrivals::default() });
-        let arrived = self.running()?.take_arrivals();
+        self.ingested.add(IngestStats { timing, ..IngestStats::default() });
+        let arrived = self.workers()?.take_ingested();
         self.arrive(arrived);
-        let (replay_len, rates) = (self.running()?.replay().len() as u64, self.running()?.rates());
+        let (replay_len, rates) = (self.workers()?.replay().len() as u64, self.workers()?.rates());
         // The limiter has counted batches drawn ahead, too.
         let learnt = Rates { sampled: self.sampled, ..rates };
-        let report = std::mem::take(&mut self.arrivals).into_report();
+        let report = std::mem::take(&mut self.ingested).into_report();
         Ok(ApexReport { learned, replay_len, samples_per_insert: learnt.measured(), ..report })
     }
 
-    fn learn_running(&mut self, on_device: Option<Rows>) -> Result<LearnReport, AgentError> {
+    fn learn_threaded(&mut self, on_device: Option<TransitionTensors>) -> Result<LearnReport, AgentError> {
         let Self { learner, batch, pool, .. } = self;
         let mut report =
             pool.install(|| catch_panic(Worker::Learner, || learn(learner, batch, on_device)))?;
         let updates = report.learned.updates;
-        let Work::Running(running) = &self.work else { return Err(AgentError::Deserted) };
-        settle(&mut running.replay(), &self.batch, &mut report, self.config.replay.trim_every_updates)?;
-        running.set_updates(updates);
+        let Work::Workers(workers) = &self.work else { return Err(AgentError::WorkersGone) };
+        update_priorities(
+            &mut workers.replay(),
+            &self.batch,
+            &mut report,
+            self.config.replay.trim_every_updates,
+        )?;
+        workers.set_updates(updates);
         if updates.is_multiple_of(self.config.publish_every_updates.into()) {
-            running.publish(self.learner.weights_in(running.room_for_weights())?);
+            workers.publish(self.learner.weights_in(workers.weights_buffer())?);
         }
         self.counters.updates = updates;
         self.sampled += u64::from(self.config.learner.batch_size);
@@ -390,10 +395,10 @@ impl Apex {
 
     fn start(&mut self) -> Result<(), AgentError> {
         match std::mem::replace(&mut self.work, Work::Lost) {
-            Work::Resting(parts) => {
+            Work::Paused(parts) => {
                 self.sampled = parts.rates.sampled;
                 let left = self.total_frames.saturating_sub(self.counters.frames).div_ceil(self.frame_skip);
-                let launch = Launch {
+                let spec = WorkerSpec {
                     config: &self.config,
                     q_spec: self.q_spec,
                     device: self.device,
@@ -401,28 +406,28 @@ impl Apex {
                     updates: self.counters.updates,
                     agent_steps_left: left,
                 };
-                let board = parts.seats.board();
-                board.publish(self.learner.weights_in(board.take_room())?);
-                self.work = Work::Running(Running::start(parts, &launch)?);
+                let latest_weights = parts.pool.latest_weights();
+                latest_weights.publish(self.learner.weights_in(latest_weights.take_buffer())?);
+                self.work = Work::Workers(Workers::start(parts, &spec)?);
                 Ok(())
             }
-            Work::Running(running) => {
-                self.work = Work::Running(running);
+            Work::Workers(workers) => {
+                self.work = Work::Workers(workers);
                 Ok(())
             }
-            Work::Lost => Err(AgentError::Deserted),
+            Work::Lost => Err(AgentError::WorkersGone),
         }
     }
 
     /// Ends all threads; what they still had has arrived then.
     fn end_threads(&mut self) -> Result<(), AgentError> {
         match std::mem::replace(&mut self.work, Work::Lost) {
-            Work::Running(running) => {
-                let (mut parts, last) = running.rest()?;
+            Work::Workers(workers) => {
+                let (mut parts, last) = workers.pause()?;
                 // The limiter also counted batches that were drawn ahead and given up.
                 parts.rates.sampled = self.sampled;
                 self.arrive(last);
-                self.work = Work::Resting(parts);
+                self.work = Work::Paused(parts);
                 Ok(())
             }
             other => {
@@ -433,30 +438,30 @@ impl Apex {
     }
 
     /// Counts what has arrived, and keeps it for the next report.
-    fn arrive(&mut self, arrived: Arrivals) {
+    fn arrive(&mut self, arrived: IngestStats) {
         self.counters.agent_steps += arrived.agent_steps;
         self.counters.frames += arrived.agent_steps * self.frame_skip;
-        self.arrivals.add(arrived);
+        self.ingested.add(arrived);
     }
 
-    fn running(&self) -> Result<&Running, AgentError> {
+    fn workers(&self) -> Result<&Workers, AgentError> {
         match &self.work {
-            Work::Running(running) => Ok(running),
-            _ => Err(AgentError::Deserted),
+            Work::Workers(workers) => Ok(workers),
+            _ => Err(AgentError::WorkersGone),
         }
     }
 
-    fn parts(&self) -> Result<&Parts, AgentError> {
+    fn parts(&self) -> Result<&AgentParts, AgentError> {
         match &self.work {
-            Work::Resting(parts) => Ok(parts),
-            _ => Err(AgentError::Deserted),
+            Work::Paused(parts) => Ok(parts),
+            _ => Err(AgentError::WorkersGone),
         }
     }
 
-    fn parts_mut(&mut self) -> Result<&mut Parts, AgentError> {
+    fn parts_mut(&mut self) -> Result<&mut AgentParts, AgentError> {
         match &mut self.work {
-            Work::Resting(parts) => Ok(parts),
-            _ => Err(AgentError::Deserted),
+            Work::Paused(parts) => Ok(parts),
+            _ => Err(AgentError::WorkersGone),
         }
     }
 }

@@ -5,7 +5,7 @@ use tch::{Device, Tensor};
 use crate::AgentError;
 use crate::policy::obs_tensor;
 use crate::replay::Batch;
-use crate::threads::shares;
+use crate::threads::split_evenly;
 
 /// B transitions drawn from the replay, each part in one stretch.
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +25,7 @@ pub struct LearnBatch<'a> {
 }
 
 /// The same as tensors on the learner's device.
-pub(super) struct Rows {
+pub(super) struct TransitionTensors {
     pub obs: Tensor,
     pub next_obs: Tensor,
     pub actions: Tensor,
@@ -36,15 +36,15 @@ pub(super) struct Rows {
 
 /// A batch on its way to the learner, and, for one on a GPU, already there: the thread that drew it
 /// has waited for the copy.
-pub(super) struct Ready {
+pub(super) struct ReadyBatch {
     pub batch: Batch,
-    pub rows: Option<Rows>,
+    pub rows: Option<TransitionTensors>,
 }
 
-impl Ready {
+impl ReadyBatch {
     /// For a learner on this device.
     pub fn new(batch: Batch, obs_shape: [usize; 3], device: Device) -> Self {
-        let rows = (device != Device::Cpu).then(|| LearnBatch::from(&batch).to_rows(obs_shape, device));
+        let rows = (device != Device::Cpu).then(|| LearnBatch::from(&batch).to_tensors(obs_shape, device));
         Self { batch, rows }
     }
 }
@@ -90,7 +90,7 @@ impl LearnBatch<'_> {
     pub(super) fn split(&self, parts: usize, obs_shape: [usize; 3]) -> Vec<Self> {
         let pixels = obs_shape.iter().product::<usize>();
         let mut start = 0;
-        let shares = shares(self.actions.len(), parts).into_iter();
+        let shares = split_evenly(self.actions.len(), parts).into_iter();
         let mut take = |len: usize| {
             let (rows, bytes) = (start..start + len, start * pixels..(start + len) * pixels);
             start += len;
@@ -106,11 +106,11 @@ impl LearnBatch<'_> {
         shares.filter(|&len| len > 0).map(&mut take).collect()
     }
 
-    pub(super) fn to_rows(self, obs_shape: [usize; 3], device: Device) -> Rows {
+    pub(super) fn to_tensors(self, obs_shape: [usize; 3], device: Device) -> TransitionTensors {
         let rows = self.actions.len();
         let pixels = |obs| obs_tensor(obs, rows, obs_shape).to_device(device); // [B, C, H, W]
         let numbers = |numbers| Tensor::from_slice::<f32>(numbers).to_device(device); // [B]
-        Rows {
+        TransitionTensors {
             obs: pixels(self.obs),
             next_obs: pixels(self.next_obs),
             actions: Tensor::from_slice(self.actions).to_device(device),

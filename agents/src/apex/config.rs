@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::learner_config::LearnerConfig;
 use super::limiter::Rates;
 use crate::replay::{PlaneForm, ReplayConfig};
-use crate::threads::shares;
+use crate::threads::split_evenly;
 
 /// How far the replay may grow beyond its capacity between two trims.
 const SLACK_SHARE: f64 = 0.05;
@@ -161,7 +161,7 @@ impl ApexConfig {
 
     /// How many environments each actor holds: as even as possible, the first ones one more.
     pub fn envs_per_actor(&self) -> Vec<usize> {
-        shares(self.envs as usize, self.num_actors() as usize)
+        split_evenly(self.envs as usize, self.num_actors() as usize)
     }
 
     /// Threads that a run has beside those that learn: actors, and what fills and empties the replay.

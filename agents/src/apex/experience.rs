@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::AgentError;
 use crate::replay::StreamPart;
-use crate::sealed::{open, seal};
+use crate::versioned::{decode, encode};
 
 /// Raised when the layout of [`Experience`] changes.
 const EXPERIENCE_VERSION: u32 = 1;
@@ -40,12 +40,12 @@ impl Experience {
 
     /// MessagePack, with a version before it.
     pub fn to_bytes(&self) -> Result<Vec<u8>, AgentError> {
-        seal(EXPERIENCE_VERSION, self)
+        encode(EXPERIENCE_VERSION, self)
     }
 
     /// From what [`Experience::to_bytes`] gave, in this process or another.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, AgentError> {
-        open("experience", EXPERIENCE_VERSION, bytes)
+        decode("experience", EXPERIENCE_VERSION, bytes)
     }
 }
 
@@ -63,12 +63,12 @@ pub struct Weights {
 impl Weights {
     /// MessagePack, with a version of the layout before it.
     pub fn to_bytes(&self) -> Result<Vec<u8>, AgentError> {
-        seal(WEIGHTS_VERSION, self)
+        encode(WEIGHTS_VERSION, self)
     }
 
     /// From what [`Weights::to_bytes`] gave, in this process or another.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, AgentError> {
-        open("weights", WEIGHTS_VERSION, bytes)
+        decode("weights", WEIGHTS_VERSION, bytes)
     }
 }
 
@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn another_version_or_a_damaged_message_is_an_error() {
-        let other = seal(WEIGHTS_VERSION + 1, &Weights::default()).unwrap();
+        let other = encode(WEIGHTS_VERSION + 1, &Weights::default()).unwrap();
         let error = Weights::from_bytes(&other).unwrap_err().to_string();
         assert!(error.contains("weights: it is of version 2; this build reads 1"), "{error}");
         let whole = weights().to_bytes().unwrap();

@@ -9,20 +9,20 @@ use crate::threads::use_torch_threads;
 
 /// Where threads leave the error that ends them. What follows from the first one is not kept.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Failure(Arc<Mutex<Option<AgentError>>>);
+pub(crate) struct FirstError(Arc<Mutex<Option<AgentError>>>);
 
-impl Failure {
+impl FirstError {
     /// Keeps `error` if it is the first. One that only says that others have gone gives way to
     /// their own.
     pub fn report(&self, error: AgentError) {
         let mut first = self.lock();
-        if matches!(*first, None | Some(AgentError::Deserted)) {
+        if matches!(*first, None | Some(AgentError::WorkersGone)) {
             *first = Some(error);
         }
     }
 
     /// Whether anything went wrong.
-    pub fn is_there(&self) -> bool {
+    pub fn is_set(&self) -> bool {
         self.lock().is_some()
     }
 

@@ -20,14 +20,14 @@ pub(crate) struct QSpec {
 }
 
 /// A network on weights that arrive from elsewhere.
-pub(crate) struct Follower {
+pub(crate) struct InferenceNetwork {
     spec: QSpec,
     store: ParamStore,
     network: QNetwork,
     version: u64,
 }
 
-impl Follower {
+impl InferenceNetwork {
     /// With these weights.
     pub fn build(spec: QSpec, device: Device, weights: &Weights) -> Result<Self, AgentError> {
         let QSpec { torso, head, obs_shape, num_actions } = spec;
@@ -36,9 +36,9 @@ impl Follower {
         build(&mut store)?;
         let _ = store.pack()?; // one stretch of memory
         let network = build(&mut store)?;
-        let mut follower = Self { spec, store, network, version: 0 };
-        follower.take(weights)?;
-        Ok(follower)
+        let mut network = Self { spec, store, network, version: 0 };
+        network.take(weights)?;
+        Ok(network)
     }
 
     /// Computes with these weights from now on.
@@ -59,7 +59,7 @@ impl Follower {
     }
 }
 
-impl QSource for Follower {
+impl QSource for InferenceNetwork {
     fn q_values(&mut self, obs: &[u8], rows: usize) -> Result<Vec<f32>, AgentError> {
         infer_q(&self.network, &obs_tensor(obs, rows, self.spec.obs_shape), self.store.device())
     }
@@ -74,16 +74,16 @@ impl QSource for Follower {
 ///
 /// No thread of its own: it would wake and be woken for every batch, and take a core from the actors.
 #[derive(Clone)]
-pub(crate) struct Central {
+pub(crate) struct SharedInference {
     ask: Sender<Question>,
     asked: Receiver<Question>,
-    bring_back: Sender<Box<Answering>>,
-    free: Receiver<Box<Answering>>,
+    give_back: Sender<Box<InferenceBatcher>>,
+    free: Receiver<Box<InferenceBatcher>>,
 }
 
 /// What goes from hand to hand.
-pub(crate) struct Answering {
-    follower: Follower,
+pub(crate) struct InferenceBatcher {
+    network: InferenceNetwork,
     /// Room for the observations of several actors, used again and again.
     together: Vec<u8>,
 }
@@ -101,40 +101,40 @@ struct Answer {
     obs: Vec<u8>,
 }
 
-impl Central {
-    pub fn new(answering: Box<Answering>) -> Self {
+impl SharedInference {
+    pub fn new(batcher: Box<InferenceBatcher>) -> Self {
         let (ask, asked) = unbounded(); // each actor has one question at a time
-        let (bring_back, free) = bounded(1);
-        let _ = bring_back.send(answering); // there is room for one, and this end holds both
-        Self { ask, asked, bring_back, free }
+        let (give_back, free) = bounded(1);
+        let _ = give_back.send(batcher); // there is room for one, and this end holds both
+        Self { ask, asked, give_back, free }
     }
 
     /// The network, for the next time: when all actors rest it is free.
-    pub fn into_answering(self) -> Option<Box<Answering>> {
+    pub fn into_batcher(self) -> Option<Box<InferenceBatcher>> {
         self.free.try_recv().ok()
     }
 }
 
-impl Answering {
-    pub fn new(follower: Follower) -> Self {
-        Self { follower, together: Vec::new() }
+impl InferenceBatcher {
+    pub fn new(network: InferenceNetwork) -> Self {
+        Self { network, together: Vec::new() }
     }
 
     /// Computes with these weights from now on.
     pub fn take(&mut self, weights: &Weights) -> Result<(), AgentError> {
-        self.follower.take(weights)
+        self.network.take(weights)
     }
 
     /// The weights it computes with.
     #[cfg(test)]
     pub fn weights(&self) -> Result<Weights, AgentError> {
-        self.follower.weights()
+        self.network.weights()
     }
 
     /// Answers with the latest weights, all together. An error leaves the askers without an answer.
     fn answer(&mut self, waiting: Vec<Question>, link: &dyn Link) -> Result<(), AgentError> {
-        let Self { follower, together } = self;
-        follower.refresh(link)?;
+        let Self { network, together } = self;
+        network.refresh(link)?;
         let obs: &[u8] = match waiting.as_slice() {
             [only] => &only.obs,
             many => {
@@ -144,13 +144,13 @@ impl Answering {
             }
         };
         let rows = waiting.iter().map(|question| question.rows).sum();
-        let values = follower.q_values(obs, rows)?;
+        let values = network.q_values(obs, rows)?;
         let mut rest = values.as_slice();
         for Question { obs, rows, answer } in waiting {
-            let (own, others) = rest.split_at(rows * follower.spec.num_actions);
+            let (own, others) = rest.split_at(rows * network.spec.num_actions);
             rest = others;
             // An actor that does not wait any more has its own reason.
-            let _ = answer.send(Answer { values: own.to_vec(), version: follower.version, obs });
+            let _ = answer.send(Answer { values: own.to_vec(), version: network.version, obs });
         }
         Ok(())
     }
@@ -158,62 +158,62 @@ impl Answering {
 
 /// The network in an actor's hands. It comes back whatever happens there: others wait for it.
 struct InHand<'a> {
-    answering: Option<Box<Answering>>,
-    bring_back: &'a Sender<Box<Answering>>,
+    batcher: Option<Box<InferenceBatcher>>,
+    give_back: &'a Sender<Box<InferenceBatcher>>,
 }
 
 impl Drop for InHand<'_> {
     fn drop(&mut self) {
-        if let Some(answering) = self.answering.take() {
-            let _ = self.bring_back.send(answering);
+        if let Some(batcher) = self.batcher.take() {
+            let _ = self.give_back.send(batcher);
         }
     }
 }
 
 /// An actor's end of central inference.
-pub(crate) struct Asker {
-    central: Central,
+pub(crate) struct InferenceClient {
+    shared: SharedInference,
     link: Box<dyn Link>,
     version: u64,
     /// Room for observations, used again and again.
     room: Vec<u8>,
 }
 
-impl Asker {
-    pub fn new(central: Central, link: Box<dyn Link>) -> Self {
-        Self { central, link, version: 0, room: Vec::new() }
+impl InferenceClient {
+    pub fn new(shared: SharedInference, link: Box<dyn Link>) -> Self {
+        Self { shared, link, version: 0, room: Vec::new() }
     }
 
     /// Waits for the answer or for the network, whichever comes first.
     fn wait(&self, answers: &Receiver<Answer>) -> Result<Answer, AgentError> {
-        let Central { asked, bring_back, free, .. } = &self.central;
+        let SharedInference { asked, give_back, free, .. } = &self.shared;
         loop {
             select_biased! {
-                recv(answers) -> answer => return answer.map_err(|_| AgentError::Deserted),
-                recv(free) -> answering => {
-                    let mut hand = InHand { answering: answering.ok(), bring_back };
+                recv(answers) -> answer => return answer.map_err(|_| AgentError::WorkersGone),
+                recv(free) -> batcher => {
+                    let mut hand = InHand { batcher: batcher.ok(), give_back };
                     // Answered, or given up, in the meantime? Then the network is for those who still wait.
                     match answers.try_recv() {
                         Ok(answer) => return Ok(answer),
-                        Err(TryRecvError::Disconnected) => return Err(AgentError::Deserted),
+                        Err(TryRecvError::Disconnected) => return Err(AgentError::WorkersGone),
                         Err(TryRecvError::Empty) => {}
                     }
-                    let answering = hand.answering.as_mut().ok_or(AgentError::Deserted)?;
-                    answering.answer(asked.try_iter().collect(), self.link.as_ref())?;
+                    let batcher = hand.batcher.as_mut().ok_or(AgentError::WorkersGone)?;
+                    batcher.answer(asked.try_iter().collect(), self.link.as_ref())?;
                 }
             }
         }
     }
 }
 
-impl QSource for Asker {
+impl QSource for InferenceClient {
     fn q_values(&mut self, obs: &[u8], rows: usize) -> Result<Vec<f32>, AgentError> {
         let mut room = std::mem::take(&mut self.room);
         room.clear();
         room.extend_from_slice(obs);
         let (answer, answers) = bounded(1);
-        let asked = self.central.ask.send(Question { obs: room, rows, answer });
-        asked.map_err(|_| AgentError::Deserted)?;
+        let asked = self.shared.ask.send(Question { obs: room, rows, answer });
+        asked.map_err(|_| AgentError::WorkersGone)?;
         let answer = self.wait(&answers)?;
         (self.version, self.room) = (answer.version, answer.obs);
         Ok(answer.values)
@@ -232,7 +232,7 @@ mod tests {
     use crossbeam::channel::RecvTimeoutError;
 
     use super::*;
-    use crate::apex::link::{LocalLink, WeightsBoard};
+    use crate::apex::link::{LatestWeights, LocalLink};
     use crate::nn::find_torso;
 
     const SHAPE: [usize; 3] = [1, 36, 36];
@@ -250,8 +250,8 @@ mod tests {
         Weights { version, numbers: store.to_flat().unwrap() }
     }
 
-    fn follower(weights: &Weights) -> Follower {
-        Follower::build(spec(), Device::Cpu, weights).unwrap()
+    fn network(weights: &Weights) -> InferenceNetwork {
+        InferenceNetwork::build(spec(), Device::Cpu, weights).unwrap()
     }
 
     fn obs(actor: usize, rows: usize) -> Vec<u8> {
@@ -266,20 +266,20 @@ mod tests {
     }
 
     /// Posts a question as an actor does that has not come to wait yet.
-    fn post(central: &Central, actor: usize, rows: usize) -> Receiver<Answer> {
+    fn post(shared: &SharedInference, actor: usize, rows: usize) -> Receiver<Answer> {
         let (answer, answers) = bounded(1);
-        central.ask.send(Question { obs: obs(actor, rows), rows, answer }).unwrap();
+        shared.ask.send(Question { obs: obs(actor, rows), rows, answer }).unwrap();
         answers
     }
 
     #[test]
     fn each_actor_gets_the_values_of_its_own_rows_from_the_latest_weights() {
-        let (board, first) = (WeightsBoard::default(), weights(1));
-        let central = Central::new(Box::new(Answering::new(follower(&first))));
-        let mut asker = Asker::new(central.clone(), Box::new(LocalLink::new(1, board.clone()).0));
-        let waiting: Vec<_> = (0..3).map(|actor| post(&central, actor, actor + 1)).collect();
-        let mut own = follower(&first);
-        let values = asker.q_values(&obs(3, 4), 4).unwrap();
+        let (board, first) = (LatestWeights::default(), weights(1));
+        let shared = SharedInference::new(Box::new(InferenceBatcher::new(network(&first))));
+        let mut client = InferenceClient::new(shared.clone(), Box::new(LocalLink::new(1, board.clone()).0));
+        let waiting: Vec<_> = (0..3).map(|actor| post(&shared, actor, actor + 1)).collect();
+        let mut own = network(&first);
+        let values = client.q_values(&obs(3, 4), 4).unwrap();
         assert_close(&values, &own.q_values(&obs(3, 4), 4).unwrap());
         for (actor, answers) in waiting.into_iter().enumerate() {
             let answer = answers.try_recv().expect("it went through with the others");
@@ -290,32 +290,33 @@ mod tests {
         own.take(&second).unwrap();
         board.publish(second);
         for actor in [4, 5] {
-            let values = asker.q_values(&obs(actor, 2), 2).unwrap();
+            let values = client.q_values(&obs(actor, 2), 2).unwrap();
             assert_close(&values, &own.q_values(&obs(actor, 2), 2).unwrap());
-            assert_eq!(asker.version(), 2);
+            assert_eq!(client.version(), 2);
         }
-        assert_eq!(central.into_answering().unwrap().follower.version(), 2);
+        assert_eq!(shared.into_batcher().unwrap().network.version(), 2);
     }
 
     #[test]
     fn many_actors_at_once_all_get_their_own_answers() {
         let first = weights(1);
-        let central = Central::new(Box::new(Answering::new(follower(&first))));
+        let shared = SharedInference::new(Box::new(InferenceBatcher::new(network(&first))));
         thread::scope(|scope| {
             for actor in 0..6 {
-                let (central, first) = (central.clone(), &first);
+                let (shared, first) = (shared.clone(), &first);
                 scope.spawn(move || {
                     crate::threads::use_torch_threads(1);
-                    let link = LocalLink::new(1, WeightsBoard::default()).0;
-                    let (mut asker, mut own) = (Asker::new(central, Box::new(link)), follower(first));
+                    let link = LocalLink::new(1, LatestWeights::default()).0;
+                    let (mut client, mut own) =
+                        (InferenceClient::new(shared, Box::new(link)), network(first));
                     for turn in 0..20 {
                         let obs = obs(actor + turn, 2);
-                        assert_close(&asker.q_values(&obs, 2).unwrap(), &own.q_values(&obs, 2).unwrap());
+                        assert_close(&client.q_values(&obs, 2).unwrap(), &own.q_values(&obs, 2).unwrap());
                     }
                 });
             }
         });
-        assert!(central.into_answering().is_some(), "the network is free again");
+        assert!(shared.into_batcher().is_some(), "the network is free again");
     }
 
     #[test]
@@ -330,9 +331,9 @@ mod tests {
             }
         }
         let first = weights(1);
-        let central = Central::new(Box::new(Answering::new(follower(&first))));
-        let answered_with_it = post(&central, 0, 1);
-        let mut failing = Asker::new(central.clone(), Box::new(Panics));
+        let shared = SharedInference::new(Box::new(InferenceBatcher::new(network(&first))));
+        let answered_with_it = post(&shared, 0, 1);
+        let mut failing = InferenceClient::new(shared.clone(), Box::new(Panics));
         let panicked = thread::spawn(move || failing.q_values(&obs(1, 1), 1).map(drop)).join();
         assert!(panicked.is_err());
         let told = answered_with_it.recv_timeout(SOON);
@@ -341,11 +342,11 @@ mod tests {
             Some(RecvTimeoutError::Disconnected),
             "its actor is told that no answer comes"
         );
-        let link = LocalLink::new(1, WeightsBoard::default()).0;
-        let mut another = Asker::new(central, Box::new(link));
+        let link = LocalLink::new(1, LatestWeights::default()).0;
+        let mut another = InferenceClient::new(shared, Box::new(link));
         let (tell, told) = bounded(1);
         thread::spawn(move || tell.send(another.q_values(&obs(2, 1), 1).unwrap()));
         let values = told.recv_timeout(SOON).expect("the network came back");
-        assert_close(&values, &follower(&first).q_values(&obs(2, 1), 1).unwrap());
+        assert_close(&values, &network(&first).q_values(&obs(2, 1), 1).unwrap());
     }
 }

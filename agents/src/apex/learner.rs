@@ -4,7 +4,7 @@ use rayon::prelude::*;
 use tch::{Device, Tensor};
 
 use super::LearnBatch;
-use super::batch::Rows;
+use super::batch::TransitionTensors;
 use super::experience::Weights;
 use super::learner_config::{LEARNER_TABLE, LearnerConfig};
 use super::shard::{Shard, differentiate, sum};
@@ -21,15 +21,15 @@ pub struct Learner {
     config: LearnerConfig,
     obs_shape: [usize; 3],
     num_actions: usize,
-    online: Side,
+    online: Replicas,
     /// A copy that stands still between one copying and the next.
-    target: Side,
+    target: Replicas,
     optimizer: Optimizer,
     updates: u64,
 }
 
 /// Parameters, and a network for each shard that reads them.
-struct Side {
+struct Replicas {
     store: ParamStore,
     /// All parameters, flat `[P]`, in the store's memory.
     params: Tensor,
@@ -38,7 +38,7 @@ struct Side {
 
 /// What one update did.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Learned {
+pub struct LearnStats {
     /// |target − Q| of each transition before the update, in the batch's order: new priorities.
     pub td_errors: Vec<f32>,
     /// Mean of importance weight · loss.
@@ -89,7 +89,7 @@ impl Learner {
         }
         // On a GPU a batch is learnt from as a whole.
         let shards = if device == Device::Cpu { config.shards } else { 1 };
-        let build = |store| Side::build(torso, obs_shape, num_actions, config.head, shards, store);
+        let build = |store| Replicas::build(torso, obs_shape, num_actions, config.head, shards, store);
         let online = build(ParamStore::new(seed, device))?;
         let mut target = build(ParamStore::of_shapes(device))?;
         target.store.copy_from(&online.store)?;
@@ -103,7 +103,7 @@ impl Learner {
     /// # Errors
     /// If the parts of the batch do not fit together, or the loss or the gradient is not finite;
     /// nothing is changed then.
-    pub fn learn(&mut self, batch: &LearnBatch<'_>) -> Result<Learned, AgentError> {
+    pub fn learn(&mut self, batch: &LearnBatch<'_>) -> Result<LearnStats, AgentError> {
         self.learn_rows(batch, None)
     }
 
@@ -111,8 +111,8 @@ impl Learner {
     pub(super) fn learn_rows(
         &mut self,
         batch: &LearnBatch<'_>,
-        on_device: Option<Rows>,
-    ) -> Result<Learned, AgentError> {
+        on_device: Option<TransitionTensors>,
+    ) -> Result<LearnStats, AgentError> {
         batch.check(self.obs_shape, self.num_actions)?;
         let shards = match on_device {
             Some(rows) => vec![self.one_shard(&rows)?],
@@ -132,7 +132,7 @@ impl Learner {
             self.target.store.copy_from(&self.online.store)?;
         }
         let updates = self.updates;
-        Ok(Learned { td_errors, loss, grad_norm, mean_q, mean_abs_td, dead_share, updates, target_copied })
+        Ok(LearnStats { td_errors, loss, grad_norm, mean_q, mean_abs_td, dead_share, updates, target_copied })
     }
 
     /// Number of updates made.
@@ -221,7 +221,7 @@ impl Learner {
     }
 
     /// Gradient and errors of all rows at once.
-    fn one_shard(&mut self, rows: &Rows) -> Result<Shard, AgentError> {
+    fn one_shard(&mut self, rows: &TransitionTensors) -> Result<Shard, AgentError> {
         let [online, target] = [&self.online, &self.target].map(|side| &side.networks[0]);
         differentiate(&self.config, online, target, rows, rows.actions.size()[0] as f64)
     }
@@ -237,7 +237,7 @@ impl Learner {
             .zip(parts)
             .with_max_len(1)
             .map(|((online, target), part)| {
-                differentiate(config, online, target, &part.to_rows(*obs_shape, device), rows)
+                differentiate(config, online, target, &part.to_tensors(*obs_shape, device), rows)
             })
             .collect();
         shards.into_iter().collect()
@@ -274,7 +274,7 @@ impl std::fmt::Debug for Learner {
     }
 }
 
-impl Side {
+impl Replicas {
     fn build(
         torso: &TorsoEntry,
         obs_shape: [usize; 3],

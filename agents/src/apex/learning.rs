@@ -1,9 +1,9 @@
 //! What is done with a batch, in whatever thread, and with experience that arrives.
 
-use super::batch::Rows;
+use super::batch::TransitionTensors;
 use super::experience::Experience;
 use super::learner::Learner;
-use super::report::{Arrivals, LearnReport};
+use super::report::{IngestStats, LearnReport};
 use crate::replay::{Batch, Replay};
 use crate::{AgentError, Timing};
 
@@ -14,7 +14,7 @@ use crate::{AgentError, Timing};
 pub(super) fn learn(
     learner: &mut Learner,
     batch: &Batch,
-    on_device: Option<Rows>,
+    on_device: Option<TransitionTensors>,
 ) -> Result<LearnReport, AgentError> {
     let learning_rate = learner.learning_rate();
     let learned = learner.learn_rows(&batch.into(), on_device)?;
@@ -28,7 +28,7 @@ pub(super) fn learn(
 }
 
 /// Writes the new priorities back, and trims where it is time.
-pub(super) fn settle(
+pub(super) fn update_priorities(
     replay: &mut Replay,
     batch: &Batch,
     report: &mut LearnReport,
@@ -47,7 +47,7 @@ pub(super) fn ingest(
     replay: &mut Replay,
     experience: Experience,
     updates: u64,
-) -> Result<Arrivals, AgentError> {
+) -> Result<IngestStats, AgentError> {
     let lag = updates.saturating_sub(experience.weights_version);
     let Experience { parts, agent_steps, reward_sum, episodes, nanos, .. } = experience;
     for part in parts {
@@ -57,7 +57,7 @@ pub(super) fn ingest(
     let timing = Timing { emulate_nanos, preprocess_nanos, infer_nanos, ..Default::default() };
     // The last message before a rest may hold nothing.
     let lags = (lag * agent_steps, agent_steps);
-    Ok(Arrivals { agent_steps, reward_sum, episodes, lags, timing })
+    Ok(IngestStats { agent_steps, reward_sum, episodes, lags, timing })
 }
 
 #[cfg(test)]
@@ -67,7 +67,7 @@ mod tests {
     fn policy_lag_is_the_updates_made_since_the_weights_that_acted() {
         let settings = &crate::ApexConfig::default().replay;
         let mut replay = Replay::try_new(settings.for_obs([1, 2, 2])).unwrap();
-        let mut arrived = Arrivals::default();
+        let mut arrived = IngestStats::default();
         for (weights_version, agent_steps) in [(3, 2), (9, 6)] {
             let experience = Experience { weights_version, agent_steps, ..Default::default() };
             arrived.add(ingest(&mut replay, experience, 10).unwrap());

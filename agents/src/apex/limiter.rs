@@ -85,7 +85,7 @@ struct State {
     rates: Rates,
     /// Everything is coming to rest: nothing more is sampled, and what is still on its way may be
     /// inserted whatever the ratio.
-    resting: bool,
+    pausing: bool,
 }
 
 /// What a thread that waited to sample is told.
@@ -100,7 +100,7 @@ pub(crate) enum Turn {
 
 impl Limiter {
     pub fn new(rates: Rates) -> Self {
-        Self { state: Mutex::new(State { rates, resting: false }), changed: Condvar::new() }
+        Self { state: Mutex::new(State { rates, pausing: false }), changed: Condvar::new() }
     }
 
     /// Waits until `count` transitions may be inserted, by the one thread that does so.
@@ -117,7 +117,7 @@ impl Limiter {
     /// Waits until `count` transitions may be sampled, and counts them.
     pub fn wait_to_sample(&self, count: u64) -> Turn {
         let mut state = self.wait(|rates| rates.may_sample(count));
-        if state.resting {
+        if state.pausing {
             return Turn::Over;
         }
         state.rates.sampled += count;
@@ -127,8 +127,8 @@ impl Limiter {
     }
 
     /// Lets every waiting thread go, for good.
-    pub fn rest(&self) {
-        self.lock().resting = true;
+    pub fn pause(&self) {
+        self.lock().pausing = true;
         self.changed.notify_all();
     }
 
@@ -137,7 +137,7 @@ impl Limiter {
     }
 
     fn wait(&self, may: impl Fn(&Rates) -> bool) -> MutexGuard<'_, State> {
-        let waits = |state: &mut State| !state.resting && !may(&state.rates);
+        let waits = |state: &mut State| !state.pausing && !may(&state.rates);
         self.changed.wait_while(self.lock(), waits).unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -230,7 +230,7 @@ mod tests {
         }
         let Rates { inserted, sampled, .. } = limiter.rates();
         assert!(sampled == 2000 && inserted.abs_diff(2100) <= 12 + 2, "{inserted}");
-        limiter.rest();
+        limiter.pause();
         inserter.join().unwrap(); // with all that it had
         assert_eq!(limiter.rates().inserted, 4000);
         assert_eq!(limiter.wait_to_sample(1), Turn::Over);

@@ -28,7 +28,7 @@ pub struct Closed;
 
 /// The latest weights, for whoever asks.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct WeightsBoard(Arc<Mutex<Posted>>);
+pub(crate) struct LatestWeights(Arc<Mutex<Posted>>);
 
 #[derive(Debug, Default)]
 struct Posted {
@@ -37,7 +37,7 @@ struct Posted {
     before: Option<Arc<Weights>>,
 }
 
-impl WeightsBoard {
+impl LatestWeights {
     pub fn publish(&self, weights: Weights) {
         let mut posted = self.lock();
         posted.before = Some(std::mem::replace(&mut posted.latest, Arc::new(weights)));
@@ -50,7 +50,7 @@ impl WeightsBoard {
     /// The room of weights that nobody needs any more, or an empty vector. Megabytes that one
     /// thread asks for and another gives back, many times a second, would make the process grow:
     /// the allocator keeps a stock for each thread.
-    pub fn take_room(&self) -> Vec<f32> {
+    pub fn take_buffer(&self) -> Vec<f32> {
         let before = self.lock().before.take();
         before.and_then(Arc::into_inner).map(|weights| weights.numbers).unwrap_or_default()
     }
@@ -67,13 +67,13 @@ impl WeightsBoard {
 #[derive(Clone, Debug)]
 pub(crate) struct LocalLink {
     experience: Sender<Experience>,
-    weights: WeightsBoard,
+    weights: LatestWeights,
 }
 
 impl LocalLink {
     /// A link for any number of actors, and the end that takes up to `capacity` batches of
     /// experience before an actor has to wait.
-    pub fn new(capacity: usize, weights: WeightsBoard) -> (Self, Receiver<Experience>) {
+    pub fn new(capacity: usize, weights: LatestWeights) -> (Self, Receiver<Experience>) {
         let (experience, receiver) = bounded(capacity.max(1));
         (Self { experience, weights }, receiver)
     }
@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn a_full_channel_makes_the_actor_wait_and_one_without_a_reader_lets_it_go() {
-        let (link, receiver) = LocalLink::new(2, WeightsBoard::default());
+        let (link, receiver) = LocalLink::new(2, LatestWeights::default());
         link.send(experience(0)).unwrap();
         link.send(experience(1)).unwrap();
         let sends = |actor| {
@@ -124,25 +124,25 @@ mod tests {
 
     #[test]
     fn weights_are_given_only_if_they_are_newer() {
-        let board = WeightsBoard::default();
-        let (link, _receiver) = LocalLink::new(1, board.clone());
+        let latest_weights = LatestWeights::default();
+        let (link, _receiver) = LocalLink::new(1, latest_weights.clone());
         assert_eq!(link.latest_weights(0), None);
-        board.publish(Weights { version: 5, numbers: vec![1.0] });
+        latest_weights.publish(Weights { version: 5, numbers: vec![1.0] });
         assert_eq!(link.latest_weights(4).unwrap().numbers, [1.0]);
         assert_eq!(link.latest_weights(5), None);
     }
 
     #[test]
     fn the_room_of_weights_serves_again_but_not_while_they_are_read() {
-        let board = WeightsBoard::default();
-        let post = |version, numbers| board.publish(Weights { version, numbers });
+        let latest_weights = LatestWeights::default();
+        let post = |version, numbers| latest_weights.publish(Weights { version, numbers });
         post(1, vec![1.0; 100]);
         post(2, vec![2.0; 100]);
-        assert_eq!(board.take_room(), [1.0; 100]);
-        assert!(board.take_room().is_empty(), "there was room only once");
-        let read = board.latest();
+        assert_eq!(latest_weights.take_buffer(), [1.0; 100]);
+        assert!(latest_weights.take_buffer().is_empty(), "there was room only once");
+        let read = latest_weights.latest();
         post(3, vec![3.0; 100]);
-        assert!(board.take_room().is_empty(), "somebody reads it");
-        assert_eq!((read.version, board.latest().version), (2, 3));
+        assert!(latest_weights.take_buffer().is_empty(), "somebody reads it");
+        assert_eq!((read.version, latest_weights.latest().version), (2, 3));
     }
 }

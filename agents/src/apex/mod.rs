@@ -6,7 +6,7 @@
 //! - `learner`: networks, optimiser step; knows no replay; `shard`: targets, loss and gradient of some rows
 //! - `link`, `experience`: what lies between the two: experience one way, weights the other
 //! - `limiter`: keeps both in step
-//! - `running`: all of it in threads; `agent`: all of it put together, or in one thread
+//! - `workers`: all of it in threads; `agent`: all of it put together, or in one thread
 
 mod actor;
 mod agent;
@@ -21,15 +21,15 @@ mod learning;
 mod limiter;
 mod link;
 mod report;
-mod running;
 mod shard;
 mod state;
+mod workers;
 
 pub use agent::{Apex, ApexSetup};
 pub use batch::LearnBatch;
 pub use config::{ApexConfig, ApexReplayConfig, Inference};
 pub use experience::{Experience, Weights};
-pub use learner::{Learned, Learner, LearnerState};
+pub use learner::{LearnStats, Learner, LearnerState};
 pub use learner_config::LearnerConfig;
 pub use limiter::Rates;
 pub use link::{Closed, Link};

@@ -2,7 +2,7 @@
 
 use coordrl_envs::EpisodeStats;
 
-use super::learner::Learned;
+use super::learner::LearnStats;
 use crate::Timing;
 
 /// Figures since the last report.
@@ -31,7 +31,7 @@ pub struct ApexReport {
 #[derive(Clone, Debug)]
 pub struct LearnReport {
     /// Loss, gradient, values.
-    pub learned: Learned,
+    pub learned: LearnStats,
     /// Learning rate used.
     pub learning_rate: f64,
     /// Mean number of transitions that came after those of the batch.
@@ -42,7 +42,7 @@ pub struct LearnReport {
 
 /// What arrived since the last report.
 #[derive(Debug, Default)]
-pub(super) struct Arrivals {
+pub(super) struct IngestStats {
     pub agent_steps: u64,
     pub reward_sum: f64,
     pub episodes: Vec<EpisodeStats>,
@@ -51,7 +51,7 @@ pub(super) struct Arrivals {
     pub timing: Timing,
 }
 
-impl Arrivals {
+impl IngestStats {
     /// Adds what came after.
     pub fn add(&mut self, other: Self) {
         self.agent_steps += other.agent_steps;

@@ -2,7 +2,7 @@
 
 use tch::Tensor;
 
-use super::batch::Rows;
+use super::batch::TransitionTensors;
 use super::learner_config::LearnerConfig;
 use crate::AgentError;
 use crate::maths::{double_q_targets, max_q_targets, q_of_actions, weighted_td_loss};
@@ -27,7 +27,7 @@ pub(super) fn differentiate(
     config: &LearnerConfig,
     online: &QNetwork,
     target: &QNetwork,
-    rows: &Rows,
+    rows: &TransitionTensors,
     batch_size: f64,
 ) -> Result<Shard, AgentError> {
     let targets = targets(config, online, target, rows); // [rows]
@@ -51,9 +51,9 @@ pub(super) fn differentiate(
 }
 
 /// Targets `[rows]`. No graph is kept; the guard is gone on return.
-fn targets(config: &LearnerConfig, online: &QNetwork, target: &QNetwork, rows: &Rows) -> Tensor {
+fn targets(config: &LearnerConfig, online: &QNetwork, target: &QNetwork, rows: &TransitionTensors) -> Tensor {
     let _no_graph = tch::no_grad_guard();
-    let Rows { rewards, discounts, next_obs, .. } = rows;
+    let TransitionTensors { rewards, discounts, next_obs, .. } = rows;
     let rescaling = config.value_rescaling();
     let valued = target.forward(next_obs); // [rows, A]
     if !config.double_q {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::actor::ActorState;
 use super::limiter::Rates;
-use crate::sealed::{open, seal};
+use crate::versioned::{decode, encode};
 use crate::{AgentError, Counters};
 
 /// Raised when the layout of [`TrainerState`] changes.
@@ -28,10 +28,10 @@ pub(super) struct TrainerState {
 
 impl TrainerState {
     pub fn to_bytes(&self) -> Result<Vec<u8>, AgentError> {
-        seal(VERSION, self)
+        encode(VERSION, self)
     }
 
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, AgentError> {
-        open("trainer", VERSION, bytes)
+        decode("trainer", VERSION, bytes)
     }
 }

@@ -307,7 +307,7 @@ mod tests {
     }
 
     /// Changed bytes with a checksum that fits them.
-    fn resealed(mut bytes: Vec<u8>, at: usize, new: &[u8]) -> Vec<u8> {
+    fn with_checksum(mut bytes: Vec<u8>, at: usize, new: &[u8]) -> Vec<u8> {
         bytes[at..at + new.len()].copy_from_slice(new);
         let body = bytes.len() - 4;
         let crc = crc32fast::hash(&bytes[..body]);
@@ -392,7 +392,7 @@ mod tests {
         let bytes = written(&sample());
         for at in 0..bytes.len() - 12 {
             for lie in [[0xFF; 8], [0; 8], [0xFF, 0xFF, 0xFF, 0x7F, 0, 0, 0, 0]] {
-                if let Ok(replay) = read(&resealed(bytes.clone(), at, &lie)) {
+                if let Ok(replay) = read(&with_checksum(bytes.clone(), at, &lie)) {
                     // Only numbers that may be anything can have changed.
                     let draw = replay.draw(20, &mut derive_rng(1, Role::TrainPolicy, 0));
                     draw.unwrap().assemble().unwrap();
@@ -410,9 +410,9 @@ mod tests {
         let text = "the snapshot's capacity with slack is 12, but this replay's is 13";
         assert_eq!(error(small(9), &bytes), text);
         let text = "the snapshot's version is 2, but this replay's is 1";
-        assert_eq!(error(small(8), &resealed(bytes.clone(), 8, &[2])), text);
+        assert_eq!(error(small(8), &with_checksum(bytes.clone(), 8, &[2])), text);
         let text = "the snapshot is damaged: it does not begin as a replay's does";
-        assert_eq!(error(small(8), &resealed(bytes, 0, b"C")), text);
+        assert_eq!(error(small(8), &with_checksum(bytes, 0, b"C")), text);
     }
 
     #[test]
@@ -421,7 +421,7 @@ mod tests {
         let bytes = written(&replay);
         let (records, record_len) = (48, 24 + 24 + 4 + 2 + 4 + 4 + 8);
         let streams = records + replay.len() * record_len;
-        let error = |at, new: &[u8]| read(&resealed(bytes.clone(), at, new)).unwrap_err().to_string();
+        let error = |at, new: &[u8]| read(&with_checksum(bytes.clone(), at, new)).unwrap_err().to_string();
         let damaged = |reason| format!("the snapshot is damaged: {reason}");
         assert_eq!(error(40, &[13]), damaged("its counters contradict each other"));
         let priority = records + record_len - 8;

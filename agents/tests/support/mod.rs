@@ -8,9 +8,7 @@ pub mod scripted;
 use std::sync::Arc;
 
 use coordrl_agents::device::DeviceChoice;
-use coordrl_agents::{
-    A2c, A2cConfig, A2cSetup, AgentError, AgentState, UpdateReport, build_pool, find_torso,
-};
+use coordrl_agents::{A2c, A2cConfig, A2cReport, A2cSetup, AgentError, AgentState, build_pool, find_torso};
 use coordrl_envs::{Assets, Env, EnvConfig, EnvSeed, Role, VecEnv, make_env};
 use tch::Device;
 
@@ -78,8 +76,8 @@ pub fn catch_agent(config: &A2cConfig, how: How) -> A2c {
 }
 
 /// `count` updates, their reports without the times.
-pub fn updates(agent: &mut A2c, count: usize) -> Vec<UpdateReport> {
-    let update = |_| UpdateReport { timing: Default::default(), ..agent.update().unwrap() };
+pub fn updates(agent: &mut A2c, count: usize) -> Vec<A2cReport> {
+    let update = |_| A2cReport { timing: Default::default(), ..agent.update().unwrap() };
     (0..count).map(update).collect()
 }
 

@@ -145,7 +145,7 @@ impl AtariEnv {
     }
 
     /// Holds one of the opening's actions.
-    fn press(&mut self, action: AleAction) -> Result<Outcome, EnvError> {
+    fn press(&mut self, action: AleAction) -> Result<StepEnd, EnvError> {
         let held = self.game.hold(action, Player::Reset)?;
         Ok(self.judge(held))
     }
@@ -154,7 +154,7 @@ impl AtariEnv {
     ///
     /// A life counts as lost only while lives remain: some games show zero lives for a few frames
     /// before they end, and end then by themselves.
-    fn judge(&mut self, held: Held) -> Outcome {
+    fn judge(&mut self, held: Held) -> StepEnd {
         let lives = self.ale().lives();
         let lost = self.config.life_loss_ends_episode && 0 < lives && lives < self.lives;
         self.lives = lives;
@@ -165,7 +165,7 @@ impl AtariEnv {
             (None, true) => Phase::LifeLost,
             (None, false) => Phase::Playing,
         };
-        Outcome { terminated, truncated, is_last: self.phase != Phase::Playing }
+        StepEnd { terminated, truncated, is_last: self.phase != Phase::Playing }
     }
 
     /// Adds what is on the screen to the stack and writes the stack out.
@@ -197,7 +197,7 @@ impl AtariEnv {
 
 /// What one held action did to the agent's episode.
 #[derive(Clone, Copy)]
-struct Outcome {
+struct StepEnd {
     terminated: bool,
     truncated: bool,
     is_last: bool,
@@ -227,7 +227,7 @@ impl Env for AtariEnv {
             return Err(EnvError::NeedsReset { game: self.spec.name.clone() });
         }
         let held = self.game.hold(action, Player::Agent)?;
-        let Outcome { terminated, truncated, .. } = self.judge(held);
+        let StepEnd { terminated, truncated, .. } = self.judge(held);
         self.observe(obs);
         let raw_reward = held.reward as f32;
         let reward = if self.config.reward_clip { sign(raw_reward) } else { raw_reward };

@@ -8,7 +8,7 @@ use coordrl_studies::{Split, Task, layers};
 use crate::config::{ConfigError, Problem, parse_count};
 use crate::exit_code::{BadRequest, ExitCode};
 use crate::interrupt::StopFlag;
-use crate::metrics::console::{print_result, say};
+use crate::metrics::console::{print_result, status};
 use crate::names;
 use crate::path_text::shell_word;
 use crate::study::campaign::{Campaign, CampaignOutcome};
@@ -67,7 +67,7 @@ impl All {
         match campaign.run(&stop)? {
             CampaignOutcome::Interrupted => {
                 let name = shell_word(&self.name);
-                say(&format!("stopped; the same command with `--name {name}` goes on from here"));
+                status!("stopped; the same command with `--name {name}` goes on from here");
                 Ok(ExitCode::Interrupted)
             }
             CampaignOutcome::Finished(results) => {
@@ -77,7 +77,7 @@ impl All {
                     false => campaign.table(&results),
                 };
                 print_result(&text)?;
-                say(&format!("table and pictures: {}", folder.display()));
+                status!("table and pictures: {}", folder.display());
                 Ok(ExitCode::Ok)
             }
         }

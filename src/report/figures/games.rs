@@ -6,9 +6,9 @@ use super::{Drawn, FigureRow, Half, Marks, finish, points_of};
 use crate::report::Report;
 use crate::report::aggregate::Aggregates;
 use crate::report::compare::Comparison;
+use crate::report::format::count;
 use crate::report::json::Span;
 use crate::report::measures::GameRow;
-use crate::report::words::count;
 
 /// Differences in final score, game by game, with a random policy at 0 and a human at 1; nothing if that
 /// is known of no game.

@@ -14,13 +14,13 @@ use self::tables::{
 };
 use super::Report;
 use super::aggregate::{Aggregates, NO_INTERVAL};
-use super::chance::by_chance;
 use super::compare::Comparison;
+use super::false_positives::by_chance;
 use super::figures::Drawn;
+use super::format::{command, count, frames, grouped, list, probability, score, span};
 use super::measures::GameRow;
 use super::run::ScoredBy;
 use super::verdict::{ALPHA, GameVerdict, KindOfTest, MOST_WAYS, RANDOM_DEALS};
-use super::words::{command, count, frames, grouped, list, probability, score, span};
 
 /// The page of a report with its pictures.
 pub fn page(report: &Report, drawn: &[Drawn]) -> String {
@@ -304,7 +304,7 @@ fn runs(report: &Report) -> Markup {
                 summary { "Every run that counts" }
                 (scrolling("Runs", runs_table(report)))
             }
-            @if !report.left_out.is_empty() {
+            @if !report.excluded.is_empty() {
                 h3 { "Left out" }
                 (scrolling("Runs left out", left_out_table(report)))
             }

@@ -5,9 +5,9 @@ use maud::{Markup, html};
 use crate::report::Report;
 use crate::report::aggregate::Aggregates;
 use crate::report::compare::Comparison;
+use crate::report::format::{duration, frames, grouped, probability, score, span};
 use crate::report::measures::{GameRow, Reached, Summary};
 use crate::report::verdict::{Difference, GameVerdict};
-use crate::report::words::{duration, frames, grouped, probability, score, span};
 
 /// A table that scrolls by itself where the page is narrow; a keyboard can reach it.
 pub(super) fn scrolling(name: &str, table: Markup) -> Markup {
@@ -230,7 +230,7 @@ pub(super) fn left_out_table(report: &Report) -> Markup {
         table {
             thead { tr { th { "Game" } th { "Arm" } th.number { "Seed" } th { "Why" } th { "Folder" } } }
             tbody {
-                @for run in &report.left_out {
+                @for run in &report.excluded {
                     tr {
                         @match &run.cell {
                             Some(cell) => { td { (cell.game) } td { (cell.arm()) } td.number { (cell.seed) } }

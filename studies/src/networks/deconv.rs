@@ -3,7 +3,7 @@
 use coordrl_agents::nn::{BatchNorm, Init, Mode, NetworkError, ParamScope};
 use tch::Tensor;
 
-use super::{Cut, SIDE, StudyNetwork};
+use super::{RowSplit, SIDE, StudyNetwork};
 
 /// Channels of the layers; each doubles height and width.
 const CHANNELS: [i64; 6] = [64, 64, 64, 32, 32, 1];
@@ -82,8 +82,8 @@ impl StudyNetwork for Deconv {
         picture.reshape([-1, SIDE * SIDE])
     }
 
-    fn cut(&self) -> Cut {
-        Cut::Whole(EVALUATE_ROWS)
+    fn row_split(&self) -> RowSplit {
+        RowSplit::Whole(EVALUATE_ROWS)
     }
 }
 

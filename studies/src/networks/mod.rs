@@ -31,7 +31,7 @@ pub(crate) trait StudyNetwork: Send {
     }
 
     /// How a batch may be cut up on a CPU.
-    fn cut(&self) -> Cut;
+    fn row_split(&self) -> RowSplit;
 }
 
 /// The map between the two stages of a renderer.
@@ -53,14 +53,14 @@ pub(crate) enum MapHolds {
 
 /// How a batch may be cut up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Cut {
+pub(crate) enum RowSplit {
     /// Not at all while training: rows depend on each other. Evaluated in pieces of so many rows.
     Whole(usize),
     /// Into pieces of at most so many rows, whose activations then stay in a core's cache.
     Rows(usize),
 }
 
-impl Cut {
+impl RowSplit {
     /// Rows at a time while training.
     pub fn train_rows(self) -> usize {
         match self {

@@ -4,7 +4,7 @@
 use coordrl_agents::nn::{Init, Mode, NetworkError, ParamScope};
 use tch::Tensor;
 
-use super::{Cut, SIDE, StudyNetwork, UnderStudy, build_layer};
+use super::{RowSplit, SIDE, StudyNetwork, UnderStudy, build_layer};
 use crate::layer::Layer;
 use crate::{StudyError, Task};
 
@@ -84,7 +84,7 @@ impl StudyNetwork for Pointwise {
         self.logits(input)
     }
 
-    fn cut(&self) -> Cut {
-        Cut::Rows(1)
+    fn row_split(&self) -> RowSplit {
+        RowSplit::Rows(1)
     }
 }

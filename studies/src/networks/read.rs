@@ -3,7 +3,7 @@
 use coordrl_agents::nn::{BatchNorm, Conv, Init, Linear, Mode, NetworkError, ParamScope};
 use tch::Tensor;
 
-use super::{Cut, SIDE, StudyNetwork, UnderStudy, build_layer, conv, window};
+use super::{RowSplit, SIDE, StudyNetwork, UnderStudy, build_layer, conv, window};
 use crate::layer::Layer;
 use crate::{StudyError, Task};
 
@@ -55,8 +55,8 @@ impl StudyNetwork for ConvDense {
         self.output.forward(&self.hidden.forward(&features).relu_())
     }
 
-    fn cut(&self) -> Cut {
-        Cut::Rows(ROWS)
+    fn row_split(&self) -> RowSplit {
+        RowSplit::Rows(ROWS)
     }
 }
 
@@ -130,8 +130,8 @@ impl StudyNetwork for ConvMean {
         last.mean_dim([2i64, 3].as_slice(), false, tch::Kind::Float)
     }
 
-    fn cut(&self) -> Cut {
-        Cut::Whole(ROWS)
+    fn row_split(&self) -> RowSplit {
+        RowSplit::Whole(ROWS)
     }
 }
 
@@ -160,7 +160,7 @@ impl StudyNetwork for CoordMax {
         picture.flatten(2, -1).max_dim(2, false).0 // [N, 2]; of equals, one gets the gradient
     }
 
-    fn cut(&self) -> Cut {
-        Cut::Rows(ROWS)
+    fn row_split(&self) -> RowSplit {
+        RowSplit::Rows(ROWS)
     }
 }

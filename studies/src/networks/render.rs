@@ -4,7 +4,7 @@ use coordrl_agents::nn::{Conv, Mode, NetworkError, ParamScope};
 use tch::{Kind, Tensor};
 
 use super::pointwise::{PixelConv, Pointwise, chain};
-use super::{Cut, FirstMap, MapHolds, SIDE, StudyNetwork, UnderStudy, conv, window};
+use super::{FirstMap, MapHolds, RowSplit, SIDE, StudyNetwork, UnderStudy, conv, window};
 use crate::StudyError;
 
 /// Channels of the second stage's hidden layers.
@@ -98,7 +98,7 @@ impl StudyNetwork for Render {
         (self.second.forward(&map), Some(FirstMap { logits, holds }))
     }
 
-    fn cut(&self) -> Cut {
-        Cut::Rows(1)
+    fn row_split(&self) -> RowSplit {
+        RowSplit::Rows(1)
     }
 }

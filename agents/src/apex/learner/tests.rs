@@ -179,7 +179,7 @@ fn actors_that_load_the_weights_compute_the_same() {
     let weights = learner.weights().unwrap();
     assert_eq!(weights.version, 1);
     assert_eq!(weights.numbers.len() as u64, learner.parameter_count());
-    let mut actor = Side::build(
+    let mut actor = Replicas::build(
         find_torso("conv").unwrap(),
         SHAPE,
         2,
@@ -211,7 +211,7 @@ fn rows_that_are_on_the_device_already_are_learnt_from_like_any() {
     let (owned, config) = (owned(), config());
     let (mut ahead, mut plain) = (learner(&config), learner(&config));
     for _ in 0..4 {
-        let rows = owned.batch().to_rows(SHAPE, Device::Cpu);
+        let rows = owned.batch().to_tensors(SHAPE, Device::Cpu);
         let learned = ahead.learn_rows(&owned.batch(), Some(rows)).unwrap();
         assert_eq!(learned, plain.learn(&owned.batch()).unwrap());
     }

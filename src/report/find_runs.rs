@@ -7,27 +7,27 @@ use std::path::{Component, Path, PathBuf};
 use serde::Serialize;
 
 use super::ReportError;
-use super::left_out::{LeftOut, Why};
+use super::excluded::{ExcludedRun, Why};
+use super::format;
 use super::run::{Run, ScoredBy};
-use super::words;
 use crate::run_dir::{RunDir, RunDirError};
 use crate::sweep::folder::read_record;
 use crate::sweep::record::{CellRecord, Design, record_path, runs_dir_of};
 
 /// Runs that can be used, and those that cannot.
 #[derive(Debug, Default)]
-pub struct Gathered {
+pub struct FoundRuns {
     /// Complete runs, in the order they were found; of each game, algorithm, torso and seed one.
     pub runs: Vec<Run>,
     /// Everything else.
-    pub left_out: Vec<LeftOut>,
+    pub excluded: Vec<ExcludedRun>,
     /// Sweeps that were named.
     pub sweeps: Vec<Sweep>,
     /// Places below the folders named that were not looked at, and why.
     pub passed_over: Vec<String>,
 }
 
-impl Gathered {
+impl FoundRuns {
     /// What the sweeps fixed before their runs; nothing where they do not agree.
     pub fn design(&self) -> Option<&Design> {
         let mut designs = self.sweeps.iter().map(|sweep| sweep.design.as_ref());
@@ -60,24 +60,24 @@ pub fn without_repeats(paths: Vec<PathBuf>) -> Vec<PathBuf> {
 ///
 /// # Errors
 /// If a path names no run or a damaged one, or no run is complete.
-pub fn gather(paths: &[PathBuf]) -> Result<Gathered, ReportError> {
+pub fn find_runs(paths: &[PathBuf]) -> Result<FoundRuns, ReportError> {
     let mut search = Search::default();
     for path in paths {
         search.add(path)?;
     }
-    let found = search.found.runs.len() + search.found.left_out.len();
-    let gathered = leave_out_late(score_alike(leave_out_unusable(search.found)));
-    match gathered.left_out.first() {
-        Some(first) if gathered.runs.is_empty() => {
-            Err(ReportError::NothingComplete { runs: found, first: first.text() })
+    let count = search.found.runs.len() + search.found.excluded.len();
+    let found = leave_out_late(score_alike(leave_out_unusable(search.found)));
+    match found.excluded.first() {
+        Some(first) if found.runs.is_empty() => {
+            Err(ReportError::NothingComplete { runs: count, first: first.text() })
         }
-        _ => Ok(gathered),
+        _ => Ok(found),
     }
 }
 
 #[derive(Debug, Default)]
 struct Search {
-    found: Gathered,
+    found: FoundRuns,
     /// Folders already seen, by their real path: two ways to one run are one run.
     seen: BTreeSet<PathBuf>,
     /// Runs in each folder searched, by its real path: a link may lead back up, or to a folder that has its
@@ -107,7 +107,7 @@ impl Search {
     fn add_sweep(&mut self, folder: &Path) -> Result<(), RunDirError> {
         let record = read_record(&record_path(folder))?;
         let name = record.name;
-        let commands = record.commands.iter().map(|command| words::as_typed(command)).collect();
+        let commands = record.commands.iter().map(|command| format::as_typed(command)).collect();
         self.found.sweeps.push(Sweep { folder: folder.to_owned(), name, commands, design: record.design });
         let runs_dir = runs_dir_as_spelled(folder);
         for cell in &record.cells {
@@ -124,7 +124,7 @@ impl Search {
         }
         match read_cell(cell, path) {
             Ok(run) => self.found.runs.push(run),
-            Err(why) => self.found.left_out.push(LeftOut::of_cell(cell, path.to_owned(), why)),
+            Err(why) => self.found.excluded.push(ExcludedRun::of_cell(cell, path.to_owned(), why)),
         }
     }
 
@@ -147,7 +147,7 @@ impl Search {
         if self.is_new(path) {
             match Run::read(path) {
                 Ok(run) => self.found.runs.push(run),
-                Err(error) => self.found.left_out.push(LeftOut::of_damaged(path, damage(path, error))),
+                Err(error) => self.found.excluded.push(ExcludedRun::of_damaged(path, damage(path, error))),
             }
         }
         true
@@ -274,11 +274,11 @@ fn tidy(path: &Path) -> PathBuf {
 }
 
 /// Sorts out runs that are not complete, have no score, or repeat a seed.
-fn leave_out_unusable(found: Gathered) -> Gathered {
-    let mut kept = Gathered { runs: Vec::new(), ..found };
+fn leave_out_unusable(found: FoundRuns) -> FoundRuns {
+    let mut kept = FoundRuns { runs: Vec::new(), ..found };
     for run in found.runs {
         if let Some(why) = why_unusable(&run) {
-            kept.left_out.push(LeftOut::of_run(&run, why));
+            kept.excluded.push(ExcludedRun::of_run(&run, why));
             continue;
         }
         match kept.runs.iter().position(|other| name_of_run(other) == name_of_run(&run)) {
@@ -286,7 +286,7 @@ fn leave_out_unusable(found: Gathered) -> Gathered {
             Some(place) => {
                 let worse = choose_between(&mut kept.runs[place], run);
                 let used = kept.runs[place].path.clone();
-                kept.left_out.push(LeftOut::of_run(&worse, Why::Repeated { used }));
+                kept.excluded.push(ExcludedRun::of_run(&worse, Why::Repeated { used }));
             }
         }
     }
@@ -295,16 +295,16 @@ fn leave_out_unusable(found: Gathered) -> Gathered {
 
 /// Lets the training games count in every game of which a run has no evaluations: scores of one kind are
 /// compared with scores of that kind alone.
-fn score_alike(found: Gathered) -> Gathered {
+fn score_alike(found: FoundRuns) -> FoundRuns {
     let lacking = found.runs.iter().filter(|run| run.scored_by == ScoredBy::Training);
     let games: BTreeSet<String> = lacking.map(|run| run.config.game.clone()).collect();
-    let mut kept = Gathered { runs: Vec::new(), ..found };
+    let mut kept = FoundRuns { runs: Vec::new(), ..found };
     for mut run in found.runs {
         if games.contains(&run.config.game) {
             run.score_by_training();
         }
         match run.curve.is_empty() {
-            true => kept.left_out.push(LeftOut::of_run(&run, Why::NoGame)),
+            true => kept.excluded.push(ExcludedRun::of_run(&run, Why::NoGame)),
             false => kept.runs.push(run),
         }
     }
@@ -322,18 +322,18 @@ fn why_unusable(run: &Run) -> Option<Why> {
 
 /// Leaves out runs whose first full game ended after the shortest run of the same game: longer runs count
 /// up to there, and these have no score up to there. The shortest itself has one, so the budget stays.
-fn leave_out_late(found: Gathered) -> Gathered {
+fn leave_out_late(found: FoundRuns) -> FoundRuns {
     let mut budgets: BTreeMap<String, u64> = BTreeMap::new();
     for run in &found.runs {
         let budget = budgets.entry(run.config.game.clone()).or_insert(run.frames);
         *budget = run.frames.min(*budget);
     }
-    let mut kept = Gathered { runs: Vec::new(), ..found };
+    let mut kept = FoundRuns { runs: Vec::new(), ..found };
     for run in found.runs {
         let budget = budgets[&run.config.game];
         match run.curve.first() {
             Some(first) if first.frames <= budget as f64 => kept.runs.push(run),
-            _ => kept.left_out.push(LeftOut::of_run(&run, Why::NoGameWithin { budget })),
+            _ => kept.excluded.push(ExcludedRun::of_run(&run, Why::NoGameWithin { budget })),
         }
     }
     kept

@@ -8,7 +8,7 @@ use crate::AgentError;
 
 /// The content is read only if the version is known.
 #[derive(Serialize, Deserialize)]
-struct Sealed {
+struct Versioned {
     version: u32,
     content: ByteBuf,
 }
@@ -20,20 +20,20 @@ struct Version {
 }
 
 /// `content` with the version of its layout before it.
-pub(crate) fn seal(version: u32, content: &impl Serialize) -> Result<Vec<u8>, AgentError> {
+pub(crate) fn encode(version: u32, content: &impl Serialize) -> Result<Vec<u8>, AgentError> {
     let cannot = |error: rmp_serde::encode::Error| bad(format!("it cannot be written: {error}"));
     let content = ByteBuf::from(rmp_serde::to_vec_named(content).map_err(cannot)?);
-    rmp_serde::to_vec_named(&Sealed { version, content }).map_err(cannot)
+    rmp_serde::to_vec_named(&Versioned { version, content }).map_err(cannot)
 }
 
 /// From what [`seal`] gave, in this process or another; `what` names it in errors.
-pub(crate) fn open<T: DeserializeOwned>(what: &str, version: u32, bytes: &[u8]) -> Result<T, AgentError> {
+pub(crate) fn decode<T: DeserializeOwned>(what: &str, version: u32, bytes: &[u8]) -> Result<T, AgentError> {
     let parse = |error| bad(format!("{what}: it does not parse: {error}"));
     let Version { version: found } = rmp_serde::from_slice(bytes).map_err(parse)?;
     if found != version {
         return Err(bad(format!("{what}: it is of version {found}; this build reads {version}")));
     }
-    let Sealed { content, .. } = rmp_serde::from_slice(bytes).map_err(parse)?;
+    let Versioned { content, .. } = rmp_serde::from_slice(bytes).map_err(parse)?;
     rmp_serde::from_slice(&content).map_err(parse)
 }
 
@@ -48,17 +48,17 @@ mod tests {
 
     #[test]
     fn another_version_is_named_whatever_its_content_is() {
-        let sealed = seal(2, &[1.5f64, 2.5]).unwrap();
-        assert_eq!(open::<Vec<f64>>("it", 2, &sealed).unwrap(), [1.5, 2.5]);
-        let error = open::<String>("weights", 1, &sealed).unwrap_err().to_string();
+        let versioned = encode(2, &[1.5f64, 2.5]).unwrap();
+        assert_eq!(decode::<Vec<f64>>("it", 2, &versioned).unwrap(), [1.5, 2.5]);
+        let error = decode::<String>("weights", 1, &versioned).unwrap_err().to_string();
         assert!(error.contains("weights: it is of version 2; this build reads 1"), "{error}");
     }
 
     #[test]
     fn a_message_cut_short_anywhere_is_an_error() {
-        let whole = seal(1, &vec![7u64; 9]).unwrap();
+        let whole = encode(1, &vec![7u64; 9]).unwrap();
         for end in 0..whole.len() {
-            assert!(open::<Vec<u64>>("it", 1, &whole[..end]).is_err(), "{end} bytes");
+            assert!(decode::<Vec<u64>>("it", 1, &whole[..end]).is_err(), "{end} bytes");
         }
     }
 }

@@ -4,15 +4,15 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::format::frames;
 use super::run::Run;
-use super::words::frames;
 use crate::config::{Algo, RunConfig};
 use crate::run_dir::RunDir;
 use crate::sweep::record::CellRecord;
 
 /// A run that the statistics do without.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct LeftOut {
+pub struct ExcludedRun {
     /// What it is a run of; absent where nothing tells, its `config.json` being damaged.
     #[serde(flatten)]
     pub cell: Option<Cell>,
@@ -94,7 +94,7 @@ pub enum Why {
     },
 }
 
-impl LeftOut {
+impl ExcludedRun {
     /// A run that was read.
     pub fn of_run(run: &Run, why: Why) -> Self {
         Self { cell: Some(Cell::of(&run.config)), run: run.path.clone(), why }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::metrics::console::{describe_secs, say};
+use crate::metrics::console::{describe_secs, status};
 use crate::table::table;
 
 /// Without a terminal, a line in this time.
@@ -15,7 +15,7 @@ const TABLE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How a cell stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mark {
+pub enum CellStatus {
     /// Not begun, or between two processes.
     Waiting,
     /// A process works on it.
@@ -28,13 +28,13 @@ pub enum Mark {
 
 /// What the board tells of one cell.
 #[derive(Clone, Debug, PartialEq)]
-pub struct CellStatus {
+pub struct CellProgress {
     /// Game played.
     pub game: String,
     /// Algorithm and torso.
     pub arm: String,
     /// How it stands.
-    pub mark: Mark,
+    pub status: CellStatus,
     /// Frames trained at the last log point.
     pub frames: u64,
     /// Length of the run.
@@ -47,12 +47,12 @@ pub struct CellStatus {
 
 /// The table, or the lines.
 #[derive(Debug)]
-pub struct Board {
+pub struct ProgressTable {
     bar: Option<ProgressBar>,
     last_shown: Option<Instant>,
 }
 
-impl Board {
+impl ProgressTable {
     /// A board that shows nothing yet.
     pub fn new() -> Self {
         Self { bar: io::stderr().is_terminal().then(new_bar), last_shown: None }
@@ -65,27 +65,27 @@ impl Board {
     }
 
     /// Shows how everything stands.
-    pub fn show(&mut self, cells: &[CellStatus]) {
+    pub fn show(&mut self, cells: &[CellProgress]) {
         self.last_shown = Some(Instant::now());
         match &self.bar {
             Some(bar) => {
                 bar.set_message(format!("{}\n{}", grid(cells, terminal_rows()), summary(cells)));
                 bar.tick();
             }
-            None => say(&format!("{}{}", summary(cells), running(cells))),
+            None => status!("{}{}", summary(cells), running(cells)),
         }
     }
 
     /// Tells of something that happened.
     pub fn tell(&self, text: &str) {
         match &self.bar {
-            Some(bar) => bar.suspend(|| say(text)),
-            None => say(text),
+            Some(bar) => bar.suspend(|| status!("{text}")),
+            None => status!("{text}"),
         }
     }
 
     /// Leaves the last state on the screen.
-    pub fn finish(&mut self, cells: &[CellStatus]) {
+    pub fn finish(&mut self, cells: &[CellProgress]) {
         self.show(cells);
         if let Some(bar) = &self.bar {
             bar.abandon();
@@ -93,7 +93,7 @@ impl Board {
     }
 }
 
-impl Default for Board {
+impl Default for ProgressTable {
     fn default() -> Self {
         Self::new()
     }
@@ -111,10 +111,10 @@ fn terminal_rows() -> usize {
 }
 
 /// One row for each game and arm, one letter for each seed. Rows without a process give way first.
-fn grid(cells: &[CellStatus], rows: usize) -> String {
+fn grid(cells: &[CellProgress], rows: usize) -> String {
     let groups = by_game_and_arm(cells);
-    let is_busy = |group: &&Vec<&CellStatus>| group.iter().any(|cell| cell.mark == Mark::Running);
-    let shown: Vec<&Vec<&CellStatus>> = match groups.len() > rows {
+    let is_busy = |group: &&Vec<&CellProgress>| group.iter().any(|cell| cell.status == CellStatus::Running);
+    let shown: Vec<&Vec<&CellProgress>> = match groups.len() > rows {
         true => groups.iter().filter(is_busy).take(rows).collect(),
         false => groups.iter().collect(),
     };
@@ -122,10 +122,10 @@ fn grid(cells: &[CellStatus], rows: usize) -> String {
     table(&["game", "arm", "seeds", "frames", "frames/s", "return"], &cells)
 }
 
-fn by_game_and_arm(cells: &[CellStatus]) -> Vec<Vec<&CellStatus>> {
-    let mut groups: Vec<Vec<&CellStatus>> = Vec::new();
+fn by_game_and_arm(cells: &[CellProgress]) -> Vec<Vec<&CellProgress>> {
+    let mut groups: Vec<Vec<&CellProgress>> = Vec::new();
     for cell in cells {
-        let same = |group: &&mut Vec<&CellStatus>| group[0].game == cell.game && group[0].arm == cell.arm;
+        let same = |group: &&mut Vec<&CellProgress>| group[0].game == cell.game && group[0].arm == cell.arm;
         match groups.iter_mut().find(same) {
             Some(group) => group.push(cell),
             None => groups.push(vec![cell]),
@@ -134,10 +134,10 @@ fn by_game_and_arm(cells: &[CellStatus]) -> Vec<Vec<&CellStatus>> {
     groups
 }
 
-fn row(group: &[&CellStatus]) -> Vec<String> {
-    let marks: String = group.iter().map(|cell| letter(cell.mark)).collect();
+fn row(group: &[&CellProgress]) -> Vec<String> {
+    let marks: String = group.iter().map(|cell| letter(cell.status)).collect();
     let (frames, end) = frames_of(group.iter().copied());
-    let running = group.iter().filter(|cell| cell.mark == Mark::Running);
+    let running = group.iter().filter(|cell| cell.status == CellStatus::Running);
     let speed: f64 = running.filter_map(|cell| cell.frames_per_sec).sum();
     let returns: Vec<String> =
         group.iter().filter_map(|cell| cell.episode_return).map(|mean| format!("{mean:.1}")).collect();
@@ -151,31 +151,35 @@ fn row(group: &[&CellStatus]) -> Vec<String> {
     ]
 }
 
-fn letter(mark: Mark) -> char {
-    match mark {
-        Mark::Waiting => '·',
-        Mark::Running => '▸',
-        Mark::Done => '✓',
-        Mark::Failed => '✗',
+fn letter(status: CellStatus) -> char {
+    match status {
+        CellStatus::Waiting => '·',
+        CellStatus::Running => '▸',
+        CellStatus::Done => '✓',
+        CellStatus::Failed => '✗',
     }
 }
 
 /// `3 of 8 done, 2 running, 1 failed · 45 % of 3.2 M frames · 3800 frames/s · 14m00s left`.
 #[expect(clippy::cast_precision_loss, reason = "for display")]
-fn summary(cells: &[CellStatus]) -> String {
-    let count = |mark: Mark| cells.iter().filter(|cell| cell.mark == mark).count();
-    let mut parts =
-        vec![format!("{} of {} done, {} running", count(Mark::Done), cells.len(), count(Mark::Running))];
-    if count(Mark::Failed) > 0 {
-        parts[0].push_str(&format!(", {} failed", count(Mark::Failed)));
+fn summary(cells: &[CellProgress]) -> String {
+    let count = |status: CellStatus| cells.iter().filter(|cell| cell.status == status).count();
+    let mut parts = vec![format!(
+        "{} of {} done, {} running",
+        count(CellStatus::Done),
+        cells.len(),
+        count(CellStatus::Running)
+    )];
+    if count(CellStatus::Failed) > 0 {
+        parts[0].push_str(&format!(", {} failed", count(CellStatus::Failed)));
     }
     let (frames, end) = frames_of(cells.iter());
     parts.push(format!("{:.0} % of {} frames", 100.0 * frames as f64 / end.max(1) as f64, millions(end)));
-    let running = || cells.iter().filter(|cell| cell.mark == Mark::Running);
+    let running = || cells.iter().filter(|cell| cell.status == CellStatus::Running);
     let speed: f64 = running().filter_map(|cell| cell.frames_per_sec).sum();
     if speed > 0.0 {
         parts.push(format!("{speed:.0} frames/s"));
-        let (frames, end) = frames_of(cells.iter().filter(|cell| cell.mark != Mark::Failed));
+        let (frames, end) = frames_of(cells.iter().filter(|cell| cell.status != CellStatus::Failed));
         parts.push(format!("{} left", describe_secs(end.saturating_sub(frames) as f64 / speed)));
     }
     parts.join(" · ")
@@ -183,17 +187,18 @@ fn summary(cells: &[CellStatus]) -> String {
 
 /// What is under way, for a line.
 #[expect(clippy::cast_precision_loss, reason = "for display")]
-fn running(cells: &[CellStatus]) -> String {
-    let describe = |cell: &CellStatus| {
+fn running(cells: &[CellProgress]) -> String {
+    let describe = |cell: &CellProgress| {
         let percent = 100.0 * cell.frames as f64 / cell.end.max(1) as f64;
         format!("{} {} at {percent:.0} %", cell.game, cell.arm)
     };
-    let all: Vec<String> = cells.iter().filter(|cell| cell.mark == Mark::Running).map(describe).collect();
+    let all: Vec<String> =
+        cells.iter().filter(|cell| cell.status == CellStatus::Running).map(describe).collect();
     if all.is_empty() { String::new() } else { format!(" · {}", all.join(", ")) }
 }
 
-fn frames_of<'a>(cells: impl Iterator<Item = &'a CellStatus>) -> (u64, u64) {
-    let add = |(frames, end), cell: &CellStatus| (frames + cell.frames.min(cell.end), end + cell.end);
+fn frames_of<'a>(cells: impl Iterator<Item = &'a CellProgress>) -> (u64, u64) {
+    let add = |(frames, end), cell: &CellProgress| (frames + cell.frames.min(cell.end), end + cell.end);
     cells.fold((0, 0), add)
 }
 
@@ -211,16 +216,16 @@ pub fn millions(frames: u64) -> String {
 mod tests {
     use super::*;
 
-    fn cell(game: &str, arm: &str, mark: Mark, frames: u64) -> CellStatus {
-        let (frames_per_sec, episode_return) = match mark {
-            Mark::Running => (Some(1000.0), Some(-20.25)),
-            Mark::Done => (Some(900.0), Some(1.5)),
-            Mark::Waiting | Mark::Failed => (None, None),
+    fn cell(game: &str, arm: &str, status: CellStatus, frames: u64) -> CellProgress {
+        let (frames_per_sec, episode_return) = match status {
+            CellStatus::Running => (Some(1000.0), Some(-20.25)),
+            CellStatus::Done => (Some(900.0), Some(1.5)),
+            CellStatus::Waiting | CellStatus::Failed => (None, None),
         };
-        CellStatus {
+        CellProgress {
             game: game.into(),
             arm: arm.into(),
-            mark,
+            status,
             frames,
             end: 400_000,
             frames_per_sec,
@@ -231,10 +236,10 @@ mod tests {
     #[test]
     fn a_row_holds_the_seeds_of_a_game_and_an_arm() {
         let cells = [
-            cell("pong", "a2c-conv", Mark::Done, 400_320),
-            cell("pong", "a2c-coordconv", Mark::Running, 100_000),
-            cell("pong", "a2c-conv", Mark::Running, 200_000),
-            cell("pong", "a2c-coordconv", Mark::Failed, 0),
+            cell("pong", "a2c-conv", CellStatus::Done, 400_320),
+            cell("pong", "a2c-coordconv", CellStatus::Running, 100_000),
+            cell("pong", "a2c-conv", CellStatus::Running, 200_000),
+            cell("pong", "a2c-coordconv", CellStatus::Failed, 0),
         ];
         let expected = "game  arm            seeds  frames          frames/s  return\n\
                         pong  a2c-conv       ✓▸     600 k of 800 k  1000      1.5 -20.2\n\
@@ -250,9 +255,9 @@ mod tests {
 
     #[test]
     fn where_rows_do_not_fit_those_that_move_are_shown() {
-        let mut cells: Vec<CellStatus> =
-            (0..30).map(|game| cell(&format!("game{game}"), "a2c-conv", Mark::Waiting, 0)).collect();
-        cells[20].mark = Mark::Running;
+        let mut cells: Vec<CellProgress> =
+            (0..30).map(|game| cell(&format!("game{game}"), "a2c-conv", CellStatus::Waiting, 0)).collect();
+        cells[20].status = CellStatus::Running;
         let text = grid(&cells, 5);
         assert_eq!(text.lines().count(), 2, "{text}");
         assert!(text.contains("game20"));

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
-use super::board::{Board, CellStatus, Mark};
 use super::cell::{Cell, CellState};
 use super::child::{Ended, TrainingProcess};
 use super::folder::SweepFolder;
-use super::record::Failure;
+use super::progress_table::{CellProgress, CellStatus, ProgressTable};
+use super::record::CellFailure;
 use crate::config::leaves;
 use crate::exit_code::ExitCode;
 use crate::interrupt::StopFlag;
@@ -27,12 +27,12 @@ const POLL: Duration = Duration::from_millis(200);
 const PATIENCE_WITH_OTHERS: Duration = Duration::from_secs(120);
 
 /// A sweep at work.
-pub struct Crew {
+pub struct Scheduler {
     folder: SweepFolder,
     runs_dir: PathBuf,
     jobs: usize,
     stop: StopFlag,
-    board: Board,
+    table: ProgressTable,
     slots: Vec<Slot>,
 }
 
@@ -44,28 +44,28 @@ struct Slot {
     failed: u32,
     /// Since when another process has been seen in its folder.
     in_use_since: Option<Instant>,
-    status: CellStatus,
+    progress: CellProgress,
 }
 
 enum Work {
     Waiting,
     Running(TrainingProcess),
     Done,
-    GivenUp(Failure, ExitCode),
+    GivenUp(CellFailure, ExitCode),
 }
 
 /// How a sweep ended.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Outcome {
+pub struct SweepOutcome {
     /// Every cell, in order, as it stood at the end.
-    pub cells: Vec<CellStatus>,
+    pub cells: Vec<CellProgress>,
     /// The first failure's exit code.
     pub failed: Option<ExitCode>,
     /// Whether a signal ended it.
     pub interrupted: bool,
 }
 
-impl Crew {
+impl Scheduler {
     /// For cells whose states are known.
     pub fn new(
         folder: SweepFolder,
@@ -76,7 +76,7 @@ impl Crew {
     ) -> Self {
         let mut slots: Vec<Slot> = cells.into_iter().map(|(cell, state)| Slot::new(cell, state)).collect();
         slots.iter_mut().for_each(|slot| slot.look(&runs_dir));
-        Self { folder, runs_dir, jobs, stop, board: Board::new(), slots }
+        Self { folder, runs_dir, jobs, stop, table: ProgressTable::new(), slots }
     }
 
     /// Works until every cell is done or given up, or a signal comes: then every process makes a
@@ -85,7 +85,7 @@ impl Crew {
     /// # Errors
     /// If processes cannot be started or the sweep's folder cannot be written. Processes that run stop
     /// with a checkpoint of their own.
-    pub fn work(mut self) -> anyhow::Result<Outcome> {
+    pub fn work(mut self) -> anyhow::Result<SweepOutcome> {
         for index in 0..self.slots.len() {
             if matches!(self.slots[index].work, Work::Done) {
                 self.folder.note(index, None)?; // it failed once, and was made elsewhere since
@@ -101,30 +101,30 @@ impl Crew {
             if self.running() == 0 && (self.stop.is_raised() || !self.has_waiting()) {
                 break;
             }
-            if self.board.is_due() {
+            if self.table.is_due() {
                 let statuses = self.look();
-                self.board.show(&statuses);
+                self.table.show(&statuses);
             }
             std::thread::sleep(POLL);
         }
         Ok(self.finish())
     }
 
-    fn finish(mut self) -> Outcome {
+    fn finish(mut self) -> SweepOutcome {
         let cells = self.look();
-        self.board.finish(&cells);
+        self.table.finish(&cells);
         let failed = self.slots.iter().find_map(|slot| match &slot.work {
             Work::GivenUp(_, code) => Some(*code),
             _ => None,
         });
         for slot in &self.slots {
             if let Work::GivenUp(failure, _) = &slot.work {
-                let Failure { attempts, ended_with, message } = failure;
+                let CellFailure { attempts, ended_with, message } = failure;
                 let title = slot.cell.title();
-                self.board.tell(&format!("{title} failed {attempts} times, with {ended_with}: {message}"));
+                self.table.tell(&format!("{title} failed {attempts} times, with {ended_with}: {message}"));
             }
         }
-        Outcome { cells, failed, interrupted: self.stop.is_raised() }
+        SweepOutcome { cells, failed, interrupted: self.stop.is_raised() }
     }
 
     fn running(&self) -> usize {
@@ -135,13 +135,13 @@ impl Crew {
         self.slots.iter().any(|slot| matches!(slot.work, Work::Waiting))
     }
 
-    fn look(&mut self) -> Vec<CellStatus> {
+    fn look(&mut self) -> Vec<CellProgress> {
         for slot in &mut self.slots {
             if matches!(slot.work, Work::Running(_)) {
                 slot.look(&self.runs_dir);
             }
         }
-        self.slots.iter().map(|slot| slot.status.clone()).collect()
+        self.slots.iter().map(|slot| slot.progress.clone()).collect()
     }
 
     fn stop_all(&mut self) {
@@ -190,7 +190,7 @@ impl Crew {
         };
         let process = TrainingProcess::start(&arguments, &self.folder.log_path(cell))?;
         let again = if slot.failed > 0 { ", a second time" } else { "" };
-        self.board.tell(&format!("{} {how}{again}", cell.title()));
+        self.table.tell(&format!("{} {how}{again}", cell.title()));
         self.slots[index].set(Work::Running(process));
         Ok(())
     }
@@ -241,20 +241,20 @@ impl Crew {
     fn done(&mut self, index: usize) -> anyhow::Result<()> {
         let slot = &mut self.slots[index];
         slot.set(Work::Done);
-        let mean = slot.status.episode_return;
+        let mean = slot.progress.episode_return;
         let result =
             mean.map_or_else(|| "no full game has ended".to_owned(), |mean| format!("mean return {mean:.2}"));
         let text = format!("{} is done: {result}", slot.cell.title());
-        self.board.tell(&text);
+        self.table.tell(&text);
         Ok(self.folder.note(index, None)?)
     }
 
-    fn failed(&mut self, index: usize, failure: Failure, code: ExitCode) -> anyhow::Result<()> {
+    fn failed(&mut self, index: usize, failure: CellFailure, code: ExitCode) -> anyhow::Result<()> {
         let slot = &mut self.slots[index];
         slot.failed += 1;
-        let failure = Failure { attempts: slot.failed, ..failure };
+        let failure = CellFailure { attempts: slot.failed, ..failure };
         let text = format!("{} ended with {}: {}", slot.cell.title(), failure.ended_with, failure.message);
-        self.board.tell(&text);
+        self.table.tell(&text);
         if failure.attempts >= ATTEMPTS {
             return self.give_up(index, failure, code);
         }
@@ -265,11 +265,11 @@ impl Crew {
     /// Its folder went bad since the sweep began; the others go on.
     fn cannot_start(&mut self, index: usize, error: &RunDirError) -> anyhow::Result<()> {
         let failure =
-            Failure { attempts: 1, ended_with: "no process".to_owned(), message: error.to_string() };
+            CellFailure { attempts: 1, ended_with: "no process".to_owned(), message: error.to_string() };
         self.give_up(index, failure, error.exit_code())
     }
 
-    fn give_up(&mut self, index: usize, failure: Failure, code: ExitCode) -> anyhow::Result<()> {
+    fn give_up(&mut self, index: usize, failure: CellFailure, code: ExitCode) -> anyhow::Result<()> {
         self.folder.note(index, Some(failure.clone()))?;
         self.slots[index].set(Work::GivenUp(failure, code));
         Ok(())
@@ -277,24 +277,24 @@ impl Crew {
 }
 
 /// Somebody else told the run to stop, or it ended short of its frames.
-fn unfinished(ended_with: &str) -> Failure {
+fn unfinished(ended_with: &str) -> CellFailure {
     let message = "it ended before all its frames were trained".to_owned();
-    Failure { attempts: 1, ended_with: ended_with.to_owned(), message }
+    CellFailure { attempts: 1, ended_with: ended_with.to_owned(), message }
 }
 
 impl Slot {
     fn new(cell: Cell, state: CellState) -> Self {
         let config = cell.config();
-        let status = CellStatus {
+        let progress = CellProgress {
             game: config.game.clone(),
             arm: cell.arm(),
-            mark: Mark::Waiting,
+            status: CellStatus::Waiting,
             frames: 0,
             end: config.frames,
             frames_per_sec: None,
             episode_return: None,
         };
-        let mut slot = Self { cell, work: Work::Waiting, failed: 0, in_use_since: None, status };
+        let mut slot = Self { cell, work: Work::Waiting, failed: 0, in_use_since: None, progress };
         if state == CellState::Done {
             slot.set(Work::Done);
         }
@@ -302,11 +302,11 @@ impl Slot {
     }
 
     fn set(&mut self, work: Work) {
-        self.status.mark = match work {
-            Work::Waiting => Mark::Waiting,
-            Work::Running(_) => Mark::Running,
-            Work::Done => Mark::Done,
-            Work::GivenUp(..) => Mark::Failed,
+        self.progress.status = match work {
+            Work::Waiting => CellStatus::Waiting,
+            Work::Running(_) => CellStatus::Running,
+            Work::Done => CellStatus::Done,
+            Work::GivenUp(..) => CellStatus::Failed,
         };
         self.work = work;
     }
@@ -318,10 +318,10 @@ impl Slot {
         else {
             return;
         };
-        self.status.frames = point.position(Axis::Frames).unwrap_or(0);
+        self.progress.frames = point.position(Axis::Frames).unwrap_or(0);
         // The line of an evaluation has neither.
-        self.status.frames_per_sec = point.value(&tags::FRAMES_PER_SEC).or(self.status.frames_per_sec);
-        self.status.episode_return = point.value(&tags::EPISODE_RETURN).or(self.status.episode_return);
+        self.progress.frames_per_sec = point.value(&tags::FRAMES_PER_SEC).or(self.progress.frames_per_sec);
+        self.progress.episode_return = point.value(&tags::EPISODE_RETURN).or(self.progress.episode_return);
     }
 
     fn is_done(&self, runs_dir: &std::path::Path) -> bool {

@@ -10,22 +10,22 @@ fn unfinished(seed: u64) -> Fake {
     fake(seed).with_frames(9000)
 }
 
-fn gathered(paths: &[&Path]) -> Gathered {
-    gather(&paths.iter().map(|path| path.to_path_buf()).collect::<Vec<_>>()).unwrap()
+fn found_in(paths: &[&Path]) -> FoundRuns {
+    find_runs(&paths.iter().map(|path| path.to_path_buf()).collect::<Vec<_>>()).unwrap()
 }
 
 fn refused(path: &Path) -> String {
-    let error = gather(&[path.to_owned()]).unwrap_err();
+    let error = find_runs(&[path.to_owned()]).unwrap_err();
     assert_eq!(error.exit_code(), ExitCode::BadRun, "{error}");
     error.to_string()
 }
 
-fn seeds(gathered: &Gathered) -> Vec<u64> {
-    gathered.runs.iter().map(|run| run.config.seed).collect()
+fn seeds(found: &FoundRuns) -> Vec<u64> {
+    found.runs.iter().map(|run| run.config.seed).collect()
 }
 
-fn reasons(gathered: &Gathered) -> Vec<String> {
-    gathered.left_out.iter().map(LeftOut::text).collect()
+fn reasons(found: &FoundRuns) -> Vec<String> {
+    found.excluded.iter().map(ExcludedRun::text).collect()
 }
 
 #[test]
@@ -42,7 +42,7 @@ fn cells_of_a_sweep_that_are_missing_failed_or_unfinished_are_left_out_with_thei
     ];
     [0, 2, 3, 5].iter().for_each(|&cell: &usize| drop(cells[cell].0.write(runs)));
     let sweep = write_sweep(runs, &cells);
-    let found = gathered(&[&sweep]);
+    let found = found_in(&[&sweep]);
     assert_eq!(seeds(&found), [1, 6]);
     let expected = [
         "pong, a2c-conv, seed 2: planned, not begun",
@@ -65,7 +65,7 @@ fn cells_that_cannot_be_read_are_left_out_and_named_alone_they_are_refused() {
     fs::write(paths[2].join("meta.json"), "{").unwrap();
     fs::write(paths[3].join("config.json"), "{").unwrap();
     fs::write(paths[4].join("metrics.jsonl"), "rubbish\n").unwrap();
-    let found = gathered(&[&write_sweep(folder.path(), &cells)]);
+    let found = found_in(&[&write_sweep(folder.path(), &cells)]);
     assert_eq!(seeds(&found), [1, 6]);
     let texts = reasons(&found);
     let expected = [
@@ -85,15 +85,15 @@ fn damaged_runs_in_a_folder_are_left_out_and_named_alone_or_with_nothing_else_th
     let paths: Vec<PathBuf> = (1..=4).map(|seed| fake(seed).write(folder.path())).collect();
     fs::write(paths[1].join("metrics.jsonl"), "rubbish\n").unwrap();
     fs::write(paths[2].join("config.json"), "{").unwrap();
-    let found = gathered(&[folder.path()]);
+    let found = found_in(&[folder.path()]);
     assert_eq!(seeds(&found), [1, 4]);
     let texts = reasons(&found);
     let expected =
         ["pong, a2c-conv, seed 2: metrics.jsonl is damaged: line 1", "seed3: config.json is damaged: "];
     assert_eq!(texts.len(), expected.len());
     texts.iter().zip(expected).for_each(|(text, part)| assert!(text.contains(part), "{text}"));
-    assert_eq!(found.left_out[1].cell, None);
-    let both_ways = gather(&[folder.path().to_owned(), paths[1].clone()]).unwrap_err().to_string();
+    assert_eq!(found.excluded[1].cell, None);
+    let both_ways = find_runs(&[folder.path().to_owned(), paths[1].clone()]).unwrap_err().to_string();
     assert!(both_ways.contains("metrics.jsonl is damaged"), "{both_ways}");
     [0, 3].iter().for_each(|&run: &usize| fs::write(paths[run].join("meta.json"), "{").unwrap());
     assert!(refused(folder.path()).contains("of 4 runs none is complete"));
@@ -108,7 +108,7 @@ fn cells_of_a_sweep_that_is_being_extended_are_complete_where_the_sweep_says() {
     // Asked for more than the sweep, as far as the sweep: complete.
     run(3, 4).with_frames(9000).write(folder.path());
     let cells = [1, 2, 3].map(|seed| (run(seed, 4), None));
-    let found = gathered(&[&write_sweep(folder.path(), &cells)]);
+    let found = found_in(&[&write_sweep(folder.path(), &cells)]);
     assert_eq!(seeds(&found), [2, 3]);
     assert_eq!(reasons(&found), ["pong, a2c-conv, seed 1: unfinished, at 3 000 of 4 000 frames"]);
     assert!(found.runs.iter().all(|run| run.length() == 4000));
@@ -121,7 +121,7 @@ fn a_run_without_a_game_before_the_shortest_ends_is_left_out() {
     fake(2).with_scores(&[1.0, 2.0, 3.0]).write(folder.path());
     fake(3).with_scores(&[f64::NAN, f64::NAN, 99.0]).write(folder.path());
     Fake::new("catch", "conv", 1).with_scores(&[f64::NAN, f64::NAN, 99.0]).write(folder.path());
-    let found = gathered(&[folder.path()]);
+    let found = found_in(&[folder.path()]);
     assert_eq!(seeds(&found), [1, 1, 2]);
     assert_eq!(reasons(&found), ["pong, a2c-conv, seed 3: no full game within the budget, 2 000 frames"]);
 }
@@ -135,7 +135,7 @@ fn a_sweep_behind_a_link_finds_its_own_runs() {
     let sweep = write_sweep(&runs, &[(fake(1), None)]);
     let link = elsewhere.join("link");
     std::os::unix::fs::symlink(&sweep, &link).unwrap();
-    let found = gathered(&[&link]);
+    let found = found_in(&[&link]);
     assert_eq!(
         (found.runs[0].path.as_path(), found.sweeps[0].folder.as_path()),
         (real(&path).as_path(), link.as_path())
@@ -143,7 +143,7 @@ fn a_sweep_behind_a_link_finds_its_own_runs() {
     // A link to the folder of all runs changes nothing: it is shown as it was named.
     let all = folder.path().join("all");
     std::os::unix::fs::symlink(&runs, &all).unwrap();
-    let found = gathered(&[&all.join("sweeps/mine")]);
+    let found = found_in(&[&all.join("sweeps/mine")]);
     assert_eq!(found.runs[0].path, all.join("pong/a2c-conv/seed1"));
 }
 
@@ -165,7 +165,7 @@ fn a_cell_whose_folder_holds_another_run_is_left_out() {
     other.write(folder.path());
     fake(3).write(folder.path());
     let sweep = write_sweep(folder.path(), &[(fake(1), None), (fake(3), None)]);
-    let found = gathered(&[&sweep]);
+    let found = found_in(&[&sweep]);
     assert_eq!(seeds(&found), [3]);
     assert_eq!(reasons(&found), ["pong, a2c-conv, seed 1: its folder holds pong, a2c-conv, seed 2"]);
 }
@@ -182,8 +182,8 @@ fn runs_are_found_at_any_depth_studies_and_sweeps_passed_over() {
     fs::create_dir_all(&study).unwrap();
     fs::write(study.join("config.json"), "{\"task\":\"regress\"}").unwrap();
     std::os::unix::fs::symlink(runs, runs.join("up")).unwrap();
-    let found = gathered(&[runs]);
-    assert_eq!((found.runs.len(), found.left_out.len()), (3, 0));
+    let found = found_in(&[runs]);
+    assert_eq!((found.runs.len(), found.excluded.len()), (3, 0));
     assert_eq!(found.passed_over.len(), 1);
     assert!(found.passed_over[0].contains("sweeps/mine (a sweep; named itself"), "{:?}", found.passed_over);
     assert!(refused(&study).contains("it holds a study"));
@@ -199,16 +199,16 @@ fn linked_folders_of_runs_are_searched_once_and_links_that_lead_nowhere_are_name
     std::os::unix::fs::symlink(&theirs, farm.join("theirs")).unwrap();
     std::os::unix::fs::symlink(&theirs, farm.join("theirs-again")).unwrap();
     std::os::unix::fs::symlink(folder.path().join("gone"), farm.join("gone")).unwrap();
-    let found = gathered(&[&farm]);
-    assert_eq!((seeds(&found), found.left_out.len()), (vec![1, 2], 0));
+    let found = found_in(&[&farm]);
+    assert_eq!((seeds(&found), found.excluded.len()), (vec![1, 2], 0));
     assert!(found.runs[1].path.starts_with(farm.join("theirs")));
     assert_eq!(found.passed_over, [format!("{}/gone (a link that leads nowhere)", farm.display())]);
 
-    let twice = gathered(&[&farm, &theirs]);
+    let twice = found_in(&[&farm, &theirs]);
     assert_eq!(seeds(&twice), [1, 2]);
 
     fs::remove_dir_all(farm.join("mine")).unwrap();
-    assert_eq!(seeds(&gathered(&[&farm])), [2]);
+    assert_eq!(seeds(&found_in(&[&farm])), [2]);
 }
 
 #[test]
@@ -217,8 +217,8 @@ fn a_run_named_twice_counts_once() {
     let path = fake(1).write(folder.path());
     let link = folder.path().join("link");
     std::os::unix::fs::symlink(&path, &link).unwrap();
-    let found = gathered(&[&path, folder.path(), &link, &path.join("../seed1")]);
-    assert_eq!((found.runs.len(), found.left_out.len()), (1, 0));
+    let found = found_in(&[&path, folder.path(), &link, &path.join("../seed1")]);
+    assert_eq!((found.runs.len(), found.excluded.len()), (1, 0));
 }
 
 #[test]
@@ -233,7 +233,7 @@ fn of_two_runs_of_one_seed_the_longer_counts_then_the_later() {
     write("b", &[1.0, 2.0, 3.0, 4.0], 5);
     write("c", &[1.0, 2.0, 3.0, 5.0], 7);
     fake(1).with_frames(99_000).named("d").write(folder.path());
-    let found = gathered(&[folder.path()]);
+    let found = found_in(&[folder.path()]);
     assert_eq!(found.runs.len(), 1);
     assert!(found.runs[0].path.ends_with("c"));
     let texts = reasons(&found);
@@ -248,7 +248,7 @@ fn diverged_runs_and_runs_without_a_game_are_left_out() {
     fs::write(diverged.join("diverged.safetensors"), "").unwrap();
     fake(2).with_scores(&[f64::NAN, f64::NAN]).write(folder.path());
     fake(3).write(folder.path());
-    let texts = reasons(&gathered(&[folder.path()]));
+    let texts = reasons(&found_in(&[folder.path()]));
     assert_eq!(
         texts,
         [

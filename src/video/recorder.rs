@@ -5,10 +5,10 @@ use coordrl_agents::Policy;
 use coordrl_envs::{EnvSeed, Role, make_env};
 
 use super::game::{Ending, watch};
-use super::panel::{Beside, Pages};
+use super::panel::{PanelRenderer, SidePanel};
 use super::sheet::{contact_sheet, evenly};
 use super::{Format, Picture, Video};
-use crate::evaluation::Plan;
+use crate::evaluation::EvalPlan;
 use crate::interrupt::StopFlag;
 
 /// Pictures on a contact sheet, and how many in a row.
@@ -18,17 +18,17 @@ const MOST_KEPT: usize = 2 * SHEET.0;
 
 /// What is filmed.
 #[derive(Clone, Copy, Debug)]
-pub struct Scene {
+pub struct RecordSpec {
     /// Which of the games of `coordrl eval`, from 0.
     pub number: u64,
     /// Emulator frames after which the film ends, if the game has not.
     pub frame_limit: Option<u64>,
     /// What is drawn beside the screen.
-    pub beside: Beside,
+    pub beside: SidePanel,
 }
 
 /// Where the pictures of a game go: into a video, and some of them onto a contact sheet.
-pub struct Film {
+pub struct VideoRecorder {
     format: Option<Format>,
     video: Option<Box<dyn Video>>,
     /// Pictures a second, if there are as many.
@@ -42,7 +42,7 @@ pub struct Film {
     seen: usize,
 }
 
-impl Film {
+impl VideoRecorder {
     /// A film in this format, if any, with so many pictures a second: 60, 30 or 15. `keeps` says whether
     /// there will be a contact sheet.
     pub fn new(format: Option<Format>, fps: usize, keeps: bool) -> Self {
@@ -54,22 +54,22 @@ impl Film {
     ///
     /// # Errors
     /// If the environment, the network or the encoder fails.
-    pub fn shoot(
+    pub fn record(
         &mut self,
-        plan: &Plan<'_>,
+        plan: &EvalPlan<'_>,
         policy: &Policy,
-        scene: Scene,
+        record: RecordSpec,
         stop: &StopFlag,
     ) -> anyhow::Result<Ending> {
-        let probe = EnvSeed { seed: plan.seed, role: Role::EvalEnv, index: scene.number };
+        let probe = EnvSeed { seed: plan.seed, role: Role::EvalEnv, index: record.number };
         let spec = make_env(plan.game, plan.env, plan.assets, probe)?.spec().clone();
-        let mut pages = Pages::new(scene.beside, policy, &spec);
+        let mut pages = PanelRenderer::new(record.beside, policy, &spec);
         let (mut parts, mut millis) = (Vec::new(), 0.0);
-        let ending = watch(plan, policy, scene.number, scene.frame_limit, stop, |moment| {
+        let ending = watch(plan, policy, record.number, record.frame_limit, stop, |moment| {
             parts = pages.beside(&moment)?;
             millis = moment.millis;
             for screen in moment.pictures {
-                if let Some((screen, count)) = self.gather(screen, millis) {
+                if let Some((screen, count)) = self.merge_frames(screen, millis) {
                     self.show(pages.page(screen, &parts)?, millis * count)?;
                 }
             }
@@ -84,7 +84,7 @@ impl Film {
     /// Puts screens together until there are enough of them for a picture: of each pixel the brightest,
     /// so that what blinks is not lost. Gives the picture and how many screens it stands for; each
     /// screen lasts `millis`.
-    fn gather(&mut self, screen: Picture, millis: f64) -> Option<(Picture, f64)> {
+    fn merge_frames(&mut self, screen: Picture, millis: f64) -> Option<(Picture, f64)> {
         let together = (1000.0 / self.fps / millis).round();
         let (picture, count) = match self.open.take() {
             None => (screen, 1),
@@ -153,22 +153,26 @@ mod tests {
 
     #[test]
     fn fewer_pictures_keep_what_blinks() {
-        let (mut film, millis) = (Film::new(None, 30, false), 1000.0 / 60.0);
-        let gather = |level| film.gather(of_level(level), millis);
-        let pictures: Vec<_> = [0, 9, 0, 7].into_iter().filter_map(gather).collect();
+        let (mut recorder, millis) = (VideoRecorder::new(None, 30, false), 1000.0 / 60.0);
+        let merge_frames = |level| recorder.merge_frames(of_level(level), millis);
+        let pictures: Vec<_> = [0, 9, 0, 7].into_iter().filter_map(merge_frames).collect();
         assert_eq!(pictures, [(of_level(9), 2.0), (of_level(7), 2.0)]);
-        let mut film = Film::new(None, 60, false);
-        assert_eq!(film.gather(of_level(3), millis), Some((of_level(3), 1.0)));
-        let mut film = Film::new(None, 30, false);
-        assert_eq!(film.gather(of_level(3), 150.0), Some((of_level(3), 1.0)), "slower than asked for");
+        let mut recorder = VideoRecorder::new(None, 60, false);
+        assert_eq!(recorder.merge_frames(of_level(3), millis), Some((of_level(3), 1.0)));
+        let mut recorder = VideoRecorder::new(None, 30, false);
+        assert_eq!(
+            recorder.merge_frames(of_level(3), 150.0),
+            Some((of_level(3), 1.0)),
+            "slower than asked for"
+        );
     }
 
     #[test]
     fn a_sheet_is_made_of_pictures_from_beginning_to_end() {
-        let mut film = Film::new(None, 60, true);
-        (0..=200).for_each(|level| film.show(of_level(level), 1.0).unwrap());
-        assert!((SHEET.0..MOST_KEPT).contains(&film.kept.len()), "{}", film.kept.len());
-        let levels: Vec<u8> = film.kept.iter().map(|picture| picture.rgb[0]).collect();
+        let mut recorder = VideoRecorder::new(None, 60, true);
+        (0..=200).for_each(|level| recorder.show(of_level(level), 1.0).unwrap());
+        assert!((SHEET.0..MOST_KEPT).contains(&recorder.kept.len()), "{}", recorder.kept.len());
+        let levels: Vec<u8> = recorder.kept.iter().map(|picture| picture.rgb[0]).collect();
         assert!(levels[0] == 0 && *levels.last().unwrap() > 180, "{levels:?}");
         assert!(levels.windows(3).all(|three| three[1] - three[0] == three[2] - three[1]), "{levels:?}");
     }

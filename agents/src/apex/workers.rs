@@ -23,101 +23,103 @@ use rayon::ThreadPool;
 use tch::Device;
 
 use super::actor::{Actor, QSource};
-use super::batch::Ready;
+use super::batch::ReadyBatch;
 use super::config::{ApexConfig, Inference};
 use super::experience::{Experience, Weights};
-use super::failure::Failure;
-use super::inference::{Answering, Asker, Central, Follower, QSpec};
+use super::failure::FirstError;
+use super::inference::{InferenceBatcher, InferenceClient, InferenceNetwork, QSpec, SharedInference};
 use super::learning::ingest;
 use super::limiter::{Limiter, Rates, Turn};
-use super::link::{Link, LocalLink, WeightsBoard};
-use super::report::Arrivals;
+use super::link::{LatestWeights, Link, LocalLink};
+use super::report::IngestStats;
 use crate::AgentError;
 use crate::error::Worker;
 use crate::replay::{Batch, Replay};
 use crate::threads::start_pool;
 
 /// What is taken apart to run, and comes back when it rests.
-pub(super) struct Parts {
+pub(super) struct AgentParts {
     pub actors: Vec<Actor>,
     pub replay: Replay,
     pub rates: Rates,
-    pub seats: Seats,
+    pub pool: WorkerPool,
 }
 
 /// What outlives a rest beside them: threads that act, the networks that infer, the board, and the
 /// buffers of batches. They are megabytes each, and libtorch keeps memory by thread: made anew after
 /// every checkpoint they would leave holes in the heap, and a run would grow.
-pub(super) struct Seats {
-    actors: Vec<Seat>,
+pub(super) struct WorkerPool {
+    actors: Vec<ActorSlot>,
     /// The network of central inference, while actors rest.
-    central: Option<Box<Answering>>,
-    board: WeightsBoard,
+    central: Option<Box<InferenceBatcher>>,
+    latest_weights: LatestWeights,
     /// Batches whose buffers can be used again, in turn.
     used: Sender<Batch>,
     to_reuse: Receiver<Batch>,
 }
 
 /// An actor's.
-struct Seat {
+struct ActorSlot {
     pool: Arc<ThreadPool>,
     /// Its own network, while it is not with the actor's thread.
-    follower: Option<Box<Follower>>,
+    network: Option<Box<InferenceNetwork>>,
 }
 
-impl Seats {
+impl WorkerPool {
     /// With as many batches as can be under way at once, so that none has to be made later.
     pub fn new(config: &ApexConfig) -> Self {
         let (used, to_reuse) = unbounded();
         let batches = config.prefetch_batches + config.prefetch_threads;
         (0..batches).for_each(|_| drop(used.send(Batch::default())));
-        Self { actors: Vec::new(), central: None, board: WeightsBoard::default(), used, to_reuse }
+        Self { actors: Vec::new(), central: None, latest_weights: LatestWeights::default(), used, to_reuse }
     }
 
     /// Where weights are shown to whoever asks for newer ones.
-    pub fn board(&self) -> &WeightsBoard {
-        &self.board
+    pub fn latest_weights(&self) -> &LatestWeights {
+        &self.latest_weights
     }
 
-    fn of_actor(&mut self, index: usize) -> Result<&mut Seat, AgentError> {
+    fn of_actor(&mut self, index: usize) -> Result<&mut ActorSlot, AgentError> {
         while self.actors.len() <= index {
-            self.actors.push(Seat::new(self.actors.len())?);
+            self.actors.push(ActorSlot::new(self.actors.len())?);
         }
         Ok(&mut self.actors[index])
     }
 
     /// One network for all actors, on the weights of the moment.
-    fn central(&mut self, launch: &Launch<'_>) -> Result<Central, AgentError> {
-        let weights = self.board.latest();
-        let answering = match self.central.take() {
-            Some(mut answering) => answering.take(&weights).map(|()| answering)?,
-            None => Box::new(Answering::new(Follower::build(launch.q_spec, launch.device, &weights)?)),
+    fn central(&mut self, spec: &WorkerSpec<'_>) -> Result<SharedInference, AgentError> {
+        let weights = self.latest_weights.latest();
+        let batcher = match self.central.take() {
+            Some(mut batcher) => batcher.take(&weights).map(|()| batcher)?,
+            None => {
+                Box::new(InferenceBatcher::new(InferenceNetwork::build(spec.q_spec, spec.device, &weights)?))
+            }
         };
-        Ok(Central::new(answering))
+        Ok(SharedInference::new(batcher))
     }
 }
 
-impl Seat {
+impl ActorSlot {
     /// With a pool of one thread, which has one libtorch thread.
     fn new(actor: usize) -> Result<Self, AgentError> {
         let cannot = |cause| AgentError::NoThread {
             worker: Worker::Actor(actor),
             cause: std::io::Error::other(cause),
         };
-        Ok(Self { pool: Arc::new(start_pool(1, 1).map_err(cannot)?), follower: None })
+        Ok(Self { pool: Arc::new(start_pool(1, 1).map_err(cannot)?), network: None })
     }
 
     /// A network of the actor's own, on the weights of the moment.
-    fn follower(&mut self, spec: QSpec, weights: &Weights) -> Result<Box<Follower>, AgentError> {
-        match self.follower.take() {
-            Some(mut follower) => follower.take(weights).map(|()| follower),
-            None => Ok(Box::new(Follower::build(spec, Device::Cpu, weights)?)),
+    fn network(&mut self, spec: QSpec, weights: &Weights) -> Result<Box<InferenceNetwork>, AgentError> {
+        match self.network.take() {
+            Some(mut network) => network.take(weights).map(|()| network),
+            None => Ok(Box::new(InferenceNetwork::build(spec, Device::Cpu, weights)?)),
         }
     }
 }
 
 /// What threads are started with.
-pub(super) struct Launch<'a> {
+pub(super) struct WorkerSpec<'a> {
     pub config: &'a ApexConfig,
     pub q_spec: QSpec,
     pub device: Device,
@@ -129,13 +131,13 @@ pub(super) struct Launch<'a> {
 }
 
 /// Threads at work.
-pub(super) struct Running {
+pub(super) struct Workers {
     shared: Shared,
-    seats: Seats,
-    batches: Receiver<Ready>,
-    arrivals: Receiver<Arrivals>,
-    actors: Vec<JoinHandle<Option<Acted>>>,
-    central: Option<Central>,
+    pool: WorkerPool,
+    batches: Receiver<ReadyBatch>,
+    ingested: Receiver<IngestStats>,
+    actors: Vec<JoinHandle<Option<ActorExit>>>,
+    central: Option<SharedInference>,
     others: Vec<JoinHandle<Option<()>>>,
 }
 
@@ -144,50 +146,51 @@ pub(super) struct Running {
 struct Shared {
     replay: Arc<Mutex<Replay>>,
     limiter: Arc<Limiter>,
-    board: WeightsBoard,
-    failure: Failure,
-    resting: Arc<AtomicBool>,
+    latest_weights: LatestWeights,
+    failure: FirstError,
+    pausing: Arc<AtomicBool>,
     /// Where the learner stands.
     updates: Arc<AtomicU64>,
 }
 
-impl Running {
+impl Workers {
     /// Starts all threads.
-    pub fn start(parts: Parts, launch: &Launch<'_>) -> Result<Self, AgentError> {
-        let Parts { actors, replay, rates, seats } = parts;
-        let config = launch.config;
+    pub fn start(parts: AgentParts, spec: &WorkerSpec<'_>) -> Result<Self, AgentError> {
+        let AgentParts { actors, replay, rates, pool } = parts;
+        let config = spec.config;
         let shared = Shared {
             replay: Arc::new(Mutex::new(replay)),
             limiter: Arc::new(Limiter::new(rates)),
-            board: seats.board().clone(),
-            failure: Failure::default(),
-            resting: Arc::default(),
-            updates: Arc::new(AtomicU64::new(launch.updates)),
+            latest_weights: pool.latest_weights().clone(),
+            failure: FirstError::default(),
+            pausing: Arc::default(),
+            updates: Arc::new(AtomicU64::new(spec.updates)),
         };
-        let (link, experience) = LocalLink::new(config.experience_queue as usize, shared.board.clone());
+        let (link, experience) =
+            LocalLink::new(config.experience_queue as usize, shared.latest_weights.clone());
         let (to_learner, batches) = bounded(config.prefetch_batches as usize);
-        let (tell, arrivals) = unbounded();
-        let mut running =
-            Self { shared, seats, batches, arrivals, actors: Vec::new(), central: None, others: Vec::new() };
+        let (tell, ingested) = unbounded();
+        let mut workers =
+            Self { shared, pool, batches, ingested, actors: Vec::new(), central: None, others: Vec::new() };
         let start = || {
-            running.start_actors(actors, launch, &link)?;
-            running.start_ingest(experience, tell)?;
+            workers.start_actors(actors, spec, &link)?;
+            workers.start_ingest(experience, tell)?;
             (0..config.prefetch_threads)
-                .try_for_each(|index| running.start_prefetch(index, launch, to_learner.clone()))
+                .try_for_each(|index| workers.start_prefetch(index, spec, to_learner.clone()))
         };
         let started = start();
         drop(link);
         match started {
-            Ok(()) => Ok(running),
+            Ok(()) => Ok(workers),
             Err(error) => {
-                let _ = running.rest(); // those that did start end
+                let _ = workers.pause(); // those that did start end
                 Err(error)
             }
         }
     }
 
     /// The next batch, if one comes within `patience`.
-    pub fn next(&self, patience: Duration) -> Option<Ready> {
+    pub fn next(&self, patience: Duration) -> Option<ReadyBatch> {
         match self.batches.recv_timeout(patience) {
             Ok(ready) => Some(ready),
             Err(RecvTimeoutError::Timeout) => None,
@@ -201,13 +204,13 @@ impl Running {
 
     /// Whether a thread has failed: time to come to rest.
     pub fn has_failed(&self) -> bool {
-        self.shared.failure.is_there()
+        self.shared.failure.is_set()
     }
 
     /// What has arrived since the last call.
-    pub fn take_arrivals(&self) -> Arrivals {
-        let mut all = Arrivals::default();
-        self.arrivals.try_iter().for_each(|arrived| all.add(arrived));
+    pub fn take_ingested(&self) -> IngestStats {
+        let mut all = IngestStats::default();
+        self.ingested.try_iter().for_each(|arrived| all.add(arrived));
         all
     }
 
@@ -228,17 +231,17 @@ impl Running {
 
     /// Shows weights to whoever asks for newer ones.
     pub fn publish(&self, weights: Weights) {
-        self.shared.board.publish(weights);
+        self.shared.latest_weights.publish(weights);
     }
 
-    /// Room to write the next weights into, see [`WeightsBoard::take_room`].
-    pub fn room_for_weights(&self) -> Vec<f32> {
-        self.shared.board.take_room()
+    /// Room to write the next weights into, see [`LatestWeights::take_buffer`].
+    pub fn weights_buffer(&self) -> Vec<f32> {
+        self.shared.latest_weights.take_buffer()
     }
 
     /// Gives the buffers of a batch back.
     pub fn reuse(&self, batch: Batch) {
-        let _ = self.seats.used.send(batch); // it holds the other end too
+        let _ = self.pool.used.send(batch); // it holds the other end too
     }
 
     /// Ends all threads with nothing lost: actors stop between two agent steps, and what they have
@@ -246,13 +249,13 @@ impl Running {
     ///
     /// # Errors
     /// The first failure of any thread; what it worked on is lost.
-    pub fn rest(self) -> Result<(Parts, Arrivals), AgentError> {
-        let Self { shared, mut seats, batches, arrivals, actors, central, others } = self;
-        shared.resting.store(true, Ordering::SeqCst);
-        shared.limiter.rest();
+    pub fn pause(self) -> Result<(AgentParts, IngestStats), AgentError> {
+        let Self { shared, mut pool, batches, ingested, actors, central, others } = self;
+        shared.pausing.store(true, Ordering::SeqCst);
+        shared.limiter.pause();
         let mut waiting = 0;
         for ready in batches.try_iter() {
-            let _ = seats.used.send(ready.batch);
+            let _ = pool.used.send(ready.batch);
             waiting += 1;
         }
         drop(batches);
@@ -263,48 +266,50 @@ impl Running {
             return Err(error);
         }
         let rates = shared.limiter.rates();
-        let replay = Arc::into_inner(shared.replay).map(Mutex::into_inner).ok_or(AgentError::Deserted)?;
+        let replay = Arc::into_inner(shared.replay).map(Mutex::into_inner).ok_or(AgentError::WorkersGone)?;
         let replay = replay.unwrap_or_else(PoisonError::into_inner);
-        let actors = actors.into_iter().collect::<Option<Vec<_>>>().ok_or(AgentError::Deserted)?;
-        let actors = actors.into_iter().zip(&mut seats.actors).map(|((actor, follower), seat)| {
-            seat.follower = follower;
+        let actors = actors.into_iter().collect::<Option<Vec<_>>>().ok_or(AgentError::WorkersGone)?;
+        let actors = actors.into_iter().zip(&mut pool.actors).map(|((actor, network), slot)| {
+            slot.network = network;
             actor
         });
         let actors = actors.collect();
-        seats.central = central.and_then(Central::into_answering);
-        let mut last = Arrivals::default();
-        arrivals.try_iter().for_each(|arrived| last.add(arrived));
-        Ok((Parts { actors, replay, rates, seats }, last))
+        pool.central = central.and_then(SharedInference::into_batcher);
+        let mut last = IngestStats::default();
+        ingested.try_iter().for_each(|arrived| last.add(arrived));
+        Ok((AgentParts { actors, replay, rates, pool }, last))
     }
 
     fn start_actors(
         &mut self,
         actors: Vec<Actor>,
-        launch: &Launch<'_>,
+        spec: &WorkerSpec<'_>,
         link: &LocalLink,
     ) -> Result<(), AgentError> {
-        if launch.config.inference == Inference::Central {
-            self.central = Some(self.seats.central(launch)?);
+        if spec.config.inference == Inference::Central {
+            self.central = Some(self.pool.central(spec)?);
         }
-        let left = Arc::new(AtomicU64::new(launch.agent_steps_left));
-        let weights = self.shared.board.latest();
+        let left = Arc::new(AtomicU64::new(spec.agent_steps_left));
+        let weights = self.shared.latest_weights.latest();
         for (index, actor) in actors.into_iter().enumerate() {
             // A pool of one thread: environments are stepped in it, not in somebody else's.
-            let seat = self.seats.of_actor(index)?;
-            let pool = Arc::clone(&seat.pool);
+            let slot = self.pool.of_actor(index)?;
+            let pool = Arc::clone(&slot.pool);
             let q = match &self.central {
-                Some(central) => ActorQ::Central(Asker::new(central.clone(), Box::new(link.clone()))),
-                None => ActorQ::Own(seat.follower(launch.q_spec, &weights)?),
+                Some(central) => {
+                    ActorInference::Central(InferenceClient::new(central.clone(), Box::new(link.clone())))
+                }
+                None => ActorInference::Own(slot.network(spec.q_spec, &weights)?),
             };
-            let acting = Acting {
+            let actor_loop = ActorLoop {
                 link: Box::new(link.clone()),
                 q,
                 left: Arc::clone(&left),
-                resting: Arc::clone(&self.shared.resting),
-                send_every: launch.config.send_every_agent_steps.into(),
-                weights_every: launch.config.weights_every_agent_steps.into(),
+                pausing: Arc::clone(&self.shared.pausing),
+                send_every: spec.config.send_every_agent_steps.into(),
+                weights_every: spec.config.weights_every_agent_steps.into(),
             };
-            let body = move || pool.install(|| acting.run(actor));
+            let body = move || pool.install(|| actor_loop.run(actor));
             self.actors.push(self.shared.failure.spawn(Worker::Actor(index), body)?);
         }
         Ok(())
@@ -313,7 +318,7 @@ impl Running {
     fn start_ingest(
         &mut self,
         experience: Receiver<Experience>,
-        tell: Sender<Arrivals>,
+        tell: Sender<IngestStats>,
     ) -> Result<(), AgentError> {
         let shared = self.shared.clone();
         let body = move || {
@@ -334,22 +339,22 @@ impl Running {
     fn start_prefetch(
         &mut self,
         index: u32,
-        launch: &Launch<'_>,
-        to_learner: Sender<Ready>,
+        spec: &WorkerSpec<'_>,
+        to_learner: Sender<ReadyBatch>,
     ) -> Result<(), AgentError> {
         let shared = self.shared.clone();
-        let batch_size = launch.config.learner.batch_size;
-        let (obs_shape, device) = (launch.q_spec.obs_shape, launch.device);
+        let batch_size = spec.config.learner.batch_size;
+        let (obs_shape, device) = (spec.q_spec.obs_shape, spec.device);
         // Another stream after every rest: batches given up must not come again as they were.
-        let stream = launch.updates * u64::from(launch.config.prefetch_threads) + u64::from(index);
-        let mut rng = derive_rng(launch.seed, Role::ReplayDraws, stream);
-        let (used, to_reuse) = (self.seats.used.clone(), self.seats.to_reuse.clone());
+        let stream = spec.updates * u64::from(spec.config.prefetch_threads) + u64::from(index);
+        let mut rng = derive_rng(spec.seed, Role::ReplayDraws, stream);
+        let (used, to_reuse) = (self.pool.used.clone(), self.pool.to_reuse.clone());
         let body = move || {
             while shared.limiter.wait_to_sample(batch_size.into()) == Turn::Granted {
                 let drawn = lock(&shared.replay).draw(batch_size as usize, &mut rng)?;
                 let mut batch = to_reuse.try_recv().unwrap_or_default();
                 drawn.assemble_into(&mut batch)?;
-                let ready = Ready::new(batch, obs_shape, device);
+                let ready = ReadyBatch::new(batch, obs_shape, device);
                 if let Err(SendError(ready)) = to_learner.send(ready) {
                     let _ = used.send(ready.batch);
                     break;
@@ -363,39 +368,39 @@ impl Running {
 }
 
 /// What an actor's thread gives back: the actor, and its own network if it has one.
-type Acted = (Actor, Option<Box<Follower>>);
+type ActorExit = (Actor, Option<Box<InferenceNetwork>>);
 
 /// What an actor's thread works with.
-struct Acting {
+struct ActorLoop {
     link: Box<dyn Link>,
-    q: ActorQ,
+    q: ActorInference,
     left: Arc<AtomicU64>,
-    resting: Arc<AtomicBool>,
+    pausing: Arc<AtomicBool>,
     send_every: u64,
     weights_every: u64,
 }
 
-enum ActorQ {
-    Own(Box<Follower>),
-    Central(Asker),
+enum ActorInference {
+    Own(Box<InferenceNetwork>),
+    Central(InferenceClient),
 }
 
-impl Acting {
+impl ActorLoop {
     /// Acts until told to rest, the agent steps are used up, or nobody takes experience any more.
-    fn run(mut self, mut actor: Actor) -> Result<Acted, AgentError> {
+    fn run(mut self, mut actor: Actor) -> Result<ActorExit, AgentError> {
         let envs = actor.len() as u64;
-        while !self.resting.load(Ordering::SeqCst) && self.take_steps(envs) {
+        while !self.pausing.load(Ordering::SeqCst) && self.take_steps(envs) {
             actor.step(self.q.source())?;
             if actor.agent_steps().is_multiple_of(self.weights_every) {
                 self.q.refresh(self.link.as_ref())?;
             }
             let send = actor.agent_steps().is_multiple_of(self.send_every);
             if send && self.link.send(actor.take_experience(self.q.source().version())).is_err() {
-                return Ok((actor, self.q.into_follower()));
+                return Ok((actor, self.q.into_network()));
             }
         }
         let _ = self.link.send(actor.take_experience(self.q.source().version()));
-        Ok((actor, self.q.into_follower()))
+        Ok((actor, self.q.into_network()))
     }
 
     /// Whether any are left; the last ones may be a few too many.
@@ -405,25 +410,25 @@ impl Acting {
     }
 }
 
-impl ActorQ {
+impl ActorInference {
     /// What outlives a rest with the actor's seat.
-    fn into_follower(self) -> Option<Box<Follower>> {
+    fn into_network(self) -> Option<Box<InferenceNetwork>> {
         match self {
-            Self::Own(follower) => Some(follower),
+            Self::Own(network) => Some(network),
             Self::Central(_) => None,
         }
     }
 
     fn source(&mut self) -> &mut dyn QSource {
         match self {
-            Self::Own(follower) => follower.as_mut(),
-            Self::Central(asker) => asker,
+            Self::Own(network) => network.as_mut(),
+            Self::Central(client) => client,
         }
     }
 
     fn refresh(&mut self, link: &dyn Link) -> Result<(), AgentError> {
         match self {
-            Self::Own(follower) => follower.refresh(link),
+            Self::Own(network) => network.refresh(link),
             Self::Central(_) => Ok(()), // whoever answers sees to it
         }
     }
@@ -448,7 +453,7 @@ mod tests {
     use crate::maths::ValueRescaling;
     use crate::nn::{ParamStore, QHead, QNetwork, find_torso};
 
-    fn spec() -> QSpec {
+    fn q_spec() -> QSpec {
         let torso = *find_torso("conv").unwrap();
         QSpec { torso, head: QHead::Plain, obs_shape: [1, 36, 36], num_actions: 3 }
     }
@@ -460,7 +465,7 @@ mod tests {
     }
 
     fn weights(version: u64) -> Weights {
-        let QSpec { torso, head, obs_shape, num_actions } = spec();
+        let QSpec { torso, head, obs_shape, num_actions } = q_spec();
         let mut store = ParamStore::new(version, Device::Cpu);
         QNetwork::build(&torso, obs_shape, num_actions, head, &mut store).unwrap();
         Weights { version, numbers: store.to_flat().unwrap() }
@@ -470,22 +475,22 @@ mod tests {
     #[test]
     fn the_shared_network_outlives_a_rest_and_takes_the_weights_of_the_moment() {
         let config = ApexConfig { inference: Inference::Central, ..Default::default() };
-        let launch = Launch {
+        let spec = WorkerSpec {
             config: &config,
-            q_spec: spec(),
+            q_spec: q_spec(),
             device: Device::Cpu,
             seed: 1,
             updates: 0,
             agent_steps_left: 0,
         };
-        let replay = Replay::try_new(config.replay.for_obs(spec().obs_shape)).unwrap();
-        let seats = Seats::new(&config);
-        let mut parts = Parts { actors: Vec::new(), replay, rates: config.rates(), seats };
+        let replay = Replay::try_new(config.replay.for_obs(q_spec().obs_shape)).unwrap();
+        let pool = WorkerPool::new(&config);
+        let mut parts = AgentParts { actors: Vec::new(), replay, rates: config.rates(), pool };
         let mut places = Vec::new();
         for version in [1, 2] {
-            parts.seats.board().publish(weights(version));
-            (parts, _) = Running::start(parts, &launch).unwrap().rest().unwrap();
-            let network = parts.seats.central.as_deref().expect("it came back");
+            parts.pool.latest_weights().publish(weights(version));
+            (parts, _) = Workers::start(parts, &spec).unwrap().pause().unwrap();
+            let network = parts.pool.central.as_deref().expect("it came back");
             assert_eq!(network.weights().unwrap(), weights(version));
             places.push(std::ptr::from_ref(network));
         }
@@ -494,12 +499,12 @@ mod tests {
 
     #[test]
     fn a_seat_keeps_its_network_and_takes_the_weights_of_the_moment() {
-        let spec = spec();
-        let mut seat = Seat::new(0).unwrap();
-        let first = seat.follower(spec, &weights(1)).unwrap();
-        let place: *const Follower = &raw const *first;
-        seat.follower = Some(first);
-        let again = seat.follower(spec, &weights(2)).unwrap();
+        let spec = q_spec();
+        let mut slot = ActorSlot::new(0).unwrap();
+        let first = slot.network(spec, &weights(1)).unwrap();
+        let place: *const InferenceNetwork = &raw const *first;
+        slot.network = Some(first);
+        let again = slot.network(spec, &weights(2)).unwrap();
         assert!(std::ptr::eq(place, &raw const *again), "it was made anew");
         assert_eq!(again.weights().unwrap(), weights(2));
     }
@@ -514,9 +519,9 @@ mod tests {
     }
 
     /// Newer weights whenever they are asked for.
-    struct Told(Arc<Mutex<Vec<Asked>>>);
+    struct ScriptedLink(Arc<Mutex<Vec<Asked>>>);
 
-    impl Link for Told {
+    impl Link for ScriptedLink {
         fn send(&self, experience: Experience) -> Result<(), Closed> {
             self.0.lock().unwrap().push(Asked::Send(experience.weights_version));
             Ok(())
@@ -536,15 +541,17 @@ mod tests {
         let place = Place { actor: 0, first_env: 0 };
         let actor = Actor::start(&config, ValueRescaling::Off, place, envs, 1).unwrap();
         let asked = Arc::new(Mutex::new(Vec::new()));
-        let acting = Acting {
-            link: Box::new(Told(Arc::clone(&asked))),
-            q: ActorQ::Own(Box::new(Follower::build(spec(), Device::Cpu, &weights(1)).unwrap())),
+        let actor_loop = ActorLoop {
+            link: Box::new(ScriptedLink(Arc::clone(&asked))),
+            q: ActorInference::Own(Box::new(
+                InferenceNetwork::build(q_spec(), Device::Cpu, &weights(1)).unwrap(),
+            )),
             left: Arc::new(AtomicU64::new(2 * 14)),
-            resting: Arc::default(),
+            pausing: Arc::default(),
             send_every: 4,
             weights_every: 6,
         };
-        let (actor, _) = acting.run(actor).unwrap();
+        let (actor, _) = actor_loop.run(actor).unwrap();
         assert_eq!(actor.agent_steps(), 14);
         use Asked::{Send, Weights};
         // After agent steps 4, 6, 8, 12 (weights first), and at the end.
