@@ -155,9 +155,8 @@ impl Policy {
         if rows == 0 && obs.is_empty() {
             return Ok(Vec::new());
         }
-        let answers = self.answers(obs, rows)?;
-        let rows = answers.chunks(answers.len() / rows).zip(rngs);
-        Ok(rows.map(|(row, rng)| mode.choose(&row[..self.num_actions], rng)).collect())
+        let outputs = self.outputs(obs, rows)?;
+        Ok(outputs.iter().zip(rngs).map(|(output, rng)| mode.choose(&output.scores, rng)).collect())
     }
 
     /// An action for one observation, `u8 [C, H, W]`, with what the network says of it.
@@ -170,20 +169,14 @@ impl Policy {
         mode: ActMode,
         rng: &mut Rng,
     ) -> Result<(usize, ActionScores), AgentError> {
-        let row = self.answers(obs, 1)?;
-        let answers = &row[..self.num_actions];
-        let insight = match &self.network {
-            AnyNetwork::ActorCritic(_) => ActionScores {
-                scores: softmax(answers),
-                are_probabilities: true,
-                value: row[self.num_actions],
-            },
-            AnyNetwork::Q(_) => {
-                let value = answers[argmax(answers)];
-                ActionScores { scores: answers.to_vec(), are_probabilities: false, value }
-            }
+        let Some(output) = self.outputs(obs, 1)?.pop() else { unreachable!("one observation, one output") };
+        let action = mode.choose(&output.scores, rng);
+        let scores = match &self.network {
+            AnyNetwork::ActorCritic(_) => softmax(&output.scores),
+            AnyNetwork::Q(_) => output.scores,
         };
-        Ok((mode.choose(answers, rng), insight))
+        let are_probabilities = matches!(self.network, AnyNetwork::ActorCritic(_));
+        Ok((action, ActionScores { scores, are_probabilities, value: output.value }))
     }
 
     /// What the torso's first layer makes of one observation, `u8 [C, H, W]`. `None` for a torso
@@ -205,22 +198,47 @@ impl Policy {
         Ok(Some(Maps { values: flat.map_err(NetworkError::from)?, shape }))
     }
 
-    /// Logits and value, or Q-values, of `rows` observations, row by row; all finite.
-    fn answers(&self, obs: &[u8], rows: usize) -> Result<Vec<f32>, AgentError> {
+    /// Outputs for `rows` observations, in their order; all finite.
+    fn outputs(&self, obs: &[u8], rows: usize) -> Result<Vec<Output>, AgentError> {
         let row_bytes = self.obs_shape.iter().product();
         if obs.len() != rows * row_bytes {
             return Err(AgentError::ObsLength { bytes: obs.len(), rows, row_bytes });
         }
+
         let obs = obs_tensor(obs, rows, self.obs_shape);
-        let answers = match &self.network {
-            AnyNetwork::ActorCritic(network) => infer(network, &obs, self.store.device())?,
-            AnyNetwork::Q(network) => infer_q(network, &obs, self.store.device())?,
+        let device = self.store.device();
+        let outputs: Vec<Output> = match &self.network {
+            AnyNetwork::ActorCritic(network) => {
+                let output = infer(network, &obs, device)?;
+                output.rows().map(|row| Output { scores: row.logits.to_vec(), value: row.value }).collect()
+            }
+            AnyNetwork::Q(network) => {
+                infer_q(network, &obs, device)?.chunks(self.num_actions).map(Output::of_q).collect()
+            }
         };
-        if answers.iter().any(|number| !number.is_finite()) {
-            let reason = "its weights give logits or values that are not finite".to_owned();
-            return Err(AgentError::State { reason });
+
+        if outputs.iter().all(Output::is_finite) {
+            return Ok(outputs);
         }
-        Ok(answers)
+        let reason = "its weights give logits or values that are not finite".to_owned();
+        Err(AgentError::State { reason })
+    }
+}
+
+/// Output of either kind of network for one observation.
+struct Output {
+    /// Logit or Q-value of each action.
+    scores: Vec<f32>,
+    value: f32,
+}
+
+impl Output {
+    fn of_q(q: &[f32]) -> Self {
+        Self { scores: q.to_vec(), value: q[argmax(q)] }
+    }
+
+    fn is_finite(&self) -> bool {
+        self.value.is_finite() && self.scores.iter().all(|score| score.is_finite())
     }
 }
 
@@ -230,13 +248,48 @@ pub(crate) fn obs_tensor(obs: &[u8], rows: usize, [c, h, w]: [usize; 3]) -> Tens
     Tensor::from_data_size(obs, &shape, Kind::Uint8)
 }
 
-/// What the network says of `obs`, on the host: N rows of A logits and the value.
+/// Output of an actor-critic network for N observations, on the host.
+pub(crate) struct PolicyOutput {
+    /// N rows of A logits and the value: one copy from the device brings them all.
+    numbers: Vec<f32>,
+    row_len: usize,
+}
+
+/// Output for one observation.
+pub(crate) struct PolicyRow<'a> {
+    /// One per action.
+    pub logits: &'a [f32],
+    pub value: f32,
+}
+
+impl PolicyOutput {
+    /// The observations' outputs, in their order.
+    pub fn rows(&self) -> impl Iterator<Item = PolicyRow<'_>> + Clone {
+        self.numbers.chunks(self.row_len).map(|row| match row {
+            [logits @ .., value] => PolicyRow { logits, value: *value },
+            [] => unreachable!("chunks are never empty"),
+        })
+    }
+
+    /// Values of the observations.
+    pub fn values(&self) -> impl Iterator<Item = f32> + '_ {
+        self.rows().map(|row| row.value)
+    }
+
+    pub fn is_finite(&self) -> bool {
+        self.numbers.iter().all(|number| number.is_finite())
+    }
+}
+
+/// Runs the network on `obs`, `u8 [N, C, H, W]` with N > 0.
 ///
 /// The guard against gradients belongs to this thread and is gone on return: rayon may run other
 /// work on the thread afterwards.
-pub(crate) fn infer(network: &Network, obs: &Tensor, device: Device) -> Result<Vec<f32>, AgentError> {
+pub(crate) fn infer(network: &Network, obs: &Tensor, device: Device) -> Result<PolicyOutput, AgentError> {
     let _no_graph = tch::no_grad_guard();
-    Ok(network.forward(&obs.to_device(device)).to_host()?)
+    let numbers = network.forward(&obs.to_device(device)).to_host()?;
+    let row_len = numbers.len() / obs.size()[0] as usize;
+    Ok(PolicyOutput { numbers, row_len })
 }
 
 /// Q of every action, N rows of A, on the host.

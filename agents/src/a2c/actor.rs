@@ -8,7 +8,7 @@ use tch::Device;
 use super::config::TABLE;
 use crate::actors::Place;
 use crate::nn::Network;
-use crate::policy::infer;
+use crate::policy::{PolicyOutput, infer};
 use crate::report::nanos_since;
 use crate::rollout::{Rollout, Targets};
 use crate::{ActMode, AgentError, Timing};
@@ -72,13 +72,11 @@ impl Actor {
 
     /// Chooses the actions of step `t`.
     pub fn decide(&mut self, t: usize, network: &Network, plan: &RolloutPlan) -> Result<(), AgentError> {
-        let answers = self.infer_row(t, network, plan)?; // n rows of A + 1 numbers
-        let num_actions = self.envs.spec().num_actions();
-        let rows = answers.chunks(num_actions + 1);
-        for ((action, row), rng) in self.actions.iter_mut().zip(rows.clone()).zip(&mut self.rngs) {
-            *action = ActMode::Sampled.choose(&row[..num_actions], rng);
+        let output = self.infer_row(t, network, plan)?;
+        for ((action, row), rng) in self.actions.iter_mut().zip(output.rows()).zip(&mut self.rngs) {
+            *action = ActMode::Sampled.choose(row.logits, rng);
         }
-        self.rollout.record_decision(t, &self.actions, rows.map(|row| row[num_actions]));
+        self.rollout.record_decision(t, &self.actions, output.values());
         Ok(())
     }
 
@@ -94,18 +92,21 @@ impl Actor {
     /// Values of the last observations, and of those of episodes that were cut short; the targets.
     pub fn finish(&mut self, network: &Network, plan: &RolloutPlan) -> Result<Targets, AgentError> {
         let last = plan.rollout_agent_steps;
-        let stride = self.envs.spec().num_actions() + 1;
-        let values = |answers: Vec<f32>| answers.into_iter().skip(stride - 1).step_by(stride);
-        let bootstrap = values(self.infer_row(last, network, plan)?);
-        self.rollout.record_values(last, bootstrap);
+        let bootstrap = self.infer_row(last, network, plan)?;
+        self.rollout.record_values(last, bootstrap.values());
         let truncated_values: Vec<f32> = match self.rollout.truncated_obs_tensor() {
-            Some(obs) => values(self.infer(&obs, network, plan)?).collect(),
+            Some(obs) => self.infer(&obs, network, plan)?.values().collect(),
             None => Vec::new(),
         };
         Ok(self.rollout.targets(&truncated_values, plan.discount, plan.gae_lambda))
     }
 
-    fn infer_row(&mut self, t: usize, network: &Network, plan: &RolloutPlan) -> Result<Vec<f32>, AgentError> {
+    fn infer_row(
+        &mut self,
+        t: usize,
+        network: &Network,
+        plan: &RolloutPlan,
+    ) -> Result<PolicyOutput, AgentError> {
         let obs = self.rollout.obs_tensor(t);
         self.infer(&obs, network, plan)
     }
@@ -115,17 +116,14 @@ impl Actor {
         obs: &tch::Tensor,
         network: &Network,
         plan: &RolloutPlan,
-    ) -> Result<Vec<f32>, AgentError> {
+    ) -> Result<PolicyOutput, AgentError> {
         let start = Instant::now();
-        let answers = infer(network, obs, plan.device)?;
+        let output = infer(network, obs, plan.device)?;
         self.timing.infer_nanos += nanos_since(start);
-        match answers.iter().all(|number| number.is_finite()) {
-            true => Ok(answers),
-            false => {
-                let what = "logits or values";
-                Err(AgentError::NonFinite { what, update: plan.update, table: TABLE })
-            }
+        if output.is_finite() {
+            return Ok(output);
         }
+        Err(AgentError::NonFinite { what: "logits or values", update: plan.update, table: TABLE })
     }
 
     pub fn index(&self) -> usize {
