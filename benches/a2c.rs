@@ -16,9 +16,9 @@ mod options;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use coordrl::agent::Agent;
-use coordrl::assemble::assemble;
 use coordrl::config::RunConfig;
+use coordrl::run::agent::Agent;
+use coordrl::run::assemble::assemble;
 use coordrl_agents::device::device_name;
 use coordrl_agents::{A2c, Gradients};
 use tch::Device;

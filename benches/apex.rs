@@ -19,9 +19,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, Scope};
 use std::time::{Duration, Instant};
 
-use coordrl::agent::Agent;
-use coordrl::assemble::{assemble, assets};
 use coordrl::config::{Algo, RunConfig};
+use coordrl::run::agent::Agent;
+use coordrl::run::assemble::{assemble, assets};
 use coordrl_agents::device::device_name;
 use coordrl_agents::nn::{QHead, QNetwork};
 use coordrl_agents::{ActMode, Apex, Inference, Policy, find_torso};

@@ -4,10 +4,10 @@
 
 use std::path::Path;
 
-use coordrl::assemble::assemble;
 use coordrl::config::{self, Algo, Layers, RunConfig, preset_for};
 use coordrl::metrics::accumulate::MetricAccumulator;
 use coordrl::metrics::tags::{self, Tag};
+use coordrl::run::assemble::assemble;
 
 const SEEDS: u64 = 3;
 const UPDATES: usize = 5;

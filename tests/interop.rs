@@ -7,7 +7,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use coordrl::weights_file;
+use coordrl::run::weights_file;
 use coordrl_agents::nn::{Network, ParamStore, QHead, QNetwork, find_torso, torsos};
 use serde_json::Value;
 use tch::{Device, Kind, Tensor};

@@ -14,7 +14,7 @@
 
 use crate::config::{Protocol, ResolvedEnvConfig};
 use crate::error::EnvError;
-use crate::registry::{GameInfo, GameKind, find_bare};
+use crate::games::{GameInfo, GameKind, find_bare};
 
 /// Games that have ids of versions 0 and 4.
 #[rustfmt::skip]
@@ -202,7 +202,8 @@ fn spell(game: &GameInfo, variant: Variant, version: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::registry::{find_game, games};
+    use crate::games::games;
+    use crate::registry::find_game;
 
     fn id(typed: &str) -> GymId {
         GymId::parse(typed).unwrap().unwrap()

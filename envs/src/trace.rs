@@ -206,7 +206,8 @@ mod with_ale {
     use super::{Assets, Begin, EnvConfig, EnvError, EnvSeed, Snapshot};
     use crate::atari::AtariEnv;
     use crate::env::{Env, EnvSpec, EnvTiming, EpisodeStats, Step};
-    use crate::registry::{GameKind, find_game};
+    use crate::games::GameKind;
+    use crate::registry::find_game;
 
     /// An Atari environment that notes what the emulator shows right after each step.
     struct Probe {

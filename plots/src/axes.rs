@@ -9,9 +9,17 @@ use crate::geometry::{Point, Rect};
 use crate::heading::{Heading, plain};
 use crate::legend::{Legend, LegendEntry};
 use crate::scale::Scale;
-use crate::scatter::Aspect;
 use crate::style::{FAINT, INK, LINE_HEIGHT, Look};
 use crate::ticks::{self, Tick};
+
+/// Whether a step means the same on both axes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Aspect {
+    /// The axes fill the room there is.
+    Free,
+    /// One unit is as long on one axis as on the other.
+    Equal,
+}
 
 /// Length of a tick with a label.
 const TICK: f64 = 5.0;

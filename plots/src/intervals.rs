@@ -8,9 +8,9 @@ use crate::figure::{Figure, LegendPlace};
 use crate::font::{self, HALF_CAPITAL, Weight, to_f64};
 use crate::geometry::Rect;
 use crate::heading::{Heading, plain};
-use crate::line_chart::check_values;
 use crate::scale::Scale;
 use crate::style::{Colour, Dash, FAINT, GREY, Look, Marker, PALETTE};
+use crate::values::check_values;
 
 /// Height of a row, in letter sizes.
 const ROW: f64 = 1.9;

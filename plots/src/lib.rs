@@ -51,7 +51,9 @@ mod scale;
 mod scatter;
 mod style;
 mod ticks;
+mod values;
 
+pub use axes::Aspect;
 pub use axis::Axis;
 pub use bars::Bars;
 pub use canvas::Canvas;
@@ -66,7 +68,7 @@ pub use legend::LegendEntry;
 pub use line_chart::{LineChart, Series};
 pub use panels::{Blank, Panels};
 pub use raster::Pixels;
-pub use scatter::{Aspect, Group, Scatter};
+pub use scatter::{Group, Scatter};
 pub use style::{Colour, Marker, PALETTE};
 
 #[cfg(test)]

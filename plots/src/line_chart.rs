@@ -1,7 +1,7 @@
 //! Curves: named series, with bands around them and a line to compare with.
 
-use crate::axes::{Frame, Plot};
-use crate::axis::{Axis, Range, Spread};
+use crate::axes::{Aspect, Frame, Plot};
+use crate::axis::{Axis, Range};
 use crate::canvas::{Anchor, Canvas, Halo, Stroke, Text};
 use crate::error::PlotError;
 use crate::figure::{Figure, LegendPlace};
@@ -9,8 +9,8 @@ use crate::font;
 use crate::geometry::{Point, Rect};
 use crate::heading::plain;
 use crate::legend::LegendEntry;
-use crate::scatter::Aspect;
 use crate::style::{Colour, Dash, GREY, Marker, colour_of};
+use crate::values::{check_values, is_whole};
 
 /// Height of a chart over its width.
 const PROPORTION: f64 = 0.6;
@@ -111,30 +111,6 @@ impl Series {
     fn is_blank(&self) -> bool {
         !self.points.iter().copied().any(is_whole)
     }
-}
-
-/// Refuses infinities, and on a logarithmic axis what is not positive.
-pub(crate) fn check_values(
-    figure: &str,
-    part: &str,
-    axis: &Axis,
-    values: impl Iterator<Item = f64>,
-) -> Result<(), PlotError> {
-    let (figure, part) = (figure.to_owned(), part.to_owned());
-    for (index, value) in values.enumerate() {
-        if value.is_infinite() {
-            return Err(PlotError::Infinite { figure, part, index });
-        }
-        if axis.spread == Spread::Log && value <= 0.0 {
-            return Err(PlotError::NotPositive { figure, axis: axis.label.clone(), part, value });
-        }
-    }
-    Ok(())
-}
-
-/// A point without NaN.
-pub(crate) fn is_whole((x, y): Point) -> bool {
-    !x.is_nan() && !y.is_nan()
 }
 
 /// A chart of curves.

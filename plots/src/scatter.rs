@@ -1,26 +1,17 @@
 //! Points in named groups, such as predicted places over true ones.
 
-use crate::axes::{Frame, Plot};
+use crate::axes::{Aspect, Frame, Plot};
 use crate::axis::{Axis, Range};
 use crate::canvas::{Canvas, Stroke};
 use crate::error::PlotError;
 use crate::figure::{Figure, LegendPlace};
 use crate::geometry::{Point, Rect};
 use crate::legend::LegendEntry;
-use crate::line_chart::{check_values, is_whole};
 use crate::style::{Colour, Dash, GHOST, GREY, Marker, colour_of};
+use crate::values::{check_values, is_whole};
 
 /// Points closer than this to a million would hide each other at full strength.
 const OPACITY: f64 = 0.75;
-
-/// Whether a step means the same on both axes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Aspect {
-    /// The axes fill the room there is.
-    Free,
-    /// One unit is as long on one axis as on the other.
-    Equal,
-}
 
 /// Points of one kind. A point with NaN is not drawn; the legend says how many are not.
 #[derive(Clone, Debug, PartialEq)]

@@ -6,11 +6,11 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::settings::{SettingFlags, Settings, note_rules_left_out};
-use crate::assemble::check_parts;
 use crate::config::{self, leaves};
 use crate::exit_code::ExitCode;
 use crate::metrics::console::print_result;
-use crate::table::table;
+use crate::run::assemble::check_parts;
+use crate::text::table::table;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -7,17 +7,17 @@ use coordrl_agents::ActMode;
 use coordrl_envs::{ResolvedEnvConfig, reference_scores};
 
 use super::rules::{Rules, remarks};
-use crate::assemble::{assets, build_pool};
-use crate::checkpoint::{self, Entry};
 use crate::config::{RunConfig, parse_count};
-use crate::evaluation::{EvalPlan, Evaluation, play, policy_of};
+use crate::eval::evaluation::{EvalPlan, Evaluation, play, policy_of};
+use crate::eval::known_scores::other_settings;
 use crate::exit_code::{BadRequest, ExitCode};
-use crate::interrupt::StopFlag;
-use crate::known_scores::other_settings;
 use crate::metrics::console::{print_result, status};
-use crate::run_dir::RunDir;
-use crate::table::table;
-use crate::training::identity;
+use crate::run::assemble::{assets, build_pool};
+use crate::run::checkpoint::{self, Entry};
+use crate::run::run_dir::RunDir;
+use crate::run::train_loop::identity;
+use crate::stop_flag::StopFlag;
+use crate::text::table::table;
 use coordrl_agents::device::DeviceChoice;
 
 const EXAMPLES: &str = "\

@@ -5,7 +5,7 @@ use coordrl_envs::{GameKind, games};
 
 use crate::exit_code::ExitCode;
 use crate::metrics::console::print_result;
-use crate::table::table;
+use crate::text::table::table;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -2,7 +2,9 @@
 
 mod config;
 mod eval;
+pub(crate) mod exit;
 mod games;
+mod logging;
 mod npy;
 mod play;
 mod presets;
@@ -16,7 +18,8 @@ mod train;
 
 use clap::{Parser, Subcommand};
 
-use crate::exit_code::{ExitCode, exit_code_of};
+use self::exit::exit_code_of;
+use crate::exit_code::ExitCode;
 use crate::metrics::console::status;
 
 const EXAMPLES: &str = "\
@@ -70,7 +73,7 @@ enum Command {
 /// Parses the command line, runs the command, reports an error in one message.
 pub fn main() -> ExitCode {
     quiet_workers();
-    crate::logging::start();
+    logging::start();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return report_usage(&error),

@@ -11,21 +11,21 @@ use coordrl_agents::ActMode;
 use tempfile::NamedTempFile;
 
 use super::rules::{Rules, remarks};
-use crate::assemble::assets;
-use crate::checkpoint;
 use crate::config::{RunConfig, parse_count};
-use crate::evaluation::{EvalPlan, policy_of};
+use crate::eval::evaluation::{EvalPlan, policy_of};
+use crate::eval::video::Format;
+use crate::eval::video::game::Ending;
+use crate::eval::video::panel::SidePanel;
+use crate::eval::video::recorder::{RecordSpec, VideoRecorder};
+use crate::eval::video::sheet::to_png;
 use crate::exit_code::{BadRequest, ExitCode};
-use crate::interrupt::StopFlag;
 use crate::metrics::console::{print_result, status};
-use crate::names;
-use crate::run_dir::RunDir;
-use crate::training::identity;
-use crate::video::Format;
-use crate::video::game::Ending;
-use crate::video::panel::SidePanel;
-use crate::video::recorder::{RecordSpec, VideoRecorder};
-use crate::video::sheet::to_png;
+use crate::run::assemble::assets;
+use crate::run::checkpoint;
+use crate::run::run_dir::RunDir;
+use crate::run::train_loop::identity;
+use crate::stop_flag::StopFlag;
+use crate::text::names;
 use coordrl_agents::device::DeviceChoice;
 
 /// A GIF counts in hundredths of a second.

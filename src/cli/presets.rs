@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use crate::config::{Preset, list_presets};
 use crate::exit_code::ExitCode;
 use crate::metrics::console::print_result;
-use crate::table::table;
+use crate::text::table::table;
 
 /// List or show presets.
 #[derive(Debug, Subcommand)]

@@ -11,7 +11,7 @@ use crate::report::{
     Comparison, Destination, Difference, Report as Contents, Request, find_runs, score, span, without_repeats,
 };
 use crate::sweep::record::Primary;
-use crate::table::table;
+use crate::text::table::table;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -7,10 +7,10 @@ use coordrl_envs::{
     make_env,
 };
 
-use crate::assemble::assets;
 use crate::config::{Algo, RunConfig, parse_count, parse_small_count};
-use crate::evaluation::{EPSILON, usual_mode};
+use crate::eval::evaluation::{EPSILON, usual_mode};
 use crate::exit_code::BadRequest;
+use crate::run::assemble::assets;
 
 /// How actions are chosen.
 #[derive(Clone, Copy, Debug, ValueEnum)]

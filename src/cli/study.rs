@@ -9,13 +9,13 @@ use coordrl_studies::Task;
 
 use crate::config::{ConfigError, Layers, Origin, parse_count};
 use crate::exit_code::{BadRequest, ExitCode};
-use crate::interrupt::StopFlag;
 use crate::metrics::console::{describe_secs, print_result, shell_quote, status};
-use crate::run_dir::{RunDir, RunDirError};
+use crate::run::run_dir::{RunDir, RunDirError};
+use crate::stop_flag::StopFlag;
 use crate::study::{
     StudyOutcome, StudyResult, StudyRun, StudyRunConfig, dump, launch, layer_of, resolve, split_of,
 };
-use crate::table::table;
+use crate::text::table::table;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -9,15 +9,14 @@ use serde::Serialize;
 
 use super::settings::note_rules_left_out;
 use super::train;
-use crate::assemble::check_parts;
 use crate::config::{Algo, ConfigError, Problem, parse_count};
 use crate::exit_code::{BadRequest, ExitCode};
-use crate::interrupt::StopFlag;
-use crate::launch;
-use crate::memory::size;
+use crate::machine::size;
 use crate::metrics::console::{describe_secs, print_result, shell_quote, status};
-use crate::names;
 use crate::report::ALPHA;
+use crate::run::assemble::check_parts;
+use crate::run::launch;
+use crate::stop_flag::StopFlag;
 use crate::sweep::cell::{Cell, CellState};
 use crate::sweep::folder::{SweepFolder, check_design, check_holds_all, log_name};
 use crate::sweep::forecast::{self, Measured, RemainingRun, SweepEstimate};
@@ -26,7 +25,8 @@ use crate::sweep::progress_table::{CellProgress, CellStatus, millions};
 use crate::sweep::record::folder_of;
 use crate::sweep::scheduler::{Scheduler, SweepOutcome};
 use crate::sweep::{SweepError, disk};
-use crate::table::table;
+use crate::text::names;
+use crate::text::table::table;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -384,7 +384,7 @@ impl Sweep {
 /// What `--json` prints.
 #[derive(Debug, Serialize)]
 struct SweepResult<'a> {
-    #[serde(serialize_with = "crate::path_text::serialize")]
+    #[serde(serialize_with = "crate::text::path_text::serialize")]
     sweep: &'a Path,
     cells: &'a [ResultRow],
 }
@@ -398,7 +398,7 @@ struct ResultRow {
     frames: u64,
     frames_asked: u64,
     episode_return: Option<f64>,
-    #[serde(serialize_with = "crate::path_text::serialize")]
+    #[serde(serialize_with = "crate::text::path_text::serialize")]
     run: PathBuf,
 }
 

@@ -11,10 +11,10 @@ use coordrl_envs::trace::{Begin, RandomActions, TraceRecord, Tracer};
 
 use super::npy::NpyWriter;
 use super::settings::note_rules_left_out;
-use crate::assemble::assets;
 use crate::config::{ConfigError, Layers, RunConfig, parse_count};
 use crate::exit_code::{BadRequest, ExitCode};
-use crate::names;
+use crate::run::assemble::assets;
+use crate::text::names;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -5,16 +5,16 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Parser};
 
 use super::settings::{SettingFlags, note_rules_left_out};
-use crate::checkpoint::{self, Checkpoint};
 use crate::config::{self, Layered, Layers, Origin, RunConfig};
-use crate::evaluation::{Evaluation, Summary};
+use crate::eval::evaluation::{Evaluation, Summary};
 use crate::exit_code::{BadRequest, ExitCode};
-use crate::launch::{self, Destination, Start};
 use crate::metrics::console::{describe_secs, print_result, shell_quote, status};
 use crate::metrics::recorder::Recorder;
-use crate::progress::Progress;
-use crate::run_dir::RunDir;
-use crate::training::{TrainOutcome, Trainer, identity};
+use crate::run::checkpoint::{self, Checkpoint};
+use crate::run::launch::{self, Destination, Start};
+use crate::run::progress::Progress;
+use crate::run::run_dir::RunDir;
+use crate::run::train_loop::{TrainOutcome, Trainer, identity};
 
 const EXAMPLES: &str = "\
 Examples:

@@ -3,7 +3,7 @@
 use coordrl_envs::GameInfo;
 
 use super::{Algo, ConfigError, Layered, Period, Problem, RunConfig, problem};
-use crate::suggest::did_you_mean;
+use crate::text::suggest::did_you_mean;
 
 /// Fills every gap that follows from another setting and gives names their usual spelling.
 ///

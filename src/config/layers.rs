@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 
 use super::number::{parse_value, whole};
 use super::{ConfigError, Problem, problem};
-use crate::suggest::did_you_mean;
+use crate::text::suggest::did_you_mean;
 
 /// A whole set of settings that layers can be put together to.
 pub trait Configuration: Default + Serialize + DeserializeOwned {

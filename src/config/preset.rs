@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::layers::{parse_table, read_table};
 use super::{Algo, ConfigError, Configuration, Layers, Origin, problem};
-use crate::suggest::did_you_mean;
+use crate::text::suggest::did_you_mean;
 
 static BUILT_IN: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/runs/presets");
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::Axis;
-use crate::path_text::shell_word;
+use crate::text::path_text::shell_word;
 
 /// Without a terminal, at most one line in this time.
 const LINE_INTERVAL: Duration = Duration::from_secs(10);

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::jsonl::JsonlSink;
 use super::tensorboard::{EventFile, TensorBoardSink};
 use super::{LogPoint, MetricSink};
-use crate::run_dir::{RunDir, RunDirError};
+use crate::run::run_dir::{RunDir, RunDirError};
 
 /// How much of the metric files a checkpoint knows of. What comes after is cut on resume.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

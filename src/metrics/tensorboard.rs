@@ -15,7 +15,7 @@ use tensorboard_rs::record_writer::RecordWriter;
 use tensorboard_rs::summary;
 
 use super::{LogPoint, MetricSink};
-use crate::run_dir::host_name;
+use crate::run::run_dir::host_name;
 
 const PREFIX: &str = "events.out.tfevents.";
 
@@ -140,7 +140,7 @@ fn event_paths(dir: &Path) -> io::Result<Vec<PathBuf>> {
 /// after all earlier ones, even if the clock was set back or two sessions start in one second.
 fn create_after(dir: &Path, earlier: &[EventFile]) -> io::Result<(String, File)> {
     let last = earlier.iter().filter_map(|file| seconds_in_name(&file.name)).max();
-    let mut seconds = crate::run_dir::now_unix_secs().max(last.map_or(0, |last| last + 1));
+    let mut seconds = crate::run::run_dir::now_unix_secs().max(last.map_or(0, |last| last + 1));
     loop {
         let name = format!("{PREFIX}{seconds:010}.{}.{}.0", host_name(), std::process::id());
         match OpenOptions::new().create_new(true).write(true).open(dir.join(&name)) {

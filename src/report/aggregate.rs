@@ -8,7 +8,6 @@ use serde::Serialize;
 use super::ReportError;
 use super::arms::{Grid, Group};
 use super::format;
-use super::json::Span;
 use super::measures::GameRow;
 
 /// Points of a performance profile.
@@ -54,7 +53,7 @@ pub struct AggregateValue {
     /// Its value.
     pub value: f64,
     /// Stratified bootstrap interval over seeds; absent if a game has one seed.
-    pub interval: Option<Span>,
+    pub interval: Option<Interval>,
 }
 
 /// Share of runs above each score, games counting alike.
@@ -78,7 +77,7 @@ pub struct Improvement {
     /// Probability, mean over games.
     pub probability: f64,
     /// Stratified bootstrap interval over seeds; absent if a game of either arm has one seed.
-    pub interval: Option<Span>,
+    pub interval: Option<Interval>,
 }
 
 impl Aggregates {
@@ -166,7 +165,7 @@ fn of_arm(
     let value = |(place, aggregate): (usize, Aggregate)| AggregateValue {
         name: aggregate.name(),
         value: aggregate.of(scores),
-        interval: intervals.get(place).copied().map(Span::from),
+        interval: intervals.get(place).copied(),
     };
     Ok(AggregateArm {
         arm: name.to_owned(),
@@ -209,7 +208,7 @@ fn improvement(
     let of = |arm: &Scores, baseline: &Scores| probability_of_improvement(arm, baseline);
     let interval = if has_spread(arm) && has_spread(baseline) {
         let drawn = |arm: &Scores, baseline: &Scores| of(arm, baseline).unwrap_or(f64::NAN);
-        Some(bootstrap.of_pair(arm, baseline, drawn)?.into())
+        Some(bootstrap.of_pair(arm, baseline, drawn)?)
     } else {
         None
     };

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::ReportError;
 use super::run::{Run, ScoredBy};
 use crate::config::Algo;
-use crate::suggest::did_you_mean;
+use crate::text::suggest::did_you_mean;
 
 /// The torso that the others are compared with, where it is among them.
 const USUAL_BASELINE: &str = "conv";

@@ -7,7 +7,7 @@ use coordrl_plots::PlotError;
 use coordrl_stats::StatsError;
 
 use crate::exit_code::ExitCode;
-use crate::run_dir::RunDirError;
+use crate::run::run_dir::RunDirError;
 
 /// Why a report could not be made.
 #[derive(Debug, thiserror::Error)]

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::format::frames;
 use super::run::Run;
 use crate::config::{Algo, RunConfig};
-use crate::run_dir::RunDir;
+use crate::run::run_dir::RunDir;
 use crate::sweep::record::CellRecord;
 
 /// A run that the statistics do without.
@@ -17,7 +17,7 @@ pub struct ExcludedRun {
     #[serde(flatten)]
     pub cell: Option<Cell>,
     /// Folder of the run.
-    #[serde(serialize_with = "crate::path_text::serialize")]
+    #[serde(serialize_with = "crate::text::path_text::serialize")]
     pub run: PathBuf,
     /// Why.
     pub why: Why,
@@ -71,7 +71,7 @@ pub enum Why {
     /// A file of it cannot be read.
     Damaged {
         /// Which, in its folder.
-        #[serde(serialize_with = "crate::path_text::serialize")]
+        #[serde(serialize_with = "crate::text::path_text::serialize")]
         file: PathBuf,
         /// Where and what.
         cause: String,
@@ -84,7 +84,7 @@ pub enum Why {
     /// Another run of the same seed is used.
     Repeated {
         /// Which.
-        #[serde(serialize_with = "crate::path_text::serialize")]
+        #[serde(serialize_with = "crate::text::path_text::serialize")]
         used: PathBuf,
     },
     /// The folder that a sweep names holds a run of something else.

@@ -10,7 +10,7 @@ use super::ReportError;
 use super::excluded::{ExcludedRun, Why};
 use super::format;
 use super::run::{Run, ScoredBy};
-use crate::run_dir::{RunDir, RunDirError};
+use crate::run::run_dir::{RunDir, RunDirError};
 use crate::sweep::folder::read_record;
 use crate::sweep::record::{CellRecord, Design, record_path, runs_dir_of};
 
@@ -40,7 +40,7 @@ impl FoundRuns {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Sweep {
     /// Its folder.
-    #[serde(serialize_with = "crate::path_text::serialize")]
+    #[serde(serialize_with = "crate::text::path_text::serialize")]
     pub folder: PathBuf,
     /// Its name.
     pub name: String,

@@ -1,10 +1,10 @@
 //! Numbers, intervals and lists as a reader wants them.
 
+use coordrl_stats::Interval;
 use std::path::Path;
 
-use super::json::Span;
-use crate::path_text::{decode, shell_word};
 use crate::sweep::child::FOLLOW_STDIN;
+use crate::text::path_text::{decode, shell_word};
 
 /// Letters of a name in a picture.
 const LONGEST_NAME: usize = 26;
@@ -22,7 +22,7 @@ pub fn score(value: f64) -> String {
 }
 
 /// An interval, or a dash where there is none.
-pub fn span(span: Option<Span>) -> String {
+pub fn span(span: Option<Interval>) -> String {
     span.map_or_else(|| "-".to_owned(), |span| format!("[{}, {}]", score(span.low), score(span.high)))
 }
 
@@ -107,7 +107,7 @@ pub fn as_typed(words: &[String]) -> Vec<String> {
     words
 }
 
-/// A command line, recorded in the form of [`crate::path_text`], as a shell takes it.
+/// A command line, recorded in the form of [`crate::text::path_text`], as a shell takes it.
 pub fn command(words: &[String]) -> String {
     words.iter().map(|word| shell_word(decode(word))).collect::<Vec<_>>().join(" ")
 }
@@ -126,7 +126,7 @@ mod tests {
         assert_eq!([0.5 / 60.0, 0.5, 2.0, f64::NAN].map(duration), ["30 s", "30.0 min", "2.0 h", "-"]);
         assert_eq!([0.0079, 0.1, 1.0].map(probability), ["0.0079", "0.10", "1.00"]);
         assert_eq!([1.0 / 100_001.0, 0.0].map(probability), ["0.000010", "0.000000000000"]);
-        assert_eq!(span(Some(Span { low: -1.0, high: 2.0 })), "[-1.00, 2.00]");
+        assert_eq!(span(Some(Interval { low: -1.0, high: 2.0 })), "[-1.00, 2.00]");
         assert_eq!(list(&["a", "b", "c"]), "a, b and c");
         assert_eq!(command(&["a".to_owned(), "b c".to_owned()]), "a 'b c'");
         let typed = as_typed(&["/some/dir/coordrl", "train", "a/b", FOLLOW_STDIN].map(str::to_owned));

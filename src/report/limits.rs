@@ -4,8 +4,8 @@ use coordrl_stats::least_p_value;
 
 use super::arms::Grid;
 use super::format::{frames, list, probability};
-use super::json::Report;
 use super::measures::GameRow;
+use super::model::Report;
 use super::run::ScoredBy;
 use super::verdict::ALPHA;
 

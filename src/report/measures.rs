@@ -3,16 +3,15 @@
 use std::path::PathBuf;
 
 use coordrl_envs::ReferenceScores;
-use coordrl_stats::{Bootstrap, Scores, StatsError, area_under_curve, first_reaching, mean};
+use coordrl_stats::{Bootstrap, Interval, Scores, StatsError, area_under_curve, first_reaching, mean};
 use serde::Serialize;
 
 use super::ReportError;
 use super::arms::Grid;
 use super::curves::{Common, Curve, at, curve};
 use super::format;
-use super::json::Span;
 use super::run::{Run, ScoredBy};
-use crate::known_scores::known_scores;
+use crate::eval::known_scores::known_scores;
 
 /// Thresholds lie at these shares of the way from where the game starts to the best arm's end.
 const SHARES: [f64; 3] = [0.25, 0.5, 0.75];
@@ -63,7 +62,7 @@ pub struct SeedRow {
     /// Seed.
     pub seed: u64,
     /// Folder.
-    #[serde(serialize_with = "crate::path_text::serialize")]
+    #[serde(serialize_with = "crate::text::path_text::serialize")]
     pub run: PathBuf,
     /// Score at the budget: of the final evaluation, or of the last 100 training games.
     pub final_score: f64,
@@ -87,7 +86,7 @@ pub struct Summary {
     /// Mean.
     pub mean: f64,
     /// Bootstrap interval of the mean.
-    pub interval: Option<Span>,
+    pub interval: Option<Interval>,
 }
 
 /// A score, and when each arm reached it.
@@ -251,7 +250,7 @@ fn summary(values: Vec<f64>, bootstrap: Bootstrap) -> Result<Summary, StatsError
         return Ok(Summary { mean: middle, interval: None });
     }
     let interval = bootstrap.of(&Scores::try_new(vec![values])?, |drawn| mean(drawn.all()))?;
-    Ok(Summary { mean: middle, interval: Some(interval.into()) })
+    Ok(Summary { mean: middle, interval: Some(interval) })
 }
 
 /// Thresholds that follow from the runs: on the way from the start to the best end, and a human's.
@@ -319,7 +318,7 @@ mod tests {
         let arm = &rows[0].arms[0];
         assert_eq!((arm.finals(), arm.areas()), (vec![1.0, 4.0], vec![1.0, 2.0])); // areas from 2000 on
         assert_eq!(arm.final_score.mean, 2.5);
-        assert_eq!(arm.final_score.interval, Some(Span { low: 1.0, high: 4.0 }));
+        assert_eq!(arm.final_score.interval, Some(Interval { low: 1.0, high: 4.0 }));
         assert_eq!((rows[0].from_frames, rows[0].budget_frames), (2000.0, 3000.0));
         assert!(!rows[0].unequal_budgets);
     }

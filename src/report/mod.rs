@@ -13,18 +13,20 @@
 
 mod aggregate;
 mod arms;
+mod build;
 mod compare;
 mod curves;
 mod error;
 mod excluded;
 mod failed_runs;
 mod false_positives;
+mod figure_row;
 mod figures;
 mod find_runs;
 mod format;
-mod json;
 mod limits;
 mod measures;
+mod model;
 mod page;
 mod run;
 #[cfg(test)]
@@ -35,10 +37,11 @@ mod verdict;
 mod warnings;
 mod write;
 
+pub use build::Request;
 pub use compare::Comparison;
 pub use error::ReportError;
 pub use find_runs::{FoundRuns, find_runs, without_repeats};
 pub use format::{score, span};
-pub use json::{Report, Request};
+pub use model::Report;
 pub use verdict::{ALPHA, Difference, Verdict};
 pub use write::Destination;

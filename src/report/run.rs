@@ -11,7 +11,7 @@ use crate::metrics::Axis;
 use crate::metrics::accumulate::WINDOW_GAMES;
 use crate::metrics::read::{ReadPoint, read_points};
 use crate::metrics::tags;
-use crate::run_dir::{Meta, RunDir, RunDirError};
+use crate::run::run_dir::{Meta, RunDir, RunDirError};
 
 /// A run of a game as its folder has it.
 #[derive(Clone, Debug)]

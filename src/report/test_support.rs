@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::run::Run;
 use crate::config::{Algo, RunConfig};
-use crate::run_dir::{Meta, RunDir, Session};
+use crate::run::run_dir::{Meta, RunDir, Session};
 use crate::sweep::record::{CellFailure, CellRecord, RECORD_VERSION, SweepRecord, folder_of, record_path};
 
 /// Frames between two log points.

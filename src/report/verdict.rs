@@ -1,13 +1,12 @@
 //! Better, similar or worse in one game: the rule, and how much a verdict can carry.
 
 use coordrl_stats::{
-    Bootstrap, Scores, StatsError, least_p_value, mean, mean_difference, permutation_p_value,
+    Bootstrap, Interval, Scores, StatsError, least_p_value, mean, mean_difference, permutation_p_value,
     sampled_permutation_p_value, without_rounding,
 };
 use serde::Serialize;
 
 use super::failed_runs::ArmScores;
-use super::json::Span;
 use crate::sweep::record::Primary;
 
 /// What counts as significant.
@@ -69,7 +68,7 @@ pub struct Difference {
     /// Mean of the arm − mean of the baseline.
     pub difference: f64,
     /// Bootstrap interval of it; absent if either has one seed.
-    pub interval: Option<Span>,
+    pub interval: Option<Interval>,
     /// Two-sided permutation test; absent with the interval.
     pub p: Option<f64>,
     /// Random deals that p is estimated by; absent where it is exact.
@@ -223,7 +222,7 @@ impl Difference {
         let interval = bootstrap.of_pair(&scores(arm)?, &scores(baseline)?, |arm, baseline| {
             mean_difference(arm, baseline).unwrap_or(f64::NAN)
         })?;
-        let interval = Span { low: exactly(interval.low), high: exactly(interval.high) };
+        let interval = Interval { low: exactly(interval.low), high: exactly(interval.high) };
         let random_deals = (!can_count([arm.len(), baseline.len()])).then_some(RANDOM_DEALS);
         let p = match random_deals {
             None => permutation_p_value(arm, baseline),
@@ -248,7 +247,7 @@ mod tests {
     const FEW: Bootstrap = Bootstrap { repetitions: 2000, level: 0.95, seed: 1 };
 
     fn difference(low: f64, high: f64, p: f64) -> Difference {
-        let interval = Some(Span { low, high });
+        let interval = Some(Interval { low, high });
         Difference { difference: (low + high) / 2.0, interval, p: Some(p), random_deals: None }
     }
 
@@ -317,7 +316,7 @@ mod tests {
         for (arm, baseline) in [([0.1; 3].as_slice(), [0.1; 5].as_slice()), (&[0.1; 5], &[0.1; 3])] {
             let same = judged(arm, baseline);
             assert_eq!((same.verdict, same.final_score.difference), (Verdict::Similar, 0.0));
-            assert_eq!(same.final_score.interval, Some(Span { low: 0.0, high: 0.0 }));
+            assert_eq!(same.final_score.interval, Some(Interval { low: 0.0, high: 0.0 }));
         }
     }
 

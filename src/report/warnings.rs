@@ -9,8 +9,8 @@ use super::excluded::{ExcludedRun, Why};
 use super::format::{count, frames, list};
 use super::run::{Run, ScoredBy};
 use crate::config;
-use crate::known_scores::other_settings;
-use crate::launch::FREE_ON_RESUME;
+use crate::eval::known_scores::other_settings;
+use crate::run::launch::FREE_ON_RESUME;
 
 /// Games that a final score is the mean of.
 const GAMES_OF_A_MEAN: u64 = 100;

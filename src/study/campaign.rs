@@ -8,9 +8,10 @@ use coordrl_studies::{LayerKind, Split, StudyLayer, Task};
 use super::paper::published;
 use super::{StudyOutcome, StudyResult, StudyRunConfig, TimeToMark, figures, launch};
 use crate::config::ConfigError;
-use crate::interrupt::StopFlag;
+use crate::durable_file::replace_file;
 use crate::metrics::console::status;
-use crate::run_dir::{RunDir, replace_file};
+use crate::run::run_dir::RunDir;
+use crate::stop_flag::StopFlag;
 
 /// Part of a baseline's epochs that is left in a quick campaign.
 const QUICK_SHARE: u32 = 10;

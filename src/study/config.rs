@@ -4,7 +4,7 @@ use coordrl_studies::{LayerKind, Split, StudyConfig, StudyLayer, Task, find_laye
 use serde::{Deserialize, Serialize};
 
 use crate::config::{ConfigError, Configuration, Layered, Problem};
-use crate::suggest::did_you_mean;
+use crate::text::suggest::did_you_mean;
 use coordrl_agents::device::DeviceChoice;
 
 /// All settings of one run of a coordinate task.

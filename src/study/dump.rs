@@ -8,8 +8,8 @@ use coordrl_studies::data::{CANVAS, PIXELS, centres};
 use coordrl_studies::{Centre, Split};
 use tch::{Kind, Tensor};
 
-use crate::run_dir::replace_file;
-use crate::weights_file;
+use crate::durable_file::replace_file;
+use crate::run::weights_file;
 
 /// Why the data set could not be written.
 #[derive(Debug, thiserror::Error)]

@@ -13,7 +13,7 @@ use coordrl_studies::{Centre, Split, Study, Task};
 use super::{StudyResult, StudyRunConfig, launch};
 use crate::metrics::read::read_points;
 use crate::metrics::tags::{self, Tag};
-use crate::run_dir::RunDir;
+use crate::run::run_dir::RunDir;
 
 /// A test centre of both splits, away from the edge of the held-out quarter.
 const SHOWN: Centre = Centre { x: 46, y: 48 };

@@ -12,14 +12,14 @@ use tch::Device;
 
 use super::run::{identity, is_done};
 use super::{StudyProgress, StudyResult, StudyRun, StudyRunConfig, layer_of};
-use crate::assemble::build_pool;
-use crate::checkpoint::{self, Checkpoint, CheckpointError};
 use crate::config::{self, ConfigError};
 use crate::exit_code::BadRequest;
-use crate::interrupt::StopFlag;
 use crate::metrics::console::status;
 use crate::metrics::recorder::Recorder;
-use crate::run_dir::{Meta, RunDir, Session};
+use crate::run::assemble::build_pool;
+use crate::run::checkpoint::{self, Checkpoint, CheckpointError};
+use crate::run::run_dir::{Meta, RunDir, Session};
+use crate::stop_flag::StopFlag;
 use coordrl_agents::device::device_name;
 
 /// The folder of all studies like this one: `<runs_dir>/studies/<task>-<split>/<layer>`.

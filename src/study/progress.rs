@@ -3,10 +3,10 @@
 use coordrl_studies::{Counters, Evaluation, Measures, UpdateReport};
 use serde::{Deserialize, Serialize};
 
-use crate::checkpoint::RunProgress;
 use crate::metrics::accumulate::Mean;
 use crate::metrics::recorder::Written;
 use crate::metrics::tags::{self, Tag};
+use crate::run::checkpoint::RunProgress;
 
 /// Counters, sums and file lengths of a study, as a checkpoint keeps them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

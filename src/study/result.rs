@@ -12,7 +12,7 @@ use super::{StudyProgress, StudyRunConfig, TimeToMark};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StudyResult {
     /// Run folder.
-    #[serde(with = "crate::path_text")]
+    #[serde(with = "crate::text::path_text")]
     pub run: PathBuf,
     /// What was learnt.
     pub task: String,

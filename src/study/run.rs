@@ -7,13 +7,13 @@ use coordrl_studies::{Study, StudyError, StudyState};
 
 use super::result::describe;
 use super::{StudyProgress, StudyResult, StudyRunConfig};
-use crate::checkpoint::{self, Identity};
-use crate::interrupt::StopFlag;
 use crate::metrics::console::Console;
 use crate::metrics::perf::resident_mib;
 use crate::metrics::recorder::Recorder;
 use crate::metrics::{Axis, LogPoint, tags};
-use crate::run_dir::{RunDir, RunDirError};
+use crate::run::checkpoint::{self, Identity};
+use crate::run::run_dir::{RunDir, RunDirError};
+use crate::stop_flag::StopFlag;
 
 /// How a session of a study ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

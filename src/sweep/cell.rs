@@ -1,14 +1,16 @@
 //! One run of a sweep: what it is, and how far its folder shows it to be.
 
+use std::ffi::OsString;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use crate::checkpoint;
 use crate::config::{Layered, RunConfig};
-use crate::launch;
-use crate::run_dir::{RunDir, RunDirError};
+use crate::metrics::read::read_last_point;
+use crate::run::checkpoint;
+use crate::run::launch;
+use crate::run::run_dir::{CHECKPOINTS, CONFIG, EARLY_FILES, META, METRICS, RunDir, RunDirError};
+use crate::run::train_loop::Trainer;
 use crate::sweep::record::CellRecord;
-use crate::training::Trainer;
 
 /// A run that is to be made.
 #[derive(Clone, Debug)]
@@ -63,7 +65,7 @@ impl Cell {
     ///
     /// # Errors
     /// If something else is there than this run.
-    pub fn state(&self, runs_dir: &std::path::Path) -> Result<CellState, RunDirError> {
+    pub fn state(&self, runs_dir: &Path) -> Result<CellState, RunDirError> {
         let path = runs_dir.join(&self.run);
         if !path.exists() {
             return Ok(CellState::Waiting);
@@ -71,10 +73,10 @@ impl Cell {
         let run = match RunDir::open_to_read(&path) {
             Ok(run) => run,
             // A run that was stopped while it began: the lock is the first thing there.
-            Err(_) if RunDir::is_unbegun(&path) => return Ok(CellState::Waiting),
+            Err(_) if is_unbegun(&path) => return Ok(CellState::Waiting),
             Err(error) => return Err(error),
         };
-        if RunDir::is_unbegun(&path) {
+        if is_unbegun(&path) {
             return Ok(CellState::Waiting);
         }
         let old: RunConfig = run.read_config()?;
@@ -91,7 +93,7 @@ impl Cell {
             // Whoever removed the checkpoints of a finished run keeps what it told.
             None if run.last_logged_frames() >= end => Ok(CellState::Done),
             Some(frames) => Ok(CellState::Begun { frames }),
-            None if RunDir::holds_nothing_to_lose(&path) => Ok(CellState::Waiting),
+            None if holds_nothing_to_lose(&path) => Ok(CellState::Waiting),
             None => Err(RunDirError::OtherRun {
                 path,
                 cause: "it has no checkpoint to go on from, and files that would be lost; move it away"
@@ -104,15 +106,31 @@ impl Cell {
     ///
     /// # Errors
     /// If another process has the folder, or it cannot be removed.
-    pub fn clear(&self, runs_dir: &std::path::Path) -> Result<(), RunDirError> {
+    pub fn clear(&self, runs_dir: &Path) -> Result<(), RunDirError> {
         let path = runs_dir.join(&self.run);
         if !path.exists() {
             return Ok(());
         }
         let _lock = RunDir::lock_leftover(&path)?;
-        if !RunDir::holds_nothing_to_lose(&path) {
+        if !holds_nothing_to_lose(&path) {
             return Err(RunDirError::InUse(path)); // somebody has begun it since
         }
         fs::remove_dir_all(&path).map_err(|cause| RunDirError::CannotWrite { path, cause })
     }
+}
+
+/// Returns whether `path` holds no more than a run leaves that was stopped while it began.
+fn is_unbegun(path: &Path) -> bool {
+    let is_begun = path.join(CONFIG).exists() && path.join(META).exists();
+    !is_begun && holds_nothing_to_lose(path)
+}
+
+/// Returns whether a run stopped before its first log point and its first checkpoint left all of `path`.
+fn holds_nothing_to_lose(path: &Path) -> bool {
+    let names = fs::read_dir(path).map(|entries| entries.flatten().map(|entry| entry.file_name()));
+    let is_early = |name: OsString| EARLY_FILES.iter().any(|known| name == *known);
+
+    names.is_ok_and(|mut names| names.all(is_early))
+        && checkpoint::list(&path.join(CHECKPOINTS)).is_empty()
+        && matches!(read_last_point(&path.join(METRICS)), Ok(None))
 }

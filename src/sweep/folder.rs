@@ -11,8 +11,8 @@ use super::cell::Cell;
 use super::disk;
 use super::plan::SweepPlan;
 use super::record::{CellFailure, CellRecord, RECORD_VERSION, SweepRecord, folder_of, record_path};
-use crate::path_text::encode;
-use crate::run_dir::{RunDirError, read_json, write_json};
+use crate::run::run_dir::{RunDirError, read_json, write_json};
+use crate::text::path_text::encode;
 
 const LOCK: &str = "sweep.lock";
 const LOGS: &str = "logs";

@@ -11,15 +11,15 @@ use coordrl_stats::median;
 use super::SweepError;
 use super::cell::{Cell, CellState};
 use super::child::{Ended, TrainingProcess};
-use crate::assemble::check_parts;
-use crate::checkpoint;
 use crate::config::{Algo, Period, RunConfig};
-use crate::interrupt::StopFlag;
-use crate::memory;
+use crate::machine;
 use crate::metrics::Axis;
 use crate::metrics::read::{ReadPoint, read_points};
 use crate::metrics::tags;
-use crate::run_dir::RunDir;
+use crate::run::assemble::check_parts;
+use crate::run::checkpoint;
+use crate::run::run_dir::RunDir;
+use crate::stop_flag::StopFlag;
 
 /// Length of a trial run at most: some seconds on two cores.
 const TRIAL_FRAMES: u64 = 16_000;
@@ -123,7 +123,7 @@ impl<'a> RemainingRun<'a> {
         let mut config = self.config.clone();
         config.apex.replay.capacity = config.apex.replay.capacity.min(transitions.max(1));
         config.apex.replay.compress = true;
-        memory::forecast(&config, &spec, tch::Device::Cpu).replay_bytes
+        machine::forecast(&config, &spec, tch::Device::Cpu).replay_bytes
     }
 }
 
@@ -346,7 +346,7 @@ fn folder_bytes(path: &Path) -> u64 {
 mod tests {
     use super::*;
     use crate::config::Layered;
-    use crate::run_dir::{Meta, Session};
+    use crate::run::run_dir::{Meta, Session};
 
     const MEASURED: Measured =
         Measured { frames_per_sec: 100.0, checkpoint_bytes: 1_000, bytes_per_point: 5, secs_per_game: None };

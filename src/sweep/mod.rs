@@ -18,7 +18,7 @@ pub mod scheduler;
 use std::path::PathBuf;
 
 use crate::exit_code::ExitCode;
-use crate::memory::size;
+use crate::machine::size;
 use record::CellFailure;
 
 /// Why a sweep cannot start, or go on.

@@ -8,8 +8,8 @@ use serde::{Deserialize, Deserializer};
 use toml::{Table, Value};
 
 use crate::config::{ConfigError, Count, Problem, parse_count};
-use crate::suggest::did_you_mean;
 use crate::sweep::record::{Design, Primary};
+use crate::text::suggest::did_you_mean;
 
 static BUILT_IN: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/runs/plans");
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::metrics::console::{describe_secs, status};
-use crate::table::table;
+use crate::text::table::table;
 
 /// Without a terminal, a line in this time.
 const LINE_INTERVAL: Duration = Duration::from_secs(60);

@@ -26,7 +26,7 @@ pub struct SweepRecord {
     /// What the plan says about itself.
     pub summary: Option<String>,
     /// Command line of every process that worked on the sweep, oldest first, each word in the form of
-    /// [`crate::path_text`].
+    /// [`crate::text::path_text`].
     pub commands: Vec<Vec<String>>,
     /// What its report goes by; absent in sweeps of the first versions.
     #[serde(default)]
@@ -108,7 +108,7 @@ pub struct CellRecord {
     /// Length of the run in emulator frames.
     pub frames: u64,
     /// The run's folder, from the folder of all runs.
-    #[serde(with = "crate::path_text")]
+    #[serde(with = "crate::text::path_text")]
     pub run: PathBuf,
     /// The last failure, until the cell is done.
     pub failure: Option<CellFailure>,

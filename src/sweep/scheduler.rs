@@ -13,12 +13,12 @@ use super::progress_table::{CellProgress, CellStatus, ProgressTable};
 use super::record::CellFailure;
 use crate::config::leaves;
 use crate::exit_code::ExitCode;
-use crate::interrupt::StopFlag;
-use crate::launch;
 use crate::metrics::Axis;
 use crate::metrics::read::read_last_point;
 use crate::metrics::tags;
-use crate::run_dir::{RunDir, RunDirError};
+use crate::run::launch;
+use crate::run::run_dir::{RunDir, RunDirError};
+use crate::stop_flag::StopFlag;
 
 /// How often a cell is tried before it is given up.
 const ATTEMPTS: u32 = 2;

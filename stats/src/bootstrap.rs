@@ -3,6 +3,7 @@
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
+use serde::Serialize;
 
 use crate::compare::same_games;
 use crate::{Scores, StatsError, quantile};
@@ -29,8 +30,8 @@ impl Default for Bootstrap {
     }
 }
 
-/// An interval of confidence.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// A confidence interval.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Interval {
     /// Lower end.
     pub low: f64,

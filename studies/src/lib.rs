@@ -35,6 +35,7 @@
 //! ```
 
 mod config;
+mod counters;
 pub mod data;
 mod error;
 mod layer;
@@ -49,10 +50,11 @@ mod study;
 mod task;
 
 pub use config::{Inputs, Loss, RateSchedule, StudyConfig};
+pub use counters::Counters;
 pub use data::{Centre, Split, SplitIndices};
 pub use error::StudyError;
 pub use layer::{BuildLayer, Layer, LayerKind, LayerShape, LayerStart, StudyLayer, find_layer, layers};
 pub use score::{Evaluation, Measures, Score};
 pub use state::StudyState;
-pub use study::{Counters, Study, StudySetup, UpdateReport};
+pub use study::{Study, StudySetup, UpdateReport};
 pub use task::Task;

@@ -3,7 +3,7 @@
 use coordrl_agents::nn::NamedTensors;
 use serde::{Deserialize, Serialize};
 
-use crate::study::Counters;
+use crate::counters::Counters;
 use crate::{Evaluation, Split, StudyError, Task};
 
 /// Raised when the layout of [`TrainerState`] changes.

@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use coordrl_agents::nn::{Optimizer, ParamStore};
 use rayon::ThreadPool;
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
 use crate::config::StudyConfig;
+use crate::counters::Counters;
 use crate::data::{Centre, PIXELS, Split, SplitIndices, centres};
 use crate::error::catch_panic;
 use crate::networks::{NetworkSpec, RowSplit};
@@ -36,17 +36,6 @@ pub struct StudySetup<'a> {
     /// Threads that take gradients: see [`build_pool`](coordrl_agents::build_pool), with one
     /// libtorch thread each.
     pub pool: Arc<ThreadPool>,
-}
-
-/// How far training is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Counters {
-    /// Optimiser steps made.
-    pub updates: u64,
-    /// Whole epochs made.
-    pub epochs: u32,
-    /// Rows seen of the epoch under way.
-    pub rows_into_epoch: u32,
 }
 
 /// What an update reports.

@@ -211,7 +211,7 @@ fn a_learner_that_diverges_ends_the_run_with_4_and_keeps_a_checkpoint() {
         ended.expect_refusal(4, &["last checkpoint", "diverged.safetensors"]);
         let run = run_path(&sandbox, name);
         let kept = fs::read(run.join("diverged.safetensors")).unwrap();
-        let tensors = coordrl::weights_file::from_bytes(&kept).unwrap();
+        let tensors = coordrl::run::weights_file::from_bytes(&kept).unwrap();
         let obs = tensors.iter().find(|(name, _)| name == "next_obs").unwrap();
         assert_eq!(obs.1.size(), [4 * 4 * 36 * 36], "a batch of 4, stacks of 4 frames");
         let ended = sandbox.run(&["eval", run.to_str().unwrap(), "--episodes=2"]);

@@ -253,7 +253,7 @@ fn a_run_that_diverges_ends_with_4_and_keeps_its_checkpoint() {
         .expect_refusal(4, &["last checkpoint", "diverged.safetensors"]);
     let run = sandbox.run_path("a");
     let kept = fs::read(run.join("diverged.safetensors")).unwrap();
-    let tensors = coordrl::weights_file::from_bytes(&kept).unwrap();
+    let tensors = coordrl::run::weights_file::from_bytes(&kept).unwrap();
     let obs = tensors.iter().find(|(name, _)| name == "actor1.obs").unwrap();
     assert_eq!(obs.1.size()[..2], [6, 2], "5 agent steps and the row after, 2 environments");
     let ended = sandbox.run(&["eval", run.to_str().unwrap(), "--episodes=2"]);

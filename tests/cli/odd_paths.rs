@@ -6,7 +6,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use coordrl::path_text::decode;
+use coordrl::text::path_text::decode;
 use serde_json::Value;
 
 use crate::support::{Ended, QUICK, Sandbox, wait_for};

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::memory::{STREAM_TABLE, allocated, plane_heap};
+use super::alloc::{STREAM_TABLE, allocated, plane_heap};
 use super::{ObsRef, Plane, ReplayConfig, ReplayError, StreamPart};
 
 /// The planes of all streams that a live transition, or one still to come, may need.

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use super::memory::queue_for;
+use super::alloc::queue_for;
 use super::plane_store::PlaneStore;
 use super::{ObsRef, ReplayConfig, ReplayError, StreamPart, SumTree, Transition};
 

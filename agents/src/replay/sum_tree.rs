@@ -1,7 +1,7 @@
 //! Drawing in proportion to priority, in O(log n).
 
 use super::ReplayError;
-use super::memory::vec_of;
+use super::alloc::vec_of;
 
 /// Walks that go down the tree side by side: enough for the loads of one level to overlap.
 const WALKS: usize = 64;

@@ -7,12 +7,12 @@ use coordrl_studies::{Split, Task, layers};
 
 use crate::config::{ConfigError, Problem, parse_count};
 use crate::exit_code::{BadRequest, ExitCode};
-use crate::interrupt::StopFlag;
 use crate::metrics::console::{print_result, status};
-use crate::names;
-use crate::path_text::shell_word;
+use crate::stop_flag::StopFlag;
 use crate::study::campaign::{Campaign, CampaignOutcome};
 use crate::study::{layer_of, split_of, task_of};
+use crate::text::names;
+use crate::text::path_text::shell_word;
 
 const EXAMPLES: &str = "\
 Examples:

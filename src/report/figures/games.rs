@@ -1,13 +1,13 @@
 //! Games side by side, and all games together.
 
 use coordrl_plots::{Axis, Estimate, Intervals, LineChart, PlotError, Series};
+use coordrl_stats::Interval;
 
 use super::{Drawn, FigureRow, Half, Marks, finish, points_of};
 use crate::report::Report;
 use crate::report::aggregate::Aggregates;
 use crate::report::compare::Comparison;
 use crate::report::format::count;
-use crate::report::json::Span;
 use crate::report::measures::GameRow;
 
 /// Differences in final score, game by game, with a random policy at 0 and a human at 1; nothing if that
@@ -28,7 +28,7 @@ pub(super) fn differences(
         let scale = (known.human - known.random).abs();
         let estimate = Estimate::new(&game.game, game.final_score.difference / scale);
         let interval = game.final_score.interval;
-        let scaled = interval.map(|span| Span { low: span.low / scale, high: span.high / scale });
+        let scaled = interval.map(|span| Interval { low: span.low / scale, high: span.high / scale });
         let estimate = with_interval(estimate, scaled, &mut marks);
         figure = figure.with_estimate(estimate.with_colour(report.colour(&comparison.arm)));
     }
@@ -42,7 +42,7 @@ pub(super) fn differences(
     finish(FigureRow { name, game: None, title, caption, marks }, &Half(figure)).map(Some)
 }
 
-fn with_interval(estimate: Estimate, interval: Option<Span>, marks: &mut Marks) -> Estimate {
+fn with_interval(estimate: Estimate, interval: Option<Interval>, marks: &mut Marks) -> Estimate {
     marks.add_estimate(interval.is_some());
     match interval {
         Some(span) => estimate.with_interval(span.low, span.high),

@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use coordrl_agents::AgentState;
 use tch::Tensor;
 
-use super::manifest::FORMAT_VERSION;
-use super::{
-    CheckpointError, Identity, MANIFEST, Manifest, OPTIMIZER, PROGRESS, REPLAY, RunProgress, TARGET, TRAINER,
-    WEIGHTS, store,
-};
-use crate::weights_file;
+use super::error::CheckpointError;
+use super::index::{Entry, choose, list};
+use super::manifest::{Identity, Manifest, read_file, read_manifest};
+use super::names::{OPTIMIZER, PROGRESS, REPLAY, TARGET, TRAINER, WEIGHTS};
+use super::progress::RunProgress;
+use crate::run::weights_file;
 
 /// A checkpoint in memory, every byte of it checked.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ impl<P> Checkpoint<P> {
 
 /// Reads the newest checkpoint. If it is damaged the error names the newest whole one before it.
 pub fn read_newest<P: RunProgress>(dir: &Path, whose: &Identity) -> Result<Checkpoint<P>, CheckpointError> {
-    let newest = store::choose(dir, "last")?;
+    let newest = choose(dir, "last")?;
     read(&newest.path, whose).map_err(|error| name_previous(dir, error))
 }
 
@@ -44,7 +44,7 @@ pub fn read_newest<P: RunProgress>(dir: &Path, whose: &Identity) -> Result<Check
 fn name_previous(dir: &Path, error: CheckpointError) -> CheckpointError {
     match error {
         CheckpointError::Damaged { path, cause, .. } => {
-            let earlier = store::list(dir).into_iter().rev().skip_while(|entry| entry.path != path).skip(1);
+            let earlier = list(dir).into_iter().rev().skip_while(|entry| entry.path != path).skip(1);
             let whole = earlier.map(|entry| entry.path).find(|path| all_files(path).is_ok());
             CheckpointError::Damaged { path, cause, previous: whole }
         }
@@ -53,15 +53,15 @@ fn name_previous(dir: &Path, error: CheckpointError) -> CheckpointError {
 }
 
 /// Checkpoints past `position` that are whole.
-pub fn valid_after(dir: &Path, position: u64) -> Vec<store::Entry> {
-    let mut later = store::list(dir);
+pub fn valid_after(dir: &Path, position: u64) -> Vec<Entry> {
+    let mut later = list(dir);
     later.retain(|entry| entry.position > position && all_files(&entry.path).is_ok());
     later
 }
 
 /// Whether every file is what was written.
 fn all_files(path: &Path) -> Result<(), CheckpointError> {
-    let manifest = manifest(path)?;
+    let manifest = read_manifest(path)?;
     manifest.files.iter().try_for_each(|sum| checked_bytes(path, &manifest, &sum.name).map(drop))?;
     replay(path, &manifest).map(drop)
 }
@@ -81,7 +81,7 @@ fn replay(path: &Path, manifest: &Manifest) -> Result<Option<PathBuf>, Checkpoin
 
 /// Reads one checkpoint folder, of a run of this identity.
 pub fn read<P: RunProgress>(path: &Path, whose: &Identity) -> Result<Checkpoint<P>, CheckpointError> {
-    let manifest = manifest(path)?;
+    let manifest = read_manifest(path)?;
     check_identity(path, &manifest, whose)?;
     let file = |name| checked_bytes(path, &manifest, name);
     let state = AgentState {
@@ -101,12 +101,12 @@ pub fn read<P: RunProgress>(path: &Path, whose: &Identity) -> Result<Checkpoint<
 
 /// Reads only the weights of one checkpoint. Without an identity any run's will do.
 pub fn read_weights(
-    entry: &store::Entry,
+    entry: &Entry,
     whose: Option<&Identity>,
 ) -> Result<(Manifest, Vec<(String, Tensor)>), CheckpointError> {
     let path = &entry.path;
     let read = || {
-        let manifest = manifest(path)?;
+        let manifest = read_manifest(path)?;
         whose.map_or(Ok(()), |whose| check_identity(path, &manifest, whose))?;
         let weights = tensors(path, WEIGHTS, &checked_bytes(path, &manifest, WEIGHTS)?)?;
         Ok((manifest, weights))
@@ -115,24 +115,6 @@ pub fn read_weights(
         Some(dir) => name_previous(dir, error),
         None => error,
     })
-}
-
-pub(super) fn manifest(path: &Path) -> Result<Manifest, CheckpointError> {
-    let bytes = read_file(path, MANIFEST)?;
-    let other_format = |format: u64| {
-        let cause = format!("it has format {format}, this program reads format {FORMAT_VERSION}");
-        CheckpointError::Unusable { path: path.to_owned(), cause }
-    };
-    match Manifest::open(&bytes) {
-        Ok(manifest) if manifest.format_version != FORMAT_VERSION => {
-            Err(other_format(manifest.format_version.into()))
-        }
-        Ok(manifest) => Ok(manifest),
-        Err(cause) => Err(match Manifest::foreign_format(&bytes) {
-            Some(format) => other_format(format),
-            None => CheckpointError::damaged(path, cause),
-        }),
-    }
 }
 
 fn check_identity(path: &Path, manifest: &Manifest, whose: &Identity) -> Result<(), CheckpointError> {
@@ -152,10 +134,6 @@ fn checked_bytes(path: &Path, manifest: &Manifest, name: &str) -> Result<Vec<u8>
     let bytes = read_file(path, name)?;
     sum.check(&bytes).map_err(|cause| CheckpointError::damaged(path, cause))?;
     Ok(bytes)
-}
-
-fn read_file(path: &Path, name: &str) -> Result<Vec<u8>, CheckpointError> {
-    fs::read(path.join(name)).map_err(|error| CheckpointError::damaged(path, format!("{name}: {error}")))
 }
 
 fn tensors(path: &Path, name: &str, bytes: &[u8]) -> Result<Vec<(String, Tensor)>, CheckpointError> {

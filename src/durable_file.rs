@@ -4,25 +4,6 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 
-use serde::Serialize;
-
-use super::RunDirError;
-
-/// Reads a file that [`write_json`] wrote.
-pub fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, RunDirError> {
-    let damaged = |cause: String| RunDirError::Damaged { path: path.to_owned(), cause };
-    let text = fs::read_to_string(path).map_err(|error| damaged(error.to_string()))?;
-    serde_json::from_str(&text).map_err(|error| damaged(error.to_string()))
-}
-
-/// Writes a value as JSON, whole or not at all.
-pub fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), RunDirError> {
-    let cannot = |cause| RunDirError::CannotWrite { path: path.to_owned(), cause };
-    let mut text = serde_json::to_string_pretty(value).map_err(|error| cannot(io::Error::other(error)))?;
-    text.push('\n');
-    replace_file(path, text.as_bytes()).map_err(cannot)
-}
-
 /// Writes a file under a temporary name, flushes it to disk and renames it: after a crash the path
 /// holds either the old bytes or the new ones.
 pub fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {

@@ -1,6 +1,12 @@
 //! The list of a checkpoint's files with their sizes and checksums.
 
+use std::fs;
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
+
+use super::error::CheckpointError;
+use super::names::MANIFEST;
 
 /// Raised when an older program could no longer read what this one writes.
 pub(super) const FORMAT_VERSION: u32 = 4;
@@ -78,7 +84,7 @@ impl FileSum {
 
 impl Manifest {
     /// Fills in the manifest's own checksum and gives its bytes.
-    pub(super) fn seal(mut self) -> serde_json::Result<Vec<u8>> {
+    pub(super) fn encode(mut self) -> serde_json::Result<Vec<u8>> {
         self.manifest_crc32 = self.own_crc32()?;
         let mut bytes = serde_json::to_vec_pretty(&self)?;
         bytes.push(b'\n');
@@ -86,7 +92,7 @@ impl Manifest {
     }
 
     /// Parses a manifest and checks that it is what was written.
-    pub(super) fn open(bytes: &[u8]) -> Result<Self, String> {
+    fn parse(bytes: &[u8]) -> Result<Self, String> {
         let manifest: Self = serde_json::from_slice(bytes)
             .map_err(|error| format!("manifest.json does not parse: {error}"))?;
         match manifest.own_crc32() {
@@ -97,7 +103,7 @@ impl Manifest {
 
     /// The format of a manifest that is whole JSON with other fields than this program knows. One with the
     /// fields of this format, but other bytes, is damaged, whatever number it bears.
-    pub(super) fn foreign_format(bytes: &[u8]) -> Option<u64> {
+    fn foreign_format(bytes: &[u8]) -> Option<u64> {
         let value: serde_json::Value = serde_json::from_slice(bytes).ok()?;
         let format = value.get("format_version")?.as_u64()?;
         let has_other_fields = serde_json::from_value::<Self>(value).is_err();
@@ -108,4 +114,28 @@ impl Manifest {
         let blank = Self { manifest_crc32: 0, ..self.clone() };
         Ok(crc32fast::hash(&serde_json::to_vec(&blank)?))
     }
+}
+
+/// Reads the manifest of a checkpoint folder.
+pub(super) fn read_manifest(path: &Path) -> Result<Manifest, CheckpointError> {
+    let bytes = read_file(path, MANIFEST)?;
+    let other_format = |format: u64| {
+        let cause = format!("it has format {format}, this program reads format {FORMAT_VERSION}");
+        CheckpointError::Unusable { path: path.to_owned(), cause }
+    };
+    match Manifest::parse(&bytes) {
+        Ok(manifest) if manifest.format_version != FORMAT_VERSION => {
+            Err(other_format(manifest.format_version.into()))
+        }
+        Ok(manifest) => Ok(manifest),
+        Err(cause) => Err(match Manifest::foreign_format(&bytes) {
+            Some(format) => other_format(format),
+            None => CheckpointError::damaged(path, cause),
+        }),
+    }
+}
+
+/// Reads a file of a checkpoint folder.
+pub(super) fn read_file(path: &Path, name: &str) -> Result<Vec<u8>, CheckpointError> {
+    fs::read(path.join(name)).map_err(|error| CheckpointError::damaged(path, format!("{name}: {error}")))
 }

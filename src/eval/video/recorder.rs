@@ -8,8 +8,8 @@ use super::game::{Ending, watch};
 use super::panel::{PanelRenderer, SidePanel};
 use super::sheet::{contact_sheet, evenly};
 use super::{Format, Picture, Video};
-use crate::evaluation::EvalPlan;
-use crate::interrupt::StopFlag;
+use crate::eval::evaluation::EvalPlan;
+use crate::stop_flag::StopFlag;
 
 /// Pictures on a contact sheet, and how many in a row.
 const SHEET: (usize, usize) = (24, 6);

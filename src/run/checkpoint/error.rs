@@ -1,51 +1,12 @@
-//! Checkpoints: everything a run needs to go on as if it had never stopped.
-//!
-//! `checkpoints/<frames>/` holds `weights.safetensors`, `optimizer.safetensors`, `trainer.bin`
-//! (counters, generators, environments), `progress.json` (sums of the metrics so far and where their
-//! files end) and `manifest.json` (sizes and checksums of the others); of agents that have them also
-//! `target.safetensors` (the target network) and `replay.bin`. A folder under its final name is whole:
-//! it was written under a temporary name, flushed to disk, then renamed. If one of that position is
-//! there, it is renamed first and counts until the new one has its name; only then it is removed.
-
-mod manifest;
-mod read;
-mod store;
-#[cfg(test)]
-mod tests;
-
-pub use manifest::{Identity, Manifest};
-pub use read::{Checkpoint, read, read_newest, read_weights, valid_after};
-pub use store::{Entry, WriteReplay, choose, folder_of, list, prune, remove_later_than, replay_bytes, write};
+//! Why a checkpoint cannot be written, found or used.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use coordrl_agents::replay::ReplayError;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 
+use super::names::position_in_name;
 use crate::exit_code::ExitCode;
-
-const WEIGHTS: &str = "weights.safetensors";
-const OPTIMIZER: &str = "optimizer.safetensors";
-const TARGET: &str = "target.safetensors";
-const TRAINER: &str = "trainer.bin";
-const PROGRESS: &str = "progress.json";
-const REPLAY: &str = "replay.bin";
-const MANIFEST: &str = "manifest.json";
-
-/// What the loop of a kind of run remembers between two processes.
-pub trait RunProgress: Serialize + DeserializeOwned {
-    /// Where the run stands on its x axis.
-    fn position(&self) -> u64;
-
-    /// Optimiser steps so far.
-    fn updates(&self) -> u64;
-
-    /// What the best checkpoint is chosen by, greatest first; absent while there is too little to
-    /// tell.
-    fn score(&self) -> Option<f64>;
-}
 
 /// Why a checkpoint cannot be written, found or read.
 #[derive(Debug, thiserror::Error)]
@@ -118,14 +79,14 @@ impl CheckpointError {
         }
     }
 
-    fn damaged(path: &Path, cause: impl Into<String>) -> Self {
+    pub(super) fn damaged(path: &Path, cause: impl Into<String>) -> Self {
         Self::Damaged { path: path.to_owned(), cause: cause.into(), previous: None }
     }
 }
 
 fn previous_hint(previous: Option<&PathBuf>) -> String {
     previous.map_or_else(String::new, |path| {
-        let position = store::position_in_name(path).unwrap_or(0);
+        let position = position_in_name(path).unwrap_or(0);
         format!(
             "; the newest whole one is {}, for `train --resume`, `eval` and `play` with `--checkpoint {position}`",
             path.display()

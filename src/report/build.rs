@@ -1,21 +1,20 @@
-//! The report itself: what `report.json` holds, and all that page and figures are made from.
+//! Builds a report from the runs that were found.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use coordrl_stats::{Bootstrap, Interval};
-use serde::Serialize;
+use coordrl_stats::Bootstrap;
 
 use super::aggregate::{self, Aggregates};
-use super::arms::{ArmRow, Grid, Group};
-use super::compare::{self, Comparison, Tests};
-use super::excluded::ExcludedRun;
+use super::arms::{Grid, Group};
+use super::compare::{self, Tests};
 use super::failed_runs::{GameScores, with_failed_as_worst};
-use super::find_runs::{FoundRuns, Sweep};
+use super::find_runs::FoundRuns;
 use super::measures::{self, GameRow};
-use super::{ReportError, figures, format, limits, warnings};
-use crate::path_text;
+use super::model::Report;
+use super::{ReportError, format, limits, warnings};
 use crate::sweep::record::{Design, Primary};
+use crate::text::path_text;
 
 /// Raised when the layout of [`Report`] changes.
 const REPORT_VERSION: u32 = 4;
@@ -39,62 +38,6 @@ pub struct Request {
     pub repetitions: u32,
     /// Whether the report lies where the sweep is, so that the command needs no `--out`.
     pub in_sweep: bool,
-}
-
-/// A whole report.
-#[derive(Clone, Debug, Serialize)]
-pub struct Report {
-    /// Version of this layout.
-    pub version: u32,
-    /// Version and commit of the program that made it.
-    pub made_by: String,
-    /// The command that makes it again.
-    pub command: String,
-    /// Draws of each bootstrap.
-    pub repetitions: u32,
-    /// Confidence of the intervals.
-    pub level: f64,
-    /// The measure that decides.
-    pub primary: Primary,
-    /// One for each pair of arms.
-    pub comparisons: Vec<Comparison>,
-    /// The same with every run that failed or diverged counted as the worst of its game; empty where none did.
-    pub failed_as_worst: Vec<Comparison>,
-    /// Protocols that the runs play under: `classic`, `machado` or `raw`.
-    pub protocols: Vec<String>,
-    /// How many tests were made, and how many would be expected to succeed by chance.
-    pub tests: Tests,
-    /// What is odd about the runs.
-    pub warnings: Vec<String>,
-    /// What these runs cannot show.
-    pub cannot_be_concluded: Vec<String>,
-    /// Algorithm and torso of each arm, with size and speed.
-    pub arms: Vec<ArmRow>,
-    /// Scores, areas, thresholds and curves.
-    pub games: Vec<GameRow>,
-    /// All games together, for each group of arms that are compared.
-    pub aggregates: Vec<Aggregates>,
-    /// Runs that no number here counts.
-    pub excluded: Vec<ExcludedRun>,
-    /// Sweeps that the runs came from.
-    pub sweeps: Vec<Sweep>,
-    /// The pictures, in the order of the page.
-    pub figures: Vec<figures::FigureRow>,
-}
-
-/// An interval of confidence, or a range.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Span {
-    /// Lower end.
-    pub low: f64,
-    /// Upper end.
-    pub high: f64,
-}
-
-impl From<Interval> for Span {
-    fn from(interval: Interval) -> Self {
-        Self { low: interval.low, high: interval.high }
-    }
 }
 
 impl Report {
@@ -140,11 +83,6 @@ impl Report {
         };
         report.cannot_be_concluded = limits::limits(&grid, &report);
         Ok(report)
-    }
-
-    /// The name a reader sees for an arm.
-    pub fn label(&self, arm: &str) -> String {
-        self.arms.iter().find(|row| row.name == arm).map_or_else(|| arm.to_owned(), |row| row.label.clone())
     }
 }
 

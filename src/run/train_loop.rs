@@ -5,25 +5,26 @@ use std::time::Instant;
 
 use coordrl_agents::{AgentError, Policy};
 
-use crate::agent::{Agent, UpdateReport};
-use crate::assemble::{assets, build_pool};
-use crate::checkpoint::{self, Identity};
 use crate::config::RunConfig;
-use crate::evaluation::{EvalPlan, Evaluation, play, policy_of};
-use crate::interrupt::StopFlag;
-use crate::memory;
+use crate::durable_file::replace_file;
+use crate::eval::evaluation::{EvalPlan, Evaluation, play, policy_of};
+use crate::eval::video::Format;
+use crate::eval::video::game::Ending;
+use crate::eval::video::panel::SidePanel;
+use crate::eval::video::recorder::{RecordSpec, VideoRecorder};
+use crate::machine;
 use crate::metrics::console::Console;
 use crate::metrics::perf::PerfMeter;
 use crate::metrics::recorder::Recorder;
 use crate::metrics::tags::{self, Tag};
 use crate::metrics::{Axis, LogPoint};
-use crate::progress::{BestBy, Progress};
-use crate::run_dir::{RunDir, RunDirError, replace_file, write_json};
-use crate::video::Format;
-use crate::video::game::Ending;
-use crate::video::panel::SidePanel;
-use crate::video::recorder::{RecordSpec, VideoRecorder};
-use crate::weights_file;
+use crate::run::agent::{Agent, UpdateReport};
+use crate::run::assemble::{assets, build_pool};
+use crate::run::checkpoint::{self, Identity};
+use crate::run::progress::{BestBy, Progress};
+use crate::run::run_dir::{RunDir, RunDirError, write_json};
+use crate::run::weights_file;
+use crate::stop_flag::StopFlag;
 
 /// Pictures a second of the videos made while training.
 const VIDEO_FPS: usize = 30;
@@ -358,7 +359,7 @@ impl Trainer {
         tracing::info!(frames = self.progress.frames, path = %path.display(), "checkpoint");
         checkpoint::prune(&dir, self.config.keep_checkpoints)?;
         drop(state);
-        memory::give_back_unused();
+        machine::give_back_unused();
         Ok(path)
     }
 }

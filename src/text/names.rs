@@ -50,7 +50,8 @@ fn check_length(flag: &str, name: &OsStr, added_bytes: usize) -> anyhow::Result<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exit_code::{ExitCode, exit_code_of};
+    use crate::cli::exit::exit_code_of;
+    use crate::exit_code::ExitCode;
 
     #[test]
     fn a_name_is_as_long_as_fits_with_what_is_added_and_no_longer() {

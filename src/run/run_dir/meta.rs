@@ -5,7 +5,7 @@ use std::fs;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::path_text::encode;
+use crate::text::path_text::encode;
 
 /// Commit that this program was built from.
 const COMMIT: &str = env!("COORDRL_BUILD_COMMIT");
@@ -21,7 +21,7 @@ pub struct Meta {
     pub seed: u64,
     /// Preset the settings started from.
     pub preset: Option<String>,
-    /// Run and checkpoint this one was forked from, in the form of [`crate::path_text`].
+    /// Run and checkpoint this one was forked from, in the form of [`crate::text::path_text`].
     pub forked_from: Option<String>,
     /// Weights this one started from, in the same form.
     pub init_from: Option<String>,
@@ -41,7 +41,7 @@ pub struct Session {
     /// Commit that the program was built from; absent in runs of the first versions.
     #[serde(default)]
     pub commit: Option<String>,
-    /// The command line, each word in the form of [`crate::path_text`].
+    /// The command line, each word in the form of [`crate::text::path_text`].
     pub command: Vec<String>,
     /// Where the network was.
     pub device: String,

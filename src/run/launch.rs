@@ -9,20 +9,20 @@ use coordrl_agents::AgentError;
 use coordrl_agents::replay::ReplayError;
 use tch::Tensor;
 
-use crate::agent::Agent;
-use crate::assemble::{Assembled, assemble};
-use crate::checkpoint::{self, Checkpoint, CheckpointError};
 use crate::config::{self, Layered, RunConfig};
 use crate::exit_code::BadRequest;
-use crate::interrupt::StopFlag;
-use crate::memory;
+use crate::machine;
 use crate::metrics::console::status;
 use crate::metrics::recorder::Recorder;
-use crate::path_text::encode;
-use crate::progress::Progress;
-use crate::run_dir::{Meta, RunDir, Session};
-use crate::training::Trainer;
-use crate::weights_file;
+use crate::run::agent::Agent;
+use crate::run::assemble::{Assembled, assemble};
+use crate::run::checkpoint::{self, Checkpoint, CheckpointError};
+use crate::run::progress::Progress;
+use crate::run::run_dir::{Meta, RunDir, Session};
+use crate::run::train_loop::Trainer;
+use crate::run::weights_file;
+use crate::stop_flag::StopFlag;
+use crate::text::path_text::encode;
 use coordrl_agents::device::device_name;
 
 /// Where a new run goes.
@@ -319,14 +319,15 @@ fn announce(run: &RunDir, config: &RunConfig, assembled: &Assembled, meta: &Meta
     );
     if let Some(bytes) = assembled.replay_bytes {
         let capacity = config.apex.replay.capacity;
-        status!("replay of {capacity} transitions, up to {}", memory::size(bytes));
+        status!("replay of {capacity} transitions, up to {}", machine::size(bytes));
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exit_code::{ExitCode, exit_code_of};
+    use crate::cli::exit::exit_code_of;
+    use crate::exit_code::ExitCode;
 
     #[test]
     fn a_replay_that_cannot_be_read_or_is_damaged_is_not_the_settings_fault() {

@@ -1,10 +1,10 @@
 //! The folder of one run: its name, its lock, and the only code that knows the files inside it.
 
-mod files;
+mod json;
 mod kind;
 mod meta;
 
-pub use files::{read_json, replace_file, sync_dir, write_durably, write_json};
+pub use json::{read_json, write_json};
 pub use kind::{Kind, RunConfiguration};
 pub use meta::{Meta, Session, host_name, now_unix_secs};
 
@@ -15,18 +15,22 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::checkpoint;
+use crate::durable_file::replace_file;
 use crate::exit_code::ExitCode;
 use crate::metrics::Axis;
 use crate::metrics::read::read_last_point;
-use crate::names;
-use crate::path_text::shell_word;
+use crate::text::names;
+use crate::text::path_text::shell_word;
 
-const CONFIG: &str = "config.json";
-const META: &str = "meta.json";
-const METRICS: &str = "metrics.jsonl";
+/// Files of a run before its first log point and its first checkpoint, those half-written included.
+pub(crate) const EARLY_FILES: [&str; 8] =
+    [LOCK, CONFIG, "config.tmp", META, "meta.tmp", METRICS, CHECKPOINTS, EVENTS];
+
+pub(crate) const CONFIG: &str = "config.json";
+pub(crate) const META: &str = "meta.json";
+pub(crate) const METRICS: &str = "metrics.jsonl";
 const EVENTS: &str = "tb";
-const CHECKPOINTS: &str = "checkpoints";
+pub(crate) const CHECKPOINTS: &str = "checkpoints";
 const VIDEOS: &str = "videos";
 const LOCK: &str = "run.lock";
 const EVALUATION: &str = "evaluation.json";
@@ -201,21 +205,6 @@ impl RunDir {
         Ok(Self { path: path.to_owned(), _lock: None })
     }
 
-    /// Whether a folder holds no more than a run leaves that was stopped while it began.
-    pub fn is_unbegun(path: &Path) -> bool {
-        let begun = path.join(CONFIG).exists() && path.join(META).exists();
-        !begun && Self::holds_nothing_to_lose(path)
-    }
-
-    /// Whether everything in a folder is a run's before its first log point and its first checkpoint.
-    pub fn holds_nothing_to_lose(path: &Path) -> bool {
-        let early = [LOCK, CONFIG, "config.tmp", META, "meta.tmp", METRICS, CHECKPOINTS, EVENTS];
-        let names = fs::read_dir(path).map(|entries| entries.flatten().map(|entry| entry.file_name()));
-        names.is_ok_and(|mut names| names.all(|name| early.iter().any(|known| name == *known)))
-            && checkpoint::list(&path.join(CHECKPOINTS)).is_empty()
-            && matches!(read_last_point(&path.join(METRICS)), Ok(None))
-    }
-
     /// Frames up to which `metrics.jsonl` tells; 0 where it tells nothing.
     pub fn last_logged_frames(&self) -> u64 {
         let last = read_last_point(&self.metrics_path()).ok().flatten();
@@ -366,8 +355,8 @@ fn take_lock(path: &Path) -> Result<File, RunDirError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::exit::exit_code_of;
     use crate::config::RunConfig;
-    use crate::exit_code::exit_code_of;
 
     #[test]
     fn automatic_names_hold_seed_and_time() {

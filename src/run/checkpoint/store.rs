@@ -6,28 +6,16 @@ use std::path::{Path, PathBuf};
 
 use coordrl_agents::AgentState;
 
-use super::manifest::{FORMAT_VERSION, FileSum};
-use super::{
-    CheckpointError, Identity, MANIFEST, Manifest, OPTIMIZER, PROGRESS, REPLAY, RunProgress, TARGET, TRAINER,
-    WEIGHTS, read,
+use super::error::CheckpointError;
+use super::index::{Entry, best, list};
+use super::manifest::{FORMAT_VERSION, FileSum, Identity, Manifest, read_manifest};
+use super::names::{
+    MANIFEST, OPTIMIZER, PROGRESS, REPLACED_PREFIX, REPLAY, TARGET, TEMPORARY_PREFIX, TRAINER, WEIGHTS,
+    folder_of, replaced_folder_of,
 };
-use crate::config::parse_count;
-use crate::run_dir::{sync_dir, write_durably};
-use crate::weights_file;
-
-/// Folders that a crash may leave; cleared by the next write.
-const TEMPORARY_PREFIX: &str = ".tmp-";
-/// Before the name of a checkpoint while another takes its place: a whole one, for use until that is there.
-const REPLACED_PREFIX: &str = ".replaced-";
-
-/// A whole checkpoint folder.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// Where the run stood, from the name: emulator frames, or updates of a study.
-    pub position: u64,
-    /// The folder.
-    pub path: PathBuf,
-}
+use super::progress::RunProgress;
+use crate::durable_file::{sync_dir, write_durably};
+use crate::run::weights_file;
 
 /// Writes a replay as a stream: it may be larger than what memory is left.
 pub type WriteReplay<'a> = &'a dyn Fn(&mut dyn Write) -> io::Result<()>;
@@ -72,7 +60,7 @@ pub fn write(
 /// Whether the checkpoint of this name is one of this very moment. One that cannot be read is not.
 fn holds(path: &Path, progress: &impl RunProgress) -> bool {
     let now = (progress.updates(), progress.score());
-    read::manifest(path).is_ok_and(|there| (there.updates, there.score) == now)
+    read_manifest(path).is_ok_and(|there| (there.updates, there.score) == now)
 }
 
 /// Gives a folder written whole its final name. What had the name stays on the list under another
@@ -98,7 +86,7 @@ fn write_folder(
         write_durably(&folder.join(name), bytes)?;
     }
     manifest.replay = replay.map(|write| write_replay(folder, write)).transpose()?;
-    write_durably(&folder.join(MANIFEST), &manifest.seal()?)?;
+    write_durably(&folder.join(MANIFEST), &manifest.encode()?)?;
     sync_dir(folder)
 }
 
@@ -148,44 +136,6 @@ fn encode(state: &AgentState, progress: &impl RunProgress) -> anyhow::Result<Vec
         files.push((TARGET, weights_file::to_bytes(&state.target)?));
     }
     Ok(files)
-}
-
-/// All checkpoints, oldest first: those under their final names, and one that gave up its name just
-/// before a crash.
-pub fn list(dir: &Path) -> Vec<Entry> {
-    let mut entries: Vec<Entry> = fs::read_dir(dir)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|item| Some(Entry { position: position_in_name(&item.path())?, path: item.path() }))
-        .filter(|entry| !has_been_replaced(dir, entry))
-        .collect();
-    entries.sort_by_key(|entry| entry.position);
-    entries
-}
-
-/// Whether what took its place is there, and only a crash has kept it from being removed.
-fn has_been_replaced(dir: &Path, entry: &Entry) -> bool {
-    entry.path == replaced_folder_of(dir, entry.position) && folder_of(dir, entry.position).exists()
-}
-
-/// Picks one by word: `last`, `best`, or its position.
-pub fn choose(dir: &Path, wanted: &str) -> Result<Entry, CheckpointError> {
-    let entries = list(dir);
-    let last = entries.last().cloned().ok_or_else(|| CheckpointError::NoneFound(dir.to_owned()))?;
-    let found = match wanted {
-        "last" => Some(last),
-        // Before 100 games have ended, or an evaluation fell on a checkpoint, none is best: the last one stands in.
-        "best" => Some(best(&entries).cloned().unwrap_or(last)),
-        _ => parse_count(wanted)
-            .ok()
-            .and_then(|position| entries.iter().find(|entry| entry.position == position).cloned()),
-    };
-    found.ok_or_else(|| CheckpointError::NotFound {
-        dir: dir.to_owned(),
-        wanted: wanted.to_owned(),
-        available: entries.iter().map(|entry| entry.position.to_string()).collect::<Vec<_>>().join(", "),
-    })
 }
 
 /// Removes all but the `keep` newest and the best, and the replays of all but the newest.
@@ -246,29 +196,4 @@ fn tidy(dir: &Path) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-/// The one with the highest score; the later of equals. Damaged ones do not count.
-fn best(entries: &[Entry]) -> Option<&Entry> {
-    entries
-        .iter()
-        .filter_map(|entry| Some((read::manifest(&entry.path).ok()?.score?, entry)))
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, entry)| entry)
-}
-
-/// The folder of the checkpoint at `position`.
-pub fn folder_of(dir: &Path, position: u64) -> PathBuf {
-    dir.join(format!("{position:012}"))
-}
-
-/// Where it is while another takes its place.
-fn replaced_folder_of(dir: &Path, position: u64) -> PathBuf {
-    dir.join(format!("{REPLACED_PREFIX}{position:012}"))
-}
-
-pub(super) fn position_in_name(path: &Path) -> Option<u64> {
-    let name = path.file_name()?.to_str()?;
-    let name = name.strip_prefix(REPLACED_PREFIX).unwrap_or(name);
-    name.bytes().all(|byte| byte.is_ascii_digit()).then(|| name.parse().ok())?
 }

@@ -3,9 +3,9 @@
 use coordrl_agents::Counters;
 use serde::{Deserialize, Serialize};
 
-use crate::checkpoint::RunProgress;
 use crate::metrics::accumulate::{MetricAccumulator, RecentGames};
 use crate::metrics::recorder::Written;
+use crate::run::checkpoint::RunProgress;
 
 /// Counters, sums and file lengths of a run, as a checkpoint keeps them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

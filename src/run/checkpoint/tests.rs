@@ -1,12 +1,15 @@
 use std::fs;
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use coordrl_agents::AgentState;
 use coordrl_envs::EpisodeStats;
 use tch::Tensor;
 
+use super::names::*;
 use super::*;
-use crate::progress::{BestBy, Progress};
+use crate::exit_code::ExitCode;
+use crate::run::progress::{BestBy, Progress};
 
 fn state(value: f32) -> AgentState {
     let named = |name: &str| vec![(name.to_owned(), Tensor::from_slice(&[value, -value, 0.5]))];

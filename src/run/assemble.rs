@@ -11,9 +11,9 @@ use rayon::ThreadPool;
 use rayon::prelude::*;
 use tch::Device;
 
-use crate::agent::Agent;
 use crate::config::{Algo, RunConfig};
-use crate::memory;
+use crate::machine;
+use crate::run::agent::Agent;
 
 /// Overrides where ROMs are looked for, for every command.
 const ROM_DIR_VARIABLE: &str = "COORDRL_ROM_DIR";
@@ -35,7 +35,7 @@ pub fn assemble(config: &RunConfig) -> anyhow::Result<Assembled> {
     let device = config.device.resolve()?;
     tracing::debug!(asked = ?config.device, ?device, "device");
     let spec = check_parts(config)?;
-    memory::check(config, &spec, device)?;
+    machine::check(config, &spec, device)?;
     match config.algo {
         Algo::A2c => assemble_a2c(config, device),
         Algo::Apex => assemble_apex(config, &spec, device),
@@ -72,7 +72,7 @@ fn assemble_apex(config: &RunConfig, spec: &EnvSpec, device: Device) -> anyhow::
         actors: build_actors(config, &apex.envs_per_actor(), &pool)?,
         pool,
     })?;
-    let replay_bytes = Some(memory::forecast(config, spec, device).replay_bytes);
+    let replay_bytes = Some(machine::forecast(config, spec, device).replay_bytes);
     Ok(Assembled { agent: Agent::Apex(Box::new(agent)), device, threads, replay_bytes })
 }
 

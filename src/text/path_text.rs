@@ -5,7 +5,7 @@
 //! there with every byte that is no UTF-8 as `\xff` (two lower-case hexadecimal digits) and every
 //! backslash as `\\`; any other path is written as it is.
 //!
-//! Fields of type [`PathBuf`] use it as `#[serde(with = "crate::path_text")]`.
+//! Fields of type [`PathBuf`] use it as `#[serde(with = "crate::text::path_text")]`.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -134,7 +134,7 @@ mod tests {
     fn a_path_in_json_comes_back_too() {
         #[derive(serde::Serialize, serde::Deserialize, PartialEq, Debug)]
         struct Row {
-            #[serde(with = "crate::path_text")]
+            #[serde(with = "crate::text::path_text")]
             run: PathBuf,
         }
         for word in odd_words() {

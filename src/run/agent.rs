@@ -8,9 +8,9 @@ use coordrl_agents::{A2c, A2cReport, AgentError, AgentState, Apex, ApexReport, C
 use coordrl_envs::EpisodeStats;
 use tch::Tensor;
 
-use crate::checkpoint::WriteReplay;
 use crate::metrics::accumulate::MetricAccumulator;
 use crate::metrics::tags::{self, Tag};
+use crate::run::checkpoint::WriteReplay;
 
 /// An agent of one of the algorithms.
 pub enum Agent {

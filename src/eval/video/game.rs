@@ -5,8 +5,8 @@ use coordrl_agents::{ActionScores, Policy};
 use coordrl_envs::EpisodeStats;
 
 use super::Picture;
-use crate::evaluation::{EvalPlan, Game};
-use crate::interrupt::StopFlag;
+use crate::eval::evaluation::{EvalPlan, Game};
+use crate::stop_flag::StopFlag;
 
 /// Emulator frames a second.
 pub const FRAMES_PER_SECOND: f64 = 60.0;

@@ -17,10 +17,10 @@ use rayon::prelude::*;
 use serde::Serialize;
 use tch::{Device, Tensor};
 
-use crate::assemble::assets;
 use crate::config::{Algo, RunConfig};
-use crate::interrupt::StopFlag;
-use crate::known_scores::known_scores;
+use crate::eval::known_scores::known_scores;
+use crate::run::assemble::assets;
+use crate::stop_flag::StopFlag;
 
 /// Games played side by side where they may last as long as they will. Fixed, because the size of a
 /// batch may change last bits.
@@ -227,10 +227,10 @@ impl Game {
 #[derive(Clone, Debug, Serialize)]
 pub struct Evaluation {
     /// Run folder.
-    #[serde(serialize_with = "crate::path_text::serialize")]
+    #[serde(serialize_with = "crate::text::path_text::serialize")]
     pub run: PathBuf,
     /// Checkpoint folder.
-    #[serde(serialize_with = "crate::path_text::serialize")]
+    #[serde(serialize_with = "crate::text::path_text::serialize")]
     pub checkpoint: PathBuf,
     /// Emulator frames trained at that checkpoint.
     pub frames: u64,

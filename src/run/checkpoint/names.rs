@@ -1,0 +1,32 @@
+//! Names of checkpoint folders and of the files inside them.
+
+use std::path::{Path, PathBuf};
+
+pub(super) const WEIGHTS: &str = "weights.safetensors";
+pub(super) const OPTIMIZER: &str = "optimizer.safetensors";
+pub(super) const TARGET: &str = "target.safetensors";
+pub(super) const TRAINER: &str = "trainer.bin";
+pub(super) const PROGRESS: &str = "progress.json";
+pub(super) const REPLAY: &str = "replay.bin";
+pub(super) const MANIFEST: &str = "manifest.json";
+
+/// Folders that a crash may leave; cleared by the next write.
+pub(super) const TEMPORARY_PREFIX: &str = ".tmp-";
+/// Before the name of a checkpoint while another takes its place: a whole one, for use until that is there.
+pub(super) const REPLACED_PREFIX: &str = ".replaced-";
+
+/// The folder of the checkpoint at `position`.
+pub fn folder_of(dir: &Path, position: u64) -> PathBuf {
+    dir.join(format!("{position:012}"))
+}
+
+/// Where it is while another takes its place.
+pub(super) fn replaced_folder_of(dir: &Path, position: u64) -> PathBuf {
+    dir.join(format!("{REPLACED_PREFIX}{position:012}"))
+}
+
+pub(super) fn position_in_name(path: &Path) -> Option<u64> {
+    let name = path.file_name()?.to_str()?;
+    let name = name.strip_prefix(REPLACED_PREFIX).unwrap_or(name);
+    name.bytes().all(|byte| byte.is_ascii_digit()).then(|| name.parse().ok())?
+}
