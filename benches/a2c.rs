@@ -17,8 +17,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use coordrl::config::RunConfig;
-use coordrl::run::agent::Agent;
-use coordrl::run::assemble::assemble;
+use coordrl::run::assemble::agent_setup;
 use coordrl_agents::device::device_name;
 use coordrl_agents::{A2c, Gradients};
 use tch::Device;
@@ -70,11 +69,9 @@ fn agent(torso: &str, gradients: Gradients, device: Device) -> A2c {
         ..RunConfig::default()
     };
     config.a2c.gradients = gradients;
-    let Agent::A2c(mut agent) = assemble(&config).unwrap().agent else {
-        unreachable!("the algorithm is A2C")
-    };
+    let mut agent = A2c::build(&config.a2c, agent_setup(&config, device).unwrap()).unwrap();
     agent.update().unwrap(); // the first one is slower
-    *agent
+    agent
 }
 
 /// Agent steps per second of one turn.

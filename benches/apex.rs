@@ -20,8 +20,7 @@ use std::thread::{self, Scope};
 use std::time::{Duration, Instant};
 
 use coordrl::config::{Algo, RunConfig};
-use coordrl::run::agent::Agent;
-use coordrl::run::assemble::{assemble, assets};
+use coordrl::run::assemble::{agent_setup, assets};
 use coordrl_agents::device::device_name;
 use coordrl_agents::nn::{QHead, QNetwork};
 use coordrl_agents::{ActMode, Apex, Inference, Policy, find_torso};
@@ -140,8 +139,7 @@ fn agent(inference: Inference, actors: usize, device: Device) -> Apex {
     let never = actors as u64 * 100_000;
     config.apex.replay.capacity = never;
     config.apex.replay.warmup_transitions = never;
-    let Agent::Apex(agent) = assemble(&config).unwrap().agent else { unreachable!("the algorithm is Ape-X") };
-    *agent
+    Apex::build(&config.apex, agent_setup(&config, device).unwrap()).unwrap()
 }
 
 /// Agent steps per second with random actions, every group in a thread of its own.

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use coordrl_agents::nn::{Conv, Coordinates, Init, Linear, ParamScope, Radius, Window, scale_pixels};
 use coordrl_agents::{
-    A2c, A2cConfig, A2cSetup, NetworkError, OptimizerConfig, OptimizerKind, Torso, TorsoEntry, build_pool,
+    A2c, A2cConfig, AgentSetup, NetworkError, OptimizerConfig, OptimizerKind, Torso, TorsoEntry, build_pool,
 };
 use coordrl_envs::{
     Env, EnvError, EnvSpec, EpisodeStats, Rng, Role, Step, VecEnv, check_env, derive_rng, saved,
@@ -148,16 +148,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let pool = Arc::new(build_pool(0, 1)?); // a worker a core, one libtorch thread each
     let total_frames = 1000 * config.rows_per_update();
-    let setup = A2cSetup {
-        config: &config,
-        torso: &BRIGHTEST,
-        device: Device::Cpu,
-        seed: 1,
-        total_frames,
-        actors,
-        pool,
-    };
-    let mut agent = A2c::build(setup)?;
+    let setup = AgentSetup { torso: &BRIGHTEST, device: Device::Cpu, seed: 1, total_frames, actors, pool };
+    let mut agent = A2c::build(&config, setup)?;
     println!("{} parameters; guessing scores 0.25", agent.parameter_count());
     for _ in 0..10 {
         let (mut sum, mut games) = (0.0, 0);

@@ -1,4 +1,4 @@
-//! Files that are there whole or not at all, whatever happens while they are written.
+//! File writes that survive a crash: a file is either complete or absent.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -15,14 +15,14 @@ pub fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     sync_dir(folder.unwrap_or(Path::new(".")))
 }
 
-/// Writes a new file and waits until it is on the disk.
+/// Writes a new file and flushes it to disk.
 pub fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = File::create(path)?;
     file.write_all(bytes)?;
     file.sync_all()
 }
 
-/// Waits until the names in a folder are on the disk.
+/// Flushes a folder's entries (created and renamed names) to disk.
 pub fn sync_dir(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }

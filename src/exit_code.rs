@@ -1,22 +1,22 @@
-//! How a command ended, as the number the shell sees.
+//! Process exit codes.
 
-/// What the process tells the shell. The numbers are part of the interface.
+/// Exit code of the process. The numbers are part of the interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum ExitCode {
-    /// Everything asked for was done.
+    /// Success.
     Ok = 0,
-    /// Something no one foresaw: a bug.
+    /// Unexpected error: a bug.
     Unexpected = 1,
-    /// The request is wrong: flags, settings, game, or a file the user named.
+    /// Invalid request: flags, settings, game, or a file the user named.
     BadRequest = 2,
-    /// The run folder or checkpoint cannot be used: in use, of another game, damaged.
+    /// Unusable run folder or checkpoint: in use, of another game, or damaged.
     BadRun = 3,
-    /// Training diverged: a loss, logit or gradient is no longer a finite number.
+    /// Training diverged: a loss, logit or gradient is no longer finite.
     Diverged = 4,
-    /// The machine refused: disk full, no permission to write, out of memory.
+    /// Insufficient resources: disk full, no write permission, out of memory.
     MachineRefused = 5,
-    /// Stopped by Ctrl-C, a termination signal or a closed terminal, after a checkpoint.
+    /// Interrupted by Ctrl-C, a termination signal or a closed terminal, after a checkpoint.
     Interrupted = 130,
 }
 
@@ -27,7 +27,7 @@ impl From<ExitCode> for std::process::ExitCode {
 }
 
 impl ExitCode {
-    /// What a number stands for that another process of this program ended with.
+    /// Returns the meaning of the exit code of another process of this program.
     pub fn from_number(number: i32) -> Self {
         let all = [
             Self::Ok,
@@ -41,13 +41,13 @@ impl ExitCode {
     }
 }
 
-/// A request that cannot be met as it was put; for problems without an error type of their own.
+/// Invalid request; for problems without an error type of their own.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct BadRequest(pub String);
 
 impl BadRequest {
-    /// An error that ends the process with [`ExitCode::BadRequest`].
+    /// Builds an error that ends the process with [`ExitCode::BadRequest`].
     pub fn error(text: impl Into<String>) -> anyhow::Error {
         anyhow::Error::new(Self(text.into()))
     }

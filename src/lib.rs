@@ -1,15 +1,15 @@
-//! `coordrl`, the application: everything that prints, reads files or knows the command line.
+//! The `coordrl` application: everything that prints, reads files or parses the command line.
 //!
 //! - [`cli`]: one file per subcommand; parses, calls the modules below, prints results.
 //! - [`report`]: compares finished runs on one page.
-//! - [`sweep`]: grids of runs, each a process of its own; [`study`]: runs of the coordinate tasks.
+//! - [`sweep`]: grids of runs, one process each; [`study`]: runs of the coordinate tasks.
 //! - [`run`]: one training run: launch, loop, folder, checkpoints.
-//! - [`eval`]: full games with a trained network, as scores or as pictures.
+//! - [`eval`]: full games with a trained network, scored or recorded.
 //! - [`metrics`]: tags, `metrics.jsonl`, TensorBoard, the console.
-//! - [`config`]: every setting, the layers that set it, and all that is wrong with it at once.
-//! - [`text`]: names, paths and tables as people and shells read them.
-//! - [`machine`]: memory that a run needs; [`stop_flag`]: signals that end it; [`durable_file`]: files that
-//!   survive a crash; [`exit_code`]: how a command ended.
+//! - [`config`]: all settings, their layers, and a check that reports every problem at once.
+//! - [`text`]: names, paths and tables for users and shells.
+//! - [`machine`]: memory check; [`stop_flag`]: stop signals; [`durable_file`]: crash-safe writes;
+//!   [`exit_code`]: process exit codes.
 
 pub mod cli;
 pub mod config;

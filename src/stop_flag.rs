@@ -1,5 +1,5 @@
-//! Ctrl-C, termination and hang-up: the first asks the training loop to stop; a second Ctrl-C or
-//! termination leaves at once.
+//! Stop signals: the first Ctrl-C, SIGTERM or SIGHUP asks the training loop to stop; a second Ctrl-C
+//! or SIGTERM exits at once.
 
 use std::io;
 use std::sync::Arc;
@@ -10,56 +10,55 @@ use signal_hook::flag;
 
 use crate::exit_code::ExitCode;
 
-/// Whether someone asked the run to stop.
+/// Flag that asks a run to stop.
 #[derive(Clone, Debug, Default)]
 pub struct StopFlag(Arc<AtomicBool>);
 
 impl StopFlag {
-    /// A flag that Ctrl-C, SIGTERM and SIGHUP raise.
+    /// Builds a flag raised by Ctrl-C, SIGTERM and SIGHUP.
     ///
-    /// SIGHUP, which a closed terminal sends, is left alone where it was ignored at the start: under
-    /// `nohup` a run goes on.
+    /// SIGHUP, sent when the terminal closes, stays ignored if it was ignored at startup, so a run under
+    /// `nohup` continues.
     pub fn on_signals() -> io::Result<Self> {
         let stop = Self::default();
         let asked = Arc::new(AtomicBool::new(false));
         for signal in [SIGINT, SIGTERM] {
-            // In this order: the first signal finds the flag down and only raises it.
+            // Order matters: on the first signal `asked` is still false, so only the later handlers act.
             flag::register_conditional_shutdown(signal, ExitCode::Interrupted as i32, Arc::clone(&asked))?;
             flag::register(signal, Arc::clone(&asked))?;
             flag::register(signal, Arc::clone(&stop.0))?;
         }
 
-        // Shell and kernel may both send it for one closed terminal, and a session's end sends it
-        // together with SIGTERM: neither means that somebody is impatient.
+        // For one closed terminal both shell and kernel may send SIGHUP, and logging out sends it with
+        // SIGTERM. Neither is an impatient user, so SIGHUP never forces an exit.
         if !is_ignored(SIGHUP)? {
             flag::register(SIGHUP, Arc::clone(&stop.0))?;
         }
         Ok(stop)
     }
 
-    /// Raises it as well when nobody can write to this process's input any more: whoever started it
-    /// has gone, or wants it to stop.
+    /// Also raises the flag when this process's stdin closes: its parent has exited or asks it to stop.
     pub fn follow_stdin(&self) {
         let stop = Arc::clone(&self.0);
         std::thread::spawn(move || {
-            // An input that cannot be read counts as closed.
+            // Treat an unreadable stdin as closed.
             let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
             stop.store(true, Ordering::Relaxed);
         });
     }
 
-    /// Whether it was raised.
+    /// Returns `true` once the flag is raised.
     pub fn is_raised(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-/// Whether this process ignores a signal.
+/// Returns `true` if this process ignores `signal`.
 fn is_ignored(signal: i32) -> io::Result<bool> {
-    // SAFETY: `sigaction` is a plain C struct, for which all bytes zero is a valid value.
+    // SAFETY: `sigaction` is a plain C struct; all-zero bytes are a valid value.
     let mut current: libc::sigaction = unsafe { std::mem::zeroed() };
 
-    // SAFETY: without a new action the call only writes the present one to `current`, which is ours.
+    // SAFETY: with a null new action, the call only writes the current one to `current`, which we own.
     let result = unsafe { libc::sigaction(signal, std::ptr::null(), &raw mut current) };
     match result {
         0 => Ok(current.sa_sigaction == libc::SIG_IGN),

@@ -8,6 +8,7 @@ use coordrl::config::{self, Algo, Layers, RunConfig, preset_for};
 use coordrl::metrics::accumulate::MetricAccumulator;
 use coordrl::metrics::tags::{self, Tag};
 use coordrl::run::assemble::assemble;
+use coordrl_agents::find_algorithm;
 
 const SEEDS: u64 = 3;
 const UPDATES: usize = 5;
@@ -43,8 +44,12 @@ fn first_updates(game: &str, torso: &str, seed: u64) -> FirstUpdates {
     for _ in 0..UPDATES {
         let mut sums = MetricAccumulator::default();
         agent.update(&mut sums).unwrap();
+        let tag = |name: &str| {
+            let mut tags = find_algorithm("a2c").unwrap().tags.iter();
+            *tags.find(|tag| tag.name == name).unwrap()
+        };
         let value = |tag: &'static Tag| sums.values(&[tag])[0].1.unwrap();
-        entropy.push(value(&tags::ENTROPY) / num_actions.ln());
+        entropy.push(value(tag("policy/entropy")) / num_actions.ln());
         dead.push(value(&tags::DEAD_SHARE));
     }
 

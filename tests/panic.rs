@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use coordrl::config::{Algo, Period, RunConfig};
-use coordrl::run::agent::Agent;
 use coordrl::run::assemble::build_pool;
 use coordrl::run::checkpoint;
 use coordrl::run::progress::Progress;
@@ -15,7 +14,7 @@ use coordrl::run::run_dir::RunDir;
 use coordrl::run::train_loop::{Trainer, identity};
 use coordrl::stop_flag::StopFlag;
 use coordrl_agents::nn::{Init, Linear, NetworkError, ParamScope, scale_pixels};
-use coordrl_agents::{Apex, ApexSetup, Torso, TorsoEntry};
+use coordrl_agents::{AgentSetup, Apex, Torso, TorsoEntry};
 use coordrl_envs::{Assets, EnvConfig, EnvSeed, Role, VecEnv, make_env};
 use tch::{Device, Tensor};
 
@@ -67,15 +66,17 @@ fn agent(config: &RunConfig) -> Apex {
         let seed = EnvSeed { seed: config.seed, role: Role::TrainEnv, index };
         make_env(&config.game, &config.env, &Assets { rom_dir: "none".into() }, seed).unwrap()
     };
-    Apex::build(ApexSetup {
-        config: &config.apex,
-        torso: &TorsoEntry { name: "fragile", summary: "panics", build: fragile },
-        device: Device::Cpu,
-        seed: config.seed,
-        total_frames: config.frames,
-        actors: vec![VecEnv::try_new((0..ENVS.into()).map(env).collect()).unwrap()],
-        pool: Arc::new(build_pool(Some(1), 1).unwrap()),
-    })
+    Apex::build(
+        &config.apex,
+        AgentSetup {
+            torso: &TorsoEntry { name: "fragile", summary: "panics", build: fragile },
+            device: Device::Cpu,
+            seed: config.seed,
+            total_frames: config.frames,
+            actors: vec![VecEnv::try_new((0..ENVS.into()).map(env).collect()).unwrap()],
+            pool: Arc::new(build_pool(Some(1), 1).unwrap()),
+        },
+    )
     .unwrap()
 }
 
@@ -84,7 +85,7 @@ fn train_until_it_breaks(folder: &Path, serial: bool) -> String {
     let mut config = config();
     config.apex.serial = serial;
     let run = RunDir::create(folder, true).unwrap();
-    let agent = Agent::Apex(Box::new(agent(&config)));
+    let agent = Box::new(agent(&config));
     let mut trainer = Trainer::open(run, config, agent, Progress::default(), StopFlag::default()).unwrap();
     format!("{:#}", trainer.train().unwrap_err())
 }

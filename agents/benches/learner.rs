@@ -15,7 +15,7 @@ mod device;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use coordrl_agents::{A2c, A2cConfig, A2cSetup, Gradients, build_pool, find_torso};
+use coordrl_agents::{A2c, A2cConfig, AgentSetup, Gradients, build_pool, find_torso};
 use coordrl_envs::{Env, EnvError, EnvSpec, EpisodeStats, Step, VecEnv};
 use tch::Device;
 
@@ -120,15 +120,17 @@ fn build(variant: &Variant, cores: usize, device: Device) -> A2c {
     let still = |_| Box::new(Still::new()) as Box<dyn Env>;
     let group = |n: usize| VecEnv::try_new((0..n).map(still).collect()).unwrap();
     tch::set_num_threads(variant.torch_threads);
-    A2c::build(A2cSetup {
-        config: &config,
-        torso: find_torso(variant.torso).unwrap(),
-        device,
-        seed: 1,
-        total_frames: u64::MAX,
-        actors: config.envs_per_actor().into_iter().map(group).collect(),
-        pool: Arc::new(build_pool(cores, variant.torch_threads).unwrap()),
-    })
+    A2c::build(
+        &config,
+        AgentSetup {
+            torso: find_torso(variant.torso).unwrap(),
+            device,
+            seed: 1,
+            total_frames: u64::MAX,
+            actors: config.envs_per_actor().into_iter().map(group).collect(),
+            pool: Arc::new(build_pool(cores, variant.torch_threads).unwrap()),
+        },
+    )
     .unwrap()
 }
 

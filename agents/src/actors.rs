@@ -1,19 +1,19 @@
-//! Environments handed to actors: whether they are as the settings say, and who gets which.
+//! Checks and distribution of environments across actors.
 
 use coordrl_envs::{Problem, VecEnv};
 
 use crate::AgentError;
 
-/// Where an actor stands among all.
+/// Position of an actor among all actors.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place {
-    /// Which actor it is.
+    /// Actor index.
     pub actor: usize,
-    /// Index of its first environment among those of all actors.
+    /// Index of its first environment across all actors.
     pub first_env: usize,
 }
 
-/// Whether the settings are valid and the environments are those they speak of, all of one kind.
+/// Checks that the settings are valid and that the environments match them and are all of one kind.
 pub(crate) fn check_setup(
     problems: Vec<Problem>,
     expected: &[usize],
@@ -32,7 +32,7 @@ pub(crate) fn check_setup(
     }
 }
 
-/// One actor for each vector of environments.
+/// Starts one actor per vector of environments.
 pub(crate) fn start_each<A>(
     actors: Vec<VecEnv>,
     start: impl Fn(Place, VecEnv) -> Result<A, AgentError>,

@@ -1,4 +1,4 @@
-//! libtorch's CUDA part, loaded when it may be wanted.
+//! On-demand loading of libtorch's CUDA library.
 
 use std::path::{Path, PathBuf};
 
@@ -7,12 +7,12 @@ const NAME: &str = "libtorch_cuda.so";
 /// Makes CUDA devices usable in this process, if libtorch was built for them.
 ///
 /// libtorch registers its CUDA operators when this library is loaded with global symbols. It is
-/// opened at run time so that one binary serves machines with and without CUDA: the one beside the
-/// libtorch of the build, or, where that is not there, the one that the loader finds
-/// (`LD_LIBRARY_PATH`). Whether there is a device is another question: [`tch::Cuda::device_count`].
+/// opened at run time so that one binary serves machines with and without CUDA: the file next to
+/// the build's libtorch or, if missing, the one found by the loader (`LD_LIBRARY_PATH`). Success
+/// does not imply that a device exists: see [`tch::Cuda::device_count`].
 ///
 /// # Errors
-/// What the loader said, such as the name of a missing library.
+/// The loader's message, such as the name of a missing library.
 pub(crate) fn load_cuda() -> Result<(), String> {
     load(&library_path())
 }
@@ -20,12 +20,12 @@ pub(crate) fn load_cuda() -> Result<(), String> {
 #[cfg(unix)]
 fn load(path: &Path) -> Result<(), String> {
     use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
-    // SAFETY: the library's initialisers are libtorch's own; they expect to run in a process that
-    // has libtorch_cpu loaded, as this one has.
+    // SAFETY: the library's initialisers are libtorch's own; they require that libtorch_cpu is
+    // already loaded, as it is in this process.
     let library = unsafe { Library::open(Some(path), RTLD_NOW | RTLD_GLOBAL) };
-    // Never closed: its operators stay registered until the process ends.
+    // Never closed: its operators stay registered until the process exits.
     library.map(std::mem::forget).map_err(|error| {
-        // The loader's own words are one level down.
+        // The loader's own message is one level down.
         std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string)
     })
 }

@@ -1,4 +1,4 @@
-//! Choosing the device that holds the network.
+//! Selection of the network's device.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,43 +8,43 @@ use tch::{Cuda, Device};
 
 use crate::cuda::load_cuda;
 
-/// What the user asks for.
+/// Device requested by the user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeviceChoice {
     /// The first CUDA device if there is one, else the CPU.
     Auto,
     /// The CPU.
     Cpu,
-    /// The CUDA device of this index.
+    /// The CUDA device with this index.
     Cuda(usize),
 }
 
-/// Why a device cannot be had.
+/// Reason why a device is unavailable.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum DeviceError {
-    /// Not one of the known spellings.
+    /// The spelling is unknown.
     #[error("`{0}` is not a device; use `auto`, `cpu` or `cuda:0`")]
     Unknown(String),
     /// This libtorch was built without CUDA.
     #[error("device `cuda:{index}` is not there: libtorch has no CUDA part ({cause}); use `cpu`")]
     NoCudaLibrary {
-        /// Index asked for.
+        /// Requested index.
         index: usize,
-        /// What the loader said.
+        /// Message of the loader.
         cause: String,
     },
-    /// libtorch has CUDA, the machine has no such device.
+    /// libtorch supports CUDA, but the machine has no such device.
     #[error("device `cuda:{index}` is not there: {count} CUDA devices were found; use `cpu`")]
     NoSuchCudaDevice {
-        /// Index asked for.
+        /// Requested index.
         index: usize,
-        /// How many there are.
+        /// Number of CUDA devices found.
         count: i64,
     },
 }
 
 impl DeviceChoice {
-    /// Finds the device, loading libtorch's CUDA part only when it may be wanted.
+    /// Resolves the device, loading libtorch's CUDA library only if it may be needed.
     pub fn resolve(self) -> Result<Device, DeviceError> {
         match self {
             Self::Cpu => Ok(Device::Cpu),
@@ -66,7 +66,7 @@ fn resolve_cuda(index: usize) -> Result<Device, DeviceError> {
     }
 }
 
-/// The spelling used in settings.
+/// Returns the spelling used in settings.
 pub fn device_name(device: Device) -> String {
     match device {
         Device::Cuda(index) => format!("cuda:{index}"),

@@ -1,124 +1,125 @@
-//! Everything that can go wrong with an agent.
+//! Agent errors.
 
 use coordrl_envs::{EnvError, Problem};
 
 use crate::nn::NetworkError;
 use crate::replay::ReplayError;
 
-/// Why an agent could not be built, trained, saved or restored.
+/// Reason why an agent could not be built, trained, saved or restored.
 #[derive(Debug, thiserror::Error)]
 pub enum AgentError {
     /// The settings contradict each other or are out of range.
     #[error("the agent's settings are wrong: {}", list(.0))]
     Config(Vec<Problem>),
-    /// The environments handed in are not those that the settings speak of.
+    /// The environments supplied do not match the settings.
     #[error("{found:?} environments were handed in for the actors, but the settings ask for {expected:?}")]
     ActorSizes {
-        /// Environments of each actor handed in.
+        /// Number of environments supplied per actor.
         found: Vec<usize>,
-        /// As `envs_per_actor` of the settings gives it.
+        /// Number required by `envs_per_actor` of the settings.
         expected: Vec<usize>,
     },
-    /// Actors whose environments differ.
+    /// The actors have different kinds of environments.
     #[error("actor {actor} has environments unlike those of actor 0, in name, shape or actions")]
     ActorSpec {
-        /// The odd one.
+        /// First actor that differs.
         actor: usize,
     },
     /// An environment failed.
     #[error("actor {actor}: {source}")]
     Env {
-        /// The actor it belongs to.
+        /// Actor that owns the environment.
         actor: usize,
-        /// What failed, with the environment's index within the actor.
+        /// Cause, with the environment's index within the actor.
         source: EnvError,
     },
-    /// A bug, caught so that the run ends with its cause.
+    /// A worker panicked: a bug, reported so that the run ends with its cause.
     #[error("{worker} panicked: {message}")]
     Panicked {
-        /// Who.
+        /// Worker that panicked.
         worker: Worker,
-        /// The panic's own words.
+        /// Panic message.
         message: String,
     },
     /// The network cannot be built, or its weights cannot be loaded.
     #[error(transparent)]
     Network(#[from] NetworkError),
-    /// Training diverged. The weights are those from before this update.
+    /// Training diverged. The weights are those before this update.
     #[error(
         "{what} not finite in update {update}: training diverged; \
          try a lower `{table}.optimizer.learning_rate` or `{table}.max_grad_norm`"
     )]
     NonFinite {
-        /// What is not finite: `"loss"`, `"gradient"`, `"logits or values"`, `"weights"`, …
+        /// Quantity that is not finite: `"loss"`, `"gradient"`, `"logits or values"`, `"weights"`,
+        /// …
         what: &'static str,
-        /// The update, counted from 0.
+        /// Update, counted from 0.
         update: u64,
-        /// The table of the settings that would help: `"a2c"`, `"apex.learner"`.
+        /// Settings table to adjust: `"a2c"`, `"apex.learner"`.
         table: &'static str,
     },
-    /// Saved state that does not fit this agent.
+    /// The saved state does not fit this agent.
     #[error("the saved state cannot be used: {reason}")]
     State {
-        /// What is wrong with it.
+        /// Mismatch found.
         reason: String,
     },
-    /// Observations that are not whole rows, or not one row a generator.
+    /// The observations are not whole rows, or not one row per generator.
     #[error("{bytes} bytes of observations are not {rows} rows of {row_bytes}")]
     ObsLength {
-        /// Bytes given.
+        /// Bytes supplied.
         bytes: usize,
         /// Rows expected.
         rows: usize,
         /// Bytes in one row.
         row_bytes: usize,
     },
-    /// A batch whose parts have different lengths, or none.
+    /// The parts of a batch have different lengths, or the batch is empty.
     #[error("a batch of {expected} transitions cannot have {found} {what}")]
     BatchLength {
-        /// Which part: `"rewards"`, `"bytes of observations"`, …
+        /// Name of the part: `"rewards"`, `"bytes of observations"`, …
         what: &'static str,
-        /// Its length.
+        /// Length found.
         found: usize,
-        /// The length that it should have.
+        /// Length expected.
         expected: usize,
     },
-    /// The replay refused something.
+    /// The replay returned an error.
     #[error(transparent)]
     Replay(#[from] ReplayError),
-    /// Another thread has ended first; its own error says why.
+    /// Another thread ended first; its own error has the cause.
     #[error("the agent's threads have ended")]
     WorkersGone,
-    /// The system gives no more threads.
+    /// The system cannot start another thread.
     #[error("no thread could be started for {worker}: {cause}")]
     NoThread {
-        /// Whose.
+        /// Worker that needed the thread.
         worker: Worker,
-        /// What the system said.
+        /// System error.
         cause: std::io::Error,
     },
-    /// A transition with an action that the environment does not have.
+    /// A transition's action does not exist in the environment.
     #[error("transition {row} of the batch took action {action} of {num_actions}")]
     ActionRange {
-        /// The transition's place in the batch.
+        /// Row of the transition in the batch.
         row: usize,
-        /// Its action.
+        /// Action of the transition.
         action: i64,
-        /// How many there are, from 0.
+        /// Number of actions, counted from 0.
         num_actions: usize,
     },
 }
 
-/// A part of the agent that works on its own.
+/// A concurrent part of the agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Worker {
-    /// The actor of this index.
+    /// The actor with this index.
     Actor(usize),
     /// The learner.
     Learner,
-    /// What takes experience into the replay.
+    /// The thread that inserts experience into the replay.
     Ingest,
-    /// What draws batches ahead of the learner, by index.
+    /// The thread with this index that samples batches ahead of the learner.
     Prefetch(usize),
 }
 
@@ -137,9 +138,9 @@ fn list(problems: &[Problem]) -> String {
     problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("; ")
 }
 
-/// Runs `job` and turns a panic into an error that names `worker`.
+/// Runs `job` and converts a panic into an error that names `worker`.
 ///
-/// What `job` left half done must not be used again; the caller sees to that.
+/// The caller must not reuse state that `job` left half modified.
 pub(crate) fn catch_panic<R>(
     worker: Worker,
     job: impl FnOnce() -> Result<R, AgentError>,
@@ -151,7 +152,7 @@ pub(crate) fn catch_panic<R>(
     })
 }
 
-/// libtorch's messages go on with its own call stack.
+/// Returns the first line: libtorch appends its call stack to its messages.
 fn first_line(message: &str) -> String {
     message.lines().next().unwrap_or_default().to_owned()
 }

@@ -1,19 +1,19 @@
 //! Learning: torsos, networks, optimisers, and the agents A2C and Ape-X, on libtorch.
 //!
 //! - [`maths`]: returns, advantages, losses, schedules: pure functions
-//! - [`nn`]: torsos (and their registry), heads, first values, optimisers
-//! - [`A2c`]: the agent, built from an [`A2cSetup`], trained by [`A2c::update`]
-//! - [`Apex`]: likewise, from an [`ApexSetup`]; its parts in [`apex`]
-//! - [`replay`]: prioritised replay, for agents that learn from what happened a while ago
-//! - [`Policy`]: a trained network that only acts
-//! - [`device`]: where networks are, by name, with libtorch's CUDA part loaded when it is wanted
+//! - [`nn`]: torsos (and their registry), heads, initial weights, optimisers
+//! - [`A2c`]: the agent, built from an [`AgentSetup`], trained by [`A2c::update`]
+//! - [`Apex`]: likewise; its parts in [`apex`]
+//! - [`replay`]: prioritised replay, for off-policy agents
+//! - [`Policy`]: a trained network that acts without learning
+//! - [`device`]: device selection by name, with on-demand loading of libtorch's CUDA library
 //!
-//! Nothing here reads files, prints or knows the command line.
+//! This crate reads no files, prints nothing and is independent of the command line.
 //!
 //! ```
 //! use std::sync::Arc;
 //!
-//! use coordrl_agents::{A2c, A2cConfig, A2cSetup, build_pool, find_torso};
+//! use coordrl_agents::{A2c, A2cConfig, AgentSetup, build_pool, find_torso};
 //! use coordrl_envs::{Assets, EnvConfig, EnvSeed, Role, VecEnv, make_env};
 //!
 //! let config = A2cConfig { envs: 4, ..Default::default() };
@@ -25,8 +25,7 @@
 //!     let envs = seeds.by_ref().take(size).map(make).collect::<Result<_, _>>()?;
 //!     actors.push(VecEnv::try_new(envs)?);
 //! }
-//! let mut agent = A2c::build(A2cSetup {
-//!     config: &config,
+//! let mut agent = A2c::build(&config, AgentSetup {
 //!     torso: find_torso("coordconv")?,
 //!     device: tch::Device::Cpu,
 //!     seed: 1,
@@ -42,11 +41,14 @@
 
 mod a2c;
 mod actors;
+mod agent;
+mod algorithms;
 pub mod apex;
 mod cuda;
 pub mod device;
 mod error;
 pub mod maths;
+mod metrics;
 mod n_step;
 pub mod nn;
 mod off;
@@ -57,10 +59,13 @@ mod rollout;
 mod threads;
 mod versioned;
 
-pub use a2c::{A2c, A2cConfig, A2cReport, A2cSetup, AgentState, Gradients};
-pub use apex::{Apex, ApexConfig, ApexReplayConfig, ApexReport, ApexSetup, Inference};
+pub use a2c::{A2c, A2cConfig, A2cReport, Gradients};
+pub use agent::{Agent, AgentSetup, AgentState, UpdateReport};
+pub use algorithms::{ALGORITHMS, Algorithm, AlgorithmConfig, MemoryAdvice, MemoryEstimate, find_algorithm};
+pub use apex::{Apex, ApexConfig, ApexReplayConfig, ApexReport, Inference};
 pub use error::{AgentError, Worker};
 pub use maths::Schedule;
+pub use metrics::{Metrics, NullMetrics, Tag, shared_tags};
 pub use n_step::{Decision, NStep, NStepState, NStepTransition, StepOutcome};
 pub use nn::{Network, NetworkError, OptimizerConfig, OptimizerKind, Torso, TorsoEntry, find_torso, torsos};
 pub use policy::{ActMode, ActionScores, Maps, Policy};

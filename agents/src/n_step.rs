@@ -1,4 +1,4 @@
-//! From single steps of one environment to n-step transitions.
+//! Conversion of an environment's steps to n-step transitions.
 
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
@@ -8,31 +8,31 @@ use serde::{Deserialize, Serialize};
 use crate::AgentError;
 use crate::maths::ValueRescaling;
 
-/// What was decided on one observation, and what the network that decided thought of it.
+/// Action taken on one observation, with the acting network's values.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Decision<O> {
-    /// The observation, or whatever stands for it: an index into a store, a shared buffer.
+    /// The observation or a handle to it, such as an index into a store or a shared buffer.
     pub obs: O,
-    /// The action taken.
+    /// Action taken.
     pub action: u32,
     /// Q of the action taken.
     pub q_taken: f32,
-    /// The greatest Q of any action.
+    /// Maximum Q over all actions.
     pub max_q: f32,
 }
 
-/// What an agent step led to.
+/// Outcome of an agent step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum StepOutcome<O> {
-    /// The episode goes on: the next decision is on what follows.
+    /// The episode continues with the next decision.
     Continues,
-    /// A true end: nothing follows.
+    /// True end of the episode.
     Terminated,
-    /// Cut short. The next decision already is on another episode.
+    /// Episode truncated. The next decision already belongs to another episode.
     Truncated {
-        /// The true last observation of the episode, `final_obs`.
+        /// Final observation of the episode, `final_obs`.
         last_obs: O,
-        /// The greatest Q of any action there.
+        /// Maximum Q over all actions there.
         max_q: f32,
     },
 }
@@ -40,45 +40,45 @@ pub enum StepOutcome<O> {
 /// A transition over up to n agent steps: (s, a, Σ γᵏ·r, discount, s').
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct NStepTransition<O> {
-    /// s, where the action was taken.
+    /// s, the observation acted on.
     pub obs_tm1: O,
-    /// The action taken there.
+    /// Action taken there.
     pub action_tm1: u32,
-    /// Σ γᵏ·r over the steps gathered.
+    /// Σ γᵏ·r over the accumulated steps.
     pub reward_t: f32,
-    /// γ to the number of steps gathered; 0 at a true end.
+    /// γ to the power of the number of accumulated steps; 0 at a true end.
     pub discount_t: f32,
-    /// s', the observation after the last step gathered; `None` at a true end, where it counts for
-    /// nothing.
+    /// s', the observation after the last accumulated step; `None` at a true end, where it is not
+    /// used.
     pub obs_t: Option<O>,
-    /// |h(reward + discount · h⁻¹(max_a Q(s', a))) − Q(s, a)|, by the actor's own weights: the first
-    /// priority.
+    /// Initial priority |h(reward + discount · h⁻¹(max_a Q(s', a))) − Q(s, a)| under the actor's
+    /// own weights.
     pub abs_td_error: f32,
 }
 
-/// Gathers the steps of *one* environment into n-step transitions.
+/// Accumulates the steps of *one* environment into n-step transitions.
 ///
-/// A transition that ends in an observation to decide on comes out with that decision, n steps
-/// after its own: only then is Q of its last observation known. Where an episode ends, all that is
-/// pending comes out at once, over as many steps as there were; nothing crosses into the next
-/// episode. A truncation bootstraps from the episode's true last observation, a true end from
-/// nothing. Transitions come out in the order in which their actions were taken.
+/// Within an episode a transition is emitted with the decision n steps after its own, when Q of its
+/// last observation is first known. At the end of an episode all pending transitions are emitted at
+/// once, over the steps available; none crosses into the next episode. A truncation bootstraps from
+/// the final observation, a true end does not bootstrap. Transitions are emitted in the order of
+/// their actions.
 ///
-/// The first priority is the actor's own n-step error, with the plain maximum instead of double
-/// Q-learning, so that it costs no further forward pass and new experience needs no pretended
-/// greatest priority. Source: Horgan et al. 2018 (arXiv:1803.00933), section 3 and algorithm 1.
+/// The initial priority is the actor's own n-step error, with a plain maximum instead of double
+/// Q-learning. It costs no extra forward pass, and new experience does not need an artificial maximum
+/// priority. Source: Horgan et al. 2018 (arXiv:1803.00933), section 3 and algorithm 1.
 ///
 /// ```
 /// use coordrl_agents::maths::ValueRescaling;
-/// use coordrl_agents::{Decision, NStep, Outcome};
+/// use coordrl_agents::{Decision, NStep, StepOutcome};
 ///
 /// let mut steps = NStep::new(2u32.try_into()?, 0.5, ValueRescaling::Off);
 /// let mut out = Vec::new();
 /// let decision = |obs| Decision { obs, action: 0, q_taken: 1.0, max_q: 4.0 };
-/// steps.push(decision("s0"), 1.0, Outcome::Continues, &mut out);
-/// steps.push(decision("s1"), 1.0, Outcome::Continues, &mut out);
+/// steps.push(decision("s0"), 1.0, StepOutcome::Continues, &mut out);
+/// steps.push(decision("s1"), 1.0, StepOutcome::Continues, &mut out);
 /// assert!(out.is_empty()); // Q of s2 is not known yet
-/// steps.push(decision("s2"), 1.0, Outcome::Terminated, &mut out);
+/// steps.push(decision("s2"), 1.0, StepOutcome::Terminated, &mut out);
 /// let (first, last) = (&out[0], &out[2]);
 /// assert_eq!((first.obs_tm1, first.obs_t), ("s0", Some("s2")));
 /// assert_eq!((first.reward_t, first.discount_t), (1.5, 0.25));
@@ -94,7 +94,7 @@ pub struct NStep<O> {
     pending: VecDeque<Pending<O>>,
 }
 
-/// An action whose n steps are not complete; the oldest comes first.
+/// A pending action with fewer than n steps.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Pending<O> {
     obs: O,
@@ -102,24 +102,25 @@ struct Pending<O> {
     q_taken: f32,
     /// Σ γᵏ·r so far.
     reward: f64,
-    /// γ to the number of steps so far.
+    /// γ to the power of the number of steps so far.
     discount: f64,
 }
 
-/// What [`NStep::save`] gives: the actions that are not complete.
+/// State saved by [`NStep::save`]: the pending actions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NStepState<O> {
     pending: Vec<Pending<O>>,
 }
 
 impl<O: Clone> NStep<O> {
-    /// Over `n` steps, with `discount` γ a step; `rescaling` as the network's values have it.
+    /// Creates an accumulator over `n` steps with `discount` γ per step and the network's value
+    /// `rescaling`.
     pub fn new(n: NonZeroU32, discount: f64, rescaling: ValueRescaling) -> Self {
         Self { n: n.get() as usize, discount, rescaling, pending: VecDeque::new() }
     }
 
-    /// Takes one agent step and appends to `out` the transitions that it completes: at most one
-    /// while the episode goes on, up to n + 1 where it ends.
+    /// Adds one agent step and appends the transitions it completes to `out`: at most one while the
+    /// episode continues, up to n + 1 at its end.
     pub fn push(
         &mut self,
         decision: Decision<O>,
@@ -142,12 +143,12 @@ impl<O: Clone> NStep<O> {
         out.extend(self.pending.drain(..).map(|pending| pending.complete(next.clone(), self.rescaling)));
     }
 
-    /// The actions that are not complete, for a checkpoint.
+    /// Returns the pending actions, for a checkpoint.
     pub fn save(&self) -> NStepState<O> {
         NStepState { pending: self.pending.iter().cloned().collect() }
     }
 
-    /// Goes on from what [`NStep::save`] gave.
+    /// Restores the state saved by [`NStep::save`].
     ///
     /// # Errors
     /// If it was saved with another n or another discount; nothing is changed then.
@@ -170,12 +171,13 @@ impl<O: Clone> NStep<O> {
         Ok(())
     }
 
-    /// Gives up the actions that are not complete.
+    /// Discards the pending actions.
     pub fn clear(&mut self) {
         self.pending.clear();
     }
 
-    /// The oldest action, if it has its n steps: they end where the new decision is made.
+    /// Completes the oldest action once it has n steps: they end at the observation of the new
+    /// decision.
     fn complete_oldest(&mut self, decision: &Decision<O>, out: &mut Vec<NStepTransition<O>>) {
         if self.pending.len() == self.n
             && let Some(oldest) = self.pending.pop_front()
@@ -186,7 +188,7 @@ impl<O: Clone> NStep<O> {
 }
 
 impl<O> Pending<O> {
-    /// `next` is s' with the greatest Q there, or nothing at a true end.
+    /// Builds the transition; `next` is s' with its maximum Q, `None` at a true end.
     fn complete(self, next: Option<(O, f32)>, rescaling: ValueRescaling) -> NStepTransition<O> {
         let discount = if next.is_some() { self.discount } else { 0.0 };
         let next_value = next.as_ref().map_or(0.0, |(_, max_q)| rescaling.unsquash_one(f64::from(*max_q)));
@@ -217,7 +219,7 @@ mod tests {
         Truncated,
     }
 
-    /// One agent step as a script has it. Observations are named by (episode, step in it).
+    /// A scripted agent step. Observations are named by (episode, step within it).
     #[derive(Clone, Copy, Debug)]
     struct Scripted {
         reward: f32,
@@ -233,7 +235,7 @@ mod tests {
         NStep::new(n.try_into().unwrap(), GAMMA, rescaling)
     }
 
-    /// Episodes are cut apart at their ends; the last one may be unfinished.
+    /// Splits a script into episodes; the last one may be unfinished.
     fn episodes(script: &[Scripted]) -> Vec<Vec<Scripted>> {
         let mut episodes = vec![Vec::new()];
         for step in script {
@@ -274,7 +276,7 @@ mod tests {
         (episode * 31 + t) as u32
     }
 
-    /// Sees whole episodes, and looks ahead from every step of each.
+    /// Builds transitions from whole episodes by looking ahead from every step.
     fn naive(script: &[Scripted], n: usize, rescaling: ValueRescaling) -> Vec<NStepTransition<Obs>> {
         let mut found = Vec::new();
         for (index, episode) in episodes(script).iter().enumerate() {
@@ -289,7 +291,7 @@ mod tests {
                 let (discount, next_q) = match last.end {
                     End::Terminated => (0.0, 0.0),
                     End::Truncated => (power, last.last_max_q),
-                    End::No if until == episode.len() => continue, // the next decision is not made yet
+                    End::No if until == episode.len() => continue, // the next decision has not been made yet
                     End::No => (power, episode[until].max_q),
                 };
                 let target = rescaling.squash_one(reward + discount * rescaling.unsquash_one(next_q.into()));
@@ -365,7 +367,7 @@ mod tests {
 
     #[test]
     fn numbers_worked_by_hand() {
-        // Three steps, then a cut; n = 2. 1 + 0.9 = 1.9, 0.9² = 0.81.
+        // Three steps, then a truncation; n = 2. 1 + 0.9 = 1.9, 0.9² = 0.81.
         let script = [steady(End::No), steady(End::No), steady(End::Truncated)];
         let found = run(&mut n_step(2, ValueRescaling::Off), &script);
         let short = |x: f32| (f64::from(x) * 1e4).round() / 1e4;

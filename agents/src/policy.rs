@@ -1,4 +1,4 @@
-//! From logits to actions, and a network that only acts.
+//! Action selection, and networks used for acting only.
 
 use coordrl_envs::{EnvSpec, Rng};
 use tch::{Device, Kind, Tensor};
@@ -6,14 +6,14 @@ use tch::{Device, Kind, Tensor};
 use crate::AgentError;
 use crate::nn::{Network, NetworkError, ParamStore, QHead, QNetwork, TorsoEntry, uniform};
 
-/// How an action is taken from what the network says of each.
+/// Rule for choosing an action from the network's scores.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum ActMode {
-    /// Drawn with the policy's probabilities, as A2C does in training. Of no sense for Q-values.
+    /// Samples from the policy, as A2C does in training. Meaningless for Q-values.
     Sampled,
-    /// The likeliest one, or that of the greatest Q; the first of those that tie.
+    /// Takes the argmax of the policy or the Q-values; the first one on ties.
     Greedy,
-    /// Any action with probability ε, else as `Greedy`.
+    /// Takes a uniformly random action with probability ε, otherwise as `Greedy`.
     EpsilonGreedy {
         /// ε, between 0 and 1.
         epsilon: f64,
@@ -21,7 +21,7 @@ pub enum ActMode {
 }
 
 impl ActMode {
-    /// An action for one row of finite logits.
+    /// Chooses an action for one row of finite logits.
     pub(crate) fn choose(self, logits: &[f32], rng: &mut Rng) -> usize {
         match self {
             Self::Sampled => sample(logits, rng),
@@ -31,7 +31,7 @@ impl ActMode {
     }
 }
 
-/// Draws index i with probability exp(logit_i) / Σ exp(logit), by one uniform number.
+/// Draws index i with probability exp(logit_i) / Σ exp(logit), using one uniform number.
 fn sample(logits: &[f32], rng: &mut Rng) -> usize {
     let top = logits[argmax(logits)];
     let weight = |logit: &f32| f64::from(logit - top).exp();
@@ -43,43 +43,44 @@ fn sample(logits: &[f32], rng: &mut Rng) -> usize {
             return index;
         }
     }
-    // Rounding ate the last crumb: the likeliest action is as good as any.
+    // Rounding left no mass; fall back to the argmax.
     argmax(logits)
 }
 
-/// Two numbers are drawn whatever comes of them, so that draws do not depend on the values.
+/// Chooses ε-greedily. Always consumes two random numbers, so that the generator's state does not
+/// depend on the values.
 pub(crate) fn epsilon_greedy(values: &[f32], epsilon: f64, rng: &mut Rng) -> usize {
     let (explores, random) = (uniform(rng) < epsilon, uniform(rng));
     if explores { (random * values.len() as f64) as usize } else { argmax(values) }
 }
 
-/// Index of the greatest value; the first of those that tie.
+/// Returns the index of the maximum; the first one on ties.
 pub(crate) fn argmax(logits: &[f32]) -> usize {
     let better = |best, index: usize| if logits[index] > logits[best] { index } else { best };
     (1..logits.len()).fold(0, better)
 }
 
-/// What a network says of one observation.
+/// Network output for one observation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ActionScores {
-    /// Of each action its probability, or its Q-value.
+    /// Probability or Q-value of each action.
     pub scores: Vec<f32>,
-    /// Which of the two.
+    /// `true` if the scores are probabilities.
     pub are_probabilities: bool,
-    /// Value of the observation: the value head's, or the greatest Q.
+    /// Value of the observation: the value head's, or the maximum Q.
     pub value: f32,
 }
 
-/// What a layer makes of one observation.
+/// Layer output for one observation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Maps {
-    /// K maps of H rows and W columns, one after the other.
+    /// K maps of H rows and W columns, concatenated.
     pub values: Vec<f32>,
-    /// `[K, H, W]`.
+    /// Shape `[K, H, W]`.
     pub shape: [usize; 3],
 }
 
-/// exp(logit_i) / Σ exp(logit).
+/// Computes exp(logit_i) / Σ exp(logit).
 fn softmax(logits: &[f32]) -> Vec<f32> {
     let top = logits[argmax(logits)];
     let weights: Vec<f32> = logits.iter().map(|logit| (logit - top).exp()).collect();
@@ -87,7 +88,7 @@ fn softmax(logits: &[f32]) -> Vec<f32> {
     weights.into_iter().map(|weight| weight / total).collect()
 }
 
-/// A trained network that chooses actions and does not learn.
+/// A trained network that acts without learning.
 #[derive(Debug)]
 pub struct Policy {
     network: AnyNetwork,
@@ -103,10 +104,11 @@ enum AnyNetwork {
 }
 
 impl Policy {
-    /// A policy and value network with this torso for environments of this kind, with `weights` by name.
+    /// Builds an actor-critic network with this torso for environments of this kind, with `weights`
+    /// by name.
     ///
     /// # Errors
-    /// If names or shapes of the weights are not those of the network.
+    /// If names or shapes of the weights do not match the network.
     pub fn build(
         torso: &TorsoEntry,
         spec: &EnvSpec,
@@ -118,10 +120,10 @@ impl Policy {
         Self::with_weights(spec, weights, device, build)
     }
 
-    /// A Q-network with this torso and head, likewise.
+    /// Builds a Q-network with this torso and head in the same way.
     ///
     /// # Errors
-    /// If names or shapes of the weights are not those of the network.
+    /// If names or shapes of the weights do not match the network.
     pub fn build_q(
         torso: &TorsoEntry,
         head: QHead,
@@ -146,10 +148,11 @@ impl Policy {
         Ok(Self { network, store, obs_shape: spec.obs_shape, num_actions: spec.num_actions() })
     }
 
-    /// One action for each row of `obs`, `u8 [N, C, H, W]`, drawn by the row's own generator.
+    /// Chooses one action per row of `obs`, `u8 [N, C, H, W]`, using the row's own generator.
     ///
     /// # Errors
-    /// If there are not as many generators as rows, or the network gives something not finite.
+    /// If the number of generators differs from the number of rows, or a network output is not
+    /// finite.
     pub fn act(&self, obs: &[u8], mode: ActMode, rngs: &mut [&mut Rng]) -> Result<Vec<usize>, AgentError> {
         let rows = rngs.len();
         if rows == 0 && obs.is_empty() {
@@ -159,7 +162,7 @@ impl Policy {
         Ok(outputs.iter().zip(rngs).map(|(output, rng)| mode.choose(&output.scores, rng)).collect())
     }
 
-    /// An action for one observation, `u8 [C, H, W]`, with what the network says of it.
+    /// Chooses an action for one observation, `u8 [C, H, W]`, and returns the network's scores.
     ///
     /// # Errors
     /// As [`Policy::act`].
@@ -179,8 +182,8 @@ impl Policy {
         Ok((action, ActionScores { scores, are_probabilities, value: output.value }))
     }
 
-    /// What the torso's first layer makes of one observation, `u8 [C, H, W]`. `None` for a torso
-    /// without one.
+    /// Returns the torso's first-layer output for one observation, `u8 [C, H, W]`; `None` for a
+    /// torso without one.
     ///
     /// # Errors
     /// If libtorch fails.
@@ -198,7 +201,7 @@ impl Policy {
         Ok(Some(Maps { values: flat.map_err(NetworkError::from)?, shape }))
     }
 
-    /// Outputs for `rows` observations, in their order; all finite.
+    /// Returns outputs for `rows` observations, in order; all finite.
     fn outputs(&self, obs: &[u8], rows: usize) -> Result<Vec<Output>, AgentError> {
         let row_bytes = self.obs_shape.iter().product();
         if obs.len() != rows * row_bytes {
@@ -242,15 +245,15 @@ impl Output {
     }
 }
 
-/// Bytes `[N, C, H, W]` as a tensor of the same shape, copied.
+/// Copies bytes `[N, C, H, W]` into a tensor of the same shape.
 pub(crate) fn obs_tensor(obs: &[u8], rows: usize, [c, h, w]: [usize; 3]) -> Tensor {
     let shape = [rows as i64, c as i64, h as i64, w as i64];
     Tensor::from_data_size(obs, &shape, Kind::Uint8)
 }
 
-/// Output of an actor-critic network for N observations, on the host.
+/// Host copy of an actor-critic network's output for N observations.
 pub(crate) struct PolicyOutput {
-    /// N rows of A logits and the value: one copy from the device brings them all.
+    /// N rows of A logits and the value, in one device-to-host copy.
     numbers: Vec<f32>,
     row_len: usize,
 }
@@ -263,7 +266,7 @@ pub(crate) struct PolicyRow<'a> {
 }
 
 impl PolicyOutput {
-    /// The observations' outputs, in their order.
+    /// Returns the outputs in the order of the observations.
     pub fn rows(&self) -> impl Iterator<Item = PolicyRow<'_>> + Clone {
         self.numbers.chunks(self.row_len).map(|row| match row {
             [logits @ .., value] => PolicyRow { logits, value: *value },
@@ -271,7 +274,7 @@ impl PolicyOutput {
         })
     }
 
-    /// Values of the observations.
+    /// Returns the values of the observations.
     pub fn values(&self) -> impl Iterator<Item = f32> + '_ {
         self.rows().map(|row| row.value)
     }
@@ -283,8 +286,8 @@ impl PolicyOutput {
 
 /// Runs the network on `obs`, `u8 [N, C, H, W]` with N > 0.
 ///
-/// The guard against gradients belongs to this thread and is gone on return: rayon may run other
-/// work on the thread afterwards.
+/// The no-grad guard is thread-local and must be dropped before returning: rayon may run other work
+/// on this thread afterwards.
 pub(crate) fn infer(network: &Network, obs: &Tensor, device: Device) -> Result<PolicyOutput, AgentError> {
     let _no_graph = tch::no_grad_guard();
     let numbers = network.forward(&obs.to_device(device)).to_host()?;
@@ -292,7 +295,7 @@ pub(crate) fn infer(network: &Network, obs: &Tensor, device: Device) -> Result<P
     Ok(PolicyOutput { numbers, row_len })
 }
 
-/// Q of every action, N rows of A, on the host.
+/// Computes Q of every action, N rows of A, on the host.
 pub(crate) fn infer_q(network: &QNetwork, obs: &Tensor, device: Device) -> Result<Vec<f32>, AgentError> {
     let _no_graph = tch::no_grad_guard();
     let values = obs.f_to_device(device).map(|obs| network.forward(&obs)); // [N, A]

@@ -1,32 +1,33 @@
-//! What every agent tells of itself.
+//! Counters and timings common to all agents.
 
 use serde::{Deserialize, Serialize};
 
-/// How far training is.
+/// Training progress.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counters {
     /// Optimiser steps.
     pub updates: u64,
-    /// Decisions, over all environments.
+    /// Decisions across all environments.
     pub agent_steps: u64,
-    /// Emulator frames: agent steps × frame skip. Frames spent in resets are not counted.
+    /// Emulator frames: agent steps × frame skip, excluding resets.
     pub frames: u64,
 }
 
-/// Where the time of the pool's threads went, summed over them, in nanoseconds.
+/// Time of the pool's threads by activity, summed over threads, in nanoseconds.
 ///
-/// The sum of all five is the update's wall time × the number of threads.
+/// The five values add up to the update's wall time × the number of threads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Timing {
-    /// Inside the emulator.
+    /// Emulation.
     pub emulate_nanos: u64,
-    /// Turning screens into observations.
+    /// Conversion of screens to observations.
     pub preprocess_nanos: u64,
-    /// Choosing actions and estimating values.
+    /// Action selection and value estimation.
     pub infer_nanos: u64,
     /// Gradients and the optimiser.
     pub learn_nanos: u64,
-    /// Anything else: waiting for a slower actor, bookkeeping, environments that do not say.
+    /// Everything else: waiting for a slower actor, bookkeeping, environments that report no
+    /// timing.
     pub wait_nanos: u64,
 }
 
@@ -40,14 +41,14 @@ impl Timing {
         self.wait_nanos += other.wait_nanos;
     }
 
-    /// What is left of `total_nanos` is waiting.
+    /// Assigns the remainder of `total_nanos` to waiting.
     pub(crate) fn fill_wait(&mut self, total_nanos: u64) {
         let busy = self.emulate_nanos + self.preprocess_nanos + self.infer_nanos + self.learn_nanos;
         self.wait_nanos = total_nanos.saturating_sub(busy);
     }
 }
 
-/// Nanoseconds since `start`.
+/// Returns the nanoseconds since `start`.
 pub(crate) fn nanos_since(start: std::time::Instant) -> u64 {
     start.elapsed().as_nanos() as u64
 }

@@ -1,4 +1,4 @@
-//! What a group of environments went through between two updates.
+//! Rollouts: data collected by a group of environments between two updates.
 
 use coordrl_envs::{EpisodeStats, VecEnv, VecStep};
 use tch::Tensor;
@@ -7,40 +7,40 @@ use crate::maths::{gae_advantages, n_step_returns};
 use crate::nn::NamedTensors;
 use crate::policy::obs_tensor;
 
-/// T agent steps of n environments, time first. Filled anew for every update, allocated once.
+/// T agent steps of n environments, time first. Allocated once and refilled for every update.
 #[derive(Debug)]
 pub(crate) struct Rollout {
     steps: usize,
     envs: usize,
     obs_shape: [usize; 3],
-    /// `u8 [T + 1, n, C, H, W]`; the last row is what the next rollout starts from.
+    /// Observations `u8 [T + 1, n, C, H, W]`; the last row is the first of the next rollout.
     obs: Vec<u8>,
-    /// `[T, n]`
+    /// Actions `[T, n]`.
     actions: Vec<i64>,
-    /// `[T, n]`, as the environment gave them (clipped where the protocol clips).
+    /// Rewards `[T, n]` as returned by the environment (clipped if the protocol clips).
     rewards: Vec<f32>,
-    /// `[T, n]`: γ, or 0 where an episode ended for either reason.
+    /// Discounts `[T, n]`: γ, or 0 where an episode ended or was truncated.
     discounts: Vec<f32>,
-    /// `[T + 1, n]`: V of each observation under the weights that acted.
+    /// Values `[T + 1, n]`: V of each observation under the acting weights.
     values: Vec<f32>,
-    /// Rows (t · n + i) whose episode was cut short there.
+    /// Rows (t · n + i) at which an episode was truncated.
     truncated_rows: Vec<usize>,
-    /// Their last observations, `u8 [len(truncated_rows), C, H, W]`.
+    /// Final observations of these episodes, `u8 [len(truncated_rows), C, H, W]`.
     cut_obs: Vec<u8>,
     ended: Vec<EndedGame>,
 }
 
-/// A whole game that ended during the rollout.
+/// A game that ended during the rollout.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct EndedGame {
-    /// Agent step of the rollout.
+    /// Agent step within the rollout.
     pub step: usize,
     /// Index of the environment within the group.
     pub env: usize,
     pub stats: EpisodeStats,
 }
 
-/// What the learner regresses to, for each row of a rollout: `[T · n]`, time first.
+/// Regression targets for each row of a rollout: `[T · n]`, time first.
 #[derive(Debug)]
 pub(crate) struct Targets {
     pub advantages: Vec<f32>,
@@ -55,7 +55,7 @@ impl Rollout {
             steps,
             envs,
             obs_shape,
-            // Values that would be noticed if a row were read before it is written.
+            // Poison values, so that a row read before it is written is noticed.
             obs: vec![0xAB; (rows + envs) * obs_len],
             actions: vec![i64::MIN; rows],
             rewards: vec![f32::NAN; rows],
@@ -67,7 +67,7 @@ impl Rollout {
         }
     }
 
-    /// The last observations become the first.
+    /// Starts a new rollout from the last observations of the previous one.
     pub fn begin(&mut self) {
         let (group, len) = (self.group_len(), self.obs.len());
         self.obs.copy_within(len - group.., 0);
@@ -82,13 +82,13 @@ impl Rollout {
         }
     }
 
-    /// The last row of observations, where resets and restored states are written.
+    /// Returns the last row of observations, the destination of resets and restored states.
     pub fn last_obs_mut(&mut self) -> &mut [u8] {
         let start = self.obs.len() - self.group_len();
         &mut self.obs[start..]
     }
 
-    /// Notes what was decided at step `t`: actions and values of the n observations.
+    /// Records the actions and values of the n observations at step `t`.
     pub fn record_decision(&mut self, t: usize, actions: &[usize], values: impl Iterator<Item = f32>) {
         let rows = t * self.envs..(t + 1) * self.envs;
         for (slot, &action) in self.actions[rows.clone()].iter_mut().zip(actions) {
@@ -97,19 +97,19 @@ impl Rollout {
         self.record_values(t, values);
     }
 
-    /// Notes the values of the observations of row `t`, 0 to T.
+    /// Records the values of the observations of row `t`, 0 to T.
     pub fn record_values(&mut self, t: usize, values: impl Iterator<Item = f32>) {
         let rows = t * self.envs..(t + 1) * self.envs;
         self.values[rows].iter_mut().zip(values).for_each(|(slot, value)| *slot = value);
     }
 
-    /// Where the observations after step `t` go.
+    /// Returns the buffer for the observations after step `t`.
     pub fn next_obs_mut(&mut self, t: usize) -> &mut [u8] {
         let group = self.group_len();
         &mut self.obs[(t + 1) * group..(t + 2) * group]
     }
 
-    /// Notes what the environments gave at step `t`.
+    /// Records the results of the environments at step `t`.
     pub fn record_steps(&mut self, t: usize, steps: &[VecStep], envs: &VecEnv, discount: f64) {
         for (i, step) in steps.iter().enumerate() {
             let row = t * self.envs + i;
@@ -127,29 +127,29 @@ impl Rollout {
         }
     }
 
-    /// The observations of row `t`, `u8 [n, C, H, W]`.
+    /// Returns the observations of row `t`, `u8 [n, C, H, W]`.
     pub fn obs_tensor(&self, t: usize) -> Tensor {
         let group = self.group_len();
         obs_tensor(&self.obs[t * group..(t + 1) * group], self.envs, self.obs_shape)
     }
 
-    /// All observations that were acted on, `u8 [T · n, C, H, W]`.
+    /// Returns all observations acted on, `u8 [T · n, C, H, W]`.
     pub fn acted_obs_tensor(&self) -> Tensor {
         let rows = self.steps * self.envs;
         obs_tensor(&self.obs[..self.steps * self.group_len()], rows, self.obs_shape)
     }
 
-    /// The last observations of episodes that were cut short, if any were.
+    /// Returns the final observations of truncated episodes, if any.
     pub fn truncated_obs_tensor(&self) -> Option<Tensor> {
         let rows = self.truncated_rows.len();
         (rows > 0).then(|| obs_tensor(&self.cut_obs, rows, self.obs_shape))
     }
 
-    /// Returns and advantages, from the recorded values and those of the cut episodes' last
-    /// observations.
+    /// Computes returns and advantages from the recorded values and those of the truncated
+    /// episodes' final observations.
     ///
-    /// A cut episode's last reward gets γ·V(last observation) added, *after* clipping, and is then
-    /// treated as an end: the row after it already belongs to the next episode.
+    /// A truncated episode's last reward gets γ·V(`final_obs`) added *after* clipping, and the step
+    /// is then treated as an end, because the next row already belongs to the next episode.
     pub fn targets(&self, truncated_values: &[f32], discount: f64, gae_lambda: f64) -> Targets {
         let mut rewards = self.rewards.clone();
         for (&row, &value) in self.truncated_rows.iter().zip(truncated_values) {
@@ -171,22 +171,22 @@ impl Rollout {
         Targets { advantages: to_vec(&advantages), returns: to_vec(&returns) }
     }
 
-    /// Actions taken, `[T · n]`.
+    /// Returns the actions taken, `[T · n]`.
     pub fn actions(&self) -> &[i64] {
         &self.actions
     }
 
-    /// Rewards as the environments gave them, `[T · n]`.
+    /// Returns the rewards from the environments, `[T · n]`.
     pub fn rewards(&self) -> &[f32] {
         &self.rewards
     }
 
-    /// Values of the observations that were acted on, `[T · n]`.
+    /// Returns the values of the observations acted on, `[T · n]`.
     pub fn acted_values(&self) -> &[f32] {
         &self.values[..self.steps * self.envs]
     }
 
-    /// Everything recorded, as tensors named `{prefix}.…`; shapes as in the struct.
+    /// Returns all recorded data as tensors named `{prefix}.…`; shapes as in the struct.
     pub fn to_named(&self, prefix: &str) -> NamedTensors {
         let (steps, envs) = (self.steps as i64, self.envs as i64);
         let [c, h, w] = self.obs_shape.map(|size| size as i64);
@@ -201,18 +201,18 @@ impl Rollout {
         .into()
     }
 
-    /// Whole games that ended, by step and then by environment.
+    /// Returns the games that ended, by step and then by environment.
     pub fn ended(&self) -> &[EndedGame] {
         &self.ended
     }
 
-    /// Bytes of one row of observations of all n environments.
+    /// Returns the bytes of one row of observations of all n environments.
     fn group_len(&self) -> usize {
         self.obs.len() / (self.steps + 1)
     }
 }
 
-/// A small contiguous `f32` tensor on the host as numbers.
+/// Copies a small `f32` host tensor into a vector.
 fn to_vec(tensor: &Tensor) -> Vec<f32> {
     let mut numbers = vec![0.0; tensor.numel()];
     tensor.contiguous().copy_data(&mut numbers, tensor.numel());
@@ -224,7 +224,7 @@ mod tests {
     use super::*;
     use coordrl_envs::{Env, EnvError, EnvSpec, Step};
 
-    /// Shows how often it has shown something; ends as told.
+    /// Emits the number of observations shown so far; ends as scripted.
     struct Counting(EnvSpec, u8, Step);
 
     impl Env for Counting {
@@ -288,7 +288,7 @@ mod tests {
         rollout.begin();
         assert_eq!(rollout.obs[..4], [3, 3, 3, 3]);
         if cfg!(debug_assertions) {
-            assert_eq!(rollout.obs[4..], [0xAB; 8]); // nothing of the last rollout can be read
+            assert_eq!(rollout.obs[4..], [0xAB; 8]); // nothing of the previous rollout is left
             assert!(rollout.rewards().iter().chain(rollout.acted_values()).all(|x| x.is_nan()));
         }
     }
@@ -296,7 +296,7 @@ mod tests {
     #[test]
     fn a_cut_row_gets_the_value_of_its_own_last_observation() {
         let rollout = filled(Step { reward: 1.0, truncated: true, ..Default::default() });
-        // Shown: 1 at the reset, 2 at the end, 3 at the reset after it, and so on.
+        // Emitted: 1 at the reset, 2 at the end, 3 at the reset after it, and so on.
         assert_eq!(rollout.obs, [1, 1, 1, 1, 3, 3, 3, 3, 5, 5, 5, 5]);
         assert_eq!(rollout.cut_obs, [2, 2, 2, 2, 4, 4, 4, 4]);
         let targets = rollout.targets(&[8.0, 6.0, 4.0, 2.0], 0.5, 1.0);

@@ -1,25 +1,26 @@
-//! Threads that step environments and take gradients.
+//! Thread pools and libtorch thread counts.
 
 use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 
-/// `count` things split among `among` as evenly as possible, the first ones one more.
+/// Splits `count` into `among` parts as evenly as possible; the first ones get one more.
 pub(crate) fn split_evenly(count: usize, among: usize) -> Vec<usize> {
     let among = among.max(1);
     (0..among).map(|one| count / among + usize::from(one < count % among)).collect()
 }
 
-/// A pool of `threads` (0: as many as there are cores), each with `torch_threads` libtorch threads.
+/// Builds a pool of `threads` (0: one per core), each with `torch_threads` libtorch threads.
 ///
 /// One libtorch thread is right for actors: their batches are small, and two processes of one
-/// thread do half again as much as one of two. libtorch keeps that number for each thread of ours,
-/// so it is set as each one starts, and on the calling thread, which draws first weights and loads
-/// saved ones: left at several threads there, runs of one seed differed in their last bits.
+/// thread have 1.5 times the throughput of one process of two. libtorch stores the number per
+/// thread, so it is set when each thread starts, and also on the calling thread, which initialises
+/// and loads weights: with several libtorch threads there, runs with the same seed differed in
+/// their last bits.
 pub fn build_pool(threads: usize, torch_threads: i32) -> Result<ThreadPool, ThreadPoolBuildError> {
     use_torch_threads(torch_threads);
     start_pool(threads, torch_threads)
 }
 
-/// The same, with the calling thread left as it is.
+/// Builds the same pool without changing the calling thread.
 pub(crate) fn start_pool(threads: usize, torch_threads: i32) -> Result<ThreadPool, ThreadPoolBuildError> {
     ThreadPoolBuilder::new()
         .num_threads(threads)
@@ -28,10 +29,11 @@ pub(crate) fn start_pool(threads: usize, torch_threads: i32) -> Result<ThreadPoo
         .build()
 }
 
-/// Lets libtorch use so many threads inside one operation of the calling thread, whatever others do.
+/// Sets the number of libtorch threads per operation on the calling thread, regardless of other
+/// threads.
 ///
-/// libtorch keeps the number for each thread *and* for the process, and a thread's first parallel
-/// operation takes the process's over its own. Asking for the number gets that over with.
+/// libtorch keeps the number per thread *and* per process, and a thread's first parallel operation
+/// overwrites its own with the process's. Reading the number in between triggers that early.
 pub(crate) fn use_torch_threads(count: i32) {
     tch::set_num_threads(count);
     let _ = tch::get_num_threads();

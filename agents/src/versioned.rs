@@ -1,4 +1,4 @@
-//! What is kept or sent: MessagePack behind the version of its layout.
+//! Versioned MessagePack for saved or transmitted data.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -6,27 +6,27 @@ use serde_bytes::ByteBuf;
 
 use crate::AgentError;
 
-/// The content is read only if the version is known.
+/// Envelope whose content is decoded only if the version is known.
 #[derive(Serialize, Deserialize)]
 struct Versioned {
     version: u32,
     content: ByteBuf,
 }
 
-/// The first field alone, readable whatever follows.
+/// The version field alone, readable whatever follows.
 #[derive(Deserialize)]
 struct Version {
     version: u32,
 }
 
-/// `content` with the version of its layout before it.
+/// Encodes `content` behind its layout version.
 pub(crate) fn encode(version: u32, content: &impl Serialize) -> Result<Vec<u8>, AgentError> {
     let cannot = |error: rmp_serde::encode::Error| bad(format!("it cannot be written: {error}"));
     let content = ByteBuf::from(rmp_serde::to_vec_named(content).map_err(cannot)?);
     rmp_serde::to_vec_named(&Versioned { version, content }).map_err(cannot)
 }
 
-/// From what [`seal`] gave, in this process or another; `what` names it in errors.
+/// Decodes the output of [`encode`], from this process or another; `what` names it in errors.
 pub(crate) fn decode<T: DeserializeOwned>(what: &str, version: u32, bytes: &[u8]) -> Result<T, AgentError> {
     let parse = |error| bad(format!("{what}: it does not parse: {error}"));
     let Version { version: found } = rmp_serde::from_slice(bytes).map_err(parse)?;
@@ -37,7 +37,7 @@ pub(crate) fn decode<T: DeserializeOwned>(what: &str, version: u32, bytes: &[u8]
     rmp_serde::from_slice(&content).map_err(parse)
 }
 
-/// A state that cannot be used, and why.
+/// Returns the error for a state that cannot be used.
 pub(crate) fn bad(reason: String) -> AgentError {
     AgentError::State { reason }
 }

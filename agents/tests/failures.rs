@@ -90,15 +90,17 @@ fn settings_and_environments_that_do_not_fit_are_refused_before_anything_starts(
     assert!(error.contains("`a2c.discount` is 2") && error.contains("`a2c.value_coef` is -1"), "{error}");
 
     let build = |actors| {
-        coordrl_agents::A2c::build(coordrl_agents::A2cSetup {
-            config: &config(Gradients::Auto),
-            torso: coordrl_agents::find_torso("conv").unwrap(),
-            device: tch::Device::Cpu,
-            seed: 1,
-            total_frames: 1,
-            actors,
-            pool: std::sync::Arc::new(coordrl_agents::build_pool(1, 1).unwrap()),
-        })
+        coordrl_agents::A2c::build(
+            &config(Gradients::Auto),
+            coordrl_agents::AgentSetup {
+                torso: coordrl_agents::find_torso("conv").unwrap(),
+                device: tch::Device::Cpu,
+                seed: 1,
+                total_frames: 1,
+                actors,
+                pool: std::sync::Arc::new(coordrl_agents::build_pool(1, 1).unwrap()),
+            },
+        )
     };
     let four = A2cConfig { envs: 4, actors: Some(2), ..Default::default() };
     let error = build(group(&four, make)).unwrap_err().to_string();

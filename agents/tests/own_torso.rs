@@ -7,7 +7,7 @@ mod support;
 use std::sync::Arc;
 
 use coordrl_agents::nn::{Init, Linear, NetworkError, ParamScope, scale_pixels};
-use coordrl_agents::{A2c, A2cConfig, A2cSetup, Torso, TorsoEntry, build_pool};
+use coordrl_agents::{A2c, A2cConfig, AgentSetup, Torso, TorsoEntry, build_pool};
 use support::{catch, group, updates};
 use tch::{Device, Tensor};
 
@@ -35,15 +35,17 @@ const DENSE: TorsoEntry = TorsoEntry { name: "dense", summary: "one dense layer"
 #[test]
 fn a_torso_of_ones_own_learns_and_keeps_what_it_does_not_use() {
     let config = A2cConfig { envs: 3, ..Default::default() };
-    let mut agent = A2c::build(A2cSetup {
-        config: &config,
-        torso: &DENSE,
-        device: Device::Cpu,
-        seed: 1,
-        total_frames: 1,
-        actors: group(&config, |index| catch(1, index)),
-        pool: Arc::new(build_pool(2, 1).unwrap()),
-    })
+    let mut agent = A2c::build(
+        &config,
+        AgentSetup {
+            torso: &DENSE,
+            device: Device::Cpu,
+            seed: 1,
+            total_frames: 1,
+            actors: group(&config, |index| catch(1, index)),
+            pool: Arc::new(build_pool(2, 1).unwrap()),
+        },
+    )
     .unwrap();
     let before = agent.save().unwrap().weights;
     updates(&mut agent, 3);

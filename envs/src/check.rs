@@ -1,4 +1,4 @@
-//! Runs any environment through the promises of [`Env`].
+//! A checker for the contract of [`Env`].
 
 use rand::RngExt as _;
 
@@ -6,29 +6,29 @@ use crate::env::{Env, EnvSpec, Step};
 use crate::error::EnvError;
 use crate::rng::{Rng, Role, derive_rng};
 
-/// A promise that an environment broke.
+/// A broken rule of the contract.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// Which promise.
+    /// The broken rule.
     pub rule: Rule,
-    /// What was seen.
+    /// Observed behaviour.
     pub detail: String,
 }
 
-/// The promises that [`check_env`] looks at.
+/// The rules checked by [`check_env`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Rule {
     /// There is at least one action, and an observation has at least one byte.
     SpecUsable,
     /// The spec is the same after any number of steps.
     SpecConstant,
-    /// Nothing fails under legal calls.
+    /// Legal calls never fail.
     NoFailure,
     /// Every byte of an observation is written at reset and at every step.
     ObsWritten,
     /// Rewards are finite numbers.
     RewardFinite,
-    /// A step says `terminated` or `truncated`, or neither, but an ended game ends the episode.
+    /// `terminated` and `truncated` are never both set, and an ended game ends the episode.
     EndConsistent,
     /// An action out of range is an error and changes nothing.
     IllegalActionRefused,
@@ -36,21 +36,21 @@ pub enum Rule {
     WrongBufferRefused,
     /// A step past the end of an episode is an error.
     ResetRequired,
-    /// A restored state plays on exactly as the original did, and gives its observation.
+    /// A restored state continues exactly as the original and writes its observation.
     RestoreExact,
     /// A damaged state is an error.
     DamagedStateRefused,
 }
 
-/// Agent steps a check plays with random actions.
+/// Agent steps with random actions per check.
 const STEPS: usize = 400;
-/// Steps that are played twice from one saved state.
+/// Steps replayed twice from one saved state.
 const REPLAYED: usize = 60;
 
-/// Plays `env` with random actions and lists every promise of [`Env`] it breaks; none is good.
+/// Plays `env` with random actions and lists every rule of [`Env`] it breaks; empty if none.
 ///
-/// An environment that cannot save its state ([`EnvError::StateNotSupported`]) is not blamed for
-/// it: it can train, but its runs cannot be resumed.
+/// An environment that cannot save its state ([`EnvError::StateNotSupported`]) is not in violation:
+/// it can train, but its runs cannot be resumed.
 pub fn check_env(env: &mut dyn Env) -> Vec<Violation> {
     let spec = env.spec().clone();
     let mut check = Check { env, spec, rng: derive_rng(0, Role::TraceActions, 0), found: Vec::new() };
@@ -78,7 +78,7 @@ impl Check<'_> {
         }
     }
 
-    /// Notes a violation, each rule once.
+    /// Records a violation, at most one per rule.
     fn blame(&mut self, rule: Rule, detail: impl Into<String>) {
         if self.found.iter().all(|violation| violation.rule != rule) {
             self.found.push(Violation { rule, detail: detail.into() });
@@ -141,8 +141,8 @@ impl Check<'_> {
         }
     }
 
-    /// Plays on from a saved state twice, each time into buffers filled differently: a byte that
-    /// is not written shows as a difference.
+    /// Replays from a saved state twice, each time into buffers filled differently: an unwritten byte
+    /// shows up as a difference.
     fn restore(&mut self) -> Result<(), EnvError> {
         let mut current = self.obs(0);
         self.env.reset(&mut current)?;
@@ -223,7 +223,7 @@ impl Seen {
         self.pixels(second).any(|pair| pair == (0xAB, 0x54))
     }
 
-    /// Whether more than unwritten bytes sets the two apart.
+    /// Returns `true` if the two differ in more than unwritten bytes.
     fn differs_from(&self, second: &Self) -> bool {
         self.step != second.step || self.pixels(second).any(|(a, b)| a != b && (a, b) != (0xAB, 0x54))
     }

@@ -1,10 +1,10 @@
-//! The contract between an environment and everything that steps it.
+//! The contract between an environment and its caller.
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::EnvError;
 
-/// What a network and a driver must know of an environment before the first step.
+/// Static facts of an environment, needed to build a network and a driver before the first step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnvSpec {
     /// Short name, as typed on the command line: `pong`, `catch`.
@@ -13,7 +13,7 @@ pub struct EnvSpec {
     pub obs_shape: [usize; 3],
     /// Names of the actions, in the order of their indices.
     pub actions: Vec<String>,
-    /// Emulator frames that one agent step stands for.
+    /// Emulator frames per agent step.
     pub frame_skip: u32,
 }
 
@@ -29,52 +29,52 @@ impl EnvSpec {
     }
 }
 
-/// What one agent step gave.
+/// Result of one agent step.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Step {
-    /// Reward as the agent learns from it (clipped where the protocol clips).
+    /// Reward the agent learns from (clipped if the protocol clips).
     pub reward: f32,
-    /// Reward as the game gave it.
+    /// Reward from the game, unclipped.
     pub raw_reward: f32,
-    /// A true end for the agent: what follows is worth nothing. A lost life may count as one.
+    /// True end of the agent's episode: never bootstrap. A lost life may count as one.
     pub terminated: bool,
-    /// Cut short by a limit: what follows would have been worth something.
+    /// Cut short by a limit: bootstrap from the last observation.
     pub truncated: bool,
-    /// Set on the step at which a whole game ended (not a life).
+    /// Statistics of a whole game (not a life), on the step that ended it.
     pub episode: Option<EpisodeStats>,
 }
 
 impl Step {
-    /// Whether the agent's episode is over, for either reason.
+    /// Returns `true` if the agent's episode is over, for either reason.
     pub fn is_last(&self) -> bool {
         self.terminated || self.truncated
     }
 }
 
-/// A finished game: all lives, rewards not clipped.
+/// Statistics of a finished game: all lives, unclipped rewards.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct EpisodeStats {
     /// Undiscounted sum of raw rewards over the whole game.
     pub episode_return: f64,
-    /// Emulator frames the agent played; frames spent in resets are not counted.
+    /// Emulator frames the agent played; frames spent in resets are excluded.
     pub episode_length_frames: u64,
 }
 
-/// Where an environment's time went since it was last asked, in nanoseconds.
+/// Time spent in an environment since the last query, in nanoseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EnvTiming {
-    /// Inside the emulator.
+    /// Time inside the emulator.
     pub emulate_nanos: u64,
-    /// Turning screens into observations.
+    /// Time turning screens into observations.
     pub preprocess_nanos: u64,
 }
 
 /// A picture of the game as a person would see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Screen {
-    /// Pixels in a row.
+    /// Width in pixels.
     pub width: usize,
-    /// Rows.
+    /// Height in pixels.
     pub height: usize,
     /// Red, green and blue of each pixel, row by row: `[H, W, 3]`.
     pub rgb: Vec<u8>,
@@ -86,35 +86,35 @@ pub struct Screen {
 /// out `[C, H, W]`. After a step that ends the agent's episode the slice holds the *last*
 /// observation of that episode; the caller calls [`Env::reset`] before the next step.
 pub trait Env: Send {
-    /// The fixed facts of this environment.
+    /// Returns the static facts of this environment.
     fn spec(&self) -> &EnvSpec;
 
     /// Starts the agent's next episode and writes its first observation.
     ///
     /// Returns the statistics of a whole game that ended *during* the reset (a life-loss reset
-    /// plays on, and the game may end under it), else `None`.
+    /// continues the game, which may end in the process), else `None`.
     fn reset(&mut self, obs: &mut [u8]) -> Result<Option<EpisodeStats>, EnvError>;
 
-    /// Takes one agent step and writes the observation after it.
+    /// Takes one agent step and writes the resulting observation.
     fn step(&mut self, action: usize, obs: &mut [u8]) -> Result<Step, EnvError>;
 
-    /// Everything that decides what follows, as bytes: emulator, frame stack, generators, counters.
+    /// Serialises the complete state: emulator, frame stack, generators, counters.
     fn save_state(&self) -> Result<Vec<u8>, EnvError>;
 
-    /// Restores what [`Env::save_state`] gave, in this process or another, and writes the current
+    /// Restores a state from [`Env::save_state`], in this process or another, and writes the current
     /// observation.
     fn load_state(&mut self, state: &[u8], obs: &mut [u8]) -> Result<(), EnvError>;
 
-    /// Keeps a picture of every emulator frame from now on, or no longer. For videos: it takes time
-    /// and memory until [`Env::take_screens`] is called. Environments without pictures ignore it.
+    /// Turns recording of every emulator frame on or off, for videos. Recording costs time and memory
+    /// until [`Env::take_screens`] is called. Environments without pictures ignore it.
     fn record_screens(&mut self, _on: bool) {}
 
-    /// The pictures of all frames since the last call, resets included, oldest first.
+    /// Takes the pictures recorded since the last call, resets included, oldest first.
     fn take_screens(&mut self) -> Vec<Screen> {
         Vec::new()
     }
 
-    /// Hands over the time spent since the last call. Environments that do not measure say zero.
+    /// Takes the time spent since the last call; zero for environments that do not measure it.
     fn take_timing(&mut self) -> EnvTiming {
         EnvTiming::default()
     }

@@ -1,10 +1,10 @@
-//! Everything that can go wrong with an environment.
+//! Errors of environments.
 
 use std::path::PathBuf;
 
 use crate::config::Problem;
 
-/// Why an environment could not be made, stepped, saved or restored.
+/// Reasons why an environment could not be made, stepped, saved or restored.
 #[derive(Debug, thiserror::Error)]
 pub enum EnvError {
     /// No game of this name.
@@ -12,18 +12,18 @@ pub enum EnvError {
     UnknownGame {
         /// As typed.
         name: String,
-        /// Names that look alike, best first.
+        /// Similar names, best first.
         suggestions: Vec<&'static str>,
     },
-    /// Written like an id of Gymnasium's, which has none such.
+    /// Looks like a Gymnasium id, but Gymnasium has no such id.
     #[error("Gymnasium has no id `{name}`; did you mean {nearest}?")]
     UnknownGymId {
         /// As typed.
         name: String,
-        /// The id that looks most like it, and the game.
+        /// Most similar id, and the game.
         nearest: String,
     },
-    /// An id of Gymnasium's whose observations are the console's RAM.
+    /// A Gymnasium id whose observations are the console's RAM.
     #[error("`{name}` observes the console's RAM, agents here see its screen; `{game}` names the game")]
     RamObservations {
         /// As typed.
@@ -31,7 +31,7 @@ pub enum EnvError {
         /// Name of the game.
         game: &'static str,
     },
-    /// ALE ships this ROM but does not know where its score and its end are kept.
+    /// ALE ships this ROM but does not know where it keeps its score and game-over flag.
     #[error(
         "game `{name}` cannot be played: ALE ships its ROM but has no settings for it; `coordrl games` lists the 104 it supports"
     )]
@@ -47,18 +47,18 @@ pub enum EnvError {
     RomMissing {
         /// Name of the game.
         game: String,
-        /// Where it should be.
+        /// Expected path.
         path: PathBuf,
     },
     /// The ROM file cannot be read.
     #[error("cannot read the ROM {}: {cause}", .path.display())]
     RomUnreadable {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What the system said.
+        /// Underlying I/O error.
         cause: std::io::Error,
     },
-    /// Not the ROM that ALE's settings of the game are written for.
+    /// The ROM differs from the one that ALE's settings of the game are written for.
     #[error(
         "{} is not the ROM ALE supports for `{game}`: its MD5 is {found}, not {expected}; `cargo xtask setup` brings the right one",
         .path.display()
@@ -66,11 +66,11 @@ pub enum EnvError {
     RomWrong {
         /// Name of the game.
         game: String,
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// Its digest.
+        /// MD5 of the file.
         found: String,
-        /// The digest ALE wants.
+        /// MD5 of the ROM that ALE supports.
         expected: String,
     },
     /// The emulator itself reported a failure.
@@ -78,7 +78,7 @@ pub enum EnvError {
     Emulator {
         /// Name of the game.
         game: String,
-        /// Its own words.
+        /// The emulator's message.
         cause: String,
     },
     /// This build has no emulator.
@@ -90,7 +90,7 @@ pub enum EnvError {
     /// An action index out of range.
     #[error("action {action} is out of range: `{game}` has {num_actions} actions, 0 to {}", .num_actions - 1)]
     IllegalAction {
-        /// The index given.
+        /// Index given.
         action: usize,
         /// Number of actions.
         num_actions: usize,
@@ -102,9 +102,9 @@ pub enum EnvError {
     IllegalMode {
         /// Name of the game.
         game: String,
-        /// The mode asked for.
+        /// Mode requested.
         mode: u32,
-        /// Those it has.
+        /// Modes of the game.
         available: Vec<u32>,
     },
     /// A difficulty that this game does not have.
@@ -112,9 +112,9 @@ pub enum EnvError {
     IllegalDifficulty {
         /// Name of the game.
         game: String,
-        /// The difficulty asked for.
+        /// Difficulty requested.
         difficulty: u32,
-        /// Those it has.
+        /// Difficulties of the game.
         available: Vec<u32>,
     },
     /// Stepped past the end of an episode, or before the first reset.
@@ -126,28 +126,28 @@ pub enum EnvError {
     /// A buffer of the wrong length.
     #[error("the buffer of {what} holds {found} elements, not {expected}")]
     BufferLength {
-        /// Which buffer.
+        /// Name of the buffer.
         what: &'static str,
-        /// Its length.
+        /// Actual length.
         found: usize,
-        /// What it should be.
+        /// Required length.
         expected: usize,
     },
-    /// Saved state that cannot be restored here. Nothing was changed.
+    /// A saved state that cannot be restored here. Nothing was changed.
     #[error("saved state of `{game}` cannot be restored: {reason}")]
     BadState {
         /// Name of the game.
         game: String,
-        /// What is wrong with it.
+        /// Reason.
         reason: String,
     },
-    /// An environment that has no way of saving its state.
+    /// An environment that cannot save its state.
     #[error("environment `{game}` cannot save or restore its state")]
     StateNotSupported {
         /// Name of the environment.
         game: String,
     },
-    /// A vector of no environments.
+    /// An empty vector of environments.
     #[error("a vector of environments needs at least one")]
     NoEnvs,
     /// Environments of different kinds in one vector.
@@ -155,22 +155,22 @@ pub enum EnvError {
         "environment {index} is a `{found}` that differs from environment 0, a `{expected}`, in name, shape or actions"
     )]
     SpecMismatch {
-        /// Index of the odd one.
+        /// Index of the first that differs.
         index: usize,
         /// Its name.
         found: String,
-        /// Name of the first.
+        /// Name of environment 0.
         expected: String,
     },
     /// One environment of a vector failed.
     #[error("environment {index} failed: {source}")]
     InEnv {
-        /// Which.
+        /// Index in the vector.
         index: usize,
-        /// Why.
+        /// Its error.
         source: Box<EnvError>,
     },
-    /// The parity tool looks into the emulator, and this game has none.
+    /// The parity tool inspects the emulator, and this game has none.
     #[error("`{game}` cannot be traced: it is not an Atari game")]
     NotTraceable {
         /// Name of the game.
@@ -181,13 +181,13 @@ pub enum EnvError {
     Unwrappable {
         /// Name of the environment.
         game: String,
-        /// What does not fit.
+        /// Mismatch found.
         reason: String,
     },
 }
 
 impl EnvError {
-    /// Names the environment of a vector in which this happened.
+    /// Adds the index of the environment within its vector.
     pub(crate) fn in_env(self, index: usize) -> Self {
         Self::InEnv { index, source: Box::new(self) }
     }

@@ -13,31 +13,31 @@ pub struct FrameStack {
 }
 
 impl FrameStack {
-    /// A stack of `depth` zero frames of `frame_len` bytes each.
+    /// Builds a stack of `depth` zero frames of `frame_len` bytes each.
     pub fn new(depth: usize, frame_len: usize) -> Self {
         Self { frames: vec![0; depth * frame_len], frame_len }
     }
 
-    /// Forgets everything: the next frame is the first of an episode.
+    /// Zeroes all frames: the next one is the first of an episode.
     pub fn clear(&mut self) {
         self.frames.fill(0);
     }
 
-    /// Makes room for a new frame by dropping the oldest; `draw` fills it.
+    /// Drops the oldest frame and lets `draw` fill the newest one.
     ///
-    /// The room holds the previous newest frame until `draw` overwrites it.
+    /// The slice still holds the previous newest frame until `draw` overwrites it.
     pub fn push_with(&mut self, draw: impl FnOnce(&mut [u8])) {
         self.frames.copy_within(self.frame_len.., 0);
         let newest = self.frames.len() - self.frame_len;
         draw(&mut self.frames[newest..]);
     }
 
-    /// The observation: all frames, oldest first.
+    /// Returns the observation: all frames, oldest first.
     pub fn as_slice(&self) -> &[u8] {
         &self.frames
     }
 
-    /// Takes over `frames` if they are as many bytes as this stack has.
+    /// Replaces the contents with `frames` and returns `true`, or returns `false` if the length differs.
     pub fn restore(&mut self, frames: &[u8]) -> bool {
         let fits = frames.len() == self.frames.len();
         if fits {

@@ -1,25 +1,25 @@
-//! The games that can be played, by their one name here.
+//! The playable games, by canonical name.
 
 use crate::error::EnvError;
 
-/// What kind of game it is.
+/// Kind of game.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum GameKind {
-    /// On the Arcade Learning Environment: needs the feature `ale` and a ROM.
+    /// Runs on the Arcade Learning Environment: needs the feature `ale` and a ROM.
     Atari,
     /// Built in.
     Toy,
 }
 
-/// One game that can be played.
+/// A playable game.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct GameInfo {
-    /// Its one name here, in snake case: `ms_pacman`.
+    /// Canonical name, in snake case: `ms_pacman`.
     pub name: &'static str,
-    /// Where it comes from.
+    /// Kind of game.
     pub kind: GameKind,
-    /// Number of actions that do something in it.
+    /// Number of actions that have an effect.
     pub num_actions: u32,
 }
 
@@ -27,7 +27,7 @@ const fn atari(name: &'static str, num_actions: u32) -> GameInfo {
     GameInfo { name, kind: GameKind::Atari, num_actions }
 }
 
-/// All games, `catch` first, then the 104 that ALE 0.12.1 has settings for, by name.
+/// All games: `catch`, then the 104 that ALE 0.12.1 has settings for, sorted by name.
 #[rustfmt::skip]
 const GAMES: [GameInfo; 105] = [
     GameInfo { name: "catch", kind: GameKind::Toy, num_actions: 3 },
@@ -66,12 +66,12 @@ const GAMES: [GameInfo; 105] = [
 /// ROMs that ship with ALE without settings; loading one would end the process.
 pub(crate) const WITHOUT_SETTINGS: [&str; 4] = ["combat", "joust", "maze_craze", "warlords"];
 
-/// All games that can be played.
+/// Returns all playable games.
 pub fn games() -> &'static [GameInfo] {
     &GAMES
 }
 
-/// The game of this name, which stands alone in `typed` or as a part of it.
+/// Finds the game called `name`, which is all or part of `typed`.
 pub(crate) fn find_bare(name: &str, typed: &str) -> Result<&'static GameInfo, EnvError> {
     let wanted = squash(name);
     if let Some(game) = GAMES.iter().find(|game| squash(game.name) == wanted) {
@@ -84,12 +84,12 @@ pub(crate) fn find_bare(name: &str, typed: &str) -> Result<&'static GameInfo, En
     Err(EnvError::UnknownGame { name, suggestions: look_alikes(&wanted) })
 }
 
-/// Letters and digits only, in lower case: how names are compared.
+/// Reduces a name to lower-case letters and digits, for comparison.
 fn squash(name: &str) -> String {
     name.chars().filter(char::is_ascii_alphanumeric).map(|letter| letter.to_ascii_lowercase()).collect()
 }
 
-/// Up to three games whose names look like `wanted`, best first.
+/// Returns up to three games with names similar to `wanted`, best first.
 fn look_alikes(wanted: &str) -> Vec<&'static str> {
     let score = |game: &GameInfo| strsim::jaro_winkler(wanted, &squash(game.name));
     let mut scored: Vec<(f64, &'static str)> = GAMES.iter().map(|game| (score(game), game.name)).collect();

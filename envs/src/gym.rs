@@ -1,9 +1,9 @@
-//! To and from the traits of `gymnasium-rs`.
+//! Adapters to and from the traits of `gymnasium-rs`.
 //!
-//! [`AtariEnv`](crate::AtariEnv) implements [`gymnasium_rs::core::Env`], [`ToGym`] does so for any
-//! environment of ours, and [`FromGym`] makes an environment of ours from any of theirs that shows
-//! images. That trait cannot fail: calls through it that would be an error here panic, which each
-//! implementation documents. `try_` methods and constructors return errors.
+//! [`AtariEnv`](crate::AtariEnv) implements [`gymnasium_rs::core::Env`], [`ToGym`] adapts any
+//! environment of this crate to it, and [`FromGym`] adapts any of theirs that shows images to [`Env`].
+//! The methods of that trait cannot return an error, so failures panic, as each implementation
+//! documents. `try_` methods and constructors return errors.
 
 use std::collections::HashMap;
 
@@ -24,17 +24,17 @@ impl<E: Env> ToGym<E> {
         Self { env }
     }
 
-    /// The environment inside.
+    /// Returns the wrapped environment.
     pub fn into_inner(self) -> E {
         self.env
     }
 
-    /// `reset` that returns its failure.
+    /// Like `reset`, but returns failures as errors.
     pub fn try_reset(&mut self) -> Result<(Array3<u8>, Info), EnvError> {
         try_reset(&mut self.env)
     }
 
-    /// `step` that returns its failure.
+    /// Like `step`, but returns failures as errors.
     pub fn try_step(&mut self, action: usize) -> Result<(Array3<u8>, Reward, bool, bool, Info), EnvError> {
         try_step(&mut self.env, action)
     }
@@ -49,7 +49,7 @@ impl<E: Env> core::Env<Array3<u8>, usize> for ToGym<E> {
         action_space(self.env.spec())
     }
 
-    /// The seed is not used: environments here are seeded when they are made.
+    /// Ignores the seed: environments here are seeded when they are made.
     ///
     /// # Panics
     /// If the environment fails; [`ToGym::try_reset`] returns the failure instead.
@@ -64,7 +64,7 @@ impl<E: Env> core::Env<Array3<u8>, usize> for ToGym<E> {
         self.try_step(action).unwrap_or_else(|error| panic!("step failed: {error}"))
     }
 
-    /// Nothing: an [`Env`] shows itself in its observations only.
+    /// Returns `None`: an [`Env`] has no rendering other than its observations.
     fn render(&self) -> Option<Array3<u8>> {
         None
     }
@@ -72,7 +72,7 @@ impl<E: Env> core::Env<Array3<u8>, usize> for ToGym<E> {
     fn close(&mut self) {}
 }
 
-/// A flattened box of C · H · W bytes.
+/// Returns the space of flattened observations: a box of C · H · W bytes.
 pub(crate) fn observation_space(spec: &EnvSpec) -> Space {
     let len = spec.obs_len();
     Space::Box { low: Array1::zeros(len), high: Array1::from_elem(len, 255.0) }
@@ -115,13 +115,13 @@ fn bytes_of(obs: &mut Array3<u8>) -> &mut [u8] {
 
 /// A `gymnasium-rs` environment of images as an [`Env`].
 ///
-/// Such an environment has no saved state, so a run on it cannot be resumed; save and restore say
-/// [`EnvError::StateNotSupported`].
+/// Such an environment has no saved state, so a run on it cannot be resumed; saving and restoring
+/// return [`EnvError::StateNotSupported`].
 pub struct FromGym<G> {
     env: G,
     spec: EnvSpec,
     episode: Option<EpisodeStats>,
-    /// Given to the first reset only, as Gymnasium does.
+    /// Passed to the first reset only, as in Gymnasium.
     seed: Option<i32>,
 }
 
@@ -129,9 +129,9 @@ impl<G> FromGym<G>
 where
     G: core::Env<Array3<u8>, usize> + Send,
 {
-    /// Wraps `env`, which shows `[C, H, W]` images and takes numbered actions.
+    /// Wraps `env`, which must produce `[C, H, W]` images and take discrete actions.
     ///
-    /// `seed` goes to its first reset.
+    /// `seed` is passed to its first reset.
     pub fn try_new(name: &str, env: G, obs_shape: [usize; 3], seed: Option<i32>) -> Result<Self, EnvError> {
         let unwrappable = |reason: String| EnvError::Unwrappable { game: name.to_owned(), reason };
         let num_actions = match env.action_space() {
@@ -151,7 +151,7 @@ where
         Ok(Self { env, spec, episode: None, seed })
     }
 
-    /// Copies an image out, whatever its order in memory.
+    /// Copies an image out, whatever its memory order.
     fn write(&self, image: &Array3<u8>, obs: &mut [u8]) -> Result<(), EnvError> {
         if image.len() != obs.len() {
             let (found, expected) = (image.len(), obs.len());
@@ -221,14 +221,14 @@ mod atari {
     use crate::atari::AtariEnv;
 
     impl AtariEnv {
-        /// `gymnasium_rs`' `reset` that returns its failure.
+        /// Like `reset` of `gymnasium_rs`, but returns failures as errors.
         pub fn try_reset(&mut self) -> Result<(Array3<u8>, Info), EnvError> {
             let (obs, mut info) = try_reset(self)?;
             info.insert("lives".to_owned(), self.ale().lives().into());
             Ok((obs, info))
         }
 
-        /// `gymnasium_rs`' `step` that returns its failure.
+        /// Like `step` of `gymnasium_rs`, but returns failures as errors.
         pub fn try_step(
             &mut self,
             action: usize,
@@ -238,7 +238,7 @@ mod atari {
             Ok((obs, reward, terminated, truncated, info))
         }
 
-        /// The screen in colour, `[H, W, 3]`, at the ROM's own size.
+        /// Returns the screen in colour, `[H, W, 3]`, at the ROM's native size.
         pub fn rgb_screen(&self) -> Array3<u8> {
             let (ale, rgb) = (self.ale(), self.ale().rgb());
             Array3::from_shape_fn((ale.height(), ale.width(), 3), |(y, x, channel)| {
@@ -257,7 +257,7 @@ mod atari {
             action_space(self.spec())
         }
 
-        /// A seed replaces the environment's own from the next game on.
+        /// A given `seed` replaces the environment's own from the next game on.
         ///
         /// # Panics
         /// If the emulator fails; [`AtariEnv::try_reset`] returns the failure instead.
@@ -275,7 +275,7 @@ mod atari {
             self.try_step(action).unwrap_or_else(|error| panic!("step failed: {error}"))
         }
 
-        /// The screen in colour, `[H, W, 3]`, at the ROM's own size.
+        /// Returns the screen in colour, `[H, W, 3]`, at the ROM's native size.
         fn render(&self) -> Option<Array3<u8>> {
             Some(self.rgb_screen())
         }

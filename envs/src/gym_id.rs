@@ -1,16 +1,16 @@
-//! Gymnasium's ids of Atari games: which there are, and the rules that each stands for.
+//! Gymnasium's ids of Atari games, and the rules that each implies.
 //!
-//! The lists are those of ale-py 0.12.1 (`registration.py`), which registers what Gymnasium then makes:
+//! The lists are those of ale-py 0.12.1 (`registration.py`), which registers the ids with Gymnasium:
 //!
-//! | id | sticky actions | frames an action is held for | games |
+//! | id | sticky-action probability | frame skip | games |
 //! |---|---|---|---|
 //! | `ALE/Pong-v5` | 0.25 | 4 | all 104 |
 //! | `Pong-v4`, `Pong-v0` | 0, 0.25 | drawn from 2 to 4 | `LEGACY` |
 //! | `PongNoFrameskip-v4`, `-v0` | 0, 0.25 | 1 | `LEGACY` |
 //! | `PongDeterministic-v4`, `-v0` | 0, 0.25 | 4, in Space Invaders 3 | `LEGACY`, in earlier versions |
 //!
-//! All have the game's own actions alone. An id without a version is the latest, as in Gymnasium. Ids
-//! with `-ram` observe the console's RAM and are refused. As in names of games, case does not matter.
+//! All use the game's minimal action set. An id without a version means the latest, as in Gymnasium.
+//! Ids with `-ram` observe the console's RAM and are refused. Case is ignored, as in game names.
 
 use crate::config::{Protocol, ResolvedEnvConfig};
 use crate::error::EnvError;
@@ -30,20 +30,20 @@ const LEGACY: [&str; 62] = [
     "video_pinball", "wizard_of_wor", "yars_revenge", "zaxxon",
 ];
 
-/// An id of Gymnasium's, with the rules that it stands for there.
+/// A Gymnasium id and the rules that it implies there.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GymId {
-    /// As Gymnasium spells it.
+    /// The id in Gymnasium's spelling.
     pub id: String,
     /// The game.
     pub game: &'static GameInfo,
-    /// Probability, at each emulator frame, that the previous action is held on.
+    /// Probability, at each emulator frame, that the previous action is repeated.
     pub sticky_action_prob: f64,
-    /// Emulator frames an action is held for; `None` where they are drawn from 2 to 4 at each step.
+    /// Emulator frames per action; `None` if drawn from 2 to 4 at each step.
     pub frame_skip: Option<u32>,
 }
 
-/// What stands between the game and the version.
+/// The part of an id between the game and the version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Variant {
     Plain,
@@ -51,7 +51,7 @@ enum Variant {
     Deterministic,
 }
 
-/// An id taken apart.
+/// The components of an id.
 struct Parts<'a> {
     in_ale: bool,
     name: &'a str,
@@ -61,10 +61,10 @@ struct Parts<'a> {
 }
 
 impl GymId {
-    /// The id that `typed` is; `None` if it is written like a plain name, as `pong` or `MsPacman`.
+    /// Parses `typed`; `None` if it is written like a plain name, such as `pong` or `MsPacman`.
     ///
     /// # Errors
-    /// If it is written like an id and Gymnasium has no such one.
+    /// If it is written like an id but Gymnasium has no such id.
     pub fn parse(typed: &str) -> Result<Option<Self>, EnvError> {
         let Some(parts) = Parts::of(typed) else { return Ok(None) };
         let game = find_bare(parts.name, typed)?;
@@ -98,7 +98,7 @@ impl GymId {
         }
     }
 
-    /// A sentence on the rules of the id that these settings do not have; `None` where they have them all.
+    /// Describes in a sentence the rules of the id that `env` lacks; `None` if it has them all.
     pub fn rules_left_out(&self, env: &ResolvedEnvConfig) -> Option<String> {
         let mut rules = Vec::new();
         if env.sticky_action_prob != self.sticky_action_prob {
@@ -135,7 +135,7 @@ impl GymId {
 }
 
 impl<'a> Parts<'a> {
-    /// `None` for a plain name.
+    /// Splits an id into its components; `None` for a plain name.
     fn of(typed: &'a str) -> Option<Self> {
         let without_namespace = typed.strip_prefix("ALE/");
         let (rest, version) = match without_namespace.unwrap_or(typed).rsplit_once("-v") {
@@ -159,7 +159,7 @@ impl<'a> Parts<'a> {
         (!is_plain).then_some(parts)
     }
 
-    /// The version, or without one the latest, if Gymnasium has it.
+    /// Returns the version, or the latest if none is given, provided that Gymnasium has it.
     fn version_of(&self, game: &GameInfo) -> Option<u32> {
         let versions: &[u32] = match (self.in_ale, self.variant) {
             (true, Variant::Plain) => &[5],
@@ -172,7 +172,7 @@ impl<'a> Parts<'a> {
         }
     }
 
-    /// The id that looks most like this one.
+    /// Returns the most similar id that exists.
     fn nearest(&self, game: &GameInfo) -> String {
         let is_newest = self.in_ale || self.version == Some("5") || !LEGACY.contains(&game.name);
         match is_newest {
@@ -182,7 +182,7 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// As `rom_id_to_name` of ale-py: `tic_tac_toe_3d` is `TicTacToe3D`.
+/// Spells an id as `rom_id_to_name` of ale-py does: `tic_tac_toe_3d` is `TicTacToe3D`.
 fn spell(game: &GameInfo, variant: Variant, version: u32) -> String {
     let mut name = String::new();
     let mut begins_word = true;
@@ -209,7 +209,7 @@ mod tests {
         GymId::parse(typed).unwrap().unwrap()
     }
 
-    /// Values of `gymnasium.spec(id).kwargs` with ale-py 0.12.1; of `Deterministic` with an earlier one.
+    /// Values of `gymnasium.spec(id).kwargs` with ale-py 0.12.1; for `Deterministic`, an earlier version.
     #[test]
     fn ids_stand_for_the_rules_that_gymnasium_has_for_them() {
         for (typed, sticky, skip) in [

@@ -1,16 +1,16 @@
-//! Environments: what an agent sees, does and is rewarded for. Frames are bytes; no tensors here.
+//! Environments: observations, actions and rewards. Frames are bytes; no tensors here.
 //!
-//! - [`env`](mod@env): the [`Env`] contract between an environment and whatever steps it;
-//! - [`config`]: what of an Atari environment can be set, and which protocol fills in the rest;
-//! - [`registry`]: the games, their names, and [`make_env`]; [`gym_id`]: what Gymnasium's ids stand for;
+//! - [`env`](mod@env): the [`Env`] contract between an environment and its caller;
+//! - [`config`]: the settings of an Atari environment, and the protocols that supply their defaults;
+//! - [`registry`]: the games, their names, and [`make_env`]; [`gym_id`]: the rules behind Gymnasium's ids;
 //! - `atari`: the Arcade Learning Environment behind that contract (feature `ale`);
-//! - [`toy`]: `catch`, a pixel game that is learnt in a minute;
+//! - [`toy`]: `catch`, a pixel game that can be learned in a minute;
 //! - [`vec_env`]: many environments stepped by rayon into one buffer, the hot path of training;
-//! - [`check`]: a checker that any environment can be run through;
-//! - [`gym`]: to and from the traits of `gymnasium-rs`;
-//! - [`trace`]: a step-by-step record of a game, for comparing with another implementation;
-//! - [`saved`]: the envelope around saved states, for environments of your own;
-//! - [`rng`]: where every random draw comes from.
+//! - [`check`]: a contract checker for any environment;
+//! - [`gym`]: adapters to and from the traits of `gymnasium-rs`;
+//! - [`trace`]: a step-by-step record of a game, for comparison with another implementation;
+//! - [`saved`]: the envelope around saved states, usable by custom environments;
+//! - [`rng`]: the source of every random draw.
 //!
 //! ```
 //! use coordrl_envs::{Assets, EnvConfig, EnvSeed, Role, VecEnv, VecStep, make_env};

@@ -1,4 +1,4 @@
-//! What a random policy and a human reach, to put scores of different games on one scale.
+//! Scores of a random policy and of a human, to put different games on one scale.
 //!
 //! Full games that begin with up to 30 no-ops and are cut after 108 000 frames. Source: Wang et al.
 //! 2016 (arXiv:1511.06581), tables 2 and 3, as collected in DeepMind's DQN Zoo; most numbers go back
@@ -7,23 +7,23 @@
 /// Scores of a random policy and of a professional tester in one game, in points.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ReferenceScores {
-    /// Of a policy that draws actions evenly.
+    /// Score of a uniformly random policy.
     pub random: f64,
-    /// Of a human.
+    /// Score of a human.
     pub human: f64,
 }
 
 impl ReferenceScores {
-    /// A score with the random policy at 0 and the human at 1: (score − random) / |human − random|.
+    /// Normalises a score, random policy = 0, human = 1: (score − random) / |human − random|.
     ///
-    /// The denominator's sign matters where a random policy is better than the human; published
-    /// medians come out only with its size.
+    /// Taking the magnitude matters where a random policy beats the human; published medians can be
+    /// reproduced only this way.
     pub fn normalise(&self, score: f64) -> f64 {
         (score - self.random) / (self.human - self.random).abs()
     }
 }
 
-/// The scores of a game, by the name used everywhere here; none for games outside the usual 57.
+/// Returns the scores of a game, by canonical name; `None` outside the usual 57.
 pub fn reference_scores(game: &str) -> Option<ReferenceScores> {
     let (_, random, human) = TABLE.iter().find(|(name, _, _)| *name == game)?;
     Some(ReferenceScores { random: *random, human: *human })

@@ -1,4 +1,4 @@
-//! Finds a game by any of its names, and makes its environment.
+//! Finds games by any of their names and makes their environments.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use crate::gym_id::GymId;
 use crate::rng::{Rng, Role, derive_rng};
 use crate::toy::catch::Catch;
 
-/// Where files that environments need are.
+/// Locations of files that environments need.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Assets {
     /// Folder of ROMs, named `pong.bin` and so on.
@@ -18,34 +18,34 @@ pub struct Assets {
 }
 
 impl Assets {
-    /// The ROMs that set-up has put into a dependencies folder (`.deps`).
+    /// Returns the assets that set-up puts into a dependencies folder (`.deps`).
     pub fn in_deps(deps: &Path) -> Self {
         Self { rom_dir: deps.join("ale/src/ale/python/roms") }
     }
 }
 
-/// What an environment's random draws are derived from.
+/// Source of an environment's random draws.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EnvSeed {
     /// The run's seed.
     pub seed: u64,
-    /// What the environment is for.
+    /// Purpose of the environment.
     pub role: Role,
-    /// Its index among those of that role.
+    /// Index among the environments of that role.
     pub index: u64,
 }
 
 impl EnvSeed {
-    /// The generator of this environment.
+    /// Derives the generator of this environment.
     pub fn rng(self) -> Rng {
         derive_rng(self.seed, self.role, self.index)
     }
 }
 
-/// The game that `typed` names.
+/// Finds the game that `typed` names.
 ///
-/// Accepted: `ms_pacman`, `MsPacman`, and every id of Gymnasium's ([`GymId`]), of which only the game
-/// is taken: the rules are those of the settings.
+/// Accepts `ms_pacman`, `MsPacman`, and every Gymnasium id ([`GymId`]). Only the game is taken from
+/// an id; the rules come from the settings.
 pub fn find_game(typed: &str) -> Result<&'static GameInfo, EnvError> {
     match GymId::parse(typed)? {
         Some(id) => Ok(id.game),
@@ -53,7 +53,7 @@ pub fn find_game(typed: &str) -> Result<&'static GameInfo, EnvError> {
     }
 }
 
-/// Makes one environment of `game`, which may be spelt in any of the ways of [`find_game`].
+/// Makes one environment of `game`, in any spelling that [`find_game`] accepts.
 pub fn make_env(
     game: &str,
     config: &EnvConfig,

@@ -1,38 +1,38 @@
-//! Every random draw outside libtorch comes from a generator made here.
+//! The source of every random draw outside libtorch.
 //!
-//! Streams are told apart by (seed, role, index), so that adding an environment or an actor never
-//! shifts the draws of another, and each generator can be saved and restored.
+//! Each (seed, role, index) has its own stream, so adding an environment or an actor never shifts the
+//! draws of another, and each generator can be saved and restored.
 
 use rand::SeedableRng;
 use serde::{Deserialize, Serialize};
 
-/// The one generator used: small state, fast, the same on every platform, and it can be saved.
+/// The only generator type: small state, fast, identical on every platform, serialisable.
 pub type Rng = rand_chacha::ChaCha8Rng;
 
-/// What a generator is for. The number is part of the stream: never renumber.
+/// Purpose of a generator. The number is part of the stream: never renumber.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[repr(u64)]
 pub enum Role {
-    /// An environment that trains.
+    /// A training environment.
     TrainEnv = 1,
-    /// An environment that evaluates.
+    /// An evaluation environment.
     EvalEnv = 2,
-    /// Sampling of actions while training; the index is that of the environment.
+    /// Action sampling during training; the index is that of the environment.
     TrainPolicy = 3,
-    /// Sampling of actions while evaluating.
+    /// Action sampling during evaluation.
     EvalPolicy = 4,
     /// Random actions of the parity tool.
     TraceActions = 5,
-    /// First values of the weights.
+    /// Initial weights.
     Init = 6,
-    /// Draws from the replay; the index is that of the thread that draws.
+    /// Draws from the replay; the index is that of the sampling thread.
     ReplayDraws = 7,
 }
 
-/// The generator of one (seed, role, index).
+/// Derives the generator of one (seed, role, index).
 ///
 /// The three numbers fill the generator's 256-bit key side by side, so distinct inputs always
-/// give distinct streams.
+/// yield distinct streams.
 pub fn derive_rng(seed: u64, role: Role, index: u64) -> Rng {
     let mut key = [0u8; 32];
     key[..8].copy_from_slice(&seed.to_le_bytes());

@@ -1,14 +1,14 @@
 //! The envelope around every saved state: version, game, checksum, compression.
 //!
-//! Emulator code trusts the bytes it restores from, so none reach it before the checksum fits.
-//! Environments of your own can use it too: give [`pack`] anything that serde serialises.
+//! Emulator code trusts the bytes it restores from, so none reach it before the checksum is verified.
+//! Custom environments can use it too: [`pack`] accepts anything that serde serialises.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::EnvError;
 
-/// First bytes of a saved state; the digit is the version of its layout.
+/// Leading bytes of a saved state; the digit is the layout version.
 const MAGIC: &[u8; 8] = b"CRLENV1\n";
 
 /// Packs `state` of `game` for [`Env::save_state`](crate::Env::save_state).
@@ -22,7 +22,7 @@ pub fn pack<T: Serialize>(game: &str, state: &T) -> Result<Vec<u8>, EnvError> {
     Ok(packed)
 }
 
-/// Unpacks what [`pack`] gave, for [`Env::load_state`](crate::Env::load_state).
+/// Unpacks bytes from [`pack`], for [`Env::load_state`](crate::Env::load_state).
 ///
 /// # Errors
 /// If the bytes are damaged, of another version or of another game.
@@ -33,7 +33,7 @@ pub fn unpack<T: DeserializeOwned>(game: &str, packed: &[u8]) -> Result<T, EnvEr
         return Err(bad(game, "its checksum does not fit: the bytes are damaged"));
     }
     let body = lz4_flex::decompress_size_prepended(body).map_err(|error| bad(game, error.to_string()))?;
-    // The name is read on its own first: another game's state may not even have this layout.
+    // Read the name on its own first: another game's state may have a different layout.
     let (of, rest): (String, serde::de::IgnoredAny) =
         rmp_serde::from_slice(&body).map_err(|error| bad(game, error.to_string()))?;
     let _ = rest;

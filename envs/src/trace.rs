@@ -1,7 +1,7 @@
-//! A step-by-step record of a game, for comparing with another implementation.
+//! A step-by-step record of a game, for comparison with another implementation.
 //!
-//! The tracer drives the very [`VecEnv`] that training uses. That resets by itself at an episode's
-//! end, so a probe around the environment looks into the emulator right after the step, before the
+//! The tracer drives the same [`VecEnv`] as training. That resets automatically at the end of an
+//! episode, so a probe around the environment reads the emulator right after the step, before the
 //! reset.
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,20 +19,20 @@ use crate::rng::{Rng, Role, derive_rng};
 use crate::saved;
 use crate::vec_env::{VecEnv, VecStep};
 
-/// What one step of a traced game did.
+/// Result of one step of a traced game.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TraceRecord {
-    /// Number of the step, from 0; a restored trace goes on counting.
+    /// Number of the step, from 0; a restored trace continues the count.
     pub step: u64,
     /// Index of the action taken.
     pub action: usize,
-    /// The game's reward over the step, not clipped.
+    /// The game's reward over the step, unclipped.
     pub reward: f64,
     /// Lives left.
     pub lives: i32,
-    /// The agent's episode truly ended: game over, or a lost life where the settings say so.
+    /// True end of the agent's episode: game over, or a lost life if the settings count it.
     pub terminated: bool,
-    /// The game was cut by its frame limit.
+    /// Game cut by its frame limit.
     pub truncated: bool,
     /// CRC-32 of the console's 128 bytes of RAM after the step.
     pub ram_crc32: u32,
@@ -40,23 +40,24 @@ pub struct TraceRecord {
     pub screen_crc32: u32,
 }
 
-/// Where the first game of a trace begins.
+/// Starting state of a trace's first game.
 ///
-/// In most games the two are the same. In those that keep a counter over a reset, as Beam Rider, the
-/// same actions then show other screens and bring other rewards from the first frame on.
+/// In most games the two are equivalent. In those that keep a counter across resets, such as Beam
+/// Rider, the same actions yield different screens and rewards from the first frame on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Begin {
-    /// In the state right after loading the ROM, as training does.
+    /// The state right after loading the ROM, as in training.
     #[default]
     Loaded,
-    /// After one reset of the emulator more, as Gymnasium, EnvPool and Stable-Baselines3 do.
+    /// The state after one further emulator reset, as in Gymnasium, EnvPool and Stable-Baselines3.
     Reset,
 }
 
 /// Plays one game step by step and records it.
 ///
-/// It begins where it is told to, as the settings' reset leaves that, and is over with the record that ends the whole game. A lost life that ends the agent's episode is
-/// followed by the automatic reset that training sees, and the trace goes on.
+/// The game starts in the state chosen by [`Begin`], after the reset that the settings prescribe, and
+/// the trace ends with the record that ends the whole game. A lost life that ends the agent's episode
+/// is followed by the automatic reset, as in training, and the trace continues.
 pub struct Tracer {
     envs: VecEnv,
     seen: Arc<Mutex<Snapshot>>,
@@ -65,7 +66,7 @@ pub struct Tracer {
     over: bool,
 }
 
-/// What the probe saw right after the last step.
+/// Emulator state seen by the probe right after the last step.
 #[derive(Clone, Copy, Debug, Default)]
 struct Snapshot {
     lives: i32,
@@ -82,7 +83,7 @@ struct State {
 }
 
 impl Tracer {
-    /// Loads a game; `seed` feeds no-ops and sticky actions.
+    /// Loads a game; `seed` determines no-ops and sticky actions.
     ///
     /// # Errors
     /// As [`crate::make_env`], and for a game without an emulator.
@@ -102,12 +103,12 @@ impl Tracer {
         Ok(Self { envs, seen, obs, next_step: 0, over: false })
     }
 
-    /// The facts of the environment: shape of observations, names of actions.
+    /// Returns the environment's spec: shape of observations, names of actions.
     pub fn spec(&self) -> &EnvSpec {
         self.envs.spec()
     }
 
-    /// Whether the whole game has ended.
+    /// Returns `true` once the whole game has ended.
     pub fn is_over(&self) -> bool {
         self.over
     }
@@ -121,7 +122,7 @@ impl Tracer {
         self.envs.step(&[action], &mut self.obs, &mut step)?;
         let [step] = step;
         let seen = *self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        // A game that ends in the reset after a lost life is over too: what follows is another.
+        // A game that ends in the reset after a lost life is over too: anything later is another game.
         self.over = step.episodes().next().is_some();
         let record = TraceRecord {
             step: self.next_step,
@@ -137,20 +138,21 @@ impl Tracer {
         Ok(Some(record))
     }
 
-    /// The stacked observation after the last step, `u8 [C, H, W]`, as training has it: what the
-    /// agent acts on next. After a step that ended an episode that is the first observation of the
-    /// next one, while the record tells of the moment before the automatic reset.
+    /// Returns the observation to act on next, `u8 [C, H, W]`, as training has it.
+    ///
+    /// After a step that ended an episode this is the first observation of the next one, whereas the
+    /// record describes the moment before the automatic reset.
     pub fn obs(&self) -> &[u8] {
         &self.obs
     }
 
-    /// Everything that decides how the trace goes on, except the actions to come.
+    /// Saves all state that determines the rest of the trace, except the actions to come.
     pub fn save_state(&self) -> Result<Vec<u8>, EnvError> {
         let env = self.envs.save_state()?.pop().unwrap_or_default();
         saved::pack(&self.spec().name, &State { env, next_step: self.next_step, over: self.over })
     }
 
-    /// Goes on from what [`Tracer::save_state`] gave, in this process or another.
+    /// Resumes from [`Tracer::save_state`], in this process or another.
     pub fn load_state(&mut self, state: &[u8]) -> Result<(), EnvError> {
         let state: State = saved::unpack(&self.spec().name, state)?;
         self.envs.load_state(&[state.env], &mut self.obs)?;
@@ -159,17 +161,17 @@ impl Tracer {
     }
 }
 
-/// Evenly drawn actions, the same for the same seed on every machine.
+/// Uniformly drawn actions, identical for the same seed on every machine.
 pub struct RandomActions {
     rng: Rng,
     num_actions: usize,
 }
 
 impl RandomActions {
-    /// Actions 0 to `num_actions` − 1.
+    /// Draws actions from 0 to `num_actions` − 1.
     ///
     /// # Panics
-    /// If there are no actions: no environment's spec is so.
+    /// If `num_actions` is 0, which no environment's spec allows.
     pub fn new(seed: u64, num_actions: usize) -> Self {
         assert!(num_actions > 0, "an environment has at least one action");
         Self { rng: derive_rng(seed, Role::TraceActions, 0), num_actions }
@@ -209,11 +211,11 @@ mod with_ale {
     use crate::games::GameKind;
     use crate::registry::find_game;
 
-    /// An Atari environment that notes what the emulator shows right after each step.
+    /// An Atari environment that records the emulator's state right after each step.
     struct Probe {
         env: AtariEnv,
         seen: Arc<Mutex<Snapshot>>,
-        /// The screen in grey, at its own size.
+        /// The screen in grey, at its native size.
         grey: Vec<u8>,
     }
 

@@ -5,57 +5,57 @@ use rayon::prelude::*;
 use crate::env::{Env, EnvSpec, EnvTiming, EpisodeStats, Step};
 use crate::error::EnvError;
 
-/// `n` environments of one kind, stepped by rayon in whatever pool the caller is in.
+/// `n` environments of one kind, stepped by rayon in the caller's thread pool.
 ///
-/// Observations go into one contiguous `u8 [n, C, H, W]` buffer that the caller owns. An episode
-/// that ends is reset within the same step, so the buffer always holds what to act on next; the
-/// true last observation stays readable through [`VecEnv::final_obs`] until the next step.
+/// Observations go into one contiguous `u8 [n, C, H, W]` buffer owned by the caller. An environment
+/// whose episode ends is reset within the same step, so the buffer always holds the observations to
+/// act on next; the true last observation stays available in [`VecEnv::final_obs`] until the next step.
 /// Each environment has its own generators, so results do not depend on the number of threads.
-/// A step allocates nothing.
+/// A step does not allocate.
 pub struct VecEnv {
     slots: Vec<Slot>,
     spec: EnvSpec,
 }
 
-/// What one environment of a [`VecEnv`] gave in one step.
+/// Result of one step in one environment of a [`VecEnv`].
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct VecStep {
-    /// Reward as the agent learns from it.
+    /// Reward the agent learns from.
     pub reward: f32,
-    /// Reward as the game gave it.
+    /// Reward from the game, unclipped.
     pub raw_reward: f32,
-    /// The agent's episode truly ended.
+    /// True end of the agent's episode.
     pub terminated: bool,
-    /// The agent's episode was cut short.
+    /// Agent's episode cut short.
     pub truncated: bool,
-    /// Whole games that ended, in order: in the step, and in the reset that followed it.
+    /// Whole games that ended, in order: during the step, then during the reset after it.
     pub episodes: [Option<EpisodeStats>; 2],
 }
 
 impl VecStep {
-    /// Whether the agent's episode is over, for either reason.
+    /// Returns `true` if the agent's episode is over, for either reason.
     pub fn is_last(&self) -> bool {
         self.terminated || self.truncated
     }
 
-    /// Whole games that ended in the step or in the reset after it.
+    /// Iterates over the whole games that ended in the step or in the reset after it.
     pub fn episodes(&self) -> impl Iterator<Item = EpisodeStats> + '_ {
         self.episodes.iter().flatten().copied()
     }
 }
 
-/// One environment and what the last step left behind.
+/// One environment and the results of its last step.
 struct Slot {
     env: Box<dyn Env>,
-    /// The last observation of the episode that ended in the last step.
+    /// Last observation of the episode that ended in the last step.
     final_obs: Vec<u8>,
     ended: bool,
-    /// Kept here so that a parallel step need not allocate to report.
+    /// Stored here so that a parallel step need not allocate to report errors.
     error: Option<EnvError>,
 }
 
 impl VecEnv {
-    /// A vector of these environments, which must all be alike.
+    /// Builds a vector of `envs`, which must all have the same spec.
     pub fn try_new(envs: Vec<Box<dyn Env>>) -> Result<Self, EnvError> {
         let spec = envs.first().ok_or(EnvError::NoEnvs)?.spec().clone();
         if let Some(index) = envs.iter().position(|env| *env.spec() != spec) {
@@ -72,7 +72,7 @@ impl VecEnv {
         self.slots.len()
     }
 
-    /// The facts all of them share.
+    /// Returns the spec shared by all environments.
     pub fn spec(&self) -> &EnvSpec {
         &self.spec
     }
@@ -93,12 +93,12 @@ impl VecEnv {
         self.first_error()
     }
 
-    /// Steps every environment. Afterwards `obs` holds what to act on next and `steps[i]` what
-    /// environment `i` gave.
+    /// Steps every environment. Afterwards `obs` holds the observations to act on next, and `steps[i]`
+    /// the result of environment `i`.
     ///
     /// # Errors
-    /// The first failing environment is named. The others have been stepped, so the vector cannot
-    /// go on: restore or rebuild it.
+    /// Names the first failing environment. The others have been stepped already, so the vector is
+    /// unusable until restored or rebuilt.
     pub fn step(&mut self, actions: &[usize], obs: &mut [u8], steps: &mut [VecStep]) -> Result<(), EnvError> {
         self.check_len("actions", actions.len(), self.len())?;
         self.check_len("steps", steps.len(), self.len())?;
@@ -114,19 +114,19 @@ impl VecEnv {
         self.first_error()
     }
 
-    /// The true last observation of environment `index`, if its episode ended in the last step.
+    /// Returns the true last observation of environment `index` if its episode ended in the last step.
     pub fn final_obs(&self, index: usize) -> Option<&[u8]> {
         let slot = self.slots.get(index)?;
         slot.ended.then_some(slot.final_obs.as_slice())
     }
 
-    /// The state of every environment, in order.
+    /// Saves the state of every environment, in order.
     pub fn save_state(&self) -> Result<Vec<Vec<u8>>, EnvError> {
         let save = |(index, slot): (usize, &Slot)| slot.env.save_state().map_err(|e| e.in_env(index));
         self.slots.iter().enumerate().map(save).collect()
     }
 
-    /// Restores what [`VecEnv::save_state`] gave and writes the current observations.
+    /// Restores states from [`VecEnv::save_state`] and writes the current observations.
     pub fn load_state(&mut self, states: &[Vec<u8>], obs: &mut [u8]) -> Result<(), EnvError> {
         self.check_len("states", states.len(), self.len())?;
         self.check_len("observations", obs.len(), self.obs_len())?;
@@ -139,7 +139,7 @@ impl VecEnv {
         Ok(())
     }
 
-    /// Time spent since the last call, summed over environments (not wall time).
+    /// Takes the time spent since the last call, summed over environments (not wall time).
     pub fn take_timing(&mut self) -> EnvTiming {
         let mut sum = EnvTiming::default();
         for slot in &mut self.slots {
@@ -150,7 +150,7 @@ impl VecEnv {
         sum
     }
 
-    /// Looked at before any environment moves, so that a bad action changes nothing.
+    /// Checks actions before any environment moves, so that a bad action changes nothing.
     fn check_actions(&self, actions: &[usize]) -> Result<(), EnvError> {
         let num_actions = self.spec.num_actions();
         match actions.iter().position(|action| *action >= num_actions) {
@@ -170,13 +170,14 @@ impl VecEnv {
     fn first_error(&mut self) -> Result<(), EnvError> {
         let mut errors = self.slots.iter_mut().map(|slot| slot.error.take()).enumerate();
         let first = errors.find_map(|(index, error)| error.map(|error| error.in_env(index)));
+        // Clear the rest as well: a stale error must not surface in a later step.
         errors.for_each(drop);
         first.map_or(Ok(()), Err)
     }
 }
 
 impl Slot {
-    /// One step, and the reset after it where the episode ended.
+    /// Steps once, then resets if the episode ended.
     fn step(&mut self, action: usize, obs: &mut [u8]) -> Result<VecStep, EnvError> {
         let Step { reward, raw_reward, terminated, truncated, episode } = self.env.step(action, obs)?;
         let mut episodes = [episode, None];
@@ -189,7 +190,8 @@ impl Slot {
     }
 }
 
-/// Runs in the ambient pool, or right here when that has one thread.
+/// Runs in the ambient pool, or on this thread if the pool has only one.
 fn for_each<T: Send>(items: impl IndexedParallelIterator<Item = T>, run: impl Fn(T) + Sync + Send) {
+    // One item per task: environments take unequal time (resets, game logic), so let rayon balance them.
     items.with_max_len(1).for_each(run);
 }

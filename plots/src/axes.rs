@@ -1,4 +1,4 @@
-//! The frame that line charts and scatters share: title, legend, two axes with ticks and labels.
+//! The frame shared by line charts and scatters: title, legend, two axes with ticks and labels.
 
 use crate::axis::{Axis, Range};
 use crate::canvas::{Anchor, Canvas, Stroke, Text, Turn};
@@ -12,23 +12,23 @@ use crate::scale::Scale;
 use crate::style::{FAINT, INK, LINE_HEIGHT, Look};
 use crate::ticks::{self, Tick};
 
-/// Whether a step means the same on both axes.
+/// Relation between the units of the two axes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Aspect {
-    /// The axes fill the room there is.
+    /// The axes fill the available space.
     Free,
-    /// One unit is as long on one axis as on the other.
+    /// One unit has the same length on both axes.
     Equal,
 }
 
-/// Length of a tick with a label.
+/// Length of a labelled tick.
 const TICK: f64 = 5.0;
-/// Less room than this for data is no figure.
+/// Minimum width and height of the data area; anything smaller is an error.
 const LEAST_ROOM: f64 = 30.0;
-/// Part of the area's height that ticks are chosen for, before the rest is laid out.
+/// Assumed fraction of the area's height for data when choosing ticks, before layout.
 const LIKELY_HEIGHT: f64 = 0.75;
 
-/// What goes into a frame.
+/// Contents of a frame.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Frame<'a> {
     pub title: &'a str,
@@ -39,7 +39,7 @@ pub(crate) struct Frame<'a> {
     pub aspect: Aspect,
 }
 
-/// Where the data go.
+/// The data area and the scales of its axes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plot {
     pub area: Rect,
@@ -55,7 +55,7 @@ impl Plot {
 }
 
 impl Frame<'_> {
-    /// Draws the frame into `area` and tells where the data go.
+    /// Draws the frame into `area` and returns the data area.
     pub(crate) fn draw(&self, canvas: &mut Canvas, area: Rect) -> Result<Plot, PlotError> {
         let look = Look::for_width(area.width);
         let y_most = most(area.height * LIKELY_HEIGHT, look.tick * 3.0);
@@ -73,12 +73,12 @@ impl Frame<'_> {
         Ok(self.draw_axes(canvas, inner, look, &y_ticks))
     }
 
-    /// What the axes leave of an area, title and legend still within.
+    /// Area left by the axes, still including title and legend.
     fn room_for_data(&self, area: Rect, look: Look, y_ticks: &[Tick]) -> Rect {
         let labels = widest(y_ticks, look.tick);
         let y_label = label_height(&self.y.0.label, look);
         let left = area.left + look.gap * 0.7 + y_label + labels + TICK + look.gap * 0.8;
-        // The last label of the horizontal axis may stick out by half.
+        // The last label of the horizontal axis may extend beyond it by half its width.
         let right = area.right() - look.gap - look.tick * 1.5;
         let below = room_below(self.x.0, look);
         Rect::from_edges(left, area.top + look.gap, right, area.bottom() - below)
@@ -133,7 +133,7 @@ impl Frame<'_> {
     }
 }
 
-/// Draws a horizontal axis below the data: line, ticks with labels, and what it shows.
+/// Draws a horizontal axis below the data: line, labelled ticks, and axis label.
 pub(crate) fn draw_x(canvas: &mut Canvas, plot: &Plot, (axis, range): (&Axis, Range), major: &[Tick]) {
     let (area, look) = (plot.area, plot.look);
     let (ink, bottom) = (Stroke::solid(INK, 1.0), area.bottom());
@@ -153,12 +153,12 @@ pub(crate) fn draw_x(canvas: &mut Canvas, plot: &Plot, (axis, range): (&Axis, Ra
     canvas.text(plain(&axis.label, (area.centre().0, below + HALF_CAPITAL * size), size));
 }
 
-/// A title may be wider than the data as long as it stays on the page.
+/// Maximum title width: it may exceed the data area but stays on the page.
 fn title_room(area: Rect, middle: f64) -> f64 {
     2.0 * (middle - area.left).min(area.right() - middle)
 }
 
-/// Room that a horizontal axis takes below the data, with a gap to the edge.
+/// Height of a horizontal axis below the data, including a gap to the edge.
 pub(crate) fn room_below(axis: &Axis, look: Look) -> f64 {
     TICK + look.gap * 1.1 + look.tick * LINE_HEIGHT + label_height(&axis.label, look)
 }
@@ -171,12 +171,12 @@ fn widest(ticks: &[Tick], size: f64) -> f64 {
     ticks.iter().map(|tick| font::width(&tick.label, size, Weight::Regular)).fold(0.0, f64::max)
 }
 
-/// How many things of a length have room, between 2 and 9.
+/// Number of items of this length that fit, between 2 and 9.
 fn most(room: f64, length: f64) -> usize {
     (2..9).take_while(|&count| font::to_f64(count) * length <= room).last().unwrap_or(1) + 1
 }
 
-/// As many ticks as have labels that do not touch.
+/// Returns as many ticks as fit without their labels touching.
 pub(crate) fn fitting_ticks(axis: &Axis, range: Range, room: f64, size: f64) -> Vec<Tick> {
     let fits = |ticks: &Vec<Tick>| {
         let count = font::to_f64(ticks.len().max(1));

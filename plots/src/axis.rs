@@ -1,29 +1,29 @@
-//! What an axis shows: label, kind, and from where to where.
+//! Axes: label, kind and range.
 
 use crate::error::PlotError;
 
-/// Narrower than this part of its values, a range has no digits left to tell them apart.
+/// Minimum width of a range relative to its values; a narrower one has no digits left to distinguish them.
 const NARROWEST: f64 = 1e-9;
-/// Free room at each end, as a part of the range.
+/// Padding at each end, as a fraction of the range.
 const PADDING: f64 = 0.04;
 
-/// How values are spread over an axis.
+/// Distribution of values along an axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Spread {
     Linear,
     Log,
 }
 
-/// Which end an axis begins at.
+/// End at which an axis begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Direction {
-    /// Left, or below.
+    /// At the left, or at the bottom.
     Forward,
-    /// Right, or above, as rows of an image do.
+    /// At the right, or at the top, as for rows of an image.
     Backward,
 }
 
-/// An axis. Its range is that of the data unless told otherwise.
+/// An axis. Its range is that of the data unless set explicitly.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Axis {
     pub(crate) label: String,
@@ -32,7 +32,7 @@ pub struct Axis {
     range: Option<(f64, f64)>,
 }
 
-/// From where to where an axis goes: finite, and wide enough to tell values apart.
+/// Range of an axis: finite, and wide enough to distinguish values.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Range {
     pub low: f64,
@@ -40,7 +40,7 @@ pub(crate) struct Range {
 }
 
 impl Range {
-    /// The smallest range with both.
+    /// Smallest range that covers both.
     pub(crate) fn union(self, other: Self) -> Self {
         Self { low: self.low.min(other.low), high: self.high.max(other.high) }
     }
@@ -55,34 +55,34 @@ impl Range {
 }
 
 impl Axis {
-    /// Equal steps, equal distances. The label carries the unit: `accuracy (%)`.
+    /// Builds a linear axis. The label includes the unit: `accuracy (%)`.
     pub fn linear(label: impl Into<String>) -> Self {
         Self { label: label.into(), spread: Spread::Linear, direction: Direction::Forward, range: None }
     }
 
-    /// Equal factors, equal distances; for positive values.
+    /// Builds a logarithmic axis, for positive values.
     pub fn log(label: impl Into<String>) -> Self {
         Self { spread: Spread::Log, ..Self::linear(label) }
     }
 
-    /// Goes from `low` to `high` whatever the data; what lies outside is cut off.
+    /// Fixes the range to `low` … `high` whatever the data; anything outside is cut off.
     #[must_use]
     pub fn with_range(mut self, low: f64, high: f64) -> Self {
         self.range = Some((low, high));
         self
     }
 
-    /// Runs to the left, or down: rows of an image are counted from above.
+    /// Reverses the axis to run leftwards or downwards, as for rows of an image.
     #[must_use]
     pub fn reversed(mut self) -> Self {
         self.direction = Direction::Backward;
         self
     }
 
-    /// The range for a figure whose values are these; NaN among them is passed over.
+    /// Computes the range for a figure with these values, ignoring NaN.
     ///
     /// # Errors
-    /// No values, or a range that cannot be shown.
+    /// If there are no values, or the range cannot be shown.
     pub(crate) fn resolve(
         &self,
         figure: &str,
@@ -110,7 +110,7 @@ impl Axis {
     }
 }
 
-/// Free room around values; around a single value, enough to make a range.
+/// Adds padding around values; a single value gets enough to form a range.
 fn pad(spread: Spread, Range { low, high }: Range) -> Range {
     if spread == Spread::Log {
         if low <= 0.0 {

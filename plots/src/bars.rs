@@ -1,4 +1,4 @@
-//! Horizontal bars with a name and a number each.
+//! Horizontal bars, each with a name and a number.
 
 use crate::canvas::{Anchor, Canvas, Text};
 use crate::error::PlotError;
@@ -8,16 +8,16 @@ use crate::geometry::Rect;
 use crate::heading::plain;
 use crate::style::{Colour, FAINT, INK, PALETTE};
 
-/// Height of a bar with the gap below it, in SVG units.
+/// Height of a bar including the gap below it, in SVG units.
 const ROW: f64 = 15.0;
-/// Size of letters.
+/// Font size.
 const LETTERS: f64 = 10.0;
-/// Share of the width that numbers have.
+/// Share of the width reserved for numbers.
 const NUMBERS: f64 = 0.2;
-/// Share of the width that names may have at most.
+/// Maximum share of the width for names.
 const NAMES: f64 = 0.45;
 
-/// One bar a name, from the left or, if there are negative numbers, from where 0 is.
+/// One bar per name, starting at the left or, if there are negative numbers, at 0.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Bars {
     title: String,
@@ -27,7 +27,7 @@ pub struct Bars {
 }
 
 impl Bars {
-    /// Bars from top to bottom. `range` are the values at the left and at the right end.
+    /// Builds bars from top to bottom. `range` holds the values at the left and right ends.
     pub fn new<Name: Into<String>>(
         title: impl Into<String>,
         bars: impl IntoIterator<Item = (Name, f64)>,
@@ -37,14 +37,14 @@ impl Bars {
         Self { title: title.into(), bars, range, marked: None }
     }
 
-    /// Marks one bar by another colour and bold letters.
+    /// Highlights one bar with another colour and bold type.
     #[must_use]
     pub fn with_mark(mut self, index: usize) -> Self {
         self.marked = Some(index);
         self
     }
 
-    /// Where a value lies between the ends, 0 to 1.
+    /// Relative position of a value between the ends, 0 to 1.
     fn place(&self, value: f64) -> f64 {
         let (low, high) = self.range;
         if high > low { ((value - low) / (high - low)).clamp(0.0, 1.0) } else { 0.0 }

@@ -1,4 +1,4 @@
-//! Writes SVG: the few shapes that figures are made of.
+//! An SVG writer for the few shapes that figures consist of.
 
 use std::fmt::Write as _;
 
@@ -6,10 +6,10 @@ use crate::font::{self, Weight};
 use crate::geometry::{Point, Rect, Size};
 use crate::style::{Colour, Dash, Marker, PAPER};
 
-/// Beyond this a place is as good as at infinity, and pixels are counted in `f32`.
+/// Clamp for coordinates: anything beyond is as good as infinite, and rasterisation uses `f32`.
 const FAR: f64 = 1e5;
 
-/// A page in the making. Figures draw on it; nothing else does.
+/// A page under construction. Only figures draw on it.
 #[derive(Debug)]
 pub struct Canvas {
     size: Size,
@@ -17,7 +17,7 @@ pub struct Canvas {
     clips: usize,
 }
 
-/// How a line is drawn.
+/// Style of a line.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stroke {
     pub colour: Colour,
@@ -26,13 +26,13 @@ pub(crate) struct Stroke {
 }
 
 impl Stroke {
-    /// An unbroken line.
+    /// Builds a solid stroke.
     pub(crate) fn solid(colour: Colour, width: f64) -> Self {
         Self { colour, width, dash: Dash::Solid }
     }
 }
 
-/// Which part of a text stands at its place.
+/// Part of a text that is aligned with its position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Anchor {
     Start,
@@ -40,23 +40,23 @@ pub(crate) enum Anchor {
     End,
 }
 
-/// Which way a text runs.
+/// Direction of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Turn {
     Level,
-    /// Upwards, as labels of vertical axes do.
+    /// Upwards, as for labels of vertical axes.
     Up,
 }
 
-/// What is around letters.
+/// Outline around letters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Halo {
     Off,
-    /// A white rim, for words over data.
+    /// A white outline, for text over data.
     On,
 }
 
-/// One line of text, placed by its baseline.
+/// One line of text, positioned by its baseline.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Text<'a> {
     pub text: &'a str,
@@ -70,12 +70,12 @@ pub(crate) struct Text<'a> {
 }
 
 impl Canvas {
-    /// An empty white page.
+    /// Builds an empty white page.
     pub(crate) fn new(size: Size) -> Self {
         Self { size, body: String::new(), clips: 0 }
     }
 
-    /// The whole page as SVG.
+    /// Returns the whole page as SVG.
     pub(crate) fn finish(self) -> String {
         let (width, height) = (number(self.size.width), number(self.size.height));
         let family = font::FAMILY;
@@ -87,7 +87,7 @@ impl Canvas {
         )
     }
 
-    /// From here to [`Canvas::end_clip`] nothing is seen outside `area`.
+    /// Clips everything up to [`Canvas::end_clip`] to `area`.
     pub(crate) fn begin_clip(&mut self, area: Rect) {
         let name = format!("clip{}", self.clips);
         self.clips += 1;
@@ -95,12 +95,12 @@ impl Canvas {
         self.put(&format!("<g clip-path=\"url(#{name})\">"));
     }
 
-    /// Ends what [`Canvas::begin_clip`] began.
+    /// Ends the region begun by [`Canvas::begin_clip`].
     pub(crate) fn end_clip(&mut self) {
         self.put("</g>");
     }
 
-    /// Lines from point to point.
+    /// Draws lines from point to point.
     pub(crate) fn polyline(&mut self, points: &[Point], stroke: Stroke) {
         let dash =
             stroke.dash.pattern().map(|dash| format!(" stroke-dasharray=\"{dash}\"")).unwrap_or_default();
@@ -112,7 +112,7 @@ impl Canvas {
         ));
     }
 
-    /// A filled shape that lets through what is below.
+    /// Draws a filled, translucent polygon.
     pub(crate) fn polygon(&mut self, points: &[Point], colour: Colour, opacity: f64) {
         let opacity = number(opacity);
         self.put(&format!(
@@ -121,12 +121,12 @@ impl Canvas {
         ));
     }
 
-    /// A filled rectangle with sharp edges.
+    /// Draws a filled rectangle with sharp edges.
     pub(crate) fn fill(&mut self, area: Rect, colour: Colour) {
         self.put(&format!("<rect {} fill=\"{colour}\" shape-rendering=\"crispEdges\"/>", edges(area)));
     }
 
-    /// The rim of a rectangle.
+    /// Draws the border of a rectangle.
     pub(crate) fn outline(&mut self, area: Rect, stroke: Stroke) {
         let width = number(stroke.width);
         self.put(&format!(
@@ -136,7 +136,7 @@ impl Canvas {
         ));
     }
 
-    /// A ring.
+    /// Draws a ring.
     pub(crate) fn ring(&mut self, (x, y): Point, radius: f64, stroke: Stroke) {
         let (x, y, radius, width) = (number(x), number(y), number(radius), number(stroke.width));
         let colour = stroke.colour;
@@ -145,10 +145,10 @@ impl Canvas {
         ));
     }
 
-    /// Rectangles in units of cells, cell (0, 0) at `corner`, each drawn over those before.
+    /// Draws rectangles in units of cells, cell (0, 0) at `corner`, each over the previous ones.
     pub(crate) fn cells(&mut self, corner: Point, cell: f64, cells: &[(Rect, Colour)]) {
         let (x, y) = (number(corner.0), number(corner.1));
-        // A factor, not a place: rounding it would add up over many cells.
+        // The factor is not rounded like a coordinate: the error would add up over many cells.
         self.put(&format!(
             "<g transform=\"translate({x} {y}) scale({cell})\" shape-rendering=\"crispEdges\">"
         ));
@@ -159,7 +159,7 @@ impl Canvas {
         self.put("</g>");
     }
 
-    /// Points of one kind.
+    /// Draws points of one kind.
     pub(crate) fn markers(
         &mut self,
         points: &[Point],
@@ -175,19 +175,19 @@ impl Canvas {
         self.put("</g>");
     }
 
-    /// One line of text.
+    /// Draws one line of text.
     pub(crate) fn text(&mut self, text: Text<'_>) {
         if text.text.trim().is_empty() {
             return;
         }
         if text.halo == Halo::On {
-            // A text of its own: some readers of SVG draw strokes over letters whatever they are told.
+            // A separate text element: some SVG readers ignore `paint-order` and draw strokes over letters.
             self.letters(text, &format!("stroke=\"{PAPER}\" stroke-width=\"3\" stroke-linejoin=\"round\""));
         }
         self.letters(text, &format!("fill=\"{}\"", text.colour));
     }
 
-    /// A text's length is written down, so that any font fills the same room.
+    /// Writes a text with its length, so that any font fills the same space.
     fn letters(&mut self, text: Text<'_>, paint: &str) {
         let (x, y) = (number(text.at.0), number(text.at.1));
         let mut rest = String::new();
@@ -244,14 +244,14 @@ fn places(points: &[Point]) -> String {
     places.join(" ")
 }
 
-/// Hundredths of a unit are finer than any eye, and keep files small.
+/// Formats a number rounded to hundredths of a unit: finer than visible, and compact.
 fn number(value: f64) -> String {
     let value = (value.clamp(-FAR, FAR) * 100.0).round() / 100.0;
-    // Negative zero would be written with its sign.
+    // Adding 0 turns −0, which would be written with its sign, into 0.
     format!("{}", value + 0.0)
 }
 
-/// Text as XML wants it. What XML cannot carry at all becomes the replacement character.
+/// Escapes text for XML. Characters that XML cannot represent become the replacement character.
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for letter in text.chars() {

@@ -1,4 +1,4 @@
-//! The bar that tells values from colours.
+//! The colour bar, which maps colours back to values.
 
 use crate::axis::{Range, Spread};
 use crate::canvas::{Anchor, Canvas, Stroke, Text, Turn};
@@ -9,13 +9,13 @@ use crate::heading::plain;
 use crate::style::{GREY, INK, LINE_HEIGHT, Look};
 use crate::ticks::{self, Tick};
 
-/// Length of a tick, and from the bar to the numbers.
+/// Length of a tick, and distance from the bar to the numbers.
 const TICK: f64 = 4.0;
 const TO_NUMBERS: f64 = 7.0;
-/// A bar lower than this, in letter sizes, has fewer ticks.
+/// A bar lower than this, in font sizes, has fewer ticks.
 const LOW: f64 = 9.0;
 
-/// A bar with numbers beside it and a label beside these.
+/// A colour bar with numbers and a label to its right.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ColourBar<'a> {
     pub label: &'a str,
@@ -25,7 +25,7 @@ pub(crate) struct ColourBar<'a> {
 }
 
 impl ColourBar<'_> {
-    /// The room it takes to the right.
+    /// Width of the bar including numbers and label.
     pub(crate) fn width(&self) -> f64 {
         self.bar_width()
             + TO_NUMBERS
@@ -34,11 +34,11 @@ impl ColourBar<'_> {
             + self.look.label * LINE_HEIGHT
     }
 
-    /// Draws the bar down from its upper left corner.
+    /// Draws the bar downwards from its upper left corner.
     pub(crate) fn draw(&self, canvas: &mut Canvas, (left, top): (f64, f64), height: f64) {
         let bar = Rect::new(left.round(), top.round(), self.bar_width(), height.round());
         for shade in (0..=255).map(f64::from) {
-            // Each reaches to the top and is covered by those that follow: no seams.
+            // Each shade extends to the top and is covered by the later ones: no seams.
             let bottom = bar.bottom() - shade / (SHADES + 1.0) * bar.height;
             let area = Rect::from_edges(bar.left, bar.top, bar.right(), bottom);
             canvas.fill(area, self.colours.colour(shade / SHADES));
@@ -65,7 +65,7 @@ impl ColourBar<'_> {
         (self.look.tick * 1.1).round()
     }
 
-    /// Room for the numbers of a bar of any height.
+    /// Width of the numbers, for a bar of any height.
     fn numbers_width(&self) -> f64 {
         let width = |tick: Tick| font::width(&tick.label, self.look.tick, Weight::Regular);
         [3, 5].into_iter().flat_map(|most| self.ticks(most)).map(width).fold(0.0, f64::max)

@@ -1,11 +1,11 @@
-//! From values to colours.
+//! Maps from values to colours.
 
 use crate::style::{Colour, PALETTE};
 
-/// Shades a map is drawn in, less one: as many as a screen has greys.
+/// Number of shades in a map, less one: as many as a screen has grey levels.
 pub(crate) const SHADES: f64 = 255.0;
 
-/// Stops of viridis (Smith and van der Walt, CC0), a tenth of the way apart.
+/// Colours of viridis (Smith and van der Walt, CC0) at intervals of a tenth.
 const VIRIDIS: [Colour; 11] = [
     Colour::new(0x44, 0x01, 0x54),
     Colour::new(0x48, 0x24, 0x75),
@@ -22,20 +22,20 @@ const VIRIDIS: [Colour; 11] = [
 const GREY: [Colour; 2] = [Colour::new(0, 0, 0), Colour::new(255, 255, 255)];
 const DIVERGING: [Colour; 3] = [PALETTE[0], Colour::new(0xf7, 0xf7, 0xf7), PALETTE[1]];
 
-/// Colours between two ends. All have a lightness that tells values apart without colour, except
+/// Colours between two ends. In all maps lightness alone distinguishes values, except between
 /// the two sides of `Diverging`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ColourMap {
     /// From black to white: pixels as they are.
     Grey,
-    /// From dark blue over green to yellow: amounts and probabilities.
+    /// From dark blue through green to yellow: amounts and probabilities.
     Viridis,
-    /// From blue over white to vermilion: differences around zero, with a range of ±the same.
+    /// From blue through white to vermilion: differences around zero, with a symmetric range.
     Diverging,
 }
 
 impl ColourMap {
-    /// The colour of a part of the way, from 0 to 1; beyond, that of the end.
+    /// Returns the colour at `part` of the way, 0 to 1, clamped to the ends.
     pub(crate) fn colour(self, part: f64) -> Colour {
         let stops: &[Colour] = match self {
             Self::Grey => &GREY,

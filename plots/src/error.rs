@@ -1,11 +1,11 @@
-//! Everything that can go wrong with a figure.
+//! Errors of figures.
 
 use resvg::usvg;
 
-/// Why a figure could not be drawn.
+/// Reasons why a figure could not be drawn.
 #[derive(Debug, thiserror::Error)]
 pub enum PlotError {
-    /// A bar of no length.
+    /// A bar whose value is not finite.
     #[error("bar `{name}` is not a finite number")]
     BarNotFinite {
         /// Its name.
@@ -24,10 +24,10 @@ pub enum PlotError {
         figure: String,
         /// Name of the series, group or map.
         part: String,
-        /// Which of its values, from 0.
+        /// Index of the value.
         index: usize,
     },
-    /// A logarithmic axis has no place for zero and below.
+    /// A logarithmic axis cannot show zero or negative values.
     #[error("the axis `{axis}` of figure `{figure}` is logarithmic, but `{part}` has the value {value}")]
     NotPositive {
         /// Title of the figure.
@@ -39,19 +39,19 @@ pub enum PlotError {
         /// The value.
         value: f64,
     },
-    /// An axis or a colour scale that goes nowhere.
+    /// An axis or colour scale with an invalid range.
     #[error("figure `{figure}` cannot show `{axis}` from {low} to {high}")]
     BadRange {
         /// Title of the figure.
         figure: String,
         /// Label of the axis.
         axis: String,
-        /// Where it should begin.
+        /// Start of the range.
         low: f64,
-        /// Where it should end.
+        /// End of the range.
         high: f64,
     },
-    /// A band needs one pair a point.
+    /// A band needs one pair per point.
     #[error("series `{series}` of figure `{figure}` has {points} points, but its band {band}")]
     BandLength {
         /// Title of the figure.
@@ -63,21 +63,21 @@ pub enum PlotError {
         /// Length of the band.
         band: usize,
     },
-    /// A band with its lower end on top.
+    /// A band whose lower end is above its upper end.
     #[error("the band of `{series}` in figure `{figure}` goes from {low} up to {high} at point {index}")]
     BandReversed {
         /// Title of the figure.
         figure: String,
         /// Name of the series.
         series: String,
-        /// Which point, from 0.
+        /// Index of the point.
         index: usize,
         /// Its lower end.
         low: f64,
         /// Its upper end.
         high: f64,
     },
-    /// A reference line that would not be seen.
+    /// A reference line outside the axis.
     #[error("the reference `{label}` of figure `{figure}` is {value}, outside the axis from {low} to {high}")]
     ReferenceOutside {
         /// Title of the figure.
@@ -86,9 +86,9 @@ pub enum PlotError {
         label: String,
         /// Its value.
         value: f64,
-        /// Where the axis begins.
+        /// Start of the axis.
         low: f64,
-        /// Where the axis ends.
+        /// End of the axis.
         high: f64,
     },
     /// Values and shape of a matrix disagree.
@@ -96,43 +96,43 @@ pub enum PlotError {
     MatrixSize {
         /// Caption of the map.
         caption: String,
-        /// Its rows.
+        /// Number of rows.
         rows: usize,
-        /// Its columns.
+        /// Number of columns.
         columns: usize,
-        /// How many values came.
+        /// Number of values given.
         values: usize,
     },
-    /// A marked cell that the map does not have.
+    /// A marked cell outside the map.
     #[error("heat map `{caption}` has {rows} x {columns} cells, none at row {row}, column {column}")]
     MarkOutside {
         /// Caption of the map.
         caption: String,
-        /// Its rows.
+        /// Number of rows.
         rows: usize,
-        /// Its columns.
+        /// Number of columns.
         columns: usize,
         /// Row of the mark.
         row: usize,
         /// Column of the mark.
         column: usize,
     },
-    /// One colour bar cannot explain maps that each have a range of their own.
+    /// One colour bar cannot explain maps with individual ranges.
     #[error("figure `{figure}` gives each map its own range: leave out the colour bar or share the range")]
     ColourBarOfMany {
         /// Its title.
         figure: String,
     },
-    /// A row of panels that does not fit under the headings.
+    /// A row of panels that does not match the columns.
     #[error("row `{row}` of figure `{figure}` has {figures} panels for {columns} columns")]
     RowLength {
         /// Title of the page.
         figure: String,
         /// Name of the row.
         row: String,
-        /// How many figures it has.
+        /// Number of figures in the row.
         figures: usize,
-        /// How many columns there are.
+        /// Number of columns.
         columns: usize,
     },
     /// Labels leave no room for the data.
@@ -147,24 +147,24 @@ pub enum PlotError {
         /// Height left.
         height: f64,
     },
-    /// The SVG could not be read back: a bug here.
+    /// The generated SVG could not be parsed: a bug here.
     #[error("cannot read the figure's own SVG: {cause}")]
     Svg {
-        /// What the reader said.
+        /// The parser's error.
         cause: usvg::Error,
     },
-    /// A picture of this size cannot be made.
+    /// A picture of this size cannot be allocated.
     #[error("cannot make a picture of {width} x {height} pixels")]
     PictureSize {
-        /// Its width in pixels.
+        /// Width in pixels.
         width: u32,
-        /// Its height in pixels.
+        /// Height in pixels.
         height: u32,
     },
-    /// The pixels could not be packed as PNG.
+    /// The pixels could not be encoded as PNG.
     #[error("cannot write the figure as PNG: {cause}")]
     Png {
-        /// What the encoder said.
+        /// The encoder's message.
         cause: String,
     },
 }

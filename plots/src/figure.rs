@@ -1,4 +1,4 @@
-//! What all figures have in common.
+//! The trait common to all figures.
 
 use std::fmt;
 
@@ -8,13 +8,13 @@ use crate::geometry::{Rect, Size};
 use crate::legend::LegendEntry;
 use crate::raster::{self, Pixels};
 
-/// Width of a figure on its own page, in SVG units: one pixel each in a browser.
+/// Width of a figure on its own page, in SVG units (pixels in a browser).
 pub const PAGE_WIDTH: f64 = 800.0;
 
-/// Pixels a unit in PNG files: two, so that they look sharp on good screens and on paper.
+/// Pixels per unit in PNG files: two, for sharp results on high-density screens and on paper.
 pub const PNG_SCALE: f32 = 2.0;
 
-/// Who draws the legend of a figure.
+/// Owner of a figure's legend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LegendPlace {
     /// The figure itself.
@@ -23,25 +23,25 @@ pub enum LegendPlace {
     Page,
 }
 
-/// Something that can be drawn: alone, or as a panel among others.
+/// A drawable figure, on its own or as a panel among others.
 pub trait Figure: fmt::Debug {
-    /// Width on a page of its own.
+    /// Width of the figure on a page of its own.
     fn width(&self) -> f64 {
         PAGE_WIDTH
     }
 
-    /// The height that suits a width.
+    /// Returns the height that suits a width.
     fn height_at(&self, width: f64) -> f64;
 
-    /// What its colours and shapes mean; empty if there is nothing to tell apart.
+    /// Returns the legend's entries; empty if there is nothing to distinguish.
     fn legend(&self) -> Vec<LegendEntry> {
         Vec::new()
     }
 
-    /// Draws the figure into a part of a page.
+    /// Draws the figure into part of a page.
     ///
     /// # Errors
-    /// What is wrong with its data.
+    /// If its data are invalid.
     fn draw(&self, canvas: &mut Canvas, area: Rect, legend: LegendPlace) -> Result<(), PlotError>;
 
     /// Size on a page of its own, in whole units.
@@ -49,10 +49,10 @@ pub trait Figure: fmt::Debug {
         Size { width: self.width().ceil(), height: self.height_at(self.width()).ceil() }
     }
 
-    /// The figure as SVG. The same data give the same bytes.
+    /// Renders the figure as SVG. Equal data yield equal bytes.
     ///
     /// # Errors
-    /// What is wrong with its data.
+    /// If its data are invalid.
     fn to_svg(&self) -> Result<String, PlotError> {
         let size = self.size();
         let mut canvas = Canvas::new(size);
@@ -60,16 +60,16 @@ pub trait Figure: fmt::Debug {
         Ok(canvas.finish())
     }
 
-    /// The figure as PNG, [`PNG_SCALE`] times [`Figure::size`] pixels. The same data give the same
+    /// Renders the figure as PNG, [`PNG_SCALE`] times [`Figure::size`] pixels. Equal data yield equal
     /// bytes.
     ///
     /// # Errors
-    /// What is wrong with its data, or a page too large for a picture.
+    /// If its data are invalid, or the page is too large for a picture.
     fn to_png(&self) -> Result<Vec<u8>, PlotError> {
         raster::to_png(&self.to_svg()?, PNG_SCALE)
     }
 
-    /// The figure as pixels, `scale` of them a unit.
+    /// Renders the figure as pixels, `scale` of them per unit.
     ///
     /// # Errors
     /// As [`Figure::to_png`].

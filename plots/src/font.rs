@@ -1,4 +1,4 @@
-//! The one font: how wide its words are, where lines break.
+//! The bundled font: text widths and line breaks.
 
 use std::sync::{Arc, LazyLock};
 
@@ -6,14 +6,14 @@ use resvg::usvg::fontdb::{Database, Source};
 use skrifa::instance::{LocationRef, Size};
 use skrifa::{FontRef, MetadataProvider as _};
 
-/// As the SVG names it, with what looks most like it where it is missing.
+/// Font family in the SVG, followed by the closest substitutes.
 pub(crate) const FAMILY: &str = "DejaVu Sans, Verdana, sans-serif";
-/// From the baseline to the middle of capital letters and digits, in letter sizes.
+/// Distance from the baseline to the middle of capital letters and digits, in font sizes.
 pub(crate) const HALF_CAPITAL: f64 = 0.36;
-/// Width of a letter the font does not have, in letter sizes.
+/// Width of a letter missing from the font, in font sizes.
 const UNKNOWN_WIDTH: f64 = 0.6;
 
-/// How heavy letters are.
+/// Font weight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Weight {
     Regular,
@@ -29,7 +29,7 @@ impl Weight {
     }
 }
 
-/// The fonts that `resvg` may use: ours, whatever the machine has.
+/// The only fonts available to `resvg`: the bundled ones, whatever the machine has.
 pub(crate) fn database() -> Arc<Database> {
     static DATABASE: LazyLock<Arc<Database>> = LazyLock::new(|| {
         let mut database = Database::new();
@@ -41,7 +41,7 @@ pub(crate) fn database() -> Arc<Database> {
     Arc::clone(&DATABASE)
 }
 
-/// Width of a text in letters of this size: the sum of its letters, since figures switch kerning off.
+/// Width of a text: the sum of its letters' advances, since figures switch kerning off.
 pub(crate) fn width(text: &str, size: f64, weight: Weight) -> f64 {
     let Ok(font) = FontRef::new(weight.bytes()) else {
         return UNKNOWN_WIDTH * size * to_f64(text.chars().count());
@@ -51,7 +51,7 @@ pub(crate) fn width(text: &str, size: f64, weight: Weight) -> f64 {
     text.chars().map(|letter| advance(letter).unwrap_or(UNKNOWN_WIDTH)).sum::<f64>() * size
 }
 
-/// Breaks a text at spaces into lines no wider than `room`; a longer word keeps a line for itself.
+/// Wraps a text at spaces into lines no wider than `room`; a longer word gets a line of its own.
 pub(crate) fn wrap(text: &str, room: f64, size: f64, weight: Weight) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split_whitespace() {
@@ -66,7 +66,7 @@ pub(crate) fn wrap(text: &str, room: f64, size: f64, weight: Weight) -> Vec<Stri
     lines
 }
 
-/// The size at which a text is no wider than `room`: `size`, or less.
+/// Largest font size, up to `size`, at which the text is no wider than `room`.
 pub(crate) fn shrink(text: &str, room: f64, size: f64, weight: Weight) -> f64 {
     let needed = width(text, size, weight);
     if needed > room { size * (room / needed).max(0.0) } else { size }

@@ -1,4 +1,4 @@
-//! Places on the page, in SVG units: x to the right, y down.
+//! Page geometry in SVG units: x to the right, y down.
 
 /// A point on the page.
 pub(crate) type Point = (f64, f64);
@@ -6,52 +6,52 @@ pub(crate) type Point = (f64, f64);
 /// Width and height.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Size {
-    /// To the right.
+    /// Horizontal extent.
     pub width: f64,
-    /// Down.
+    /// Vertical extent.
     pub height: f64,
 }
 
-/// An upright rectangle.
+/// An axis-aligned rectangle.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rect {
-    /// Its left edge.
+    /// Left edge.
     pub left: f64,
-    /// Its upper edge.
+    /// Upper edge.
     pub top: f64,
-    /// From the left edge to the right one.
+    /// Horizontal extent.
     pub width: f64,
-    /// From the upper edge to the lower one.
+    /// Vertical extent.
     pub height: f64,
 }
 
 impl Rect {
-    /// A rectangle with its upper left corner at a place.
+    /// Builds a rectangle from its upper left corner and its size.
     pub fn new(left: f64, top: f64, width: f64, height: f64) -> Self {
         Self { left, top, width, height }
     }
 
-    /// From the left edge to the right one, from the upper edge to the lower one.
+    /// Builds a rectangle from its edges.
     pub fn from_edges(left: f64, top: f64, right: f64, bottom: f64) -> Self {
         Self::new(left, top, right - left, bottom - top)
     }
 
-    /// Its right edge.
+    /// Right edge.
     pub fn right(&self) -> f64 {
         self.left + self.width
     }
 
-    /// Its lower edge.
+    /// Lower edge.
     pub fn bottom(&self) -> f64 {
         self.top + self.height
     }
 
-    /// Its middle.
+    /// Centre.
     pub fn centre(&self) -> (f64, f64) {
         (self.left + self.width / 2.0, self.top + self.height / 2.0)
     }
 
-    /// The largest rectangle of these proportions in the middle of this one.
+    /// Returns the largest centred rectangle with these proportions.
     pub(crate) fn fit(&self, width: f64, height: f64) -> Self {
         let unit = (self.width / width).min(self.height / height);
         let (x, y) = self.centre();

@@ -1,10 +1,10 @@
-//! Titles and captions: centred lines that break where they must.
+//! Titles and captions: centred lines that wrap as needed.
 
 use crate::canvas::{Anchor, Canvas, Halo, Text, Turn};
 use crate::font::{self, HALF_CAPITAL, Weight};
 use crate::style::{INK, LINE_HEIGHT};
 
-/// Centred lines of text, already broken.
+/// Centred lines of text, already wrapped.
 #[derive(Clone, Debug)]
 pub(crate) struct Heading {
     lines: Vec<String>,
@@ -14,7 +14,7 @@ pub(crate) struct Heading {
 }
 
 impl Heading {
-    /// Breaks a text into lines of at most `room`.
+    /// Wraps a text into lines no wider than `room`.
     pub(crate) fn new(text: &str, room: f64, size: f64, weight: Weight) -> Self {
         Self { lines: font::wrap(text, room, size, weight), room, size, weight }
     }
@@ -24,7 +24,7 @@ impl Heading {
         font::to_f64(self.lines.len()) * self.size * LINE_HEIGHT
     }
 
-    /// Draws the lines down from `top`, around `middle`.
+    /// Draws the lines downwards from `top`, centred on `middle`.
     pub(crate) fn draw(&self, canvas: &mut Canvas, middle: f64, top: f64) {
         for (index, line) in self.lines.iter().enumerate() {
             let centre = top + (font::to_f64(index) + 0.5) * self.size * LINE_HEIGHT;
@@ -36,7 +36,7 @@ impl Heading {
         }
     }
 
-    /// Draws the lines upwards, the first leftmost, around `middle`.
+    /// Draws the lines rotated to read upwards, the first leftmost, centred on `middle`.
     pub(crate) fn draw_up(&self, canvas: &mut Canvas, left: f64, middle: f64) {
         for (index, line) in self.lines.iter().enumerate() {
             let centre = left + (font::to_f64(index) + 0.5) * self.size * LINE_HEIGHT;
@@ -47,7 +47,7 @@ impl Heading {
     }
 }
 
-/// A centred text in ink.
+/// Builds a centred text in the ink colour.
 pub(crate) fn plain(text: &str, at: (f64, f64), size: f64) -> Text<'_> {
     Text {
         text,

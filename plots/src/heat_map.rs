@@ -9,9 +9,9 @@ use crate::font::to_f64;
 use crate::geometry::{Point, Rect};
 use crate::style::{Colour, GREY, PALETTE, PAPER};
 
-/// What is not a number is seen at once.
+/// Colour of NaN, chosen to stand out.
 pub(crate) const NOT_A_NUMBER: Colour = PALETTE[3];
-/// The ring around a marked cell.
+/// Colour of the ring around a marked cell.
 pub(crate) const MARK: Colour = PALETTE[1];
 
 /// One matrix with its caption.
@@ -25,10 +25,10 @@ pub struct HeatMap {
 }
 
 impl HeatMap {
-    /// A matrix from its values, row after row from above. NaN is drawn in a colour of its own.
+    /// Builds a matrix from its values in row-major order, top row first. NaN has a colour of its own.
     ///
     /// # Errors
-    /// A number of values other than rows × columns, or none.
+    /// If there are no values, or their number is not rows × columns.
     pub fn try_new(
         caption: impl Into<String>,
         rows: usize,
@@ -42,10 +42,10 @@ impl HeatMap {
         Ok(Self { caption, rows, columns, values, mark: None })
     }
 
-    /// A ring around the cell at `(row, column)`.
+    /// Adds a ring around the cell at `(row, column)`.
     ///
     /// # Errors
-    /// A cell that the matrix does not have.
+    /// If the matrix has no such cell.
     pub fn with_mark(mut self, row: usize, column: usize) -> Result<Self, PlotError> {
         let (rows, columns) = (self.rows, self.columns);
         if row >= rows || column >= columns {
@@ -55,31 +55,31 @@ impl HeatMap {
         Ok(self)
     }
 
-    /// Its smallest and largest value.
+    /// Smallest and largest value, ignoring NaN.
     pub(crate) fn extremes(&self) -> Option<Range> {
         let values = self.values.iter().copied().map(f64::from).filter(|value| !value.is_nan());
         values.map(|value| Range { low: value, high: value }).reduce(Range::union)
     }
 
-    /// Which value is infinite, if any is.
+    /// Index of the first infinite value, if any.
     pub(crate) fn first_infinite(&self) -> Option<usize> {
         self.values.iter().position(|value| value.is_infinite())
     }
 
-    /// Width and height of the picture that a square of side `room` has place for.
+    /// Width and height of the picture that fits a square of side `room`.
     pub(crate) fn picture_size(&self, room: f64) -> (f64, f64) {
         let cell = self.cell(room);
         (to_f64(self.columns) * cell, to_f64(self.rows) * cell)
     }
 
-    /// Side of a cell in a square of side `room`: whole pixels where they fit, so that all cells are
-    /// equally large.
+    /// Side of a cell in a square of side `room`: whole pixels if possible, so that all cells have
+    /// equal size.
     fn cell(&self, room: f64) -> f64 {
         let (side, pixels) = (room / to_f64(self.columns.max(self.rows)), f64::from(PNG_SCALE));
         if side * pixels >= 1.0 { (side * pixels).floor() / pixels } else { side }
     }
 
-    /// Draws the cells, a rim, and the mark around a middle, as large as a square of side `room` lets.
+    /// Draws the cells, a border and the mark, centred, as large as a square of side `room` allows.
     pub(crate) fn draw(
         &self,
         canvas: &mut Canvas,
@@ -89,7 +89,7 @@ impl HeatMap {
         (middle, centre): Point,
     ) {
         let (cell, (width, height)) = (self.cell(room), self.picture_size(room));
-        // On whole units, so that cells begin where pixels do.
+        // Rounded to whole units, so that cells begin on pixel boundaries.
         let corner = ((middle - width / 2.0).round(), (centre - height / 2.0).round());
         canvas.cells(corner, cell, &self.runs(colours, range));
         canvas.outline(Rect::new(corner.0, corner.1, width, height), Stroke::solid(GREY, 1.0));
@@ -101,8 +101,8 @@ impl HeatMap {
         }
     }
 
-    /// Runs of cells of one colour, in units of cells. Each reaches one cell on to the right and down,
-    /// to be covered by those that follow: so no reader of SVG shows white seams between cells.
+    /// Returns runs of equally coloured cells, in units of cells. Each extends one cell further right and
+    /// down and is covered by later runs, so that no SVG reader shows white seams between cells.
     fn runs(&self, map: ColourMap, range: Range) -> Vec<(Rect, Colour)> {
         let mut runs = Vec::new();
         let (right, end) = (to_f64(self.columns), to_f64(self.rows));

@@ -12,23 +12,23 @@ use crate::heading::Heading;
 use crate::heat_map::HeatMap;
 use crate::style::Look;
 
-/// Maps a row, unless told otherwise.
+/// Default number of maps per row.
 const COLUMNS: usize = 4;
-/// A map is never drawn larger than this, in letter sizes of its caption.
+/// Maximum size of a map, in font sizes of its caption.
 const LARGEST: f64 = 26.0;
 
-/// Which values get the first and the last colour.
+/// Values that get the first and the last colour.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum ColourRange {
-    /// The smallest and largest of all maps together.
+    /// The minimum and maximum over all maps.
     Shared,
-    /// The smallest and largest of each map.
+    /// The minimum and maximum of each map.
     Each,
-    /// These, whatever the data.
+    /// Fixed values, whatever the data.
     Fixed(f64, f64),
 }
 
-/// Maps in rows, read like text.
+/// Maps in rows, in reading order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HeatMaps {
     title: String,
@@ -39,20 +39,20 @@ pub struct HeatMaps {
     bar: Option<String>,
 }
 
-/// Where the maps go: chosen once, so that the height asked for is the height drawn.
+/// Layout of the maps, computed once so that the height requested is the height drawn.
 #[derive(Debug)]
 struct Layout {
     look: Look,
     title: Heading,
     captions: Vec<Heading>,
-    /// Side of the square that a map may fill.
+    /// Side of the square available to a map.
     room: f64,
     /// Size of the largest map.
     place: (f64, f64),
     caption_height: f64,
-    /// Between neighbours.
+    /// Gap between neighbours.
     gap: f64,
-    /// Left for the colour bar and the gap before it.
+    /// Width reserved for the colour bar and the gap before it.
     bar: f64,
     columns: usize,
     rows: usize,
@@ -64,7 +64,7 @@ impl Layout {
         self.look.gap * 2.0 + self.title.height() + rows
     }
 
-    /// Where the `index`-th map goes, below its caption, if the first caption begins at `(left, top)`.
+    /// Area of the `index`-th map, below its caption, if the first caption begins at `(left, top)`.
     fn place_of(&self, index: usize, left: f64, top: f64) -> Rect {
         let (row, column) = (to_f64(index / self.columns), to_f64(index % self.columns));
         let x = left + column * (self.place.0 + self.gap);
@@ -85,41 +85,41 @@ impl Layout {
 }
 
 impl HeatMaps {
-    /// A figure without maps yet, in shades of grey. An empty title takes no room.
+    /// Builds a figure without maps, in shades of grey. An empty title takes no space.
     pub fn new(title: impl Into<String>) -> Self {
         let (colours, range) = (ColourMap::Grey, ColourRange::Shared);
         Self { title: title.into(), maps: Vec::new(), columns: COLUMNS, colours, range, bar: None }
     }
 
-    /// One more map, right of those before.
+    /// Appends a map to the right.
     #[must_use]
     pub fn with_map(mut self, map: HeatMap) -> Self {
         self.maps.push(map);
         self
     }
 
-    /// How many maps a row has.
+    /// Sets the number of maps per row.
     #[must_use]
     pub fn with_columns(mut self, columns: usize) -> Self {
         self.columns = columns.max(1);
         self
     }
 
-    /// Other colours than grey.
+    /// Sets the colours, grey by default.
     #[must_use]
     pub fn with_colours(mut self, colours: ColourMap) -> Self {
         self.colours = colours;
         self
     }
 
-    /// Which values get the first and the last colour.
+    /// Sets the values that get the first and the last colour.
     #[must_use]
     pub fn with_range(mut self, range: ColourRange) -> Self {
         self.range = range;
         self
     }
 
-    /// A bar that tells values from colours, with a label that carries the unit.
+    /// Adds a colour bar; its label includes the unit.
     #[must_use]
     pub fn with_colour_bar(mut self, label: impl Into<String>) -> Self {
         self.bar = Some(label.into());
@@ -130,7 +130,7 @@ impl HeatMaps {
         let look = Look::for_width(width);
         let columns = self.columns.min(self.maps.len()).max(1);
         let gap = look.gap * 1.4;
-        // Where the data are wrong there is no range; drawing will say so.
+        // Invalid data have no range; drawing will report the error.
         let shared = self.ranges().ok().and_then(|(_, shared)| shared);
         let bar = shared.and_then(|range| self.colour_bar(range, look)).map_or(0.0, |bar| gap + bar.width());
         let room = width - look.gap * 2.0 - bar - gap * (to_f64(columns) - 1.0);
@@ -152,7 +152,7 @@ impl HeatMaps {
         Some(ColourBar { label, colours: self.colours, range, look })
     }
 
-    /// The range of each map, and the one of all if they share it.
+    /// Ranges of each map, and the common one if they share it.
     fn ranges(&self) -> Result<(Vec<Range>, Option<Range>), PlotError> {
         for map in &self.maps {
             if let Some(index) = map.first_infinite() {
@@ -178,7 +178,7 @@ impl HeatMaps {
     }
 }
 
-/// A range with two ends, for a matrix of one value.
+/// Widens an empty range, as for a matrix with a single value.
 fn widened(range: Range) -> Range {
     if range.span() > 0.0 { range } else { Range { low: range.low - 0.5, high: range.high + 0.5 } }
 }
@@ -194,7 +194,7 @@ impl Figure for HeatMaps {
             return Err(PlotError::ColourBarOfMany { figure: self.title.clone() });
         }
         let layout = self.layout(area.width);
-        // In a row of taller panels the maps stand in the middle.
+        // In a row of taller panels the maps are centred vertically.
         let top = area.top + ((area.height - layout.height()) / 2.0).max(0.0) + layout.look.gap;
         layout.title.draw(canvas, area.centre().0, top);
         let top = top + layout.title.height() + layout.look.gap * 0.4;
@@ -239,7 +239,7 @@ mod tests {
         let checks: Vec<f32> = (0..64 * 64).map(|k| if (k / 64 + k) % 2 == 0 { 0.0 } else { 1.0 }).collect();
         let maps = HeatMaps::new("").with_map(HeatMap::try_new("", 64, 64, checks).unwrap());
         let soft = colours_of(&maps).into_keys().filter(|c| ![0, 255, GREY.red].contains(&c.red)).count();
-        // Half of the rim's width lies on the cells: it blends with what is below, the cells do not.
+        // Half of the border's width overlaps the cells: it blends with them, the cells themselves do not.
         assert!(soft <= 4, "{soft}");
     }
 

@@ -1,4 +1,4 @@
-//! Estimates with their intervals, one below the other: what is read off is where an interval lies.
+//! Estimates with intervals, one below the other, for comparing positions.
 
 use crate::axes::{Plot, draw_x, fitting_ticks, room_below};
 use crate::axis::{Axis, Range};
@@ -12,12 +12,12 @@ use crate::scale::Scale;
 use crate::style::{Colour, Dash, FAINT, GREY, Look, Marker, PALETTE};
 use crate::values::check_values;
 
-/// Height of a row, in letter sizes.
+/// Height of a row, in font sizes.
 const ROW: f64 = 1.9;
-/// Share of the width that names may have at most.
+/// Maximum share of the width for names.
 const NAMES: f64 = 0.4;
 
-/// A number with an interval around it, if there is one.
+/// A number with an optional interval around it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Estimate {
     name: String,
@@ -27,19 +27,19 @@ pub struct Estimate {
 }
 
 impl Estimate {
-    /// A named number.
+    /// Builds a named number.
     pub fn new(name: impl Into<String>, value: f64) -> Self {
         Self { name: name.into(), value, interval: None, colour: PALETTE[0] }
     }
 
-    /// From where to where it may lie.
+    /// Adds an interval, such as a confidence interval.
     #[must_use]
     pub fn with_interval(mut self, low: f64, high: f64) -> Self {
         self.interval = Some((low, high));
         self
     }
 
-    /// A colour other than the first of the palette.
+    /// Overrides the default colour, the first of the palette.
     #[must_use]
     pub fn with_colour(mut self, colour: Colour) -> Self {
         self.colour = colour;
@@ -61,19 +61,19 @@ pub struct Intervals {
 }
 
 impl Intervals {
-    /// A figure without estimates yet. An empty title takes no room.
+    /// Builds a figure without estimates. An empty title takes no space.
     pub fn new(title: impl Into<String>, x: Axis) -> Self {
         Self { title: title.into(), x, rows: Vec::new(), reference: None }
     }
 
-    /// One more estimate, below those before.
+    /// Appends an estimate at the bottom.
     #[must_use]
     pub fn with_estimate(mut self, estimate: Estimate) -> Self {
         self.rows.push(estimate);
         self
     }
 
-    /// A dashed line from top to bottom at a value worth comparing with, such as no difference.
+    /// Adds a dashed vertical line at a reference value, such as a difference of zero.
     #[must_use]
     pub fn with_reference(mut self, value: f64) -> Self {
         self.reference = Some(value);
@@ -99,7 +99,7 @@ impl Intervals {
         Heading::new(&self.title, width - look.gap * 2.0, look.title, Weight::Bold)
     }
 
-    /// Where the data go: right of the names, below the title, above the axis.
+    /// Data area: right of the names, below the title, above the axis.
     fn room_for_data(&self, area: Rect, look: Look) -> Rect {
         let longest = self.rows.iter().map(|row| font::width(&row.name, look.tick, Weight::Regular));
         let names = longest.fold(0.0, f64::max).min(area.width * NAMES);

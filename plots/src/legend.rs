@@ -1,19 +1,19 @@
-//! What colours and shapes mean: rows of samples with names, above the data and never over them.
+//! Legends: rows of samples with names, above the data and never over them.
 
 use crate::canvas::{Anchor, Canvas, Stroke, Text};
 use crate::font::{self, HALF_CAPITAL, Weight};
 use crate::heading::plain;
 use crate::style::{Colour, Dash, Look, Marker};
 
-/// Width of a line's sample, in letter sizes.
+/// Width of a line's sample, in font sizes.
 const SAMPLE: f64 = 2.0;
-/// From sample to name, and from entry to entry, in letter sizes.
+/// Gaps between sample and name, and between entries, in font sizes.
 const NEAR: f64 = 0.5;
 const APART: f64 = 1.6;
-/// From row to row, in letter sizes.
+/// Line height, in font sizes.
 const ROW: f64 = 1.5;
 
-/// One name with the look it explains.
+/// One name with the style it explains.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LegendEntry {
     pub(crate) name: String,
@@ -22,7 +22,7 @@ pub struct LegendEntry {
     pub(crate) marker: Option<Marker>,
 }
 
-/// Entries, already in rows.
+/// Entries, already arranged in rows.
 #[derive(Clone, Debug)]
 pub(crate) struct Legend<'a> {
     rows: Vec<Vec<&'a LegendEntry>>,
@@ -31,7 +31,7 @@ pub(crate) struct Legend<'a> {
 }
 
 impl<'a> Legend<'a> {
-    /// Breaks entries into rows of at most `room`.
+    /// Breaks entries into rows no wider than `room`.
     pub(crate) fn new(entries: &'a [LegendEntry], room: f64, look: Look) -> Self {
         let mut rows: Vec<Vec<&LegendEntry>> = Vec::new();
         for entry in entries {
@@ -50,7 +50,7 @@ impl<'a> Legend<'a> {
         font::to_f64(self.rows.len()) * ROW * self.look.tick
     }
 
-    /// Draws the rows down from `top`, around `middle`.
+    /// Draws the rows downwards from `top`, centred on `middle`.
     pub(crate) fn draw(&self, canvas: &mut Canvas, middle: f64, top: f64) {
         let size = self.look.tick;
         for (index, row) in self.rows.iter().enumerate() {

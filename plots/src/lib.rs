@@ -1,5 +1,5 @@
 //! The project's figures as SVG and PNG: line charts with bands, scatters, estimates with intervals, heat
-//! maps, and panels of these. No files, no printing: a figure gives text or bytes, and the caller writes them.
+//! maps, and panels of these. No files, no printing: figures return text or bytes; the caller writes them.
 //!
 //! ```
 //! use coordrl_plots::{Axis, Figure, LineChart, Series};
@@ -16,18 +16,18 @@
 //! # }
 //! ```
 //!
-//! # How figures are drawn, and why
-//! Figures are written as SVG here and turned into pixels by `resvg`: the PNG is the SVG, so the two
-//! cannot disagree. `plotters` was the alternative. It draws once for each backend, takes its text
-//! sizes from different places in the two, looks for fonts on the machine, and has neither panels
-//! with one legend nor heat maps that stay sharp. The price: axes and legends are our own, some
+//! # Why figures are drawn this way
+//! Figures are written as SVG here and rasterised by `resvg`: the PNG is rendered from the SVG, so the two
+//! cannot disagree. The alternative was `plotters`. It draws separately for each backend, takes its text
+//! sizes from different sources in the two, looks for fonts on the machine, and has neither panels
+//! with one legend nor heat maps that stay sharp. The price: our own axes and legends, some
 //! hundred lines.
 //!
-//! Letters come from DejaVu Sans, compiled in, so that figures need no font on the machine. It is free
-//! under the Bitstream Vera licence and has Greek, arrows and raised digits. Each text in the SVG
-//! carries its length in that font; a browser without it fits its own letters into the same room.
+//! Glyphs come from DejaVu Sans, compiled in, so that figures need no font on the machine. It is free
+//! under the Bitstream Vera licence and has Greek, arrows and superscript digits. Each text in the SVG
+//! carries its length in that font; a browser without it fits its own glyphs into the same space.
 //!
-//! Reconsider when figures need what `plotters` has and this has not: dates, three dimensions, bars.
+//! Reconsider if figures need features of `plotters` that are missing here: dates, three dimensions, bars.
 
 mod axes;
 mod axis;

@@ -1,4 +1,4 @@
-//! Curves: named series, with bands around them and a line to compare with.
+//! Curves: named series with bands and a reference line.
 
 use crate::axes::{Aspect, Frame, Plot};
 use crate::axis::{Axis, Range};
@@ -12,10 +12,10 @@ use crate::legend::LegendEntry;
 use crate::style::{Colour, Dash, GREY, Marker, colour_of};
 use crate::values::{check_values, is_whole};
 
-/// Height of a chart over its width.
+/// Ratio of a chart's height to its width.
 const PROPORTION: f64 = 0.6;
 const BAND_OPACITY: f64 = 0.2;
-/// How far a faint curve is from its colour to white.
+/// Blend of a faint curve's colour towards white.
 const FAINT_SHARE: f64 = 0.45;
 
 /// A curve. NaN in a point leaves a gap.
@@ -35,7 +35,7 @@ enum Markers {
     On,
 }
 
-/// How much a curve is to be seen.
+/// Visual weight of a curve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Weight {
     Full,
@@ -43,7 +43,7 @@ enum Weight {
 }
 
 impl Series {
-    /// A curve through points `(x, y)`, in this order.
+    /// Builds a curve through points `(x, y)`, in this order.
     pub fn new(name: impl Into<String>, points: impl IntoIterator<Item = (f64, f64)>) -> Self {
         let points = points.into_iter().collect();
         Self {
@@ -56,28 +56,28 @@ impl Series {
         }
     }
 
-    /// A shaded band `(low, high)` for each point, such as a confidence interval. NaN leaves a gap.
+    /// Adds a shaded band `(low, high)` for each point, such as a confidence interval. NaN leaves a gap.
     #[must_use]
     pub fn with_band(mut self, band: impl IntoIterator<Item = (f64, f64)>) -> Self {
         self.band = Some(band.into_iter().collect());
         self
     }
 
-    /// A colour other than the next of the palette: the same torso in the same colour everywhere.
+    /// Overrides the palette colour, for example to give a torso the same colour everywhere.
     #[must_use]
     pub fn with_colour(mut self, colour: Colour) -> Self {
         self.colour = Some(colour);
         self
     }
 
-    /// A marker at each point, for series of few points.
+    /// Adds a marker at each point, for series of few points.
     #[must_use]
     pub fn with_markers(mut self) -> Self {
         self.markers = Markers::On;
         self
     }
 
-    /// Thin, pale and without a place in the legend: a single run behind the mean of all.
+    /// Makes the curve thin and pale and hides it from the legend: a single run behind the mean of all.
     #[must_use]
     pub fn faint(mut self) -> Self {
         self.weight = Weight::Faint;
@@ -124,19 +124,19 @@ pub struct LineChart {
 }
 
 impl LineChart {
-    /// A chart without curves yet. An empty title takes no room.
+    /// Builds a chart without curves. An empty title takes no space.
     pub fn new(title: impl Into<String>, x: Axis, y: Axis) -> Self {
         Self { title: title.into(), x, y, series: Vec::new(), reference: None }
     }
 
-    /// One more curve. An empty one is named in the legend as having no data.
+    /// Appends a curve. An empty one is listed in the legend as having no data.
     #[must_use]
     pub fn with_series(mut self, series: Series) -> Self {
         self.series.push(series);
         self
     }
 
-    /// A dashed line across at a height worth comparing with.
+    /// Adds a dashed horizontal line at a reference value.
     #[must_use]
     pub fn with_reference(mut self, value: f64, label: impl Into<String>) -> Self {
         self.reference = Some((value, label.into()));
@@ -192,7 +192,7 @@ impl LineChart {
         if series.weight == Weight::Faint { colour.paler(FAINT_SHARE) } else { colour }
     }
 
-    /// Place among the curves that have one in the legend: looks follow from it.
+    /// Index among the curves shown in the legend, which determines the style.
     fn place(&self, index: usize) -> usize {
         self.series[..index].iter().filter(|series| series.weight == Weight::Full).count()
     }
@@ -216,7 +216,7 @@ impl LineChart {
             let outline: Vec<Point> = low.chain(high).collect();
             match run.len() {
                 0 => {}
-                // A band without width would not be seen.
+                // A band with a single point has no area and would be invisible.
                 1 => canvas.polyline(&outline, Stroke::solid(colour, plot.look.line * 0.6)),
                 _ => canvas.polygon(&outline, colour, BAND_OPACITY),
             }
@@ -231,7 +231,7 @@ impl LineChart {
             if places.len() > 1 {
                 canvas.polyline(&places, stroke);
             }
-            // A line of one point would not be seen.
+            // A line with a single point would be invisible.
             if series.markers == Markers::On || places.len() == 1 {
                 dots.extend(places);
             }

@@ -1,4 +1,4 @@
-//! Several figures on one page: columns and rows with names, one legend if all agree.
+//! Several figures on one page: named columns and rows, and one legend if all panels agree.
 
 use crate::canvas::{Canvas, Text};
 use crate::error::PlotError;
@@ -9,19 +9,19 @@ use crate::heading::{Heading, plain};
 use crate::legend::{Legend, LegendEntry};
 use crate::style::{GREY, Look};
 
-/// A panel is at least this wide: a page with many columns is wider than others.
+/// Minimum width of a panel: a page with many columns grows wider.
 const LEAST_WIDTH: f64 = 250.0;
-/// More than the letters of [`Look`] in the page's own title.
+/// Factor on the title size of [`Look`] for the page's own title.
 const TITLE: f64 = 1.15;
 
-/// A panel without data, saying why.
+/// A panel without data that shows the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Blank {
     text: String,
 }
 
 impl Blank {
-    /// A panel that shows only this text.
+    /// Builds a panel that shows only this text.
     pub fn new(text: impl Into<String>) -> Self {
         Self { text: text.into() }
     }
@@ -49,7 +49,7 @@ pub struct Panels {
 }
 
 impl Panels {
-    /// A page without rows yet, its columns named from left to right. Names may be empty.
+    /// Builds a page without rows, with its columns named from left to right. Names may be empty.
     pub fn new<Name: Into<String>>(
         title: impl Into<String>,
         columns: impl IntoIterator<Item = Name>,
@@ -58,7 +58,7 @@ impl Panels {
         Self { title: title.into(), columns, rows: Vec::new() }
     }
 
-    /// One more row, below those before: a figure for each column.
+    /// Appends a row at the bottom, with one figure for each column.
     #[must_use]
     pub fn with_row(mut self, name: impl Into<String>, figures: Vec<Box<dyn Figure>>) -> Self {
         self.rows.push((name.into(), figures));
@@ -80,7 +80,7 @@ impl Panels {
         }
     }
 
-    /// The legend of all panels, if those that have one have the same.
+    /// Returns the legend common to all panels, if those that have one agree.
     fn shared_legend(&self) -> Option<Vec<LegendEntry>> {
         let figures = self.rows.iter().flat_map(|(_, figures)| figures);
         let mut legends = figures.map(|figure| figure.legend()).filter(|legend| !legend.is_empty());
@@ -125,7 +125,7 @@ impl Panels {
     }
 }
 
-/// Where the panels go: chosen once, so that the height asked for is the height drawn.
+/// Layout of the panels, computed once so that the height requested is the height drawn.
 #[derive(Debug)]
 struct Layout {
     look: Look,

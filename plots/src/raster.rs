@@ -1,4 +1,4 @@
-//! From SVG to PNG.
+//! SVG to PNG.
 
 use resvg::tiny_skia::{Pixmap, Transform};
 use resvg::usvg::{Options, Tree};
@@ -9,20 +9,20 @@ use crate::font;
 /// A picture in memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pixels {
-    /// Pixels in a row.
+    /// Width in pixels.
     pub width: usize,
-    /// Rows.
+    /// Height in pixels.
     pub height: usize,
     /// Red, green and blue of each pixel, row by row.
     pub rgb: Vec<u8>,
 }
 
-/// Draws an SVG as a PNG file, `scale` pixels a unit.
+/// Renders an SVG as a PNG file, `scale` pixels per unit.
 pub(crate) fn to_png(svg: &str, scale: f32) -> Result<Vec<u8>, PlotError> {
     draw(svg, scale)?.encode_png().map_err(|cause| PlotError::Png { cause: cause.to_string() })
 }
 
-/// Draws an SVG, `scale` pixels a unit. Pages are opaque, so there is no fourth channel to lose.
+/// Renders an SVG, `scale` pixels per unit. Pages are opaque, so dropping alpha loses nothing.
 pub(crate) fn to_pixels(svg: &str, scale: f32) -> Result<Pixels, PlotError> {
     let picture = draw(svg, scale)?;
     let rgb = picture.pixels().iter().flat_map(|pixel| [pixel.red(), pixel.green(), pixel.blue()]).collect();
@@ -71,7 +71,7 @@ mod tests {
         let dark = |x: &u32| (0..40).any(|y| picture.pixel(*x, y).is_some_and(|pixel| pixel.red() < 128));
         let (first, last) = ((0..400).find(dark).unwrap(), (0..400).rfind(dark).unwrap());
         let length = width("|To five Waves, 10⁻⁵|", 20.0, Weight::Regular);
-        // The strokes at both ends stand in the middle of their letters, 0.34 of a letter size wide.
+        // The outermost strokes are centred in their letters, 0.34 of a font size wide.
         let seen = f64::from(last - first) + 20.0 * 0.34;
         assert!((seen - length).abs() < 3.0, "{seen} {length}");
     }

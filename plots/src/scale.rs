@@ -1,8 +1,8 @@
-//! From values to places on the page.
+//! Maps from values to page coordinates.
 
 use crate::axis::{Axis, Direction, Range, Spread};
 
-/// Places values of one axis between two edges.
+/// A mapping of one axis's values onto the span between two edges.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scale {
     spread: Spread,
@@ -12,7 +12,7 @@ pub(crate) struct Scale {
 }
 
 impl Scale {
-    /// The axis begins at `begin` and ends at `end`, or the other way round if it runs backward.
+    /// Maps the range onto `begin` … `end`, or the reverse if the axis runs backward.
     pub(crate) fn new(axis: &Axis, range: Range, begin: f64, end: f64) -> Self {
         let (begin, end) = match axis.direction {
             Direction::Forward => (begin, end),
@@ -21,7 +21,7 @@ impl Scale {
         Self { spread: axis.spread, range, begin, end }
     }
 
-    /// Where a value lies; outside the edges if it is outside the range.
+    /// Returns the coordinate of a value; outside the edges if the value is outside the range.
     pub(crate) fn place(&self, value: f64) -> f64 {
         let Range { low, high } = self.range;
         let part = match self.spread {

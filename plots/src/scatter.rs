@@ -1,4 +1,4 @@
-//! Points in named groups, such as predicted places over true ones.
+//! Points in named groups, such as predicted over true positions.
 
 use crate::axes::{Aspect, Frame, Plot};
 use crate::axis::{Axis, Range};
@@ -10,10 +10,10 @@ use crate::legend::LegendEntry;
 use crate::style::{Colour, Dash, GHOST, GREY, Marker, colour_of};
 use crate::values::{check_values, is_whole};
 
-/// Points closer than this to a million would hide each other at full strength.
+/// Opacity of points: at full strength, close points would hide each other.
 const OPACITY: f64 = 0.75;
 
-/// Points of one kind. A point with NaN is not drawn; the legend says how many are not.
+/// Points of one kind. A point with NaN is not drawn; the legend counts those omitted.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Group {
     name: String,
@@ -22,12 +22,12 @@ pub struct Group {
 }
 
 impl Group {
-    /// Points `(x, y)` of one kind.
+    /// Builds a group of points `(x, y)`.
     pub fn new(name: impl Into<String>, points: impl IntoIterator<Item = (f64, f64)>) -> Self {
         Self { name: name.into(), points: points.into_iter().collect(), colour: None }
     }
 
-    /// A colour other than the next of the palette.
+    /// Overrides the palette colour.
     #[must_use]
     pub fn with_colour(mut self, colour: Colour) -> Self {
         self.colour = Some(colour);
@@ -63,34 +63,34 @@ pub struct Scatter {
 }
 
 impl Scatter {
-    /// A scatter without points yet. An empty title takes no room.
+    /// Builds a scatter without points. An empty title takes no space.
     pub fn new(title: impl Into<String>, x: Axis, y: Axis) -> Self {
         let (aspect, diagonal) = (Aspect::Free, Diagonal::Off);
         Self { title: title.into(), x, y, groups: Vec::new(), aspect, diagonal, true_places: None }
     }
 
-    /// One more group, drawn over those before.
+    /// Appends a group, drawn over the previous ones.
     #[must_use]
     pub fn with_group(mut self, group: Group) -> Self {
         self.groups.push(group);
         self
     }
 
-    /// Makes a unit equally long on both axes, for places in an image. For linear axes.
+    /// Makes a unit equally long on both axes, for positions in an image. For linear axes.
     #[must_use]
     pub fn with_equal_aspect(mut self) -> Self {
         self.aspect = Aspect::Equal;
         self
     }
 
-    /// The line where both values agree; both axes then go from the same to the same.
+    /// Adds the line y = x and gives both axes the same range.
     #[must_use]
     pub fn with_diagonal(mut self) -> Self {
         self.diagonal = Diagonal::On;
         self
     }
 
-    /// Faint points below all others, such as the places the predicted ones should have hit.
+    /// Adds faint points beneath all others, such as the true positions of predicted ones.
     #[must_use]
     pub fn with_true_places(
         mut self,
@@ -113,7 +113,7 @@ impl Scatter {
         Ok(())
     }
 
-    /// All points that can be drawn.
+    /// Iterates over all points that can be drawn.
     fn points(&self) -> impl Iterator<Item = Point> {
         let places = self.true_places.iter().flat_map(|(_, places)| places);
         let all = self.groups.iter().flat_map(|group| &group.points).chain(places);
@@ -159,7 +159,7 @@ fn whole_places(points: &[Point], plot: &Plot) -> Vec<Point> {
     points.iter().filter(|point| is_whole(**point)).map(|&point| plot.place(point)).collect()
 }
 
-/// Smaller the more points there are, and in small panels.
+/// Radius of a point: smaller the more points there are, and in small panels.
 fn radius(points: usize, plot: &Plot) -> f64 {
     let alone = match points {
         0..=60 => 4.5,
@@ -222,7 +222,7 @@ mod tests {
             .with_group(Group::new("train", grid.clone().map(|(x, y)| (x + 0.2, y))))
             .with_group(Group::new("test", [(1.5, 1.5), (2.5, 3.5)]));
         assert_shows(&full, &["Places", "x (pixels)", "y (pixels)", "true", "train", "test"], &PALETTE[..2]);
-        // Each point once, and one in the legend for each of the two round kinds.
+        // Each point once, plus one in the legend for each of the two round kinds.
         assert_eq!(svg_shapes(&full, "circle"), 25 + 25 + 2);
     }
 

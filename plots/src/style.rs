@@ -1,4 +1,4 @@
-//! How figures look: colours, letters, lines. The same everywhere, so that pages look alike.
+//! Visual style: colours, font sizes, lines. Shared by all figures, so that pages look alike.
 
 use std::fmt;
 
@@ -14,12 +14,12 @@ pub struct Colour {
 }
 
 impl Colour {
-    /// A colour from its three parts.
+    /// Builds a colour from its components.
     pub const fn new(red: u8, green: u8, blue: u8) -> Self {
         Self { red, green, blue }
     }
 
-    /// The colour `share` of the way to white.
+    /// Blends the colour `share` of the way to white.
     pub(crate) fn paler(self, share: f64) -> Self {
         let mix = |part: u8| (f64::from(part) + share * (255.0 - f64::from(part))).round() as u8;
         Self::new(mix(self.red), mix(self.green), mix(self.blue))
@@ -32,7 +32,7 @@ impl fmt::Display for Colour {
     }
 }
 
-/// The colours of Okabe and Ito, which people with any kind of colour vision can tell apart (2008,
+/// The colours of Okabe and Ito, distinguishable with any kind of colour vision (2008,
 /// "Color universal design"). Their yellow comes last: on white it is weak.
 pub const PALETTE: [Colour; 8] = [
     Colour::new(0x00, 0x72, 0xb2), // blue
@@ -46,21 +46,21 @@ pub const PALETTE: [Colour; 8] = [
 ];
 
 pub(crate) const PAPER: Colour = Colour::new(0xff, 0xff, 0xff);
-/// Letters and axes.
+/// Text and axes.
 pub(crate) const INK: Colour = Colour::new(0x22, 0x22, 0x22);
-/// Reference lines and lesser words.
+/// Reference lines and secondary text.
 pub(crate) const GREY: Colour = Colour::new(0x6e, 0x6e, 0x6e);
-/// Grid lines: seen when looked for.
+/// Grid lines: deliberately faint.
 pub(crate) const FAINT: Colour = Colour::new(0xe4, 0xe4, 0xe4);
-/// True places under predicted ones.
+/// True positions beneath predicted ones.
 pub(crate) const GHOST: Colour = Colour::new(0xc9, 0xc9, 0xc9);
 
-/// The colour of the `index`-th series; begins again after the last.
+/// Colour of the `index`-th series; cycles through the palette.
 pub(crate) fn colour_of(index: usize) -> Colour {
     PALETTE[index % PALETTE.len()]
 }
 
-/// The shape of a point, so that colour is not the only difference.
+/// Shape of a point, so that colour is not the only difference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Marker {
     /// ●
@@ -74,13 +74,13 @@ pub enum Marker {
 }
 
 impl Marker {
-    /// The marker of the `index`-th series.
+    /// Marker of the `index`-th series.
     pub(crate) fn of(index: usize) -> Self {
         [Self::Circle, Self::Triangle, Self::Square, Self::Diamond][index % 4]
     }
 }
 
-/// Strokes of a line. Colours begin again after eight series; the dash then tells them apart.
+/// Dash pattern of a line. Colours repeat after eight series; the dash then distinguishes them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Dash {
     Solid,
@@ -89,12 +89,12 @@ pub(crate) enum Dash {
 }
 
 impl Dash {
-    /// The dash of the `index`-th series.
+    /// Dash of the `index`-th series.
     pub(crate) fn of(index: usize) -> Self {
         [Self::Solid, Self::Dashed, Self::Dotted][(index / PALETTE.len()) % 3]
     }
 
-    /// As SVG writes it; nothing for an unbroken line.
+    /// SVG dash pattern; `None` for a solid line.
     pub(crate) fn pattern(self) -> Option<&'static str> {
         match self {
             Self::Solid => None,
@@ -104,20 +104,20 @@ impl Dash {
     }
 }
 
-/// Sizes of letters and gaps; smaller in small panels, never too small to read.
+/// Sizes of text and gaps; smaller in small panels, but always legible.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Look {
     pub title: f64,
     pub label: f64,
     pub tick: f64,
-    /// Between neighbours that are not joined.
+    /// Gap between separate elements.
     pub gap: f64,
     /// Width of a series' line.
     pub line: f64,
 }
 
 impl Look {
-    /// The look of a figure of this width.
+    /// Returns the style for a figure of this width.
     pub(crate) fn for_width(width: f64) -> Self {
         let scale = (width / 640.0).sqrt().clamp(0.78, 1.0);
         Self {
@@ -130,7 +130,7 @@ impl Look {
     }
 }
 
-/// From one line of text to the next, in letter sizes.
+/// Line height, in font sizes.
 pub(crate) const LINE_HEIGHT: f64 = 1.25;
 
 #[cfg(test)]

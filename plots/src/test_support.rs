@@ -1,4 +1,4 @@
-//! What tests of all figures check: labels in the SVG, colours in the PNG, the same bytes twice.
+//! Checks shared by the tests of all figures: labels in the SVG, colours in the PNG, reproducible bytes.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use resvg::tiny_skia::Pixmap;
 use crate::figure::{Figure, PNG_SCALE};
 use crate::style::Colour;
 
-/// All texts of a figure, in the order they are drawn.
+/// Returns all texts of a figure, in drawing order.
 pub(crate) fn texts(figure: &dyn Figure) -> Vec<String> {
     let svg = figure.to_svg().unwrap();
     let page = roxmltree::Document::parse(&svg).unwrap();
@@ -15,7 +15,7 @@ pub(crate) fn texts(figure: &dyn Figure) -> Vec<String> {
     texts.map(|node| node.text().unwrap_or_default().to_owned()).collect()
 }
 
-/// How many elements of a name a figure has.
+/// Counts the elements of a figure with this name.
 pub(crate) fn svg_shapes(figure: &dyn Figure, name: &str) -> usize {
     let svg = figure.to_svg().unwrap();
     let page = roxmltree::Document::parse(&svg).unwrap();
@@ -23,7 +23,7 @@ pub(crate) fn svg_shapes(figure: &dyn Figure, name: &str) -> usize {
     page.descendants().filter(local).count()
 }
 
-/// The colours of a figure's PNG, with the number of pixels of each.
+/// Returns the colours of a figure's PNG, with the number of pixels of each.
 pub(crate) fn colours_of(figure: &dyn Figure) -> BTreeMap<ByParts, usize> {
     let picture = Pixmap::decode_png(&figure.to_png().unwrap()).unwrap();
     let size = figure.size();
@@ -38,7 +38,7 @@ pub(crate) fn colours_of(figure: &dyn Figure) -> BTreeMap<ByParts, usize> {
     counts
 }
 
-/// A colour in an order, for counting.
+/// A colour with an ordering, for counting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct ByParts {
     pub red: u8,
@@ -46,8 +46,8 @@ pub(crate) struct ByParts {
     pub blue: u8,
 }
 
-/// Checks that a figure's texts have these words, its picture these colours, close enough where
-/// points let through what is below, and that it is the same each time.
+/// Asserts that a figure's texts include these words and its picture these colours (approximately, where
+/// translucent points blend with the background), and that its bytes are reproducible.
 pub(crate) fn assert_shows(figure: &dyn Figure, words: &[&str], colours: &[Colour]) {
     let texts = texts(figure);
     for word in words {

@@ -1,4 +1,4 @@
-//! Where an axis has ticks, and what stands beside them.
+//! Positions and labels of axis ticks.
 
 use crate::axis::{Range, Spread};
 use crate::font::to_f64;
@@ -10,7 +10,7 @@ pub(crate) struct Tick {
     pub label: String,
 }
 
-/// Round values in a range, no more than `most` of them.
+/// Returns round values in a range, at most `most` of them.
 pub(crate) fn ticks(spread: Spread, range: Range, most: usize) -> Vec<Tick> {
     match spread {
         Spread::Linear => linear(range, most),
@@ -29,7 +29,7 @@ fn linear(range: Range, most: usize) -> Vec<Tick> {
     values.into_iter().map(|value| Tick { value, label: notation.write(value) }).collect()
 }
 
-/// The smallest of 1, 2, 5 times a power of ten that gives no more than `most` ticks.
+/// Smallest of 1, 2, 5 times a power of ten that yields at most `most` ticks.
 fn step(span: f64, most: usize) -> f64 {
     let least = span / to_f64(most);
     let power = 10f64.powf(least.log10().floor());
@@ -63,7 +63,7 @@ fn log_multiples(range: Range) -> Vec<Tick> {
     values.filter(|&value| range.contains(value)).map(|value| Tick { value, label: label(value) }).collect()
 }
 
-/// Ticks without label between the powers of ten, if each power has a label.
+/// Unlabelled ticks between the powers of ten, if each power has a label.
 pub(crate) fn minor(spread: Spread, range: Range, major: &[Tick]) -> Vec<f64> {
     let tenfold = |pair: &[Tick]| (pair[1].value / pair[0].value - 10.0).abs() < 1e-6;
     if spread == Spread::Linear || major.len() < 2 || !major.windows(2).all(tenfold) {
@@ -78,7 +78,7 @@ fn plain_power(power: f64) -> String {
     if power >= 0.0 { format!("{:.0}", 10f64.powf(power)) } else { format!("{}", 10f64.powf(power)) }
 }
 
-/// How the numbers of one axis are written: all alike.
+/// Number format shared by all labels of one axis.
 #[derive(Clone, Copy, Debug)]
 struct Notation {
     unit: f64,
@@ -93,7 +93,7 @@ enum Suffix {
 }
 
 impl Notation {
-    /// For values up to `largest`, `step` apart.
+    /// Chooses the format for values up to `largest`, `step` apart.
     fn of(largest: f64, step: f64) -> Self {
         let (unit, suffix) = match largest {
             large if large >= 1e13 => by_power(large),
@@ -124,7 +124,7 @@ fn by_power(value: f64) -> (f64, Suffix) {
     (10f64.powf(power), Suffix::Power(power))
 }
 
-/// Digits after the point that tell neighbours apart.
+/// Decimal places needed to distinguish neighbouring ticks.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 12")]
 fn decimals(step: f64) -> usize {
     (-(step.log10() + 1e-9).floor()).clamp(0.0, 12.0) as usize

@@ -1,10 +1,10 @@
-//! Checks of the numbers that a figure is given.
+//! Checks of a figure's numbers.
 
 use crate::axis::{Axis, Spread};
 use crate::error::PlotError;
 use crate::geometry::Point;
 
-/// Refuses infinities, and on a logarithmic axis what is not positive.
+/// Refuses infinities and, on a logarithmic axis, non-positive values.
 pub(crate) fn check_values(
     figure: &str,
     part: &str,
@@ -23,7 +23,7 @@ pub(crate) fn check_values(
     Ok(())
 }
 
-/// A point without NaN.
+/// Returns `true` if neither coordinate is NaN.
 pub(crate) fn is_whole((x, y): Point) -> bool {
     !x.is_nan() && !y.is_nan()
 }

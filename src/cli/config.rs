@@ -18,13 +18,13 @@ Examples:
   coordrl config show breakout --preset baselines --set a2c.envs=32 --json
   coordrl config check pong --config mine.toml";
 
-/// Show where every setting comes from, or check settings without running them.
+/// Show the origin of every setting, or check settings without running them.
 #[derive(Debug, Subcommand)]
 pub enum Config {
     /// Print every setting with its value and origin
     #[command(after_help = EXAMPLES)]
     Show(Show),
-    /// List everything wrong with the settings, all at once
+    /// Report all problems with the settings at once
     #[command(after_help = EXAMPLES)]
     Check(Target),
 }
@@ -36,7 +36,7 @@ pub struct Target {
     game: Option<String>,
     #[command(flatten)]
     settings: SettingFlags,
-    /// Folder that holds all runs; its `presets` folder wins over the built-in presets
+    /// Folder of all runs; its `presets` folder overrides the built-in presets
     #[arg(long, value_name = "DIR", default_value = "runs")]
     runs_dir: PathBuf,
 }
@@ -46,7 +46,7 @@ pub struct Target {
 pub struct Show {
     #[command(flatten)]
     target: Target,
-    /// Print one JSON object: key to value and origin
+    /// Print a JSON object that maps each key to its value and origin
     #[arg(long)]
     json: bool,
 }
@@ -71,7 +71,7 @@ impl Target {
         note_rules_left_out(&layered.config.game, &config.env);
         config.device.resolve()?;
         let _ = check_parts(&config)?;
-        let rows = config.rows_per_update();
+        let rows = config.algorithm().rows_per_update();
         print_result(&format!("ok: {} on {}, {rows} rows an update", config.algo.name(), config.game))?;
         Ok(ExitCode::Ok)
     }

@@ -28,9 +28,9 @@ Examples:
   coordrl eval runs/pong/apex-conv/seed1-20260101-120000 --epsilon 0.05 --games
   coordrl eval runs/pong/a2c-conv/seed1-20260101-120000 --protocol machado --max-episode-frames 18000
 
-What the network sees and the actions it has stay as in training, whatever the protocol.
-Games are counted whole, not by lives. The human-normalised score is
-(score - random) / |human - random|, for the 57 usual games. Nothing is written to the run.";
+Observations and the action set stay as in training, whatever the protocol.
+Scores are of full games, not of single lives. The human-normalised score is
+(score - random) / |human - random|, for the 57 standard games. The run is not modified.";
 
 /// Play full games with a trained agent.
 #[derive(Debug, Args)]
@@ -41,13 +41,13 @@ pub struct Eval {
     /// Number of full games
     #[arg(long, value_name = "N", default_value = "100", value_parser = parse_count, allow_negative_numbers = true)]
     episodes: u64,
-    /// Everything random follows from this number; streams differ from those of training
+    /// Random seed; its streams are separate from those of training
     #[arg(long, value_name = "N", default_value = "1", value_parser = parse_count, allow_negative_numbers = true)]
     seed: u64,
-    /// `last`, `best`, or a number of frames
+    /// `last`, `best` or a frame count
     #[arg(long, value_name = "WHICH", default_value = "last")]
     checkpoint: String,
-    /// Worker threads; never changes a result [default: one per core]
+    /// Worker threads; does not affect results [default: one per core]
     #[arg(long, value_name = "N", value_parser = parse_count, allow_negative_numbers = true)]
     threads: Option<u64>,
     /// auto, cpu or cuda:N
@@ -73,7 +73,7 @@ impl Eval {
         }
         let run = RunDir::open_to_read(&self.run)?;
         let config: RunConfig = run.read_config()?;
-        let mode = self.rules.mode(config.algo)?;
+        let mode = self.rules.mode(config.algorithm())?;
         let env = self.rules.apply(&config.env)?;
         let remarks = remarks(&config, &env, mode, self.episodes)?;
         remarks.iter().for_each(|remark| status!("remark: {remark}"));

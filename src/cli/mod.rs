@@ -29,11 +29,11 @@ Examples:
   coordrl eval runs/breakout/a2c-coordconv/seed2-20260101-120000 --episodes 100
   coordrl play runs/breakout/a2c-coordconv/seed2-20260101-120000 --video breakout.gif
 
-Exit codes: 0 ok, 1 a bug, 2 the request is wrong, 3 run folder or checkpoint unusable,
-4 training diverged, 5 the machine refused (disk full, no memory), 130 interrupted after a
-checkpoint (Ctrl-C, SIGTERM, or SIGHUP unless it is ignored, as under nohup).
+Exit codes: 0 ok, 1 bug, 2 invalid request, 3 unusable run folder or checkpoint, 4 training
+diverged, 5 insufficient resources (disk full, no memory), 130 interrupted after a checkpoint
+(Ctrl-C, SIGTERM, or SIGHUP unless it is ignored, as under nohup).
 
-COORDRL_LOG=info (or debug, trace) shows what the program does, on stderr.";
+COORDRL_LOG=info (or debug, trace) logs to stderr.";
 
 /// Train and evaluate Atari agents with pluggable torsos.
 #[derive(Debug, Parser)]
@@ -49,24 +49,24 @@ enum Command {
     Train(Box<train::Train>),
     /// Play full games with a trained agent.
     Eval(eval::Eval),
-    /// Make a video of a full game.
+    /// Record a video of a full game.
     Play(play::Play),
     /// List the games.
     Games(games::Games),
     /// List or show presets.
     #[command(subcommand)]
     Presets(presets::Presets),
-    /// Show where every setting comes from, or check settings without running them.
+    /// Show the origin of every setting, or check settings without running them.
     #[command(subcommand)]
     Config(Box<config::Config>),
     /// Train every combination of games, algorithms, torsos and seeds.
     Sweep(Box<sweep::Sweep>),
-    /// Compare runs, on one page.
+    /// Compare runs on one page.
     Report(report::Report),
-    /// Learn the coordinate tasks of the CoordConv paper.
+    /// Train on the coordinate tasks of the CoordConv paper.
     #[command(subcommand)]
     Study(study::Study),
-    /// Print what an environment does under fixed actions, for comparing emulators.
+    /// Trace an environment under fixed actions, for comparing emulators.
     Trace(Box<trace::Trace>),
 }
 

@@ -37,41 +37,41 @@ Examples:
   coordrl play runs/pong/a2c-conv/seed1-20260101-120000 --video pong.webp --panel --torso-view
   coordrl play runs/pong/a2c-conv/seed1-20260101-120000 --contact-sheet pong.png --game 3 --seed 7
 
-The game is the one that `coordrl eval` plays under that number, with the same seed and the same rules.
-A video has the console's own colours and resolution, or, with something beside the screen, each pixel
-enlarged. Nothing is written to the run.";
+Each game is the one that `coordrl eval` plays under the same number, seed and rules.
+A video has the console's own colours and resolution; with a panel beside the screen, pixels are
+enlarged. The run is not modified.";
 
-/// Make a video of a full game.
+/// Record a video of a full game.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Play {
     /// Run folder
     run: PathBuf,
-    /// Where the video goes: a name that ends in `.gif` or `.webp`
+    /// Output video: a file name ending in `.gif` or `.webp`
     #[arg(long, value_name = "FILE", required_unless_present = "contact_sheet")]
     video: Option<PathBuf>,
-    /// Where a page with pictures of the game goes: a PNG file
+    /// Output contact sheet of the game: a PNG file
     #[arg(long, value_name = "FILE")]
     contact_sheet: Option<PathBuf>,
-    /// Draw beside the screen what the network sees, its value and its probabilities or Q-values
+    /// Draw the network's input, value, and probabilities or Q-values beside the screen
     #[arg(long)]
     panel: bool,
-    /// Draw beside the screen what the first layer of the torso makes of it
+    /// Draw the feature maps of the torso's first layer beside the screen
     #[arg(long)]
     torso_view: bool,
-    /// Pictures a second: 60, 30 or 15. Fewer show the brightest pixels of the frames they stand for
+    /// Frame rate: 60, 30 or 15. Lower rates show the per-pixel maximum of the merged frames
     #[arg(long, value_name = "N", default_value = "30", value_parser = parse_rate)]
     fps: usize,
-    /// Which of the games of `coordrl eval`, counted from 1
+    /// Number of the game, as played by `coordrl eval`, counted from 1
     #[arg(long, value_name = "N", default_value = "1", value_parser = parse_count, allow_negative_numbers = true)]
     game: u64,
-    /// End after so many emulator frames [default: when the game ends]
+    /// Maximum length in emulator frames [default: until the game ends]
     #[arg(long, value_name = "N", value_parser = parse_count, allow_negative_numbers = true)]
     frames: Option<u64>,
-    /// Everything random follows from this number; streams differ from those of training
+    /// Random seed; its streams are separate from those of training
     #[arg(long, value_name = "N", default_value = "1", value_parser = parse_count, allow_negative_numbers = true)]
     seed: u64,
-    /// `last`, `best`, or a number of frames
+    /// `last`, `best` or a frame count
     #[arg(long, value_name = "WHICH", default_value = "last")]
     checkpoint: String,
     /// auto, cpu or cuda:N
@@ -93,7 +93,7 @@ impl Play {
         let mut outputs = self.open_outputs()?;
         let run = RunDir::open_to_read(&self.run)?;
         let config: RunConfig = run.read_config()?;
-        let mode = self.rules.mode(config.algo)?;
+        let mode = self.rules.mode(config.algorithm())?;
         let env = self.rules.apply(&config.env)?;
         for remark in remarks(&config, &env, mode, self.game)? {
             status!("remark: {remark}");

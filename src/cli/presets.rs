@@ -12,7 +12,7 @@ use crate::text::table::table;
 /// List or show presets.
 #[derive(Debug, Subcommand)]
 pub enum Presets {
-    /// List all presets: built in, and in the runs folder
+    /// List all presets, built-in and in the runs folder
     #[command(after_help = EXAMPLES)]
     List(List),
     /// Print the settings of one preset
@@ -29,7 +29,7 @@ Examples:
 /// Arguments of `presets list`.
 #[derive(Debug, Args)]
 pub struct List {
-    /// Folder that holds all runs; its `presets` folder wins over the built-in presets
+    /// Folder of all runs; its `presets` folder overrides the built-in presets
     #[arg(long, value_name = "DIR", default_value = "runs")]
     runs_dir: PathBuf,
 }
@@ -37,9 +37,9 @@ pub struct List {
 /// Arguments of `presets show`.
 #[derive(Debug, Args)]
 pub struct Show {
-    /// Name of a preset, or a file
+    /// Preset name or file
     name: String,
-    /// Folder that holds all runs; its `presets` folder wins over the built-in presets
+    /// Folder of all runs; its `presets` folder overrides the built-in presets
     #[arg(long, value_name = "DIR", default_value = "runs")]
     runs_dir: PathBuf,
 }

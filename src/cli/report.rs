@@ -20,30 +20,30 @@ Examples:
   coordrl report runs/pong --out pong --baseline coordconv --thresholds=0,15,18
   coordrl report runs/sweeps/quick --json
 
-A run counts when it is complete. What is unfinished, failed or missing is left out of all numbers
-and listed. The page needs neither network nor script; beside it lie report.json and the figures
-as SVG and PNG. The same runs give the same bytes. An earlier report in DIR is replaced.";
+Only complete runs are analysed; incomplete, failed and missing runs are listed but excluded.
+The page needs no network and no scripts; report.json and the figures (SVG and PNG) are written
+beside it. The same runs give identical files. An earlier report in DIR is replaced.";
 
 /// Compare runs: learning curves, verdicts and their limits, on one page.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Report {
-    /// Folder of a sweep, of a run, or of runs at any depth
+    /// Folder of a sweep, a run, or runs at any depth
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// Folder to write [default: `report` in the sweep's folder, if one sweep is named]
+    /// Output folder [default: `report` in the sweep's folder, if one sweep is named]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Torso that the others are compared with [default: the plan's, else conv, else the first]
+    /// Baseline torso [default: the plan's, else conv, else the first]
     #[arg(long, value_name = "NAME")]
     baseline: Option<String>,
-    /// Measure that decides verdicts: choose it before the runs [default: the plan's, else area]
+    /// Measure that decides the verdicts; choose it before the runs [default: the plan's, else area]
     #[arg(long, value_name = "area|final", value_parser = Primary::parse)]
     primary: Option<Primary>,
-    /// Scores to reach, for runs of one game [default: shares of the way to the best end]
+    /// Score thresholds, for runs of one game [default: shares of the way to the best final score]
     #[arg(long, value_name = "LIST", value_delimiter = ',', allow_negative_numbers = true, value_parser = parse_number)]
     thresholds: Vec<f64>,
-    /// Draws of each bootstrap
+    /// Bootstrap repetitions
     #[arg(long, value_name = "N", default_value = "50000", value_parser = parse_count, allow_negative_numbers = true)]
     repetitions: u64,
     /// Print report.json instead of the table

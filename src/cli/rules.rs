@@ -7,19 +7,20 @@ use coordrl_envs::{
     make_env,
 };
 
-use crate::config::{Algo, RunConfig, parse_count, parse_small_count};
-use crate::eval::evaluation::{EPSILON, usual_mode};
+use crate::config::{RunConfig, parse_count, parse_small_count};
 use crate::exit_code::BadRequest;
 use crate::run::assemble::assets;
+use coordrl_agents::AlgorithmConfig;
+use coordrl_agents::apex::EVALUATION_EPSILON;
 
 /// How actions are chosen.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(super) enum PolicyMode {
-    /// Drawn from the policy's distribution, as in training
+    /// Sample from the policy's distribution, as in training
     Sampled,
-    /// The most likely action, or that of the greatest Q
+    /// Argmax of the policy or the Q-values
     Greedy,
-    /// As greedy, but any action with a small probability
+    /// Greedy, but a random action with small probability
     Epsilon,
 }
 
@@ -29,22 +30,22 @@ pub(super) enum PolicyMode {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Rules [default: as trained]")]
 pub(super) struct Rules {
-    /// How actions are chosen [default: sampled; of an Ape-X run: epsilon]
+    /// Action selection [default: sampled, or epsilon for Ape-X]
     #[arg(long, value_enum)]
     policy: Option<PolicyMode>,
-    /// Probability of any action, with `--policy epsilon` (which this implies) [default: 0.001]
+    /// Probability of a random action; implies `--policy epsilon` [default: 0.001]
     #[arg(long, value_name = "P", allow_negative_numbers = true)]
     epsilon: Option<f64>,
-    /// How games begin, go on and end
+    /// Evaluation protocol
     #[arg(long, value_enum, value_name = "NAME")]
     protocol: Option<RulesProtocol>,
-    /// A game begins with 1 to N no-op frames; 0 for none
+    /// Start each game with 1 to N no-op frames; 0 for none
     #[arg(long, value_name = "N", value_parser = parse_small_count, allow_negative_numbers = true)]
     noop_max: Option<u32>,
-    /// Probability, at each frame, that the action before is held on
+    /// Sticky-action probability per frame
     #[arg(long, value_name = "P", allow_negative_numbers = true)]
     sticky_action_prob: Option<f64>,
-    /// Longest game in emulator frames, or `off`
+    /// Maximum game length in emulator frames, or `off`
     #[arg(long, value_name = "N", value_parser = parse_frame_limit)]
     max_episode_frames: Option<FrameLimit>,
 }
@@ -54,13 +55,13 @@ pub(super) struct Rules {
 enum RulesProtocol {
     /// Up to 30 no-ops, no sticky actions, games of at most 108 000 frames (Mnih et al. 2015)
     Classic,
-    /// No no-ops, the previous action held on with probability 0.25 (Machado et al. 2018)
+    /// No no-ops, sticky actions with probability 0.25 (Machado et al. 2018)
     Machado,
 }
 
 impl Rules {
     /// What was asked for, or what suits the algorithm.
-    pub(super) fn mode(&self, algo: Algo) -> anyhow::Result<ActMode> {
+    pub(super) fn mode(&self, algorithm: &dyn AlgorithmConfig) -> anyhow::Result<ActMode> {
         let Self { policy, epsilon, .. } = *self;
         if let Some(epsilon) = epsilon
             && !(0.0..=1.0).contains(&epsilon)
@@ -69,19 +70,19 @@ impl Rules {
                 "`--epsilon {epsilon}`: a probability lies between 0 and 1"
             )));
         }
-        match (algo, policy, epsilon) {
-            (Algo::Apex, Some(PolicyMode::Sampled), _) => Err(BadRequest::error(
+        match (algorithm, policy, epsilon) {
+            (_, Some(PolicyMode::Sampled), _) if !algorithm.algorithm().has_policy => Err(BadRequest::error(
                 "`--policy sampled`: the network of an Ape-X run gives values, not a distribution to draw from; \
                  `epsilon` or `greedy` work",
             )),
             (_, Some(PolicyMode::Sampled | PolicyMode::Greedy), Some(_)) => {
                 Err(BadRequest::error("`--epsilon` goes with `--policy epsilon` alone"))
             }
-            (_, None, None) => Ok(usual_mode(algo)),
+            (_, None, None) => Ok(algorithm.evaluation_mode()),
             (_, Some(PolicyMode::Sampled), None) => Ok(ActMode::Sampled),
             (_, Some(PolicyMode::Greedy), None) => Ok(ActMode::Greedy),
             (_, Some(PolicyMode::Epsilon) | None, epsilon) => {
-                Ok(ActMode::EpsilonGreedy { epsilon: epsilon.unwrap_or(EPSILON) })
+                Ok(ActMode::EpsilonGreedy { epsilon: epsilon.unwrap_or(EVALUATION_EPSILON) })
             }
         }
     }

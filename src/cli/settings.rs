@@ -18,31 +18,31 @@ pub struct SettingFlags {
     /// Feature extractor: conv, coordconv, coordconv-all, … [default: conv]
     #[arg(long, value_name = "NAME")]
     torso: Option<String>,
-    /// Length of the whole run in emulator frames [default: the preset's, else 40 million]
+    /// Run length in emulator frames [default: the preset's, else 40 million]
     #[arg(long, value_name = "N", value_parser = parse_count, allow_negative_numbers = true)]
     frames: Option<u64>,
-    /// Everything random follows from this number [default: 1]
+    /// Random seed [default: 1]
     #[arg(long, value_name = "N", value_parser = parse_count, allow_negative_numbers = true)]
     seed: Option<u64>,
     /// Number of environments [default: 16]
     #[arg(long, value_name = "N", value_parser = parse_count, allow_negative_numbers = true)]
     envs: Option<u64>,
-    /// Worker threads; never changes a result [default: one per core]
+    /// Worker threads; does not affect results [default: one per core]
     #[arg(long, value_name = "N", value_parser = parse_count, allow_negative_numbers = true)]
     threads: Option<u64>,
-    /// Threads libtorch may use inside one operation [default: 1]
+    /// Threads per libtorch operation [default: 1]
     #[arg(long, value_name = "N", value_parser = parse_count, allow_negative_numbers = true)]
     torch_threads: Option<u64>,
     /// auto, cpu or cuda:N [default: auto]
     #[arg(long, value_name = "DEVICE")]
     device: Option<String>,
-    /// Named starting point, or a file [default: the game's own, else `atari`]
+    /// Preset name or file [default: the game's own, else `atari`]
     #[arg(long, value_name = "NAME|FILE")]
     preset: Option<String>,
     /// Settings file, TOML or JSON
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// One setting by its key, as in `a2c.rollout_agent_steps=20`; may be repeated
+    /// Set one key, as in `a2c.rollout_agent_steps=20`; repeatable
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
 }
@@ -89,8 +89,8 @@ impl SettingFlags {
         layers.add_flag("--torso", "torso", self.torso.as_deref());
         layers.add_flag("--frames", "frames", self.frames);
         layers.add_flag("--seed", "seed", self.seed);
-        let envs = if algo_of(layers) == Algo::Apex { "apex.envs" } else { "a2c.envs" };
-        layers.add_flag("--envs", envs, self.envs);
+        let envs = format!("{}.envs", algo_of(layers).name());
+        layers.add_flag("--envs", &envs, self.envs);
         layers.add_flag("--threads", "threads", self.threads);
         layers.add_flag("--torch-threads", "torch_threads", self.torch_threads);
         layers.add_flag("--device", "device", self.device.as_deref());
@@ -123,5 +123,5 @@ pub fn note_rules_left_out(typed: &str, env: &EnvConfig) {
 /// The algorithm as far as it is known; a wrong name is reported with everything else.
 fn algo_of(layers: &Layers<RunConfig>) -> Algo {
     let name = layers.value_of("algo").and_then(|value| value.as_str());
-    if name == Some(Algo::Apex.name()) { Algo::Apex } else { Algo::A2c }
+    Algo::ALL.into_iter().find(|algo| name == Some(algo.name())).unwrap_or(Algo::A2c)
 }

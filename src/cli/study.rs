@@ -29,35 +29,35 @@ Examples:
 /// The coordinate tasks of the CoordConv paper: what a convolution cannot learn.
 #[derive(Debug, Subcommand)]
 pub enum Study {
-    /// From (x, y) to the pixel there, out of 4096
+    /// Map (x, y) to one of 4096 pixels
     #[command(after_help = EXAMPLES)]
     Classify(Box<Flags>),
-    /// From (x, y) to a picture of the 9×9 square there
+    /// Map (x, y) to an image of the 9×9 square there
     #[command(after_help = EXAMPLES)]
     Render(Box<Flags>),
-    /// From a picture of one pixel to its (x, y)
+    /// Map an image of one pixel to its (x, y)
     #[command(after_help = EXAMPLES)]
     Regress(Box<Flags>),
-    /// Every task, split and layer: one table beside the paper's numbers, and pictures
+    /// Run every task, split and layer: one table next to the paper's numbers, and figures
     All(Box<all::All>),
 }
 
 /// Flags of one task.
 #[derive(Debug, Args)]
 pub struct Flags {
-    /// Layer under study; `conv` is the paper's network of convolutions alone [default: coordconv]
+    /// Layer under study; `conv` is the paper's purely convolutional network [default: coordconv]
     #[arg(long, value_name = "NAME")]
     layer: Option<String>,
-    /// Which centres are held out: a random quarter, or a quarter of the canvas [default: uniform]
+    /// Held-out centres: a random quarter, or one quadrant of the canvas [default: uniform]
     #[arg(long, value_name = "uniform|quadrant")]
     split: Option<String>,
-    /// Everything random follows from this number [default: 1]
+    /// Random seed [default: 1]
     #[arg(long, value_name = "N", value_parser = parse_count, allow_negative_numbers = true)]
     seed: Option<u64>,
-    /// Train exactly so many epochs, held mark or not [default: the task's recipe, until the mark holds]
+    /// Train for exactly N epochs, ignoring the stopping criterion [default: the task's recipe]
     #[arg(long, value_name = "N", value_parser = parse_count, allow_negative_numbers = true)]
     epochs: Option<u64>,
-    /// Worker threads; never changes a result [default: one per core]
+    /// Worker threads; does not affect results [default: one per core]
     #[arg(long, value_name = "N", value_parser = parse_count, allow_negative_numbers = true)]
     threads: Option<u64>,
     /// auto, cpu or cuda:N [default: auto]
@@ -66,19 +66,19 @@ pub struct Flags {
     /// Settings file, TOML or JSON
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// One setting by its key, as in `study.learning_rate=0.01`; may be repeated
+    /// Set one key, as in `study.learning_rate=0.01`; repeatable
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// Folder that holds all runs
+    /// Folder of all runs
     #[arg(long, value_name = "DIR", default_value = "runs")]
     runs_dir: PathBuf,
     /// Name of the run's folder [default: seed and time]
     #[arg(long)]
     name: Option<String>,
-    /// Continue this run exactly where its last checkpoint stands
+    /// Resume this run from its last checkpoint
     #[arg(long, value_name = "RUN", conflicts_with = "name")]
     resume: Option<PathBuf>,
-    /// Write the data set (PNG and safetensors) into this folder, and train nothing
+    /// Write the data set (PNG and safetensors) to this folder instead of training
     #[arg(long, value_name = "DIR")]
     dump: Option<PathBuf>,
     /// Print one JSON object at the end

@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use coordrl_agents::find_algorithm;
 use coordrl_envs::find_game;
 use coordrl_stats::{POWER, least_holm_adjusted, least_visible_difference};
 use serde::Serialize;
 
 use super::settings::note_rules_left_out;
 use super::train;
-use crate::config::{Algo, ConfigError, Problem, parse_count};
+use crate::config::{ConfigError, Problem, parse_count};
 use crate::exit_code::{BadRequest, ExitCode};
 use crate::machine::size;
 use crate::metrics::console::{describe_secs, print_result, shell_quote, status};
@@ -34,8 +35,8 @@ Examples:
   coordrl sweep --games pong,breakout --torsos conv,coordconv --seeds 3 --frames 2e6 --name first
   coordrl sweep mine.toml --jobs 8 --threads-per-run 2
 
-Called again with the same plan and name, it goes on with what is not finished: after Ctrl-C, a kill or
-a power cut. `coordrl report <runs-dir>/sweeps/<name>` compares what there is.";
+Rerun the same command to resume unfinished runs after Ctrl-C, a kill or a power cut.
+`coordrl report <runs-dir>/sweeps/<name>` compares the complete runs.";
 
 /// More than anybody means.
 const MOST_SEEDS: u64 = 10_000;
@@ -53,9 +54,9 @@ const OF_THE_GRID: &[(&str, &str)] = &[
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Sweep {
-    /// A plan file, or the name of a plan that comes with the program: nine-games, nine-games-small, pilot
+    /// Plan file, or name of a built-in plan: nine-games, nine-games-small, pilot
     plan: Option<String>,
-    /// Games, separated by commas [default: the plan's]
+    /// Games, comma-separated [default: the plan's]
     #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Grid")]
     games: Vec<String>,
     /// Feature extractors [default: the plan's, else conv,coordconv]
@@ -64,37 +65,37 @@ pub struct Sweep {
     /// Learning algorithms [default: the plan's, else a2c]
     #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Grid")]
     algos: Vec<String>,
-    /// How many seeds, from 1 on, or a list as in 4,5,6 [default: the plan's, else 3]
+    /// Number of seeds, counted from 1, or a list as in 4,5,6 [default: the plan's, else 3]
     #[arg(long, value_name = "N|LIST", value_parser = Seeds::parse, allow_negative_numbers = true, help_heading = "Grid")]
     seeds: Option<Seeds>,
-    /// Length of every run in emulator frames [default: the plan's, else each game's preset]
+    /// Run length in emulator frames [default: the plan's, else each game's preset]
     #[arg(long, value_name = "N", value_parser = parse_count, allow_negative_numbers = true, help_heading = "Grid")]
     frames: Option<u64>,
     /// Preset of every run [default: the plan's, else each game's own]
     #[arg(long, value_name = "NAME|FILE", help_heading = "Grid")]
     preset: Option<String>,
-    /// One setting of every run, as in `keep_checkpoints=1`; may be repeated
+    /// Set one key in every run, as in `keep_checkpoints=1`; repeatable
     #[arg(long = "set", value_name = "KEY=VALUE", help_heading = "Grid")]
     set: Vec<String>,
-    /// Runs at a time [default: one a core; with Ape-X, whose runs take all cores, one]
+    /// Concurrent runs [default: one per core, or 1 with Ape-X]
     #[arg(long, value_name = "N", value_parser = parse_count, allow_negative_numbers = true)]
     jobs: Option<u64>,
-    /// Worker threads of each run; never changes a result [default: the cores, shared out]
+    /// Worker threads per run; does not affect results [default: cores divided by concurrent runs]
     #[arg(long, value_name = "N", value_parser = parse_count, allow_negative_numbers = true)]
     threads_per_run: Option<u64>,
     /// auto, cpu or cuda:N [default: auto]
     #[arg(long, value_name = "DEVICE")]
     device: Option<String>,
-    /// Folder that holds all runs
+    /// Folder of all runs
     #[arg(long, value_name = "DIR", default_value = "runs")]
     runs_dir: PathBuf,
-    /// Name of the sweep, and part of its runs' names [default: the plan's, else sweep]
+    /// Name of the sweep, and prefix of its runs' names [default: the plan's, else sweep]
     #[arg(long)]
     name: Option<String>,
-    /// Show the grid and the forecast, and start nothing
+    /// Show the grid and the forecast, then exit
     #[arg(long)]
     dry_run: bool,
-    /// Start without trial runs and forecast
+    /// Skip the trial runs and the forecast
     #[arg(long, conflicts_with = "dry_run")]
     no_forecast: bool,
     /// Print the results as one JSON object
@@ -230,7 +231,10 @@ impl Sweep {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let as_usize = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
         let threads = self.threads_per_run.map(as_usize);
-        let takes_all_cores = plan.algos.iter().any(|algo| algo == Algo::Apex.name());
+        let takes_all_cores = {
+            let takes_all = |name: &String| find_algorithm(name).is_some_and(|algo| algo.takes_all_cores);
+            plan.algos.iter().any(takes_all)
+        };
         let jobs = self.jobs.map(as_usize).unwrap_or_else(|| match takes_all_cores {
             true => 1,
             false => cores / threads.unwrap_or(1).min(cores),

@@ -23,33 +23,33 @@ Examples:
   coordrl trace beam_rider --protocol raw --begin reset --steps 100 --action-seed 7
   coordrl trace qbert --steps 50 --action-seed 1 --set env.noop_max=0 --save-state half.bin
 
-A line holds step, action, reward, lives, terminated, truncated, ram_crc32 and screen_crc32. The
-trace stops with the line that ends the game. To compare with a library that resets the emulator
-after loading (Gymnasium, EnvPool, Stable-Baselines3), give `--begin reset`: in Beam Rider and more
-than a dozen other games the same actions lead elsewhere from there.
+Each line has step, action, reward, lives, terminated, truncated, ram_crc32 and screen_crc32. The
+trace stops after the line that ends the game. To compare with a library that resets the emulator
+after loading (Gymnasium, EnvPool, Stable-Baselines3), pass `--begin reset`: in Beam Rider and more
+than a dozen other games, the same actions lead to a different trajectory from there.
 
-An actions file holds one index a line, into ALE's minimal action set in ALE's order (raw, classic)
+An actions file has one index per line, into ALE's minimal action set in ALE's order (raw, classic)
 or into all 18 actions (machado).";
 
-/// Print what an environment does under fixed actions, for comparing emulators.
+/// Trace an environment under fixed actions, for comparing emulators.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Trace {
-    /// An Atari game
+    /// Atari game
     game: String,
-    /// Rules of the environment
+    /// Environment protocol
     #[arg(long, value_enum, default_value_t = ProtocolName::Classic)]
     protocol: ProtocolName,
-    /// Where the first game begins
+    /// Starting point of the first game
     #[arg(long, value_enum, default_value_t = BeginName::Loaded)]
     begin: BeginName,
-    /// Feeds no-ops and sticky actions
+    /// Seed for no-ops and sticky actions
     #[arg(long, value_name = "N", default_value = "1", value_parser = parse_count, allow_negative_numbers = true)]
     seed: u64,
-    /// Number of steps [default: one an action of the file]
+    /// Number of steps [default: length of `--actions`]
     #[arg(long, value_name = "N", value_parser = parse_count, allow_negative_numbers = true)]
     steps: Option<u64>,
-    /// File of actions, one index a line
+    /// File of actions, one index per line
     #[arg(
         long,
         value_name = "FILE",
@@ -57,10 +57,10 @@ pub struct Trace {
         required_unless_present = "action_seed"
     )]
     actions: Option<PathBuf>,
-    /// Draw actions evenly, from this seed
+    /// Draw actions uniformly at random, from this seed
     #[arg(long, value_name = "N", value_parser = parse_count, allow_negative_numbers = true, requires = "steps")]
     action_seed: Option<u64>,
-    /// One setting by its key, as in `env.noop_max=0`; may be repeated
+    /// Set one key, as in `env.noop_max=0`; repeatable
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
     /// Write the stacked observation after each step: NumPy, `u8 [lines, C, H, W]`, newest last
@@ -69,7 +69,7 @@ pub struct Trace {
     /// Write the environment's state after the last step
     #[arg(long, value_name = "FILE")]
     save_state: Option<PathBuf>,
-    /// Go on from a state that `--save-state` wrote
+    /// Start from a state written by `--save-state`
     #[arg(long, value_name = "FILE")]
     load_state: Option<PathBuf>,
 }
@@ -77,7 +77,7 @@ pub struct Trace {
 /// Names of the protocols on the command line.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum ProtocolName {
-    /// One emulator frame a step, no wrapper, no stickiness
+    /// One emulator frame per step, no wrappers, no sticky actions
     Raw,
     /// Mnih et al. 2015: no sticky actions, minimal actions
     Classic,
@@ -90,7 +90,7 @@ enum ProtocolName {
 enum BeginName {
     /// Right after the ROM is loaded, as in training
     Loaded,
-    /// After one reset of the emulator more, as in Gymnasium, EnvPool and Stable-Baselines3
+    /// After one more emulator reset, as in Gymnasium, EnvPool and Stable-Baselines3
     Reset,
 }
 

@@ -30,23 +30,23 @@ pub struct Train {
     game: Option<String>,
     #[command(flatten)]
     settings: SettingFlags,
-    /// Folder that holds all runs [default: runs; a fork lands beside its run]
+    /// Folder of all runs [default: runs; a fork goes beside its original run]
     #[arg(long, help_heading = "Run", value_name = "DIR")]
     runs_dir: Option<PathBuf>,
     /// Name of the run's folder [default: seed and time]
     #[arg(long, help_heading = "Run")]
     name: Option<String>,
-    /// Start from these weights: a safetensors file, or a run
+    /// Initial weights: a safetensors file or a run
     #[arg(long, help_heading = "Run", value_name = "FILE|RUN", conflicts_with = "resume")]
     init_from: Option<PathBuf>,
-    /// Continue this run exactly where its last checkpoint stands
+    /// Resume this run from its last checkpoint
     #[arg(long, help_heading = "Run", value_name = "RUN")]
     resume: Option<PathBuf>,
-    /// Continue from this checkpoint instead of the last: its number of frames, or `best`
+    /// Resume from this checkpoint instead of the last: a frame count or `best`
     #[arg(long, help_heading = "Run", value_name = "FRAMES", requires = "resume")]
     checkpoint: Option<String>,
-    /// With --resume: start a new run from the checkpoint, so that settings may change; it lands beside the
-    /// other, or with --runs-dir there
+    /// With --resume: start a new run from the checkpoint, so that settings may change; it is created beside
+    /// the original run, or in --runs-dir
     #[arg(long, help_heading = "Run", requires = "resume")]
     fork: bool,
     /// Stop with a checkpoint when the input is closed: for programs that start runs

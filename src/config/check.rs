@@ -2,7 +2,7 @@
 
 use coordrl_envs::GameInfo;
 
-use super::{Algo, ConfigError, Layered, Period, Problem, RunConfig, problem};
+use super::{ConfigError, Layered, Period, Problem, RunConfig, problem};
 use crate::text::suggest::did_you_mean;
 
 /// Fills every gap that follows from another setting and gives names their usual spelling.
@@ -33,10 +33,7 @@ pub fn check(config: &RunConfig) -> Vec<Problem> {
     problems.extend(check_torso(&config.torso));
     check_counts(config, &mut problems);
     problems.extend(config.env.check());
-    problems.extend(match config.algo {
-        Algo::A2c => config.a2c.check(),
-        Algo::Apex => config.apex.check(),
-    });
+    problems.extend(config.algorithm().check());
     problems
 }
 

@@ -7,6 +7,8 @@ use include_dir::{Dir, include_dir};
 use serde_json::{Map, Value};
 
 use super::layers::{parse_table, read_table};
+use coordrl_agents::find_algorithm;
+
 use super::{Algo, ConfigError, Configuration, Layers, Origin, problem};
 use crate::text::suggest::did_you_mean;
 
@@ -91,10 +93,8 @@ pub fn preset_for(
     runs_dir: &Path,
 ) -> Result<Option<Preset>, ConfigError> {
     let mut presets = available(runs_dir)?;
-    let mut named = |name: &str| match algo {
-        Algo::A2c => presets.remove(name),
-        Algo::Apex => presets.remove(&format!("{name}-apex")),
-    };
+    let suffix = find_algorithm(algo.name()).map_or("", |algorithm| algorithm.preset_suffix);
+    let mut named = |name: &str| presets.remove(&format!("{name}{suffix}"));
     Ok(named(game).or_else(|| if is_atari { named(ATARI_FALLBACK) } else { None }))
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use coordrl_agents::{A2cConfig, ApexConfig, OptimizerConfig};
+use coordrl_agents::{A2cConfig, AlgorithmConfig, ApexConfig, find_algorithm};
 use coordrl_envs::EnvConfig;
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +20,9 @@ pub enum Algo {
 }
 
 impl Algo {
+    /// Every algorithm.
+    pub const ALL: [Self; 2] = [Self::A2c, Self::Apex];
+
     /// The name used in folders and settings.
     pub fn name(self) -> &'static str {
         match self {
@@ -117,19 +120,11 @@ impl Default for VideoConfig {
 }
 
 impl RunConfig {
-    /// The optimiser of the algorithm in use.
-    pub fn optimizer(&self) -> &OptimizerConfig {
+    /// Returns the settings of the algorithm in use.
+    pub fn algorithm(&self) -> &dyn AlgorithmConfig {
         match self.algo {
-            Algo::A2c => &self.a2c.optimizer,
-            Algo::Apex => &self.apex.learner.optimizer,
-        }
-    }
-
-    /// Rows, or transitions, that one update learns from.
-    pub fn rows_per_update(&self) -> u64 {
-        match self.algo {
-            Algo::A2c => self.a2c.rows_per_update(),
-            Algo::Apex => self.apex.learner.batch_size.into(),
+            Algo::A2c => &self.a2c,
+            Algo::Apex => &self.apex,
         }
     }
 
@@ -140,8 +135,8 @@ impl RunConfig {
 
     /// Whether a setting belongs to an algorithm that is not in use.
     pub fn is_idle(&self, key: &str) -> bool {
-        let tables = [(Algo::A2c, "a2c."), (Algo::Apex, "apex.")];
-        tables.iter().any(|(algo, table)| *algo != self.algo && key.starts_with(table))
+        let table = key.split_once('.').map_or(key, |(table, _)| table);
+        find_algorithm(table).is_some_and(|algorithm| algorithm.name != self.algo.name())
     }
 }
 

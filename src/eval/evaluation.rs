@@ -17,7 +17,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 use tch::{Device, Tensor};
 
-use crate::config::{Algo, RunConfig};
+use crate::config::RunConfig;
 use crate::eval::known_scores::known_scores;
 use crate::run::assemble::assets;
 use crate::stop_flag::StopFlag;
@@ -61,7 +61,7 @@ impl<'a> EvalPlan<'a> {
             env: &config.env,
             assets,
             episodes: config.evaluation.episodes,
-            mode: usual_mode(config.algo),
+            mode: config.algorithm().evaluation_mode(),
             seed: config.seed,
             first_game: WHILE_TRAINING,
             max_frames: Some(config.evaluation.max_frames),
@@ -88,21 +88,7 @@ pub fn policy_of(config: &RunConfig, weights: &[(String, Tensor)], device: Devic
     let probe = EnvSeed { seed: config.seed, role: Role::EvalEnv, index: 0 };
     let spec = make_env(&config.game, &config.env, &assets, probe)?.spec().clone();
     let torso = find_torso(&config.torso)?;
-    Ok(match config.algo {
-        Algo::A2c => Policy::build(torso, &spec, weights, device)?,
-        Algo::Apex => Policy::build_q(torso, config.apex.learner.head, &spec, weights, device)?,
-    })
-}
-
-/// ε of an evaluation: as good as greedy, but no game goes round in a circle for ever.
-pub const EPSILON: f64 = 0.001;
-
-/// How an agent of this algorithm is evaluated unless told otherwise.
-pub fn usual_mode(algo: Algo) -> ActMode {
-    match algo {
-        Algo::A2c => ActMode::Sampled,
-        Algo::Apex => ActMode::EpsilonGreedy { epsilon: EPSILON },
-    }
+    Ok(config.algorithm().build_policy(torso, &spec, weights, device)?)
 }
 
 /// One game being played.

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use coordrl_agents::Metrics;
 use coordrl_envs::EpisodeStats;
 use serde::{Deserialize, Serialize};
 
@@ -74,6 +75,20 @@ impl MetricAccumulator {
         let mean = |tag: &Tag| self.means.get(tag.name).and_then(|mean| mean.value());
         let value = |tag: &Tag| mean(tag).or_else(|| self.last.get(tag.name).copied());
         tags.iter().map(|tag| (*tag, value(tag))).collect()
+    }
+}
+
+impl Metrics for MetricAccumulator {
+    fn add(&mut self, tag: &'static Tag, value: f64) {
+        MetricAccumulator::add(self, tag, value);
+    }
+
+    fn add_weighted(&mut self, tag: &'static Tag, value: f64, count: u64) {
+        MetricAccumulator::add_weighted(self, tag, value, count);
+    }
+
+    fn set(&mut self, tag: &'static Tag, value: f64) {
+        MetricAccumulator::set(self, tag, value);
     }
 }
 

@@ -71,7 +71,7 @@ mod tests {
         LogPoint {
             axis: Axis::Frames,
             position: frames,
-            values: vec![(&tags::LOSS_VALUE, value), (&tags::EPISODES, Some(3.0))],
+            values: vec![(&tags::GRAD_NORM, value), (&tags::EPISODES, Some(3.0))],
         }
     }
 
@@ -81,8 +81,8 @@ mod tests {
         let line = to_line(&point(7, Some(awkward))).unwrap();
         assert!(line.starts_with("{\"frames\":7,"), "{line}");
         let back: serde_json::Value = serde_json::from_str(&line).unwrap();
-        assert_eq!(back["loss/value"].as_f64().unwrap().to_bits(), awkward.to_bits());
-        assert!(to_line(&point(7, None)).unwrap().contains("\"loss/value\":null"));
+        assert_eq!(back["optim/grad_norm"].as_f64().unwrap().to_bits(), awkward.to_bits());
+        assert!(to_line(&point(7, None)).unwrap().contains("\"optim/grad_norm\":null"));
     }
 
     #[test]

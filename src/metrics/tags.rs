@@ -1,26 +1,8 @@
 //! Every tag with its unit and what it means. `docs/metrics.md` lists the same; a test compares.
 
-/// One measured quantity.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Tag {
-    /// Name in TensorBoard and key in `metrics.jsonl`.
-    pub name: &'static str,
-    /// Unit of the values.
-    pub unit: &'static str,
-    /// What it is, in one sentence.
-    pub sentence: &'static str,
-}
-
-macro_rules! tags {
-    ($(#[$about:meta])* $list:ident; $($constant:ident: $name:literal, $unit:literal, $sentence:literal;)*) => {
-        $(
-            #[doc = $sentence]
-            pub const $constant: Tag = Tag { name: $name, unit: $unit, sentence: $sentence };
-        )*
-        $(#[$about])*
-        pub const $list: &[&Tag] = &[$(&$constant),*];
-    };
-}
+pub use coordrl_agents::shared_tags::{DEAD_SHARE, GRAD_NORM, LEARNING_RATE, REWARD_CLIPPED};
+use coordrl_agents::tags;
+pub use coordrl_agents::{ALGORITHMS, Tag};
 
 tags! {
     /// Tags of training runs, in the order of `metrics.jsonl`.
@@ -31,26 +13,8 @@ tags! {
         "Mean length of the last 100 full games; frames spent in resets are not counted.";
     EPISODES: "train/episodes", "games",
         "Full games finished since the run began.";
-    REWARD_CLIPPED: "train/reward_clipped", "clipped reward per agent step",
-        "Mean reward as the agent learns from it, over the agent steps since the last log point.";
     UPDATES: "train/updates", "updates",
         "Optimiser steps since the run began.";
-    LOSS_POLICY: "loss/policy", "nats × advantage",
-        "Policy-gradient loss, mean over the updates since the last log point.";
-    LOSS_VALUE: "loss/value", "squared return",
-        "Mean squared error of the value head, before its coefficient, mean over the updates since the last log point.";
-    LOSS_TOTAL: "loss/total", "none",
-        "What the optimiser minimises: policy loss − entropy bonus + weighted value loss, mean over the updates since the last log point.";
-    ENTROPY: "policy/entropy", "nats",
-        "Mean entropy of the action distribution; ln(number of actions) when acting uniformly.";
-    EXPLAINED_VARIANCE: "value/explained_variance", "none",
-        "1 − Var(return − value) / Var(return) of each rollout, mean over the updates since the last log point: 1 is perfect, 0 no better than a constant.";
-    GRAD_NORM: "optim/grad_norm", "none",
-        "Global gradient norm before clipping, mean over the updates since the last log point.";
-    DEAD_SHARE: "network/dead_share", "share of the features",
-        "The torso's features that are 0 on every row of an update, mean over the updates since the last log point.";
-    LEARNING_RATE: "optim/learning_rate", "none",
-        "Learning rate of the last update.";
     FRAMES_PER_SEC: "perf/frames_per_sec", "emulator frames per second",
         "Training speed since the last log point, everything included.";
     EMULATE_SECS: "perf/emulate_secs", "worker seconds per million frames",
@@ -68,56 +32,6 @@ tags! {
     WALL_SECS: "perf/wall_secs", "seconds",
         "Time spent training since the run began, all sessions together.";
 }
-
-tags! {
-    /// Tags that only Ape-X runs have; they share most of [`TRAINING`].
-    APEX;
-    LOSS_TD: "loss/td", "none",
-        "Importance-weighted loss of the TD errors, mean over the updates since the last log point.";
-    MEAN_Q: "value/mean_q", "discounted return",
-        "Mean Q of the actions in the batch, mean over the updates since the last log point.";
-    TD_ERROR: "value/abs_td_error", "discounted return",
-        "Mean |TD error| of the batch, not weighted, mean over the updates since the last log point.";
-    REPLAY_LEN: "replay/transitions", "transitions",
-        "Transitions in the replay.";
-    REPLAY_AGE: "replay/age_transitions", "transitions",
-        "How many transitions came after those of the batch, mean over batch and updates since the last log point.";
-    STALE_SHARE: "replay/stale_share", "share of the batch",
-        "Transitions that had left the replay when their new priorities came, mean over the updates since the last log point.";
-    SAMPLES_PER_INSERT: "replay/samples_per_insert", "samples per transition",
-        "Transitions learnt from for each one inserted since the warm-up.";
-    POLICY_LAG: "actors/policy_lag_updates", "updates",
-        "How many updates the learner was ahead of the weights that acted, mean over the experience since the last log point.";
-}
-
-/// Tags that an A2C update fills, of those in [`TRAINING`].
-pub const OF_A2C: &[&Tag] = &[
-    &REWARD_CLIPPED,
-    &LOSS_POLICY,
-    &LOSS_VALUE,
-    &LOSS_TOTAL,
-    &ENTROPY,
-    &EXPLAINED_VARIANCE,
-    &GRAD_NORM,
-    &DEAD_SHARE,
-    &LEARNING_RATE,
-];
-
-/// Tags that Ape-X fills, of those in [`TRAINING`] and [`APEX`].
-pub const OF_APEX: &[&Tag] = &[
-    &REWARD_CLIPPED,
-    &GRAD_NORM,
-    &DEAD_SHARE,
-    &LEARNING_RATE,
-    &LOSS_TD,
-    &MEAN_Q,
-    &TD_ERROR,
-    &REPLAY_LEN,
-    &REPLAY_AGE,
-    &STALE_SHARE,
-    &SAMPLES_PER_INSERT,
-    &POLICY_LAG,
-];
 
 tags! {
     /// Tags of evaluations, which have lines of their own.
@@ -177,10 +91,17 @@ tags! {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::{APEX, EVALUATION, STUDY, TRAINING, Tag};
+    use super::{ALGORITHMS, EVALUATION, STUDY, TRAINING, Tag};
 
+    /// Algorithms share some of theirs.
     fn all() -> Vec<&'static Tag> {
-        [TRAINING, APEX, EVALUATION, STUDY].concat()
+        let mut all = [TRAINING, EVALUATION, STUDY].concat();
+        for tag in ALGORITHMS.iter().flat_map(|algorithm| algorithm.tags) {
+            if !all.contains(tag) {
+                all.push(tag);
+            }
+        }
+        all
     }
 
     #[test]

@@ -184,14 +184,14 @@ mod tests {
         LogPoint {
             axis: Axis::Frames,
             position: frames,
-            values: vec![(&tags::LOSS_VALUE, Some(value)), (&tags::EPISODE_RETURN, None)],
+            values: vec![(&tags::GRAD_NORM, Some(value)), (&tags::EPISODE_RETURN, None)],
         }
     }
 
     fn steps_and_values(path: &Path) -> Vec<(i64, f32)> {
         let scalar = |event: &Event| {
             let value = event.get_summary().get_value().first()?;
-            assert_eq!(value.get_tag(), "loss/value");
+            assert_eq!(value.get_tag(), "optim/grad_norm");
             Some((event.get_step(), value.get_simple_value()))
         };
         read_events(path).iter().filter_map(scalar).collect()

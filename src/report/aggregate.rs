@@ -1,4 +1,4 @@
-//! All games together, with a random policy at 0 and a human at 1 in each.
+//! Aggregate scores over all games, normalised in each so that a random policy is 0 and a human 1.
 
 use coordrl_stats::{
     Aggregate, Bootstrap, Interval, Scores, StatsError, performance_profile, probability_of_improvement,
@@ -10,78 +10,78 @@ use super::arms::{Grid, Group};
 use super::format;
 use super::measures::GameRow;
 
-/// Points of a performance profile.
+/// Number of points of a performance profile.
 const PROFILE_POINTS: u32 = 81;
-/// Draws for the bands of a profile, as Agarwal et al. 2021 use.
+/// Bootstrap repetitions for the bands of a profile, as in Agarwal et al. 2021.
 const PROFILE_REPETITIONS: u32 = 2000;
-/// Why an interval is absent.
+/// Text shown instead of an interval.
 pub const NO_INTERVAL: &str = "no interval: some games have one seed";
 
-/// The arms of a group over all games that every one of them has.
+/// Aggregate scores of a group's arms over the games they all have.
 #[derive(Clone, Debug, Serialize)]
 pub struct Aggregates {
-    /// Name of the arm that the others are compared with.
+    /// Name of the baseline arm.
     pub baseline: String,
     /// Games with known scores in which every arm of the group has complete runs.
     pub games: Vec<String>,
-    /// Why there is nothing, where there is nothing.
+    /// Reason why there is no aggregate, if there is none.
     pub why_absent: Option<String>,
-    /// The baseline first.
+    /// Arms, the baseline first.
     pub arms: Vec<AggregateArm>,
-    /// The others against the baseline.
+    /// Probability of improvement of each other arm over the baseline.
     pub improvements: Vec<Improvement>,
 }
 
-/// One arm over all games.
+/// Aggregate scores of one arm over all games.
 #[derive(Clone, Debug, Serialize)]
 pub struct AggregateArm {
     /// Name of the arm.
     pub arm: String,
-    /// Runs that count.
+    /// Number of complete runs.
     pub runs: usize,
     /// IQM, median, mean and optimality gap.
     pub values: Vec<AggregateValue>,
-    /// How many runs are above which score.
+    /// Performance profile.
     pub profile: Profile,
 }
 
-/// One way to sum up.
+/// One aggregate metric.
 #[derive(Clone, Debug, Serialize)]
 pub struct AggregateValue {
-    /// Which.
+    /// Name of the metric.
     pub name: &'static str,
     /// Its value.
     pub value: f64,
-    /// Stratified bootstrap interval over seeds; absent if a game has one seed.
+    /// Stratified bootstrap interval over seeds; absent if any game has a single seed.
     pub interval: Option<Interval>,
 }
 
-/// Share of runs above each score, games counting alike.
+/// Performance profile: share of runs above each score, with equal weight per game.
 #[derive(Clone, Debug, Serialize)]
 pub struct Profile {
     /// Human-normalised scores.
     pub scores: Vec<f64>,
-    /// Share above.
+    /// Share of runs above each score.
     pub share: Vec<f64>,
-    /// Lower edge of the pointwise interval; absent if a game has one seed.
+    /// Lower edge of the pointwise interval; absent if any game has a single seed.
     pub low: Option<Vec<f64>>,
-    /// Upper edge; absent with the lower.
+    /// Upper edge of the interval; absent with the lower edge.
     pub high: Option<Vec<f64>>,
 }
 
-/// How likely a run of an arm beats one of the baseline.
+/// Probability that a run of an arm beats a run of the baseline.
 #[derive(Clone, Debug, Serialize)]
 pub struct Improvement {
     /// Name of the arm.
     pub arm: String,
-    /// Probability, mean over games.
+    /// Probability of improvement, averaged over games.
     pub probability: f64,
-    /// Stratified bootstrap interval over seeds; absent if a game of either arm has one seed.
+    /// Stratified bootstrap interval over seeds; absent if any game of either arm has a single seed.
     pub interval: Option<Interval>,
 }
 
 impl Aggregates {
-    /// What is said of intervals: `shown`, which tells what they look like, and where there are none.
+    /// Returns the caption for intervals: `shown`, which describes them, and a note where there are none.
     pub fn about_intervals(&self, shown: &str) -> String {
         let has_intervals = |arm: &&AggregateArm| arm.values.iter().all(|value| value.interval.is_some());
         match self.arms.iter().filter(has_intervals).count() {
@@ -92,10 +92,10 @@ impl Aggregates {
     }
 }
 
-/// Sums up the arms of a group.
+/// Computes the aggregate scores of a group's arms.
 ///
 /// # Errors
-/// If the bootstrap makes no sense.
+/// If the bootstrap rejects its input.
 pub fn of_group(
     grid: &Grid,
     group: &Group,
@@ -148,8 +148,8 @@ fn normalised(games: &[&GameRow], arm: &str) -> Result<Scores, StatsError> {
     Scores::try_new(scores.collect())
 }
 
-/// Whether every game tells how far its runs lie apart. One run, drawn anew, is always itself: an interval
-/// would take its game as known exactly.
+/// Returns `true` if every game has at least two runs. Resampling a single run always returns that run,
+/// so an interval would treat its game as known exactly.
 fn has_spread(scores: &Scores) -> bool {
     scores.games().iter().all(|runs| runs.len() > 1)
 }
@@ -190,7 +190,7 @@ fn profile(scores: &Scores, thresholds: &[f64], bootstrap: Bootstrap) -> Result<
     Ok(Profile { scores: thresholds.to_vec(), share: of(scores), low, high })
 }
 
-/// From the lowest score, or 0, to the highest, or 1, in round steps.
+/// Returns evenly spaced scores from the lowest (at most 0) to the highest (at least 1), rounded outwards.
 fn thresholds(arms: &[Scores]) -> Vec<f64> {
     let all = || arms.iter().flat_map(Scores::all);
     let low = (all().fold(0.0, f64::min) * 10.0).floor() / 10.0;

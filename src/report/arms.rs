@@ -1,7 +1,8 @@
-//! The grid of games and arms. An arm is an algorithm with a torso; its seeds are its repetitions.
+//! Grid of games and arms. An arm is an algorithm with a torso; its seeds are its repetitions.
 
 use std::collections::BTreeMap;
 
+use coordrl_agents::find_algorithm;
 use coordrl_stats::mean;
 use serde::Serialize;
 
@@ -10,10 +11,10 @@ use super::run::{Run, ScoredBy};
 use crate::config::Algo;
 use crate::text::suggest::did_you_mean;
 
-/// The torso that the others are compared with, where it is among them.
+/// Default baseline torso, if it is among the arms.
 const USUAL_BASELINE: &str = "conv";
 
-/// An algorithm with a torso.
+/// Arm: an algorithm with a torso.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Arm {
     /// Learning algorithm.
@@ -27,32 +28,29 @@ impl Arm {
         Self { algo: run.config.algo, torso: run.config.torso.clone() }
     }
 
-    /// As folders call it: `a2c-conv`.
+    /// Returns the arm's name in run folders, such as `a2c-conv`.
     pub fn name(&self) -> String {
         format!("{}-{}", self.algo.name(), self.torso)
     }
 }
 
-/// How an algorithm is written in a sentence.
+/// Returns an algorithm's display name.
 pub fn spelled(algo: Algo) -> &'static str {
-    match algo {
-        Algo::A2c => "A2C",
-        Algo::Apex => "Ape-X",
-    }
+    find_algorithm(algo.name()).map_or(algo.name(), |algorithm| algorithm.title)
 }
 
-/// Games × arms → runs, one a seed.
+/// Runs by game and arm, one run per seed.
 #[derive(Debug)]
 pub struct Grid {
-    /// Games by name.
+    /// Names of the games.
     pub games: Vec<String>,
-    /// Arms in the order they were found, of each algorithm the usual baseline first.
+    /// Arms in the order they were found, the usual baseline of each algorithm first.
     pub arms: Vec<Arm>,
     cells: BTreeMap<(usize, usize), Vec<Run>>,
 }
 
-/// Algorithms and torsos in the order they were found, of each algorithm the usual baseline first, so that
-/// it has the same colour everywhere.
+/// Returns the arms in the order they were found, the usual baseline of each algorithm first so that it
+/// has the same colour everywhere.
 fn arms_of(runs: &[Run]) -> Vec<Arm> {
     let mut arms: Vec<Arm> = Vec::new();
     for arm in runs.iter().map(Arm::of) {
@@ -67,52 +65,52 @@ fn arms_of(runs: &[Run]) -> Vec<Arm> {
     arms
 }
 
-/// Arms that are compared, each with the first.
+/// Group of arms that are compared with one baseline.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Group {
-    /// Place of the arm that the others are compared with.
+    /// Index of the baseline arm.
     pub baseline: usize,
-    /// Places of the others.
+    /// Indices of the other arms.
     pub others: Vec<usize>,
 }
 
 impl Group {
-    /// All its arms, the baseline first.
+    /// Iterates over all arms of the group, the baseline first.
     pub fn arms(&self) -> impl Iterator<Item = usize> + '_ {
         std::iter::once(self.baseline).chain(self.others.iter().copied())
     }
 }
 
-/// An arm in the report.
+/// Arm as listed in the report.
 #[derive(Clone, Debug, Serialize)]
 pub struct ArmRow {
-    /// As folders call it.
+    /// Name in run folders.
     pub name: String,
-    /// As a reader sees it: the torso alone where there is one algorithm.
+    /// Display name: the torso alone if all arms share one algorithm.
     pub label: String,
     /// Learning algorithm.
     pub algo: Algo,
     /// Feature extractor.
     pub torso: String,
-    /// Complete runs.
+    /// Number of complete runs.
     pub runs: usize,
-    /// Trainable numbers in the network: several where games have different numbers of actions.
+    /// Number of trainable parameters: several values if games differ in their number of actions.
     pub parameters: Vec<u64>,
-    /// Emulator frames a second over whole runs: mean, least and most.
+    /// Emulator frames per second over whole runs: mean, minimum and maximum.
     pub frames_per_sec: [f64; 3],
-    /// Share of the torso's features that were dead at the end: mean, least and most over the runs that
-    /// tell it.
+    /// Share of the torso's features that were dead at the end: mean, minimum and maximum over the runs
+    /// that report it.
     pub dead_share: Option<[f64; 3]>,
 }
 
-/// Mean, least and most of some numbers.
+/// Returns the mean, minimum and maximum.
 fn mean_and_ends(numbers: &[f64]) -> [f64; 3] {
     let extreme = |better: fn(f64, f64) -> f64| numbers.iter().copied().fold(f64::NAN, better);
     [mean(numbers.iter().copied()), extreme(f64::min), extreme(f64::max)]
 }
 
 impl Grid {
-    /// Sorts runs into cells, seeds in order.
+    /// Sorts runs into cells, each ordered by seed.
     pub fn new(runs: Vec<Run>) -> Self {
         let mut games: Vec<String> = runs.iter().map(|run| run.config.game.clone()).collect();
         games.sort();
@@ -128,27 +126,27 @@ impl Grid {
         Self { games, arms, cells }
     }
 
-    /// Runs of an arm in a game; none where it has none.
+    /// Returns the runs of an arm in a game; empty if there are none.
     pub fn cell(&self, game: usize, arm: usize) -> &[Run] {
         self.cells.get(&(game, arm)).map_or(&[], Vec::as_slice)
     }
 
-    /// All runs of a game.
+    /// Iterates over all runs of a game.
     pub fn of_game(&self, game: usize) -> impl Iterator<Item = &Run> + Clone {
         self.cells.range((game, 0)..(game + 1, 0)).flat_map(|(_, runs)| runs)
     }
 
-    /// All runs.
+    /// Iterates over all runs.
     pub fn all(&self) -> impl Iterator<Item = &Run> {
         self.cells.values().flatten()
     }
 
-    /// The games whose returns are the scores of a game's runs: the same for all of them.
+    /// Returns the source of a game's scores, which all its runs share.
     pub fn scored_by(&self, game: usize) -> ScoredBy {
         self.of_game(game).next().map_or(ScoredBy::Training, |run| run.scored_by)
     }
 
-    /// Arms as the report lists them.
+    /// Returns the arms as listed in the report.
     pub fn rows(&self) -> Vec<ArmRow> {
         let row = |(place, arm): (usize, &Arm)| {
             let runs = || self.all().filter(|run| Arm::of(run) == *arm);
@@ -171,15 +169,15 @@ impl Grid {
         self.arms.iter().enumerate().map(row).collect()
     }
 
-    /// The name a reader sees: the torso, with the algorithm where there are two.
+    /// Returns an arm's display name: the torso, with the algorithm if there are several.
     pub fn label(&self, arm: usize) -> String {
         let Arm { algo, torso } = &self.arms[arm];
         let one_algorithm = self.arms.iter().all(|other| other.algo == *algo);
         if one_algorithm { torso.clone() } else { format!("{torso} ({})", spelled(*algo)) }
     }
 
-    /// Which arms are compared: within each algorithm its torsos, or, if each algorithm has a single
-    /// torso, the algorithms.
+    /// Returns the groups of arms to compare: the torsos within each algorithm or, if every algorithm has
+    /// a single torso, the algorithms.
     ///
     /// # Errors
     /// If `wanted` is neither a torso nor an arm here.

@@ -1,4 +1,4 @@
-//! Builds a report from the runs that were found.
+//! Builds a report from the runs found.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -16,32 +16,32 @@ use super::{ReportError, format, limits, warnings};
 use crate::sweep::record::{Design, Primary};
 use crate::text::path_text;
 
-/// Raised when the layout of [`Report`] changes.
+/// Version of the layout of [`Report`], incremented when it changes.
 const REPORT_VERSION: u32 = 4;
-/// Confidence of all intervals.
+/// Confidence level of all intervals.
 pub(super) const LEVEL: f64 = 0.95;
-/// All draws follow from this number, so that the same runs give the same report.
+/// Bootstrap seed, fixed so that the same runs give the same report.
 const SEED: u64 = 1;
 
-/// What a report is asked for.
+/// Options of a report.
 #[derive(Clone, Debug, Default)]
 pub struct Request {
-    /// Sweeps, runs, and folders that hold runs.
+    /// Paths of sweeps, runs, and folders that contain runs.
     pub paths: Vec<PathBuf>,
-    /// Torso, or arm, that the others are compared with.
+    /// Baseline torso or arm.
     pub baseline: Option<String>,
-    /// The measure that decides.
+    /// Primary measure, which decides the verdicts.
     pub primary: Option<Primary>,
-    /// Scores to reach; empty for those that follow from the runs.
+    /// Score thresholds; empty to derive them from the runs.
     pub thresholds: Vec<f64>,
-    /// Draws of a bootstrap.
+    /// Bootstrap repetitions.
     pub repetitions: u32,
-    /// Whether the report lies where the sweep is, so that the command needs no `--out`.
+    /// `true` if the report is written to the sweep's folder, so that the command needs no `--out`.
     pub in_sweep: bool,
 }
 
 impl Report {
-    /// Computes everything but the pictures.
+    /// Computes everything except the figures.
     ///
     /// # Errors
     /// If the request does not fit the runs.
@@ -101,7 +101,7 @@ fn all_aggregates(
 }
 
 impl Request {
-    /// Where the report goes by something else than its sweep fixed before the runs.
+    /// Lists where the report deviates from the design its sweep fixed before the runs.
     fn departures(&self, design: Option<&Design>) -> Vec<String> {
         let Some(design) = design else { return Vec::new() };
         let other_primary = self.primary.is_some_and(|primary| primary != design.primary);
@@ -112,7 +112,7 @@ impl Request {
         if other_primary || other_reference { vec![text] } else { Vec::new() }
     }
 
-    /// The command that makes the report again. Where it lies does not change it.
+    /// Returns the command that reproduces the report. Its location does not affect the content.
     fn command(&self) -> String {
         let mut line: Vec<String> = vec!["coordrl".to_owned(), "report".to_owned()];
         line.extend(self.paths.iter().map(path_text::encode));

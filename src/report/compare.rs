@@ -1,4 +1,4 @@
-//! An arm against its baseline over all games: the count, the headline, and how strong it is.
+//! Comparison of an arm with its baseline over all games: counts, headline and strength of evidence.
 
 use coordrl_stats::{Bootstrap, StatsError, holm_adjusted};
 use serde::Serialize;
@@ -10,57 +10,57 @@ use super::format;
 use super::verdict::{ALPHA, GameVerdict, KindOfTest, RANDOM_DEALS, Strength, Verdict, judge};
 use crate::sweep::record::Primary;
 
-/// Games by verdict.
+/// Number of games per verdict.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Count {
     /// Games in which the arm is better.
     pub better: usize,
-    /// Games that show no difference.
+    /// Games without a detected difference.
     pub similar: usize,
-    /// Games in which it is worse.
+    /// Games in which the arm is worse.
     pub worse: usize,
-    /// Games in which nothing can be said.
+    /// Games without a verdict.
     pub unknown: usize,
 }
 
-/// An arm against its baseline in all games that both have.
+/// Comparison of an arm with its baseline in all games that both have.
 #[derive(Clone, Debug, Serialize)]
 pub struct Comparison {
     /// Name of the arm.
     pub arm: String,
-    /// Name of the arm it is compared with.
+    /// Name of the baseline arm.
     pub baseline: String,
     /// "coordconv against conv: 1 better and 0 worse after Holm; uncorrected 6 better, 2 similar, 1 worse".
     pub headline: String,
-    /// How strong that is, in a sentence or two.
+    /// Strength of the evidence, in one or two sentences.
     pub strength: String,
-    /// Games by verdict.
+    /// Number of games per verdict.
     pub count: Count,
-    /// Game by game.
+    /// Verdict in each game.
     pub games: Vec<GameVerdict>,
 }
 
-/// The permutation tests of the primary measure, of all games and pairs of arms.
+/// Permutation tests of the primary measure, over all games and pairs of arms.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Tests {
-    /// How many were made.
+    /// Number of tests.
     pub made: usize,
-    /// Of those, how many are estimated by random deals.
+    /// Number of tests estimated from random permutations.
     pub estimated: usize,
-    /// Of those made, how many would be expected at or below 0.05 by chance alone, at most.
+    /// Upper bound on the number of tests expected at or below 0.05 by chance.
     pub expected_by_chance: f64,
-    /// Games that the rule would call better or worse if nothing differed anywhere.
+    /// Number of games the rule would call better or worse if no arms differed.
     pub verdicts_by_chance: f64,
-    /// How many were at or below 0.05.
+    /// Number of tests at or below 0.05.
     pub significant: usize,
-    /// How many are left when Holm's correction allows for their number.
+    /// Number of tests still at or below 0.05 after Holm's correction.
     pub after_holm: usize,
 }
 
 /// Compares the arms of all groups with their baselines.
 ///
 /// # Errors
-/// If the bootstrap makes no sense.
+/// If the bootstrap rejects its input.
 pub fn compare(
     grid: &Grid,
     groups: &[Group],
@@ -89,8 +89,8 @@ pub fn compare(
     Ok(comparisons)
 }
 
-/// Corrects the p-values of the primary measure for their number, over all games and pairs of arms. A game
-/// without a test counts as one that found nothing.
+/// Applies Holm's correction to the p-values of the primary measure over all games and pairs of arms.
+/// A game without a test counts towards the number of tests, as if it had found nothing.
 fn correct_for_number(comparisons: &mut [Comparison]) {
     let family = comparisons.iter().map(|comparison| comparison.games.len()).sum();
     let games = || comparisons.iter().flat_map(|comparison| &comparison.games);
@@ -140,7 +140,7 @@ impl Count {
         }
     }
 
-    /// "6 better, 2 similar, 1 worse", with those unknown if there are any.
+    /// Formats the counts as "6 better, 2 similar, 1 worse", plus the unknown ones if any.
     pub fn text(self) -> String {
         let Self { better, similar, worse, unknown } = self;
         let known = format!("{better} better, {similar} similar, {worse} worse");
@@ -196,7 +196,7 @@ fn test_in_words<'a>(games: impl Iterator<Item = &'a GameVerdict>) -> String {
     }
 }
 
-/// How many differences the rule would see where there are none; nothing if it sees none.
+/// Describes how many false positives the rule is expected to give; empty if it found no difference.
 fn chance_in_words(verdicts: &[GameVerdict]) -> String {
     let judged = verdicts.iter().filter(|game| game.verdict != Verdict::Unknown).count();
     if verdicts.iter().all(|game| game.strength.is_none()) {
@@ -209,7 +209,7 @@ fn chance_in_words(verdicts: &[GameVerdict]) -> String {
     )
 }
 
-/// `3 against 3`, or what there is where games differ.
+/// Formats the seed counts as `3 against 3`; lists all pairs if games differ.
 fn seeds_in_words(games: &[&GameVerdict]) -> String {
     let mut pairs: Vec<String> =
         games.iter().map(|game| format!("{} against {}", game.seeds[0], game.seeds[1])).collect();
@@ -219,7 +219,7 @@ fn seeds_in_words(games: &[&GameVerdict]) -> String {
 }
 
 impl Tests {
-    /// Counts the tests of all comparisons.
+    /// Summarises the tests of all comparisons.
     pub fn of(comparisons: &[Comparison]) -> Self {
         let games = || comparisons.iter().flat_map(|comparison| &comparison.games);
         let measures = games().map(GameVerdict::deciding);

@@ -1,58 +1,58 @@
-//! The curves of a game on one common grid: seeds log at slightly different frames.
+//! Learning curves of a game on a common grid, since seeds log at slightly different frames.
 
 use coordrl_stats::{Bootstrap, Scores, StatsError, mean};
 use serde::Serialize;
 
 use super::run::{CurvePoint, Run};
 
-/// Points of a drawn curve: more than pixels tell apart would only make the page heavy.
+/// Maximum number of points of a drawn curve; more would add page size but no visible detail.
 const DRAWN: usize = 240;
-/// Draws for the band of a curve: enough for a picture.
+/// Bootstrap repetitions for the band of a curve: enough for a figure.
 const BAND_REPETITIONS: u32 = 2000;
-/// Seeds from which on a band is a bootstrap interval.
+/// Minimum number of seeds for a bootstrap band.
 const SEEDS_FOR_BAND: usize = 3;
 
-/// From where to where the curves of a game can be compared.
+/// Common grid on which a game's curves can be compared.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Common {
-    /// Frames, increasing: log points of the shortest run, between the first frame at which every run
-    /// has a mean return and the last that every run reached.
+    /// Frames, increasing: the log points of the shortest run, from the first frame at which every run
+    /// has a mean return to the last that every run reached.
     pub frames: Vec<f64>,
 }
 
-/// What the band around a curve is.
+/// Kind of band around a curve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Band {
-    /// Bootstrap interval of the mean, at each frame for itself.
+    /// Pointwise bootstrap interval of the mean.
     Interval,
-    /// From the lowest to the highest of two seeds.
+    /// Range of two seeds.
     Range,
-    /// One seed: there is none.
+    /// No band: a single seed.
     None,
 }
 
-/// Curve of an arm in a game.
+/// Learning curve of an arm in a game.
 #[derive(Clone, Debug, Serialize)]
 pub struct Curve {
     /// Emulator frames of each point.
     pub frames: Vec<f64>,
-    /// Hours of training at each point, mean over seeds.
+    /// Training hours at each point, averaged over seeds.
     pub hours: Vec<f64>,
     /// Mean over seeds.
     pub mean: Vec<f64>,
-    /// What the band is.
+    /// Kind of band.
     pub band: Band,
     /// Lower edge of the band.
     pub low: Vec<f64>,
     /// Upper edge of the band.
     pub high: Vec<f64>,
-    /// Each seed alone.
+    /// Curve of each seed.
     pub seeds: Vec<Vec<f64>>,
 }
 
 impl Common {
-    /// The common grid of runs that each have a curve that begins before the shortest run ends.
+    /// Builds the common grid of runs whose curves all begin before the shortest run ends.
     pub fn of<'a>(runs: impl Iterator<Item = &'a Run> + Clone) -> Self {
         let first = |run: &Run| run.curve.first().map_or(0.0, |point| point.frames);
         let shortest = runs.clone().min_by_key(|run| run.frames);
@@ -64,17 +64,17 @@ impl Common {
         Self { frames }
     }
 
-    /// The last frame that every run reached.
+    /// Returns the last frame that every run reached.
     pub fn budget(&self) -> f64 {
         self.frames.last().copied().unwrap_or(0.0)
     }
 
-    /// A run's curve on the grid, as (frames, score).
+    /// Returns a run's curve on the grid, as (frames, score).
     pub fn scores(&self, run: &Run) -> Vec<(f64, f64)> {
         self.frames.iter().map(|&frames| (frames, at(&run.curve, frames, |point| point.score))).collect()
     }
 
-    /// At most [`DRAWN`] frames of the grid, both ends among them.
+    /// Returns at most [`DRAWN`] frames of the grid, including both ends.
     fn drawn(&self) -> Vec<f64> {
         let last = self.frames.len() - 1;
         if last < DRAWN {
@@ -84,8 +84,8 @@ impl Common {
     }
 }
 
-/// A value of a curve at some frame, on straight lines between log points; after the last that of the
-/// last. NaN before the first: nothing is known there, and what comes later must not count.
+/// Interpolates a curve linearly between log points; after the last point the value stays constant.
+/// Returns NaN before the first point, so that later values do not leak backwards.
 pub fn at(curve: &[CurvePoint], frames: f64, value: impl Fn(&CurvePoint) -> f64) -> f64 {
     let next = curve.partition_point(|point| point.frames < frames);
     match (next.checked_sub(1).and_then(|before| curve.get(before)), curve.get(next)) {
@@ -99,10 +99,10 @@ pub fn at(curve: &[CurvePoint], frames: f64, value: impl Fn(&CurvePoint) -> f64)
     }
 }
 
-/// The curve of an arm: `runs` are its seeds, at least one.
+/// Builds the curve of an arm from its runs, one per seed and at least one.
 ///
 /// # Errors
-/// If the bootstrap makes no sense.
+/// If the bootstrap rejects its input.
 pub fn curve(runs: &[Run], common: &Common, bootstrap: Bootstrap) -> Result<Curve, StatsError> {
     let frames = common.drawn();
     let on_grid = |run: &Run, value: fn(&CurvePoint) -> f64| -> Vec<f64> {
@@ -125,7 +125,7 @@ fn band_of(seeds: &[Vec<f64>], bootstrap: Bootstrap) -> Result<Edges, StatsError
         };
         return Ok((band, edge(f64::min), edge(f64::max)));
     }
-    // A whole curve is what is drawn anew: the scores are the places of the seeds.
+    // Resample whole curves, not points: the scores here are indices of seeds.
     let places = Scores::try_new(vec![(0..seeds.len()).map(|place| place as f64).collect()])?;
     let repetitions = bootstrap.repetitions.min(BAND_REPETITIONS);
     let intervals = Bootstrap { repetitions, ..bootstrap }.of_many(&places, |drawn| {

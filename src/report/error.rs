@@ -1,4 +1,4 @@
-//! Why there is no report.
+//! Report errors.
 
 use std::io;
 use std::path::PathBuf;
@@ -9,70 +9,70 @@ use coordrl_stats::StatsError;
 use crate::exit_code::ExitCode;
 use crate::run::run_dir::RunDirError;
 
-/// Why a report could not be made.
+/// Error while making a report.
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
-    /// A path is no run, or names a damaged one.
+    /// A path is not a run, or the run is damaged.
     #[error(transparent)]
     Run(#[from] RunDirError),
-    /// Runs there are, but none can be used.
+    /// Runs were found, but none is usable.
     #[error("nothing to report: of {} none is complete; {first}", super::format::count(*.runs, "run"))]
     NothingComplete {
-        /// How many were found or planned.
+        /// Number of runs found or planned.
         runs: usize,
-        /// What is wrong with the first.
+        /// Problem of the first run.
         first: String,
     },
-    /// `--baseline` names nothing that was trained.
+    /// `--baseline` matches no trained torso or arm.
     #[error("`--baseline {name}`: no complete run has this torso{hint} (there are: {known})")]
     UnknownBaseline {
-        /// As typed.
+        /// Name as typed.
         name: String,
-        /// "; did you mean …?" or nothing.
+        /// "; did you mean …?" or empty.
         hint: String,
-        /// What there is.
+        /// Known names.
         known: String,
     },
     /// `--thresholds` with several games.
     #[error("`--thresholds` are points of one game, but these runs play several: {games}")]
     ThresholdsOfManyGames {
-        /// Which.
+        /// The games.
         games: String,
     },
-    /// There is no place that the report belongs to.
+    /// No `--out`, and no single sweep to write into.
     #[error(
         "where should the report go? Without `--out DIR` it goes into the folder of a sweep, if exactly one is named"
     )]
     NeedsOut,
-    /// The place is taken.
+    /// The output path is taken.
     #[error("{} is taken: it {what}; choose another `--out`", .path.display())]
     OutTaken {
-        /// The place.
+        /// The output path.
         path: PathBuf,
-        /// What is there.
+        /// Description of what is there.
         what: &'static str,
     },
-    /// The place cannot be written.
+    /// The output path cannot be written.
     #[error("cannot write the report to {}: {cause}; choose another `--out`", .path.display())]
     CannotWrite {
-        /// The place.
+        /// The output path.
         path: PathBuf,
-        /// What the system said.
+        /// I/O error.
         cause: io::Error,
     },
-    /// Statistics refused their input.
+    /// The statistics rejected their input.
     #[error("statistics: {0}")]
     Stats(#[from] StatsError),
-    /// A figure refused its input.
+    /// A figure rejected its input.
     #[error("figures: {0}")]
     Plot(#[from] PlotError),
-    /// The report does not fit into JSON.
+    /// The report cannot be serialised to JSON.
     #[error("report.json: {0}")]
     Json(#[from] serde_json::Error),
 }
 
 impl ReportError {
-    /// The exit code this error ends the process with.
+    /// Returns the exit code for this error.
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::Run(error) => error.exit_code(),

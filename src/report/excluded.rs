@@ -1,4 +1,4 @@
-//! Runs that no number counts, and why.
+//! Runs excluded from the statistics, with reasons.
 
 use std::path::{Path, PathBuf};
 
@@ -10,20 +10,20 @@ use crate::config::{Algo, RunConfig};
 use crate::run::run_dir::RunDir;
 use crate::sweep::record::CellRecord;
 
-/// A run that the statistics do without.
+/// Run excluded from the statistics.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ExcludedRun {
-    /// What it is a run of; absent where nothing tells, its `config.json` being damaged.
+    /// Cell of the run; absent if it is unknown because `config.json` is damaged.
     #[serde(flatten)]
     pub cell: Option<Cell>,
     /// Folder of the run.
     #[serde(serialize_with = "crate::text::path_text::serialize")]
     pub run: PathBuf,
-    /// Why.
+    /// Reason for the exclusion.
     pub why: Why,
 }
 
-/// What tells runs apart.
+/// Identity of a run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Cell {
     /// Game.
@@ -36,84 +36,84 @@ pub struct Cell {
     pub seed: u64,
 }
 
-/// Why a run is left out.
+/// Reason why a run is excluded.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Why {
-    /// A sweep plans it, and it has not begun.
+    /// Planned by a sweep but not started.
     Missing,
-    /// A sweep's attempts at it failed.
+    /// Failed in the sweep's attempts.
     Failed {
         /// `exit code 4`, or a signal.
         ended_with: String,
-        /// What it said last.
+        /// Last error message, or the last line of the log.
         message: String,
     },
-    /// It ended, or still runs, before its last frame.
+    /// Ended, or still running, before its last frame.
     Unfinished {
-        /// Where it stands.
+        /// Frames trained.
         frames: u64,
-        /// Where it should end.
+        /// Frames planned.
         of: u64,
     },
-    /// A number was no longer finite.
+    /// Diverged: a value became non-finite.
     Diverged {
-        /// Where it stands.
+        /// Frames trained.
         frames: u64,
     },
-    /// Not one full game was finished, so there is no score.
+    /// Finished no full game, so it has no score.
     NoGame,
-    /// The first full game was finished only after the shortest run of the game had ended.
+    /// Finished its first full game only after the shortest run of the game had ended.
     NoGameWithin {
-        /// Where the shortest run ends.
+        /// Frames of the shortest run.
         budget: u64,
     },
-    /// A file of it cannot be read.
+    /// One of its files cannot be read.
     Damaged {
-        /// Which, in its folder.
+        /// The file, relative to the run's folder.
         #[serde(serialize_with = "crate::text::path_text::serialize")]
         file: PathBuf,
-        /// Where and what.
+        /// Location and cause of the damage.
         cause: String,
     },
-    /// It is whole, but cannot be used: another version of this program wrote it.
+    /// Intact but unusable: written by another version of this program.
     Unusable {
-        /// In words.
+        /// Explanation.
         cause: String,
     },
     /// Another run of the same seed is used.
     Repeated {
-        /// Which.
+        /// Folder of the run that is used.
         #[serde(serialize_with = "crate::text::path_text::serialize")]
         used: PathBuf,
     },
-    /// The folder that a sweep names holds a run of something else.
+    /// The folder named by a sweep contains a different run.
     Other {
-        /// What it holds.
+        /// Description of the run found.
         holds: String,
     },
 }
 
 impl ExcludedRun {
-    /// A run that was read.
+    /// Excludes a run that was read.
     pub fn of_run(run: &Run, why: Why) -> Self {
         Self { cell: Some(Cell::of(&run.config)), run: run.path.clone(), why }
     }
 
-    /// A run that could not be read. Its configuration often can.
+    /// Excludes a run that could not be read; its configuration often still can.
     pub fn of_damaged(run: &Path, why: Why) -> Self {
         let config = RunDir::open_to_read(run).and_then(|folder| folder.read_config::<RunConfig>());
         Self { cell: config.ok().map(|config| Cell::of(&config)), run: run.to_owned(), why }
     }
 
-    /// A run that a sweep plans, in this folder.
+    /// Excludes a run planned by a sweep in this folder.
     pub fn of_cell(cell: &CellRecord, run: PathBuf, why: Why) -> Self {
         let (game, torso) = (cell.game.clone(), cell.torso.clone());
         let cell = Cell { game, algo: cell.algo, torso, seed: cell.seed };
         Self { cell: Some(cell), run, why }
     }
 
-    /// Which run, and why it is left out, as a sentence without its full stop.
+    /// Returns the run and the reason as a sentence without a full stop.
     pub fn text(&self) -> String {
         let which = match &self.cell {
             Some(cell) => format!("{}, {}, seed {}", cell.game, cell.arm(), cell.seed),
@@ -129,14 +129,14 @@ impl Cell {
         Self { game, algo: config.algo, torso, seed: config.seed }
     }
 
-    /// Its arm, as folders call it.
+    /// Returns the arm's name in run folders.
     pub fn arm(&self) -> String {
         format!("{}-{}", self.algo.name(), self.torso)
     }
 }
 
 impl Why {
-    /// The reason in a few words.
+    /// Returns the reason in a few words.
     pub fn text(&self) -> String {
         match self {
             Self::Missing => "planned, not begun".to_owned(),

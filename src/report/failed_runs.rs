@@ -1,20 +1,20 @@
-//! The comparison as it looks if a run that failed counts as the worst of its game.
+//! Alternative comparison in which a failed run scores as the worst of its game.
 
 use std::collections::BTreeMap;
 
 use super::excluded::{ExcludedRun, Why};
 use super::measures::GameRow;
 
-/// The scores of a game that are compared.
+/// Scores of a game to compare.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GameScores {
     /// Game.
     pub game: String,
-    /// Scores of each arm that has any, by its name.
+    /// Scores by name of the arm, for each arm that has any.
     pub arms: BTreeMap<String, ArmScores>,
 }
 
-/// The scores of an arm in a game, one per seed.
+/// Scores of an arm in a game, one per seed.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ArmScores {
     /// Final scores.
@@ -24,7 +24,7 @@ pub struct ArmScores {
 }
 
 impl GameScores {
-    /// The scores of the runs that are complete.
+    /// Collects the scores of the complete runs.
     pub fn of(row: &GameRow) -> Self {
         let arms = row
             .arms
@@ -33,7 +33,7 @@ impl GameScores {
         Self { game: row.game.clone(), arms: arms.collect() }
     }
 
-    /// The lowest final score and the lowest area of any run of the game.
+    /// Returns the lowest final score and the lowest area of any run of the game.
     fn worst(&self) -> (f64, f64) {
         let least = |of: fn(&ArmScores) -> &Vec<f64>| {
             self.arms.values().flat_map(of).copied().fold(f64::INFINITY, f64::min)
@@ -42,8 +42,8 @@ impl GameScores {
     }
 }
 
-/// The scores with one more for each run that failed or diverged: the lowest of its game. `None` where no run
-/// of these games did. Runs that are missing or unfinished say nothing about how they would end.
+/// Adds the lowest score of its game for each failed or diverged run. Returns `None` if there is no such
+/// run in these games. Missing and unfinished runs are not added: their outcome is unknown.
 pub fn with_failed_as_worst(games: &[GameScores], excluded: &[ExcludedRun]) -> Option<Vec<GameScores>> {
     let mut filled = games.to_vec();
     let failed = excluded.iter().filter(|run| matches!(run.why, Why::Failed { .. } | Why::Diverged { .. }));

@@ -1,20 +1,20 @@
-//! How often the rule of [`super::verdict`] speaks although there is nothing to say.
+//! False-positive rate of the rule in [`super::verdict`].
 
 use super::verdict::{GameVerdict, Verdict};
 
-/// Seeds of an arm; share of games that the rule calls better or worse, the interval of the primary measure
-/// lying off 0, although the scores of both arms come from one distribution. Simulated: 8 000 games each,
-/// normal scores, 1 000 draws a bootstrap; a test repeats some.
+/// Seeds per arm, and the share of games that the rule calls better or worse (interval of the primary
+/// measure excludes 0) although both arms' scores come from one distribution. Simulated with 8 000 games
+/// each, normal scores and 1 000 bootstrap draws; a test repeats some.
 const BY_SEEDS: [(usize, f64); 9] =
     [(2, 0.33), (3, 0.20), (4, 0.15), (5, 0.12), (6, 0.11), (7, 0.10), (8, 0.10), (9, 0.09), (10, 0.09)];
 
-/// Share of games called better or worse by chance alone with so many seeds in the smaller arm; nothing with
-/// one. More than the most that was simulated count as that.
+/// Returns the share of games called better or worse by chance with this many seeds in the smaller arm;
+/// `None` for a single seed. More seeds than were simulated use the last simulated value.
 pub fn by_chance(seeds: usize) -> Option<f64> {
     BY_SEEDS.iter().rev().find(|(simulated, _)| *simulated <= seeds).map(|(_, share)| *share)
 }
 
-/// How many of these games the rule would call better or worse by chance alone.
+/// Returns the expected number of these games called better or worse by chance.
 pub fn expected_by_chance<'a>(games: impl Iterator<Item = &'a GameVerdict>) -> f64 {
     let judged = games.filter(|game| game.verdict != Verdict::Unknown);
     judged.filter_map(|game| by_chance(game.seeds[0].min(game.seeds[1]))).sum()
@@ -34,12 +34,12 @@ mod tests {
     const PLANS: u64 = 800;
     const FEW: Bootstrap = Bootstrap { repetitions: 200, level: 0.95, seed: 1 };
 
-    /// Nearly normal: a sum of twelve.
+    /// Draws an approximately normal number: a sum of twelve uniforms.
     fn normal(rng: &mut StdRng) -> f64 {
         (0..12).map(|_| rng.random::<f64>()).sum::<f64>() - 6.0
     }
 
-    /// Nine games in which both arms have one distribution, judged.
+    /// Judges nine games in which both arms have the same distribution.
     fn plan_of_equal_arms(seeds: usize, plan: u64) -> Vec<GameVerdict> {
         let mut rng = StdRng::seed_from_u64(1_000 * plan + seeds as u64);
         let mut game = || {

@@ -1,46 +1,47 @@
-//! Figures as `report.json` lists them.
+//! Figures as listed in `report.json`.
 
 use serde::Serialize;
 
-/// A picture as `report.json` lists it.
+/// Figure as listed in `report.json`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct FigureRow {
-    /// Name of its files, and its name on the page.
+    /// Name of its files and its anchor on the page.
     pub name: String,
-    /// Game it belongs to; none for all games together.
+    /// Game it belongs to; `None` for figures over all games.
     pub game: Option<String>,
-    /// What it shows, in a line.
+    /// One-line title.
     pub title: String,
-    /// How to read it.
+    /// Caption that explains how to read it.
     pub caption: String,
-    /// What is drawn, so that a drawing can be checked.
+    /// Counts of drawn marks, so that a rendering can be checked.
     pub marks: Marks,
 }
 
-/// What a picture is made of.
+/// Counts of the marks in a figure.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Marks {
-    /// Points of each line, in the order they are drawn.
+    /// Number of points of each line, in drawing order.
     pub lines: Vec<usize>,
-    /// Points of the outline of each band.
+    /// Number of outline points of each band.
     pub bands: Vec<usize>,
-    /// Single points.
+    /// Number of single points.
     pub dots: usize,
 }
 
 impl Marks {
-    /// A line through this many points; one alone is a dot.
+    /// Counts a line through this many points; a single point is a dot.
     pub(super) fn add_line(&mut self, points: usize) {
         if points > 1 { self.lines.push(points) } else { self.dots += points }
     }
 
-    /// A dot, with a line through it where it has an interval.
+    /// Counts a dot, with a line through it if it has an interval.
     pub(super) fn add_estimate(&mut self, has_interval: bool) {
         self.dots += 1;
         self.lines.extend(has_interval.then_some(2));
     }
 
-    /// A band along this many points: there on one edge and back on the other. Along one it is a line.
+    /// Counts a band along this many points, out along one edge and back along the other; a band at a
+    /// single point is a line.
     pub(super) fn add_band(&mut self, points: usize) {
         if points > 1 { self.bands.push(2 * points) } else { self.lines.push(2 * points) }
     }

@@ -1,4 +1,4 @@
-//! The pictures of a report, drawn from the report alone.
+//! Figures of a report, drawn from the report alone.
 
 mod curves;
 mod games;
@@ -13,41 +13,41 @@ pub use super::figure_row::{FigureRow, Marks};
 use super::format::shortened;
 use super::{Report, ReportError};
 
-/// Width of a figure in SVG units: narrow, so that its letters can be read on a phone.
+/// Width of a figure in SVG units: narrow, so that its text is readable on a phone.
 const WIDTH: f64 = 460.0;
-/// Height of a figure over its width, without the legend.
+/// Ratio of height to width, without the legend.
 const PROPORTION: f64 = 0.62;
-/// Room for two entries of a legend, in SVG units.
+/// Height of a legend row with two entries, in SVG units.
 const LEGEND_ROW: f64 = 16.0;
 
-/// A picture and its files.
+/// Figure with its files.
 #[derive(Clone, Debug)]
 pub struct Drawn {
-    /// As `report.json` lists it.
+    /// Entry in `report.json`.
     pub row: FigureRow,
-    /// The drawing.
+    /// SVG source.
     pub svg: String,
-    /// The same as pixels.
+    /// The same figure as a PNG file.
     pub png: Vec<u8>,
 }
 
 impl Drawn {
-    /// Its SVG file inside the report's folder.
+    /// Returns the path of the SVG file inside the report's folder.
     pub fn svg_file(&self) -> String {
         format!("figures/{}.svg", self.row.name)
     }
 
-    /// Its PNG file inside the report's folder.
+    /// Returns the path of the PNG file inside the report's folder.
     pub fn png_file(&self) -> String {
         format!("figures/{}.png", self.row.name)
     }
 }
 
-/// A figure as wide as half a page.
+/// Figure half a page wide.
 #[derive(Debug)]
 struct Half<F>(F);
 
-/// Charts give each two entries of the legend a row of their own.
+/// Adds one legend row per two entries to a chart.
 impl Figure for Half<LineChart> {
     fn width(&self) -> f64 {
         WIDTH
@@ -81,7 +81,7 @@ impl Figure for Half<Intervals> {
 }
 
 impl Report {
-    /// Draws all pictures and lists them in the report.
+    /// Draws all figures and lists them in the report.
     ///
     /// # Errors
     /// If numbers cannot be drawn: a bug.
@@ -123,7 +123,7 @@ fn points_of(x: &[f64], y: &[f64]) -> Vec<(f64, f64)> {
     x.iter().copied().zip(y.iter().copied()).collect()
 }
 
-/// Letters, digits and hyphens: what every file system and every HTML id takes.
+/// Reduces a name to letters, digits and hyphens, which every file system and HTML id accepts.
 fn slug(name: &str) -> String {
     let safe = |letter: char| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '-' };
     name.chars().take(40).map(safe).collect()

@@ -1,4 +1,4 @@
-//! From paths to runs: sweeps, runs, and folders that hold runs, with everything that is missing.
+//! Finds runs from paths: sweeps, runs, and folders that contain runs; records what is missing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -14,21 +14,21 @@ use crate::run::run_dir::{RunDir, RunDirError};
 use crate::sweep::folder::read_record;
 use crate::sweep::record::{CellRecord, Design, record_path, runs_dir_of};
 
-/// Runs that can be used, and those that cannot.
+/// Usable and excluded runs.
 #[derive(Debug, Default)]
 pub struct FoundRuns {
-    /// Complete runs, in the order they were found; of each game, algorithm, torso and seed one.
+    /// Complete runs in the order they were found, at most one per game, algorithm, torso and seed.
     pub runs: Vec<Run>,
-    /// Everything else.
+    /// Excluded runs.
     pub excluded: Vec<ExcludedRun>,
-    /// Sweeps that were named.
+    /// Sweeps named on the command line.
     pub sweeps: Vec<Sweep>,
-    /// Places below the folders named that were not looked at, and why.
+    /// Paths below the named folders that were skipped, with reasons.
     pub passed_over: Vec<String>,
 }
 
 impl FoundRuns {
-    /// What the sweeps fixed before their runs; nothing where they do not agree.
+    /// Returns the design fixed before the runs; `None` if the sweeps disagree.
     pub fn design(&self) -> Option<&Design> {
         let mut designs = self.sweeps.iter().map(|sweep| sweep.design.as_ref());
         let first = designs.next()??;
@@ -36,30 +36,30 @@ impl FoundRuns {
     }
 }
 
-/// A sweep that runs came from.
+/// Sweep from which runs were read.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Sweep {
-    /// Its folder.
+    /// Folder of the sweep.
     #[serde(serialize_with = "crate::text::path_text::serialize")]
     pub folder: PathBuf,
-    /// Its name.
+    /// Name of the sweep.
     pub name: String,
-    /// Command lines that worked on it.
+    /// Command lines of its processes.
     pub commands: Vec<Vec<String>>,
-    /// What its report goes by, fixed before its runs; absent in sweeps of the first versions.
+    /// Design of its report, fixed before the runs; absent in sweeps of early versions.
     pub design: Option<Design>,
 }
 
-/// Paths without those that lead where an earlier one does.
+/// Removes paths that resolve to the same place as an earlier one.
 pub fn without_repeats(paths: Vec<PathBuf>) -> Vec<PathBuf> {
     let mut seen = BTreeSet::new();
     paths.into_iter().filter(|path| seen.insert(real(path))).collect()
 }
 
-/// Finds and reads all runs that the paths name.
+/// Finds and reads all runs under the given paths.
 ///
 /// # Errors
-/// If a path names no run or a damaged one, or no run is complete.
+/// If a path is not a run or names a damaged one, or no run is complete.
 pub fn find_runs(paths: &[PathBuf]) -> Result<FoundRuns, ReportError> {
     let mut search = Search::default();
     for path in paths {
@@ -78,10 +78,10 @@ pub fn find_runs(paths: &[PathBuf]) -> Result<FoundRuns, ReportError> {
 #[derive(Debug, Default)]
 struct Search {
     found: FoundRuns,
-    /// Folders already seen, by their real path: two ways to one run are one run.
+    /// Real paths of runs already seen, so that one run reached by two paths counts once.
     seen: BTreeSet<PathBuf>,
-    /// Runs in each folder searched, by its real path: a link may lead back up, or to a folder that has its
-    /// turn anyway.
+    /// Number of runs in each folder searched, by its real path: a link may point to an ancestor or to a
+    /// folder that is searched anyway.
     searched: BTreeMap<PathBuf, usize>,
 }
 
@@ -117,7 +117,7 @@ impl Search {
         Ok(())
     }
 
-    /// Adds a cell's run, or why there is none: one of many must not end the report.
+    /// Adds a cell's run, or the reason to exclude it: one bad run must not prevent the report.
     fn add_cell(&mut self, cell: &CellRecord, path: &Path) {
         if has_config(path) && !self.is_new(path) {
             return;
@@ -128,8 +128,8 @@ impl Search {
         }
     }
 
-    /// Adds a run that was asked for by name. It is read even if a search came by before: that would have
-    /// left it out if it is damaged, and what was asked for must not be left out.
+    /// Adds a run named by the user. It is read even if a search found it before: a search excludes damaged
+    /// runs silently, but a damaged run that the user named is an error.
     fn add_named(&mut self, path: &Path) -> Result<(), RunDirError> {
         let run = Run::read(path)?;
         if self.is_new(path) {
@@ -138,8 +138,8 @@ impl Search {
         Ok(())
     }
 
-    /// Adds a run that a search came by, or why it cannot be used: one of many must not end the report.
-    /// Tells whether it is one, known or not; a study is none.
+    /// Adds a run found by a search, or excludes it: one bad run must not prevent the report. Returns `true`
+    /// if the folder holds a run, known or new; a study does not count.
     fn add_found(&mut self, path: &Path) -> bool {
         if matches!(Run::is_one(path), Ok(false)) {
             return false;
@@ -153,8 +153,8 @@ impl Search {
         true
     }
 
-    /// Adds runs at any depth and returns how many there are, known ones too. Links are followed, each folder
-    /// once. What is inside a run or a sweep is not looked at; a sweep is named, for it may know of more runs.
+    /// Adds runs at any depth and returns their number, including known ones. Follows links, visiting each
+    /// folder once. Does not descend into runs or sweeps; lists skipped sweeps, which may know more runs.
     fn search_below(&mut self, folder: &Path) -> Result<usize, RunDirError> {
         let place = real(folder);
         if let Some(&found) = self.searched.get(&place) {
@@ -175,7 +175,7 @@ impl Search {
             if !path.exists() && path.is_symlink() {
                 self.pass_over(&path, "a link that leads nowhere");
             } else if !path.is_dir() {
-                // A file is no run.
+                // A file is not a run.
             } else if record_path(&path).is_file() {
                 self.pass_over(&path, "a sweep; named itself, it says which of its runs are missing");
             } else if has_config(&path) {
@@ -197,21 +197,21 @@ impl Search {
     }
 }
 
-/// A path without links and detours; as it is if it leads nowhere.
+/// Resolves links and `..`; returns the path unchanged if it does not exist.
 fn real(path: &Path) -> PathBuf {
     fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }
 
-/// The folder of all runs of a sweep, as the sweep's own path spells it if that is the same folder. It is
-/// not where a link is on the way: up from a link's end is not up from the link.
+/// Returns a sweep's folder of all runs, relative to the sweep's path as given. Falls back to the real path
+/// if a link is involved, since the parent of a link's target is not the parent of the link.
 fn runs_dir_as_spelled(sweep: &Path) -> PathBuf {
     let spelled = tidy(&runs_dir_of(sweep));
     let there = real(&runs_dir_of(&real(sweep)));
     if real(&spelled) == there { spelled } else { there }
 }
 
-/// The run of a cell, which is complete where the sweep says. A run that has no `meta.json` yet is just
-/// beginning, or was stopped while it did.
+/// Reads a cell's run, which is complete at the frame count of the sweep. A run without `meta.json` is
+/// starting, or was stopped while starting.
 fn read_cell(cell: &CellRecord, path: &Path) -> Result<Run, Why> {
     let not_begun = || failure_of(cell).unwrap_or(Why::Missing);
     if !has_config(path) {
@@ -230,7 +230,7 @@ fn read_cell(cell: &CellRecord, path: &Path) -> Result<Run, Why> {
     }
 }
 
-/// Why the run in a folder could not be read.
+/// Returns the reason why a run could not be read.
 fn damage(path: &Path, error: RunDirError) -> Why {
     match error {
         RunDirError::Damaged { path: file, cause } => {
@@ -259,7 +259,7 @@ fn name_of_cell(cell: &CellRecord) -> String {
     format!("{}, {}-{}, seed {}", cell.game, cell.algo.name(), cell.torso, cell.seed)
 }
 
-/// `a/b/../c` without the detour, for reading.
+/// Simplifies `a/b/../c` for display.
 fn tidy(path: &Path) -> PathBuf {
     let mut short = PathBuf::new();
     for part in path.components() {
@@ -273,7 +273,7 @@ fn tidy(path: &Path) -> PathBuf {
     if short.as_os_str().is_empty() { PathBuf::from(".") } else { short }
 }
 
-/// Sorts out runs that are not complete, have no score, or repeat a seed.
+/// Excludes runs that are incomplete, have no score, or repeat a seed.
 fn leave_out_unusable(found: FoundRuns) -> FoundRuns {
     let mut kept = FoundRuns { runs: Vec::new(), ..found };
     for run in found.runs {
@@ -293,8 +293,8 @@ fn leave_out_unusable(found: FoundRuns) -> FoundRuns {
     kept
 }
 
-/// Lets the training games count in every game of which a run has no evaluations: scores of one kind are
-/// compared with scores of that kind alone.
+/// Scores a whole game by its training games if any of its runs has no evaluations: evaluation and training
+/// scores are not comparable.
 fn score_alike(found: FoundRuns) -> FoundRuns {
     let lacking = found.runs.iter().filter(|run| run.scored_by == ScoredBy::Training);
     let games: BTreeSet<String> = lacking.map(|run| run.config.game.clone()).collect();
@@ -320,8 +320,8 @@ fn why_unusable(run: &Run) -> Option<Why> {
     }
 }
 
-/// Leaves out runs whose first full game ended after the shortest run of the same game: longer runs count
-/// up to there, and these have no score up to there. The shortest itself has one, so the budget stays.
+/// Excludes runs whose first full game ended after the shortest run of the same game: scores are compared up
+/// to there, and these have none yet. The shortest run always has one, so the budget does not change.
 fn leave_out_late(found: FoundRuns) -> FoundRuns {
     let mut budgets: BTreeMap<String, u64> = BTreeMap::new();
     for run in &found.runs {
@@ -339,7 +339,7 @@ fn leave_out_late(found: FoundRuns) -> FoundRuns {
     kept
 }
 
-/// Of two runs of one seed keeps the longer, or of equals the later; hands back the other.
+/// Keeps the longer of two runs of one seed, or the later if equally long; returns the other.
 fn choose_between(kept: &mut Run, other: Run) -> Run {
     let rank = |run: &Run| {
         let started = run.meta.sessions.first().map_or(0, |session| session.started_unix_secs);

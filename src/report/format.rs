@@ -1,4 +1,4 @@
-//! Numbers, intervals and lists as a reader wants them.
+//! Formats numbers, intervals and lists for readers.
 
 use coordrl_stats::Interval;
 use std::path::Path;
@@ -6,10 +6,10 @@ use std::path::Path;
 use crate::sweep::child::FOLLOW_STDIN;
 use crate::text::path_text::{decode, shell_word};
 
-/// Letters of a name in a picture.
+/// Maximum length of a name in a figure.
 const LONGEST_NAME: usize = 26;
 
-/// A score or a difference of scores: three digits or so.
+/// Formats a score or a difference of scores with about three digits.
 pub fn score(value: f64) -> String {
     let digits = match value.abs() {
         size if size >= 999.5 => 0,
@@ -21,12 +21,12 @@ pub fn score(value: f64) -> String {
     if is_zero { text.trim_start_matches('-').to_owned() } else { text }
 }
 
-/// An interval, or a dash where there is none.
+/// Formats an interval, or a dash if there is none.
 pub fn span(span: Option<Interval>) -> String {
     span.map_or_else(|| "-".to_owned(), |span| format!("[{}, {}]", score(span.low), score(span.high)))
 }
 
-/// Emulator frames: `40 000`, `1.25 million`.
+/// Formats emulator frames: `40 000`, `1.25 million`.
 pub fn frames(value: f64) -> String {
     if value >= 1e6 {
         let text = format!("{:.2}", value / 1e6);
@@ -35,7 +35,7 @@ pub fn frames(value: f64) -> String {
     grouped(value)
 }
 
-/// A whole number in groups of three; a dash where there is none.
+/// Formats a whole number in groups of three digits, or a dash if it is not finite.
 pub fn grouped(value: f64) -> String {
     if !value.is_finite() {
         return "-".to_owned();
@@ -52,7 +52,7 @@ pub fn grouped(value: f64) -> String {
     format!("{sign}{text}")
 }
 
-/// Hours of training, in a unit that suits.
+/// Formats hours of training in a suitable unit.
 pub fn duration(hours: f64) -> String {
     match hours {
         hours if !hours.is_finite() => "-".to_owned(),
@@ -62,19 +62,19 @@ pub fn duration(hours: f64) -> String {
     }
 }
 
-/// A probability; small ones are not rounded to nothing.
+/// Formats a probability; small ones are not rounded to zero.
 pub fn probability(p: f64) -> String {
     let first_digit = -p.log10().floor().max(-12.0) as usize;
     let digits = if p < 0.0095 { first_digit.max(4) } else { 2 };
     format!("{p:.digits$}")
 }
 
-/// `1 run`, `3 runs`.
+/// Formats a count: `1 run`, `3 runs`.
 pub fn count(number: usize, word: &str) -> String {
     format!("{number} {word}{}", if number == 1 { "" } else { "s" })
 }
 
-/// `a`, `a and b`, `a, b and c`.
+/// Joins items: `a`, `a and b`, `a, b and c`.
 pub fn list<Item: AsRef<str>>(items: &[Item]) -> String {
     let items: Vec<&str> = items.iter().map(AsRef::as_ref).collect();
     match items.as_slice() {
@@ -84,7 +84,7 @@ pub fn list<Item: AsRef<str>>(items: &[Item]) -> String {
     }
 }
 
-/// A name that fits into a picture: a long one loses its middle.
+/// Shortens a name for a figure by cutting its middle.
 pub fn shortened(name: &str) -> String {
     let letters: Vec<char> = name.chars().collect();
     if letters.len() <= LONGEST_NAME {
@@ -95,8 +95,8 @@ pub fn shortened(name: &str) -> String {
     head.iter().chain(&['…']).chain(tail).collect()
 }
 
-/// A recorded command line as people type it: the program's name alone, wherever it lay, and without
-/// what ties a run to its sweep.
+/// Returns a recorded command line as a user would type it: the program by name alone, without the flag
+/// that ties a run to its sweep.
 pub fn as_typed(words: &[String]) -> Vec<String> {
     let mut words: Vec<String> = words.iter().filter(|word| *word != FOLLOW_STDIN).cloned().collect();
     if let Some(program) = words.first_mut()
@@ -107,7 +107,7 @@ pub fn as_typed(words: &[String]) -> Vec<String> {
     words
 }
 
-/// A command line, recorded in the form of [`crate::text::path_text`], as a shell takes it.
+/// Quotes a command line, recorded in the form of [`crate::text::path_text`], for a shell.
 pub fn command(words: &[String]) -> String {
     words.iter().map(|word| shell_word(decode(word))).collect::<Vec<_>>().join(" ")
 }

@@ -1,4 +1,4 @@
-//! What cannot be concluded from these runs, however they came out.
+//! Limits of the conclusions, independent of the results.
 
 use coordrl_stats::least_p_value;
 
@@ -9,12 +9,12 @@ use super::model::Report;
 use super::run::ScoredBy;
 use super::verdict::ALPHA;
 
-/// Fewer seeds than this are few, whatever the test says.
+/// Fewer seeds than this count as few, whatever the test reports.
 const FEW_SEEDS: usize = 5;
-/// Frames at which results on Atari are last reported: Machado et al. 2018.
+/// Training length of published Atari results, in frames: Machado et al. 2018.
 const PUBLISHED_FRAMES: f64 = 200e6;
 
-/// What these runs cannot show, each as a whole sentence or two.
+/// Lists what these runs cannot show, each in one or two sentences.
 pub fn limits(grid: &Grid, report: &Report) -> Vec<String> {
     let mut texts = Vec::new();
     if report.comparisons.is_empty() {
@@ -79,7 +79,7 @@ fn about_games(grid: &Grid) -> String {
     }
 }
 
-/// Longer runs are cut where the shortest of their game ends: what comes later was not compared.
+/// Runs are cut at the end of their game's shortest run, so nothing later is compared.
 fn about_budget(report: &Report) -> Option<String> {
     let least = report.games.iter().map(|game| game.budget_frames).reduce(f64::min)?;
     (least < PUBLISHED_FRAMES).then(|| {

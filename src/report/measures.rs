@@ -1,4 +1,4 @@
-//! What a run is measured by: its final score, the area under its curve, and when it reached what.
+//! Measures of a run: final score, area under the curve, and frames to thresholds.
 
 use std::path::PathBuf;
 
@@ -13,74 +13,74 @@ use super::format;
 use super::run::{Run, ScoredBy};
 use crate::eval::known_scores::known_scores;
 
-/// Thresholds lie at these shares of the way from where the game starts to the best arm's end.
+/// Positions of the thresholds between the start of the game and the best arm's final score.
 const SHARES: [f64; 3] = [0.25, 0.5, 0.75];
 
-/// A game in the report.
+/// Measures of a game in the report.
 #[derive(Clone, Debug, Serialize)]
 pub struct GameRow {
-    /// Its name.
+    /// Name of the game.
     pub game: String,
-    /// Frames at which final scores are taken and areas end: the last that every run reached.
+    /// Frame count at which final scores are taken and areas end: the last that every run reached.
     pub budget_frames: f64,
-    /// Frames at which areas begin: the first at which every run had finished a game.
+    /// Frame count at which areas begin: the first at which every run had finished a game.
     pub from_frames: f64,
-    /// Whether runs were given different numbers of frames.
+    /// `true` if runs were given different numbers of frames.
     pub unequal_budgets: bool,
-    /// The games whose returns are the scores.
+    /// Source of the scores.
     pub scored_by: ScoredBy,
-    /// Score of a random policy, where it is known of the game as all these runs play it.
+    /// Score of a random policy, if known for the settings of all these runs.
     pub random: Option<f64>,
-    /// Score of a human; absent with that of the random policy.
+    /// Score of a human; absent with the random score.
     pub human: Option<f64>,
-    /// The arms that have runs in it.
+    /// Arms that have runs in the game.
     pub arms: Vec<GameArm>,
-    /// Scores, and when they were reached.
+    /// Thresholds, with the frames at which they were reached.
     pub thresholds: Vec<Threshold>,
 }
 
-/// An arm in a game.
+/// Measures of an arm in a game.
 #[derive(Clone, Debug, Serialize)]
 pub struct GameArm {
     /// Name of the arm.
     pub arm: String,
     /// Final score over its seeds.
     pub final_score: Summary,
-    /// Mean return over training.
+    /// Area under the curve divided by its length: mean return over training.
     pub area: Summary,
-    /// One for each seed.
+    /// Measures of each run, one per seed.
     pub seeds: Vec<SeedRow>,
-    /// Its learning curve.
+    /// Learning curve.
     pub curve: Curve,
-    /// The same of training games, where evaluations are what counts.
+    /// Learning curve of training games, where evaluations decide.
     pub training_curve: Option<Curve>,
 }
 
-/// One run in numbers.
+/// Measures of one run.
 #[derive(Clone, Debug, Serialize)]
 pub struct SeedRow {
     /// Seed.
     pub seed: u64,
-    /// Folder.
+    /// Folder of the run.
     #[serde(serialize_with = "crate::text::path_text::serialize")]
     pub run: PathBuf,
-    /// Score at the budget: of the final evaluation, or of the last 100 training games.
+    /// Score at the budget: the final evaluation, or the last 100 training games.
     pub final_score: f64,
-    /// Area under the curve over its length: the mean return over training.
+    /// Area under the curve divided by its length: mean return over training.
     pub area: f64,
-    /// Full games it finished.
+    /// Number of full games finished.
     pub episodes: u64,
-    /// Frames it was trained.
+    /// Frames trained.
     pub frames: u64,
-    /// Hours it was trained.
+    /// Hours spent training.
     pub hours: f64,
-    /// Commits of the programs that worked on it.
+    /// Commits of the programs that trained it.
     pub commits: Vec<String>,
-    /// Command lines that worked on it.
+    /// Command lines that trained it.
     pub commands: Vec<Vec<String>>,
 }
 
-/// Mean over seeds, with an interval where there are two or more.
+/// Mean over seeds, with an interval if there are at least two.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Summary {
     /// Mean.
@@ -89,53 +89,53 @@ pub struct Summary {
     pub interval: Option<Interval>,
 }
 
-/// A score, and when each arm reached it.
+/// Score threshold, with the frames at which each arm reached it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Threshold {
-    /// Where it comes from.
+    /// Origin of the threshold.
     pub label: String,
-    /// The score.
+    /// Score.
     pub score: f64,
-    /// One for each arm of the game, in its order.
+    /// One entry per arm of the game, in the same order.
     pub arms: Vec<Reached>,
 }
 
-/// When the seeds of an arm reached a score.
+/// Frames at which the seeds of an arm reached a score.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Reached {
-    /// Median over seeds, those that never reached it counting as later than all others; absent if it
-    /// falls on one of those.
+    /// Median over seeds, where seeds that never reached the score count as last; absent if the median is
+    /// such a seed.
     pub median_frames: Option<f64>,
-    /// For each seed the frames at its first log point at or above the score.
+    /// Frames at each seed's first log point at or above the score.
     pub frames: Vec<Option<f64>>,
 }
 
 impl Reached {
-    /// How many seeds reached the score.
+    /// Returns the number of seeds that reached the score.
     pub fn count(&self) -> usize {
         self.frames.iter().flatten().count()
     }
 }
 
 impl GameRow {
-    /// The scores that put this game on one scale with others.
+    /// Returns the reference scores that make this game comparable with others.
     pub fn reference(&self) -> Option<ReferenceScores> {
         Some(ReferenceScores { random: self.random?, human: self.human? })
     }
 
-    /// The row of an arm.
+    /// Returns the measures of an arm.
     pub fn arm(&self, name: &str) -> Option<&GameArm> {
         self.arms.iter().find(|arm| arm.arm == name)
     }
 }
 
 impl GameArm {
-    /// Final scores, one a seed.
+    /// Returns the final scores, one per seed.
     pub fn finals(&self) -> Vec<f64> {
         self.seeds.iter().map(|seed| seed.final_score).collect()
     }
 
-    /// Areas, one a seed.
+    /// Returns the areas, one per seed.
     pub fn areas(&self) -> Vec<f64> {
         self.seeds.iter().map(|seed| seed.area).collect()
     }
@@ -144,7 +144,7 @@ impl GameArm {
 /// Measures every run of every game.
 ///
 /// # Errors
-/// If thresholds of one game are given for several.
+/// If thresholds are given although there are several games.
 pub fn games(grid: &Grid, thresholds: &[f64], bootstrap: Bootstrap) -> Result<Vec<GameRow>, ReportError> {
     if !thresholds.is_empty() && grid.games.len() > 1 {
         return Err(ReportError::ThresholdsOfManyGames { games: grid.games.join(", ") });
@@ -190,8 +190,8 @@ fn game_row(
     Ok(row)
 }
 
-/// The common grid of training games, for a second curve where evaluations count; `None` where they do not,
-/// or where some run finished no game within the budget.
+/// Returns the common grid of training games, for a second curve where evaluations decide; `None` if they
+/// do not, or if a run finished no game within the budget.
 fn training_grid(grid: &Grid, game: usize) -> Option<Common> {
     if grid.scored_by(game) == ScoredBy::Training || grid.of_game(game).any(|run| run.training.is_empty()) {
         return None;
@@ -208,7 +208,7 @@ fn by_training<'a>(runs: impl IntoIterator<Item = &'a Run>) -> Vec<Run> {
     runs
 }
 
-/// Known scores of a game, if every run of it plays it as they were reached.
+/// Returns a game's reference scores, if all of its runs use settings for which they hold.
 fn reference_of(grid: &Grid, game: usize) -> Option<ReferenceScores> {
     let known = grid.of_game(game).map(|run| known_scores(&run.config.game, &run.config.env.resolve()));
     known.reduce(Option::and).flatten()
@@ -228,7 +228,7 @@ fn game_arm(
     Ok(GameArm { arm, final_score, area, curve, training_curve: None, seeds })
 }
 
-/// A run of the least budget ends at its own last log point; a longer one is cut at the budget.
+/// Measures a run. One with the smallest budget ends at its own last log point; longer ones are cut there.
 fn seed_row(run: &Run, common: &Common, least_budget: u64) -> SeedRow {
     let end = if run.length() == least_budget { f64::INFINITY } else { common.budget() };
     SeedRow {
@@ -253,7 +253,7 @@ fn summary(values: Vec<f64>, bootstrap: Bootstrap) -> Result<Summary, StatsError
     Ok(Summary { mean: middle, interval: Some(interval) })
 }
 
-/// Thresholds that follow from the runs: on the way from the start to the best end, and a human's.
+/// Derives thresholds from the runs: between the start and the best final score, plus the human score.
 fn levels(grid: &Grid, game: usize, row: &GameRow) -> Vec<(String, f64)> {
     let firsts = grid.of_game(game).filter_map(|run| run.curve.first()).map(|point| point.score);
     let start = row.random.unwrap_or_else(|| firsts.fold(f64::INFINITY, f64::min));
@@ -288,7 +288,7 @@ fn threshold(grid: &Grid, game: usize, row: &GameRow, (label, score): (String, f
     Threshold { label, score, arms: cells.map(reached).collect() }
 }
 
-/// Of an even number the middle between two, if both reached it.
+/// Returns the median; with an even number of seeds, the midpoint of the middle two if both reached it.
 fn median_with_never(frames: &[Option<f64>]) -> Option<f64> {
     let mut times: Vec<f64> = frames.iter().map(|frames| frames.unwrap_or(f64::INFINITY)).collect();
     times.sort_by(f64::total_cmp);
@@ -325,8 +325,8 @@ mod tests {
 
     #[test]
     fn the_final_score_is_that_of_the_weights_at_the_end_not_of_a_long_past() {
-        // The return jumps from 0 to 10 at 60 % of the frames; games are ten times as long from there on, so
-        // that the mean over the last 100 training games still holds those from before.
+        // The return jumps from 0 to 10 at 60 % of the frames; games last ten times as long from there, so
+        // the mean over the last 100 training games still includes earlier ones.
         let training = [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.5, 1.0, 1.5, 2.0];
         let evaluations = [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 10.0, 10.0, 10.0, 10.0];
         let fake = |seed| Fake::new("catch", "conv", seed).with_scores(&training);

@@ -1,15 +1,14 @@
-//! Runs compared: one page that says which torso did better where, and how sure that is.
+//! Comparison of runs: one page that shows which torso did better where, and how certain that is.
 //!
-//! - `find_runs`: paths to runs; `run`: one run read; `excluded`: those that no number counts.
-//! - `arms`: the grid of games and arms, and which arm is compared with which.
-//! - `measures`: final score, area and thresholds; `curves`: what a game's figures show.
-//! - `verdict`: better, similar or worse in a game, by a stated rule; `chance`: how often the
-//!   rule speaks for nothing; `compare`: the count over games;
-//!   `failed_runs`: the same with failed runs as the worst of their game;
-//!   `aggregate`: all games as one.
-//! - `warnings`: what is odd about the runs; `limits`: what cannot be concluded from them.
-//! - `json`: all of that as `report.json`; `figures` and `page` are made from it alone.
-//! - `write`: the folder, whole or not at all; `words`: numbers and lists as a reader wants them.
+//! - `find_runs`: finds runs from paths; `run`: reads one run; `excluded`: runs left out of the statistics.
+//! - `arms`: the grid of games and arms, and which arms are compared with which.
+//! - `measures`: final score, area and thresholds; `curves`: data of a game's figures.
+//! - `verdict`: better, similar or worse in a game, by a stated rule; `false_positives`: its error rate;
+//!   `compare`: counts over games; `failed_runs`: the same with failed runs as the worst of their game;
+//!   `aggregate`: scores over all games.
+//! - `warnings`: anomalies of the runs; `limits`: what cannot be concluded from them.
+//! - `model`: the content of `report.json`; `figures` and `page` are rendered from it alone.
+//! - `write`: writes the folder atomically; `format`: numbers and lists for readers.
 
 mod aggregate;
 mod arms;

@@ -1,4 +1,4 @@
-//! The report itself: what `report.json` holds, and all that page and figures are made from.
+//! Report model: the content of `report.json`, from which page and figures are rendered.
 
 use serde::Serialize;
 
@@ -11,49 +11,49 @@ use super::find_runs::Sweep;
 use super::measures::GameRow;
 use crate::sweep::record::Primary;
 
-/// A whole report.
+/// Complete report.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     /// Version of this layout.
     pub version: u32,
-    /// Version and commit of the program that made it.
+    /// Version and commit of the program.
     pub made_by: String,
-    /// The command that makes it again.
+    /// Command that reproduces the report.
     pub command: String,
-    /// Draws of each bootstrap.
+    /// Bootstrap repetitions.
     pub repetitions: u32,
-    /// Confidence of the intervals.
+    /// Confidence level of the intervals.
     pub level: f64,
-    /// The measure that decides.
+    /// Primary measure, which decides the verdicts.
     pub primary: Primary,
-    /// One for each pair of arms.
+    /// One comparison per pair of arms.
     pub comparisons: Vec<Comparison>,
-    /// The same with every run that failed or diverged counted as the worst of its game; empty where none did.
+    /// Comparisons with every failed or diverged run scored as the worst of its game; empty if there is none.
     pub failed_as_worst: Vec<Comparison>,
-    /// Protocols that the runs play under: `classic`, `machado` or `raw`.
+    /// Protocols of the runs: `classic`, `machado` or `raw`.
     pub protocols: Vec<String>,
-    /// How many tests were made, and how many would be expected to succeed by chance.
+    /// Number of tests, and the number expected to succeed by chance.
     pub tests: Tests,
-    /// What is odd about the runs.
+    /// Anomalies of the runs.
     pub warnings: Vec<String>,
-    /// What these runs cannot show.
+    /// Conclusions that these runs do not support.
     pub cannot_be_concluded: Vec<String>,
     /// Algorithm and torso of each arm, with size and speed.
     pub arms: Vec<ArmRow>,
-    /// Scores, areas, thresholds and curves.
+    /// Scores, areas, thresholds and curves of each game.
     pub games: Vec<GameRow>,
-    /// All games together, for each group of arms that are compared.
+    /// Aggregate scores over all games, one entry per group of compared arms.
     pub aggregates: Vec<Aggregates>,
-    /// Runs that no number here counts.
+    /// Runs excluded from all statistics.
     pub excluded: Vec<ExcludedRun>,
-    /// Sweeps that the runs came from.
+    /// Sweeps from which runs were read.
     pub sweeps: Vec<Sweep>,
-    /// The pictures, in the order of the page.
+    /// Figures, in page order.
     pub figures: Vec<FigureRow>,
 }
 
 impl Report {
-    /// The name a reader sees for an arm.
+    /// Returns the display name of an arm.
     pub fn label(&self, arm: &str) -> String {
         self.arms.iter().find(|row| row.name == arm).map_or_else(|| arm.to_owned(), |row| row.label.clone())
     }

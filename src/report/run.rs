@@ -1,4 +1,4 @@
-//! One run read: what was asked, who made it, and its curve.
+//! One run read from its folder: settings, provenance and learning curve.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,79 +13,79 @@ use crate::metrics::read::{ReadPoint, read_points};
 use crate::metrics::tags;
 use crate::run::run_dir::{Meta, RunDir, RunDirError};
 
-/// A run of a game as its folder has it.
+/// Run of a game, as read from its folder.
 #[derive(Clone, Debug)]
 pub struct Run {
-    /// Its folder, as it was reached.
+    /// Folder of the run, as it was reached.
     pub path: PathBuf,
-    /// What was asked.
+    /// Settings.
     pub config: RunConfig,
-    /// Who made it, and where.
+    /// Provenance: programs, machines and sessions.
     pub meta: Meta,
-    /// The learning curve that counts: that of evaluations, or of training games.
+    /// Learning curve used for the scores: of evaluations or of training games.
     pub curve: Vec<CurvePoint>,
-    /// Which of the two.
+    /// Source of `curve`.
     pub scored_by: ScoredBy,
-    /// The curve of training games, from the first log point that has a mean return.
+    /// Curve of training games, from the first log point with a mean return.
     pub training: Vec<CurvePoint>,
-    /// What is known of its evaluations; absent where there are none.
+    /// Facts about its evaluations; absent if there are none.
     pub evaluated: Option<Evaluated>,
-    /// Frames that the last 100 training games reach back from the end.
+    /// Number of frames, counted back from the end, that the last 100 training games span.
     pub window_frames: f64,
-    /// Share of the torso's features that were dead at the end; absent in runs of the first versions.
+    /// Share of the torso's features that were dead at the end; absent in runs of early versions.
     pub dead_share: Option<f64>,
-    /// Where it stands.
+    /// Frames trained.
     pub frames: u64,
-    /// Where it is complete: at its own last frame, or at that of the sweep it is a cell of.
+    /// Frames at which the run is complete: its own last frame, or that of its sweep's cell.
     pub due: u64,
-    /// Full games finished.
+    /// Number of full games finished.
     pub episodes: u64,
     /// Seconds spent training.
     pub wall_secs: f64,
-    /// Whether training diverged.
+    /// `true` if training diverged.
     pub diverged: bool,
 }
 
-/// The games whose returns are a run's scores.
+/// Source of a run's scores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ScoredBy {
-    /// Full games played with the weights of the moment, and with those of the end.
+    /// Full games evaluated with the current weights during training, and with the final weights.
     Evaluation,
-    /// The last 100 games of the training: a mean over a long past, the longer the better an agent plays.
+    /// Last 100 training games: a mean over a long past, and the longer the games, the longer.
     Training,
 }
 
-/// The evaluations of a run.
+/// Facts about the evaluations of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Evaluated {
-    /// Whether the last of them is that of the weights the run ended with.
+    /// `true` if the last evaluation used the final weights.
     pub has_final: bool,
-    /// Games of the last one.
+    /// Number of games in the last evaluation.
     pub last_games: u64,
-    /// Games, of all of them, that were cut at the limit of frames.
+    /// Number of games, over all evaluations, cut at the frame limit.
     pub games_cut: u64,
 }
 
-/// One point of a curve.
+/// Point of a learning curve.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CurvePoint {
     /// Emulator frames trained.
     pub frames: f64,
-    /// Hours spent training; NaN where the run does not tell.
+    /// Hours spent training; NaN if the run does not report it.
     pub hours: f64,
-    /// Mean return of the games of an evaluation, or of the last 100 training games.
+    /// Mean return of an evaluation's games, or of the last 100 training games.
     pub score: f64,
 }
 
 impl Run {
-    /// Whether a folder holds a run of a game; a study has another configuration.
+    /// Returns `true` if a folder holds a run of a game; studies have a different configuration.
     pub fn is_one(path: &Path) -> Result<bool, RunDirError> {
         let config: Value = RunDir::open_to_read(path)?.read_config()?;
         Ok(config.get("game").is_some())
     }
 
-    /// Why a search through a folder found no run.
+    /// Explains why a search through a folder found no run.
     pub fn why_none_in(folder: &Path) -> &'static str {
         match holds_study(folder) {
             true => "it holds studies; a report compares runs of games",
@@ -93,10 +93,10 @@ impl Run {
         }
     }
 
-    /// Reads a run.
+    /// Reads a run from its folder.
     ///
     /// # Errors
-    /// If a file of it is missing or damaged.
+    /// If one of its files is missing or damaged.
     pub fn read(path: &Path) -> Result<Self, RunDirError> {
         let folder = RunDir::open_to_read(path)?;
         let metrics = folder.metrics_path();
@@ -133,29 +133,29 @@ impl Run {
         })
     }
 
-    /// Lets the training games count, as where another run of the game has no evaluations.
+    /// Switches to scores of training games, used if another run of the game has no evaluations.
     pub fn score_by_training(&mut self) {
         self.curve.clone_from(&self.training);
         self.scored_by = ScoredBy::Training;
     }
 
-    /// Whether it ran to the end.
+    /// Returns `true` if the run reached its end.
     pub fn is_complete(&self) -> bool {
         self.frames >= self.due
     }
 
-    /// Frames it had, without what lies past its last frame because log points do not fall on it.
+    /// Returns the frames trained, without the overshoot past the last frame to the next log point.
     pub fn length(&self) -> u64 {
         self.frames.min(self.config.frames)
     }
 
-    /// Emulator frames a second, over the whole run.
+    /// Returns emulator frames per second over the whole run.
     pub fn frames_per_sec(&self) -> f64 {
         self.frames as f64 / self.wall_secs
     }
 }
 
-/// Whether a study lies at any depth in a folder.
+/// Returns `true` if a folder contains a study at any depth.
 fn holds_study(folder: &Path) -> bool {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
@@ -165,8 +165,8 @@ fn holds_study(folder: &Path) -> bool {
     })
 }
 
-/// All log points at one place. Usually that is one; the last interval of a run can be written twice, the
-/// second time with nothing to tell.
+/// All log points at one frame count, usually a single one. The last interval of a run can be written twice,
+/// the second time without values.
 #[derive(Debug)]
 struct Place<'a> {
     frames: u64,
@@ -174,7 +174,7 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
-    /// The first that there is.
+    /// Returns the first value of a tag.
     fn value(&self, tag: &tags::Tag) -> Option<f64> {
         self.points.iter().find_map(|point| point.value(tag))
     }
@@ -184,7 +184,7 @@ impl Place<'_> {
         Some(CurvePoint { frames: self.frames as f64, hours: self.hours().unwrap_or(f64::NAN), score })
     }
 
-    /// The mean of an evaluation: at the end that of the final one, which has the most games.
+    /// Returns the mean of an evaluation; at the end, that of the final one, which has the most games.
     fn evaluation(&self) -> Option<f64> {
         self.value(&tags::EVAL_FINAL_RETURN).or_else(|| self.value(&tags::EVAL_RETURN))
     }
@@ -194,7 +194,7 @@ impl Place<'_> {
     }
 }
 
-/// The curve of evaluations. Their lines do not tell the time: it is that of the last log point up to there.
+/// Builds the curve of evaluations. Their lines have no time, so each uses that of the last log point.
 fn evaluation_curve(places: &[Place<'_>]) -> Vec<CurvePoint> {
     let tells_time = places.iter().any(|place| place.hours().is_some());
     let mut hours = if tells_time { 0.0 } else { f64::NAN };
@@ -219,7 +219,7 @@ fn evaluated(places: &[Place<'_>]) -> Option<Evaluated> {
     Some(Evaluated { has_final, last_games: of_last.unwrap_or(0.0) as u64, games_cut: cut as u64 })
 }
 
-/// From the last log point with at least 100 games fewer than the end has, or the start.
+/// Returns the frames since the last log point with at least 100 fewer games than the end, or the start.
 fn window_frames(places: &[Place<'_>]) -> f64 {
     let Some(last) = places.last() else { return 0.0 };
     let games = |place: &Place<'_>| place.value(&tags::EPISODES);
@@ -229,7 +229,7 @@ fn window_frames(places: &[Place<'_>]) -> f64 {
     (last.frames - start) as f64
 }
 
-/// Log points by place; they must not go back, or there is no curve.
+/// Groups log points by frame count, which must not decrease.
 fn places(points: &[ReadPoint]) -> Result<Vec<Place<'_>>, String> {
     let mut places: Vec<Place<'_>> = Vec::with_capacity(points.len());
     let mut line = 1;

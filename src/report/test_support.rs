@@ -1,4 +1,4 @@
-//! Run folders and sweeps made up for tests.
+//! Fake run folders and sweeps for tests.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,16 +13,16 @@ use crate::sweep::record::{CellFailure, CellRecord, RECORD_VERSION, SweepRecord,
 /// Frames between two log points.
 const STEP: u64 = 1000;
 
-/// What is made up of a run's evaluations.
+/// Evaluations of a fake run.
 #[derive(Clone, Debug)]
 enum Evaluations {
     None,
-    /// One with every log point that has a score, which is its own.
+    /// An evaluation at every log point that has a score, with that score.
     LikeTraining,
     Of(Vec<f64>, f64),
 }
 
-/// A run that never was. It is complete unless told otherwise.
+/// Fake run, complete by default.
 #[derive(Clone, Debug)]
 pub struct Fake {
     pub config: RunConfig,
@@ -35,7 +35,7 @@ pub struct Fake {
 }
 
 impl Fake {
-    /// A run of A2C with three log points.
+    /// Builds an A2C run with three log points.
     pub fn new(game: &str, torso: &str, seed: u64) -> Self {
         let session = Session {
             started_unix_secs: 1_800_000_000,
@@ -65,14 +65,14 @@ impl Fake {
         fake.with_scores(&[0.0, 1.0, 2.0])
     }
 
-    /// Means at its log points; NaN where there is none yet. The run is as long as they are.
+    /// Sets the mean returns at the log points, NaN for none yet, and the run's length accordingly.
     pub fn with_scores(mut self, scores: &[f64]) -> Self {
         self.scores = scores.to_vec();
         self.config.frames = STEP * scores.len() as u64;
         self
     }
 
-    /// Evaluations at frame 0 and at the log points, and the final one.
+    /// Adds evaluations at frame 0 and at the log points, and a final one.
     pub fn with_evaluations(mut self, on_the_way: &[f64], final_return: f64) -> Self {
         self.evaluations = Evaluations::Of(on_the_way.to_vec(), final_return);
         self
@@ -83,7 +83,7 @@ impl Fake {
         self
     }
 
-    /// Frames it should have had.
+    /// Sets the number of frames requested.
     pub fn with_frames(mut self, frames: u64) -> Self {
         self.config.frames = frames;
         self
@@ -99,13 +99,13 @@ impl Fake {
         self
     }
 
-    /// A folder other than the one its names give.
+    /// Sets a folder other than the default one.
     pub fn in_folder(mut self, folder: &str) -> Self {
         self.folder = Some(folder.into());
         self
     }
 
-    /// Its folder below that of all runs.
+    /// Returns its folder relative to the folder of all runs.
     pub fn place(&self) -> PathBuf {
         let Self { config, name, .. } = self;
         if let Some(folder) = &self.folder {
@@ -136,7 +136,7 @@ impl Fake {
         run.path().to_owned()
     }
 
-    /// Each with its frames.
+    /// Returns the evaluation lines with their frames.
     fn evaluation_lines(&self) -> Vec<(u64, String)> {
         let line = |frames: u64, tag: &str, score: f64, games: u64| {
             let point =
@@ -163,8 +163,8 @@ impl Fake {
     }
 }
 
-/// Writes a sweep below `runs` whose cells are these runs, each with its failure if it has one; the runs
-/// themselves are not written.
+/// Writes a sweep below `runs` with these runs as cells, each with an optional failure. Does not write the
+/// runs themselves.
 pub fn write_sweep(runs: &Path, cells: &[(Fake, Option<&str>)]) -> PathBuf {
     let cell = |(fake, failure): &(Fake, Option<&str>)| CellRecord {
         game: fake.config.game.clone(),
@@ -193,7 +193,7 @@ pub fn write_sweep(runs: &Path, cells: &[(Fake, Option<&str>)]) -> PathBuf {
     folder
 }
 
-/// Writes runs below a folder and reads them back, in this order.
+/// Writes runs below a folder and reads them back in the same order.
 pub fn read_all(folder: &Path, fakes: impl Iterator<Item = Fake>) -> Vec<Run> {
     fakes.map(|fake| Run::read(&fake.write(folder)).unwrap()).collect()
 }

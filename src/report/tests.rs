@@ -1,4 +1,4 @@
-//! Whole reports: from run folders to a page and its files.
+//! Tests of whole reports: from run folders to a page and its files.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ fn make(path: &Path, out: &Path) -> Result<Report, ReportError> {
     Ok(report)
 }
 
-/// Three seeds of each torso in both games.
+/// Writes three seeds of each torso in each game.
 fn write_runs(runs: &Path, torsos: &[&str], games: &[&str]) {
     for game in games {
         for (arm, torso) in torsos.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Better, similar or worse in one game: the rule, and how much a verdict can carry.
+//! Verdict of one game: better, similar or worse, by a fixed rule, and its strength.
 
 use coordrl_stats::{
     Bootstrap, Interval, Scores, StatsError, least_p_value, mean, mean_difference, permutation_p_value,
@@ -9,29 +9,29 @@ use serde::Serialize;
 use super::failed_runs::ArmScores;
 use crate::sweep::record::Primary;
 
-/// What counts as significant.
+/// Significance level.
 pub const ALPHA: f64 = 0.05;
-/// More ways to deal scores than this, mirror images aside, are not counted out.
+/// Maximum number of permutations, mirror images not counted, for which p is computed exactly.
 pub const MOST_WAYS: f64 = 2e7;
-/// Random deals that estimate p where the ways are too many: the standard error at 0.05 is 0.0007.
+/// Random permutations for an estimate of p: the standard error at 0.05 is 0.0007.
 pub const RANDOM_DEALS: u32 = 100_000;
 
-/// What is said of an arm against its baseline in one game.
+/// Verdict on an arm against its baseline in one game.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
     /// The interval of the primary measure lies above 0.
     Better,
-    /// It holds 0.
+    /// The interval contains 0.
     Similar,
-    /// It lies below 0.
+    /// The interval lies below 0.
     Worse,
-    /// One seed in an arm: there is no interval.
+    /// No interval, because an arm has a single seed.
     Unknown,
 }
 
 impl Verdict {
-    /// The word for it.
+    /// Returns the word for the verdict.
     pub fn name(self) -> &'static str {
         match self {
             Self::Better => "better",
@@ -42,18 +42,18 @@ impl Verdict {
     }
 }
 
-/// How much a difference is backed by.
+/// Strength of evidence for a difference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Strength {
     /// The permutation test of the primary measure agrees.
     Supported,
-    /// It does not, or cannot with so few seeds.
+    /// The test does not agree, or cannot with so few seeds.
     Suggestive,
 }
 
 impl Strength {
-    /// The word for it.
+    /// Returns the word for the strength.
     pub fn name(self) -> &'static str {
         match self {
             Self::Supported => "supported",
@@ -62,49 +62,49 @@ impl Strength {
     }
 }
 
-/// One measure of an arm less that of its baseline.
+/// Difference of one measure between an arm and its baseline.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Difference {
-    /// Mean of the arm − mean of the baseline.
+    /// Mean of the arm minus mean of the baseline.
     pub difference: f64,
-    /// Bootstrap interval of it; absent if either has one seed.
+    /// Bootstrap interval of the difference; absent if either arm has a single seed.
     pub interval: Option<Interval>,
-    /// Two-sided permutation test; absent with the interval.
+    /// P-value of the two-sided permutation test; absent with the interval.
     pub p: Option<f64>,
-    /// Random deals that p is estimated by; absent where it is exact.
+    /// Number of random permutations used to estimate p; absent if p is exact.
     pub random_deals: Option<u32>,
 }
 
-/// An arm against its baseline in one game.
+/// Verdict on an arm against its baseline in one game, with the numbers behind it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct GameVerdict {
     /// Game.
     pub game: String,
-    /// Seeds of the arm, and of the baseline.
+    /// Number of seeds of the arm and of the baseline.
     pub seeds: [usize; 2],
-    /// Of the final score.
+    /// Difference in final score.
     pub final_score: Difference,
-    /// Of the area under the curve.
+    /// Difference in area under the curve.
     pub area: Difference,
-    /// What follows.
+    /// Verdict.
     pub verdict: Verdict,
-    /// How sure a difference is.
+    /// Strength of evidence for a difference.
     pub strength: Option<Strength>,
-    /// The measure that decided; the other is shown beside it.
+    /// Primary measure, which decided the verdict; the other is shown beside it.
     pub primary: Primary,
-    /// P-value of the primary measure after Holm's correction for all games and pairs of arms of the report;
+    /// P-value of the primary measure after Holm's correction over all games and pairs of arms in the report;
     /// absent with the p-value.
     pub p_after_holm: Option<f64>,
-    /// Whether the interval of the other measure lies on the other side of 0.
+    /// `true` if the intervals of the two measures lie on opposite sides of 0.
     pub contradiction: bool,
-    /// The least p-value that the test of so many seeds can give.
+    /// Smallest p-value that the test can give with these numbers of seeds.
     pub least_p: f64,
 }
 
 /// Judges an arm by its seeds and those of its baseline.
 ///
 /// # Errors
-/// If the bootstrap makes no sense.
+/// If the bootstrap rejects its input.
 pub fn judge(
     game: &str,
     arm: &ArmScores,
@@ -118,9 +118,9 @@ pub fn judge(
     Ok(conclude(game, seeds, primary, final_score, area))
 }
 
-/// The rule. *Better*: the interval of the primary measure lies wholly above 0; *worse*: wholly below; else
-/// *similar*. A difference is *supported* if the permutation test of the primary measure has p ≤ 0.05. The other
-/// measure decides nothing: two looks would find more than 5 % of nothing.
+/// Applies the rule. *Better*: the interval of the primary measure lies above 0; *worse*: below 0; otherwise
+/// *similar*. A difference is *supported* if the permutation test of the primary measure has p ≤ 0.05. The
+/// other measure is not used: testing both would raise the false-positive rate above 5 %.
 pub(super) fn conclude(
     game: &str,
     seeds: [usize; 2],
@@ -165,7 +165,7 @@ fn least_p(seeds: [usize; 2]) -> f64 {
 }
 
 impl GameVerdict {
-    /// The measure that decided.
+    /// Returns the difference in the primary measure.
     pub fn deciding(&self) -> &Difference {
         match self.primary {
             Primary::Area => &self.area,
@@ -173,12 +173,12 @@ impl GameVerdict {
         }
     }
 
-    /// Whether the arms differ, and the test says so after Holm's correction too.
+    /// Returns `true` if the arms differ and the test remains significant after Holm's correction.
     pub fn is_left_by_holm(&self) -> bool {
         self.strength.is_some() && self.p_after_holm.is_some_and(|p| p <= ALPHA)
     }
 
-    /// Whether its tests are exact, or estimated; neither where there is none.
+    /// Returns whether its tests are exact or estimated; `None` if there is no test.
     pub fn kind_of_test(&self) -> Option<KindOfTest> {
         self.final_score.p.map(|_| match self.final_score.random_deals {
             None => KindOfTest::Exact,
@@ -187,19 +187,19 @@ impl GameVerdict {
     }
 }
 
-/// How the p-values of some games were found.
+/// Kind of the p-values of a set of games.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KindOfTest {
-    /// From all ways to deal the scores.
+    /// From all permutations.
     Exact,
-    /// From random ones.
+    /// From random permutations.
     Estimated,
-    /// Some so and some so.
+    /// Exact for some games, estimated for others.
     Mixed,
 }
 
 impl KindOfTest {
-    /// What holds for all these games together; exact if there is no test at all.
+    /// Combines the kinds of these games; `Exact` if there is no test at all.
     pub fn of<'a>(games: impl IntoIterator<Item = &'a GameVerdict>) -> Self {
         let kinds = games.into_iter().filter_map(GameVerdict::kind_of_test);
         kinds.reduce(|all, one| if all == one { all } else { Self::Mixed }).unwrap_or(Self::Exact)
@@ -207,10 +207,10 @@ impl KindOfTest {
 }
 
 impl Difference {
-    /// From the scores of either, one a seed.
+    /// Compares the scores of both arms, one per seed.
     ///
     /// # Errors
-    /// If the bootstrap makes no sense.
+    /// If the bootstrap rejects its input.
     pub fn of(arm: &[f64], baseline: &[f64], bootstrap: Bootstrap) -> Result<Self, StatsError> {
         let all: Vec<f64> = arm.iter().chain(baseline).copied().collect();
         let exactly = |difference: f64| without_rounding(difference, &all);

@@ -1,4 +1,4 @@
-//! What is odd about the runs: what a reader should know before the first number.
+//! Anomalies of the runs that a reader should know before the first number.
 
 use std::collections::BTreeMap;
 
@@ -12,12 +12,12 @@ use crate::config;
 use crate::eval::known_scores::other_settings;
 use crate::run::launch::FREE_ON_RESUME;
 
-/// Games that a final score is the mean of.
+/// Number of games averaged for a final score.
 const GAMES_OF_A_MEAN: u64 = 100;
-/// Settings that tell runs apart, or have a warning of their own.
+/// Settings that identify a run or have a warning of their own.
 const NO_SETTING: [&str; 5] = ["game", "algo", "torso", "seed", "frames"];
 
-/// What a reader should know before the first number. The most serious come first.
+/// Lists what a reader should know before the first number, most serious first.
 pub fn warnings(
     grid: &Grid,
     groups: &[Group],
@@ -110,7 +110,7 @@ fn unequal_budgets(grid: &Grid) -> Vec<String> {
     })
 }
 
-/// Texts that hold for games, each once, with the games it holds for.
+/// Collects the distinct texts of all games, each with the games it applies to.
 fn per_game(grid: &Grid, check: impl Fn(&[&Run]) -> Option<String>) -> Vec<String> {
     let mut texts: Vec<(String, Vec<&str>)> = Vec::new();
     for (game, name) in grid.games.iter().enumerate() {
@@ -148,8 +148,8 @@ fn unequal_seeds(grid: &Grid) -> Vec<String> {
     finish(texts)
 }
 
-/// Settings that differ within a game, apart from what tells arms and seeds apart, says where a run
-/// takes place, or belongs to an algorithm that is not in use.
+/// Finds settings that differ within a game, except those that identify arms and seeds, depend on the
+/// machine, or belong to an algorithm not in use.
 fn mixed_settings(grid: &Grid) -> Vec<String> {
     let mut texts = Vec::new();
     for (game, name) in grid.games.iter().enumerate() {
@@ -163,7 +163,7 @@ fn mixed_settings(grid: &Grid) -> Vec<String> {
     finish(texts)
 }
 
-/// Known scores are those of one mode and difficulty; in another they would put a game on a wrong scale.
+/// Known scores hold for one mode and difficulty; in another they would normalise a game wrongly.
 fn other_modes(grid: &Grid) -> Vec<String> {
     per_game(grid, |runs| {
         reference_scores(&runs.first()?.config.game)?;
@@ -181,7 +181,7 @@ fn other_modes(grid: &Grid) -> Vec<String> {
     })
 }
 
-/// Key → value → arms that have it in this game.
+/// Collects, for each key and value, the arms that use it in this game.
 fn settings_of(grid: &Grid, game: usize) -> BTreeMap<String, BTreeMap<String, Vec<String>>> {
     let mut settings: BTreeMap<String, BTreeMap<String, Vec<String>>> = BTreeMap::new();
     for arm in 0..grid.arms.len() {
@@ -263,8 +263,8 @@ fn algorithm_and_torso(grid: &Grid, groups: &[Group]) -> Vec<String> {
     texts
 }
 
-/// Without evaluations the scores are means over a past that is the longer the longer games are, which an agent
-/// that plays well may make them.
+/// Without evaluations, scores are means over the last games, which reach further back the longer games are;
+/// and a better agent may play longer games.
 fn training_scores(grid: &Grid) -> Vec<String> {
     per_game(grid, |runs| {
         if runs.iter().any(|run| run.scored_by == ScoredBy::Evaluation) {

@@ -1,4 +1,4 @@
-//! The report's folder: whole or not at all.
+//! Writes the report's folder atomically.
 
 use std::fs;
 use std::io;
@@ -10,20 +10,20 @@ use super::{Report, ReportError, page};
 const PAGE: &str = "index.html";
 const DATA: &str = "report.json";
 const FIGURES: &str = "figures";
-/// Folder of a report inside that of its sweep.
+/// Folder of a report inside its sweep's folder.
 const IN_SWEEP: &str = "report";
 
-/// Where a report goes.
+/// Output folder of a report.
 #[derive(Debug)]
 pub struct Destination {
     folder: PathBuf,
 }
 
 impl Destination {
-    /// The folder named, or `report` in that of the only sweep.
+    /// Chooses the folder given by the user, or `report` inside the only sweep.
     ///
     /// # Errors
-    /// If there is none, or it holds something other than an earlier report.
+    /// If there is neither, or the folder holds something other than an earlier report.
     pub fn choose(named: Option<&Path>, sweeps: &[&Path]) -> Result<Self, ReportError> {
         let folder = match (named, sweeps) {
             (Some(named), _) => named.to_owned(),
@@ -35,7 +35,7 @@ impl Destination {
         Ok(destination)
     }
 
-    /// The page.
+    /// Returns the path of the page.
     pub fn page(&self) -> PathBuf {
         self.folder.join(PAGE)
     }
@@ -60,11 +60,11 @@ impl Destination {
         ReportError::CannotWrite { path: self.folder.clone(), cause }
     }
 
-    /// Writes everything into a folder beside the place, then puts that there. An earlier report is
-    /// replaced; after a failure nothing new is left.
+    /// Writes everything to a temporary folder and renames it into place, replacing an earlier report.
+    /// A failure leaves nothing new behind.
     ///
     /// # Errors
-    /// If something cannot be written.
+    /// If a file cannot be written.
     pub fn write(&self, report: &Report, drawn: &[Drawn]) -> Result<(), ReportError> {
         let html = page::page(report, drawn);
         let data = serde_json::to_string_pretty(report)? + "\n";
@@ -88,23 +88,23 @@ impl Destination {
         })
     }
 
-    /// The folder by a path that ends with its own name, as `.` does not.
+    /// Returns the folder by a path that ends in its own name, unlike `.`.
     fn real_place(&self) -> io::Result<PathBuf> {
         if self.folder.exists() { fs::canonicalize(&self.folder) } else { Ok(self.folder.clone()) }
     }
 }
 
-/// A folder that is gone when this is dropped, unless it was moved away.
+/// Temporary folder, removed on drop unless it was renamed.
 struct Scratch(PathBuf);
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // It may never have been made.
+        // The folder may never have been created.
         let _ = fs::remove_dir_all(&self.0);
     }
 }
 
-/// The uppermost folder that has to be made for a place, to be taken away again after a failure.
+/// Topmost ancestor of the folder that must be created, to be removed again after a failure.
 struct FirstMade(Option<PathBuf>);
 
 impl FirstMade {
@@ -115,19 +115,19 @@ impl FirstMade {
 
     fn undo(&self) {
         if let Some(folder) = &self.0 {
-            // As far as it was made at all.
+            // Removes as much as was created.
             let _ = fs::remove_dir_all(folder);
         }
     }
 }
 
-/// A hidden name beside a place, this process's own. The place's name is no part of it: with something
-/// added it might be too long.
+/// Returns a hidden name next to `place`, unique to this process. It does not include the name of `place`,
+/// which may already be as long as the file system allows.
 fn beside(place: &Path, what: &str) -> PathBuf {
     place.with_file_name(format!(".coordrl-report.{what}-{}", std::process::id()))
 }
 
-/// Moves the new folder to its place; an earlier one steps aside first and comes back if that fails.
+/// Renames the new folder into place; an earlier one is moved aside and restored if that fails.
 fn put_in_place(new: &Path, place: &Path) -> io::Result<()> {
     if !place.exists() {
         return fs::rename(new, place);
@@ -135,7 +135,7 @@ fn put_in_place(new: &Path, place: &Path) -> io::Result<()> {
     let old = Scratch(beside(place, "old"));
     fs::rename(place, &old.0)?;
     fs::rename(new, place).inspect_err(|_| {
-        // Nothing better can be done than to say what failed first.
+        // Ignore a failed restore: the first error is the one to report.
         let _ = fs::rename(&old.0, place);
     })
 }

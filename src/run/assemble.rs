@@ -4,89 +4,76 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
-use coordrl_agents::nn::QNetwork;
-use coordrl_agents::{A2c, A2cSetup, Apex, ApexSetup, Network, find_torso};
+use coordrl_agents::{Agent, AgentSetup, find_torso};
 use coordrl_envs::{Assets, Env, EnvSeed, EnvSpec, Role, VecEnv, make_env};
 use rayon::ThreadPool;
 use rayon::prelude::*;
 use tch::Device;
 
-use crate::config::{Algo, RunConfig};
+use crate::config::RunConfig;
 use crate::machine;
-use crate::run::agent::Agent;
 
 /// Overrides where ROMs are looked for, for every command.
 const ROM_DIR_VARIABLE: &str = "COORDRL_ROM_DIR";
 
-/// An agent ready to train, and what was chosen for it.
+/// An agent ready to train.
 pub struct Assembled {
-    /// The agent with its environments.
-    pub agent: Agent,
-    /// Where its network is.
+    /// Agent with its environments.
+    pub agent: Box<dyn Agent>,
+    /// Device of its networks.
     pub device: Device,
-    /// Worker threads: those that step environments, or all of Ape-X's with the learner's.
+    /// Number of worker threads: those of the pool, and those that the algorithm starts besides.
     pub threads: usize,
-    /// What a full replay will take, if there is one.
+    /// Bytes of a full replay, if there is one.
     pub replay_bytes: Option<u64>,
 }
 
 /// Builds environments, thread pool and agent. Writes nothing.
+///
+/// # Errors
+/// If the run does not fit into memory, or a part of it cannot be built.
 pub fn assemble(config: &RunConfig) -> anyhow::Result<Assembled> {
     let device = config.device.resolve()?;
     tracing::debug!(asked = ?config.device, ?device, "device");
     let spec = check_parts(config)?;
-    machine::check(config, &spec, device)?;
-    match config.algo {
-        Algo::A2c => assemble_a2c(config, device),
-        Algo::Apex => assemble_apex(config, &spec, device),
-    }
+    machine::check(config, spec.obs_shape, device)?;
+
+    let algorithm = config.algorithm();
+    let setup = agent_setup(config, device)?;
+    let threads = setup.pool.current_num_threads() + algorithm.own_threads();
+    let agent = algorithm.build(setup)?;
+    let replay_bytes = algorithm.memory(spec.obs_shape, device).replay_bytes;
+    Ok(Assembled { agent, device, threads, replay_bytes: (replay_bytes > 0).then_some(replay_bytes) })
 }
 
-fn assemble_a2c(config: &RunConfig, device: Device) -> anyhow::Result<Assembled> {
+/// Builds everything that an agent is built from besides its settings.
+///
+/// # Errors
+/// If threads cannot be started, or the game cannot be loaded.
+pub fn agent_setup(config: &RunConfig, device: Device) -> anyhow::Result<AgentSetup<'static>> {
     let pool = Arc::new(build_pool(config.threads, config.torch_threads)?);
-    let actors = build_actors(config, &config.a2c.envs_per_actor(), &pool)?;
-    let threads = pool.current_num_threads();
-    let agent = A2c::build(A2cSetup {
-        config: &config.a2c,
+    let actors = build_actors(config, &config.algorithm().envs_per_actor(), &pool)?;
+    Ok(AgentSetup {
         torso: find_torso(&config.torso)?,
         device,
         seed: config.seed,
         total_frames: config.frames,
         actors,
         pool,
-    })?;
-    Ok(Assembled { agent: Agent::A2c(Box::new(agent)), device, threads, replay_bytes: None })
+    })
 }
 
-/// `threads` learn; actors and what fills and empties the replay have threads of their own.
-fn assemble_apex(config: &RunConfig, spec: &EnvSpec, device: Device) -> anyhow::Result<Assembled> {
-    let apex = &config.apex;
-    let pool = Arc::new(build_pool(config.threads, config.torch_threads)?);
-    let threads = apex.num_threads() + pool.current_num_threads();
-    let agent = Apex::build(ApexSetup {
-        config: apex,
-        torso: find_torso(&config.torso)?,
-        device,
-        seed: config.seed,
-        total_frames: config.frames,
-        actors: build_actors(config, &apex.envs_per_actor(), &pool)?,
-        pool,
-    })?;
-    let replay_bytes = Some(machine::forecast(config, spec, device).replay_bytes);
-    Ok(Assembled { agent: Agent::Apex(Box::new(agent)), device, threads, replay_bytes })
-}
-
-/// Whether the game can be loaded as set and the network can be built for what it shows. Gives the
-/// facts of the environment.
+/// Checks that the game can be loaded as set and that the network can be built for its observations.
+/// Returns the facts of the environment.
+///
+/// # Errors
+/// If either cannot.
 pub fn check_parts(config: &RunConfig) -> anyhow::Result<EnvSpec> {
     let seed = EnvSeed { seed: config.seed, role: Role::TrainEnv, index: 0 };
     let env = make_env(&config.game, &config.env, &assets(config.rom_dir.as_deref()), seed)?;
     let spec = env.spec().clone();
-    let (torso, actions) = (find_torso(&config.torso)?, spec.num_actions());
-    match config.algo {
-        Algo::A2c => Network::check(torso, spec.obs_shape, actions)?,
-        Algo::Apex => QNetwork::check(torso, spec.obs_shape, actions, config.apex.learner.head)?,
-    }
+    let torso = find_torso(&config.torso)?;
+    config.algorithm().check_network(torso, spec.obs_shape, spec.num_actions())?;
     Ok(spec)
 }
 

@@ -2,11 +2,12 @@
 //!
 //! Everything that can be wrong is found before a folder is made or a byte written.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use coordrl_agents::AgentError;
 use coordrl_agents::replay::ReplayError;
+use coordrl_agents::{Agent, AgentError};
 use tch::Tensor;
 
 use crate::config::{self, Layered, RunConfig};
@@ -14,7 +15,6 @@ use crate::exit_code::BadRequest;
 use crate::machine;
 use crate::metrics::console::status;
 use crate::metrics::recorder::Recorder;
-use crate::run::agent::Agent;
 use crate::run::assemble::{Assembled, assemble};
 use crate::run::checkpoint::{self, Checkpoint, CheckpointError};
 use crate::run::progress::Progress;
@@ -50,11 +50,11 @@ pub fn new_run(config: RunConfig, to: &Destination, start: Start) -> anyhow::Res
     let planned = RunDir::planned_path(&to.group, config.seed, to.name.as_deref())?;
     let mut assembled = assemble(&config)?;
     if let Some(from) = &start.init_from {
-        load_weights_only(&mut assembled.agent, from)?;
+        load_weights_only(assembled.agent.as_mut(), from)?;
     }
     let mut meta = first_meta(&config, &start, &assembled);
     let progress = match start.fork {
-        Some((_, checkpoint)) => take_over(&mut assembled.agent, checkpoint)?,
+        Some((_, checkpoint)) => take_over(assembled.agent.as_mut(), checkpoint)?,
         None => Progress::default(),
     };
     meta.sessions.push(session(&assembled, progress.frames));
@@ -77,7 +77,7 @@ pub fn resume(run: RunDir, config: RunConfig, from: Checkpoint<Progress>) -> any
     Recorder::check(&run, &from.progress.written, CHOOSE_EARLIER)?;
     let mut assembled = assemble(&config)?;
     let mut meta = run.read_meta()?;
-    let progress = take_over(&mut assembled.agent, from)?;
+    let progress = take_over(assembled.agent.as_mut(), from)?;
     let stop = StopFlag::on_signals()?;
     run.write_config(&config)?;
     meta.sessions.push(session(&assembled, progress.frames));
@@ -113,32 +113,23 @@ pub(crate) const FREE_ON_RESUME: &[&str] = &[
     "video.max_frames",
 ];
 
-/// Settings that decide the shape of what a checkpoint holds: not even a fork can change them.
-const FIXED_ON_FORK: &[&str] = &[
-    "game",
-    "algo",
-    "torso",
-    "seed",
-    "a2c.envs",
-    "a2c.actors",
-    "a2c.optimizer.kind",
-    "apex.envs",
-    "apex.actors",
-    "apex.discount",
-    "apex.n_step",
-    "apex.serial",
-    "apex.replay.capacity",
-    "apex.learner.head",
-    "apex.learner.optimizer.kind",
-];
+/// Settings outside an algorithm's table that decide the shape of a checkpoint: not even a fork can change
+/// them.
+const FIXED_ON_FORK: &[&str] = &["game", "algo", "torso", "seed"];
 
-/// Settings that decide which running averages the optimiser keeps.
-const DECIDE_MOMENTS: &[&str] = &[
-    "a2c.optimizer.centered",
-    "a2c.optimizer.momentum",
-    "apex.learner.optimizer.centered",
-    "apex.learner.optimizer.momentum",
-];
+/// Returns whether the algorithm in use cannot fork with another value of `key`.
+fn is_fixed_by_algorithm(config: &RunConfig, key: &str, same_moments: bool) -> bool {
+    let algorithm = config.algorithm().algorithm();
+    let Some(key) = key.strip_prefix(algorithm.name).and_then(|key| key.strip_prefix('.')) else {
+        return false;
+    };
+    // These two decide which running averages the optimiser keeps.
+    let decides_moments = |name: &str| {
+        key.strip_prefix(algorithm.optimizer_table).is_some_and(|rest| rest.strip_prefix('.') == Some(name))
+    };
+    algorithm.fixed_on_fork.contains(&key)
+        || (!same_moments && (decides_moments("centered") || decides_moments("momentum")))
+}
 
 /// Changes that would make a continued run another run, each with its reason. What helps against them
 /// depends on the command.
@@ -191,20 +182,20 @@ pub fn how_to_extend(config: &RunConfig) -> &'static str {
 }
 
 fn has_constant_schedule(config: &RunConfig) -> bool {
-    config.optimizer().schedule == coordrl_agents::Schedule::Constant
+    config.algorithm().optimizer().schedule == coordrl_agents::Schedule::Constant
 }
 
 /// Refuses changes that a checkpoint's contents cannot follow.
 pub fn check_fork(old: &RunConfig, new: &RunConfig) -> anyhow::Result<()> {
     let moments = |config: &RunConfig| {
-        let optimizer = config.optimizer();
+        let optimizer = config.algorithm().optimizer();
         (optimizer.centered, optimizer.momentum > 0.0)
     };
     let same_moments = moments(old) == moments(new);
     let fixed = |key: &str| {
         FIXED_ON_FORK.contains(&key)
             || key.starts_with("env.")
-            || (!same_moments && DECIDE_MOMENTS.contains(&key))
+            || is_fixed_by_algorithm(old, key, same_moments)
     };
     let refusals: Vec<String> = changes(old, new)
         .into_iter()
@@ -249,13 +240,15 @@ fn changes(old: &RunConfig, new: &RunConfig) -> Vec<(String, String)> {
 pub const CHOOSE_EARLIER: &str = "continue from an earlier one with `--checkpoint`";
 const CANNOT_READ_REPLAY: &str = "cannot read the checkpoint's replay";
 
-fn take_over(agent: &mut Agent, checkpoint: Checkpoint<Progress>) -> anyhow::Result<Progress> {
+fn take_over(agent: &mut dyn Agent, checkpoint: Checkpoint<Progress>) -> anyhow::Result<Progress> {
     let replay = checkpoint.open_replay().context(CANNOT_READ_REPLAY)?;
-    if let (Agent::Apex(_), None) = (&*agent, &replay) {
+    if agent.has_replay() && replay.is_none() {
         status!("no replay in this checkpoint: a new warm-up is gathered before learning goes on");
     }
     let Checkpoint { state, progress, replay: file, .. } = checkpoint;
-    agent.load(state, replay).map_err(|error| explain_load(error, file.as_deref()))?;
+    let mut replay = replay;
+    let bytes = replay.as_mut().map(|bytes| bytes as &mut dyn Read);
+    agent.load(state, bytes).map_err(|error| explain_load(error, file.as_deref()))?;
     Ok(progress)
 }
 
@@ -271,7 +264,7 @@ fn explain_load(error: AgentError, replay: Option<&Path>) -> anyhow::Error {
     }
 }
 
-fn load_weights_only(agent: &mut Agent, from: &Path) -> anyhow::Result<()> {
+fn load_weights_only(agent: &mut dyn Agent, from: &Path) -> anyhow::Result<()> {
     let weights = read_init_weights(from)?;
     agent
         .load_weights(&weights)

@@ -2,12 +2,10 @@
 //!
 //! - [`launch`]: a new run, a resumed one, or a fork, with what may change between them.
 //! - [`assemble`]: builds environments, worker threads and an agent from resolved settings.
-//! - [`agent`]: the agent as the training loop sees it.
 //! - [`train_loop`]: update, log, evaluate, checkpoint; [`progress`]: its own part of a checkpoint.
 //! - [`run_dir`]: the run folder, its lock, and the only code that knows its files.
 //! - [`checkpoint`]: everything needed to resume exactly; [`weights_file`]: named tensors as safetensors.
 
-pub mod agent;
 pub mod assemble;
 pub mod checkpoint;
 pub mod launch;

@@ -1,9 +1,10 @@
 //! The training loop: update, count, report, checkpoint; over and over, until done or told to stop.
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use coordrl_agents::{AgentError, Policy};
+use coordrl_agents::{Agent, AgentError, Policy, UpdateReport};
 
 use crate::config::RunConfig;
 use crate::durable_file::replace_file;
@@ -18,9 +19,8 @@ use crate::metrics::perf::PerfMeter;
 use crate::metrics::recorder::Recorder;
 use crate::metrics::tags::{self, Tag};
 use crate::metrics::{Axis, LogPoint};
-use crate::run::agent::{Agent, UpdateReport};
 use crate::run::assemble::{assets, build_pool};
-use crate::run::checkpoint::{self, Identity};
+use crate::run::checkpoint::{self, Identity, WriteReplay};
 use crate::run::progress::{BestBy, Progress};
 use crate::run::run_dir::{RunDir, RunDirError, write_json};
 use crate::run::weights_file;
@@ -48,7 +48,7 @@ struct Evaluated {
 pub struct Trainer {
     run: RunDir,
     config: RunConfig,
-    agent: Agent,
+    agent: Box<dyn Agent>,
     progress: Progress,
     recorder: Recorder,
     console: Console,
@@ -74,7 +74,7 @@ impl Trainer {
     pub fn open(
         run: RunDir,
         config: RunConfig,
-        agent: Agent,
+        agent: Box<dyn Agent>,
         mut progress: Progress,
         stop: StopFlag,
     ) -> Result<Self, RunDirError> {
@@ -339,7 +339,7 @@ impl Trainer {
             (&tags::EPISODES, Some(as_value(games.total()))),
             (&tags::UPDATES, Some(as_value(*updates))),
         ];
-        values.extend(sums.values(self.agent.tags()));
+        values.extend(sums.values(self.config.algorithm().algorithm().tags));
         values.extend(self.perf.values(*frames));
         values.push((&tags::WALL_SECS, Some(*wall_secs)));
         LogPoint { axis: Axis::Frames, position: *frames, values }
@@ -353,9 +353,10 @@ impl Trainer {
         let state = self.agent.save().map_err(|error| self.explain(error))?;
         let dir = self.run.checkpoints_dir();
         let whose = identity(&self.config);
-        let path = self
-            .agent
-            .with_replay(|replay| checkpoint::write(&dir, &state, &self.progress, whose, replay))?;
+        let write_replay = |to: &mut dyn Write| self.agent.write_replay(to);
+        let replay: Option<WriteReplay<'_>> =
+            if self.agent.saves_replay() { Some(&write_replay) } else { None };
+        let path = checkpoint::write(&dir, &state, &self.progress, whose, replay)?;
         tracing::info!(frames = self.progress.frames, path = %path.display(), "checkpoint");
         checkpoint::prune(&dir, self.config.keep_checkpoints)?;
         drop(state);

@@ -12,7 +12,6 @@ use super::SweepError;
 use super::cell::{Cell, CellState};
 use super::child::{Ended, TrainingProcess};
 use crate::config::{Algo, Period, RunConfig};
-use crate::machine;
 use crate::metrics::Axis;
 use crate::metrics::read::{ReadPoint, read_points};
 use crate::metrics::tags;
@@ -72,7 +71,7 @@ impl<'a> RemainingRun<'a> {
 
     /// Whether its checkpoints hold a replay, which is most of what they take.
     pub fn saves_replay(&self) -> bool {
-        self.config.algo == Algo::Apex && self.config.apex.replay.save
+        self.config.algorithm().saves_replay()
     }
 
     #[expect(clippy::cast_precision_loss, reason = "an estimate")]
@@ -123,7 +122,7 @@ impl<'a> RemainingRun<'a> {
         let mut config = self.config.clone();
         config.apex.replay.capacity = config.apex.replay.capacity.min(transitions.max(1));
         config.apex.replay.compress = true;
-        machine::forecast(&config, &spec, tch::Device::Cpu).replay_bytes
+        config.algorithm().memory(spec.obs_shape, tch::Device::Cpu).replay_bytes
     }
 }
 
@@ -202,10 +201,7 @@ pub fn measured_earlier(cell: &Cell, runs_dir: &Path) -> Option<Measured> {
 /// A run's threads as `meta.json` counts them: Ape-X has some beside those that were asked for.
 fn threads_of(config: &RunConfig) -> Option<usize> {
     let asked = config.threads? as usize;
-    Some(match config.algo {
-        Algo::A2c => asked,
-        Algo::Apex => asked + config.apex.num_threads(),
-    })
+    Some(asked + config.algorithm().own_threads())
 }
 
 /// What a run's session tells that began at `start_frames`.

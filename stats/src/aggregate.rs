@@ -1,31 +1,31 @@
-//! One number for all games and runs of a variant.
+//! Aggregates: one number for all games and runs of a variant.
 
 use crate::Scores;
 use crate::numbers::{mean, median};
 
-/// The normalised score that counts as reached: a human's.
+/// The normalised score to reach: that of a human.
 pub const OPTIMALITY_GOAL: f64 = 1.0;
-/// Share of the scores left out at either end by the interquartile mean.
+/// Share of the scores that the interquartile mean drops at either end.
 const TRIMMED: f64 = 0.25;
 
-/// Ways to sum up, as Agarwal et al. 2021 (arXiv:2108.13264) define them.
+/// Aggregates as defined by Agarwal et al. 2021 (arXiv:2108.13264).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Aggregate {
-    /// Interquartile mean: of the middle half of all scores, games and runs together.
+    /// Interquartile mean: mean of the middle half of all scores, pooled over games and runs.
     Iqm,
     /// Median over games of the mean over runs.
     Median,
     /// Mean over games of the mean over runs.
     Mean,
-    /// How much is missing, on average, to the score 1: what is beyond does not count. Less is better.
+    /// Mean shortfall from the score 1; scores above 1 count as 1. Lower is better.
     OptimalityGap,
 }
 
 impl Aggregate {
-    /// All of them.
+    /// All aggregates.
     pub const ALL: [Self; 4] = [Self::Iqm, Self::Median, Self::Mean, Self::OptimalityGap];
 
-    /// As it is called in tables.
+    /// Name used in tables.
     pub fn name(self) -> &'static str {
         match self {
             Self::Iqm => "IQM",
@@ -35,7 +35,7 @@ impl Aggregate {
         }
     }
 
-    /// Its value for `scores`, which should be normalised unless there is a single game.
+    /// Computes the aggregate of `scores`, which should be normalised unless there is a single game.
     pub fn of(self, scores: &Scores) -> f64 {
         let of_games = || scores.games().iter().map(|game| mean(game.iter().copied()));
         match self {
@@ -50,7 +50,7 @@ impl Aggregate {
     }
 }
 
-/// Mean of what is left when a quarter of the numbers, rounded down, is dropped at either end.
+/// Mean after dropping a quarter of the numbers, rounded down, at either end.
 fn trimmed_mean(mut numbers: Vec<f64>) -> f64 {
     let cut = (TRIMMED * numbers.len() as f64) as usize;
     numbers.sort_by(f64::total_cmp);
@@ -66,7 +66,7 @@ mod tests {
         let scores =
             Scores::try_new(vec![vec![0.0, 2.0, 4.0], vec![0.5, 0.5, 0.8], vec![9.0, 0.0, 0.0]]).unwrap();
         let of = |aggregate: Aggregate| aggregate.of(&scores);
-        // Sorted: 0 0 | 0 0.5 0.5 0.8 2 | 4 9; two of nine go at either end.
+        // Sorted: 0 0 | 0 0.5 0.5 0.8 2 | 4 9; two of nine are dropped at either end.
         let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-12, "{a} for {b}");
         close(of(Aggregate::Iqm), 3.8 / 5.0);
         close(of(Aggregate::Mean), (2.0 + 0.6 + 3.0) / 3.0);

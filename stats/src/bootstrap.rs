@@ -1,4 +1,4 @@
-//! Intervals by drawing runs anew, game by game.
+//! Bootstrap confidence intervals, resampling runs within each game.
 
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
@@ -8,19 +8,19 @@ use serde::Serialize;
 use crate::compare::same_games;
 use crate::{Scores, StatsError, quantile};
 
-/// Repetitions that share a generator, so that threads change no result.
+/// Repetitions per generator; fixed, so that results do not depend on the number of threads.
 const CHUNK: u32 = 500;
 
-/// Stratified percentile bootstrap: in every repetition each game's runs are drawn anew, with
-/// replacement, from its own; the interval lies between quantiles of what comes of it. Source:
+/// Stratified percentile bootstrap: each repetition resamples every game's runs with replacement
+/// within that game; the interval spans the quantiles of the resulting statistics. Source:
 /// Agarwal et al. 2021 (arXiv:2108.13264), section 4.1.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Bootstrap {
-    /// How often scores are drawn: 2 000 for a look, 50 000 for a paper.
+    /// Number of resamples: 2 000 for a quick look, 50 000 for a paper.
     pub repetitions: u32,
-    /// Confidence, as in 0.95.
+    /// Confidence level, such as 0.95.
     pub level: f64,
-    /// What the draws follow from.
+    /// Seed of the resampling.
     pub seed: u64,
 }
 
@@ -40,17 +40,17 @@ pub struct Interval {
 }
 
 impl Interval {
-    /// Whether `number` lies in it, ends included.
+    /// Returns `true` if `number` lies in the interval, ends included.
     pub fn contains(&self, number: f64) -> bool {
         (self.low..=self.high).contains(&number)
     }
 }
 
 impl Bootstrap {
-    /// Interval of a statistic of one variant.
+    /// Computes the interval of a statistic of one variant.
     ///
     /// # Errors
-    /// If the settings make no sense.
+    /// If the settings are invalid.
     pub fn of(
         &self,
         scores: &Scores,
@@ -60,10 +60,10 @@ impl Bootstrap {
         all.into_iter().next().ok_or(StatsError::NoRepetitions)
     }
 
-    /// Intervals of several statistics, from the same draws: for the points of a curve.
+    /// Computes intervals of several statistics from the same resamples, such as the points of a curve.
     ///
     /// # Errors
-    /// If the settings make no sense.
+    /// If the settings are invalid.
     pub fn of_many(
         &self,
         scores: &Scores,
@@ -76,10 +76,10 @@ impl Bootstrap {
         })
     }
 
-    /// Interval of a statistic of two variants, whose runs are drawn independently.
+    /// Computes the interval of a statistic of two variants, whose runs are resampled independently.
     ///
     /// # Errors
-    /// If the settings make no sense, or the two have not as many games.
+    /// If the settings are invalid, or the two differ in the number of games.
     pub fn of_pair(
         &self,
         left: &Scores,
@@ -96,7 +96,7 @@ impl Bootstrap {
         all.into_iter().next().ok_or(StatsError::NoRepetitions)
     }
 
-    /// An interval for each number that `repeat` gives.
+    /// Computes an interval for each number that `repeat` returns.
     fn intervals(
         &self,
         repeat: impl Fn(&mut ChaCha8Rng) -> Vec<f64> + Sync,
@@ -111,6 +111,7 @@ impl Bootstrap {
         let drawn: Vec<Vec<f64>> = (0..chunks)
             .into_par_iter()
             .flat_map_iter(|chunk| {
+                // One stream per chunk: which thread runs a chunk cannot change its draws.
                 let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
                 rng.set_stream(chunk.into());
                 let count = CHUNK.min(self.repetitions - chunk * CHUNK);
@@ -128,7 +129,7 @@ impl Bootstrap {
     }
 }
 
-/// Fills `drawn` with as many scores of each game as there are, drawn with replacement.
+/// Fills `drawn` with a resample: as many scores of each game as there are, with replacement.
 fn redraw(scores: &Scores, drawn: &mut Scores, rng: &mut ChaCha8Rng) {
     for (game, drawn) in scores.games().iter().zip(drawn.games_mut()) {
         drawn.iter_mut().for_each(|score| *score = game[rng.random_range(0..game.len())]);
@@ -156,7 +157,7 @@ mod tests {
 
     #[test]
     fn a_mean_of_two_has_the_binomial_distribution() {
-        // 0, ½, 1 with probabilities ¼, ½, ¼: between the quantiles 0.05 and 0.95 lies everything.
+        // 0, ½, 1 with probabilities ¼, ½, ¼: the quantiles 0.05 and 0.95 enclose everything.
         let two = scores(&[&[0.0, 1.0]]);
         let mean = |scores: &Scores| Aggregate::Mean.of(scores);
         assert_eq!(FEW.of(&two, mean).unwrap(), Interval { low: 0.0, high: 1.0 });

@@ -1,4 +1,4 @@
-//! One variant against another.
+//! Comparisons of two variants.
 
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
@@ -7,14 +7,14 @@ use rayon::prelude::*;
 use crate::numbers::rounding_of;
 use crate::{Scores, StatsError, mean};
 
-/// Deals that share a generator, so that threads change no result.
+/// Random deals per generator; fixed, so that results do not depend on the number of threads.
 const CHUNK: u32 = 1000;
 
-/// P(a run of `left` scores above one of `right`), ties counting half, mean over games: Agarwal et
-/// al. 2021, section 4.3; in each game the statistic of Mann and Whitney over the number of pairs.
+/// P(a run of `left` scores above one of `right`), ties counting half, averaged over games: Agarwal et
+/// al. 2021, section 4.3. In each game this is the Mann–Whitney statistic over the number of pairs.
 ///
 /// # Errors
-/// If the two have not as many games.
+/// If the two differ in the number of games.
 pub fn probability_of_improvement(left: &Scores, right: &Scores) -> Result<f64, StatsError> {
     same_games(left, right)?;
     let games = left.games().iter().zip(right.games());
@@ -24,7 +24,7 @@ pub fn probability_of_improvement(left: &Scores, right: &Scores) -> Result<f64, 
 /// Mean over games of mean(`left`) − mean(`right`).
 ///
 /// # Errors
-/// If the two have not as many games.
+/// If the two differ in the number of games.
 pub fn mean_difference(left: &Scores, right: &Scores) -> Result<f64, StatsError> {
     same_games(left, right)?;
     let games = left.games().iter().zip(right.games());
@@ -38,7 +38,7 @@ pub(crate) fn same_games(left: &Scores, right: &Scores) -> Result<(), StatsError
 
 fn share_above(left: &[f64], right: &[f64]) -> f64 {
     let beats = |a: f64, b: f64| match a - b {
-        // Equal but for rounding is equal.
+        // Scores that differ only by rounding are ties.
         difference if difference.abs() <= rounding_of(&[a, b]) => 0.5,
         difference if difference > 0.0 => 1.0,
         _ => 0.0,
@@ -46,12 +46,12 @@ fn share_above(left: &[f64], right: &[f64]) -> f64 {
     mean(left.iter().flat_map(|&a| right.iter().map(move |&b| beats(a, b))))
 }
 
-/// Two-sided p-value of the difference of means, from all ways to deal the scores into two groups of
-/// these sizes: how large a share differs at least as much. Exact, without any assumption on the
-/// distribution; in one game.
+/// Two-sided exact permutation p-value of the difference of means in one game: the share of all ways to
+/// deal the scores into two groups of these sizes whose difference is at least as large. Makes no
+/// assumption about the distribution.
 ///
-/// The number of ways grows fast (12 870 for 8 against 8), but they are counted without visiting each. NaN if a
-/// group is empty or a score is not finite: there is nothing to compare then.
+/// The number of ways grows fast (12 870 for 8 against 8), but they are counted without enumeration.
+/// NaN if a group is empty or a score is not finite.
 pub fn permutation_p_value(left: &[f64], right: &[f64]) -> f64 {
     let (fewer, more) = if left.len() <= right.len() { (left, right) } else { (right, left) };
     let Some(seen) = Dealt::try_new(fewer, more) else { return f64::NAN };
@@ -60,12 +60,12 @@ pub fn permutation_p_value(left: &[f64], right: &[f64]) -> f64 {
     outside as f64 / ways as f64
 }
 
-/// [`permutation_p_value`] estimated from `deals` random ways to deal the scores, for groups whose ways
-/// are too many to count: p = (b + 1) / (m + 1), where b of m deals differ at least as much as the scores
-/// seen. That is never 0 and promises no more than the exact test. Source: Phipson & Smyth 2010
+/// [`permutation_p_value`] estimated from `deals` random ways to deal the scores, for groups with too many
+/// ways to count: p = (b + 1) / (m + 1), where b of m deals differ at least as much as the observed
+/// scores. This is never 0 and no more optimistic than the exact test. Source: Phipson & Smyth 2010
 /// (Statistical Applications in Genetics and Molecular Biology 9(1), article 39).
 ///
-/// The same seed gives the same p, on any number of threads. NaN where the exact test gives NaN.
+/// The same seed yields the same p on any number of threads. NaN if the exact test returns NaN.
 pub fn sampled_permutation_p_value(left: &[f64], right: &[f64], deals: u32, seed: u64) -> f64 {
     let Some(seen) = Dealt::try_new(left, right) else { return f64::NAN };
     let extreme_in = |chunk: u32| {
@@ -79,7 +79,7 @@ pub fn sampled_permutation_p_value(left: &[f64], right: &[f64], deals: u32, seed
     (extreme + 1) as f64 / (f64::from(deals) + 1.0)
 }
 
-/// Brings `size` of the scores, drawn without replacement, to the front; gives their sum.
+/// Moves `size` scores, drawn without replacement, to the front and returns their sum.
 fn deal(scores: &mut [f64], size: usize, rng: &mut ChaCha8Rng) -> f64 {
     for place in 0..size {
         scores.swap(place, rng.random_range(place..scores.len()));
@@ -87,18 +87,18 @@ fn deal(scores: &mut [f64], size: usize, rng: &mut ChaCha8Rng) -> f64 {
     scores[..size].iter().sum()
 }
 
-/// The scores of two groups, and how far apart the means of these groups lie.
+/// The scores of two groups and the observed distance between their means.
 struct Dealt {
     scores: Vec<f64>,
     total: f64,
     /// Sizes of the groups.
     sizes: [f64; 2],
-    /// The least difference of means that counts as no less than the one seen.
+    /// Smallest difference of means that counts as no less than the observed one.
     enough: f64,
 }
 
 impl Dealt {
-    /// Nothing if a group is empty or a score is not finite.
+    /// Returns `None` if a group is empty or a score is not finite.
     fn try_new(left: &[f64], right: &[f64]) -> Option<Self> {
         let scores: Vec<f64> = left.iter().chain(right).copied().collect();
         if left.is_empty() || right.is_empty() || scores.iter().any(|score| !score.is_finite()) {
@@ -106,18 +106,18 @@ impl Dealt {
         }
         let sizes = [left.len() as f64, right.len() as f64];
         let mut dealt = Self { total: scores.iter().sum(), scores, sizes, enough: 0.0 };
-        let slack = rounding_of(&dealt.scores); // equal but for rounding is equal
+        let slack = rounding_of(&dealt.scores); // absorbs rounding, so that ties count as ties
         dealt.enough = dealt.difference(left.iter().sum()) - slack;
         Some(dealt)
     }
 
-    /// Difference of means, without its sign, of a deal whose left group has this sum.
+    /// Absolute difference of means of a deal whose left group has this sum.
     fn difference(&self, sum: f64) -> f64 {
         (sum / self.sizes[0] - (self.total - sum) / self.sizes[1]).abs()
     }
 
-    /// Sums of the left group between which a deal differs less than the one seen; in falling order if all
-    /// deals differ as much.
+    /// Bounds on the left group's sum between which a deal differs less than the observed one; in
+    /// descending order if all deals differ as much.
     fn inner_sums(&self) -> (f64, f64) {
         let [left, right] = self.sizes;
         let per_unit = 1.0 / left + 1.0 / right;
@@ -125,24 +125,24 @@ impl Dealt {
         (of(-self.enough), of(self.enough))
     }
 
-    /// Whether such a deal differs at least as much as the one seen.
+    /// Returns `true` if such a deal differs at least as much as the observed one.
     fn is_matched_by(&self, sum: f64) -> bool {
         self.difference(sum) >= self.enough
     }
 }
 
-/// The least p-value that [`permutation_p_value`] can give for groups of these sizes, whatever the
-/// scores: two of all ways to deal them if both groups are alike in size, else one.
+/// Smallest p-value that [`permutation_p_value`] can return for groups of these sizes, whatever the
+/// scores: two of all ways to deal them if the groups have equal sizes, else one.
 ///
 /// With 3 against 3 it is 0.1: no result can be significant at 0.05.
 pub fn least_p_value(left: usize, right: usize) -> f64 {
     let ways = (1..=left).fold(1.0, |ways, i| ways * (right + i) as f64 / i as f64);
-    // With equal sizes the mirror image of the most extreme deal is as extreme, and is another deal.
+    // With equal sizes, the mirror image of the most extreme deal is a second deal as extreme.
     let extreme = if left == right { 2.0 } else { 1.0 };
     (extreme / ways).min(1.0)
 }
 
-/// Number of subsets of `size` numbers whose sum is at most `low` or at least `high`, and of all of them.
+/// Counts subsets of `size` numbers whose sum is at most `low` or at least `high`, and all such subsets.
 ///
 /// The numbers are split in two halves, the sums of each half are sorted, and pairs of sums are counted by
 /// walking through both lists: Horowitz & Sahni 1974 (Journal of the ACM 21(2)). 10 against 10 have
@@ -168,13 +168,14 @@ fn count_sums_outside(numbers: &[f64], size: usize, low: f64, high: f64) -> (u64
     (outside, ways)
 }
 
-/// Sums of all subsets, by the number of their members from none to `most`, each list in rising order.
+/// Sums of all subsets, grouped by size from 0 to `most`, each list ascending.
 fn sorted_subset_sums(numbers: &[f64], most: usize) -> Vec<Vec<f64>> {
     let mut sums = vec![Vec::new(); most + 1];
     sums[0].push(0.0);
     for &number in numbers {
         for size in (1..=most).rev() {
             let with_it: Vec<f64> = sums[size - 1].iter().map(|sum| sum + number).collect();
+            // Descending sizes, so that `sums[size - 1]` does not contain `number` yet.
             sums[size].extend(with_it);
         }
     }
@@ -182,7 +183,7 @@ fn sorted_subset_sums(numbers: &[f64], most: usize) -> Vec<Vec<f64>> {
     sums
 }
 
-/// Number of pairs, one of each sorted list, whose sum passes a test that all larger sums pass too.
+/// Counts pairs, one from each sorted list, whose sum passes `passes`, which must be monotone.
 fn pairs_where(first: &[f64], second: &[f64], passes: impl Fn(f64) -> bool) -> u64 {
     let mut from = second.len();
     let mut count = 0;
@@ -217,7 +218,7 @@ mod tests {
 
     #[test]
     fn p_values_worked_by_hand() {
-        // All six deals of two pairs: only the one seen and its mirror image differ by 2.
+        // Of all six deals of two pairs, only the observed one and its mirror image differ by 2.
         assert_eq!(permutation_p_value(&[3.0, 4.0], &[1.0, 2.0]), 2.0 / 6.0);
         assert_eq!(permutation_p_value(&[1.0, 1.0], &[1.0, 1.0]), 1.0);
         assert_eq!(permutation_p_value(&[9.0, 8.0, 7.0], &[1.0, 2.0, 3.0]), least_p_value(3, 3));
@@ -226,7 +227,7 @@ mod tests {
         assert!(permutation_p_value(&[1.0, f64::NAN], &[1.0]).is_nan());
     }
 
-    /// Visits every subset, as a check on the count that does not.
+    /// Visits every subset, as an oracle for the count that does not.
     fn p_value_by_visiting_all(left: &[f64], right: &[f64]) -> f64 {
         let seen = Dealt::try_new(left, right).unwrap();
         let all = left.len() + right.len();

@@ -1,30 +1,30 @@
-//! What makes scores unusable.
+//! Errors of unusable scores and settings.
 
 use thiserror::Error;
 
-/// Why nothing could be computed.
+/// Reasons why nothing could be computed.
 #[derive(Clone, Debug, PartialEq, Error)]
 pub enum StatsError {
-    /// There is not a single game.
+    /// No games at all.
     #[error("no game: statistics need at least one, with at least one score")]
     NoGames,
     /// A game without scores.
     #[error("game {game} (counted from 0) has no score")]
     NoScores {
-        /// Which one.
+        /// Index of the game.
         game: usize,
     },
-    /// Infinite or not a number.
+    /// A score that is infinite or NaN.
     #[error("game {game}, run {run} (counted from 0): the score {score} is not finite")]
     NotFinite {
-        /// Which game.
+        /// Index of the game.
         game: usize,
-        /// Which of its runs.
+        /// Index of the run.
         run: usize,
-        /// What was found.
+        /// The score.
         score: f64,
     },
-    /// Two variants of different games.
+    /// Two variants with different numbers of games.
     #[error("one variant has {left} games and the other {right}: they must have the same, in the same order")]
     OtherGames {
         /// Games of the first.
@@ -32,13 +32,13 @@ pub enum StatsError {
         /// Games of the second.
         right: usize,
     },
-    /// A level of confidence that is none.
+    /// An invalid confidence level.
     #[error("level of confidence {level}: it must be above 0 and below 1, as in 0.95")]
     Level {
-        /// What was asked for.
+        /// Level requested.
         level: f64,
     },
-    /// Nothing to take quantiles of.
+    /// A bootstrap without repetitions.
     #[error("0 repetitions of the bootstrap: the least is 1, 2 000 is usual")]
     NoRepetitions,
 }

@@ -1,13 +1,13 @@
-//! Several tests at once.
+//! Corrections for several tests at once.
 
 use crate::least_p_value;
 
-/// P-values corrected for their number, in the order given: significant at a level if at or below it, and then
-/// the chance that any of them is so without cause is no more than that level. Holm 1979 (Scandinavian
-/// Journal of Statistics 6): the k-th least of n is multiplied by n − k + 1, and is no less than those before.
+/// Holm-adjusted p-values, in the order given: rejecting those at or below a level keeps the probability of
+/// any false rejection at or below that level. Holm 1979 (Scandinavian Journal of Statistics 6): the k-th
+/// smallest of n is multiplied by n − k + 1 and raised to at least its predecessors.
 ///
-/// `family` is the number of tests that were planned: those not made count as if they had found nothing. It is
-/// no less than the tests made.
+/// `family` is the number of planned tests: tests not run count as having found nothing. It is raised to
+/// the number of tests run.
 pub fn holm_adjusted(p_values: &[f64], family: usize) -> Vec<f64> {
     let tests = family.max(p_values.len());
     let mut order: Vec<usize> = (0..p_values.len()).collect();
@@ -22,8 +22,8 @@ pub fn holm_adjusted(p_values: &[f64], family: usize) -> Vec<f64> {
     adjusted
 }
 
-/// The least that Holm's correction can leave of exact tests of `seeds` against as many, if there are `family`
-/// of them: above the level of significance no result whatever can pass.
+/// Smallest Holm-adjusted p-value possible with exact tests of `seeds` against as many, in a `family` of
+/// tests: above the significance level, no result at all can pass.
 pub fn least_holm_adjusted(seeds: usize, family: usize) -> f64 {
     (least_p_value(seeds, seeds) * family.max(1) as f64).min(1.0)
 }

@@ -1,11 +1,11 @@
-//! What scores over games and seeds allow to say: aggregates, intervals, tests. Pure functions.
+//! Statistics of scores over games and seeds: aggregates, intervals, tests. Pure functions.
 //!
-//! A *score* is one number a run ends with. [`Scores`] holds those of one variant: for each game,
-//! one for each seed. The seed is what is drawn anew by chance, so it is what a bootstrap draws:
-//! games are fixed, and episodes of one run are no repetitions of it.
+//! A *score* is the final number of one run. [`Scores`] holds those of one variant: one per seed for each
+//! game. The seed is the source of chance, so the bootstrap resamples seeds: games are fixed, and
+//! episodes of the same run are not independent repetitions.
 //!
-//! Source of aggregates and intervals: Agarwal et al. 2021 (arXiv:2108.13264), whose Python library
-//! rliable the tests compare with.
+//! Source of aggregates and intervals: Agarwal et al. 2021 (arXiv:2108.13264); the tests compare with
+//! their Python library, rliable.
 //!
 //! ```
 //! use coordrl_stats::{Aggregate, Bootstrap, Scores};

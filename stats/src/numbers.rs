@@ -1,6 +1,6 @@
 //! Functions of plain lists of numbers.
 
-/// Mean; NaN of nothing.
+/// Mean; NaN if empty.
 pub fn mean(numbers: impl IntoIterator<Item = f64>) -> f64 {
     let (mut sum, mut count) = (0.0, 0u32);
     for number in numbers {
@@ -10,14 +10,13 @@ pub fn mean(numbers: impl IntoIterator<Item = f64>) -> f64 {
     sum / f64::from(count)
 }
 
-/// Median: of an even count the mean of the two in the middle. NaN of nothing.
+/// Median, averaging the two middle numbers of an even count; NaN if empty.
 pub fn median(mut numbers: Vec<f64>) -> f64 {
     numbers.sort_by(f64::total_cmp);
     quantile(&numbers, 0.5)
 }
 
-/// The quantile `share` of sorted numbers, between neighbours on a straight line (numpy's default);
-/// NaN of nothing.
+/// The quantile `share` of sorted numbers, with linear interpolation (numpy's default); NaN if empty.
 pub fn quantile(sorted: &[f64], share: f64) -> f64 {
     let Some(last) = sorted.len().checked_sub(1) else { return f64::NAN };
     let place = share.clamp(0.0, 1.0) * last as f64;
@@ -27,7 +26,7 @@ pub fn quantile(sorted: &[f64], share: f64) -> f64 {
 }
 
 /// Mean height of a curve between its first and its last x: the area under it, by trapezoids, over
-/// its length. The height of a single point; NaN of nothing.
+/// its length. For a single point, its height; NaN if empty.
 ///
 /// `points` are (x, y) with x increasing.
 pub fn area_under_curve(points: &[(f64, f64)]) -> f64 {
@@ -40,25 +39,25 @@ pub fn area_under_curve(points: &[(f64, f64)]) -> f64 {
     points.windows(2).map(trapezoid).sum::<f64>() / length
 }
 
-/// The first x at which the curve is at `threshold` or above; none if it never is. Below it by no more than
-/// rounding is at it: a threshold computed from the curve's own heights would be missed otherwise.
+/// The first x at which the curve reaches `threshold`, if ever. A shortfall within rounding counts as
+/// reached: otherwise a threshold computed from the curve's own heights could be missed.
 pub fn first_reaching(points: &[(f64, f64)], threshold: f64) -> Option<f64> {
     let highest = points.iter().map(|(_, y)| y.abs()).fold(0.0, f64::max);
     let slack = rounding_of(&[threshold, highest]);
     points.iter().find(|(_, y)| *y >= threshold - slack).map(|(x, _)| *x)
 }
 
-/// Share of the sum of numbers that rounding may have added to what was computed from them: some thousand
-/// times the error of one operation, and far below any difference of scores that means something.
+/// Rounding error allowed in a result, relative to the sum of its inputs: several thousand times the error of
+/// one operation, and far below any meaningful difference of scores.
 const ROUNDING: f64 = 1e-12;
 
-/// The most that means and differences of these numbers can be off by rounding.
+/// Upper bound on the rounding error of means and differences of these numbers.
 pub(crate) fn rounding_of(numbers: &[f64]) -> f64 {
     ROUNDING * numbers.iter().map(|number| number.abs()).sum::<f64>()
 }
 
-/// A difference computed from `numbers`, or 0 where it is no larger than rounding makes it. Three times 0.1
-/// over 3 is not five times 0.1 over 5 in floating point, and nothing may follow from that.
+/// A difference computed from `numbers`, or 0 if it is within rounding. In floating point, three times 0.1
+/// over 3 differs from five times 0.1 over 5, and no conclusion may depend on that.
 pub fn without_rounding(difference: f64, numbers: &[f64]) -> f64 {
     if difference.abs() <= rounding_of(numbers) { 0.0 } else { difference }
 }

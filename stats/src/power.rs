@@ -1,4 +1,4 @@
-//! What a test can see with so many seeds.
+//! Statistical power: differences detectable with a given number of seeds.
 
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
@@ -6,20 +6,20 @@ use rayon::prelude::*;
 
 use crate::{least_p_value, permutation_p_value};
 
-/// Probability with which an effect is to be found for it to count as visible.
+/// Probability of detection at which an effect counts as detectable.
 pub const POWER: f64 = 0.8;
 /// Simulated comparisons; the standard error of a power of 0.8 is 0.013.
 const COMPARISONS: u64 = 1000;
-/// Effects are looked at in steps of a tenth of a standard deviation, up to this many.
+/// Largest effect tried, in tenths of a standard deviation.
 const MOST_TENTHS: u32 = 100;
-/// Beyond this many seeds the exact test is too slow to simulate, and as strong as Student's.
+/// Above this many seeds the exact test is too slow to simulate, and as powerful as Student's.
 const MOST_SIMULATED: usize = 12;
 
-/// Least difference of means, in standard deviations over seeds, that the exact two-sided permutation test
-/// finds at level `alpha` with probability [`POWER`], with `seeds` normal scores in each group: simulated in
-/// steps of 0.1, beyond 12 seeds by the normal approximation.
+/// Smallest difference of means, in standard deviations over seeds, that the exact two-sided permutation
+/// test detects at level `alpha` with probability [`POWER`], given `seeds` normal scores in each group:
+/// simulated in steps of 0.1, above 12 seeds by the normal approximation.
 ///
-/// `None` if no scores of so few seeds can reach `alpha`, or only differences above 10 are found.
+/// `None` if no scores of so few seeds can reach `alpha`, or if only differences above 10 are detected.
 pub fn least_visible_difference(seeds: usize, alpha: f64) -> Option<f64> {
     if seeds < 2 || least_p_value(seeds, seeds) > alpha {
         return None;
@@ -28,10 +28,11 @@ pub fn least_visible_difference(seeds: usize, alpha: f64) -> Option<f64> {
         return Some(approximated(seeds, alpha));
     }
 
+    // The same draws for every effect: sampling noise must not break the order that bisection needs.
     let pairs: Vec<[Vec<f64>; 2]> = (0..COMPARISONS).map(|index| pair_of_groups(seeds, index)).collect();
     let finds = |tenths: u32| power(&pairs, f64::from(tenths) / 10.0, alpha) >= POWER;
 
-    // Power rises with the effect, so the least one that is found can be bisected.
+    // Power rises with the effect, so the smallest detectable effect can be bisected.
     let (mut missed, mut found) = (0, MOST_TENTHS);
     if !finds(found) {
         return None;
@@ -43,8 +44,8 @@ pub fn least_visible_difference(seeds: usize, alpha: f64) -> Option<f64> {
     Some(f64::from(found) / 10.0)
 }
 
-/// By Student's test, with Guenther's correction of the normal quantiles for few degrees of freedom (Guenther 1981,
-/// The American Statistician 35(4)); rounded up to a tenth as the simulated ones are.
+/// Power of Student's test, with Guenther's correction of the normal quantiles for few degrees of freedom
+/// (Guenther 1981, The American Statistician 35(4)); rounded up to a tenth, as in the simulation.
 fn approximated(seeds: usize, alpha: f64) -> f64 {
     let two_sided = normal_quantile(1.0 - alpha / 2.0);
     let corrected = seeds as f64 - two_sided * two_sided / 4.0;
@@ -65,14 +66,15 @@ fn pair_of_groups(seeds: usize, index: u64) -> [Vec<f64>; 2] {
     [(); 2].map(|()| (0..seeds).map(|_| normal(&mut rng)).collect())
 }
 
-/// Box & Muller 1958.
+/// Draws a standard normal number (Box & Muller 1958).
 fn normal(rng: &mut ChaCha8Rng) -> f64 {
+    // `1 - random` lies in (0, 1], which keeps the logarithm finite.
     let (radius, angle): (f64, f64) = (1.0 - rng.random::<f64>(), rng.random());
     (-2.0 * radius.ln()).sqrt() * (angle * std::f64::consts::TAU).cos()
 }
 
-/// Quantile of the standard normal distribution for a probability above one half, to within 0.0005: Abramowitz &
-/// Stegun 1964, formula 26.2.23.
+/// Quantile of the standard normal distribution for a probability above one half, to within 0.0005:
+/// Abramowitz & Stegun 1964, formula 26.2.23.
 fn normal_quantile(probability: f64) -> f64 {
     let t = (-2.0 * (1.0 - probability).ln()).sqrt();
     let above = 2.515_517 + 0.802_853 * t + 0.010_328 * t * t;
@@ -84,7 +86,7 @@ fn normal_quantile(probability: f64) -> f64 {
 mod tests {
     use super::*;
 
-    /// Made by an independent simulation in NumPy, 2000 comparisons a step of 0.1.
+    /// From an independent simulation in NumPy, 2000 comparisons per step of 0.1.
     #[test]
     fn the_least_visible_difference_agrees_with_an_independent_simulation() {
         let cases = [(4, 0.05, 2.9), (5, 0.05, 2.2), (8, 0.05, 1.6), (8, 0.05 / 9.0, 2.2), (10, 0.05, 1.4)];

@@ -1,9 +1,9 @@
-//! How scores are distributed.
+//! Performance profiles.
 
 use crate::Scores;
 
-/// For each threshold, the share of runs whose score is above it, games counting alike: Agarwal et al.
-/// 2021, section 4.2.
+/// For each threshold, the share of runs scoring above it, averaged with equal weight per game: Agarwal
+/// et al. 2021, section 4.2.
 pub fn performance_profile(scores: &Scores, thresholds: &[f64]) -> Vec<f64> {
     let above = |threshold: f64| {
         let share = |game: &Vec<f64>| {

@@ -1,15 +1,15 @@
-//! One variant's scores.
+//! Scores of one variant.
 
 use crate::StatsError;
 
-/// For each game, the scores of its runs: one a seed. There is at least one of either.
+/// Scores of each game's runs, one per seed. There is at least one game, and at least one score per game.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scores {
     games: Vec<Vec<f64>>,
 }
 
 impl Scores {
-    /// `games[g][r]` is the score of run `r` in game `g`.
+    /// Wraps `games`, where `games[g][r]` is the score of run `r` in game `g`.
     ///
     /// # Errors
     /// If there is no game, a game has no score, or a score is not finite.
@@ -28,17 +28,17 @@ impl Scores {
         Ok(Self { games })
     }
 
-    /// Scores by game.
+    /// Returns the scores by game.
     pub fn games(&self) -> &[Vec<f64>] {
         &self.games
     }
 
-    /// All scores, game after game.
+    /// Iterates over all scores, game by game.
     pub fn all(&self) -> impl Iterator<Item = f64> + '_ {
         self.games.iter().flatten().copied()
     }
 
-    /// The same, each passed through `change(game, score)`: to normalise.
+    /// Applies `change(game, score)` to each score, for normalisation.
     ///
     /// # Errors
     /// If a result is not finite.
@@ -47,12 +47,12 @@ impl Scores {
         Self::try_new(games.map(|(game, scores)| scores.iter().map(|&x| change(game, x)).collect()).collect())
     }
 
-    /// Scores of one game alone.
+    /// Returns the scores of one game alone.
     pub fn game(&self, game: usize) -> Self {
         Self { games: vec![self.games[game].clone()] }
     }
 
-    /// Room for another draw of as many scores a game.
+    /// Returns the scores for overwriting with a resample of the same shape.
     pub(crate) fn games_mut(&mut self) -> &mut [Vec<f64>] {
         &mut self.games
     }

@@ -63,7 +63,7 @@ fn a_run_leaves_the_usual_folder_and_its_replay_in_the_newest_checkpoint() {
         frames.is_sorted_by(|a, b| a < b),
         "what the last rest brings is no point of its own: {frames:?}"
     );
-    for tag in coordrl::metrics::tags::OF_APEX {
+    for tag in coordrl_agents::find_algorithm("apex").unwrap().tags {
         assert!(points.iter().any(|point| point[tag.name].is_number()), "{} is nowhere", tag.name);
         assert!(last.get(tag.name).is_some(), "{} is missing in {last}", tag.name);
     }

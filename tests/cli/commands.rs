@@ -100,7 +100,8 @@ fn log_points_carry_every_tag_and_no_return_before_the_first_game_has_ended() {
     for line in text.lines() {
         assert!(line.starts_with("{\"frames\":"), "frames come first: {line}");
         let point = json(line);
-        for tag in coordrl::metrics::tags::TRAINING {
+        let own = coordrl_agents::find_algorithm("a2c").unwrap().tags;
+        for tag in coordrl::metrics::tags::TRAINING.iter().chain(own) {
             assert!(point.get(tag.name).is_some(), "{} is missing in {line}", tag.name);
         }
     }

@@ -1,5 +1,5 @@
-//! The Arcade Learning Environment's source distribution: fetched and unpacked; and the one header that its own build
-//! would generate.
+//! The Arcade Learning Environment's source distribution: fetching and unpacking it, and generating the one
+//! header that its own build would generate.
 
 use crate::layout::Layout;
 use crate::pins::ALE;
@@ -28,7 +28,7 @@ pub fn ensure(layout: &Layout) -> Result<()> {
     fs::remove_file(&archive).with_context(|| format!("cannot remove {}", archive.display()))
 }
 
-/// The lines that a finished folder's stamp has.
+/// Lines of a finished folder's stamp.
 pub fn stamp_lines() -> Vec<String> {
     vec![ALE.stamp_line()]
 }
@@ -44,7 +44,7 @@ pub fn write_version_header(layout: &Layout, include: &Path) -> Result<()> {
         .with_context(|| format!("cannot write {}", header.display()))
 }
 
-/// Fills in the `@ALE_…@` places of the header's template.
+/// Fills in the `@ALE_…@` placeholders of the header's template.
 fn filled_in(template: &str, version: &str) -> String {
     let mut numbers = version.split('.');
     let mut text = template.replace("@ALE_VERSION@", version).replace("@ALE_VERSION_GIT_SHA@", "unknown");

@@ -10,8 +10,9 @@ use std::process::ExitCode;
 
 /// Set-up, checks and shortcuts of the coordrl workspace.
 ///
-/// The first `train` or `test` sets everything up: libtorch and the Arcade Learning Environment are fetched through
-/// pip, checked and kept in `.deps`. COORDRL_DEPS_DIR names a folder that several checkouts share instead.
+/// The first `train` or `test` sets everything up: libtorch and the Arcade Learning Environment are fetched
+/// through pip, checked and kept in `.deps`. COORDRL_DEPS_DIR names a folder that several checkouts share
+/// instead.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", after_help = EXAMPLES)]
 pub struct Cli {
@@ -26,9 +27,9 @@ const EXAMPLES: &str = "Examples:
 
 #[derive(Debug, Subcommand)]
 enum Task {
-    /// Fetch and build what the workspace needs; does nothing when all is there
+    /// Fetch and build what the workspace needs; does nothing if all is present
     Setup,
-    /// Print each part of the set-up, whether it is there, and the fix if not
+    /// Print each part of the set-up, its state, and the fix if it is missing
     Doctor,
     /// Set up, build, and run `coordrl train` with these arguments
     #[command(disable_help_flag = true)]
@@ -36,31 +37,31 @@ enum Task {
     /// Set up and run `cargo test --workspace` with these arguments
     #[command(disable_help_flag = true)]
     Test(Passed),
-    /// Everything a change must pass, cheapest first
+    /// Run every check that a change must pass, cheapest first
     Gates,
-    /// Formats, lints and documentation only
+    /// Check formatting, lints and documentation only
     Lint,
-    /// What the continuous integration runs: `lint`, then the tests
+    /// Run what the continuous integration runs: `lint`, then the tests
     Ci,
-    /// Compare with the reference emulator, live; arguments go to the script
+    /// Compare live with the reference emulator; arguments go to the script
     #[command(disable_help_flag = true)]
     Parity(Passed),
-    /// Open a report's page in Chromium: errors, loads, marks, widths; leaves pictures to look at
+    /// Check a report's page in Chromium: errors, loads, marks, widths; saves screenshots
     Page(Page),
 }
 
 #[derive(Args, Debug)]
 struct Page {
-    /// A folder that `coordrl report` wrote [default: one made here, of runs by formula]
+    /// A folder written by `coordrl report` [default: a new one, of synthetic runs]
     report: Option<PathBuf>,
-    /// Folder for the pictures
+    /// Folder for the screenshots
     #[arg(long, value_name = "DIR", default_value = "target/page")]
     shots: PathBuf,
 }
 
 #[derive(Args, Debug)]
 struct Passed {
-    /// Passed on as they are
+    /// Passed on unchanged
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<OsString>,
 }
@@ -69,8 +70,8 @@ struct Passed {
 const PASSING_ON: [&str; 3] = ["train", "test", "parity"];
 
 impl Cli {
-    /// Reads the command line. A `--` right behind a task that passes its arguments on is one of those arguments: a
-    /// second one in front of it keeps clap from taking it.
+    /// Parses the command line. A `--` right after a task that passes its arguments on is one of those
+    /// arguments: a second one in front of it keeps clap from consuming it.
     pub fn read(words: impl IntoIterator<Item = OsString>) -> Self {
         Self::try_read(words).unwrap_or_else(|error| error.exit())
     }
@@ -84,7 +85,7 @@ impl Cli {
     }
 }
 
-/// Does what was asked. `train`, `test` and `parity` become the program they start.
+/// Runs the requested task. `train`, `test` and `parity` replace this process by the program they start.
 pub fn run(cli: Cli) -> Result<ExitCode> {
     let layout = Layout::of_checkout();
     if !matches!(cli.task, Task::Doctor) {

@@ -1,4 +1,4 @@
-//! `.deps`: a folder of the checkout, or a link to the folder that `COORDRL_DEPS_DIR` names, so that several checkouts
+//! `.deps`: a folder of the checkout, or a link to the folder named by `COORDRL_DEPS_DIR`, so that several checkouts
 //! share one set of downloads.
 
 use crate::layout::Layout;
@@ -10,13 +10,14 @@ use std::path::{Path, PathBuf};
 
 const VARIABLE: &str = "COORDRL_DEPS_DIR";
 
-/// Creates `.deps` where it is not there yet.
+/// Creates `.deps` if it does not exist.
 pub fn prepare(layout: &Layout) -> Result<()> {
     let wanted = env::var_os(VARIABLE).map(PathBuf::from);
     prepare_at(layout.deps(), wanted.as_deref())
 }
 
-/// One set-up at a time a folder: the lock is the operating system's, so a killed set-up leaves none behind.
+/// Locks the folder for one set-up at a time. The operating system owns the lock, so a killed set-up leaves
+/// none behind.
 pub fn lock(layout: &Layout) -> Result<File> {
     let path = layout.deps().join(".lock");
     let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
@@ -33,7 +34,7 @@ fn prepare_at(place: &Path, wanted: Option<&Path>) -> Result<()> {
     };
     fs::create_dir_all(wanted).with_context(|| format!("cannot create {} ({VARIABLE})", wanted.display()))?;
     let wanted = wanted.canonicalize().with_context(|| format!("cannot find {}", wanted.display()))?;
-    // Succeeds only on an empty folder, which nobody misses.
+    // Succeeds only on an empty folder, so nothing is lost.
     let _ = fs::remove_dir(place);
     match place.canonicalize() {
         Ok(there) if there == wanted => Ok(()),

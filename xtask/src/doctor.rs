@@ -1,4 +1,4 @@
-//! `cargo xtask doctor`: each part of the set-up, whether it is there, and the fix if it is not.
+//! `cargo xtask doctor`: the state of each part of the set-up, and the fix if it is missing.
 
 use crate::layout::Layout;
 use crate::prerequisites as machine;
@@ -9,13 +9,13 @@ use std::process::ExitCode;
 
 const SET_UP: &str = "cargo xtask setup";
 
-/// What was found about one part: a description, or what is wrong and how to mend it.
+/// State of one part: a description, or the problem and its fix.
 struct Finding {
     part: &'static str,
     state: Result<String, String>,
 }
 
-/// Prints every part; fails if one is missing.
+/// Prints the state of every part; fails if one is missing.
 pub fn run(layout: &Layout) -> ExitCode {
     let findings = findings(layout);
     for finding in &findings {
@@ -33,7 +33,7 @@ fn line(finding: &Finding) -> String {
 
 fn findings(layout: &Layout) -> Vec<Finding> {
     let part = |part, state| Finding { part, state };
-    // A folder that cannot be made shows below as one that cannot be written to.
+    // A folder that cannot be created is reported below as not writable.
     let _ = deps_dir::prepare(layout);
     vec![
         part("C++ compiler", machine::cpp_compiler().map_err(|missing| missing.to_string())),
@@ -78,7 +78,8 @@ fn libtorch_state(layout: &Layout) -> Result<String, String> {
     Ok(format!("{version} in {}", dir.display()))
 }
 
-/// Only a part of a machine that has a driver can be missing: without one the CPU is the right answer.
+/// Returns the compute device. CUDA libraries can be missing only if there is a driver; otherwise the CPU
+/// is correct.
 fn device(layout: &Layout) -> Result<String, String> {
     match libtorch::nvidia_driver() {
         None => Ok("CPU (no NVIDIA driver)".to_owned()),
@@ -96,7 +97,7 @@ fn ale_library(layout: &Layout) -> Result<String, String> {
     Err(format!("no {} of this set-up. Fix: {SET_UP}", layout.ale_library().display()))
 }
 
-/// Tries it: permissions alone do not tell (read-only disks, containers).
+/// Tests by writing a file: permissions alone are not conclusive (read-only disks, containers).
 fn writable(dir: &Path) -> Result<String, String> {
     let probe = dir.join(format!(".doctor-{}", std::process::id()));
     let tried =

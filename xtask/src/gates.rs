@@ -13,7 +13,7 @@ pub struct Gate {
     program: &'static str,
     arguments: &'static [&'static str],
     environment: &'static [(&'static str, &'static str)],
-    /// A program that does not come with Rust, and how to get it.
+    /// A program that does not come with Rust, and its installation command.
     tool: Option<Tool>,
 }
 
@@ -45,14 +45,15 @@ const DENY: Gate = Gate {
 const WITHOUT_ALE: Gate =
     cargo("build without ALE", &["build", "--package", "coordrl-envs", "--no-default-features", "--locked"]);
 
-/// Everything a change must pass.
+/// All gates, as required of every change.
 pub const ALL: &[Gate] = &[FMT, TYPOS, CLIPPY, DOCS, TESTS, DENY, WITHOUT_ALE];
-/// What needs no tool beyond Rust's own and no run.
+/// The gates that need no tool beyond Rust's own and run no code.
 pub const LINTS: &[Gate] = &[FMT, CLIPPY, DOCS];
-/// What the continuous integration runs.
+/// The gates of the continuous integration.
 pub const CI: &[Gate] = &[FMT, CLIPPY, DOCS, TESTS];
 
-/// Runs `gates` until one fails. A missing tool fails too, but at the end: the other checks still say what they know.
+/// Runs `gates` until one fails. A missing tool fails too, but only at the end: the other checks still
+/// report.
 pub fn run(layout: &Layout, gates: &[Gate]) -> Result<()> {
     let mut missing = Vec::new();
     for gate in gates {
@@ -71,7 +72,7 @@ pub fn run(layout: &Layout, gates: &[Gate]) -> Result<()> {
     Ok(())
 }
 
-/// `cargo test` with these arguments: over the whole workspace unless they name packages.
+/// Builds `cargo test` with these arguments, over the whole workspace unless they name packages.
 pub fn test_command(layout: &Layout, arguments: &[OsString]) -> Command {
     let mut command = process::cargo();
     command.args(["test", "--locked", "--manifest-path"]).arg(layout.manifest());
@@ -82,7 +83,7 @@ pub fn test_command(layout: &Layout, arguments: &[OsString]) -> Command {
     command
 }
 
-/// Cargo would take `--workspace` over any package that is named beside it.
+/// Returns `true` if the arguments name packages: cargo would let `--workspace` override them.
 fn name_packages(arguments: &[OsString]) -> bool {
     let for_cargo = arguments.iter().take_while(|word| *word != "--").map(|word| word.to_string_lossy());
     for_cargo
@@ -90,7 +91,7 @@ fn name_packages(arguments: &[OsString]) -> bool {
         .any(|word| word.starts_with("-p") || word == "--package" || word.starts_with("--package="))
 }
 
-/// `cargo run --release -- train …`.
+/// Builds `cargo run --release -- train …`.
 pub fn train_command(layout: &Layout, arguments: &[OsString]) -> Command {
     let mut command = process::cargo();
     command.args(["run", "--release", "--locked", "--manifest-path"]).arg(layout.manifest());
@@ -98,7 +99,7 @@ pub fn train_command(layout: &Layout, arguments: &[OsString]) -> Command {
     command
 }
 
-/// The folder that cargo builds into: this very program lies in its `debug` folder.
+/// Cargo's target folder, derived from this program's own path in its `debug` folder.
 pub fn target_dir(layout: &Layout) -> PathBuf {
     let program = std::env::current_exe().ok();
     let target = program.as_deref().and_then(|path| path.parent()?.parent());

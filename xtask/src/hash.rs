@@ -13,7 +13,7 @@ pub fn sha256_of(path: &Path) -> Result<String> {
     digest_of::<Sha256>(path)
 }
 
-/// MD5 of a file, in lower-case hexadecimal: what ALE itself knows its ROMs by.
+/// MD5 of a file, in lower-case hexadecimal, which ALE uses to identify ROMs.
 pub fn md5_of(path: &Path) -> Result<String> {
     digest_of::<Md5>(path)
 }

@@ -1,4 +1,4 @@
-//! Where things lie: the only module that knows path names.
+//! Paths of a checkout: the only module that knows path names.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// The checkout that this program was started in: cargo names the package folder when it runs it.
+    /// Finds the checkout that this program was started in: cargo sets the package folder when running it.
     pub fn of_checkout() -> Self {
         let package = env::var_os("CARGO_MANIFEST_DIR")
             .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
@@ -19,7 +19,7 @@ impl Layout {
         Self::at(root)
     }
 
-    /// The checkout at `root`.
+    /// Builds the layout of the checkout at `root`.
     pub fn at(root: PathBuf) -> Self {
         let deps = root.join(".deps");
         Self { root, deps }
@@ -29,12 +29,12 @@ impl Layout {
         &self.root
     }
 
-    /// Everything that set-up fetches; ignored by git.
+    /// Folder of everything that set-up fetches; ignored by git.
     pub fn deps(&self) -> &Path {
         &self.deps
     }
 
-    /// Verified archives that are not unpacked yet; empty once set-up is done.
+    /// Verified archives that are not unpacked yet; empty after set-up.
     pub fn downloads(&self) -> PathBuf {
         self.deps.join("downloads")
     }
@@ -44,7 +44,7 @@ impl Layout {
         self.deps.join("libtorch")
     }
 
-    /// What the variable `LIBTORCH` is set to by `.cargo/config.toml` unless the user has set it.
+    /// Value of the variable `LIBTORCH` in `.cargo/config.toml`, which the user may override.
     pub fn default_libtorch_variable(&self) -> PathBuf {
         self.libtorch().join("torch")
     }
@@ -62,7 +62,7 @@ impl Layout {
         self.ale_sources().join("python").join("roms")
     }
 
-    /// The folder of `libale.a`.
+    /// Folder of `libale.a`.
     pub fn ale_library_dir(&self) -> PathBuf {
         self.ale().join("lib")
     }
@@ -71,12 +71,12 @@ impl Layout {
         self.ale_library_dir().join("libale.a")
     }
 
-    /// The folder of `version.hpp`, the one header that is not in the sources.
+    /// Folder of `version.hpp`, the one header missing from the sources.
     pub fn ale_generated_headers(&self) -> PathBuf {
         self.ale_library_dir().join("include")
     }
 
-    /// Python packages of the comparison with the reference emulator.
+    /// Python packages for the comparison with the reference emulator.
     pub fn parity_packages(&self) -> PathBuf {
         self.deps.join("parity")
     }

@@ -1,6 +1,6 @@
-//! Compiles ALE into one static library, `.deps/ale/lib/libale.a`, as its own CMake files do for a release without
-//! Python and SDL, but with nothing more than a C++ compiler. Object files are kept until the library is done, so an
-//! interrupted build goes on where it stopped.
+//! Compiles ALE into one static library, `.deps/ale/lib/libale.a`, as its own CMake files do for a release
+//! without Python and SDL, but with nothing more than a C++ compiler. Object files are kept until the
+//! library is finished, so an interrupted build resumes.
 
 use crate::layout::Layout;
 use crate::{ale, stamp, talk, unpack};
@@ -11,9 +11,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-/// Folders below the sources that make up the library; each is flat.
+/// Source folders that make up the library; each is flat.
 const FOLDERS: [&str; 5] = ["common", "emucore", "environment", "games", "games/supported"];
-/// Changes when the way of compiling does, so that older libraries are built anew.
+/// Identifies the compiler settings: libraries built with others are rebuilt.
 const RECIPE: &str = "c++17 O3 NDEBUG pic, zlib from libz-sys";
 
 pub fn is_ready(layout: &Layout) -> bool {
@@ -21,7 +21,7 @@ pub fn is_ready(layout: &Layout) -> bool {
     files.iter().all(|file| file.exists()) && stamp::covers(&layout.ale_library_dir(), &stamp_lines())
 }
 
-/// Compiles what is not compiled yet.
+/// Compiles whatever is not compiled yet.
 pub fn ensure(layout: &Layout) -> Result<()> {
     if is_ready(layout) {
         return Ok(());
@@ -36,7 +36,7 @@ pub fn ensure(layout: &Layout) -> Result<()> {
     archive(layout, &build_dir, &units)
 }
 
-/// One source file and where its code goes.
+/// One source file and its object file.
 struct Unit {
     source: PathBuf,
     object: PathBuf,
@@ -48,7 +48,7 @@ fn stamp_lines() -> Vec<String> {
     lines
 }
 
-/// The folder of the object files, emptied if they were made in another way.
+/// Returns the folder of the object files, emptied if their recipe differs.
 fn prepare_build_dir(layout: &Layout) -> Result<PathBuf> {
     let dir = layout.ale_library_dir().join("objects");
     if !stamp::covers(&dir, &stamp_lines()) {
@@ -98,7 +98,8 @@ fn compile_all(units: &[&Unit], recipe: &cc::Build, workers: usize) -> Result<()
             scope.spawn(|| {
                 while let Some(unit) = units.get(next.fetch_add(1, Ordering::Relaxed)) {
                     if let Err(error) = compile(unit, &compiler) {
-                        // The others stop at their next file; the first failure is the one to show.
+                        // Exhaust the queue so that the other workers stop after their current file; report
+                        // the first failure.
                         next.store(units.len(), Ordering::Relaxed);
                         failure.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).get_or_insert(error);
                     }

@@ -1,4 +1,4 @@
-//! libtorch: the libraries and headers out of the pinned wheels, or the user's own.
+//! libtorch: libraries and headers from the pinned wheels, or the user's own.
 
 use crate::layout::Layout;
 use crate::pins::{CUDA, LIBTORCH, Pin};
@@ -10,15 +10,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The version that the `tch` crate is made for.
+/// The version required by the `tch` crate.
 pub const VERSION: &str = "2.13.0";
 
-/// The folder that the user's own `LIBTORCH` names, if it is not the one that set-up fills.
+/// Returns the user's own `LIBTORCH` folder, if it differs from the one that set-up fills.
 pub fn own(layout: &Layout) -> Option<PathBuf> {
     own_among(env::var_os("LIBTORCH"), &layout.default_libtorch_variable())
 }
 
-/// What has to be installed on this machine.
+/// Lists the pins that this machine needs.
 pub fn wanted_pins() -> Vec<&'static Pin> {
     let cuda: &[Pin] = if wants_cuda() { CUDA } else { &[] };
     LIBTORCH.iter().chain(cuda).collect()
@@ -28,7 +28,7 @@ pub fn is_ready(layout: &Layout) -> bool {
     own(layout).is_some() || stamp::covers(&layout.libtorch(), &stamp_lines())
 }
 
-/// Fetches and unpacks what is not there yet.
+/// Fetches and unpacks whatever is missing.
 pub fn ensure(layout: &Layout) -> Result<()> {
     if let Some(own) = own(layout) {
         talk::line(format!("libtorch: using your own, LIBTORCH={}", own.display()));
@@ -53,7 +53,7 @@ pub fn ensure(layout: &Layout) -> Result<()> {
     Ok(())
 }
 
-/// Version of the libtorch in `dir`, from the file that each kind of distribution has.
+/// Version of the libtorch in `dir`, read from the file that each kind of distribution has.
 pub fn version_in(dir: &Path) -> Option<String> {
     if let Ok(text) = fs::read_to_string(dir.join("build-version")) {
         return Some(text.trim().to_owned());
@@ -63,12 +63,12 @@ pub fn version_in(dir: &Path) -> Option<String> {
     Some(line.trim_matches(['\'', '"']).to_owned())
 }
 
-/// Whether the libraries for a GPU lie where libtorch looks for them.
+/// Returns `true` if the GPU libraries are installed where libtorch looks for them.
 pub fn has_cuda_libraries(layout: &Layout) -> bool {
     stamp::covers(&layout.libtorch(), &CUDA.iter().map(Pin::stamp_line).collect::<Vec<_>>())
 }
 
-/// The NVIDIA driver of this machine, in words, if there is one.
+/// Description of this machine's NVIDIA driver, if it has one.
 pub fn nvidia_driver() -> Option<String> {
     if let Ok(text) = fs::read_to_string("/proc/driver/nvidia/version") {
         return Some(text.lines().next().unwrap_or_default().trim().to_owned());
@@ -76,7 +76,8 @@ pub fn nvidia_driver() -> Option<String> {
     crate::process::first_line(Command::new("nvidia-smi").arg("-L"))
 }
 
-/// `COORDRL_CUDA=yes` or `no` overrules the look at the machine, for one set-up shared by several machines.
+/// Returns whether to install CUDA. `COORDRL_CUDA=yes` or `no` overrides detection, for a set-up shared by
+/// machines.
 fn wants_cuda() -> bool {
     match env::var("COORDRL_CUDA").as_deref() {
         Ok("yes") => true,
@@ -94,7 +95,7 @@ fn stamp_lines() -> Vec<String> {
     wanted_pins().into_iter().map(Pin::stamp_line).collect()
 }
 
-/// Libraries, headers and licences; not the Python half of the wheel.
+/// Accepts libraries, headers and licences, but not the Python half of the wheel.
 fn is_needed(name: &Path) -> bool {
     let below = |dir: &str| name.starts_with(dir);
     let licence = name

@@ -1,5 +1,5 @@
-//! `cargo xtask …`: everything around the build that cargo itself cannot do: fetching libtorch and the
-//! Arcade Learning Environment, checking the machine, and running the checks of a change in one go.
+//! `cargo xtask …`: what surrounds the build but cargo itself cannot do: fetching libtorch and the
+//! Arcade Learning Environment, checking the machine, and running all checks of a change.
 
 mod ale;
 mod cli;

@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::process::Command;
 
-/// Installs what is compared with, builds the program, and becomes the script; returns only on failure.
+/// Installs the reference, builds the program, and becomes the script; returns only on failure.
 pub fn run(layout: &Layout, arguments: &[OsString]) -> Result<std::convert::Infallible> {
     machine::all_present([machine::python(), machine::pip()])?;
     ensure_packages(layout)?;
@@ -35,7 +35,7 @@ fn ensure_packages(layout: &Layout) -> Result<()> {
     unpack::put_in_place(&partial, &place)
 }
 
-/// Compiled packages fit one Python version, so that version is part of what is installed.
+/// Compiled packages fit one Python version only, so the stamp includes it.
 fn stamp_lines() -> Result<Vec<String>> {
     let version = process::first_line(pip::python().args(["-c", "import sys; print(*sys.version_info[:2])"]))
         .context("python3 does not run")?;

@@ -1,11 +1,12 @@
-//! What set-up fetches, each by version and SHA-256. The same files whatever the machine's Python.
+//! Downloads of set-up, pinned by version and SHA-256, independent of the machine's Python.
 //!
-//! libtorch comes out of the `torch` wheel. Its CPU library names two CUDA libraries (runtime, profiler interface), which
-//! a machine without a GPU therefore needs too; the rest of the CUDA family is fetched where an NVIDIA driver is.
-//! Versions follow the wheel's own `Requires-Dist` (`cuda-toolkit==13.0.3` and the pins beside it), but for NCCL: the
-//! release named there could not be had when this list was made, and the next one keeps the library's name and calls.
+//! libtorch comes from the `torch` wheel. Its CPU library links two CUDA libraries (runtime, profiler
+//! interface), so even a machine without a GPU needs them; the other CUDA libraries are fetched only if
+//! there is an NVIDIA driver. Versions follow the wheel's own `Requires-Dist` (`cuda-toolkit==13.0.3` and
+//! the pins beside it), except NCCL: the release named there was unavailable when this list was made, and
+//! the next one is compatible in name and calls.
 
-/// How a pinned file is packed.
+/// Packaging of a pinned file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// A wheel (a zip archive) for this platform tag.
@@ -21,7 +22,7 @@ pub struct Pin {
     pub version: &'static str,
     pub sha256: &'static str,
     pub format: Format,
-    /// Size of the download, for the progress line and the disk space check.
+    /// Download size, for the progress line and the disk space check.
     pub megabytes: u64,
 }
 
@@ -35,7 +36,7 @@ impl Pin {
         format!("{}-{}.{extension}", self.package, self.version)
     }
 
-    /// The line that marks this file as installed.
+    /// Line of the stamp that records this file as installed.
     pub fn stamp_line(&self) -> String {
         format!("{} {} sha256:{}", self.package, self.version, self.sha256)
     }
@@ -51,14 +52,14 @@ const fn wheel(
     Pin { package, version, sha256, format: Format::Wheel { platform }, megabytes }
 }
 
-/// The tags that the wheels below carry.
+/// Platform tags of the wheels below.
 const MANYLINUX_2_25: &str = "manylinux_2_25_x86_64";
 const MANYLINUX_2_27: &str = "manylinux_2_27_x86_64";
 const MANYLINUX_2_28: &str = "manylinux_2_28_x86_64";
 const MANYLINUX_2010: &str = "manylinux2010_x86_64";
 const MANYLINUX_2014: &str = "manylinux2014_x86_64";
 
-/// Wheels whose libraries every program that links libtorch needs.
+/// Wheels with the libraries that every libtorch program needs.
 #[rustfmt::skip]
 pub const LIBTORCH: &[Pin] = &[
     wheel("torch", "2.13.0", MANYLINUX_2_28, 527, "796633c4cdf0fe2cdced72d8f88f22e73dbcfce83132763162f6d4bff13b820b"),
@@ -66,7 +67,7 @@ pub const LIBTORCH: &[Pin] = &[
     wheel("nvidia-cuda-cupti", "13.0.85", MANYLINUX_2_25, 11, "4eb01c08e859bf924d222250d2e8f8b8ff6d3db4721288cf35d14252a4d933c8"),
 ];
 
-/// Wheels that `libtorch_cuda.so` needs on top.
+/// Wheels with the additional libraries that `libtorch_cuda.so` needs.
 #[rustfmt::skip]
 pub const CUDA: &[Pin] = &[
     wheel("nvidia-cublas", "13.1.1.3", MANYLINUX_2_27, 423, "37936a16db8fe4ac1f065c2139360608a543a09275cb1a1af612e08cfa065436"),

@@ -1,4 +1,4 @@
-//! Fetching through pip, which knows the user's index, mirror, proxy and certificates.
+//! Downloads through pip, which honours the user's index, mirror, proxy and certificates.
 
 use crate::hash;
 use crate::layout::Layout;
@@ -11,7 +11,7 @@ use std::io::{BufRead, BufReader, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// The download of `pin`, fetched unless a verified one is there.
+/// Returns the verified download of `pin`, fetching it if necessary.
 pub fn fetch(pin: &Pin, layout: &Layout) -> Result<PathBuf> {
     let downloads = layout.downloads();
     let file = downloads.join(pin.file_name());
@@ -35,7 +35,7 @@ pub fn fetch(pin: &Pin, layout: &Layout) -> Result<PathBuf> {
     Ok(file)
 }
 
-/// Installs hashed `requirements` into the folder `target`, which any Python finds by `PYTHONPATH`.
+/// Installs hashed `requirements` into the folder `target`, for use through `PYTHONPATH`.
 pub fn install(requirements: &Path, target: &Path) -> Result<()> {
     let mut command = python();
     command.args(["-m", "pip", "install", "--no-deps", "--only-binary=:all:", "--require-hashes"]);
@@ -43,7 +43,7 @@ pub fn install(requirements: &Path, target: &Path) -> Result<()> {
     run_pip(&mut command, "the Python packages of the comparison")
 }
 
-/// The Python that set-up uses: whichever comes first on the path; its version does not matter.
+/// The Python used by set-up: the first on the path; its version does not matter.
 pub fn python() -> Command {
     Command::new("python3")
 }
@@ -70,9 +70,9 @@ fn download_arguments(pin: &Pin, requirements: &Path, into: &Path) -> Vec<OsStri
     arguments
 }
 
-/// Before pip hands over a source package it asks the package's build program for its name and version, and for that
-/// would want CMake and a few more packages. Nothing is built here, so a build program that knows just the answer
-/// stands in for it: a module of the same name, found first.
+/// Writes a stand-in for the package's build backend, first on Python's module path. Before pip delivers a
+/// source package it asks the backend for name and version, which would require CMake and a few more
+/// packages. Nothing is built here, so the stand-in only answers that question.
 fn metadata_backend(pin: &Pin, dir: &Path) -> Result<PathBuf> {
     let path = dir.join("backend");
     let package = path.join("scikit_build_core");
@@ -111,7 +111,7 @@ fn keep_verified(pin: &Pin, found: &Path, file: &Path) -> Result<()> {
     fs::rename(&path, file).with_context(|| format!("cannot rename {}", path.display()))
 }
 
-/// Runs pip with its progress bar on a terminal and quietly elsewhere; a failure is explained.
+/// Runs pip, with its progress bar on a terminal and quietly elsewhere; explains failures.
 fn run_pip(command: &mut Command, what: &str) -> Result<()> {
     command.args(["--disable-pip-version-check", "--no-input"]);
     if !std::io::stderr().is_terminal() {
@@ -126,7 +126,7 @@ fn run_pip(command: &mut Command, what: &str) -> Result<()> {
     bail!("pip could not fetch {what}: {}", explain(&said))
 }
 
-/// Passes on what pip says and keeps it.
+/// Prints pip's output line by line and returns it.
 fn relay(from: impl std::io::Read) -> String {
     let mut kept = String::new();
     for line in BufReader::new(from).lines().map_while(Result::ok) {
@@ -137,7 +137,7 @@ fn relay(from: impl std::io::Read) -> String {
     kept
 }
 
-/// What to do about a failure of pip, from what it said.
+/// Suggests a fix for a failure of pip, based on its output.
 fn explain(said: &str) -> &'static str {
     let says = |words: &[&str]| words.iter().any(|word| said.contains(word));
     if says(&["DO NOT MATCH THE HASHES"]) {

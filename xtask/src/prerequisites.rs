@@ -1,4 +1,4 @@
-//! What the machine must have before set-up can do the rest.
+//! Prerequisites of set-up that the machine must provide.
 
 use crate::{pip, process};
 use anyhow::{Result, bail};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use thiserror::Error;
 
-/// A part of the machine that is not there, with the fix.
+/// A missing prerequisite, with its fix.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum Missing {
     #[error(
@@ -33,7 +33,7 @@ pub enum Missing {
     Platform { os: &'static str, arch: &'static str },
 }
 
-/// Fails with every missing part at once.
+/// Fails if any prerequisite is missing, listing all of them.
 pub fn all_present(findings: impl IntoIterator<Item = Result<String, Missing>>) -> Result<()> {
     let missing: Vec<String> =
         findings.into_iter().filter_map(|finding| Some(finding.err()?.to_string())).collect();
@@ -43,7 +43,7 @@ pub fn all_present(findings: impl IntoIterator<Item = Result<String, Missing>>) 
     bail!("this machine is not ready:\n- {}", missing.join("\n- "))
 }
 
-/// The compiler that compiles ALE and libtorch's wrapper, tried on a line of C++17.
+/// Finds the compiler for ALE and libtorch's wrapper, and tests it on a line of C++17.
 pub fn cpp_compiler() -> Result<String, Missing> {
     let program = std::env::var("CXX").unwrap_or_else(|_| "c++".to_owned());
     cpp_compiler_named(&program)
@@ -71,7 +71,7 @@ pub fn pip() -> Result<String, Missing> {
     Ok(line.split(" from ").next().unwrap_or(&line).to_owned())
 }
 
-/// Whether the disk of `dir` has room.
+/// Checks the free space on the disk of `dir`.
 pub fn space(dir: &Path, needed_megabytes: u64) -> Result<String, Missing> {
     let Ok(disk) = rustix::fs::statvfs(dir) else {
         return Ok("free space unknown".to_owned());
@@ -83,7 +83,7 @@ pub fn space(dir: &Path, needed_megabytes: u64) -> Result<String, Missing> {
     Ok(format!("{free_megabytes} MB free"))
 }
 
-/// Whether the pinned libtorch is for this machine.
+/// Checks that the pinned libtorch supports this machine.
 pub fn platform() -> Result<String, Missing> {
     let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
     if (os, arch) == ("linux", "x86_64") {
@@ -100,7 +100,7 @@ fn accepts_input(command: &mut Command, input: &str) -> bool {
         return false;
     };
     if let Some(mut stdin) = child.stdin.take() {
-        // A compiler that is gone already gives its verdict by its status.
+        // If the compiler has exited already, its status decides.
         let _ = stdin.write_all(input.as_bytes());
     }
     child.wait().is_ok_and(|status| status.success())

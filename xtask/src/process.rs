@@ -5,14 +5,14 @@ use std::ffi::OsStr;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-/// Turns this process into `command`. Exit code, signals and terminal are then the program's own: Ctrl-C reaches it and
-/// nothing else, and the shell waits for exactly it. Returns only if the program cannot be started.
+/// Replaces this process by `command`. Exit code, signals and terminal are then the program's own: Ctrl-C
+/// reaches only it, and the shell waits for exactly it. Returns only if the program cannot be started.
 pub fn become_program(mut command: Command) -> anyhow::Error {
     let error = command.exec();
     anyhow::Error::new(error).context(format!("cannot start `{}`", shown(&command)))
 }
 
-/// Runs `command` to its end; a failure names it.
+/// Runs `command` to completion; an error names it.
 pub fn run(command: &mut Command) -> Result<()> {
     let status = command.status().with_context(|| format!("cannot start `{}`", shown(command)))?;
     if !status.success() {
@@ -26,14 +26,14 @@ pub fn cargo() -> Command {
     Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
-/// First line that `program` prints to stdout, if it runs and succeeds.
+/// First line that `command` prints to stdout, if it runs and succeeds.
 pub fn first_line(command: &mut Command) -> Option<String> {
     let output = command.output().ok()?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     output.status.success().then(|| text.lines().next().unwrap_or_default().trim().to_owned())
 }
 
-/// A command as one would type it: the program's file name and its arguments.
+/// Formats a command as typed in a shell: the program's file name and its arguments.
 pub fn shown(command: &Command) -> String {
     let program = std::path::Path::new(command.get_program());
     let program = program.file_name().unwrap_or(program.as_os_str());

@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-/// How many the pinned ALE ships.
+/// Number of ROMs in the pinned ALE.
 const COUNT: usize = 108;
 
-/// Checks every listed ROM; the answer says how many are good.
+/// Checks every listed ROM and returns a summary.
 pub fn check(dir: &Path) -> Result<String> {
     check_against(dir, COUNT)
 }

@@ -1,4 +1,4 @@
-//! The whole set-up: each part is done once, in an order in which a failure comes early.
+//! The whole set-up: each part is done once, in an order that makes failures early.
 
 use crate::layout::Layout;
 use crate::pins::{ALE, Pin};
@@ -7,12 +7,12 @@ use crate::{ale, deps_dir, libale, libtorch, talk, unpack};
 use anyhow::Result;
 use std::time::Instant;
 
-/// An unpacked file of the torch wheel takes about this many times its packed size, and the wheel itself is there too.
+/// Peak disk use of the torch wheel relative to its packed size, including the wheel itself.
 const UNPACKED_PER_PACKED: u64 = 3;
-/// The sources of ALE, its object files and its library.
+/// Disk use of ALE's sources, object files and library.
 const ALE_MEGABYTES: u64 = 100;
 
-/// Does what is not done yet; quiet when there is nothing to do.
+/// Completes the set-up; silent if there is nothing to do.
 pub fn run(layout: &Layout) -> Result<()> {
     deps_dir::prepare(layout)?;
     if is_complete(layout) {
@@ -34,7 +34,7 @@ pub fn is_complete(layout: &Layout) -> bool {
     libtorch::is_ready(layout) && ale::is_ready(layout) && libale::is_ready(layout)
 }
 
-/// Disk space that the missing parts take while they are being set up.
+/// Disk space needed to set up the missing parts.
 pub fn needed_megabytes(layout: &Layout) -> u64 {
     let libtorch = if libtorch::is_ready(layout) { &[][..] } else { &libtorch::wanted_pins()[..] };
     let ale = if ale::is_ready(layout) { 0 } else { ALE.megabytes + ALE_MEGABYTES };
@@ -49,7 +49,7 @@ fn check_machine(layout: &Layout) -> Result<()> {
     let mut findings = vec![machine::cpp_compiler(), machine::space(layout.deps(), needed_megabytes(layout))];
     let fetches = !(libtorch::is_ready(layout) && ale::is_ready(layout));
     if fetches {
-        // Without Python there is no pip to ask about.
+        // Without Python, pip need not be checked.
         findings.push(machine::python().and_then(|_| machine::pip()));
     }
     if libtorch::own(layout).is_none() {

@@ -1,5 +1,5 @@
-//! A stamp is a small text file inside a finished folder that says what it was made from, one item a line.
-//! It is written last, so a folder without its stamp is a half-done one.
+//! A stamp is a small text file inside a finished folder that lists its sources, one per line.
+//! It is written last, so a folder without its stamp is incomplete.
 
 use anyhow::{Context, Result};
 use std::fs;
@@ -13,7 +13,8 @@ pub fn write(dir: &Path, lines: &[String]) -> Result<()> {
     fs::write(&path, lines.join("\n") + "\n").with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// Whether `dir` is finished and made from at least `lines`: a folder with the CUDA libraries serves a run without.
+/// Returns `true` if `dir` is finished and made from at least `lines`: a folder with CUDA also serves a CPU
+/// run.
 pub fn covers(dir: &Path, lines: &[String]) -> bool {
     let Ok(text) = fs::read_to_string(dir.join(FILE_NAME)) else {
         return false;

@@ -1,5 +1,5 @@
-//! Unpacking archives. What lands in a final place was complete before it got there: archives are unpacked into a
-//! neighbouring folder, which is renamed.
+//! Archive extraction. Archives are unpacked into a neighbouring folder, which is then renamed, so a folder
+//! in its final place is always complete.
 
 use anyhow::{Context, Result, bail};
 use flate2::read::GzDecoder;
@@ -7,7 +7,7 @@ use std::fs::{self, File};
 use std::io::{self, BufReader};
 use std::path::{Component, Path, PathBuf};
 
-/// Unpacks those files of a wheel (a zip archive) that `keep` accepts, by their name in the archive.
+/// Unpacks the files of a wheel (a zip archive) whose names in the archive `keep` accepts.
 pub fn wheel(archive: &Path, into: &Path, keep: impl Fn(&Path) -> bool) -> Result<()> {
     let describe = || format!("cannot unpack {}", archive.display());
     let file = File::open(archive).with_context(describe)?;
@@ -24,7 +24,7 @@ pub fn wheel(archive: &Path, into: &Path, keep: impl Fn(&Path) -> bool) -> Resul
     Ok(())
 }
 
-/// Unpacks a source distribution (a gzipped tar archive), leaving out its one top folder.
+/// Unpacks a source distribution (a gzipped tar archive), stripping its single top folder.
 pub fn source(archive: &Path, into: &Path) -> Result<()> {
     let describe = || format!("cannot unpack {}", archive.display());
     let file = File::open(archive).with_context(describe)?;
@@ -40,7 +40,7 @@ pub fn source(archive: &Path, into: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Puts the finished folder `from` in the place of `to`, whatever is there.
+/// Moves the finished folder `from` to `to`, replacing anything there.
 pub fn put_in_place(from: &Path, to: &Path) -> Result<()> {
     let old = beside(to, "old");
     remove(&old)?;
@@ -51,7 +51,7 @@ pub fn put_in_place(from: &Path, to: &Path) -> Result<()> {
     remove(&old)
 }
 
-/// An empty folder next to `final_place`, on the same disk, to be renamed when it is complete.
+/// Creates an empty folder next to `final_place`, on the same disk, to be renamed when complete.
 pub fn fresh_neighbour(final_place: &Path) -> Result<PathBuf> {
     let partial = beside(final_place, "partial");
     remove(&partial)?;
@@ -59,7 +59,7 @@ pub fn fresh_neighbour(final_place: &Path) -> Result<PathBuf> {
     Ok(partial)
 }
 
-/// Removes a folder and what is in it; one that is not there is fine.
+/// Removes a folder and its contents; succeeds if there is none.
 pub fn remove(dir: &Path) -> Result<()> {
     match fs::remove_dir_all(dir) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -112,7 +112,7 @@ mod tests {
         let mut tar = tar::Builder::new(gzip);
         for (name, content) in entries {
             let mut header = tar::Header::new_gnu();
-            // Set by hand: the checked setter refuses the hostile names that a test needs.
+            // Set by hand: the checked setter refuses the hostile names that the test needs.
             header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
             header.set_size(content.len() as u64);
             header.set_mode(0o644);

@@ -1,4 +1,4 @@
-//! A group of environments that is acted on as one batch.
+//! An actor: a group of environments stepped as one batch.
 
 use std::time::Instant;
 
@@ -13,11 +13,11 @@ use crate::report::nanos_since;
 use crate::rollout::{Rollout, Targets};
 use crate::{ActMode, AgentError, Timing};
 
-/// Environments, the generators that draw their actions, and the rollout being filled.
+/// Environments, their action generators and the current rollout.
 pub(crate) struct Actor {
     index: usize,
     envs: VecEnv,
-    /// One for each environment, so that the split into actors does not change any draw.
+    /// One per environment, so that draws do not depend on the split into actors.
     rngs: Vec<Rng>,
     pub rollout: Rollout,
     actions: Vec<usize>,
@@ -25,10 +25,10 @@ pub(crate) struct Actor {
     timing: Timing,
 }
 
-/// What an update must know beyond the networks; the same for all actors.
+/// Parameters of an update other than the networks; the same for all actors.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RolloutPlan {
-    /// Number of this update, from 0.
+    /// Index of this update, from 0.
     pub update: u64,
     pub rollout_agent_steps: usize,
     pub discount: f64,
@@ -37,7 +37,7 @@ pub(crate) struct RolloutPlan {
 }
 
 impl Actor {
-    /// Resets the environments.
+    /// Creates an actor and resets its environments.
     pub fn start(
         place: Place,
         envs: VecEnv,
@@ -60,7 +60,7 @@ impl Actor {
         Ok(actor)
     }
 
-    /// A whole rollout with `network`, and its targets.
+    /// Collects a whole rollout with `network` and computes its targets.
     pub fn collect(&mut self, network: &Network, plan: &RolloutPlan) -> Result<Targets, AgentError> {
         self.rollout.begin();
         for t in 0..plan.rollout_agent_steps {
@@ -80,7 +80,7 @@ impl Actor {
         Ok(())
     }
 
-    /// Steps the environments with the actions chosen.
+    /// Steps the environments with the chosen actions.
     pub fn step(&mut self, t: usize, plan: &RolloutPlan) -> Result<(), AgentError> {
         let obs = self.rollout.next_obs_mut(t);
         let stepped = self.envs.step(&self.actions, obs, &mut self.steps);
@@ -89,7 +89,7 @@ impl Actor {
         Ok(())
     }
 
-    /// Values of the last observations, and of those of episodes that were cut short; the targets.
+    /// Computes the bootstrap values, including those of truncated episodes, and the targets.
     pub fn finish(&mut self, network: &Network, plan: &RolloutPlan) -> Result<Targets, AgentError> {
         let last = plan.rollout_agent_steps;
         let bootstrap = self.infer_row(last, network, plan)?;
@@ -130,7 +130,7 @@ impl Actor {
         self.index
     }
 
-    /// Number of environments.
+    /// Returns the number of environments.
     pub fn len(&self) -> usize {
         self.envs.len()
     }
@@ -139,12 +139,12 @@ impl Actor {
         &self.envs
     }
 
-    /// Counts time spent on this actor's gradient.
+    /// Adds time spent on this actor's gradient.
     pub fn add_learn_nanos(&mut self, nanos: u64) {
         self.timing.learn_nanos += nanos;
     }
 
-    /// Times since the last call.
+    /// Returns the times since the last call.
     pub fn take_timing(&mut self) -> Timing {
         let mut timing = std::mem::take(&mut self.timing);
         let envs = self.envs.take_timing();
@@ -153,13 +153,13 @@ impl Actor {
         timing
     }
 
-    /// Generators and environments, for a checkpoint.
+    /// Returns the states of generators and environments, for a checkpoint.
     pub fn save(&self) -> Result<(Vec<Rng>, Vec<Vec<u8>>), AgentError> {
         let states = self.envs.save_state().map_err(|source| self.failed(source))?;
         Ok((self.rngs.clone(), states))
     }
 
-    /// Goes on from what [`Actor::save`] gave.
+    /// Restores the state saved by [`Actor::save`].
     pub fn load(&mut self, rngs: Vec<Rng>, states: &[Vec<u8>]) -> Result<(), AgentError> {
         let loaded = self.envs.load_state(states, self.rollout.last_obs_mut());
         loaded.map_err(|source| self.failed(source))?;

@@ -1,9 +1,9 @@
-//! The agent: actors, networks and learner, put together.
+//! The A2C agent: actors, networks and learner.
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use coordrl_envs::{EnvSpec, EpisodeStats, VecEnv};
+use coordrl_envs::{EnvSpec, EpisodeStats};
 use rayon::ThreadPool;
 use serde_bytes::ByteBuf;
 use tch::{Device, Tensor};
@@ -12,7 +12,7 @@ use super::actor::{Actor, RolloutPlan};
 use super::config::{A2cConfig, Gradients, TABLE};
 use super::learner::{Applied, Gradient, Learner, LossPlan};
 use super::report::A2cReport;
-use super::state::{ActorState, AgentState, TrainerState};
+use super::state::{ActorState, TrainerState};
 use super::{central, sharded};
 use crate::actors::{check_setup, start_each};
 use crate::error::{Worker, catch_panic};
@@ -20,36 +20,17 @@ use crate::maths::explained_variance;
 use crate::nn::{NamedTensors, Network, Optimizer, ParamStore, TorsoEntry};
 use crate::report::nanos_since;
 use crate::rollout::{EndedGame, Targets};
-use crate::{AgentError, Counters, Timing};
+use crate::{AgentError, AgentSetup, AgentState, Counters, Timing};
 
-/// What an agent is built from.
-pub struct A2cSetup<'a> {
-    /// Settings; checked again here.
-    pub config: &'a A2cConfig,
-    /// One of [`crate::nn::torsos`], or an entry of your own.
-    pub torso: &'a TorsoEntry,
-    /// Where the network is.
-    pub device: Device,
-    /// Decides first weights and the draws of actions.
-    pub seed: u64,
-    /// Length of the run, for schedules that end with it.
-    pub total_frames: u64,
-    /// Environments, one vector an actor, sizes as [`A2cConfig::envs_per_actor`] says.
-    pub actors: Vec<VecEnv>,
-    /// Threads that step environments and, on a CPU, take gradients: see
-    /// [`build_pool`](crate::build_pool).
-    pub pool: Arc<ThreadPool>,
-}
-
-/// Advantage actor-critic, synchronous: all environments act under one set of weights for a whole
-/// rollout, then the weights change once. Source: Mnih et al. 2016 (arXiv:1602.01783), with the
-/// actors in step instead of asynchronous.
+/// Synchronous advantage actor-critic: all environments act with the same weights for a whole
+/// rollout, then the weights change once. Source: Mnih et al. 2016 (arXiv:1602.01783), with
+/// synchronous instead of asynchronous actors.
 ///
-/// After an error the environments may stand anywhere: load a saved state or drop the agent.
+/// After an error the environments are in an undefined state: load a saved state or drop the agent.
 pub struct A2c {
     config: A2cConfig,
     actors: Vec<Actor>,
-    /// One for each actor, or a single one where gradients are central.
+    /// One per actor, or a single one with central gradients.
     networks: Vec<Network>,
     store: ParamStore,
     learner: Learner,
@@ -60,9 +41,9 @@ pub struct A2c {
 }
 
 impl A2c {
-    /// Draws the first weights and resets all environments.
-    pub fn build(setup: A2cSetup<'_>) -> Result<Self, AgentError> {
-        let A2cSetup { config, torso, device, seed, total_frames, actors, pool } = setup;
+    /// Draws the initial weights and resets all environments.
+    pub fn build(config: &A2cConfig, setup: AgentSetup<'_>) -> Result<Self, AgentError> {
+        let AgentSetup { torso, device, seed, total_frames, actors, pool } = setup;
         check_setup(config.check(), &config.envs_per_actor(), &actors)?;
         let central = match config.gradients {
             Gradients::Actors => false,
@@ -88,11 +69,11 @@ impl A2c {
         })
     }
 
-    /// One rollout of all environments and one optimiser step.
+    /// Collects one rollout from all environments and makes one optimiser step.
     ///
     /// # Errors
     /// If an environment fails, an actor panics, or loss, logits or gradients are not finite. The
-    /// weights are then those from before the call.
+    /// weights are then those before the call.
     pub fn update(&mut self) -> Result<A2cReport, AgentError> {
         let start = Instant::now();
         let rate = self.learning_rate();
@@ -112,22 +93,22 @@ impl A2c {
         Ok(self.report(&targets, &applied, rate, timing))
     }
 
-    /// How far training is.
+    /// Returns the training progress.
     pub fn counters(&self) -> Counters {
         self.counters
     }
 
-    /// Number of numbers that are trained.
+    /// Returns the number of trainable parameters.
     pub fn parameter_count(&self) -> u64 {
         self.store.parameter_count()
     }
 
-    /// A network on the current weights; what it computes changes with every update.
+    /// Returns a network on the current weights; its outputs change with every update.
     pub fn network(&self) -> &Network {
         &self.networks[0]
     }
 
-    /// Learning rate of the next update.
+    /// Returns the learning rate of the next update.
     pub fn learning_rate(&self) -> f64 {
         let optimizer = &self.config.optimizer;
         let schedule = optimizer.schedule.factor(self.counters.frames, self.total_frames);
@@ -135,16 +116,16 @@ impl A2c {
         optimizer.learning_rate * schedule * optimizer.warmup_factor(self.counters.updates)
     }
 
-    /// Parameters by name, on the CPU: for playing with them while training goes on.
+    /// Copies the parameters by name to the CPU, for playing while training continues.
     pub fn weights(&self) -> NamedTensors {
         self.store.to_named()
     }
 
-    /// Everything that later updates depend on.
+    /// Returns all state that later updates depend on.
     ///
     /// # Errors
-    /// If a weight or a moment of the optimiser is not finite: such a state is worth nothing, and
-    /// must not take the place of one that is.
+    /// If a weight or an optimiser moment is not finite: such a state is useless and must not
+    /// replace a good one.
     pub fn save(&self) -> Result<AgentState, AgentError> {
         self.check_finite()?;
         let save = |actor: &Actor| {
@@ -160,11 +141,12 @@ impl A2c {
         })
     }
 
-    /// Goes on from what [`A2c::save`] gave, in this process or another, to the last bit.
+    /// Restores the state saved by [`A2c::save`], in this process or another; training then
+    /// continues bit for bit.
     ///
     /// # Errors
-    /// If the state is damaged or of an agent with another network, optimiser or number of
-    /// environments. Nothing is changed then, unless an environment refused its own state: after
+    /// If the state is damaged or belongs to an agent with another network, optimiser or number of
+    /// environments. Nothing is changed then, unless an environment rejected its own state: after
     /// [`AgentError::Env`] the agent must not be used.
     pub fn load(&mut self, state: AgentState) -> Result<(), AgentError> {
         let trainer = TrainerState::from_bytes(&state.trainer)?;
@@ -182,9 +164,9 @@ impl A2c {
         Ok(())
     }
 
-    /// What the last update learnt from, or was about to when it failed: `actor<k>.obs`
-    /// `u8 [T + 1, n, C, H, W]`, `.actions`, `.rewards`, `.discounts` `[T, n]` and `.values`
-    /// `[T + 1, n]`. For looking into a run that diverged.
+    /// Returns the data of the last or failed update: `actor<k>.obs` `u8 [T + 1, n, C, H, W]`,
+    /// `.actions`, `.rewards`, `.discounts` `[T, n]` and `.values` `[T + 1, n]`. For inspecting a
+    /// run that diverged.
     pub fn last_rollout(&self) -> NamedTensors {
         self.actors
             .iter()
@@ -192,10 +174,10 @@ impl A2c {
             .collect()
     }
 
-    /// Starts from other weights, with everything else as at the beginning.
+    /// Replaces the weights and leaves all other state at its initial values.
     ///
     /// # Errors
-    /// If names or shapes are not those of this network; nothing is changed then.
+    /// If names or shapes do not match this network; nothing is changed then.
     pub fn load_weights(&mut self, weights: &[(String, Tensor)]) -> Result<(), AgentError> {
         Ok(self.store.load(weights)?)
     }
@@ -273,7 +255,8 @@ impl A2c {
         }
     }
 
-    /// Whole games that ended, by agent step and then by environment, however they are grouped.
+    /// Returns the games that ended, by agent step and then by environment, regardless of the
+    /// grouping.
     fn episodes(&self) -> Vec<EpisodeStats> {
         let mut ended: Vec<(usize, usize, &EndedGame)> = Vec::new();
         for (actor, first_env) in self.actors.iter().zip(first_envs(&self.actors)) {
@@ -294,7 +277,7 @@ impl std::fmt::Debug for A2c {
     }
 }
 
-/// First weights in one flat tensor, and `count` networks that read them.
+/// Draws initial weights into one flat tensor and builds `count` networks that share them.
 fn build_networks(
     torso: &TorsoEntry,
     spec: &EnvSpec,
@@ -310,7 +293,7 @@ fn build_networks(
     Ok((store, params, networks))
 }
 
-/// Index, among all environments, of each actor's first.
+/// Returns the index of each actor's first environment among all environments.
 fn first_envs(actors: &[Actor]) -> impl Iterator<Item = usize> + '_ {
     actors.iter().scan(0, |next, actor| {
         let first = *next;

@@ -1,5 +1,5 @@
-//! Gradients in one place: the learner infers for one actor while rayon steps the environments of
-//! the others, then takes the gradient of all rows at once. The way of a GPU.
+//! Central gradients, for GPUs: the learner infers for one actor while rayon steps the environments
+//! of the others, then computes the gradient of all rows at once.
 
 use std::time::{Duration, Instant};
 
@@ -16,9 +16,9 @@ use crate::nn::Network;
 use crate::report::nanos_since;
 use crate::rollout::Targets;
 
-/// Rollouts of all actors, then the gradient of all their rows.
+/// Collects the rollouts of all actors, then computes the gradient of all rows.
 ///
-/// All actors act with the same weights: nothing changes them before the last actor is done.
+/// All actors act with the same weights, which do not change before the last actor is done.
 pub(crate) fn collect_and_differentiate(
     actors: &mut Vec<Actor>,
     network: &Network,
@@ -42,8 +42,8 @@ pub(crate) fn collect_and_differentiate(
     Ok((targets, gradient))
 }
 
-/// An actor on its way between the learner and the threads that step it. At most one message an
-/// actor is under way, so a channel with a place for each never blocks.
+/// An actor in transit between the learner and the threads that step it. Each actor has at most one
+/// message in flight, so a channel with one slot per actor never blocks.
 type Stepped = (Actor, Result<(), AgentError>);
 
 fn collect(
@@ -55,13 +55,13 @@ fn collect(
     let (done, arrivals) = bounded(actors.len());
     let mut queue = ActorQueue { here: actors.drain(..).map(Some).collect(), arrivals };
     let targets = pool.in_place_scope(|scope| queue.run(scope, &done, network, plan));
-    // Every step that was started has ended with the scope: all actors are home again.
+    // The scope has joined every step, so all actors have been sent back.
     drop(done);
     actors.extend(queue.collect_remaining());
     targets
 }
 
-/// Which actors the learner holds; the others are being stepped.
+/// Actors currently held by the learner; the others are being stepped.
 struct ActorQueue {
     here: Vec<Option<Actor>>,
     arrivals: Receiver<Stepped>,
@@ -90,7 +90,7 @@ impl ActorQueue {
                 scope.spawn(move |_| {
                     let worker = Worker::Actor(actor.index());
                     let result = catch_panic(worker, || actor.step(t, plan));
-                    // The learner may have stopped listening after another actor's error.
+                    // The learner may have stopped receiving after another actor's error.
                     let _ = done.send((actor, result));
                 });
             }
@@ -105,7 +105,7 @@ impl ActorQueue {
         targets
     }
 
-    /// Takes actor `index`, after its environments have been stepped.
+    /// Takes actor `index` once its environments have been stepped.
     fn wait_for(&mut self, index: usize) -> Result<Actor, AgentError> {
         loop {
             if let Some(actor) = self.here[index].take() {
@@ -130,8 +130,8 @@ impl ActorQueue {
     }
 }
 
-/// The next arrival; `None` if there can be none. On a thread of a pool it works for the pool
-/// meanwhile: the step waited for may have no other thread to run on.
+/// Receives the next actor; `None` if no more can arrive. On a pool thread it runs other pool work
+/// while waiting, because the awaited step may have no other thread to run on.
 fn receive(arrivals: &Receiver<Stepped>) -> Option<Stepped> {
     const NAP: Duration = Duration::from_micros(50);
     loop {

@@ -1,4 +1,4 @@
-//! What can be set about A2C.
+//! A2C settings.
 
 use coordrl_envs::Problem;
 use serde::{Deserialize, Serialize};
@@ -6,19 +6,19 @@ use serde::{Deserialize, Serialize};
 use crate::nn::OptimizerConfig;
 use crate::threads::split_evenly;
 
-/// Where the settings are in a configuration file.
+/// Name of the settings table in a configuration file.
 pub(crate) const TABLE: &str = "a2c";
 
 /// A2C settings. Defaults follow the synchronous form of Mnih et al. 2016 (arXiv:1602.01783) with
-/// the network and coefficients that the field settled on for Atari.
+/// the network and coefficients now standard for Atari.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct A2cConfig {
     /// Number of environments, N: each update learns from N × `rollout_agent_steps` rows.
     pub envs: u32,
-    /// Number of actors, the groups that the environments are split into. Changes the order in
-    /// which gradients are summed, so results depend on it (and not on the number of threads).
-    /// When not given: two, or one if there is only one environment.
+    /// Number of actors, the groups into which the environments are split. Changes the order in
+    /// which gradients are summed, so results depend on it (but not on the number of threads).
+    /// Default: two, or one if there is only one environment.
     pub actors: Option<u32>,
     /// Rollout length T in agent steps per environment.
     pub rollout_agent_steps: u32,
@@ -26,32 +26,32 @@ pub struct A2cConfig {
     pub discount: f64,
     /// λ of generalised advantage estimation; 1 is the plain n-step return.
     pub gae_lambda: f64,
-    /// Shift and scale the advantages of each update to mean 0 and standard deviation 1.
+    /// Normalises the advantages of each update to mean 0 and standard deviation 1.
     pub normalize_advantage: bool,
-    /// Weight of the policy's entropy, in favour of exploring.
+    /// Weight of the entropy bonus, which encourages exploration.
     pub entropy_coef: f64,
-    /// Weight of the mean squared value error. There is no ½ in that error: 0.25 here is what
-    /// recipes with the ½ call 0.5.
+    /// Weight of the mean squared value error. That error has no factor ½: 0.25 here equals 0.5 in
+    /// recipes with the ½.
     pub value_coef: f64,
-    /// Largest Euclidean norm of the whole gradient, or `"off"`.
+    /// Maximum Euclidean norm of the whole gradient, or `"off"`.
     #[serde(with = "crate::off")]
     pub max_grad_norm: Option<f64>,
-    /// The optimiser.
+    /// Optimiser settings.
     pub optimizer: OptimizerConfig,
-    /// Where gradients are taken.
+    /// Place where gradients are computed.
     pub gradients: Gradients,
 }
 
-/// Where the gradients of an update are taken.
+/// Place where the gradients of an update are computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Gradients {
     /// `actors` on a CPU, `central` elsewhere.
     Auto,
-    /// Each actor takes the gradient of its own rows in its own thread; the learner sums them.
+    /// Each actor computes the gradient of its own rows in its own thread; the learner sums them.
     Actors,
-    /// The learner infers for one actor while the others' environments are stepped, and takes the
-    /// gradient of all rows at once.
+    /// The learner infers for one actor while the others' environments are stepped, and computes
+    /// the gradient of all rows at once.
     Central,
 }
 
@@ -74,22 +74,23 @@ impl Default for A2cConfig {
 }
 
 impl A2cConfig {
-    /// The number of actors: as set, else two if there are two environments.
+    /// Returns the number of actors: as set, otherwise two if there are at least two environments.
     pub fn num_actors(&self) -> u32 {
         self.actors.unwrap_or_else(|| self.envs.clamp(1, 2))
     }
 
-    /// How many environments each actor holds: as even as possible, the first ones one more.
+    /// Returns the number of environments per actor: as even as possible, the first ones get one
+    /// more.
     pub fn envs_per_actor(&self) -> Vec<usize> {
         split_evenly(self.envs as usize, self.num_actors() as usize)
     }
 
-    /// Rows that one update learns from: N × T.
+    /// Returns the number of rows per update: N × T.
     pub fn rows_per_update(&self) -> u64 {
         u64::from(self.envs) * u64::from(self.rollout_agent_steps)
     }
 
-    /// Everything that is wrong with these settings; keys start with `a2c.`.
+    /// Returns all problems with these settings; keys start with `a2c.`.
     pub fn check(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
         self.check_counts(&mut problems);

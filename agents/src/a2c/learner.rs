@@ -8,16 +8,17 @@ use crate::maths::a2c_loss_sums;
 use crate::nn::{LiveFeatures, Network, NetworkError, Optimizer, clip_to_norm, live_features, norm_of};
 use crate::rollout::{Rollout, Targets};
 
-/// Weights of the loss, and how many rows the whole batch has.
+/// Loss coefficients and the number of rows in the whole batch.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LossPlan {
     pub entropy_coef: f64,
     pub value_coef: f64,
-    /// Rows of the whole batch, of which a shard holds some: every gradient is a share of one mean.
+    /// Rows of the whole batch rather than of a shard, so that shard gradients add up to the
+    /// gradient of the mean.
     pub rows: f64,
 }
 
-/// Means over the whole batch, or a shard's share of them: shares add up.
+/// Means over the whole batch, or a shard's contribution to them: contributions add up.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Losses {
     pub policy: f64,
@@ -25,27 +26,27 @@ pub(crate) struct Losses {
     pub entropy: f64,
 }
 
-/// The gradient of a batch or shard, flat `[P]`, its losses and its live features.
+/// Gradient of a batch or shard, flat `[P]`, with its losses and live features.
 pub(crate) struct Gradient {
     pub flat: Tensor,
     pub losses: Losses,
     pub live: LiveFeatures,
 }
 
-/// What is learnt from: a rollout's rows as tensors on the learner's device.
+/// Training batch: the rows of a rollout as tensors on the learner's device.
 pub(crate) struct ActorCriticBatch {
-    /// `u8 [B, C, H, W]`
+    /// Observations `u8 [B, C, H, W]`.
     pub obs: Tensor,
-    /// `i64 [B]`
+    /// Actions `i64 [B]`.
     pub actions: Tensor,
-    /// `[B]`
+    /// Advantages `[B]`.
     pub advantages: Tensor,
-    /// `[B]`
+    /// Returns `[B]`.
     pub returns: Tensor,
 }
 
 impl ActorCriticBatch {
-    /// The rows of several actors, one after the other; `obs` holds them all.
+    /// Concatenates the rows of several actors; `obs` already holds all of them.
     pub fn new<'a>(
         obs: Tensor,
         parts: impl Iterator<Item = (&'a Rollout, &'a Targets)>,
@@ -66,7 +67,7 @@ impl ActorCriticBatch {
     }
 }
 
-/// Forward and backward over `rows`.
+/// Runs forward and backward over `rows`.
 pub(crate) fn gradient_of(
     network: &Network,
     rows: &ActorCriticBatch,
@@ -78,7 +79,7 @@ pub(crate) fn gradient_of(
     let loss = sums.total(plan.entropy_coef, plan.value_coef, plan.rows);
     let flat = network.gradient(&loss)?; // [P]
 
-    // To the host in one copy: on a GPU each one waits for all that was asked of it before.
+    // One copy to the host: on a GPU each copy waits for all work queued before it.
     let parts = Tensor::stack(&[&sums.policy, &sums.value, &sums.entropy], 0).detach(); // [3]
     let live = live_features(&output.features); // [F]
     let mut numbers = Vec::<f32>::try_from(Tensor::f_cat(&[parts, live], 0)?)?;
@@ -94,7 +95,7 @@ impl Losses {
     }
 }
 
-/// Shares add up to the whole, in the order given.
+/// Sums the contributions in the given order.
 fn sum(gradients: Vec<Gradient>) -> Option<Gradient> {
     gradients.into_iter().reduce(|mut sum, part| {
         sum.flat = sum.flat.g_add_(&part.flat);
@@ -106,7 +107,7 @@ fn sum(gradients: Vec<Gradient>) -> Option<Gradient> {
     })
 }
 
-/// The one place where weights change.
+/// The only place where weights change.
 #[derive(Debug)]
 pub(crate) struct Learner {
     /// All parameters, flat `[P]`, in memory shared with every network.
@@ -114,7 +115,7 @@ pub(crate) struct Learner {
     pub optimizer: Optimizer,
 }
 
-/// What an optimiser step reports.
+/// Results of an optimiser step.
 pub(crate) struct Applied {
     pub losses: Losses,
     pub total_loss: f64,
@@ -123,10 +124,10 @@ pub(crate) struct Applied {
 }
 
 impl Learner {
-    /// Sums gradients in the order given, clips the sum's norm and makes one optimiser step.
+    /// Sums gradients in the given order, clips the norm of the sum and makes one optimiser step.
     ///
     /// # Errors
-    /// If the loss or the gradient is not finite; the weights are then as they were.
+    /// If the loss or the gradient is not finite; the weights are unchanged then.
     pub fn apply(
         &mut self,
         gradients: Vec<Gradient>,
@@ -173,7 +174,7 @@ mod tests {
         let config = A2cConfig { max_grad_norm: None, ..Default::default() };
         let parts = vec![gradient([1.0, 0.5], 0.25), gradient([2.0, 3.5], 0.5)];
         let applied = learner().apply(parts, &config, 0.1, 0).unwrap();
-        assert_eq!(applied.grad_norm, 5.0); // of [3, 4]
+        assert_eq!(applied.grad_norm, 5.0); // norm of [3, 4]
         assert_eq!(applied.losses.policy, 0.75);
         assert_eq!(applied.total_loss, 0.75 - 0.01 * 2.0 + 0.25 * 4.0);
         assert_eq!(applied.dead_share, 0.5, "the second feature lives in the second shard");

@@ -1,7 +1,8 @@
-//! Advantage actor-critic, synchronous.
+//! Synchronous advantage actor-critic.
 
 mod actor;
 mod agent;
+pub(crate) mod algorithm;
 mod central;
 mod config;
 mod learner;
@@ -9,7 +10,7 @@ mod report;
 mod sharded;
 mod state;
 
-pub use agent::{A2c, A2cSetup};
+pub use agent::A2c;
+pub(crate) use algorithm::ALGORITHM;
 pub use config::{A2cConfig, Gradients};
 pub use report::A2cReport;
-pub use state::AgentState;

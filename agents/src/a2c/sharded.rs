@@ -1,9 +1,8 @@
-//! Gradients where the environments are: each actor infers, steps and takes the gradient of its
-//! own rows in one thread. The way of a CPU, where batches are too small to be worth splitting
-//! inside one operation.
+//! Per-actor gradients, for CPUs: each actor infers, steps and computes the gradient of its own
+//! rows in one thread, since batches are too small to be worth splitting inside one operation.
 //!
 //! While an actor waits for its environments, rayon may run *another actor's* work on its thread.
-//! So nothing that belongs to a thread (the guard against gradients) is held across a step.
+//! So thread-local state (the no-grad guard) is never held across a step.
 
 use std::time::Instant;
 
@@ -18,10 +17,11 @@ use crate::nn::Network;
 use crate::report::nanos_since;
 use crate::rollout::Targets;
 
-/// One actor and its own network on the shared parameters.
+/// One actor with its own network on the shared parameters.
 type Shard<'a> = (&'a mut Actor, &'a mut Network);
 
-/// Rollouts and gradients of all actors, in the ambient pool; results in the actors' order.
+/// Computes rollouts and gradients of all actors in the ambient pool; results are in the actors'
+/// order.
 pub(crate) fn collect_and_differentiate(
     actors: &mut [Actor],
     networks: &mut [Network],
@@ -37,7 +37,7 @@ pub(crate) fn collect_and_differentiate(
         })?;
         return Ok(both.into_iter().unzip());
     }
-    // The mean and deviation of all actors' advantages stand between the two halves.
+    // Normalisation needs the mean and deviation over all actors, so this is a barrier.
     let mut targets = for_each(actors, networks, |(actor, network), _| actor.collect(network, plan))?;
     normalize_advantages(&mut targets);
     let gradients = for_each(actors, networks, |(actor, network), index| {
@@ -46,7 +46,7 @@ pub(crate) fn collect_and_differentiate(
     Ok((targets, gradients))
 }
 
-/// Shifts and scales the advantages of the whole batch to mean 0 and deviation 1.
+/// Normalises the advantages of the whole batch to mean 0 and standard deviation 1.
 pub(crate) fn normalize_advantages(targets: &mut [Targets]) {
     let all = targets.iter().flat_map(|part| &part.advantages).map(|&x| f64::from(x));
     if let Some(stats) = mean_and_std(all) {
@@ -77,8 +77,8 @@ fn in_span<R>(index: usize, job: impl FnOnce() -> Result<R, AgentError>) -> Resu
     catch_panic(Worker::Actor(index), job)
 }
 
-/// Runs `job` for all actors in parallel. Every actor finishes; of several errors the one of the
-/// first actor is given, so that the same failure gives the same report for any number of threads.
+/// Runs `job` for all actors in parallel. Every actor finishes; of several errors the first actor's
+/// is returned, so that a failure is reported identically for any number of threads.
 fn for_each<R: Send>(
     actors: &mut [Actor],
     networks: &mut [Network],

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use coordrl_envs::{EnvSpec, Rng, Role, VecEnv, derive_rng};
+use coordrl_envs::{EnvSpec, Rng, Role, derive_rng};
 use rayon::ThreadPool;
 use tch::{Device, Tensor};
 
@@ -21,34 +21,16 @@ use super::state::TrainerState;
 use super::workers::{AgentParts, WorkerPool, WorkerSpec, Workers};
 use crate::actors::{check_setup, start_each};
 use crate::error::{Worker, catch_panic};
-use crate::nn::{NamedTensors, TorsoEntry};
+use crate::nn::NamedTensors;
 use crate::replay::{Batch, Replay};
 use crate::report::nanos_since;
 use crate::versioned::bad;
-use crate::{AgentError, AgentState, Counters, Timing};
+use crate::{AgentError, AgentSetup, AgentState, Counters, Timing};
 
 /// How long the learner waits for a batch before it says that there is none.
 const PATIENCE: Duration = Duration::from_millis(100);
 /// Name under which the weights that act in one thread are saved, beside the target network's.
 const ACTING: &str = "acting";
-
-/// What an agent is built from.
-pub struct ApexSetup<'a> {
-    /// Settings; checked again here.
-    pub config: &'a ApexConfig,
-    /// One of [`crate::nn::torsos`], or an entry of your own.
-    pub torso: &'a TorsoEntry,
-    /// Where the learner's networks are.
-    pub device: Device,
-    /// Decides first weights, exploration and draws from the replay.
-    pub seed: u64,
-    /// Length of the run: actors stop there.
-    pub total_frames: u64,
-    /// Environments, one vector an actor, sizes as [`ApexConfig::envs_per_actor`] says.
-    pub actors: Vec<VecEnv>,
-    /// Threads that learn: see [`build_pool`](crate::build_pool). Actors have their own.
-    pub pool: Arc<ThreadPool>,
-}
 
 /// Ape-X DQN: many actors, prioritised replay, one learner. Source: Horgan et al. 2018
 /// (arXiv:1803.00933).
@@ -90,8 +72,8 @@ enum Work {
 
 impl Apex {
     /// Draws the first weights and resets all environments. No thread is started yet.
-    pub fn build(setup: ApexSetup<'_>) -> Result<Self, AgentError> {
-        let ApexSetup { config, torso, device, seed, total_frames, actors, pool } = setup;
+    pub fn build(config: &ApexConfig, setup: AgentSetup<'_>) -> Result<Self, AgentError> {
+        let AgentSetup { torso, device, seed, total_frames, actors, pool } = setup;
         check_setup(config.check(), &config.envs_per_actor(), &actors)?;
         let EnvSpec { obs_shape, frame_skip, .. } = *actors[0].spec();
         let num_actions = actors[0].spec().num_actions();

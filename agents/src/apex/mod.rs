@@ -10,6 +10,7 @@
 
 mod actor;
 mod agent;
+pub(crate) mod algorithm;
 mod batch;
 mod config;
 mod experience;
@@ -20,12 +21,15 @@ mod learner_config;
 mod learning;
 mod limiter;
 mod link;
+mod memory;
 mod report;
 mod shard;
 mod state;
 mod workers;
 
-pub use agent::{Apex, ApexSetup};
+pub use agent::Apex;
+pub(crate) use algorithm::ALGORITHM;
+pub use algorithm::EVALUATION_EPSILON;
 pub use batch::LearnBatch;
 pub use config::{ApexConfig, ApexReplayConfig, Inference};
 pub use experience::{Experience, Weights};

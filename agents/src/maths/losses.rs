@@ -1,32 +1,32 @@
-//! The three parts of the A2C loss.
+//! The three terms of the A2C loss.
 
 use tch::{Kind, Tensor};
 
-/// Parts of the loss summed over the rows of a batch, each a scalar that gradients flow through.
+/// Loss terms summed over the rows of a batch, each a differentiable scalar.
 ///
-/// Sums and not means, so that batches cut into shards add up to the whole.
+/// Sums rather than means, so that the shards of a batch add up to the whole.
 #[derive(Debug)]
 pub struct LossSums {
-    /// −Σ log π(action) · advantage.
+    /// Policy term −Σ log π(action) · advantage.
     pub policy: Tensor,
-    /// Σ (return − value)². There is no ½.
+    /// Value term Σ (return − value)², without a factor ½.
     pub value: Tensor,
-    /// Σ H(π).
+    /// Entropy Σ H(π).
     pub entropy: Tensor,
 }
 
 impl LossSums {
-    /// The A2C loss of these rows as a share of a batch of `rows`:
-    /// (policy − `entropy_coef` · entropy + `value_coef` · value) / rows.
+    /// Computes these rows' contribution to the A2C loss of a batch of `rows`: (policy −
+    /// `entropy_coef` · entropy + `value_coef` · value) / rows.
     pub fn total(&self, entropy_coef: f64, value_coef: f64, rows: f64) -> Tensor {
         (&self.policy - &self.entropy * entropy_coef + &self.value * value_coef) / rows
     }
 }
 
-/// Sums of the policy, value and entropy parts. Source: Mnih et al. 2016, Algorithm S3.
+/// Computes the policy, value and entropy terms. Source: Mnih et al. 2016, Algorithm S3.
 ///
-/// `advantages` and `returns` are numbers, not functions of the weights: no gradient flows into
-/// them, so none flows through the value in the policy part.
+/// `advantages` and `returns` are treated as constants: no gradient flows into them, and so none
+/// through the value in the policy term.
 ///
 /// # Shapes
 /// - `logits`: `[B, A]`; `values`, `advantages`, `returns`: `[B]`; `actions`: `i64 [B]`
@@ -52,7 +52,8 @@ pub fn a2c_loss_sums(
     }
 }
 
-/// Entropy of the policy in nats, −Σ_a π(a) log π(a). `logits`: `[B, A]`; result: `[B]`.
+/// Computes the entropy of the policy in nats, −Σ_a π(a) log π(a). `logits`: `[B, A]`; result:
+/// `[B]`.
 pub fn entropy(logits: &Tensor) -> Tensor {
     entropy_of(&logits.log_softmax(-1, Kind::Float))
 }

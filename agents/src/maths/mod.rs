@@ -1,4 +1,4 @@
-//! The equations: pure functions, no state.
+//! Equations of RL as pure, stateless functions.
 
 mod losses;
 mod returns;

@@ -1,12 +1,12 @@
-//! What the value is regressed to, and how much better than expected an action turned out.
+//! Value targets and advantage estimates.
 
 use tch::Tensor;
 
 /// Bootstrapped n-step returns, computed backwards: R_t = r_t + discount_t · R_{t+1}, R_T = V(s_T).
 ///
-/// A discount of 0 ends an episode: nothing after it leaks in, though the next row already belongs
-/// to another game. Source: Mnih et al. 2016, Algorithm S3 (arXiv:1602.01783). Rewards are clipped
-/// by the caller, which also adds γ·V(`final_obs`) where an episode was cut short.
+/// A discount of 0 ends an episode and blocks everything after it, although the next row already
+/// belongs to another game. Source: Mnih et al. 2016, Algorithm S3 (arXiv:1602.01783). The caller
+/// clips rewards and adds γ·V(`final_obs`) where an episode was truncated.
 ///
 /// # Shapes
 /// - `rewards`, `discounts`: `[T, N]`; `bootstrap_value`: `[N]`; result: `[T, N]`
@@ -29,12 +29,12 @@ pub fn n_step_returns(rewards: &Tensor, discounts: &Tensor, bootstrap_value: &Te
 /// Generalised advantage estimates, computed backwards: A_t = δ_t + discount_t · λ · A_{t+1} with
 /// δ_t = r_t + discount_t · V_{t+1} − V_t and A_T = 0.
 ///
-/// λ = 1 equals [`n_step_returns`] minus the values, λ = 0 the one-step error. A_t + V_t is what
-/// the value is regressed to. Source: Schulman et al. 2016 (arXiv:1506.02438), equation 16 in
-/// recursive form.
+/// λ = 1 equals [`n_step_returns`] minus the values, λ = 0 the one-step TD error. The value target
+/// is A_t + V_t. Source: Schulman et al. 2016 (arXiv:1506.02438), equation 16 in recursive form.
 ///
 /// # Shapes
-/// - `rewards`, `discounts`: `[T, N]`; `values`: `[T + 1, N]`, the last row V(s_T); result: `[T, N]`
+/// - `rewards`, `discounts`: `[T, N]`; `values`: `[T + 1, N]`, the last row V(s_T); result: `[T,
+///   N]`
 ///
 /// # Panics
 /// If shapes disagree: a bug in the caller, never user input.
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Discounted sum written out row by row, in f64, from each t onwards.
+    /// Computes the discounted sum from each t onwards in a scalar f64 loop.
     fn oracle_return(rewards: &[Vec<f64>], discounts: &[Vec<f64>], last: &[f64], t: usize, i: usize) -> f64 {
         let (mut sum, mut weight) = (0.0, 1.0);
         for k in t..rewards.len() {
@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn episode_ends_at_the_first_step_the_last_and_twice() {
-        // One column each: no end, an end at t = 0, at t = T − 1, at both, and twice in between.
+        // One column each: no end, an end at t = 0, at t = T − 1, at both, and two in between.
         let g = 0.9;
         let discounts = [
             vec![g, 0.0, g, 0.0, g],
@@ -114,14 +114,15 @@ mod tests {
 
     #[test]
     fn a_cut_episode_adds_the_value_of_its_last_observation_to_its_reward() {
-        // Reward 1 and, cut at t = 1, V(final_obs) = 4: the caller adds γ·4 and passes discount 0.
+        // Reward 1, truncated at t = 1 with V(final_obs) = 4: the caller adds γ·4 and passes
+        // discount 0.
         let column = |v: [f64; 2]| Tensor::from_slice(&v).view([2, 1]);
         let rewards = column([1.0, 1.0 + 0.5 * 4.0]);
         let returns = n_step_returns(&rewards, &column([0.5, 0.0]), &Tensor::from_slice(&[99.0]));
         assert_eq!(Vec::<f64>::try_from(returns.view(-1)).unwrap(), [2.5, 3.0]);
     }
 
-    /// A_t = Σ_k (Π discount·λ) δ_{t+k}, summed forwards instead of backwards.
+    /// Computes A_t = Σ_k (Π discount·λ) δ_{t+k}, summed forwards instead of backwards.
     fn oracle_gae(r: &[Vec<f64>], d: &[Vec<f64>], v: &[Vec<f64>], lambda: f64, t: usize, i: usize) -> f64 {
         let (mut sum, mut weight) = (0.0, 1.0);
         for k in t..r.len() {

@@ -1,19 +1,19 @@
-//! How the learning rate changes over a run.
+//! Learning-rate schedules.
 
 use serde::{Deserialize, Serialize};
 
-/// Course of the learning rate over a run.
+/// Learning-rate schedule over a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Schedule {
-    /// The same all along; such a run can be made longer later.
+    /// Constant; such a run can be extended later.
     Constant,
-    /// A straight line to 0 at the run's total number of frames.
+    /// Linear decay to 0 at the run's total number of frames.
     Linear,
 }
 
 impl Schedule {
-    /// Factor on the initial rate after `frames` of `total_frames`; never below 0.
+    /// Returns the factor on the initial rate after `frames` of `total_frames`; never below 0.
     pub fn factor(self, frames: u64, total_frames: u64) -> f64 {
         match self {
             Self::Constant => 1.0,

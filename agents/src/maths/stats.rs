@@ -1,9 +1,10 @@
-//! Statistics of a batch, on the host and in `f64`, summed in the order given.
+//! Batch statistics on the host, in `f64`, summed in the given order.
 
-/// Share of the returns' variance that the values explain: 1 − Var(return − value) / Var(return).
+/// Computes the fraction of the returns' variance explained by the values: 1 − Var(return − value)
+/// / Var(return).
 ///
-/// 1 is a perfect critic, 0 no better than a constant, below 0 worse. `None` if the returns do not
-/// vary (no share of nothing) or anything is not finite.
+/// 1 is a perfect critic, 0 no better than a constant, below 0 worse. `None` if the returns are
+/// constant or any input is not finite.
 ///
 /// # Panics
 /// If the lengths differ: a bug in the caller.
@@ -16,7 +17,8 @@ pub fn explained_variance(values: &[f32], returns: &[f32]) -> Option<f64> {
     share.is_finite().then_some(share)
 }
 
-/// Mean and standard deviation (n − 1 in the denominator); `None` for fewer than two numbers.
+/// Computes mean and standard deviation (n − 1 in the denominator); `None` for fewer than two
+/// numbers.
 pub fn mean_and_std(numbers: impl Iterator<Item = f64> + Clone) -> Option<(f64, f64)> {
     let count = numbers.clone().count();
     if count < 2 {
@@ -27,7 +29,7 @@ pub fn mean_and_std(numbers: impl Iterator<Item = f64> + Clone) -> Option<(f64, 
     Some((mean, (squares / (count - 1) as f64).sqrt()))
 }
 
-/// (x − mean) / (std + 1e-8), as Stable-Baselines3 normalises advantages.
+/// Normalises to (x − mean) / (std + 1e-8), as Stable-Baselines3 does for advantages.
 pub fn normalize(x: f32, (mean, std): (f64, f64)) -> f32 {
     ((f64::from(x) - mean) / (std + 1e-8)) as f32
 }
@@ -41,7 +43,7 @@ mod tests {
         let returns = [1.0, 2.0, 3.0, 6.0];
         assert_eq!(explained_variance(&returns, &returns), Some(1.0));
         assert_eq!(explained_variance(&[3.0; 4], &returns), Some(0.0));
-        let shifted = returns.map(|r| r - 10.0); // a constant error does not count
+        let shifted = returns.map(|r| r - 10.0); // a constant offset does not matter
         assert_eq!(explained_variance(&shifted, &returns), Some(1.0));
         let opposite = returns.map(|r| -r);
         assert_eq!(explained_variance(&opposite, &returns), Some(-3.0));
@@ -62,7 +64,7 @@ mod tests {
         let scaled = numbers.map(|x| f64::from(normalize(x, stats)));
         let (mean, std) = mean_and_std(scaled.iter().copied()).unwrap();
         assert!(mean.abs() < 1e-7 && (std - 1.0).abs() < 1e-7, "{mean} {std}");
-        // By hand: mean of 1 and 3 is 2, deviation √2.
+        // The mean of 1 and 3 is 2, the standard deviation √2.
         assert_eq!(mean_and_std([1.0, 3.0].into_iter()), Some((2.0, 2f64.sqrt())));
     }
 }

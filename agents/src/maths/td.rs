@@ -1,27 +1,28 @@
-//! What action values are regressed to, and how far off they are.
+//! Targets and losses for action values.
 
 use tch::{Kind, Tensor};
 
-/// What values are squashed by before a network learns them, so that rewards need not be clipped.
+/// Rescaling of values before a network learns them, so that rewards need not be clipped.
 ///
 /// h(x) = sign(x) · (√(|x| + 1) − 1) + ε·x. Source: Pohlen et al. 2018 (arXiv:1805.11593), section
-/// 3.2. ε bounds the slope of the inverse: without it, small errors of large values grow with them.
+/// 3.2. ε bounds the slope of the inverse; without it, errors are amplified in proportion to large
+/// values.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum ValueRescaling {
-    /// The network learns values as they are.
+    /// The network learns unscaled values.
     Off,
     /// The network learns h(value).
     On {
-        /// ε, at least 0. The authors' is 0.01.
+        /// ε, at least 0; 0.01 in the paper.
         epsilon: f64,
     },
 }
 
 impl ValueRescaling {
-    /// h(x), of each number in a tensor of any shape.
+    /// Computes h(x) elementwise, for any shape.
     ///
-    /// √(|x| + 1) − 1 is computed as |x| / (√(|x| + 1) + 1), which does not cancel near 0: `f32` is
-    /// enough.
+    /// √(|x| + 1) − 1 is computed as |x| / (√(|x| + 1) + 1), which avoids cancellation near 0, so
+    /// that `f32` is enough.
     pub fn squash(self, values: &Tensor) -> Tensor {
         match self {
             Self::Off => values.shallow_clone(),
@@ -29,10 +30,10 @@ impl ValueRescaling {
         }
     }
 
-    /// h⁻¹(y), of each number in a tensor of any shape.
+    /// Computes h⁻¹(y) elementwise, for any shape.
     ///
-    /// With u = √(|x| + 1) − 1, |y| = ε·u² + (1 + 2ε)·u and |x| = u·(u + 2). The root is taken in
-    /// the form u = 2·|y| / (1 + 2ε + √((1 + 2ε)² + 4·ε·|y|)): the printed one loses half of its
+    /// With u = √(|x| + 1) − 1, |y| = ε·u² + (1 + 2ε)·u and |x| = u·(u + 2). The root is computed
+    /// as u = 2·|y| / (1 + 2ε + √((1 + 2ε)² + 4·ε·|y|)): the published form loses half of its
     /// digits near 0 and divides by ε.
     pub fn unsquash(self, values: &Tensor) -> Tensor {
         match self {
@@ -40,13 +41,13 @@ impl ValueRescaling {
             Self::On { epsilon } => {
                 let slope = 1.0 + 2.0 * epsilon;
                 let root = (values.abs() * (4.0 * epsilon) + slope * slope).sqrt();
-                let u = values * 2.0 / (root + slope); // with the sign of y
+                let u = values * 2.0 / (root + slope); // has the sign of y
                 &u * (u.abs() + 2.0)
             }
         }
     }
 
-    /// [`ValueRescaling::squash`] of one number.
+    /// Computes [`ValueRescaling::squash`] of one number.
     pub fn squash_one(self, x: f64) -> f64 {
         match self {
             Self::Off => x,
@@ -54,7 +55,7 @@ impl ValueRescaling {
         }
     }
 
-    /// [`ValueRescaling::unsquash`] of one number.
+    /// Computes [`ValueRescaling::unsquash`] of one number.
     pub fn unsquash_one(self, y: f64) -> f64 {
         match self {
             Self::Off => y,
@@ -67,13 +68,14 @@ impl ValueRescaling {
     }
 }
 
-/// Targets of double Q-learning: h(r + discount · h⁻¹(Q_target(s', argmax_a Q_online(s', a)))).
+/// Computes double Q-learning targets: h(r + discount · h⁻¹(Q_target(s', argmax_a Q_online(s',
+/// a)))).
 ///
-/// Choosing with one network and valuing with the other keeps the greatest of noisy values from
-/// being taken for a great one. Source: van Hasselt et al. 2016 (arXiv:1509.06461), equation 4, with
-/// n-step rewards and discounts as in Horgan et al. 2018 (arXiv:1803.00933), section 3. Of actions
-/// that tie, one is taken; which one does not matter unless the target network tells them apart.
-/// No gradient flows into the result.
+/// Selecting with one network and evaluating with the other avoids the overestimation caused by the
+/// maximum of noisy values. Source: van Hasselt et al. 2016 (arXiv:1509.06461), equation 4, with
+/// n-step rewards and discounts as in Horgan et al. 2018 (arXiv:1803.00933), section 3. Ties
+/// between actions are broken arbitrarily, which matters only if the target network values them
+/// differently. No gradient flows into the result.
 ///
 /// # Shapes
 /// - `rewards`, `discounts`: `[B]`; `next_q_online`, `next_q_target`: `[B, A]`; result: `[B]`
@@ -93,7 +95,7 @@ pub fn double_q_targets(
     targets(rewards, discounts, &next_values, rescaling)
 }
 
-/// Targets of plain Q-learning: h(r + discount · h⁻¹(max_a Q_target(s', a))).
+/// Computes Q-learning targets: h(r + discount · h⁻¹(max_a Q_target(s', a))).
 ///
 /// Source: Mnih et al. 2015 (Nature 518), algorithm 1. No gradient flows into the result.
 ///
@@ -117,25 +119,25 @@ fn targets(rewards: &Tensor, discounts: &Tensor, next_values: &Tensor, rescaling
     rescaling.squash(&(rewards + discounts * rescaling.unsquash(next_values))).detach()
 }
 
-/// Q(s, a) of the actions taken. `q`: `[B, A]`; `actions`: `i64 [B]`; result: `[B]`.
+/// Selects Q(s, a) of the actions taken. `q`: `[B, A]`; `actions`: `i64 [B]`; result: `[B]`.
 pub fn q_of_actions(q: &Tensor, actions: &Tensor) -> Tensor {
     q.gather(1, &actions.unsqueeze(1), false).squeeze_dim(1)
 }
 
-/// What an error costs.
+/// Loss of a TD error.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum TdLoss {
     /// ½·δ².
     HalfSquared,
-    /// ½·δ² up to |δ| = `delta`, from there on a straight line: the gradient is held at ±`delta`.
+    /// ½·δ² up to |δ| = `delta`, linear beyond: the gradient is clipped at ±`delta`.
     Huber {
-        /// Above 0.
+        /// Threshold, above 0.
         delta: f64,
     },
 }
 
 impl TdLoss {
-    /// Of each error. `[B]` both.
+    /// Computes the loss of each error, `[B]` → `[B]`.
     fn of(self, td_errors: &Tensor) -> Tensor {
         match self {
             Self::HalfSquared => td_errors.square() * 0.5,
@@ -148,11 +150,11 @@ impl TdLoss {
     }
 }
 
-/// Mean over the batch of w · loss(δ), a scalar that gradients flow through.
+/// Computes the batch mean of w · loss(δ), a differentiable scalar.
 ///
-/// The importance weight multiplies the loss once, outside: Huber(w·δ) would be something else, as
-/// would a weight that is in the gradient squared. Source: Schaul et al. 2016 (arXiv:1511.05952),
-/// section 3.4. No gradient flows into the weights.
+/// The importance weight multiplies the loss once, from outside: Huber(w·δ) would be a different
+/// loss, and so would a weight that is squared in the gradient. Source: Schaul et al. 2016
+/// (arXiv:1511.05952), section 3.4. No gradient flows into the weights.
 ///
 /// # Shapes
 /// - `td_errors` (target − Q), `importance_weights`: `[B]`; result: scalar
@@ -184,7 +186,7 @@ mod tests {
 
     #[test]
     fn squashed_values_worked_by_hand() {
-        // √(3 + 1) − 1 = 1, √(8 + 1) − 1 = 2, √(99 + 1) − 1 = 9; and 0.01 · x each.
+        // √(3 + 1) − 1 = 1, √(8 + 1) − 1 = 2, √(99 + 1) − 1 = 9; plus 0.01 · x each.
         let values = Tensor::from_slice(&[0.0, 3.0, -8.0, 99.0]);
         assert_close(&numbers(&ON.squash(&values)), &[0.0, 1.03, -2.08, 9.99], 1e-12);
         assert_close(&numbers(&ON.unsquash(&Tensor::from_slice(&[1.03, -2.08]))), &[3.0, -8.0], 1e-12);

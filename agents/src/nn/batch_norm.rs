@@ -1,26 +1,26 @@
-//! Batch normalisation whose running statistics are saved with the weights.
+//! Batch normalisation with running statistics saved alongside the weights.
 
 use tch::Tensor;
 
 use super::{Init, NetworkError, ParamScope};
 
-/// Share of a new batch in the running statistics: 0.9 of the old ones stay.
+/// Weight of the current batch in the running statistics; the old value keeps 0.9.
 const NEW_SHARE: f64 = 0.1;
 const EPSILON: f64 = 1e-5;
 
-/// What a network is run for.
+/// Source of the normalisation statistics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// Statistics are the batch's own, and the running ones move towards them.
+    /// Normalises with batch statistics and updates the running ones.
     Train,
-    /// Statistics are the running ones, which stay.
+    /// Normalises with the running statistics and leaves them unchanged.
     Evaluate,
 }
 
-/// Shifts and scales each channel of `[N, C, H, W]` to mean 0 and variance 1 over the batch, then
-/// by a factor and a shift that are trained. Source: Ioffe & Szegedy 2015 (arXiv:1502.03167).
+/// Normalises each channel of `[N, C, H, W]` to mean 0 and variance 1 over the batch, then applies
+/// a trainable scale and shift. Source: Ioffe & Szegedy 2015 (arXiv:1502.03167).
 ///
-/// Every row's result depends on all rows: a batch must not be split among networks.
+/// Each row's output depends on every row, so a batch must not be split across networks.
 #[derive(Debug)]
 pub struct BatchNorm {
     weight: Tensor,
@@ -30,8 +30,8 @@ pub struct BatchNorm {
 }
 
 impl BatchNorm {
-    /// Parameters `{name}.weight` and `{name}.bias`, buffers `{name}.running_mean` and
-    /// `{name}.running_var`, all `[channels]`.
+    /// Builds the layer with parameters `{name}.weight` and `{name}.bias` and buffers
+    /// `{name}.running_mean` and `{name}.running_var`, all `[channels]`.
     pub fn build(scope: &mut ParamScope<'_>, name: &str, channels: i64) -> Result<Self, NetworkError> {
         let shape = [channels];
         Ok(Self {
@@ -42,7 +42,8 @@ impl BatchNorm {
         })
     }
 
-    /// `[N, C, H, W]` both. The running variance is the unbiased one, as in PyTorch.
+    /// Normalises `[N, C, H, W]`, keeping the shape. The running variance is unbiased, as in
+    /// PyTorch.
     pub fn forward(&self, picture: &Tensor, mode: Mode) -> Tensor {
         picture.batch_norm(
             Some(&self.weight),
@@ -70,7 +71,7 @@ mod tests {
         let picture = Tensor::from_slice(&[1f32, 3.0]).view([2, 1, 1, 1]); // mean 2, variance 1 or 2
         let numbers = |tensor: Tensor| Vec::<f32>::try_from(tensor.view([-1])).unwrap();
         assert_eq!(numbers(norm.forward(&picture, Mode::Evaluate)).len(), 2);
-        assert_eq!(numbers(norm.running_mean.copy()), [0.0]); // evaluating left them alone
+        assert_eq!(numbers(norm.running_mean.copy()), [0.0]); // evaluation leaves them unchanged
         let trained = numbers(norm.forward(&picture, Mode::Train));
         assert!((trained[0] + 1.0).abs() < 1e-4 && (trained[1] - 1.0).abs() < 1e-4, "{trained:?}");
         assert!((numbers(norm.running_mean.copy())[0] - 0.2).abs() < 1e-6);

@@ -1,4 +1,4 @@
-//! A control for comparisons: a torso that cannot see where anything is.
+//! A control torso with no access to position.
 
 use tch::{Kind, Tensor};
 
@@ -6,9 +6,8 @@ use super::{Init, Linear, NetworkError, ParamScope, Torso, scale_pixels};
 
 const FEATURES: i64 = 512;
 
-/// The mean brightness of each stacked frame, a dense layer, a ReLU. What a policy on it reaches needs
-/// no knowledge of places: a comparison that puts it level with other torsos does not measure what
-/// they see.
+/// Mean brightness of each stacked frame, a dense layer and a ReLU. A policy on top of it cannot
+/// use positions: a benchmark on which it ties with other torsos does not measure their vision.
 #[derive(Debug)]
 struct Brightness {
     fc: Linear,

@@ -1,14 +1,14 @@
-//! The convolution that torsos are made of, with or without coordinate channels.
+//! The convolution used by all torsos, with or without coordinate channels.
 //!
-//! Inside, pictures are `[N, C, H, W]` by name but laid out channels last in memory, which oneDNN
-//! convolves about a fifth faster on a CPU than channels first.
+//! Feature maps are indexed `[N, C, H, W]` but stored channels-last: on a CPU, oneDNN convolves
+//! that layout about a fifth faster than channels-first.
 
 use tch::{Kind, Tensor};
 
 use super::coordinates::{CoordinateChannels, CoordinateStart, Coordinates, Taps};
 use super::{Init, NetworkError, ParamScope};
 
-/// A convolution with a bias, on `[N, C, H, W]`; with coordinates it is a CoordConv.
+/// A convolution with bias on `[N, C, H, W]`; a CoordConv if it has coordinates.
 #[derive(Debug)]
 pub struct Conv {
     weight: Tensor,
@@ -18,53 +18,54 @@ pub struct Conv {
     coordinates: CoordinatePart,
 }
 
-/// The part of the layer that sees the coordinates.
+/// The part of the layer applied to the coordinates.
 #[derive(Debug)]
 enum CoordinatePart {
     None,
-    /// The layer's weights have taps for the channels, after the picture's.
+    /// The layer's weights include taps for the channels, after those of the image channels.
     Window(CoordinateChannels),
-    /// The channels at the centre of every window, and their weights `[out, K, 1, 1]`.
+    /// The channels sampled at each window's centre, with weights `[out, K, 1, 1]`.
     Centre {
         channels: CoordinateChannels,
         weight: Tensor,
     },
 }
 
-/// Size and step of a convolution's window.
+/// Size and stride of a convolution window.
 #[derive(Clone, Copy, Debug)]
 pub struct Window {
-    /// Channels of the result.
+    /// Number of output channels.
     pub channels_out: i64,
-    /// Height and width.
+    /// Height and width in pixels.
     pub kernel: i64,
-    /// Pixels from one window to the next.
+    /// Distance between adjacent windows in pixels.
     pub stride: i64,
 }
 
-/// What is assumed around a picture.
+/// Zero padding around the input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Padding {
-    /// Nothing: windows stay inside.
+    /// No padding: windows lie inside the image.
     Valid,
-    /// As many zeros as make the result H / stride high, rounded up: half of them before, half
-    /// after, an odd one after, as TensorFlow has it.
+    /// Zeros on both sides so that the output height is H / stride, rounded up. An odd zero goes
+    /// after the image, as in TensorFlow.
     Same,
 }
 
-/// All that can be chosen about a convolution.
+/// Settings of a convolution.
 #[derive(Clone, Copy, Debug)]
 pub struct ConvSpec {
-    /// Size and step.
+    /// Window size and stride.
     pub window: Window,
-    /// Zeros around the picture.
+    /// Zero padding.
     pub padding: Padding,
-    /// First values of the weights; biases start at 0.
+    /// Initial weights; biases start at 0.
     pub init: Init,
 }
 
 impl Conv {
-    /// No padding, weights as before a ReLU; parameters as [`Conv::build_with`] has them.
+    /// Builds an unpadded convolution with the initial weights for a ReLU. Parameters as in
+    /// [`Conv::build_with`].
     pub fn build(
         scope: &mut ParamScope<'_>,
         name: &str,
@@ -76,12 +77,12 @@ impl Conv {
         Self::build_with(scope, name, channels_in, spec, coordinates)
     }
 
-    /// Parameters `{name}.weight` `[out, in + K, kernel, kernel]` and `{name}.bias` `[out]`, K the
-    /// number of coordinate channels.
+    /// Builds a convolution with parameters `{name}.weight` `[out, in + K, kernel, kernel]` and
+    /// `{name}.bias` `[out]`, where K is the number of coordinate channels.
     ///
-    /// With [`Taps::Centre`] the first is `[out, in, kernel, kernel]`, as without coordinates, and
-    /// `{name}.coordinate_weight` `[out, K, 1, 1]` comes after them. Its initial values are those
-    /// of a layer that has only these K inputs. Channels that have to be saved are a buffer: see
+    /// With [`Taps::Centre`] the weight is `[out, in, kernel, kernel]`, as without coordinates,
+    /// followed by `{name}.coordinate_weight` `[out, K, 1, 1]`, initialised as for a layer with
+    /// only these K inputs. Channels that must be saved are stored as a buffer: see
     /// [`CoordinateChannels::build`].
     pub fn build_with(
         scope: &mut ParamScope<'_>,
@@ -107,13 +108,14 @@ impl Conv {
         Ok(Self { weight, bias, window, padding, coordinates })
     }
 
-    /// `[N, in, H, W]` → `[N, out, (H − kernel) / stride + 1, (W − kernel) / stride + 1]`, rounded
-    /// down, or `[N, out, H / stride, W / stride]`, rounded up, with [`Padding::Same`].
+    /// Convolves `[N, in, H, W]` into `[N, out, (H − kernel) / stride + 1, (W − kernel) / stride +
+    /// 1]`, rounded down, or with [`Padding::Same`] into `[N, out, H / stride, W / stride]`,
+    /// rounded up.
     ///
-    /// Coordinates are the same in every picture and convolution is linear, so their part is
-    /// computed once and added to all rows instead of being appended to each: the same numbers up
-    /// to rounding, at the cost of a plain convolution (30 ms instead of 46 ms, forward and
-    /// backward, for the first layer on 40 rows; a plain one takes 31 ms).
+    /// Coordinates are identical for every image and convolution is linear, so their contribution
+    /// is computed once and broadcast instead of appended to each row. The result is equal up to
+    /// rounding, at the cost of a plain convolution: 30 ms instead of 46 ms, forward and backward,
+    /// for the first layer on 40 rows (a plain one takes 31 ms).
     pub fn forward(&self, picture: &Tensor) -> Tensor {
         let own = picture.size()[1];
         match self.coordinate_map(own) {
@@ -122,12 +124,13 @@ impl Conv {
         }
     }
 
-    /// [`Conv::forward`] on pictures whose every channel is one number all over: `[N, in]` →
-    /// `[N, out, H', W']`, for pictures as large as the coordinates.
+    /// Applies [`Conv::forward`] to images with constant channels: `[N, in]` → `[N, out, H', W']`,
+    /// at the size of the coordinates.
     ///
-    /// Without padding, such a picture's part is one number a channel too, so that only the
-    /// coordinates' part is computed for every pixel, once for all N. `None` where that does not
-    /// hold: with padding (a 1×1 window needs none), or without coordinates, which tell the size.
+    /// Without padding, the contribution of such an image is one number per output channel, so only
+    /// the coordinates are convolved per pixel, once for all N. Returns `None` if that does not
+    /// hold (padding with a window larger than 1×1) or if there are no coordinates to define the
+    /// size.
     pub fn forward_tiled(&self, numbers: &Tensor) -> Option<Tensor> {
         if self.padding != Padding::Valid && self.window.kernel > 1 {
             return None;
@@ -139,8 +142,8 @@ impl Conv {
         Some(part.unsqueeze(-1).unsqueeze(-1) + map)
     }
 
-    /// The coordinates' part of the result, with the bias: `[1, out, H', W']`. `own` is the number
-    /// of the picture's own channels.
+    /// Returns the coordinates' contribution plus the bias: `[1, out, H', W']`. `own` is the number
+    /// of image channels.
     fn coordinate_map(&self, own: i64) -> Option<Tensor> {
         match &self.coordinates {
             CoordinatePart::None => None,
@@ -161,7 +164,7 @@ impl Conv {
             Padding::Valid => picture.conv2d(weight, bias, stride, 0, 1, 1),
             Padding::Same => {
                 let [_, _, height, width] = picture.size()[..] else {
-                    return picture.conv2d(weight, bias, stride, 0, 1, 1); // libtorch names the fault
+                    return picture.conv2d(weight, bias, stride, 0, 1, 1); // libtorch reports the error
                 };
                 let [(top, bottom), (left, right)] =
                     [height, width].map(|size| same_padding(size, kernel, stride));
@@ -202,7 +205,7 @@ impl CoordinatePart {
 }
 
 impl Padding {
-    /// Number of windows along a side of `size` pixels.
+    /// Returns the number of windows along a side of `size` pixels.
     fn windows(self, size: i64, Window { kernel, stride, .. }: Window) -> i64 {
         match self {
             Self::Valid => (size - kernel) / stride + 1,
@@ -210,8 +213,8 @@ impl Padding {
         }
     }
 
-    /// Start of the first window along a side of `size` pixels: at 0, or before it. The centre of
-    /// every window is inside the picture either way.
+    /// Returns the start of the first window along a side of `size` pixels, at most 0. Every
+    /// window's centre lies inside the image.
     fn first_window(self, size: i64, Window { kernel, stride, .. }: Window) -> i64 {
         match self {
             Self::Valid => 0,
@@ -220,16 +223,17 @@ impl Padding {
     }
 }
 
-/// Zeros before and after, along a side of `size` pixels.
+/// Returns the number of zeros before and after a side of `size` pixels.
 fn same_padding(size: i64, kernel: i64, stride: i64) -> (i64, i64) {
     let windows = (size + stride - 1) / stride; // rounded up
     let zeros = ((windows - 1) * stride + kernel - size).max(0);
     (zeros / 2, zeros - zeros / 2)
 }
 
-/// `u8` pixels to `f32` in [0, 1], and to channels last in memory; `[N, C, H, W]` both.
+/// Scales `u8` pixels to `f32` in [0, 1] and converts them to channels-last; `[N, C, H, W]` in and
+/// out.
 pub fn scale_pixels(obs: &Tensor) -> Tensor {
-    let rows = obs.permute([0, 2, 3, 1]).contiguous(); // [N, H, W, C], while pixels are bytes
+    let rows = obs.permute([0, 2, 3, 1]).contiguous(); // [N, H, W, C], while pixels are still bytes
     let scaled = rows.to_kind(Kind::Float) / 255.0;
     scaled.permute([0, 3, 1, 2]) // [N, C, H, W]
 }
@@ -240,7 +244,7 @@ mod tests {
     use crate::nn::{ChannelSource, CoordinateSpec, ParamStore, Radius};
     use tch::Device;
 
-    /// The channels of layer `c` of a store with seed 1.
+    /// Builds the channels of layer `c` in a store with seed 1.
     fn channels(coordinates: Coordinates) -> CoordinateChannels {
         let mut store = ParamStore::new(1, Device::Cpu);
         CoordinateChannels::build(&mut ParamScope::new(&mut store), "c", coordinates).unwrap()
@@ -306,14 +310,14 @@ mod tests {
         assert!(padded(1, 1, None).forward_tiled(&numbers).is_none());
     }
 
-    /// Small whole numbers, so that every sum is exact in `f32` whatever its order.
+    /// Returns small integers, so that every `f32` sum is exact in any order.
     fn small_integers(shape: &[i64], salt: i64) -> Tensor {
         let count: i64 = shape.iter().product();
         let values: Vec<f32> = (0..count).map(|i| ((i * 7 + salt) % 5 - 2) as f32).collect();
         Tensor::from_slice(&values).view(shape)
     }
 
-    /// Copies `conv`'s weights into a CoordConv of the same kind, with 0 for the coordinates.
+    /// Extends `conv` weights to those of a CoordConv, with 0 for the coordinates.
     fn with_zero_coordinates(weights: &Tensor, extra: i64) -> Tensor {
         let [out, _, h, w] = weights.size()[..] else { panic!("a convolution's weights") };
         Tensor::cat(&[weights, &Tensor::zeros([out, extra, h, w], (Kind::Float, Device::Cpu))], 1)
@@ -323,7 +327,7 @@ mod tests {
         Window { channels_out: 5, kernel, stride }
     }
 
-    /// A layer of 3 + K channels with these weights, and small integers as its bias.
+    /// Builds a layer of 3 + K input channels with the given weights and small integers as bias.
     fn build_layer(weights: &Tensor, coordinates: Option<Coordinates>, window: Window) -> Conv {
         let spec = ConvSpec { window, padding: Padding::Valid, init: Init::BEFORE_RELU };
         build_with_weights(&[("c.weight", weights)], coordinates, spec)
@@ -342,7 +346,7 @@ mod tests {
             let values = match given(&name) {
                 Some(values) => values.shallow_clone(),
                 None if name == "c.bias" => bias.shallow_clone(),
-                None => values, // channels stay as they were made
+                None => values, // the channels keep their values
             };
             (name, values)
         };
@@ -360,7 +364,7 @@ mod tests {
             let coordinates = Some(Coordinates::new(9, 7, radius));
             let weights = with_zero_coordinates(&weights, extra);
             assert_eq!(build_layer(&weights, coordinates, window(3, 1)).forward(&picture), plain);
-            // And it is the zeros that do it.
+            // With non-zero weights the result differs.
             let other = build_layer(&(weights + 1.0), coordinates, window(3, 1));
             assert_ne!(other.forward(&picture), plain);
         }
@@ -368,7 +372,7 @@ mod tests {
 
     #[test]
     fn a_layer_equals_a_convolution_of_the_picture_with_coordinates_appended() {
-        // 9 and 5 pixels: steps of ¼ and ½, so that every sum is exact whatever its order.
+        // 9 and 5 pixels give steps of ¼ and ½, so every sum is exact in any order.
         let picture = small_integers(&[2, 3, 9, 5], 1);
         for (kernel, stride) in [(3, 1), (4, 2)] {
             let weights = small_integers(&[5, 5, kernel, kernel], 2);

@@ -1,4 +1,4 @@
-//! The convolutional torso of Mnih et al. 2015 (Nature), and what can be set about it.
+//! The convolutional torso of Mnih et al. 2015 (Nature) and its settings.
 
 use tch::Tensor;
 
@@ -10,23 +10,23 @@ const LAYERS: [Window; 3] = [
     Window { channels_out: 64, kernel: 4, stride: 2 },
     Window { channels_out: 64, kernel: 3, stride: 1 },
 ];
-/// Height and width of the first convolution's windows.
+/// Height and width of the first convolution's window.
 pub(super) const FIRST_KERNEL: i64 = 8;
 const FEATURES: i64 = 512;
-/// The least height and width that leave one pixel after the three layers.
+/// Smallest height and width that leave one pixel after the three layers.
 const LEAST_SIZE: usize = 36;
 
 /// Settings of a [`ConvTorso`]. The default is the published network.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ConvTorsoSpec {
-    /// Coordinate channels, and the layers that get them.
+    /// Coordinate channels and the layers that receive them.
     pub coordinates: Option<(CoordinateSpec, Position)>,
-    /// Step from the last convolution to the dense layer.
+    /// Pooling between the last convolution and the dense layer.
     pub pooling: Pooling,
 }
 
 impl ConvTorsoSpec {
-    /// Three convolutions, flattened, a dense layer.
+    /// The published network: three convolutions, flattened, and a dense layer.
     pub const PUBLISHED: Self = Self { coordinates: None, pooling: Pooling::Flatten };
 
     fn coordinates_before(&self, layer: Layer, height: i64, width: i64) -> Option<Coordinates> {
@@ -41,7 +41,7 @@ impl Default for ConvTorsoSpec {
     }
 }
 
-/// Layers that get coordinate channels before them.
+/// Layers that receive coordinate channels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Position {
     /// The first convolution.
@@ -50,9 +50,9 @@ pub enum Position {
     EveryConvolution,
     /// The last convolution.
     LastConvolution,
-    /// The dense layer. Its inputs are then joined by numbers that are the same for every
-    /// observation: a second bias, which moves faster than the first but says nothing new. A
-    /// control, like noise. [`Taps`](super::Taps) play no part: there is no window.
+    /// The dense layer. Its extra inputs are equal for every observation, so they amount to a
+    /// second bias that learns faster than the first but adds no information. A control, like
+    /// noise. [`Taps`](super::Taps) does not apply, as there is no window.
     DenseLayer,
 }
 
@@ -83,7 +83,7 @@ pub struct ConvTorso {
 }
 
 impl ConvTorso {
-    /// Layers `torso.conv1`, `torso.conv2`, `torso.conv3` and `torso.fc`.
+    /// Builds the layers `torso.conv1`, `torso.conv2`, `torso.conv3` and `torso.fc`.
     ///
     /// # Errors
     /// If observations are smaller than 36×36.
@@ -147,7 +147,7 @@ impl Torso for ConvTorso {
     }
 }
 
-/// The result of every builder in the registry.
+/// Return type of every builder in the registry.
 type Built = Result<Box<dyn Torso>, NetworkError>;
 
 pub(super) fn build_conv(scope: &mut ParamScope<'_>, obs_shape: [usize; 3]) -> Built {
@@ -213,7 +213,7 @@ mod tests {
             let named = store.to_named();
             let get = |name: &str| named.iter().find(|(known, _)| known == name).unwrap().1.copy();
 
-            // The same network, with what its coordinates add moved into the bias.
+            // The same network with the coordinates' contribution moved into the bias.
             let mut plain_store = ParamStore::new(1, Device::Cpu);
             let plain = build_conv(&mut ParamScope::new(&mut plain_store), [4, 44, 52]).unwrap();
             let pixels = plain_store.to_named()[6].1.size()[1];

@@ -1,6 +1,6 @@
-//! Torsos with coordinate channels, or controls in their place, on the convolutional network.
+//! Variants of the convolutional torso with coordinate channels or controls in their place.
 //!
-//! Each is a function with its settings, and a line of the registry.
+//! Each is a function with its settings and one entry in the registry.
 
 use super::conv_torso::FIRST_KERNEL;
 use super::{
@@ -8,7 +8,7 @@ use super::{
     Pooling, Position, Radius, Taps, Torso,
 };
 
-/// The result of every builder in the registry.
+/// Return type of every builder in the registry.
 type Built = Result<Box<dyn Torso>, NetworkError>;
 
 const PAPER: CoordinateSpec = CoordinateSpec::PAPER;
@@ -25,7 +25,7 @@ fn build(
     Ok(Box::new(ConvTorso::build(scope, obs_shape, &spec)?))
 }
 
-/// Coordinates before the first convolution, the rest as published.
+/// Adds coordinates before the first convolution; otherwise as published.
 fn build_first(scope: &mut ParamScope<'_>, obs_shape: [usize; 3], spec: CoordinateSpec) -> Built {
     build(scope, obs_shape, spec, Position::FirstConvolution, Pooling::Flatten)
 }
@@ -34,7 +34,7 @@ fn build_every(scope: &mut ParamScope<'_>, obs_shape: [usize; 3], spec: Coordina
     build(scope, obs_shape, spec, Position::EveryConvolution, Pooling::Flatten)
 }
 
-/// The paper's: the arm that other papers' numbers can be compared with.
+/// The paper's layer, comparable with results in other papers.
 pub(super) fn build_coord_conv(scope: &mut ParamScope<'_>, obs_shape: [usize; 3]) -> Built {
     build_first(scope, obs_shape, PAPER)
 }
@@ -51,29 +51,28 @@ pub(super) fn build_coord_conv_all_r(scope: &mut ParamScope<'_>, obs_shape: [usi
     build_every(scope, obs_shape, WITH_RADIUS)
 }
 
-/// Amplitude 1 / kernel. All weights start as in `coordconv`: only the channels are quieter.
+/// Amplitude 1 / kernel. Initial weights are those of `coordconv`; only the channels are scaled.
 pub(super) fn build_coord_conv_scaled(scope: &mut ParamScope<'_>, obs_shape: [usize; 3]) -> Built {
     build_first(scope, obs_shape, CoordinateSpec { amplitude: 1.0 / FIRST_KERNEL as f64, ..PAPER })
 }
 
-/// One weight per coordinate and filter, at full amplitude. The picture's weights start as in
-/// `conv`, whose shape they have.
+/// One weight per coordinate and filter, at full amplitude. The image weights have the shape and
+/// the initial values of `conv`.
 pub(super) fn build_coord_conv_tap(scope: &mut ParamScope<'_>, obs_shape: [usize; 3]) -> Built {
     build_first(scope, obs_shape, CoordinateSpec { taps: Taps::Centre, ..PAPER })
 }
 
-/// The initial coordinate weights are zero, the picture's those of `coordconv`.
+/// Initial coordinate weights are zero; the image weights are those of `coordconv`.
 pub(super) fn build_coord_conv_zero(scope: &mut ParamScope<'_>, obs_shape: [usize; 3]) -> Built {
     build_first(scope, obs_shape, CoordinateSpec { start: CoordinateStart::Zeros, ..PAPER })
 }
 
-/// A control: two channels that are always on, like coordinates, and say nothing of places near
-/// each other.
+/// A control: two constant channels, like coordinates, but without spatial correlation.
 pub(super) fn build_noise_conv(scope: &mut ParamScope<'_>, obs_shape: [usize; 3]) -> Built {
     build_first(scope, obs_shape, CoordinateSpec { source: ChannelSource::Noise, ..PAPER })
 }
 
-/// A control: the very numbers of `coordconv`, at other places.
+/// A control: the values of `coordconv` at permuted positions.
 pub(super) fn build_coord_conv_shuffled(scope: &mut ParamScope<'_>, obs_shape: [usize; 3]) -> Built {
     build_first(scope, obs_shape, CoordinateSpec { source: ChannelSource::Shuffled, ..PAPER })
 }
@@ -88,7 +87,7 @@ mod tests {
     use crate::nn::{NamedTensors, ParamStore, coordinate_channels, find_torso};
     use tch::{Device, Kind, Tensor};
 
-    /// Height and width leave 2×3 places after the last convolution.
+    /// Leaves 2×3 positions after the last convolution.
     const OBS_SHAPE: [usize; 3] = [4, 44, 52];
 
     fn build(name: &str) -> (ParamStore, Box<dyn Torso>) {

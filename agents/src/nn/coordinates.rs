@@ -1,8 +1,7 @@
-//! The channels that a CoordConv appends to its input, and everything that can be set about them.
+//! The channels that a CoordConv appends to its input, and their settings.
 //!
-//! Source: Liu et al. 2018 (arXiv:1807.03247). Order as in the authors' code: the picture's own
-//! channels, then xx (varies along the columns), then yy (varies along the rows), then the radius
-//! where asked for.
+//! Source: Liu et al. 2018 (arXiv:1807.03247). Order as in the authors' code: the image channels,
+//! then xx (varies along the columns), then yy (varies along the rows), then the optional radius.
 
 use coordrl_envs::rng::Rng;
 use rand::Rng as _;
@@ -14,16 +13,16 @@ use super::{NetworkError, ParamScope};
 /// Settings of a layer's coordinate channels. The default is the paper's layer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CoordinateSpec {
-    /// With or without the radius as a third channel.
+    /// Presence of the radius as a third channel.
     pub radius: Radius,
     /// Content of the channels.
     pub source: ChannelSource,
-    /// Interval that xx and yy span before the amplitude.
+    /// Interval spanned by xx and yy before the amplitude is applied.
     pub range: CoordinateRange,
-    /// Factor on the channels. RMSProp and Adam change each weight by about the learning rate,
-    /// whatever its gradient; all k² taps of a window see nearly the same coordinate and so step
-    /// together, which moves the coordinates' part up to k² times as fast as a bias. A smaller
-    /// amplitude slows it down.
+    /// Factor on the channels. RMSProp and Adam change each weight by about the learning rate
+    /// regardless of its gradient. All k² taps of a window see nearly the same coordinate and so
+    /// move together, which changes the coordinates' contribution up to k² times as fast as a bias;
+    /// a smaller amplitude slows it.
     pub amplitude: f64,
     /// Number of weights per coordinate channel and filter.
     pub taps: Taps,
@@ -32,7 +31,8 @@ pub struct CoordinateSpec {
 }
 
 impl CoordinateSpec {
-    /// The layer of the paper: xx and yy in [−1, 1], a weight per tap, drawn as the others are.
+    /// The paper's layer: xx and yy in [−1, 1], one weight per tap, initialised like the other
+    /// weights.
     pub const PAPER: Self = Self {
         radius: Radius::Without,
         source: ChannelSource::Coordinates,
@@ -42,7 +42,7 @@ impl CoordinateSpec {
         start: CoordinateStart::Drawn,
     };
 
-    /// Number of channels, K.
+    /// Returns the number of channels, K.
     pub fn channels(&self) -> i64 {
         match self.radius {
             Radius::Without => 2,
@@ -50,14 +50,14 @@ impl CoordinateSpec {
         }
     }
 
-    /// Returns true if names and shapes of the weights already say what the channels hold. All
-    /// others are saved with the weights.
+    /// Returns `true` if the names and shapes of the weights determine the channels. All others are
+    /// saved with the weights.
     fn is_implied_by_the_weights(&self) -> bool {
         let plain = (ChannelSource::Coordinates, CoordinateRange::Symmetric);
         (self.source, self.range) == plain && self.amplitude == 1.0
     }
 
-    /// The channels in numbers, `f32 [K, H, W]`. Draws come from `rng`.
+    /// Computes the channels, `f32 [K, H, W]`. Random draws come from `rng`.
     fn values(&self, height: i64, width: i64, rng: &mut Rng) -> Tensor {
         let channels = match self.source {
             ChannelSource::Coordinates => coordinate_channels(height, width, self.radius),
@@ -78,7 +78,7 @@ impl CoordinateSpec {
 
     fn in_unit_range(&self, channels: &Tensor) -> Tensor {
         let halved = channels * 0.5;
-        // A radius is a distance: it has no zero to be moved.
+        // A radius is a distance, so only its scale changes.
         let moved = if self.source == ChannelSource::Noise { self.channels() } else { 2 };
         let _ = halved.narrow(0, 0, moved).g_add_scalar_(0.5);
         halved
@@ -105,43 +105,43 @@ pub enum Radius {
 pub enum ChannelSource {
     /// Coordinates.
     Coordinates,
-    /// A control: uniform draws from [−1, 1], one per channel and place.
+    /// A control: uniform draws from [−1, 1], one per channel and position.
     Noise,
-    /// A control: the coordinates of other places. One permutation of places moves all channels
-    /// together, so that every place still has coordinates of its own.
+    /// A control: the coordinates of other positions. One permutation moves all channels together,
+    /// so every position keeps a unique coordinate vector.
     Shuffled,
 }
 
-/// Interval that xx and yy span.
+/// Interval spanned by xx and yy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CoordinateRange {
     /// [−1, 1].
     Symmetric,
-    /// [0, 1]: half the distances, around ½. The radius is halved.
+    /// [0, 1]: half the distances, centred on ½. The radius is halved.
     Unit,
 }
 
 /// Number of weights per coordinate channel and filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Taps {
-    /// One per place in the window, as for the picture's own channels.
+    /// One per window position, as for the image channels.
     Window,
     /// One: the coordinates of the window's centre, weighted by a 1×1 convolution and added to the
-    /// window's result. In a window of even size, which has four central places, the upper left
-    /// one of them: row and column (k − 1) / 2, rounded down, counted from 0.
+    /// window's output. An even window uses the upper left of its four central positions: row and
+    /// column (k − 1) / 2, rounded down, counted from 0.
     Centre,
 }
 
-/// Initial values of the coordinates' weights.
+/// Initial values of the coordinate weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CoordinateStart {
-    /// Drawn as the layer's other weights.
+    /// Drawn like the layer's other weights.
     Drawn,
     /// Zero: the layer starts as a convolution without coordinates.
     Zeros,
 }
 
-/// Coordinate channels for a layer that is about to be built: their settings and their size.
+/// Settings and size of the coordinate channels of a layer to be built.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Coordinates {
     /// Settings.
@@ -153,24 +153,24 @@ pub struct Coordinates {
 }
 
 impl Coordinates {
-    /// The paper's coordinates for pictures of `height` × `width`, with or without the radius
-    /// channel.
+    /// Creates the paper's coordinates for images of `height` × `width`, with or without the
+    /// radius.
     pub fn new(height: i64, width: i64, radius: Radius) -> Self {
         Self::with_spec(height, width, CoordinateSpec { radius, ..CoordinateSpec::PAPER })
     }
 
-    /// Channels with settings of their own.
+    /// Creates coordinates with custom settings.
     pub fn with_spec(height: i64, width: i64, spec: CoordinateSpec) -> Self {
         Self { spec, height, width }
     }
 
-    /// Number of channels, K.
+    /// Returns the number of channels, K.
     pub fn channels(&self) -> i64 {
         self.spec.channels()
     }
 }
 
-/// Coordinate channels in memory, where the parameters are.
+/// Coordinate channels on the parameters' device.
 #[derive(Debug)]
 pub struct CoordinateChannels {
     /// `[1, K, H, W]`.
@@ -178,12 +178,12 @@ pub struct CoordinateChannels {
 }
 
 impl CoordinateChannels {
-    /// The channels of the layer `layer`.
+    /// Builds the channels of layer `layer`.
     ///
-    /// The paper's coordinates follow from the picture's size. All others (scaled, drawn or
-    /// shuffled) are the buffer `{layer}.channels`, `[K, H, W]`: it is saved with the weights, so
-    /// that a network that loads them computes the same whatever seed it was built with. Draws are
-    /// derived from the store's seed and the buffer's name and stay as they are for the whole run.
+    /// The paper's coordinates are determined by the image size. All others (scaled, drawn or
+    /// shuffled) are the buffer `{layer}.channels`, `[K, H, W]`, saved with the weights so that a
+    /// network loading them computes the same result whatever its seed. Draws are derived from the
+    /// store's seed and the buffer's name, and stay fixed for the whole run.
     pub fn build(
         scope: &mut ParamScope<'_>,
         layer: &str,
@@ -191,7 +191,7 @@ impl CoordinateChannels {
     ) -> Result<Self, NetworkError> {
         if spec.is_implied_by_the_weights() {
             let channels = coordinate_channels(height, width, spec.radius); // [K, H, W]
-            // Channels last in memory, as the pictures are.
+            // Channels-last in memory, like the images.
             let rows = channels.permute([1, 2, 0]).contiguous().unsqueeze(0); // [1, H, W, K]
             return Ok(Self { values: scope.constant(rows)?.permute([0, 3, 1, 2]) });
         }
@@ -201,22 +201,22 @@ impl CoordinateChannels {
         Ok(Self { values: channels.unsqueeze(0) })
     }
 
-    /// The channels alone, `[1, K, H, W]`.
+    /// Returns the channels alone, `[1, K, H, W]`.
     pub fn picture(&self) -> &Tensor {
         &self.values
     }
 
-    /// `[N, C, H, W]` → `[N, C + K, H, W]`, channels last in memory.
+    /// Appends the channels: `[N, C, H, W]` → `[N, C + K, H, W]`, channels-last in memory.
     ///
-    /// This is what a CoordConv is *defined* by; [`Conv`](super::Conv) gets the same numbers with
-    /// less work.
+    /// This is the *definition* of a CoordConv; [`Conv`](super::Conv) computes the same result at
+    /// lower cost.
     pub fn append_to(&self, picture: &Tensor) -> Tensor {
         let rows = picture.permute([0, 2, 3, 1]); // [N, H, W, C]
         let channels = self.values.permute([0, 2, 3, 1]).expand([rows.size()[0], -1, -1, -1], false);
         Tensor::cat(&[rows, channels], 3).permute([0, 3, 1, 2])
     }
 
-    /// Every `stride`-th place from `first` on, `count` of them along each side: `[1, K, …]`.
+    /// Samples every `stride`-th position starting at `first`, `count` per side: `[1, K, …]`.
     pub(super) fn sampled(&self, first: [i64; 2], count: [i64; 2], stride: i64) -> Self {
         let end = |side: usize| first[side] + (count[side] - 1) * stride + 1;
         let rows = self.values.slice(2, first[0], end(0), stride);
@@ -224,11 +224,11 @@ impl CoordinateChannels {
     }
 }
 
-/// Coordinates in [−1, 1], both ends reached: xx = 2·column/(W − 1) − 1, yy = 2·row/(H − 1) − 1,
-/// r = √(xx² + yy²), between 0 and √2. A picture one pixel wide or high has coordinate 0 there.
+/// Computes coordinates in [−1, 1], both ends included: xx = 2·column/(W − 1) − 1, yy = 2·row/(H −
+/// 1) − 1, r = √(xx² + yy²), between 0 and √2. The coordinate is 0 along a side of one pixel.
 ///
-/// The authors' code divides by the *other* side's size, which is the same for the square pictures
-/// of their experiments; their printed listing measures r from (0.5, 0.5), which looks like a slip.
+/// The authors' code divides by the *other* side's size, which is equal for the square images of
+/// their experiments; their printed listing measures r from (0.5, 0.5), apparently a slip.
 ///
 /// # Shapes
 /// - result: `f32 [2, H, W]`, or `[3, H, W]` with the radius
@@ -250,18 +250,18 @@ fn axis(size: i64) -> Tensor {
     Tensor::from_slice(&values).to_kind(Kind::Float).to_device(Device::Cpu)
 }
 
-/// Uniform draws from [−1, 1), `[channels, height, width]`.
+/// Draws uniformly from [−1, 1), `[channels, height, width]`.
 fn noise(channels: i64, height: i64, width: i64, rng: &mut Rng) -> Tensor {
     let count = channels * height * width;
     let values: Vec<f32> = (0..count).map(|_| (2.0 * uniform(rng) - 1.0) as f32).collect();
     Tensor::from_slice(&values).view([channels, height, width])
 }
 
-/// A permutation of 0, …, `count` − 1, all equally likely (Fisher and Yates).
+/// Draws a uniformly random permutation of 0, …, `count` − 1 (Fisher and Yates).
 fn permutation(count: usize, rng: &mut Rng) -> Vec<i64> {
     let mut places: Vec<i64> = (0..count as i64).collect();
     for last in (1..count).rev() {
-        // 64 random bits against some thousand places: the bias of the remainder is out of sight.
+        // The modulo bias of 64 random bits is negligible for a few thousand positions.
         places.swap(last, (rng.next_u64() % (last as u64 + 1)) as usize);
     }
     places
@@ -280,7 +280,7 @@ mod tests {
         Vec::try_from(tensor.reshape([-1])).unwrap()
     }
 
-    /// The channels of layer `c` under this seed, `[K, H, W]`, and their store.
+    /// Builds the channels of layer `c` with this seed; returns the store and `[K, H, W]`.
     fn build(seed: u64, spec: CoordinateSpec, height: i64, width: i64) -> (ParamStore, Tensor) {
         let mut store = ParamStore::new(seed, Device::Cpu);
         let coordinates = Coordinates::with_spec(height, width, spec);
@@ -324,7 +324,7 @@ mod tests {
             let tail = appended.get(n).narrow(0, 4, 2);
             assert_eq!(tail, coordinate_channels(3, 5, Radius::Without));
         }
-        assert_eq!(appended.stride()[1], 1); // still channels last
+        assert_eq!(appended.stride()[1], 1); // still channels-last
     }
 
     #[test]
@@ -363,7 +363,7 @@ mod tests {
         let draw = |seed| build(seed, of_source(ChannelSource::Noise), 40, 50).1;
         let found = draw(1);
         assert!(found.min().double_value(&[]) >= -1.0 && found.max().double_value(&[]) <= 1.0);
-        // Of 4000 draws: the mean's deviation is 0.009, the variance's 0.005.
+        // Standard deviations over 4000 draws: 0.009 for the mean, 0.005 for the variance.
         assert!(found.mean(Kind::Float).double_value(&[]).abs() < 0.05);
         assert!((found.var(true).double_value(&[]) - 1.0 / 3.0).abs() < 0.03);
         assert_eq!(found, draw(1));
@@ -386,7 +386,7 @@ mod tests {
     #[test]
     fn shuffling_moves_whole_places() {
         let spec = CoordinateSpec { radius: Radius::With, ..of_source(ChannelSource::Shuffled) };
-        // Each place's coordinates in bits, which sort; the third is the radius of the other two.
+        // Each position's coordinates as sortable bits; the third is the radius of the other two.
         let places = |channels: &Tensor| {
             let triples = rows(&channels.flatten(1, -1).transpose(0, 1).contiguous());
             let mut bits: Vec<Vec<u32>> =
@@ -413,7 +413,7 @@ mod tests {
             assert_eq!(sorted, [0, 1, 2, 3]);
             places.iter().enumerate().for_each(|(at, &place)| counts[at][place as usize] += 1);
         }
-        // 1000 expected, deviation 27.
+        // 1000 expected, standard deviation 27.
         assert!(counts.iter().flatten().all(|count| (850..1150).contains(count)), "{counts:?}");
         assert_eq!(permutation(1, &mut rng), [0]);
     }

@@ -1,8 +1,8 @@
-//! Features that have died: 0 whatever is seen, so that no gradient passes through their ReLU.
+//! Dead features: always 0, so that no gradient passes through their ReLU.
 
 use tch::{Kind, Tensor};
 
-/// Marks the features that differ from 0 on at least one row with 1, the others with 0.
+/// Marks features that are non-zero on at least one row with 1, all others with 0.
 ///
 /// # Shapes
 /// - `features`: `f32 [N, F]`; result: `f32 [F]`, without a graph
@@ -10,17 +10,17 @@ pub(crate) fn live_features(features: &Tensor) -> Tensor {
     features.detach().ne(0.0).any_dim(0, false).to_kind(Kind::Float)
 }
 
-/// Which features were alive in the shards of a batch.
+/// Features that were alive in any shard of a batch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct LiveFeatures(Vec<bool>);
 
 impl LiveFeatures {
-    /// Reads the marks of [`live_features`], once they are on the host.
+    /// Converts the marks of [`live_features`] after their transfer to the host.
     pub fn from_marks(marks: &[f32]) -> Self {
         Self(marks.iter().map(|&mark| mark != 0.0).collect())
     }
 
-    /// Adds the rows of another shard: a feature is alive if it is in any of them.
+    /// Merges the rows of another shard: a feature is alive if it is alive in any shard.
     pub fn merge(&mut self, other: &Self) {
         if self.0.is_empty() {
             self.0.clone_from(&other.0);
@@ -31,7 +31,7 @@ impl LiveFeatures {
         }
     }
 
-    /// Share of the features that were 0 on every row.
+    /// Returns the fraction of features that were 0 on every row.
     pub fn dead_share(&self) -> f64 {
         let dead = self.0.iter().filter(|alive| !**alive).count();
 

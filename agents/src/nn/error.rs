@@ -1,19 +1,19 @@
-//! What can go wrong while a network is built or its weights are loaded.
+//! Errors while building a network or loading its weights.
 
-/// Why a network or its weights cannot be used.
+/// Reason why a network or its weights cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum NetworkError {
-    /// No torso of that name in the registry.
+    /// The registry has no torso with this name.
     #[error("no torso `{name}`{}; there are {}", hint(.nearest), .known.join(", "))]
     UnknownTorso {
-        /// The name asked for.
+        /// Requested name.
         name: String,
-        /// The registered name most like it, if one is.
+        /// Most similar registered name, if any.
         nearest: Option<String>,
         /// All registered names.
         known: Vec<String>,
     },
-    /// The torso's convolutions shrink the picture to nothing.
+    /// The torso's convolutions leave no output at this image size.
     #[error(
         "observations of {height}×{width} pixels are too small for the torso, which needs at least \
          {least}×{least}; raise `env.screen_size`"
@@ -23,40 +23,40 @@ pub enum NetworkError {
         height: usize,
         /// Width of the observation.
         width: usize,
-        /// Smallest height and width that work.
+        /// Smallest supported height and width.
         least: usize,
     },
-    /// One name was asked for in two shapes.
+    /// One name was requested with two shapes.
     #[error("parameter `{name}` is {found:?}, not {expected:?}")]
     WrongShape {
         /// Name of the parameter.
         name: String,
-        /// Shape that the network needs.
+        /// Shape required by the network.
         expected: Vec<i64>,
-        /// Shape that was given.
+        /// Shape supplied.
         found: Vec<i64>,
     },
-    /// Plain numbers that are more or fewer than the network's.
+    /// The number of flat values does not match the network.
     #[error("{found} numbers are not the {expected} of this network's parameters")]
     WrongCount {
-        /// How many the network has.
+        /// Number of values in the network.
         expected: usize,
-        /// How many were given.
+        /// Number of values supplied.
         found: usize,
     },
-    /// A parameter that the network needs is not there.
+    /// A parameter required by the network is missing.
     #[error("parameter `{name}` is missing")]
     MissingParameter {
         /// Name of the parameter.
         name: String,
     },
-    /// A parameter that the network does not have.
+    /// A parameter does not belong to the network.
     #[error("parameter `{name}` is not one of this network's")]
     UnknownParameter {
         /// Name of the parameter.
         name: String,
     },
-    /// libtorch refused, for instance because memory ran out.
+    /// libtorch failed, for instance for lack of memory.
     #[error("libtorch: {0}")]
     Torch(#[from] tch::TchError),
 }

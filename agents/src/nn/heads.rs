@@ -1,10 +1,10 @@
-//! Dense layers: the last layer of a torso, and the heads on top of it.
+//! Dense layers: the last layer of a torso and the heads on top of it.
 
 use tch::Tensor;
 
 use super::{Init, NetworkError, ParamScope};
 
-/// A dense layer with a bias.
+/// A dense layer with bias.
 #[derive(Debug)]
 pub struct Linear {
     weight: Tensor,
@@ -12,7 +12,7 @@ pub struct Linear {
 }
 
 impl Linear {
-    /// Parameters `{name}.weight` `[out, in]` and `{name}.bias` `[out]`.
+    /// Builds a layer with parameters `{name}.weight` `[out, in]` and `{name}.bias` `[out]`.
     pub fn build(
         scope: &mut ParamScope<'_>,
         name: &str,
@@ -23,7 +23,7 @@ impl Linear {
         Self::build_with_zeros(scope, name, features_in, features_out, init, 0)
     }
 
-    /// The same, with initial weights of 0 for the last `zeros` inputs.
+    /// Builds the same layer with initial weights of 0 for the last `zeros` inputs.
     pub(super) fn build_with_zeros(
         scope: &mut ParamScope<'_>,
         name: &str,
@@ -38,7 +38,7 @@ impl Linear {
         Ok(Self { weight, bias })
     }
 
-    /// `[N, in]` → `[N, out]`.
+    /// Maps `[N, in]` to `[N, out]`.
     pub fn forward(&self, features: &Tensor) -> Tensor {
         features.linear(&self.weight, Some(&self.bias))
     }

@@ -1,6 +1,6 @@
-//! The larger, residual torso of Espeholt et al. 2018 (IMPALA), with and without coordinates.
+//! The larger residual torso of Espeholt et al. 2018 (IMPALA), with and without coordinates.
 //!
-//! Source: arXiv:1802.01561, figure 3 on the right, without its recurrent part.
+//! Source: arXiv:1802.01561, figure 3 (right), without the recurrent part.
 
 use tch::Tensor;
 
@@ -9,15 +9,15 @@ use super::{
     Window, scale_pixels,
 };
 
-/// Channels of the three sections.
+/// Output channels of the three sections.
 const SECTIONS: [i64; 3] = [16, 32, 32];
 const BLOCKS_PER_SECTION: usize = 2;
 const FEATURES: i64 = 256;
-/// The least height and width that each of the three poolings still halves.
+/// Smallest height and width that all three poolings can still halve.
 const LEAST_SIZE: usize = 8;
 
-/// Three sections, a ReLU, a dense layer and another ReLU. Each section is a convolution, a pooling
-/// that halves the picture, and two residual blocks. All windows are 3×3, all pictures padded.
+/// Three sections, a ReLU, a dense layer and a final ReLU. Each section is a convolution, a pooling
+/// that halves the image and two residual blocks. All windows are 3×3 with padding.
 #[derive(Debug)]
 struct ImpalaTorso {
     sections: Vec<Section>,
@@ -31,7 +31,7 @@ struct Section {
     blocks: Vec<Block>,
 }
 
-/// x + conv(relu(conv(relu(x)))).
+/// Residual block: x + conv(relu(conv(relu(x)))).
 #[derive(Debug)]
 struct Block {
     conv1: Conv,
@@ -39,7 +39,7 @@ struct Block {
 }
 
 impl ImpalaTorso {
-    /// `coordinates`, made for pictures of the observations' size, come before the first
+    /// Builds the torso. `coordinates`, of the observations' size, are inserted before the first
     /// convolution.
     fn build(
         scope: &mut ParamScope<'_>,
@@ -76,7 +76,7 @@ impl Section {
         Ok(Self { conv, blocks })
     }
 
-    /// `[N, in, H, W]` → `[N, out, H / 2, W / 2]`, rounded up.
+    /// Maps `[N, in, H, W]` to `[N, out, H / 2, W / 2]`, rounded up.
     fn forward(&self, picture: &Tensor) -> Tensor {
         let pooled = halve(&self.conv.forward(picture));
         self.blocks.iter().fold(pooled, |seen, block| block.forward(&seen))
@@ -91,7 +91,7 @@ impl Block {
         Ok(Self { conv1: conv(1)?, conv2: conv(2)? })
     }
 
-    /// `[N, C, H, W]` both.
+    /// Maps `[N, C, H, W]` to the same shape.
     fn forward(&self, picture: &Tensor) -> Tensor {
         picture + self.conv2.forward(&self.conv1.forward(&picture.relu()).relu_())
     }
@@ -117,20 +117,20 @@ fn conv_spec(channels_out: i64) -> ConvSpec {
     ConvSpec { window, padding: Padding::Same, init: Init::BEFORE_RELU }
 }
 
-/// Greatest value in windows of 3×3, two pixels apart, the first centred on the first pixel.
+/// Max-pools 3×3 windows with stride 2, the first centred on the first pixel.
 ///
-/// The authors' TensorFlow code pads a side of even length after it only, so that its windows are
-/// centred one pixel further; this is where PyTorch versions of the network have them.
+/// The authors' TensorFlow code pads even sides at the end only, which shifts the windows by one
+/// pixel; this follows the PyTorch versions of the network.
 fn halve(picture: &Tensor) -> Tensor {
     picture.max_pool2d(3, 2, 1, 1, false)
 }
 
-/// Length of a side after [`halve`].
+/// Returns the length of a side after [`halve`].
 fn halved(size: i64) -> i64 {
     (size + 1) / 2
 }
 
-/// The result of every builder in the registry.
+/// Return type of every builder in the registry.
 type Built = Result<Box<dyn Torso>, NetworkError>;
 
 pub(super) fn build_impala(scope: &mut ParamScope<'_>, obs_shape: [usize; 3]) -> Built {
@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn parameters_counted_by_hand() {
-        // 3×3 windows and a bias for each channel of the result.
+        // 3×3 windows and one bias per output channel.
         let conv = |channels_in: u64, channels_out: u64| channels_out * channels_in * 9 + channels_out;
         let sections = conv(4, 16) + 4 * conv(16, 16) + conv(16, 32) + 4 * conv(32, 32) + 5 * conv(32, 32);
         let dense = 32 * 11 * 11 * 256 + 256; // 84 → 42 → 21 → 11
@@ -194,7 +194,7 @@ mod tests {
         assert_eq!(names[30..], ["torso.fc.weight", "torso.fc.bias"]);
     }
 
-    /// The whole network once more, in libtorch's own functions and with channels first.
+    /// Recomputes the whole network with libtorch functions, channels-first.
     fn written_out(store: &ParamStore, obs: &Tensor, coordinates: Option<Tensor>) -> Tensor {
         let named = store.to_named();
         let get = |name: String| &named.iter().find(|(known, _)| *known == name).expect(&name).1;

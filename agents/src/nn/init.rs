@@ -1,4 +1,4 @@
-//! First values of the weights.
+//! Initial weights.
 
 use coordrl_envs::rng::{Rng, Role, derive_rng};
 use rand::Rng as _;
@@ -6,39 +6,39 @@ use tch::{Kind, Tensor};
 
 use super::NetworkError;
 
-/// How a parameter is filled before training.
+/// Initialisation of a parameter.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Init {
     /// A random matrix with orthogonal rows or columns (whichever are fewer), times `gain`; all
-    /// dimensions after the first count as one. Source: Saxe et al. 2014 (arXiv:1312.6120).
+    /// dimensions after the first are flattened. Source: Saxe et al. 2014 (arXiv:1312.6120).
     Orthogonal {
         /// Factor on the orthogonal matrix: √2 before a ReLU.
         gain: f64,
     },
-    /// Normal draws with variance 2 / fan-in, those beyond two deviations drawn again and the rest
-    /// widened so that the variance holds, as Keras has it. Source: He et al. 2015
-    /// (arXiv:1502.01852). The fan-in is the product of all dimensions after the first: what one
-    /// output of a dense layer or a convolution sums over, and, for a transposed convolution
-    /// (`[in, out, k, k]`), Keras' count as well.
+    /// Truncated normal draws with variance 2 / fan-in: values beyond two standard deviations are
+    /// redrawn and the rest rescaled to keep the variance, as in Keras. Source: He et al. 2015
+    /// (arXiv:1502.01852). The fan-in is the product of all dimensions after the first: the number
+    /// of inputs per output of a dense layer or convolution and, for a transposed convolution
+    /// (`[in, out, k, k]`), Keras' convention.
     HeNormal,
-    /// All one: the factors of a batch normalisation.
+    /// All ones: scales of a batch normalisation.
     Ones,
-    /// All zero: biases.
+    /// All zeros: biases.
     Zeros,
 }
 
-/// Deviation of a standard normal cut off at ±2.
+/// Standard deviation of a standard normal truncated at ±2.
 const DEVIATION_OF_CUT_NORMAL: f64 = 0.879_625_661_034_239_8;
 
 impl Init {
-    /// What a layer before a ReLU starts from.
+    /// Initialisation of a layer followed by a ReLU.
     pub const BEFORE_RELU: Self = Self::Orthogonal { gain: std::f64::consts::SQRT_2 };
 
-    /// First values of the parameter `name`, `f32` on the CPU.
+    /// Computes the initial values of parameter `name`, `f32` on the CPU.
     ///
-    /// The generator is derived from (seed, name), not from the order in which parameters are
-    /// made: networks that share a layer (same name, same shape) start with it equal, whatever
-    /// their other layers are.
+    /// The generator is derived from (seed, name), not from the order of creation: networks that
+    /// share a layer (same name, same shape) initialise it identically, whatever their other layers
+    /// are.
     pub(crate) fn values(self, seed: u64, name: &str, shape: &[i64]) -> Result<Tensor, NetworkError> {
         match self {
             Self::Zeros => Ok(Tensor::f_zeros(shape, (Kind::Float, tch::Device::Cpu))?),
@@ -51,8 +51,8 @@ impl Init {
         }
     }
 
-    /// [`Init::values`], but 0 for the last `zeros` inputs (along dimension 1): a CoordConv that
-    /// starts as a plain convolution. The others are as drawn.
+    /// Computes [`Init::values`] with 0 for the last `zeros` inputs (along dimension 1), so that a
+    /// CoordConv starts as a plain convolution. The other values are unchanged.
     pub(crate) fn values_with_zeros(
         self,
         seed: u64,
@@ -68,13 +68,13 @@ impl Init {
     }
 }
 
-/// The generator of the parameter or buffer `name`.
+/// Returns the generator of the parameter or buffer `name`.
 pub(crate) fn rng_of(seed: u64, name: &str) -> Rng {
     derive_rng(seed, Role::Init, hash_name(name))
 }
 
-/// Orthogonal factor of a matrix of normal draws, signs fixed by R's diagonal so that all
-/// orthogonal matrices are equally likely (Mezzadri 2007, arXiv:math-ph/0609050).
+/// Computes the orthogonal factor of a matrix of normal draws. Fixing the signs by R's diagonal
+/// makes the result uniform over orthogonal matrices (Mezzadri 2007, arXiv:math-ph/0609050).
 fn orthogonal(mut rng: Rng, shape: &[i64], gain: f64) -> Result<Tensor, NetworkError> {
     let rows = shape[0];
     let columns: i64 = shape[1..].iter().product();
@@ -99,11 +99,11 @@ fn he_normal(mut rng: Rng, shape: &[i64]) -> Result<Tensor, NetworkError> {
     Ok(Tensor::f_from_slice(&draws)?.f_view(shape)?)
 }
 
-/// Standard normal draws by the Box–Muller transform.
+/// Draws from a standard normal by the Box–Muller transform.
 fn normal_draws(rng: &mut Rng, count: usize) -> Vec<f32> {
     let mut draws = Vec::with_capacity(count + 1);
     while draws.len() < count {
-        // In (0, 1], so that the logarithm is finite.
+        // 1 − uniform lies in (0, 1], so the logarithm is finite.
         let radius = (-2.0 * (1.0 - uniform(rng)).ln()).sqrt();
         let (sin, cos) = (std::f64::consts::TAU * uniform(rng)).sin_cos();
         draws.extend([(radius * cos) as f32, (radius * sin) as f32]);
@@ -112,19 +112,19 @@ fn normal_draws(rng: &mut Rng, count: usize) -> Vec<f32> {
     draws
 }
 
-/// Uniform in [0, 1), with 53 random bits.
+/// Draws uniformly from [0, 1) with 53 random bits.
 pub(crate) fn uniform(rng: &mut Rng) -> f64 {
     (rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64
 }
 
-/// FNV-1a: a hash that stays the same across versions of Rust, as stored seeds need.
+/// Hashes with FNV-1a, which is stable across Rust versions, as stored seeds require.
 fn hash_name(name: &str) -> u64 {
     name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
     })
 }
 
-/// Runs `job` with one libtorch thread: a factorisation's last bits depend on their number.
+/// Runs `job` on one libtorch thread: the last bits of a factorisation depend on the thread count.
 fn with_one_torch_thread<R>(job: impl FnOnce() -> R) -> R {
     let before = tch::get_num_threads();
     tch::set_num_threads(1);
@@ -162,7 +162,7 @@ mod tests {
         assert_eq!(base, draw(1, "torso.fc.weight", &[8, 8], 1.0));
         assert_ne!(base, draw(2, "torso.fc.weight", &[8, 8], 1.0));
         assert_ne!(base, draw(1, "torso.fd.weight", &[8, 8], 1.0));
-        tch::manual_seed(3); // libtorch's own generator plays no part
+        tch::manual_seed(3); // libtorch's own generator is not used
         assert_eq!(base, draw(1, "torso.fc.weight", &[8, 8], 1.0));
     }
 

@@ -1,4 +1,4 @@
-//! Networks: torsos, heads, first values, optimisers. Nothing here knows of environments.
+//! Networks: torsos, heads, initial weights and optimisers, independent of environments.
 
 mod batch_norm;
 mod brightness;

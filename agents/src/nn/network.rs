@@ -1,15 +1,15 @@
-//! A torso with a policy head and a value head on it.
+//! Actor-critic network: a torso with a policy head and a value head.
 
 use tch::{Kind, Tensor};
 
 use super::param_store::flatten_gradients;
 use super::{Init, Linear, NetworkError, ParamScope, ParamStore, Torso, TorsoEntry};
 
-/// Gain of the policy head: small, so that the first policy is nearly uniform.
+/// Gain of the policy head, small so that the initial policy is nearly uniform.
 const POLICY_GAIN: f64 = 0.01;
 const VALUE_GAIN: f64 = 1.0;
 
-/// Torso, policy head and value head, reading the parameters of a [`ParamStore`].
+/// Torso, policy head and value head on the parameters of a [`ParamStore`].
 pub struct Network {
     torso: Box<dyn Torso>,
     policy: Linear,
@@ -17,20 +17,20 @@ pub struct Network {
     parameters: Vec<Tensor>,
 }
 
-/// What a network says of N observations.
+/// Network output for N observations.
 #[derive(Debug)]
 pub struct Output {
     /// Unnormalised log-probabilities of the actions, `f32 [N, A]`.
     pub logits: Tensor,
     /// Expected discounted return, `f32 [N]`.
     pub value: Tensor,
-    /// The torso's features, which both are made of, `f32 [N, F]`.
+    /// Torso features that feed both heads, `f32 [N, F]`.
     pub features: Tensor,
 }
 
 impl Network {
-    /// A network for observations of shape `[C, H, W]` and `num_actions` actions, on the
-    /// parameters of `store`, which are drawn if they are not there yet.
+    /// Builds a network for observations of shape `[C, H, W]` and `num_actions` actions on the
+    /// parameters of `store`, initialising any that are missing.
     pub fn build(
         torso: &TorsoEntry,
         obs_shape: [usize; 3],
@@ -48,7 +48,8 @@ impl Network {
         Ok(Self { torso, policy, value, parameters: scope.into_leaves()? })
     }
 
-    /// Whether a network can be built for such observations; nothing is drawn or kept.
+    /// Checks that a network can be built for these observations, without drawing or keeping
+    /// weights.
     ///
     /// # Errors
     /// As [`Network::build`].
@@ -56,7 +57,7 @@ impl Network {
         Self::build(torso, obs_shape, num_actions, &mut ParamStore::of_shapes(tch::Device::Cpu)).map(drop)
     }
 
-    /// `obs`: `u8 [N, C, H, W]`, where the parameters are.
+    /// Evaluates `obs`, `u8 [N, C, H, W]` on the parameters' device.
     pub fn forward(&self, obs: &Tensor) -> Output {
         let features = self.torso.forward(obs); // [N, F]
         let logits = self.policy.forward(&features); // [N, A]
@@ -64,13 +65,13 @@ impl Network {
         Output { logits, value, features }
     }
 
-    /// As [`Torso::first_layer`].
+    /// Delegates to [`Torso::first_layer`].
     pub fn first_layer(&self, obs: &Tensor) -> Option<Tensor> {
         self.torso.first_layer(obs)
     }
 
-    /// Gradient of a scalar `loss` with respect to all parameters, flat `[P]` in the order of
-    /// [`ParamStore::pack`]. The graph is used up; no `.grad` is touched.
+    /// Computes the gradient of a scalar `loss` for all parameters, flat `[P]` in the order of
+    /// [`ParamStore::pack`]. Frees the graph and does not touch `.grad`.
     pub fn gradient(&self, loss: &Tensor) -> Result<Tensor, NetworkError> {
         let gradients = Tensor::f_run_backward(&[loss], &self.parameters, false, false)?;
         Ok(flatten_gradients(&gradients, &self.parameters))
@@ -85,7 +86,8 @@ impl std::fmt::Debug for Network {
 }
 
 impl Output {
-    /// Logits and values in one copy to the host: N rows of A + 1 numbers, the value last.
+    /// Copies logits and values to the host in one transfer: N rows of A + 1 numbers, the value
+    /// last.
     pub(crate) fn to_host(&self) -> Result<Vec<f32>, NetworkError> {
         let both = Tensor::f_cat(&[&self.logits, &self.value.unsqueeze(1)], 1)?; // [N, A + 1]
         let both = both.f_to_kind(Kind::Float)?.f_contiguous()?.f_view([-1])?;
@@ -135,7 +137,7 @@ mod tests {
                 }
             }
             if torso.name == "brightness" {
-                continue; // made of layers of its own
+                continue; // has no layers in common
             }
             let convolutions = match torso.name {
                 name if name == *twin || name == "coordconv-tap" => 0,
@@ -157,9 +159,9 @@ mod tests {
         let loss = network.forward(&obs).value.sum(Kind::Float);
         let gradient = network.gradient(&loss).unwrap();
         assert_eq!(gradient.size(), flat.size());
-        // The value's bias comes last and has gradient 2, one for each row.
+        // The value head's bias comes last and has gradient 2, one per row.
         assert_eq!(gradient.double_value(&[flat.size()[0] - 1]), 2.0);
-        // The policy head before it plays no part.
+        // The policy head before it does not contribute to the loss.
         assert_eq!(gradient.double_value(&[flat.size()[0] - 1 - 512 - 1]), 0.0);
     }
 }

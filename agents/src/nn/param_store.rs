@@ -1,4 +1,4 @@
-//! The parameters of a network, by name, in one stretch of memory.
+//! Named network parameters in one contiguous block of memory.
 
 use coordrl_envs::rng::Rng;
 use tch::{Device, Kind, Tensor};
@@ -6,25 +6,25 @@ use tch::{Device, Kind, Tensor};
 use super::init::rng_of;
 use super::{Init, NetworkError};
 
-/// Tensors by name, in a fixed order: how weights and optimiser state are saved and loaded.
+/// Named tensors in a fixed order: the format for saving weights and optimiser state.
 pub type NamedTensors = Vec<(String, Tensor)>;
 
-/// Owns the parameters that one or several networks read.
+/// Owns the parameters shared by one or more networks.
 ///
-/// The first network built from a store draws its parameters; every later one, built with the same
-/// names, reads the *same* memory through its own tensors (a [`Tensor`] is `Send` but not `Sync`,
-/// so each thread gets a network of its own). [`ParamStore::pack`] moves everything into one flat
-/// tensor, so that the optimiser and the gradient norm are a few operations instead of some for
-/// each layer.
+/// The first network built from a store initialises its parameters; every later one with the same
+/// names reads the *same* memory through its own tensors (a [`Tensor`] is `Send` but not `Sync`, so
+/// each thread needs its own network). [`ParamStore::pack`] moves everything into one flat tensor,
+/// so that the optimiser and the gradient norm take a few operations in total instead of a few per
+/// layer.
 #[derive(Debug)]
 pub struct ParamStore {
     seed: u64,
     device: Device,
     params: Vec<Param>,
-    /// Not trained, but part of the weights: running statistics, channels that were drawn.
+    /// Untrained state saved with the weights: running statistics and drawn coordinate channels.
     buffers: Vec<Param>,
     flat: Option<Tensor>,
-    /// Parameters are made with the right shapes, all zero: drawing them takes a second.
+    /// Creates parameters as zeros of the right shape, because drawing them takes a second.
     only_shapes: bool,
 }
 
@@ -35,29 +35,29 @@ struct Param {
 }
 
 impl ParamStore {
-    /// An empty store; first values are derived from `seed` and each parameter's name.
+    /// Creates an empty store; initial values are derived from `seed` and each parameter's name.
     pub fn new(seed: u64, device: Device) -> Self {
         Self { seed, device, params: Vec::new(), buffers: Vec::new(), flat: None, only_shapes: false }
     }
 
-    /// A store whose parameters have their shapes but are not drawn: for asking whether a network
+    /// Creates a store whose parameters have shapes but no drawn values: to check whether a network
     /// can be built, or for parameters that are about to be overwritten.
     pub(crate) fn of_shapes(device: Device) -> Self {
         Self { only_shapes: true, ..Self::new(0, device) }
     }
 
-    /// Where the parameters are.
+    /// Returns the parameters' device.
     pub fn device(&self) -> Device {
         self.device
     }
 
-    /// Number of numbers in all parameters.
+    /// Returns the number of trainable parameters.
     pub fn parameter_count(&self) -> u64 {
         self.params.iter().map(|param| param.values.numel() as u64).sum()
     }
 
-    /// All parameters in one flat tensor, `[P]`, in the order they were first asked for. Changing
-    /// it in place changes what every network built after the packing computes.
+    /// Packs all parameters into one flat tensor, `[P]`, in the order of their first request.
+    /// In-place changes affect every network built after packing.
     pub fn pack(&mut self) -> Result<Tensor, NetworkError> {
         if let Some(flat) = &self.flat {
             return Ok(flat.shallow_clone());
@@ -74,21 +74,22 @@ impl ParamStore {
         Ok(flat)
     }
 
-    /// Copies of all parameters, on the CPU, and after them of all buffers.
+    /// Copies all parameters, then all buffers, to the CPU.
     pub fn to_named(&self) -> NamedTensors {
         let copy = |param: &Param| (param.name.clone(), param.values.to_device(Device::Cpu).copy());
         self.all().map(copy).collect()
     }
 
-    /// All parameters and, after them, all buffers as plain numbers: for handing them to another
-    /// thread or machine, where [`ParamStore::load_flat`] takes them.
+    /// Copies all parameters, then all buffers, into a flat vector for transfer to another thread
+    /// or machine with [`ParamStore::load_flat`].
     pub fn to_flat(&self) -> Result<Vec<f32>, NetworkError> {
         let mut numbers = Vec::new();
         self.write_flat(&mut numbers)?;
         Ok(numbers)
     }
 
-    /// [`ParamStore::to_flat`] into a vector whose room is used again; what was in it is replaced.
+    /// Writes [`ParamStore::to_flat`] into an existing vector, replacing its content and reusing
+    /// its allocation.
     pub fn write_flat(&self, numbers: &mut Vec<f32>) -> Result<(), NetworkError> {
         numbers.resize(self.count(), 0.0);
         let mut rest = numbers.as_mut_slice();
@@ -100,11 +101,11 @@ impl ParamStore {
         Ok(())
     }
 
-    /// Overwrites the parameters and buffers in place with what [`ParamStore::to_flat`] of a store
-    /// of the same network gave.
+    /// Overwrites the parameters and buffers in place with [`ParamStore::to_flat`] of the same
+    /// network.
     ///
     /// # Errors
-    /// If there are more or fewer numbers than this store has; nothing is changed then.
+    /// If the number of values differs from this store's; nothing is changed then.
     pub fn load_flat(&mut self, numbers: &[f32]) -> Result<(), NetworkError> {
         self.check_count(numbers.len())?;
         let mut rest = numbers;
@@ -117,7 +118,7 @@ impl ParamStore {
     }
 
     /// Overwrites the parameters and buffers in place with those of `other`, a store of the same
-    /// network, without leaving the device.
+    /// network, on the same device.
     pub fn copy_from(&mut self, other: &Self) -> Result<(), NetworkError> {
         self.check_count(other.count())?;
         for (own, theirs) in self.all().zip(other.all()) {
@@ -129,12 +130,12 @@ impl ParamStore {
         Ok(())
     }
 
-    /// Whether every parameter and every buffer is finite.
+    /// Returns `true` if every parameter and buffer is finite.
     pub(crate) fn is_finite(&self) -> bool {
         self.all().all(|param| is_finite(&param.values))
     }
 
-    /// Whether `weights` has exactly this store's names and shapes, in any order.
+    /// Checks that `weights` has exactly this store's names and shapes, in any order.
     pub fn check(&self, weights: &[(String, Tensor)]) -> Result<(), NetworkError> {
         for param in self.all() {
             let (_, values) = weights
@@ -149,7 +150,7 @@ impl ParamStore {
         }
     }
 
-    /// Overwrites the parameters in place; nothing is changed if [`ParamStore::check`] objects.
+    /// Overwrites the parameters in place; changes nothing if [`ParamStore::check`] fails.
     pub fn load(&mut self, weights: &[(String, Tensor)]) -> Result<(), NetworkError> {
         self.check(weights)?;
         for (name, values) in weights {
@@ -161,7 +162,7 @@ impl ParamStore {
         Ok(())
     }
 
-    /// Number of numbers in all parameters and buffers.
+    /// Returns the number of values in all parameters and buffers.
     fn count(&self) -> usize {
         self.all().map(|param| param.values.numel()).sum()
     }
@@ -171,8 +172,8 @@ impl ParamStore {
         if found == expected { Ok(()) } else { Err(NetworkError::WrongCount { expected, found }) }
     }
 
-    /// All parameters and, after them, all buffers, flat, in as few stretches of memory as there
-    /// are: each copy to or from a GPU waits for all that was asked of it before.
+    /// Returns all parameters, then all buffers, as the smallest number of flat tensors: each copy
+    /// to or from a GPU waits for all work queued before it.
     fn stretches(&self) -> Result<Vec<Tensor>, NetworkError> {
         let flat = |param: &Param| param.values.f_view([-1]);
         let mut stretches = match &self.flat {
@@ -229,7 +230,7 @@ impl ParamStore {
     }
 }
 
-/// Whether every number in `tensor` is finite.
+/// Returns `true` if every element of `tensor` is finite.
 pub(crate) fn is_finite(tensor: &Tensor) -> bool {
     tensor.isfinite().all().int64_value(&[]) == 1
 }
@@ -245,7 +246,7 @@ fn check_shape(name: &str, expected: &[i64], found: &[i64]) -> Result<(), Networ
     })
 }
 
-/// Hands parameters to one network that is being built, and remembers which.
+/// Collects the parameters of one network while it is being built.
 #[derive(Debug)]
 pub struct ParamScope<'a> {
     store: &'a mut ParamStore,
@@ -253,21 +254,21 @@ pub struct ParamScope<'a> {
 }
 
 impl<'a> ParamScope<'a> {
-    /// For one network on the parameters of `store`.
+    /// Creates a scope for one network on the parameters of `store`.
     pub fn new(store: &'a mut ParamStore) -> Self {
         Self { store, leaves: Vec::new() }
     }
 
-    /// The parameter `name`, drawn by `init` if the store does not have it yet.
+    /// Returns the parameter `name`, initialised by `init` if the store does not have it yet.
     ///
-    /// The tensor shares the store's memory and takes gradients. Asking twice gives the same one.
-    /// Parameters of a torso are called `torso.…`.
+    /// The tensor shares the store's memory and requires gradients. Repeated requests return the
+    /// same one. Torso parameters are named `torso.…`.
     pub fn get(&mut self, name: &str, shape: &[i64], init: Init) -> Result<Tensor, NetworkError> {
         self.get_with_zeros(name, shape, init, 0)
     }
 
-    /// [`ParamScope::get`], but initially 0 for the last `zeros` inputs, which are counted along
-    /// dimension 1.
+    /// Returns [`ParamScope::get`] with initial weights of 0 for the last `zeros` inputs, counted
+    /// along dimension 1.
     pub fn get_with_zeros(
         &mut self,
         name: &str,
@@ -279,21 +280,21 @@ impl<'a> ParamScope<'a> {
         if let Some((_, leaf)) = self.leaves.iter().find(|(known, _)| *known == index) {
             return Ok(leaf.shallow_clone());
         }
-        // Detached: a tensor object of its own on the shared memory, for this network alone.
+        // Detached: a separate tensor object on the shared memory, owned by this network alone.
         let leaf = self.store.params[index].values.detach().set_requires_grad(true);
         self.leaves.push((index, leaf.shallow_clone()));
         Ok(leaf)
     }
 
-    /// A tensor that is saved with the parameters but not trained, such as running statistics.
+    /// Returns a tensor saved with the parameters but not trained, such as running statistics.
     ///
-    /// It shares the store's memory: what one network changes in place, all networks see.
+    /// It shares the store's memory: in-place changes by one network are visible to all.
     pub fn buffer(&mut self, name: &str, shape: &[i64], init: Init) -> Result<Tensor, NetworkError> {
         self.store.get_or_init_buffer(name, shape, |seed| init.values(seed, name, shape))
     }
 
-    /// A buffer whose initial values are drawn by `draw`, with a generator derived from the
-    /// store's seed and `name`.
+    /// Returns a buffer initialised by `draw`, with a generator derived from the store's seed and
+    /// `name`.
     pub fn drawn_buffer(
         &mut self,
         name: &str,
@@ -303,15 +304,15 @@ impl<'a> ParamScope<'a> {
         self.store.get_or_init_buffer(name, shape, |seed| Ok(draw(&mut rng_of(seed, name))))
     }
 
-    /// A tensor that is not trained, moved to where the parameters are.
+    /// Moves an untrained tensor to the parameters' device.
     pub fn constant(&self, values: Tensor) -> Result<Tensor, NetworkError> {
         Ok(values.f_to_device(self.store.device)?)
     }
 
-    /// The network's parameters, in the store's order.
+    /// Returns the network's parameters in the store's order.
     ///
     /// # Errors
-    /// If the network left out a parameter that an earlier one on this store has.
+    /// If the network did not request a parameter that an earlier network on this store has.
     pub fn into_leaves(mut self) -> Result<Vec<Tensor>, NetworkError> {
         self.leaves.sort_by_key(|(index, _)| *index);
         for (index, param) in self.store.params.iter().enumerate() {
@@ -323,8 +324,8 @@ impl<'a> ParamScope<'a> {
     }
 }
 
-/// Gradients of one network's parameters in one flat tensor `[P]`, in the order of
-/// [`ParamStore::pack`]. A parameter that plays no part in the loss has gradient 0.
+/// Concatenates the gradients of one network's parameters into a flat tensor `[P]`, in the order of
+/// [`ParamStore::pack`]. A parameter that does not contribute to the loss has gradient 0.
 pub fn flatten_gradients(gradients: &[Tensor], parameters: &[Tensor]) -> Tensor {
     let pieces: Vec<Tensor> = gradients
         .iter()
@@ -337,11 +338,11 @@ pub fn flatten_gradients(gradients: &[Tensor], parameters: &[Tensor]) -> Tensor 
     Tensor::cat(&pieces, 0).to_kind(Kind::Float) // [P]
 }
 
-/// Numbers that go into a tensor on the CPU at once. A copy of all weights, made and given back by
-/// every actor, would stay in the allocator's stock of its thread.
+/// Values per copy into a CPU tensor. A temporary copy of all weights, allocated and freed by every
+/// actor, would stay in its thread's allocator cache.
 const PIECE: usize = 1 << 16;
 
-/// Overwrites `values`, `[P]`, with as many numbers.
+/// Overwrites `values`, `[P]`, with the same number of values.
 fn write_pieces(values: &Tensor, numbers: &[f32]) -> Result<(), NetworkError> {
     let length = if values.device() == Device::Cpu { PIECE } else { numbers.len().max(1) };
     for (index, piece) in numbers.chunks(length).enumerate() {
@@ -374,7 +375,7 @@ mod tests {
         let b = ParamScope::new(&mut store).get("b", &[4], Init::Zeros).unwrap();
         let _ = flat.fill_(7.0);
         assert_eq!(Vec::<f32>::try_from(b.detach()).unwrap(), [7.0; 4]);
-        assert_eq!(before[1].1, Tensor::from_slice(&[0f32; 4])); // copies stay
+        assert_eq!(before[1].1, Tensor::from_slice(&[0f32; 4])); // copies are unaffected
     }
 
     #[test]
@@ -458,7 +459,7 @@ mod tests {
             to
         };
         let (mut loaded, mut copied) = (empty(), empty());
-        let packed = loaded.pack().unwrap(); // before the loading: memory stays where it is
+        let packed = loaded.pack().unwrap(); // before loading: it must not reallocate
         loaded.load_flat(&flat).unwrap();
         copied.copy_from(&from).unwrap();
         assert_eq!(loaded.to_named(), from.to_named());

@@ -1,29 +1,29 @@
-//! The step from the last convolution's maps to the dense layer's inputs.
+//! Pooling between the last convolution and the dense layer.
 
 use tch::{Kind, Tensor};
 
-/// Form in which the dense layer is given the last convolution's maps.
+/// Form in which the last convolution's maps enter the dense layer.
 ///
-/// Flattened, every place has weights of its own: the dense layer knows places whatever comes
-/// before it, and coordinates can only make them easier to learn. After a mean over all places it
-/// knows none, and what a network does with places it owes to its convolutions.
+/// Flattening gives every position its own weights: the dense layer has access to position whatever
+/// comes before it, and coordinates can only make it easier to learn. After a mean over all
+/// positions it has none, so any use of position comes from the convolutions.
 ///
-/// Convolutions without padding (the torso `conv`) do not know them either, so that `conv-gap` is
-/// a network without position. *Padded* ones (the torso `impala`) can find the border by its zeros
-/// and learn from there how far away it is: Islam et al. 2020, "How Much Position Information Do
-/// Convolutional Neural Networks Encode?", ICLR 2020 (arXiv:2001.08248). `impala-gap` is the larger
-/// network with less position, not one without.
+/// Unpadded convolutions (torso `conv`) are position-blind too, so `conv-gap` is a network without
+/// position. *Padded* ones (torso `impala`) can detect the zero border and learn the distance to
+/// it: Islam et al. 2020, "How Much Position Information Do Convolutional Neural Networks Encode?",
+/// ICLR 2020 (arXiv:2001.08248). `impala-gap` is the larger network with less position information,
+/// not none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pooling {
-    /// All places side by side, as published.
+    /// All positions concatenated, as published.
     Flatten,
-    /// The mean of each map over all places: global average pooling, Lin et al. 2014
+    /// Mean of each map over all positions: global average pooling, Lin et al. 2014
     /// (arXiv:1312.4400), section 3.2.
     GlobalMean,
 }
 
 impl Pooling {
-    /// Number of inputs that maps of this shape give the dense layer.
+    /// Returns the number of dense-layer inputs for maps of this shape.
     pub(super) fn inputs(self, channels: i64, height: i64, width: i64) -> i64 {
         match self {
             Self::Flatten => channels * height * width,
@@ -31,8 +31,8 @@ impl Pooling {
         }
     }
 
-    /// `[N, C, H, W]` → `[N, C·H·W]` in the order channel, row, column, as PyTorch flattens,
-    /// whatever the memory layout; or `[N, C]`.
+    /// Maps `[N, C, H, W]` to `[N, C·H·W]` in the order channel, row, column, as in PyTorch,
+    /// whatever the memory layout; or to `[N, C]`.
     pub(super) fn apply(self, maps: &Tensor) -> Tensor {
         match self {
             Self::Flatten => maps.flatten(1, -1),

@@ -1,4 +1,4 @@
-//! A torso with action values on it.
+//! Q-network: a torso with an action-value head.
 
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
@@ -8,27 +8,27 @@ use super::{Init, Linear, NetworkError, ParamScope, ParamStore, Torso, TorsoEntr
 
 /// Width of each dueling stream.
 const STREAM: i64 = 512;
-/// Nothing follows a layer that gives values.
+/// Output layers have no activation, hence gain 1.
 const LAST: Init = Init::Orthogonal { gain: 1.0 };
 
-/// How features become action values.
+/// Head that maps features to action values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum QHead {
-    /// Two streams, a dense layer of 512 with a ReLU and a dense layer each: V(s) and A(s, a), with
-    /// Q = V + A − mean A. Source: Wang et al. 2016 (arXiv:1511.06581), equation 9. Their rescaling
-    /// of the gradient into the torso by 1/√2 is left out.
+    /// Two streams, each a dense layer of 512 with a ReLU and an output layer: V(s) and A(s, a),
+    /// with Q = V + A − mean A. Source: Wang et al. 2016 (arXiv:1511.06581), equation 9. Their
+    /// rescaling of the gradient into the torso by 1/√2 is omitted.
     Dueling,
-    /// One dense layer: with the torso `conv`, the whole network of Mnih et al. 2015.
+    /// One dense layer: with the torso `conv`, the network of Mnih et al. 2015.
     Plain,
 }
 
-/// Torso and action values, reading the parameters of a [`ParamStore`].
+/// Torso and action-value head on the parameters of a [`ParamStore`].
 ///
-/// The streams stand on the torso's *features*, so that any torso will do. The torso `conv` already
-/// ends in a dense layer of 512, where Wang et al. let each stream have its own: their network has
-/// two dense layers of 3136 × 512 side by side (3.3 M parameters for 6 actions), this one has one of
-/// them and two of 512 × 512 (2.2 M), and is one layer deeper.
+/// The streams take the torso's *features*, so any torso fits. The torso `conv` already ends in a
+/// dense layer of 512, whereas Wang et al. give each stream its own: their network has two parallel
+/// dense layers of 3136 × 512 (3.3 M parameters for 6 actions); this one has a single such layer
+/// and two of 512 × 512 (2.2 M), and is one layer deeper.
 pub struct QNetwork {
     torso: Box<dyn Torso>,
     head: Head,
@@ -46,11 +46,11 @@ struct Stream {
 }
 
 impl QNetwork {
-    /// A network for observations of shape `[C, H, W]` and `num_actions` actions, on the
-    /// parameters of `store`, which are drawn if they are not there yet.
+    /// Builds a network for observations of shape `[C, H, W]` and `num_actions` actions on the
+    /// parameters of `store`, initialising any that are missing.
     ///
-    /// Parameters of the head are `value_hidden`, `value`, `advantage_hidden` and `advantage`, or
-    /// `q` alone.
+    /// Head parameters are `value_hidden`, `value`, `advantage_hidden` and `advantage`, or `q`
+    /// alone.
     pub fn build(
         torso: &TorsoEntry,
         obs_shape: [usize; 3],
@@ -64,7 +64,8 @@ impl QNetwork {
         Ok(Self { torso, head, parameters: scope.into_leaves()? })
     }
 
-    /// Whether a network can be built for such observations; nothing is drawn or kept.
+    /// Checks that a network can be built for these observations, without drawing or keeping
+    /// weights.
     ///
     /// # Errors
     /// As [`QNetwork::build`].
@@ -78,26 +79,26 @@ impl QNetwork {
         Self::build(torso, obs_shape, num_actions, head, &mut store).map(drop)
     }
 
-    /// Q(s, a) of all actions: `u8 [N, C, H, W]`, where the parameters are, → `f32 [N, A]`.
+    /// Computes Q(s, a) of all actions: `u8 [N, C, H, W]` on the parameters' device → `f32 [N, A]`.
     pub fn forward(&self, obs: &Tensor) -> Tensor {
         self.forward_with_features(obs).0
     }
 
-    /// As [`QNetwork::forward`], with the torso's features that the values are made of:
-    /// `f32 [N, A]` and `f32 [N, F]`.
+    /// Computes [`QNetwork::forward`] and the torso features it is based on: `f32 [N, A]` and `f32
+    /// [N, F]`.
     pub(crate) fn forward_with_features(&self, obs: &Tensor) -> (Tensor, Tensor) {
         let features = self.torso.forward(obs); // [N, F]
 
         (self.head.forward(&features), features)
     }
 
-    /// As [`Torso::first_layer`].
+    /// Delegates to [`Torso::first_layer`].
     pub fn first_layer(&self, obs: &Tensor) -> Option<Tensor> {
         self.torso.first_layer(obs)
     }
 
-    /// Gradient of a scalar `loss` with respect to all parameters, flat `[P]` in the order of
-    /// [`ParamStore::pack`]. The graph is used up; no `.grad` is touched.
+    /// Computes the gradient of a scalar `loss` for all parameters, flat `[P]` in the order of
+    /// [`ParamStore::pack`]. Frees the graph and does not touch `.grad`.
     pub fn gradient(&self, loss: &Tensor) -> Result<Tensor, NetworkError> {
         let gradients = Tensor::f_run_backward(&[loss], &self.parameters, false, false)?;
         Ok(flatten_gradients(&gradients, &self.parameters))
@@ -120,7 +121,7 @@ impl Head {
         })
     }
 
-    /// `[N, F]` → `[N, A]`.
+    /// Maps `[N, F]` to `[N, A]`.
     fn forward(&self, features: &Tensor) -> Tensor {
         match self {
             Self::Dueling { value, advantage } => {
@@ -212,7 +213,7 @@ mod tests {
         assert_eq!(q.size(), [3, 6]);
         let mean = q.mean_dim(1, true, Kind::Float);
         assert!(mean.allclose(&value, 1e-4, 1e-4, false));
-        // Differences between actions are those of the advantages.
+        // Differences between Q-values equal those between advantages.
         let over_first = |x: &Tensor| x - x.narrow(1, 0, 1);
         assert!(over_first(&q).allclose(&over_first(&advantage), 1e-4, 1e-4, false));
     }
@@ -227,7 +228,7 @@ mod tests {
             let loss = network.forward(&obs(2)).select(1, 5).sum(Kind::Float);
             let gradient = network.gradient(&loss).unwrap();
             assert_eq!(gradient.size(), flat.size());
-            // The last bias is that of action 5: once a row, less its share of the mean.
+            // The last bias belongs to action 5: one per row, minus its share of the mean.
             let expected = if head == QHead::Dueling { 2.0 * (1.0 - 1.0 / 6.0) } else { 2.0 };
             let found = gradient.double_value(&[flat.size()[0] - 1]);
             assert!((found - expected).abs() < 1e-6, "{found} for {expected}");

@@ -1,4 +1,4 @@
-//! The part of a network that turns pixels into features, and the list of those there are.
+//! The torso trait (pixels to features) and the registry of torsos.
 
 use tch::Tensor;
 
@@ -12,18 +12,18 @@ use super::coord_conv::{
 use super::impala::{build_coord_conv_impala, build_coord_conv_impala_gap, build_impala, build_impala_gap};
 use super::{NetworkError, ParamScope};
 
-/// Turns observations into features.
+/// Maps observations to features.
 pub trait Torso: Send {
-    /// `obs`: `u8 [N, C, H, W]`, as the environments give them; result: `f32 [N, F]`.
+    /// Maps `obs`, `u8 [N, C, H, W]` as produced by the environments, to `f32 [N, F]`.
     ///
-    /// Scaling to [0, 1] happens in here and nowhere else.
+    /// Scaling to [0, 1] happens here and nowhere else.
     fn forward(&self, obs: &Tensor) -> Tensor;
 
-    /// Number of features, F.
+    /// Returns the number of features, F.
     fn features(&self) -> i64;
 
-    /// What the first layer makes of `obs`, after its activation if it has one: `f32 [N, K, H', W']`.
-    /// For looking at; `None` for a torso that has no such layer.
+    /// Returns the first layer's output, after its activation if any: `f32 [N, K, H', W']`. For
+    /// visualisation; `None` if the torso has no such layer.
     fn first_layer(&self, _obs: &Tensor) -> Option<Tensor> {
         None
     }
@@ -33,21 +33,21 @@ pub trait Torso: Send {
 pub type BuildTorso =
     fn(scope: &mut ParamScope<'_>, obs_shape: [usize; 3]) -> Result<Box<dyn Torso>, NetworkError>;
 
-/// A torso that can be chosen by name.
+/// A torso selectable by name.
 ///
-/// To train with a torso of your own, hand in an entry of your own: the registry is only what the
-/// command line can name.
+/// To train with a custom torso, pass a custom entry: the registry only lists the names available
+/// on the command line.
 #[derive(Clone, Copy, Debug)]
 pub struct TorsoEntry {
-    /// What it is called on the command line.
+    /// Name on the command line.
     pub name: &'static str,
-    /// One line on what it is.
+    /// One-line description.
     pub summary: &'static str,
-    /// Builds it.
+    /// Builder function.
     pub build: BuildTorso,
 }
 
-/// The registry: a new torso is one file in this folder and one line here.
+/// Registry: a new torso is one file in this folder and one line here.
 const TORSOS: &[TorsoEntry] = &[
     entry("conv", "three convolutions and a dense layer (Mnih et al. 2015)", build_conv),
     entry("coordconv", "conv, with coordinates before the first convolution", build_coord_conv),
@@ -76,12 +76,12 @@ const fn entry(name: &'static str, summary: &'static str, build: BuildTorso) -> 
     TorsoEntry { name, summary, build }
 }
 
-/// All torsos that have a name.
+/// Returns all registered torsos.
 pub fn torsos() -> &'static [TorsoEntry] {
     TORSOS
 }
 
-/// The torso of that name.
+/// Returns the torso named `name`.
 ///
 /// # Errors
 /// [`NetworkError::UnknownTorso`], with the nearest name.
@@ -128,7 +128,7 @@ mod tests {
     fn observations_too_small_are_refused_at_the_door() {
         for torso in torsos() {
             let Some(missing) = (1..84).take_while(|&width| build(torso, width).is_err()).last() else {
-                continue; // it takes any size
+                continue; // accepts any size
             };
             let error = build(torso, missing).unwrap_err().to_string();
             let (given, least) = (format!("84×{missing}"), missing + 1);

@@ -1,39 +1,39 @@
-//! The settings of a replay.
+//! Replay settings.
 
 use super::planes::check_obs_shape;
 use super::{PlaneForm, ReplayError};
 
-/// What a [`Replay`](super::Replay) is built from.
+/// Settings of a [`Replay`](super::Replay).
 #[derive(Clone, Debug, PartialEq)]
 pub struct ReplayConfig {
-    /// Transitions kept after a trim.
+    /// Number of transitions kept by a trim.
     pub capacity: usize,
-    /// How far insertions may go beyond the capacity between trims, as a share of it.
+    /// Fraction of the capacity by which insertions may exceed it between trims.
     pub slack_share: f64,
-    /// α: 0 draws uniformly, 1 in proportion to the TD error.
+    /// α: 0 samples uniformly, 1 in proportion to the TD error.
     pub priority_exponent: f64,
-    /// β: how much of the bias of such draws the importance weights take back; 1 takes all.
+    /// β: degree to which importance weights correct the sampling bias; 1 corrects it fully.
     pub importance_exponent: f64,
-    /// What is added to |td_error|, so that no transition is lost for good.
+    /// Constant added to |td_error|, so that every transition can still be sampled.
     pub priority_epsilon: f64,
-    /// `[C, H, W]`.
+    /// Observation shape `[C, H, W]`.
     pub obs_shape: [usize; 3],
-    /// In which form a snapshot's planes are restored. Planes that are inserted stay as they come.
+    /// Form of planes restored from a snapshot. Inserted planes keep their form.
     pub plane_form: PlaneForm,
 }
 
 impl ReplayConfig {
-    /// The most transitions there ever are: capacity · (1 + slack), rounded down.
+    /// Returns the maximum number of transitions: capacity · (1 + slack), rounded down.
     pub fn max_len(&self) -> usize {
         self.capacity.saturating_add((self.capacity as f64 * self.slack_share) as usize)
     }
 
-    /// Bytes of one plane: H · W.
+    /// Returns the bytes of one plane: H · W.
     pub fn plane_len(&self) -> usize {
         self.obs_shape[1] * self.obs_shape[2]
     }
 
-    /// |td_error| + ε, to the power α.
+    /// Computes (|td_error| + ε)^α.
     pub(super) fn priority(&self, td_error: f32) -> f64 {
         (f64::from(td_error).abs() + self.priority_epsilon).powf(self.priority_exponent)
     }
@@ -63,7 +63,7 @@ impl ReplayConfig {
 pub(super) mod tests {
     use super::*;
 
-    /// Two channels of two bytes, priorities equal to |td_error|.
+    /// Returns settings with two channels of two bytes and priorities equal to |td_error|.
     pub fn small(capacity: usize) -> ReplayConfig {
         ReplayConfig {
             capacity,

@@ -1,22 +1,22 @@
-//! Drawing a batch: quick under the lock, then slow away from it.
+//! Sampling a batch: a short step under the lock, then a longer one outside it.
 
 use coordrl_envs::Rng;
 
 use super::{Plane, Replay, ReplayError};
 use crate::nn::uniform;
 
-/// What is known of each row of a draw, B rows.
+/// Data for each of the B rows of a draw.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DrawnRows {
-    /// Transitions, for [`Replay::update_priorities`].
+    /// Transition ids, for [`Replay::update_priorities`].
     pub ids: Vec<u64>,
-    /// Transitions inserted since, this one included.
+    /// Number of transitions inserted since, including this one.
     pub ages: Vec<u64>,
-    /// P: the share of the sum of all priorities.
+    /// P: share of the sum of all priorities.
     pub probabilities: Vec<f64>,
-    /// w = (N · P)^−β / max w, the largest being that of the batch.
+    /// w = (N · P)^−β / max w, with the maximum over the batch.
     pub importance_weights: Vec<f32>,
-    /// Indices of actions, as libtorch gathers with them.
+    /// Action indices, in the type that libtorch's `gather` requires.
     pub actions: Vec<i64>,
     /// n-step rewards.
     pub rewards: Vec<f32>,
@@ -24,38 +24,38 @@ pub struct DrawnRows {
     pub discounts: Vec<f32>,
 }
 
-/// Transitions as drawn: numbers, and planes that are shared with the replay.
+/// Sampled transitions, with planes shared with the replay.
 ///
-/// Planes stay as long as the draw does, even if the replay drops them.
+/// The planes live as long as the draw, even if the replay drops them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Draw {
-    /// Row by row.
+    /// Data of each row.
     pub rows: DrawnRows,
-    /// `[B, C]`, `None` for zeros.
+    /// Planes `[B, C]`, `None` for zeros.
     obs: Vec<Option<Plane>>,
-    /// `[B, C]`.
+    /// Planes `[B, C]`, `None` for zeros.
     next_obs: Vec<Option<Plane>>,
     plane_len: usize,
 }
 
-/// A batch to learn from.
+/// A training batch.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Batch {
-    /// Row by row.
+    /// Data of each row.
     pub rows: DrawnRows,
-    /// `u8 [B, C, H, W]`
+    /// Observations `u8 [B, C, H, W]`.
     pub obs: Vec<u8>,
-    /// `u8 [B, C, H, W]`
+    /// Next observations `u8 [B, C, H, W]`.
     pub next_obs: Vec<u8>,
 }
 
 impl Replay {
-    /// Draws `batch` transitions in proportion to priority, with replacement.
+    /// Samples `batch` transitions in proportion to priority, with replacement.
     ///
-    /// Each row has a uniform number of its own over the whole sum of priorities. (Schaul et al.
-    /// 2016, appendix B.2.1, split the sum into `batch` equal parts and draw once in each;
-    /// implementations of Ape-X draw independently, as here, so that rows of one draw do not
-    /// depend on each other.)
+    /// Each row uses an independent uniform number over the whole sum of priorities. (Schaul et al.
+    /// 2016, appendix B.2.1, use stratified sampling, one draw from each of `batch` equal parts of
+    /// the sum; implementations of Ape-X sample independently, as here, so that the rows of one
+    /// draw do not depend on each other.)
     ///
     /// # Errors
     /// If no transition has a priority above 0.
@@ -95,9 +95,9 @@ impl Replay {
     }
 }
 
-/// w_i = (N · P_i)^−β / max_j w_j = (min_j p_j / p_i)^β: the largest weight is that of the smallest
-/// priority, and N and the sum of all priorities cancel. In this form nothing can overflow.
-/// Source: Schaul et al. 2016, section 3.4 (arXiv:1511.05952). Priorities are above 0.
+/// Computes w_i = (N · P_i)^−β / max_j w_j = (min_j p_j / p_i)^β: the smallest priority has the
+/// largest weight, and N and the sum of all priorities cancel. This form cannot overflow. Source:
+/// Schaul et al. 2016, section 3.4 (arXiv:1511.05952). Priorities are above 0.
 fn importance_weights(priorities: &[f64], importance_exponent: f64) -> Vec<f32> {
     let smallest = priorities.iter().copied().fold(f64::INFINITY, f64::min);
     let weight = |priority: &f64| (smallest / priority).powf(importance_exponent) as f32;
@@ -105,15 +105,15 @@ fn importance_weights(priorities: &[f64], importance_exponent: f64) -> Vec<f32> 
 }
 
 impl Draw {
-    /// Copies, and decompresses, the observations into a new batch.
+    /// Copies (and decompresses) the observations into a new batch.
     pub fn assemble(self) -> Result<Batch, ReplayError> {
         let mut batch = Batch::default();
         self.assemble_into(&mut batch)?;
         Ok(batch)
     }
 
-    /// [`Draw::assemble`] into a batch that may have been used before: its buffers are reused. On
-    /// an error its observations are of no use.
+    /// Performs [`Draw::assemble`] into an existing batch, reusing its buffers. After an error its
+    /// observations are unusable.
     pub fn assemble_into(self, batch: &mut Batch) -> Result<(), ReplayError> {
         copy_planes(&self.obs, self.plane_len, &mut batch.obs)?;
         copy_planes(&self.next_obs, self.plane_len, &mut batch.next_obs)?;
@@ -155,7 +155,7 @@ mod tests {
         assert!(importance_weights(&[], 0.5).is_empty());
     }
 
-    /// The same numbers as the paper's formula gives, row by row.
+    /// Compares with the paper's formula, row by row.
     #[test]
     fn rows_tell_what_was_drawn() {
         let replay = filled(&[1.0, 4.0, 2.0, 1.0]);

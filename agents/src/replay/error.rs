@@ -1,145 +1,145 @@
-//! Everything that can go wrong with a replay.
+//! Replay errors.
 
-/// Why a replay could not be built, filled, drawn from, written or read.
+/// Reason why a replay could not be built, filled, sampled, written or read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplayError {
-    /// A setting out of range.
+    /// A setting is out of range.
     #[error("the replay's `{key}` is {value}: it must be {allowed}")]
     Config {
-        /// The field of [`super::ReplayConfig`].
+        /// Field of [`super::ReplayConfig`].
         key: &'static str,
-        /// What it was set to.
+        /// Configured value.
         value: String,
-        /// What it may be.
+        /// Allowed range.
         allowed: &'static str,
     },
-    /// The machine has less memory than a full replay needs.
+    /// Memory is too small for a full replay.
     #[error("no memory for {bytes} bytes of the replay's tables; set a smaller `capacity`")]
     Memory {
-        /// What was asked for.
+        /// Bytes requested.
         bytes: u64,
     },
-    /// A priority that no tree of sums can hold.
+    /// A priority is negative, not finite or too large for the sum tree.
     #[error("the priority at {index} is {priority}: it must be finite, and 0 or more")]
     Priority {
-        /// The leaf it was meant for.
+        /// Leaf index.
         index: usize,
-        /// The priority.
+        /// Rejected priority.
         priority: f64,
     },
-    /// Nothing in there has a priority above 0.
+    /// No transition has a priority above 0.
     #[error("there is nothing to draw: no transition of the replay has a priority above 0")]
     NothingToDraw,
-    /// Bytes that are not one observation.
+    /// The number of bytes is not that of one observation.
     #[error("{found} bytes are not one observation of {expected}")]
     ObsLength {
-        /// Bytes given.
+        /// Bytes supplied.
         found: usize,
-        /// C · H · W.
+        /// Bytes expected: C · H · W.
         expected: usize,
     },
-    /// An observation was to follow another, but there was none.
+    /// An observation was to follow another before any episode was begun.
     #[error("no observation to follow: an episode must be begun first")]
     NoEpisode,
-    /// A writer's saved state that is not one of such observations.
+    /// A writer's saved state does not match its observations.
     #[error("the saved state of a plane writer cannot be used: {reason}")]
     WriterState {
-        /// What is wrong with it.
+        /// Mismatch found.
         reason: &'static str,
     },
-    /// A plane of a size that is not the replay's.
+    /// A plane's size is not that of the replay.
     #[error("plane {plane} of stream {stream} has {found} bytes, but H · W is {expected}")]
     PlaneLength {
-        /// The environment's stream.
+        /// Stream of the environment.
         stream: u32,
-        /// Its number within the stream.
+        /// Number within the stream.
         plane: u64,
-        /// Bytes it has.
+        /// Bytes in the plane.
         found: usize,
-        /// Bytes it should have.
+        /// Bytes expected.
         expected: usize,
     },
-    /// Compressed bytes that are none.
+    /// Compressed bytes are corrupt.
     #[error("a plane's compressed bytes are damaged: {reason}")]
     DamagedPlane {
-        /// In the words of the decompressor.
+        /// Message of the decompressor.
         reason: String,
     },
-    /// Planes that do not go on where the stream stopped: something was lost, or came twice.
+    /// Planes do not continue their stream: some are missing or duplicated.
     #[error("stream {stream} goes on at plane {expected}, but planes from {found} on were given")]
     PlaneGap {
-        /// The environment's stream.
+        /// Stream of the environment.
         stream: u32,
-        /// Number of the first plane given.
+        /// Number of the first plane supplied.
         found: u64,
-        /// Number of the first plane wanted.
+        /// Number of the first plane expected.
         expected: u64,
     },
-    /// A transition that refers to planes which are not there, or to older ones than the
-    /// transition before it.
+    /// A transition refers to planes that are not stored, or to older ones than the previous
+    /// transition.
     #[error(
         "transition {index} of stream {stream} refers to planes {found:?}, \
          but such a transition may refer to {available:?} only"
     )]
     MissingPlane {
-        /// The environment's stream.
+        /// Stream of the environment.
         stream: u32,
-        /// Position of the transition among those given.
+        /// Position of the transition in the part.
         index: usize,
-        /// From the oldest plane it needs to one past the newest.
+        /// Required planes, from the oldest to one past the newest.
         found: std::ops::Range<u64>,
-        /// The planes it could refer to.
+        /// Planes it may refer to.
         available: std::ops::Range<u64>,
     },
-    /// A bug, caught so that the run ends with its cause.
+    /// A stored transition lost a plane: a bug, reported so that the run ends with its cause.
     #[error("transition {id} needs a plane that is gone: a bug in the replay")]
     PlaneGone {
-        /// The transition.
+        /// Transition id.
         id: u64,
     },
-    /// A number that ends a run: training diverged.
+    /// A number is not finite, which ends the run: training diverged.
     #[error("the {what} of transition {index} is {value}: not finite")]
     NonFinite {
         /// `"td_error"`, `"reward"` or `"discount"`.
         what: &'static str,
-        /// The transition: its id where it has one, else its position among those given.
+        /// Id of the transition if it has one, else its position in the part.
         index: u64,
-        /// The number.
+        /// Offending value.
         value: f32,
     },
-    /// Not one TD error an id.
+    /// The number of TD errors differs from the number of ids.
     #[error("{td_errors} TD errors were given for {ids} transitions")]
     UpdateLength {
-        /// Ids given.
+        /// Ids supplied.
         ids: usize,
-        /// TD errors given.
+        /// TD errors supplied.
         td_errors: usize,
     },
-    /// An id that no draw can have given.
+    /// An id was never assigned.
     #[error("there never was a transition {id}: the replay has seen {inserted}")]
     UnknownId {
-        /// The id.
+        /// Unknown id.
         id: u64,
         /// One past the newest id.
         inserted: u64,
     },
-    /// A snapshot of another replay.
+    /// The snapshot belongs to another replay.
     #[error("the snapshot's {what} is {found}, but this replay's is {expected}")]
     SnapshotMismatch {
         /// `"version"`, `"obs_shape"` or `"capacity with slack"`.
         what: &'static str,
-        /// As the snapshot has it.
+        /// Value in the snapshot.
         found: String,
-        /// As it should be.
+        /// Value in this replay.
         expected: String,
     },
-    /// Bytes that are not a whole snapshot.
+    /// The bytes are not a complete snapshot.
     #[error("the snapshot is damaged: {reason}")]
     SnapshotDamaged {
-        /// What does not fit.
+        /// Inconsistency found.
         reason: &'static str,
     },
-    /// Reading or writing itself failed.
+    /// The underlying read or write failed.
     #[error("the snapshot could not be written or read: {0}")]
     Io(#[source] std::io::Error),
 }

@@ -1,21 +1,20 @@
-//! What a replay costs, before and after it is filled.
+//! Memory use of a replay, predicted and actual.
 
 use super::alloc::{STREAM_TABLE, allocated};
 use super::prioritized::{Record, Replay};
 use super::{Plane, SumTree};
 
 impl Replay {
-    /// Bytes of a replay that holds `max_len` transitions ([`super::ReplayConfig::max_len`]) of
-    /// uncompressed observations out of so many streams: to be compared with the machine's memory
-    /// before anything is allocated.
+    /// Predicts the bytes of a replay with `max_len` transitions ([`super::ReplayConfig::max_len`])
+    /// of uncompressed observations from `streams` streams, for comparison with the machine's
+    /// memory before anything is allocated.
     ///
-    /// Counts one plane a transition, as frame stacks have in long episodes, and three
-    /// observations of new planes a stream for what is written ahead of its transitions. Each
-    /// episode that is cut short adds one plane; observations that are not frame stacks cost up to
-    /// C planes.
+    /// Counts one plane per transition, as for frame stacks in long episodes, and per stream three
+    /// observations of new planes written ahead of their transitions. Each truncated episode adds
+    /// one plane; observations other than frame stacks cost up to C planes.
     pub fn bytes_forecast(max_len: u64, obs_shape: [usize; 3], streams: u64) -> u64 {
         let [channels, height, width] = obs_shape.map(|size| size as u64);
-        // A queue that grows by doubling has room for twice what it holds.
+        // A queue that grows by doubling may allocate twice what it holds.
         let plane = allocated(height.saturating_mul(width)).saturating_add(2 * size_of::<Plane>() as u64);
         let leaves = SumTree::leaves_for(usize::try_from(max_len).unwrap_or(usize::MAX)) as u64;
         let per_transition = plane.saturating_add(size_of::<Record>() as u64);
@@ -25,10 +24,10 @@ impl Replay {
             .saturating_add(streams.saturating_mul(per_stream))
     }
 
-    /// Bytes this replay holds now: planes, tables and what an allocator adds to them.
+    /// Returns the bytes in use: planes, tables and allocator overhead.
     ///
-    /// Its tables are allocated for a full replay from the start. Planes that a draw still holds
-    /// are not counted.
+    /// Tables are allocated for a full replay from the start. Planes still held by a draw are not
+    /// counted.
     pub fn bytes_used(&self) -> u64 {
         let records = self.records.capacity() * size_of::<Record>();
         let tree = 2 * self.tree.capacity() * size_of::<f64>();

@@ -1,15 +1,15 @@
-//! Prioritised replay: what happened lately, drawn by how much there was to learn from it.
+//! Prioritised replay: recent transitions, sampled in proportion to priority.
 //!
-//! - [`PlaneWriter`]: at the actor, one an environment; turns observations into planes, so that a
-//!   frame is stored once however many observations show it
-//! - [`Replay`]: takes in [`StreamPart`]s, gives out [`Draw`]s, learns new priorities
-//! - [`Draw::assemble`]: copies the bytes together, away from the replay and its lock
-//! - [`SumTree`]: what priorities are drawn with
+//! - [`PlaneWriter`]: one per environment, in the actor; converts observations to planes, so that a
+//!   frame is stored once however many observations contain it
+//! - [`Replay`]: accepts [`StreamPart`]s, returns [`Draw`]s, updates priorities
+//! - [`Draw::assemble`]: copies the bytes into a batch, outside the replay and its lock
+//! - [`SumTree`]: samples by priority
 //!
-//! Sources: Schaul et al. 2016, prioritised replay (arXiv:1511.05952); Horgan et al. 2018, first
-//! priorities from the actors and a soft limit of the capacity (arXiv:1803.00933).
+//! Sources: Schaul et al. 2016, prioritised replay (arXiv:1511.05952); Horgan et al. 2018, initial
+//! priorities from the actors and a soft capacity limit (arXiv:1803.00933).
 //!
-//! Everything here works in one thread; who shares a replay puts a lock around it.
+//! Nothing here synchronises threads: callers that share a replay must wrap it in a lock.
 //!
 //! ```
 //! use coordrl_agents::replay::{PlaneForm, PlaneWriter, Replay, ReplayConfig, StreamPart, Transition};

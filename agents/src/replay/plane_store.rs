@@ -1,4 +1,4 @@
-//! Where the planes of all streams live, and when they go.
+//! Storage and lifetime of the planes of all streams.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
@@ -7,33 +7,33 @@ use std::sync::Arc;
 use super::alloc::{STREAM_TABLE, allocated, plane_heap};
 use super::{ObsRef, Plane, ReplayConfig, ReplayError, StreamPart};
 
-/// The planes of all streams that a live transition, or one still to come, may need.
+/// The planes that a live or future transition may need, for all streams.
 #[derive(Debug)]
 pub(super) struct PlaneStore {
     pub channels: usize,
     pub plane_len: usize,
-    /// In order of their numbers, so that two equal replays write equal snapshots.
+    /// Ordered by number, so that equal replays write equal snapshots.
     streams: BTreeMap<u32, Stream>,
-    /// Bytes behind the planes.
+    /// Heap bytes of the planes.
     heap_bytes: u64,
-    /// Room of raw planes that are gone, for those to come. Planes come from other threads: left to
-    /// the allocator, which keeps memory by thread, and mixed with what those threads need for a
-    /// moment, a full replay of 0.7 GiB grew by 0.8 GiB in half an hour.
+    /// Allocations of freed raw planes, kept for reuse. Planes are allocated by other threads; left
+    /// to an allocator with per-thread arenas, and mixed with those threads' short-lived
+    /// allocations, a full replay of 0.7 GiB grew by 0.8 GiB in half an hour.
     spare: Vec<Arc<[u8]>>,
 }
 
 /// The planes of one environment.
 #[derive(Debug, Default)]
 pub(super) struct Stream {
-    /// Number of the oldest plane kept.
+    /// Number of the oldest stored plane.
     pub first: u64,
-    /// Where the planes needed by the newest transition start: later ones need none before it.
+    /// First plane needed by the newest transition; later transitions need none before it.
     pub needed_from: u64,
     pub planes: VecDeque<Plane>,
 }
 
 impl Stream {
-    /// One past the newest plane.
+    /// Returns one past the newest plane.
     pub fn end(&self) -> u64 {
         self.first + self.planes.len() as u64
     }
@@ -51,19 +51,19 @@ impl PlaneStore {
         Self { channels, plane_len, streams, heap_bytes: 0, spare: Vec::new() }
     }
 
-    /// All streams, by number.
+    /// Returns all streams, by number.
     pub fn streams(&self) -> impl ExactSizeIterator<Item = (u32, &Stream)> {
         self.streams.iter().map(|(number, stream)| (*number, stream))
     }
 
-    /// Takes over a whole stream; `false` if there is one of that number.
+    /// Adds a complete stream; returns `false` if its number is already taken.
     pub fn add_stream(&mut self, number: u32, stream: Stream) -> bool {
         self.heap_bytes += stream.planes.iter().map(plane_heap).sum::<u64>();
         self.streams.insert(number, stream).is_none()
     }
 
-    /// Whether all of `part` refers to planes that are there, or come with it. Returns where the
-    /// planes needed by its last transition start.
+    /// Checks that `part` refers only to planes that are stored or come with it. Returns the first
+    /// plane needed by its last transition.
     pub fn check(&self, part: &StreamPart) -> Result<u64, ReplayError> {
         let (first_plane, number) = (part.first_plane, part.stream);
         let (expected, mut needed_from) = match self.streams.get(&number) {
@@ -90,7 +90,7 @@ impl PlaneStore {
         Ok(needed_from)
     }
 
-    /// Appends the planes of a part that was checked.
+    /// Appends the planes of a checked part.
     pub fn append(&mut self, number: u32, first_plane: u64, planes: Vec<Plane>, needed_from: u64) {
         self.heap_bytes += planes.iter().map(plane_heap).sum::<u64>();
         let new = || Stream { first: first_plane, ..Stream::default() };
@@ -99,13 +99,14 @@ impl PlaneStore {
         stream.needed_from = needed_from;
     }
 
-    /// From the oldest plane of two observations to one past the newest; `None` if damaged.
+    /// Returns the range from the oldest plane of two observations to one past the newest; `None`
+    /// if a reference is corrupt.
     pub fn needs(&self, obs: &ObsRef, next_obs: &ObsRef) -> Option<Range<u64>> {
         let (one, other) = (obs.range(self.channels)?, next_obs.range(self.channels)?);
         Some(one.start.min(other.start)..one.end.max(other.end))
     }
 
-    /// Whether all planes in `range` are there.
+    /// Returns `true` if all planes in `range` are stored.
     pub fn holds(&self, number: u32, range: &Range<u64>) -> bool {
         let stream = self.streams.get(&number);
         stream.is_some_and(|stream| stream.first <= range.start && range.end <= stream.end())
@@ -127,8 +128,8 @@ impl PlaneStore {
         stream.first += count;
     }
 
-    /// Shares the planes of an observation, `None` for zeros. `None` if one is gone, which the
-    /// checks of insertion rule out.
+    /// Appends the shared planes of an observation to `out`, `None` for zeros. Returns `None` if
+    /// one is missing, which the checks on insertion rule out.
     pub fn share(&self, number: u32, obs: &ObsRef, out: &mut Vec<Option<Plane>>) -> Option<()> {
         let stream = self.streams.get(&number)?;
         for channel in 0..self.channels {
@@ -140,7 +141,7 @@ impl PlaneStore {
         Some(())
     }
 
-    /// Bytes of everything here, the allocator's own included.
+    /// Returns all bytes in use, including allocator overhead.
     pub fn bytes_used(&self) -> u64 {
         let queue = |stream: &Stream| (stream.planes.capacity() * size_of::<Plane>()) as u64 + STREAM_TABLE;
         let spare = self.spare.len() as u64 * allocated(self.plane_len as u64);
@@ -159,7 +160,7 @@ impl PlaneStore {
     }
 }
 
-/// A plane in room that is spare already, if there is any as large.
+/// Moves a plane into a spare allocation of the same size, if there is one.
 fn settle(plane: Plane, spare: &mut Vec<Arc<[u8]>>) -> Plane {
     let Plane::Raw(bytes) = &plane else { return plane };
     let Some(mut room) = spare.pop() else { return plane };

@@ -1,30 +1,30 @@
-//! From observations to planes, at the actor.
+//! Conversion of observations to planes, in the actor.
 
 use serde::{Deserialize, Serialize};
 
 use super::planes::check_obs_shape;
 use super::{MAX_CHANNELS, ObsRef, Plane, PlaneForm, ReplayError};
 
-/// Turns the observations of one environment into planes, each picture once, and a reference an
-/// observation.
+/// Converts the observations of one environment to planes, each distinct image once, and one
+/// reference per observation.
 ///
-/// It compares bytes and assumes nothing: channels that show what was there before refer to it,
-/// all others become new planes. Frame stacks therefore cost one plane an agent step, whatever
-/// they pad with, and any other observation is exact as well, just larger.
+/// It compares bytes and makes no assumptions: channels equal to earlier ones refer to them, all
+/// others become new planes. Frame stacks therefore cost one plane per agent step, whatever their
+/// padding; any other observation is stored exactly too, but takes more planes.
 #[derive(Clone, Debug)]
 pub struct PlaneWriter {
     obs_shape: [usize; 3],
     form: PlaneForm,
     /// Number of the next plane.
     next_plane: u64,
-    /// The observation before.
+    /// Previous observation.
     last_obs: Vec<u8>,
-    /// Its planes; `None` before the first episode.
+    /// Planes of the previous observation; `None` before the first episode.
     last_ref: Option<ObsRef>,
     pending: Vec<Plane>,
 }
 
-/// Everything a [`PlaneWriter`] knows, for exact resume.
+/// Complete state of a [`PlaneWriter`], for exact resume.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PlaneWriterState {
     next_plane: u64,
@@ -38,7 +38,7 @@ pub struct PlaneWriterState {
 type Named = [Option<u64>; MAX_CHANNELS];
 
 impl PlaneWriter {
-    /// A writer of observations of `obs_shape` (`[C, H, W]`), at the start of its stream.
+    /// Creates a writer for observations of `obs_shape` (`[C, H, W]`) at the start of its stream.
     pub fn try_new(obs_shape: [usize; 3], form: PlaneForm) -> Result<Self, ReplayError> {
         check_obs_shape(obs_shape)?;
         let last_obs = vec![0; obs_shape.iter().product()];
@@ -47,8 +47,8 @@ impl PlaneWriter {
 
     /// Writes the first observation of an episode.
     ///
-    /// Channels of zeros and channels that repeat an earlier one cost nothing: the two ways in
-    /// which frame stacks fill up what is not there yet.
+    /// Channels of zeros and repeated channels cost nothing: these are the two ways in which frame
+    /// stacks are padded at the start.
     pub fn begin_episode(&mut self, obs: &[u8]) -> Result<ObsRef, ReplayError> {
         self.check_len(obs)?;
         let mut named = Named::default();
@@ -59,10 +59,11 @@ impl PlaneWriter {
         Ok(self.remember(obs, &named))
     }
 
-    /// Writes an observation that follows the one before it, the last of a cut episode included.
+    /// Writes an observation that follows the previous one, including the last of a truncated
+    /// episode.
     ///
-    /// A channel that shows what the channel after it showed before refers to the same plane. The
-    /// newest channel has none after it: even on a screen that stands still it is a new plane.
+    /// A channel equal to the next channel of the previous observation refers to the same plane.
+    /// The newest channel has no successor: even on a static screen it is a new plane.
     pub fn follow(&mut self, obs: &[u8]) -> Result<ObsRef, ReplayError> {
         self.check_len(obs)?;
         let last_ref = self.last_ref.ok_or(ReplayError::NoEpisode)?;
@@ -77,23 +78,23 @@ impl PlaneWriter {
         Ok(self.remember(obs, &named))
     }
 
-    /// Number of the first plane that [`PlaneWriter::take_planes`] will give.
+    /// Returns the number of the first plane that [`PlaneWriter::take_planes`] will return.
     pub fn first_pending(&self) -> u64 {
         self.next_plane - self.pending.len() as u64
     }
 
-    /// The planes written since the last call.
+    /// Takes the planes written since the last call.
     pub fn take_planes(&mut self) -> Vec<Plane> {
         std::mem::take(&mut self.pending)
     }
 
-    /// Everything there is to know, planes not yet taken included.
+    /// Returns the complete state, including planes not yet taken.
     pub fn save_state(&self) -> PlaneWriterState {
         let Self { next_plane, last_obs, last_ref, pending, .. } = self.clone();
         PlaneWriterState { next_plane, last_obs, last_ref, pending }
     }
 
-    /// Goes on where the writer that gave `state` stood. On an error nothing has changed.
+    /// Restores a saved state. On error, nothing is changed.
     pub fn load_state(&mut self, state: PlaneWriterState) -> Result<(), ReplayError> {
         let PlaneWriterState { next_plane, last_obs, last_ref, pending } = state;
         let refuse = |reason| Err(ReplayError::WriterState { reason });
@@ -112,7 +113,7 @@ impl PlaneWriter {
         Ok(())
     }
 
-    /// The plane of a channel that shows something new.
+    /// Stores a new channel and returns its plane number; `None` for zeros.
     fn write(&mut self, channel: &[u8]) -> Option<u64> {
         if channel.iter().all(|byte| *byte == 0) {
             return None;
@@ -129,7 +130,7 @@ impl PlaneWriter {
         written
     }
 
-    /// The channels of an observation, `plane_len` bytes each.
+    /// Splits an observation into channels of `plane_len` bytes.
     fn channels<'a>(&self, obs: &'a [u8]) -> std::slice::ChunksExact<'a, u8> {
         obs.chunks_exact(self.plane_len())
     }
@@ -153,18 +154,19 @@ mod tests {
         PlaneWriter::try_new([channels, 1, 2], PlaneForm::Raw).unwrap()
     }
 
-    /// Two equal bytes a channel.
+    /// Builds an observation with two equal bytes per channel.
     fn obs(channels: &[u8]) -> Vec<u8> {
         channels.iter().flat_map(|value| [*value; 2]).collect()
     }
 
-    /// What a reference shows, one value a channel.
+    /// Decodes a reference into one value per channel.
     fn shown(written: ObsRef, planes: &[Plane], channels: usize) -> Vec<u8> {
         let value = |plane: u64| planes[plane as usize].packed()[0];
         (0..channels).map(|channel| written.plane(channel).map_or(0, value)).collect()
     }
 
-    /// Writes observations, an episode each slice; gives what they cost and checks what they show.
+    /// Writes observations, one slice per episode; returns the planes written and checks the
+    /// decoded values.
     fn cost(episodes: &[&[&[u8]]]) -> Vec<usize> {
         let channels = episodes[0][0].len();
         let mut writer = writer(channels);
@@ -252,8 +254,8 @@ mod tests {
 
     proptest! {
         #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..Default::default() })]
-        /// Few values, so that channels coincide in every way; up to 16 channels, so that
-        /// distances reach as far back as they can.
+        /// Uses few values, so that channels coincide in every way, and up to 16 channels, so that
+        /// references reach the maximum distance.
         #[test]
         fn any_sequence_is_shown_exactly(
             channels in 1usize..=16,
@@ -264,7 +266,7 @@ mod tests {
             let (mut planes, mut start, mut last) = (Vec::new(), 0, vec![0; channels]);
             for (t, shift) in shifts.iter().enumerate() {
                 let fresh = &values[t * 16..t * 16 + channels];
-                // Mostly a stack moving on with one odd channel, at times something else.
+                // Mostly a shifting stack with one odd channel, occasionally something else.
                 let mut next = if *shift < 2 { fresh.to_vec() } else { [&last[1..], &fresh[..1]].concat() };
                 next[usize::from(*shift) % channels] = fresh[channels - 1];
                 let bytes = obs(&next);
@@ -279,8 +281,8 @@ mod tests {
         }
     }
 
-    /// The furthest a reference can reach: a first observation whose newest channel repeats its
-    /// oldest, moving on while every other channel changes.
+    /// Reaches the maximum distance: the first observation's newest channel repeats its oldest and
+    /// shifts through the stack while every other channel changes.
     #[test]
     fn the_longest_distance_fits() {
         let mut writer = writer(16);

@@ -1,4 +1,4 @@
-//! How observations are kept: channel by channel, each picture once.
+//! Observation storage: channel by channel, each distinct image once.
 
 use std::sync::Arc;
 
@@ -6,30 +6,30 @@ use serde::{Deserialize, Serialize};
 
 use super::ReplayError;
 
-/// The most channels an observation may have.
+/// Maximum number of channels of an observation.
 pub const MAX_CHANNELS: usize = 16;
 
-/// Whether planes are compressed.
+/// Storage form of planes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PlaneForm {
-    /// As they are.
+    /// Uncompressed.
     Raw,
-    /// LZ4, in its block format; raw where that would not be smaller.
+    /// LZ4 block format; uncompressed where that is not smaller.
     Lz4,
 }
 
-/// One channel of an observation: H · W bytes, shared by all that refer to it.
+/// One channel of an observation: H · W bytes, shared by all references to it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Plane {
-    /// As it is.
+    /// Uncompressed bytes.
     Raw(#[serde(with = "shared_bytes")] Arc<[u8]>),
     /// One LZ4 block, smaller than the plane.
     Lz4(#[serde(with = "shared_bytes")] Arc<[u8]>),
 }
 
 impl Plane {
-    /// A plane of these bytes in `form`.
+    /// Packs bytes in `form`.
     pub fn pack(bytes: &[u8], form: PlaneForm) -> Self {
         match form {
             PlaneForm::Raw => Self::Raw(bytes.into()),
@@ -40,7 +40,7 @@ impl Plane {
         }
     }
 
-    /// Writes the plane's H · W bytes to `out`, which is as long.
+    /// Writes the plane's H · W bytes to `out`, which must have that length.
     pub fn unpack_into(&self, out: &mut [u8]) -> Result<(), ReplayError> {
         let expected = out.len();
         let found = match self {
@@ -59,14 +59,14 @@ impl Plane {
         Err(ReplayError::DamagedPlane { reason: format!("{found} bytes instead of {expected}") })
     }
 
-    /// The bytes as they are kept.
+    /// Returns the stored bytes.
     pub(super) fn packed(&self) -> &[u8] {
         match self {
             Self::Raw(bytes) | Self::Lz4(bytes) => bytes,
         }
     }
 
-    /// Whether this can be a plane of `len` bytes, as far as can be seen without decompressing.
+    /// Returns `true` if this may be a plane of `len` bytes, judged without decompressing.
     pub(super) fn may_hold(&self, len: usize) -> bool {
         match self {
             Self::Raw(bytes) => bytes.len() == len,
@@ -75,36 +75,37 @@ impl Plane {
     }
 }
 
-/// An observation as the planes of its channels.
+/// An observation as references to the planes of its channels.
 ///
-/// Planes are numbered within a stream, in the order written. A channel is kept as the distance
-/// back from `end`, which fits one byte. The oldest a channel can show came with the first
-/// observation of an episode, followed by at most C − 2 others, and moved from the newest channel
-/// to the oldest in C − 1 observations of at most C − 1 new planes each:
-/// (C − 1) + (C − 1)² = 240 for 16 channels.
+/// Planes are numbered within a stream in the order written. A channel is stored as its distance
+/// back from `end`, which fits in one byte. The oldest plane a channel can show was written with
+/// the first observation of an episode, followed by at most C − 2 others, and moved from the newest
+/// channel to the oldest over C − 1 observations of at most C − 1 new planes each: (C − 1) + (C −
+/// 1)² = 240 for 16 channels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ObsRef {
     /// One past the newest plane of the stream when the observation was written.
     end: u64,
-    /// Of each channel: how far its plane lies before `end`; [`ZERO`] for a channel of zeros.
+    /// Distance of each channel's plane before `end`; [`ZERO`] for a channel of zeros.
     #[serde(with = "serde_bytes")]
     back: [u8; MAX_CHANNELS],
 }
 
-/// Stands for the plane of zeros, which is stored nowhere: before an episode's first frame, frame
-/// stacks show it a lot.
+/// Marker for the plane of zeros, which is not stored: frame stacks use it as padding at the start
+/// of an episode.
 const ZERO: u8 = 0;
 
 const _: () = assert!((MAX_CHANNELS - 1) * MAX_CHANNELS <= u8::MAX as usize, "distances fit one byte");
 
 impl ObsRef {
-    /// Refers to `planes`, channel by channel (`None`: zeros), in a stream of `end` planes so far.
+    /// Creates a reference to `planes`, one per channel (`None`: zeros), in a stream of `end`
+    /// planes so far.
     pub(super) fn new(planes: &[Option<u64>; MAX_CHANNELS], end: u64) -> Self {
         let back = planes.map(|plane| plane.map_or(ZERO, |plane| (end - plane) as u8));
         Self { end, back }
     }
 
-    /// The plane that `channel` shows, `None` for zeros.
+    /// Returns the plane of `channel`, `None` for zeros.
     pub(super) fn plane(&self, channel: usize) -> Option<u64> {
         match self.back[channel] {
             ZERO => None,
@@ -112,29 +113,29 @@ impl ObsRef {
         }
     }
 
-    /// From the oldest plane this observation needs to one past the newest it may refer to, or
-    /// `None` where it refers to planes before the first: it came damaged.
+    /// Returns the range from the oldest plane this observation needs to one past the newest it may
+    /// refer to, or `None` if a distance reaches before plane 0, which means corruption.
     ///
-    /// Within a stream the start never falls from one observation to the next, as new planes and
-    /// those of the observation before are all there is to refer to. That is why an observation
-    /// of zeros starts at `end`, although it needs nothing.
+    /// Within a stream, the start never decreases from one observation to the next, since an
+    /// observation can refer only to new planes and those of its predecessor. For that reason an
+    /// observation of zeros starts at `end`, although it needs no plane.
     pub(super) fn range(&self, channels: usize) -> Option<std::ops::Range<u64>> {
         let furthest = self.back[..channels].iter().copied().max().unwrap_or(ZERO);
         Some(self.end.checked_sub(u64::from(furthest))?..self.end)
     }
 
-    /// As bytes of a snapshot.
+    /// Splits into the fields of a snapshot.
     pub(super) fn to_parts(self) -> (u64, [u8; MAX_CHANNELS]) {
         (self.end, self.back)
     }
 
-    /// From bytes of a snapshot.
+    /// Builds from the fields of a snapshot.
     pub(super) fn from_parts(end: u64, back: [u8; MAX_CHANNELS]) -> Self {
         Self { end, back }
     }
 }
 
-/// Sizes that references and snapshots can hold.
+/// Checks that references and snapshots can represent this shape.
 pub(super) fn check_obs_shape(shape: [usize; 3]) -> Result<(), ReplayError> {
     let [channels, height, width] = shape;
     let plane_len = height.saturating_mul(width);
@@ -145,7 +146,7 @@ pub(super) fn check_obs_shape(shape: [usize; 3]) -> Result<(), ReplayError> {
     Err(ReplayError::Config { key: "obs_shape", value: format!("{shape:?}"), allowed })
 }
 
-/// Bytes behind an `Arc`, as bytes rather than as a list of numbers.
+/// Serialises an `Arc<[u8]>` as bytes rather than as a list of numbers.
 mod shared_bytes {
     use super::{Arc, Deserialize};
 

@@ -1,4 +1,4 @@
-//! The replay itself.
+//! The prioritised replay.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -7,16 +7,17 @@ use super::alloc::queue_for;
 use super::plane_store::PlaneStore;
 use super::{ObsRef, ReplayConfig, ReplayError, StreamPart, SumTree, Transition};
 
-/// The latest transitions of all actors, drawn in proportion to priority.
+/// The most recent transitions of all actors, sampled in proportion to priority.
 ///
-/// Transitions have ids in the order of insertion, from 0. First in, first out: insertions may go
-/// beyond the capacity by the slack, and [`Replay::trim`], called by the learner every so many
-/// updates, drops the oldest. A soft limit, as in Horgan et al. 2018 (arXiv:1803.00933): inserting
-/// does not wait for room. Without trims a full replay drops one transition for each that comes.
+/// Transitions have ids in the order of insertion, from 0. Eviction is first in, first out:
+/// insertions may exceed the capacity by the slack, and [`Replay::trim`], called by the learner
+/// every few updates, drops the oldest. This is a soft limit, as in Horgan et al. 2018
+/// (arXiv:1803.00933): insertion never waits for space. Without trims, a full replay drops one
+/// transition per insertion.
 #[derive(Debug)]
 pub struct Replay {
     pub(super) config: ReplayConfig,
-    /// Places in the tree: transition `id` has place `id % max_len`.
+    /// Tree leaves in use: transition `id` has leaf `id % max_len`.
     pub(super) max_len: usize,
     pub(super) tree: SumTree,
     /// Live transitions, oldest first.
@@ -26,7 +27,7 @@ pub struct Replay {
     pub(super) planes: PlaneStore,
 }
 
-/// A transition in the replay; its priority is in the tree.
+/// A stored transition; its priority is in the tree.
 #[derive(Debug)]
 pub(super) struct Record {
     pub obs: ObsRef,
@@ -38,7 +39,7 @@ pub(super) struct Record {
 }
 
 impl Replay {
-    /// An empty replay. Its tables are allocated now, its planes as they come.
+    /// Creates an empty replay. Tables are allocated immediately, planes on insertion.
     pub fn try_new(config: ReplayConfig) -> Result<Self, ReplayError> {
         config.check()?;
         let max_len = config.max_len();
@@ -47,12 +48,12 @@ impl Replay {
         Ok(Self { config, max_len, tree, records, next_id: 0, planes })
     }
 
-    /// Takes in a part of a stream and returns the ids of its transitions. Where that exceeds the
-    /// limit with slack, the oldest transitions go.
+    /// Inserts a part of a stream and returns the ids of its transitions. Beyond the limit with
+    /// slack, the oldest transitions are dropped.
     ///
     /// # Errors
-    /// Nothing is inserted if planes are missing, doubled or of another size, if a transition
-    /// refers to planes that are not there, or if a number is not finite.
+    /// If planes are missing, duplicated or of the wrong size, if a transition refers to planes
+    /// that are not stored, or if a number is not finite. Nothing is inserted then.
     pub fn insert(&mut self, part: StreamPart) -> Result<Range<u64>, ReplayError> {
         let needed_from = self.planes.check(&part)?;
         let first_priority = |(index, transition)| self.first_priority(index, transition);
@@ -60,12 +61,13 @@ impl Replay {
             part.transitions.iter().enumerate().map(first_priority).collect::<Result<Vec<_>, _>>()?;
         let ids = self.next_id..self.next_id + part.transitions.len() as u64;
         let places: Vec<usize> = ids.clone().map(|id| self.place_of(id)).collect();
+        // The last step that can fail comes before the first change to records and planes.
         self.tree.set_batch(&places, &priorities)?;
         let StreamPart { stream, first_plane, planes, transitions } = part;
         self.planes.append(stream, first_plane, planes, needed_from);
         for transition in transitions {
             if self.records.len() == self.max_len {
-                // The new one has the place in the tree of the one that goes.
+                // The new transition already owns the leaf of the dropped one.
                 self.drop_oldest();
             }
             self.records.push_back(Record::new(stream, transition));
@@ -74,7 +76,7 @@ impl Replay {
         Ok(ids)
     }
 
-    /// Drops the oldest transitions down to the capacity and returns how many went.
+    /// Drops the oldest transitions down to the capacity and returns their number.
     pub fn trim(&mut self) -> u64 {
         let excess = self.records.len().saturating_sub(self.config.capacity);
         let ids = self.oldest_id()..self.oldest_id() + excess as u64;
@@ -84,10 +86,10 @@ impl Replay {
         excess as u64
     }
 
-    /// Gives transitions new priorities, from the learner's TD errors (of either sign).
+    /// Updates priorities from the learner's TD errors (of either sign).
     ///
-    /// Those gone since they were drawn are skipped; returns how many. Of an id that comes twice
-    /// the later TD error counts. On an error nothing has changed.
+    /// Transitions dropped since they were sampled are skipped; returns their number. For a
+    /// repeated id the last TD error counts. On error, nothing is changed.
     pub fn update_priorities(&mut self, ids: &[u64], td_errors: &[f32]) -> Result<u64, ReplayError> {
         if ids.len() != td_errors.len() {
             return Err(ReplayError::UpdateLength { ids: ids.len(), td_errors: td_errors.len() });
@@ -107,58 +109,58 @@ impl Replay {
         Ok((ids.len() - places.len()) as u64)
     }
 
-    /// Number of live transitions.
+    /// Returns the number of live transitions.
     pub fn len(&self) -> usize {
         self.records.len()
     }
 
-    /// Whether no transition is live.
+    /// Returns `true` if no transition is live.
     pub fn is_empty(&self) -> bool {
         self.records.is_empty()
     }
 
-    /// Number of transitions ever inserted: one past the newest id.
+    /// Returns the number of transitions ever inserted: one past the newest id.
     pub fn inserted(&self) -> u64 {
         self.next_id
     }
 
-    /// The oldest live id; [`Replay::inserted`] if there is none.
+    /// Returns the oldest live id; [`Replay::inserted`] if there is none.
     pub fn oldest_id(&self) -> u64 {
         self.next_id - self.records.len() as u64
     }
 
-    /// Whether the transition `id` is still there.
+    /// Returns `true` if the transition `id` is live.
     pub fn is_live(&self, id: u64) -> bool {
         (self.oldest_id()..self.next_id).contains(&id)
     }
 
-    /// Priority with which the live transition `id` is drawn.
+    /// Returns the sampling priority of the transition `id`, if it is live.
     pub fn priority(&self, id: u64) -> Option<f64> {
         self.is_live(id).then(|| self.tree.get(self.place_of(id)))
     }
 
-    /// The settings it was built from.
+    /// Returns the settings.
     pub fn config(&self) -> &ReplayConfig {
         &self.config
     }
 
-    /// Place of a transition in the tree.
+    /// Returns the tree leaf of a transition.
     pub(super) fn place_of(&self, id: u64) -> usize {
         (id % self.max_len as u64) as usize
     }
 
-    /// The live transition at a place in the tree whose priority is above 0, by its age among the
-    /// live ones: 0 is the oldest.
+    /// Converts a leaf with a priority above 0 to its rank among live transitions, 0 being the
+    /// oldest.
     pub(super) fn rank_at(&self, place: usize) -> usize {
         let oldest = self.place_of(self.oldest_id());
         if place >= oldest { place - oldest } else { place + self.max_len - oldest }
     }
 
-    /// Drops the oldest transition, and the planes that no other of its stream can need.
+    /// Drops the oldest transition and the planes that no other transition of its stream can need.
     ///
-    /// Later transitions need no plane before the first one that this one needs. Going by the one
-    /// that leaves instead of the next keeps an agent step's planes a little longer and spares a
-    /// queue of transitions for each stream.
+    /// Later transitions need no plane before the first one needed by this one. Using the dropped
+    /// transition rather than its successor keeps one agent step's planes a little longer, but
+    /// avoids a queue of transitions per stream.
     fn drop_oldest(&mut self) {
         let Some(record) = self.records.pop_front() else { return };
         if let Some(needs) = self.planes.needs(&record.obs, &record.next_obs) {
@@ -194,8 +196,8 @@ pub(super) mod tests {
     use super::super::{Plane, PlaneForm, PlaneWriter};
     use super::*;
 
-    /// One-step transitions of a long episode of stream 0, from agent step `start` on: frames are
-    /// 1, 2, 3, …, actions are agent steps, rewards half of them.
+    /// Builds one-step transitions of a long episode of stream 0 from agent step `start`: frames
+    /// are 1, 2, 3, …, actions are agent steps, rewards half of them.
     pub fn small_part(start: u64, td_errors: &[f32]) -> StreamPart {
         let mut writer = PlaneWriter::try_new([2, 1, 2], PlaneForm::Raw).unwrap();
         let frame = |t: u64| [t as u8; 2];
@@ -218,7 +220,7 @@ pub(super) mod tests {
         StreamPart { stream: 0, first_plane, planes, transitions }
     }
 
-    /// A replay of capacity 8 and at most 12 with these priorities.
+    /// Builds a replay of capacity 8 (at most 12) with these priorities.
     pub fn filled(td_errors: &[f32]) -> Replay {
         let mut replay = Replay::try_new(small(8)).unwrap();
         replay.insert(small_part(0, td_errors)).unwrap();
@@ -262,7 +264,7 @@ pub(super) mod tests {
         };
         assert_eq!(kept(&replay), (0, 13));
         replay.trim();
-        // Transition 4 needs planes 3 to 5; those from plane 2 on stay for one agent step more.
+        // Transition 4 needs planes 3 to 5; those from plane 2 stay for one more agent step.
         assert_eq!((replay.oldest_id(), kept(&replay)), (4, (2, 11)));
         for start in 12..100 {
             replay.insert(small_part(start, &[1.0])).unwrap();
@@ -344,8 +346,8 @@ pub(super) mod tests {
         replay.insert(small_part(2, &[1.0, 1.0])).unwrap();
     }
 
-    /// What is used is what was forecast, but for queues that grew to less than twice their need.
-    /// An episode is cut short every 300 steps: its true last observation is kept as well.
+    /// Checks that usage matches the forecast, except for queues grown to less than twice their
+    /// need. An episode is truncated every 300 steps, which stores its final observation as well.
     #[test]
     fn a_full_replay_uses_what_was_forecast() {
         let config = ReplayConfig { obs_shape: [4, 84, 84], slack_share: 0.05, ..small(900) };

@@ -1,8 +1,8 @@
-//! A replay as bytes, so that a run goes on as if it had never stopped.
+//! Serialisation of a replay for exact resume.
 //!
 //! In order, numbers little-endian: magic, version, C, H, W, the limit with slack; next id, number
 //! of transitions; the transitions with their priorities; number of streams; each stream with its
-//! planes, compressed where that is smaller; CRC32 of all before it.
+//! planes, compressed where that is smaller; CRC32 of everything before it.
 
 use std::io::{Read, Write};
 
@@ -12,14 +12,15 @@ use super::{MAX_CHANNELS, ObsRef, Plane, PlaneForm, Replay, ReplayConfig, Replay
 
 const MAGIC: [u8; 8] = *b"coordRPL";
 const VERSION: u32 = 1;
-/// Transitions whose priorities enter the tree together while reading.
+/// Number of priorities inserted into the tree together while reading.
 const CHUNK: u64 = 4096;
-/// No counter gets there: what is larger came damaged, and sums of two do not overflow.
+/// Bound that no real counter reaches: anything larger is corrupt, and sums of two cannot overflow.
 const LARGEST_COUNTER: u64 = u64::MAX / 2;
 
 impl Replay {
-    /// Writes everything, ids and priorities included, one transition and one plane at a time:
-    /// nothing is copied whole. Many small writes: hand over a buffered writer, and flush it.
+    /// Writes the complete state, including ids and priorities, streaming one transition and one
+    /// plane at a time without copying the whole. Makes many small writes: pass a buffered writer,
+    /// and flush it.
     pub fn write_to(&self, writer: impl Write) -> Result<(), ReplayError> {
         let mut out = Sealing { inner: writer, crc: crc32fast::Hasher::new() };
         self.write_header(&mut out)?;
@@ -34,16 +35,16 @@ impl Replay {
         Ok(out.inner.write_all(&crc.to_le_bytes())?)
     }
 
-    /// Reads what [`Replay::write_to`] wrote: draws, and all that follows, are then equal bit for
-    /// bit to those of the replay that was written. Planes take the form of `config`.
+    /// Reads a snapshot written by [`Replay::write_to`]: later draws match those of the original
+    /// bit for bit. Planes take the form of `config`.
     ///
-    /// The limit with slack and the shape of observations must be those of the snapshot; exponents
-    /// may differ (priorities in the snapshot stay as they are). Many small reads: hand over a
-    /// buffered reader. Bytes after the snapshot are left unread.
+    /// The limit with slack and the observation shape must equal those of the snapshot; exponents
+    /// may differ (priorities in the snapshot are kept). Makes many small reads: pass a buffered
+    /// reader. Bytes after the snapshot are left unread.
     ///
     /// # Errors
-    /// If bytes are missing or not as they were written. What is allocated on the way is bounded by
-    /// the settings and by the bytes actually read, whatever the lengths in the snapshot say.
+    /// If bytes are missing or corrupt. Allocation is bounded by the settings and the bytes
+    /// actually read, whatever lengths the snapshot claims.
     pub fn read_from(config: ReplayConfig, reader: impl Read) -> Result<Self, ReplayError> {
         let mut replay = Self::try_new(config)?;
         let mut bytes = Checking { inner: reader, crc: crc32fast::Hasher::new() };
@@ -61,7 +62,7 @@ impl Replay {
         out.bytes(&MAGIC)?;
         out.u32(VERSION)?;
         for size in self.config.obs_shape {
-            out.u32(size as u32)?; // below 2^31: checked when the replay was built
+            out.u32(size as u32)?; // below 2^31: checked on construction
         }
         for count in [self.max_len as u64, self.next_id, self.records.len() as u64] {
             out.u64(count)?;
@@ -138,7 +139,7 @@ impl Replay {
         Ok(())
     }
 
-    /// Whether every transition finds its planes.
+    /// Checks that the planes of every transition are stored.
     fn check_references(&self) -> Result<(), ReplayError> {
         let found = |record: &Record| {
             let needs = self.planes.needs(&record.obs, &record.next_obs);
@@ -176,7 +177,7 @@ fn read_record(bytes: &mut Checking<impl Read>) -> Result<(Record, f64), ReplayE
     Ok((Record { obs, next_obs, stream, reward, discount, action }, priority))
 }
 
-/// Set in the length of a plane that is compressed; lengths are below it.
+/// Flag in the length of a compressed plane; lengths are below it.
 const COMPRESSED: u32 = 1 << 31;
 
 fn write_plane(out: &mut Sealing<impl Write>, plane: &Plane) -> Result<(), ReplayError> {
@@ -188,7 +189,7 @@ fn write_plane(out: &mut Sealing<impl Write>, plane: &Plane) -> Result<(), Repla
     out.bytes(plane.packed())
 }
 
-/// A plane in `form`; `raw` has room for one that is not compressed.
+/// Reads a plane in `form`; `raw` is scratch space for an uncompressed one.
 fn read_plane(
     bytes: &mut Checking<impl Read>,
     raw: &mut [u8],
@@ -224,7 +225,7 @@ fn damaged<T>(reason: &'static str) -> Result<T, ReplayError> {
     Err(ReplayError::SnapshotDamaged { reason })
 }
 
-/// Writes, and notes the checksum.
+/// Writer that computes a checksum.
 struct Sealing<W> {
     inner: W,
     crc: crc32fast::Hasher,
@@ -245,7 +246,7 @@ impl<W: Write> Sealing<W> {
     }
 }
 
-/// Reads, and notes the checksum.
+/// Reader that computes a checksum.
 struct Checking<R> {
     inner: R,
     crc: crc32fast::Hasher,
@@ -272,7 +273,7 @@ impl<R: Read> Checking<R> {
         Ok(u64::from_le_bytes(self.array()?))
     }
 
-    /// Reads the checksum of all that was read before it.
+    /// Reads and verifies the checksum of everything before it.
     fn check_crc(mut self) -> Result<(), ReplayError> {
         let found = std::mem::take(&mut self.crc).finalize();
         if self.u32()? == found { Ok(()) } else { damaged("its checksum is another") }
@@ -293,7 +294,7 @@ mod tests {
         bytes
     }
 
-    /// A replay whose ids have gone round the tree.
+    /// Builds a replay whose ids have wrapped around the tree.
     fn sample() -> Replay {
         let mut replay = filled(&[1.0, 0.0, 0.3, 2.0, 0.7]);
         replay.insert(small_part(5, &[0.1; 11])).unwrap();
@@ -306,7 +307,7 @@ mod tests {
         Replay::read_from(small(8), bytes)
     }
 
-    /// Changed bytes with a checksum that fits them.
+    /// Modifies bytes and recomputes the checksum.
     fn with_checksum(mut bytes: Vec<u8>, at: usize, new: &[u8]) -> Vec<u8> {
         bytes[at..at + new.len()].copy_from_slice(new);
         let body = bytes.len() - 4;
@@ -386,14 +387,14 @@ mod tests {
         }
     }
 
-    /// Even where the checksum was made to fit: no panic, and no allocation by a lying length.
+    /// Must neither panic nor allocate by a forged length, even with a valid checksum.
     #[test]
     fn lies_under_a_right_checksum_do_no_harm() {
         let bytes = written(&sample());
         for at in 0..bytes.len() - 12 {
             for lie in [[0xFF; 8], [0; 8], [0xFF, 0xFF, 0xFF, 0x7F, 0, 0, 0, 0]] {
                 if let Ok(replay) = read(&with_checksum(bytes.clone(), at, &lie)) {
-                    // Only numbers that may be anything can have changed.
+                    // Only unconstrained numbers can have changed.
                     let draw = replay.draw(20, &mut derive_rng(1, Role::TrainPolicy, 0));
                     draw.unwrap().assemble().unwrap();
                 }

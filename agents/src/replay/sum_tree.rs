@@ -1,48 +1,48 @@
-//! Drawing in proportion to priority, in O(log n).
+//! Sampling in proportion to priority in O(log n).
 
 use super::ReplayError;
 use super::alloc::vec_of;
 
-/// Walks that go down the tree side by side: enough for the loads of one level to overlap.
+/// Number of concurrent descents: enough to overlap the memory loads of one level.
 const WALKS: usize = 64;
 
-/// A complete binary tree whose leaves are priorities and whose other nodes are the sums of their
+/// A complete binary tree whose leaves are priorities and whose inner nodes are the sums of their
 /// two children. Source: Schaul et al. 2016, appendix B.2.1 (arXiv:1511.05952).
 ///
-/// Sums are recomputed as left + right, never adjusted by a difference: rounding does not add up
-/// over time, and the tree depends on its leaves alone, so that a restored one is equal bit for
-/// bit. It holds `f64`: among millions of priorities an `f32` sum would lose the small ones.
+/// Sums are recomputed as left + right, never adjusted by a difference: rounding errors do not
+/// accumulate, and the tree is a function of its leaves, so that a restored one is equal bit for
+/// bit. It stores `f64`: among millions of priorities, an `f32` sum would lose the small ones.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SumTree {
-    /// Node 1 is the root, node i has the children 2i and 2i + 1, leaf i is node `leaves` + i.
+    /// Node 1 is the root, node i has children 2i and 2i + 1, leaf i is node `leaves` + i.
     nodes: Vec<f64>,
-    /// A power of two.
+    /// Number of leaves, a power of two.
     leaves: usize,
 }
 
 impl SumTree {
-    /// A tree of zeros with at least `capacity` leaves: the next power of two.
+    /// Creates a tree of zeros with at least `capacity` leaves, rounded up to a power of two.
     pub fn try_new(capacity: usize) -> Result<Self, ReplayError> {
         let leaves = Self::leaves_for(capacity);
         Ok(Self { nodes: vec_of(0.0, leaves.saturating_mul(2))?, leaves })
     }
 
-    /// Leaves of a tree for `capacity` priorities.
+    /// Returns the number of leaves for `capacity` priorities.
     pub(super) fn leaves_for(capacity: usize) -> usize {
         capacity.checked_next_power_of_two().unwrap_or(usize::MAX)
     }
 
-    /// Number of leaves.
+    /// Returns the number of leaves.
     pub fn capacity(&self) -> usize {
         self.leaves
     }
 
-    /// Sum of all priorities.
+    /// Returns the sum of all priorities.
     pub fn total(&self) -> f64 {
         self.nodes[1]
     }
 
-    /// The priority at `index`.
+    /// Returns the priority at `index`.
     ///
     /// # Panics
     /// If there is no such leaf: a bug in the caller.
@@ -50,7 +50,7 @@ impl SumTree {
         self.nodes[self.node_of(index)]
     }
 
-    /// Changes the priority at `index`.
+    /// Sets the priority at `index`.
     ///
     /// # Panics
     /// If there is no such leaf: a bug in the caller.
@@ -58,14 +58,14 @@ impl SumTree {
         self.set_batch(&[index], &[priority])
     }
 
-    /// Changes many priorities at once, or none if one is refused. Of an index that comes twice
-    /// the later priority stays.
+    /// Sets many priorities, or none if one is rejected. For a repeated index the last priority
+    /// counts.
     ///
     /// # Panics
-    /// If there is no such leaf, or not one priority an index: a bug in the caller.
+    /// If there is no such leaf, or the lengths differ: a bug in the caller.
     pub fn set_batch(&mut self, indices: &[usize], priorities: &[f64]) -> Result<(), ReplayError> {
         assert_eq!(indices.len(), priorities.len(), "one priority an index");
-        // Whatever is in the tree, their sum stays finite.
+        // With this bound the total stays finite.
         let largest = f64::MAX / self.leaves as f64;
         for (&index, &priority) in indices.iter().zip(priorities) {
             if !(0.0..=largest).contains(&priority) {
@@ -81,9 +81,9 @@ impl SumTree {
         self.write(indices, std::iter::repeat(0.0));
     }
 
-    /// The leaf in which `mass` of the running sum of priorities lies: the first i with
-    /// p_0 + … + p_i > mass. A leaf of priority 0 is never returned; a mass outside [0, total)
-    /// gives the first or last leaf above 0.
+    /// Finds the leaf at cumulative priority `mass`: the first i with p_0 + … + p_i > mass. Never
+    /// returns a leaf of priority 0; a mass outside [0, total) yields the first or last leaf above
+    /// 0.
     ///
     /// # Errors
     /// If all priorities are 0.
@@ -93,7 +93,7 @@ impl SumTree {
         Ok(found[0])
     }
 
-    /// [`SumTree::find`] for each of `masses`.
+    /// Performs [`SumTree::find`] for each of `masses`.
     ///
     /// # Panics
     /// If the lengths differ: a bug in the caller.
@@ -108,15 +108,15 @@ impl SumTree {
         Ok(())
     }
 
-    /// At most [`WALKS`] walks, one level after the other.
+    /// Performs at most [`WALKS`] descents, level by level.
     ///
-    /// A walk only ever stands on nodes above 0. It goes left because the left sum exceeds a mass
-    /// that is not negative, or because the right sum is 0; then the left one cannot be 0, as both
-    /// add up to the node above. What rounding does to the mass does not matter for that.
+    /// A descent visits only nodes above 0. It goes left if the left sum exceeds the non-negative
+    /// mass, or if the right sum is 0; in that case the left one is not 0, since both add up to the
+    /// parent. This holds however the mass is rounded.
     fn walk(&self, masses: &[f64], found: &mut [usize]) {
         let mut left_over = [0.0; WALKS];
         for (left_over, mass) in left_over.iter_mut().zip(masses) {
-            *left_over = mass.max(0.0); // 0 for NaN as well
+            *left_over = mass.max(0.0); // NaN becomes 0 too
         }
         found.fill(1);
         for _ in 0..self.depth() {
@@ -130,7 +130,7 @@ impl SumTree {
         found.iter_mut().for_each(|node| *node -= self.leaves);
     }
 
-    /// Writes leaves, then recomputes what lies above them, level by level.
+    /// Writes leaves, then recomputes the nodes above them level by level.
     fn write(&mut self, indices: &[usize], priorities: impl Iterator<Item = f64>) {
         for (&index, priority) in indices.iter().zip(priorities) {
             let node = self.node_of(index);
@@ -140,7 +140,7 @@ impl SumTree {
             let mut last = 0;
             for index in indices {
                 let node = (self.leaves + index) >> level;
-                // Neighbours share their parents: a run of leaves costs little more than one.
+                // Neighbours share parents, so a run of leaves costs little more than one.
                 if node != last {
                     self.nodes[node] = self.nodes[2 * node] + self.nodes[2 * node + 1];
                     last = node;
@@ -149,7 +149,7 @@ impl SumTree {
         }
     }
 
-    /// Levels above the leaves.
+    /// Returns the number of levels above the leaves.
     fn depth(&self) -> u32 {
         self.leaves.trailing_zeros()
     }
@@ -175,7 +175,7 @@ mod tests {
         tree
     }
 
-    /// The same by adding up one after the other; exact where the sums are.
+    /// Finds the leaf by linear summation; exact where the sums are.
     fn naive_find(priorities: &[f64], mass: f64) -> usize {
         let mut sum = 0.0;
         let inside = priorities.iter().position(|priority| {
@@ -239,7 +239,7 @@ mod tests {
         assert_eq!(tree.total(), 0.0);
     }
 
-    /// Values whose sums round: masses at, and next to, every partial sum.
+    /// Uses sums that round, with masses at and next to every partial sum.
     #[test]
     fn zeros_are_never_found_at_the_edges() {
         let mut rng = derive_rng(1, Role::TrainPolicy, 0);
@@ -259,7 +259,7 @@ mod tests {
         }
     }
 
-    /// 4σ of a binomial share: with a fixed seed this either holds or does not.
+    /// 4σ of a binomial proportion; deterministic because the seed is fixed.
     #[test]
     fn shares_of_draws_are_the_priorities() {
         let priorities = [0.5, 0.0, 4.0, 1.0, 0.01, 2.49];
@@ -279,7 +279,7 @@ mod tests {
 
     proptest! {
         #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..Default::default() })]
-        /// Eighths, so that the naive sums are exact and every answer is determined.
+        /// Uses eighths, so that naive sums are exact and every result is determined.
         #[test]
         fn any_operations_agree_with_a_list(
             capacity in 1usize..70,

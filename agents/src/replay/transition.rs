@@ -1,35 +1,35 @@
-//! What an actor hands over.
+//! Data sent from actors to the replay.
 
 use serde::{Deserialize, Serialize};
 
 use super::{ObsRef, Plane};
 
-/// n agent steps as one: `obs` was acted on, `next_obs` is what the next value is taken of.
+/// An n-step transition: the action is taken in `obs`, the value is bootstrapped from `next_obs`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Transition {
-    /// The observation that was acted on.
+    /// Observation acted on.
     pub obs: ObsRef,
-    /// The observation n agent steps later, or the true last one of an episode cut short before.
-    /// At a true end nothing is seen of it (`discount` is 0): `obs` does, and costs no plane.
+    /// Observation n agent steps later, or the final one if the episode was truncated before.
+    /// Unused at a true end (`discount` is 0), where a copy of `obs` costs no plane.
     pub next_obs: ObsRef,
-    /// Index of the action.
+    /// Action index.
     pub action: u16,
-    /// The discounted sum of the rewards in between.
+    /// Discounted sum of the rewards in between.
     pub reward: f32,
     /// Factor on the value of `next_obs`: γⁿ, or 0 at a true end.
     pub discount: f32,
-    /// |td_error| as the actor sees it: the first priority comes from it.
+    /// |td_error| estimated by the actor, which sets the initial priority.
     pub td_error_abs: f32,
 }
 
-/// Transitions of one environment, and the planes that their observations need beyond those sent
-/// before. Observations ahead of their transitions may be among them.
+/// Transitions of one environment with the planes they need beyond those already sent. It may
+/// include planes of observations whose transitions follow later.
 ///
-/// A stream is what one [`PlaneWriter`](super::PlaneWriter) writes. Its planes come without gaps
-/// and its transitions in the order in which their observations were acted on.
+/// A stream is the output of one [`PlaneWriter`](super::PlaneWriter). Its planes have no gaps and
+/// its transitions are in the order in which their observations were acted on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StreamPart {
-    /// Which environment, over all actors.
+    /// Index of the environment across all actors.
     pub stream: u32,
     /// Number of the first plane within the stream.
     pub first_plane: u64,

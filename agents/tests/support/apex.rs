@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use coordrl_agents::{
-    Apex, ApexConfig, ApexReport, ApexSetup, OptimizerConfig, OptimizerKind, TorsoEntry, build_pool,
+    AgentSetup, Apex, ApexConfig, ApexReport, OptimizerConfig, OptimizerKind, TorsoEntry, build_pool,
     find_torso,
 };
 use coordrl_envs::{Env, VecEnv};
@@ -60,15 +60,17 @@ pub fn apex_with(
     let mut indices = 0..;
     let sizes = config.envs_per_actor().into_iter();
     let group = |n| VecEnv::try_new(indices.by_ref().take(n).map(&make).collect()).unwrap();
-    Apex::build(ApexSetup {
+    Apex::build(
         config,
-        torso,
-        device: device(),
-        seed: how.seed,
-        total_frames: how.total_frames,
-        actors: sizes.map(group).collect(),
-        pool: Arc::new(build_pool(how.threads, 1).unwrap()),
-    })
+        AgentSetup {
+            torso,
+            device: device(),
+            seed: how.seed,
+            total_frames: how.total_frames,
+            actors: sizes.map(group).collect(),
+            pool: Arc::new(build_pool(how.threads, 1).unwrap()),
+        },
+    )
     .unwrap()
 }
 

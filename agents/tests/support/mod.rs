@@ -8,7 +8,7 @@ pub mod scripted;
 use std::sync::Arc;
 
 use coordrl_agents::device::DeviceChoice;
-use coordrl_agents::{A2c, A2cConfig, A2cReport, A2cSetup, AgentError, AgentState, build_pool, find_torso};
+use coordrl_agents::{A2c, A2cConfig, A2cReport, AgentError, AgentSetup, AgentState, build_pool, find_torso};
 use coordrl_envs::{Assets, Env, EnvConfig, EnvSeed, Role, VecEnv, make_env};
 use tch::Device;
 
@@ -55,15 +55,17 @@ pub fn try_agent(
     how: How,
     make: impl Fn(u64) -> Box<dyn Env>,
 ) -> Result<A2c, AgentError> {
-    A2c::build(A2cSetup {
+    A2c::build(
         config,
-        torso: find_torso(how.torso).unwrap(),
-        device: device(),
-        seed: how.seed,
-        total_frames: how.total_frames,
-        actors: group(config, make),
-        pool: Arc::new(build_pool(how.threads, 1).unwrap()),
-    })
+        AgentSetup {
+            torso: find_torso(how.torso).unwrap(),
+            device: device(),
+            seed: how.seed,
+            total_frames: how.total_frames,
+            actors: group(config, make),
+            pool: Arc::new(build_pool(how.threads, 1).unwrap()),
+        },
+    )
 }
 
 pub fn agent(config: &A2cConfig, how: How, make: impl Fn(u64) -> Box<dyn Env>) -> A2c {

@@ -1,7 +1,7 @@
 //! A safe wrapper around one Arcade Learning Environment emulator.
 //!
-//! ALE ends the process on a ROM it has no settings for, on an action out of range and on a
-//! missing file. Everything that could lead there is checked here first and comes back as an error.
+//! ALE ends the process on a ROM without settings, on an action out of range and on a missing file.
+//! All such causes are checked here first and returned as errors.
 
 use std::path::Path;
 
@@ -43,10 +43,10 @@ mod ffi {
 // SAFETY: an emulator owns all it writes to. What ALE shares between instances is either constant
 // (the list of games), filled once under `std::call_once` (the TIA's and the CPU's tables), set
 // before the first instance exists (the logger's mode), or written by Supercharger cartridges only
-// (their BIOS), and `check_rom` lets no ROM of that kind through. `envs/sanitize` checks this.
+// (their BIOS), and `check_rom` rejects every ROM of that kind. `envs/sanitize` checks this.
 unsafe impl Send for ffi::AleShim {}
 
-/// One of the console's 18 actions, numbered as ALE numbers them.
+/// One of the console's 18 actions, in ALE's numbering.
 pub type AleAction = u8;
 
 /// ALE's number for doing nothing.
@@ -76,9 +76,9 @@ pub const ACTION_NAMES: [&str; 18] = [
     "DOWNLEFTFIRE",
 ];
 
-/// One emulator with one game in it. It starts in the state right after loading the ROM.
+/// One emulator with one game loaded, initially in the state right after loading the ROM.
 ///
-/// Stickiness is off: whoever drives the emulator draws it.
+/// ALE's own stickiness is off: the caller implements it.
 pub struct Ale {
     shim: UniquePtr<ffi::AleShim>,
     game: String,
@@ -87,7 +87,7 @@ pub struct Ale {
 }
 
 impl Ale {
-    /// Loads `game` from the ROM at `path`, which must be the very ROM that ALE knows.
+    /// Loads `game` from the ROM at `path`, which must be exactly the ROM that ALE supports.
     pub fn open(game: &str, path: &Path) -> Result<Self, EnvError> {
         check_rom(game, path)?;
         let name = path.to_str().ok_or_else(|| EnvError::RomUnreadable {
@@ -100,7 +100,7 @@ impl Ale {
         Ok(Self { shim, game: game.to_owned(), grey })
     }
 
-    /// Chooses mode and difficulty (`None`: the game's default) and restarts the game with them.
+    /// Sets mode and difficulty (`None`: the game's default) and restarts the game.
     pub fn choose(&mut self, mode: Option<u32>, difficulty: Option<u32>) -> Result<(), EnvError> {
         let game = self.game.clone();
         if let Some(mode) = mode {
@@ -120,14 +120,14 @@ impl Ale {
         if mode.is_some() || difficulty.is_some() { self.reset() } else { Ok(()) }
     }
 
-    /// Starts the game anew.
+    /// Restarts the game.
     pub fn reset(&mut self) -> Result<(), EnvError> {
         self.shim.pin_mut().reset().map_err(|error| failed(&self.game, error))
     }
 
     /// Runs one emulator frame under `action` and returns the game's reward.
     ///
-    /// Once the game is over nothing moves until [`Ale::reset`], and the reward is 0.
+    /// After the game is over nothing moves until [`Ale::reset`], and the reward is 0.
     pub fn act(&mut self, action: AleAction) -> Result<i32, EnvError> {
         if usize::from(action) >= ACTION_NAMES.len() {
             let (action, num_actions) = (action.into(), ACTION_NAMES.len());
@@ -136,22 +136,22 @@ impl Ale {
         self.shim.pin_mut().act(action).map_err(|error| failed(&self.game, error))
     }
 
-    /// Whether the game has ended by itself. No frame limit counts here.
+    /// Returns `true` if the game has ended by itself; frame limits are not considered.
     pub fn game_over(&self) -> bool {
         self.shim.game_over()
     }
 
-    /// Lives left, as ALE counts them; games without lives say 0 or 1.
+    /// Lives left, as counted by ALE; 0 or 1 in games without lives.
     pub fn lives(&self) -> i32 {
         self.shim.lives()
     }
 
-    /// Rows of the screen: 210 in most games, up to 250.
+    /// Height of the screen in pixels: 210 in most games, up to 250.
     pub fn height(&self) -> usize {
         self.shim.height() as usize
     }
 
-    /// Columns of the screen: 160.
+    /// Width of the screen in pixels: 160.
     pub fn width(&self) -> usize {
         self.shim.width() as usize
     }
@@ -178,28 +178,28 @@ impl Ale {
         self.shim.ram()
     }
 
-    /// The actions that do something in this game, in ALE's order.
+    /// Returns the minimal action set of this game, in ALE's order.
     pub fn minimal_actions(&self) -> Result<Vec<AleAction>, EnvError> {
         self.shim.minimal_actions().map_err(|error| failed(&self.game, error))
     }
 
-    /// Modes this game has.
+    /// Returns the modes of this game.
     pub fn modes(&self) -> Result<Vec<u32>, EnvError> {
         self.shim.modes().map_err(|error| failed(&self.game, error))
     }
 
-    /// Difficulties this game has.
+    /// Returns the difficulties of this game.
     pub fn difficulties(&self) -> Result<Vec<u32>, EnvError> {
         self.shim.difficulties().map_err(|error| failed(&self.game, error))
     }
 
-    /// Everything that decides what the emulator does next, as bytes: ALE's own saved state and
-    /// what that leaves out (half-drawn frames, the cached screen, held switches and keys).
+    /// Serialises the complete emulator state: ALE's own saved state and
+    /// what that omits (half-drawn frames, the cached screen, held switches and keys).
     pub fn save_state(&self) -> Result<Vec<u8>, EnvError> {
         self.shim.save_state().map_err(|error| failed(&self.game, error))
     }
 
-    /// Restores what [`Ale::save_state`] gave for the same game.
+    /// Restores a state from [`Ale::save_state`] of the same game.
     ///
     /// Emulator code trusts these bytes, so only the crate's checksummed states get here.
     pub(crate) fn load_state(&mut self, state: &[u8]) -> Result<(), EnvError> {
@@ -207,7 +207,7 @@ impl Ale {
     }
 }
 
-/// Refuses any ROM other than the one ALE's settings of `game` are written for.
+/// Refuses any ROM other than the one that ALE's settings of `game` are written for.
 fn check_rom(game: &str, path: &Path) -> Result<(), EnvError> {
     let rom = std::fs::read(path).map_err(|cause| match cause.kind() {
         std::io::ErrorKind::NotFound => EnvError::RomMissing { game: game.to_owned(), path: path.to_owned() },

@@ -1,4 +1,4 @@
-//! An Atari game as an agent meets it: preprocessed, with episodes that a lost life may end.
+//! An Atari game as seen by an agent: preprocessed, with episodes that a lost life may end.
 
 use std::time::Instant;
 
@@ -16,9 +16,9 @@ use crate::saved;
 
 /// An Atari game under the rules of its [`EnvConfig`].
 ///
-/// The order of wrappers, and what a lost life does, are those of Stable-Baselines3's
+/// The order of wrappers and the handling of lost lives are those of Stable-Baselines3's
 /// `AtariWrapper` (<https://github.com/DLR-RM/stable-baselines3>) under a vector frame stack; the
-/// image differs in being ALE's own grey.
+/// image differs: it uses ALE's own grey.
 pub struct AtariEnv {
     spec: EnvSpec,
     config: ResolvedEnvConfig,
@@ -26,7 +26,7 @@ pub struct AtariEnv {
     game: Game,
     /// ALE's number of each of the agent's actions.
     actions: Vec<AleAction>,
-    /// The agent's actions held when an episode begins: empty where FIRE does nothing.
+    /// Actions held at the start of an episode; empty if FIRE has no effect or is not wanted.
     opening: Vec<AleAction>,
     resize: AreaResize,
     stack: FrameStack,
@@ -36,14 +36,14 @@ pub struct AtariEnv {
     preprocess_nanos: u64,
 }
 
-/// What the next call to `reset` has to do, and whether a step may be taken.
+/// State of the agent's episode: determines the work of `reset` and whether a step is legal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Phase {
     /// No game has begun, or it is over.
     NoGame,
     /// The agent's episode is running.
     Playing,
-    /// A lost life ended the episode; the game goes on.
+    /// A lost life ended the episode; the game continues.
     LifeLost,
 }
 
@@ -88,22 +88,22 @@ impl AtariEnv {
         })
     }
 
-    /// The settings, every value filled in.
+    /// Returns the settings with every value filled in.
     pub fn config(&self) -> &ResolvedEnvConfig {
         &self.config
     }
 
-    /// The emulator: RAM, screen and lives as they are now.
+    /// Returns the emulator, for reading RAM, screen and lives.
     pub fn ale(&self) -> &Ale {
         self.game.ale()
     }
 
-    /// Begins the first game after one reset of the emulator more, as other libraries do.
+    /// Resets the emulator once more before the first game, as other libraries do.
     pub fn begin_after_reset(&mut self) {
         self.game.begin_after_reset();
     }
 
-    /// Takes another seed; the next game draws from it.
+    /// Replaces the seed; it takes effect with the next game.
     pub fn reseed(&mut self, seed: u64) {
         self.seed.seed = seed;
         self.game.reseed(self.seed.rng());
@@ -124,7 +124,7 @@ impl AtariEnv {
         Ok(ended)
     }
 
-    /// Goes on after a lost life with one held no-op; starts a new game where there is none.
+    /// Continues after a lost life with one held no-op; otherwise starts a new game.
     fn begin_life(&mut self) -> Result<Option<EpisodeStats>, EnvError> {
         let mut ended = None;
         if self.phase == Phase::LifeLost && self.game.hold(NOOP, Player::Reset)?.end.is_some() {
@@ -138,7 +138,7 @@ impl AtariEnv {
         Ok(ended)
     }
 
-    /// The statistics of a game that has just ended in a reset, if the agent played in it at all.
+    /// Returns the statistics of a game that has just ended in a reset, if the agent played in it at all.
     fn finished_game(&self) -> Option<EpisodeStats> {
         let stats = self.game.stats();
         (self.phase == Phase::NoGame && stats.episode_length_frames > 0).then_some(stats)
@@ -150,10 +150,10 @@ impl AtariEnv {
         Ok(self.judge(held))
     }
 
-    /// What a held action means for the agent's episode.
+    /// Derives the effect of a held action on the agent's episode.
     ///
     /// A life counts as lost only while lives remain: some games show zero lives for a few frames
-    /// before they end, and end then by themselves.
+    /// before they end by themselves.
     fn judge(&mut self, held: Held) -> StepEnd {
         let lives = self.ale().lives();
         let lost = self.config.life_loss_ends_episode && 0 < lives && lives < self.lives;
@@ -168,7 +168,7 @@ impl AtariEnv {
         StepEnd { terminated, truncated, is_last: self.phase != Phase::Playing }
     }
 
-    /// Adds what is on the screen to the stack and writes the stack out.
+    /// Adds the current screen to the stack and writes the stack out.
     fn observe(&mut self, obs: &mut [u8]) {
         let start = Instant::now();
         let (latest, previous) = self.game.screens();
@@ -195,7 +195,7 @@ impl AtariEnv {
     }
 }
 
-/// What one held action did to the agent's episode.
+/// Effect of one held action on the agent's episode.
 #[derive(Clone, Copy)]
 struct StepEnd {
     terminated: bool,
@@ -208,7 +208,7 @@ impl Env for AtariEnv {
         &self.spec
     }
 
-    /// After a lost life the game goes on; otherwise a new one begins.
+    /// Continues the game after a lost life; otherwise starts a new one.
     fn reset(&mut self, obs: &mut [u8]) -> Result<Option<EpisodeStats>, EnvError> {
         self.check_obs(obs)?;
         if self.phase == Phase::Playing {
@@ -248,7 +248,7 @@ impl Env for AtariEnv {
             let reason = "its frame stack has another size; check `env.frame_stack` and `env.screen_size`";
             return Err(saved::bad(&self.spec.name, reason));
         }
-        // Should the emulator refuse, only a new game can be played.
+        // If the emulator refuses the state, only a new game can be played.
         self.phase = Phase::NoGame;
         self.game.load(state.game)?;
         (self.lives, self.phase) = (state.lives, state.phase);
@@ -296,7 +296,7 @@ fn number(setting: GameSetting) -> Option<u32> {
     }
 }
 
-/// −1, 0 or 1: what Mnih et al. 2015 clip rewards to. (`f32::signum` gives 1 for 0.)
+/// Returns −1, 0 or 1, the clipping of Mnih et al. 2015. (`f32::signum` returns 1 for 0.)
 fn sign(reward: f32) -> f32 {
     if reward == 0.0 { 0.0 } else { reward.signum() }
 }

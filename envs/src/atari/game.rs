@@ -1,4 +1,4 @@
-//! One game under an emulator: frame skip, sticky actions, the frame limit and the score.
+//! One game on an emulator: frame skip, sticky actions, frame limit and score.
 
 use std::time::Instant;
 
@@ -11,7 +11,7 @@ use crate::env::EpisodeStats;
 use crate::error::EnvError;
 use crate::rng::Rng;
 
-/// A game from its first frame to its end, whatever the agent's episodes within it.
+/// A game from its first frame to its end, independent of the agent's episodes within it.
 pub(super) struct Game {
     ale: Ale,
     rng: Rng,
@@ -23,28 +23,29 @@ pub(super) struct Game {
     previous: Vec<u8>,
     has_previous: bool,
     emulate_nanos: u64,
-    /// Palette indices of every frame, while somebody wants them.
+    /// Palette indices of every frame, while recording.
     recorded: Option<Vec<Vec<u8>>>,
 }
 
-/// How far the game is.
+/// Progress of the current game.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Progress {
-    /// Whether a frame has run since the ROM was loaded, or a reset is wanted all the same. The state right after loading is already
-    /// the start of a game, and one reset more would not always lead to the same one: the
-    /// console's timer starts at a drawn value and its RAM keeps what it held.
+    /// `true` if the emulator must be reset before a game starts: a frame has run, or
+    /// [`Game::begin_after_reset`] was called. Right after loading, the game is already at its start, and
+    /// a reset would not always lead to the same state: the console's timer starts at a random value
+    /// and its RAM keeps its contents.
     used: bool,
-    /// What was pressed in the latest frame; sticky actions repeat it.
+    /// Action pressed in the latest frame; sticky actions repeat it.
     pressed: AleAction,
-    /// Frames of this game, those of resets included: what the limit counts.
+    /// Frames of this game including those of resets, as counted by the limit.
     frames: u64,
     /// Frames of this game that the agent played.
     played_frames: u64,
-    /// Sum of this game's rewards, not clipped, those of resets included.
+    /// Sum of this game's unclipped rewards, including those of resets.
     episode_return: f64,
 }
 
-/// Everything of a [`Game`] that decides what follows.
+/// The complete serialised state of a [`Game`].
 #[derive(Serialize, Deserialize)]
 pub(super) struct GameState {
     #[serde(with = "serde_bytes")]
@@ -53,23 +54,23 @@ pub(super) struct GameState {
     progress: Progress,
 }
 
-/// How a game came to its end.
+/// Cause of a game's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum GameEnd {
-    /// By itself.
+    /// Game over.
     Over,
-    /// It reached the frame limit.
+    /// Frame limit reached.
     Limit,
 }
 
-/// What holding an action for some frames gave.
+/// Result of holding an action for some frames.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Held {
     pub(super) reward: f64,
     pub(super) end: Option<GameEnd>,
 }
 
-/// Who holds an action: frames of resets are not the agent's.
+/// Source of an action: frames of resets do not count as played by the agent.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Player {
     Agent,
@@ -93,19 +94,19 @@ impl Game {
         }
     }
 
-    /// Draws from a new generator from now on.
+    /// Switches to a new generator.
     pub(super) fn reseed(&mut self, rng: Rng) {
         self.rng = rng;
     }
 
-    /// Has the emulator reset before the first game as before every other.
+    /// Resets the emulator before the first game too, as before every other.
     pub(super) fn begin_after_reset(&mut self) {
         self.progress.used = true;
     }
 
     /// Starts a new game with 1 to `noop_max` no-op frames (none if 0).
     ///
-    /// Should the game end under them, another begins and the count goes on, as in
+    /// If the game ends during them, another one starts and the count continues, as in
     /// Stable-Baselines3's `NoopResetEnv`.
     pub(super) fn start(&mut self, noop_max: u32) -> Result<(), EnvError> {
         self.restart()?;
@@ -130,7 +131,7 @@ impl Game {
         Ok(())
     }
 
-    /// Holds `action` for `frame_skip` frames, or fewer where the game ends.
+    /// Holds `action` for `frame_skip` frames, or fewer if the game ends.
     pub(super) fn hold(&mut self, action: AleAction, player: Player) -> Result<Held, EnvError> {
         let (before, mut reward) = (self.progress.frames, 0.0);
         self.has_previous = false;
@@ -150,7 +151,7 @@ impl Game {
         Ok(Held { reward, end: self.end() })
     }
 
-    /// One emulator frame. The previous action stays pressed with the sticky probability, drawn
+    /// Runs one emulator frame. The previous action stays pressed with the sticky probability, drawn
     /// anew for each frame (Machado et al. 2018, §5.2).
     fn frame(&mut self, action: AleAction) -> Result<f64, EnvError> {
         let sticks = self.sticky_action_prob > 0.0 && self.rng.random::<f64>() < self.sticky_action_prob;
@@ -169,7 +170,7 @@ impl Game {
         Ok(reward)
     }
 
-    /// Whether and how the game has ended.
+    /// Returns the cause of the game's end, if it has ended.
     fn end(&self) -> Option<GameEnd> {
         if self.ale.game_over() {
             Some(GameEnd::Over)
@@ -180,17 +181,17 @@ impl Game {
         }
     }
 
-    /// Keeps every frame from now on, or no longer.
+    /// Turns recording of frames on or off.
     pub(super) fn record(&mut self, on: bool) {
         self.recorded = on.then(Vec::new);
     }
 
-    /// Frames recorded since the last call, as palette indices.
+    /// Takes the frames recorded since the last call, as palette indices.
     pub(super) fn take_recorded(&mut self) -> Vec<Vec<u8>> {
         self.recorded.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
-    /// The latest frame and, if the last hold ran at least two, the one before it.
+    /// Returns the latest frame and, if the last hold ran at least two, the one before it.
     pub(super) fn screens(&self) -> (&[u8], Option<&[u8]>) {
         (self.ale.screen(), self.has_previous.then_some(self.previous.as_slice()))
     }
@@ -241,9 +242,9 @@ mod tests {
         Game::new(ale, &config, derive_rng(1, Role::TrainEnv, 0))
     }
 
-    /// How many of 2 000 frames had another action pressed than was asked for.
+    /// Counts the frames, out of 2 000, in which another action was pressed than requested.
     fn stuck(game: &mut Game) -> usize {
-        // Eighteen actions in turn: the one before is never the one asked for.
+        // Cycle through all eighteen actions, so that consecutive requests always differ.
         (0..2_000)
             .map(|frame| (frame % 18) as AleAction)
             .filter(|action| {

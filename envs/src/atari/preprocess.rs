@@ -1,16 +1,16 @@
 //! Screens to observations: grey, maximum of two frames, area averaging.
 
-/// Makes an image smaller by area averaging, as OpenCV's `INTER_AREA` does.
+/// Shrinks an image by area averaging, as OpenCV's `INTER_AREA` does.
 ///
-/// Output pixel (i, j) is the mean of the input over the rectangle it covers, pixels cut by the
-/// rectangle's edge counting by the part inside. All arithmetic is in whole numbers: along an axis
-/// of `from` pixels made into `to`, lengths are measured in units of 1/`to` pixel, so each output
+/// Output pixel (i, j) is the mean of the input over the rectangle it covers; input pixels cut by the
+/// rectangle's edge are weighted by the part inside. All arithmetic is on integers: along an axis
+/// of `from` pixels reduced to `to`, lengths are measured in units of 1/`to` pixel, so each output
 /// pixel is `from` units long and each input pixel `to`. The result is therefore the true mean,
 /// rounded half up, on every machine.
 ///
-/// Most rows of an Atari screen repeat the one above. Such rows are looked up once, and an output
-/// row that covers nothing but repeats of what the one before it covers is copied: weights add up
-/// to the same everywhere, so its values are the same.
+/// Most rows of an Atari screen repeat the one above. Repeated rows are converted to grey once, and an
+/// output row that covers only repeats of rows under the previous output row is copied from it: the
+/// weights always add up to the same total, so the values are equal.
 #[derive(Clone, Debug)]
 pub struct AreaResize {
     rows: Vec<Taps>,
@@ -19,15 +19,15 @@ pub struct AreaResize {
     reciprocal: u64,
     half_area: u32,
     width: usize,
-    /// Whether each input row shows the same as the one above, in both frames.
+    /// `true` for each input row that equals the one above in both frames.
     repeats: Vec<bool>,
-    /// One input row in grey, which row that is, and Σ weight · grey over the rows of an output row.
+    /// Grey pixels of one input row, the index of that row, and Σ weight · grey over an output row's rows.
     grey: Vec<u8>,
     grey_row: usize,
     sums: Vec<u16>,
 }
 
-/// The input pixels that one output pixel covers, and how long a part of each.
+/// The input pixels under one output pixel, with the length of each inside it.
 #[derive(Clone, Debug, PartialEq)]
 struct Taps {
     first: usize,
@@ -42,11 +42,11 @@ struct Frames<'a> {
     width: usize,
 }
 
-/// Sums of a column are kept in 16 bits: 255 · 257 = 65 535.
+/// Longest side whose column sums fit in 16 bits: 255 · 257 = 65 535.
 const LONGEST_SIDE: usize = 257;
 
 impl AreaResize {
-    /// From `height` × `width` to `size` × `size`.
+    /// Prepares the reduction from `height` × `width` to `size` × `size`.
     ///
     /// # Panics
     /// If a side is 0, longer than 257 or shorter than `size`: the settings' check and the
@@ -69,8 +69,8 @@ impl AreaResize {
 
     /// Writes the area average of max(`latest`, `previous`) in grey into `out`.
     ///
-    /// `latest` and `previous` are screens of palette indices; the maximum over two frames shows
-    /// what a game draws on every other frame only (Mnih et al. 2015).
+    /// `latest` and `previous` are screens of palette indices; the maximum over two frames keeps
+    /// objects that a game draws only on every other frame (Mnih et al. 2015).
     pub fn draw(&mut self, grey: &[u8; 256], latest: &[u8], previous: Option<&[u8]>, out: &mut [u8]) {
         let frames = Frames { latest, previous, width: self.width };
         for (row, repeats) in self.repeats.iter_mut().enumerate() {
@@ -92,7 +92,7 @@ impl AreaResize {
         }
     }
 
-    /// The vertical half: weighted sums of the input rows under one output row.
+    /// Vertical pass: weighted sums of the input rows under one output row.
     fn sum_rows(&mut self, row: usize, grey: &[u8; 256], frames: Frames<'_>) {
         let Taps { first, weights } = &self.rows[row];
         self.sums.fill(0);
@@ -107,7 +107,7 @@ impl AreaResize {
         }
     }
 
-    /// The horizontal half: weighted sums of those, divided by the area.
+    /// Horizontal pass: weighted sums of those, divided by the area.
     fn average_columns(&self, out: &mut [u8]) {
         for (pixel, Taps { first, weights }) in out.iter_mut().zip(&self.columns) {
             let covered = self.sums[*first..].iter().zip(weights);
@@ -122,13 +122,13 @@ impl<'a> Frames<'a> {
         &screen[y * self.width..(y + 1) * self.width]
     }
 
-    /// Whether row `y` shows the same as the one above.
+    /// Returns `true` if row `y` equals the one above.
     fn repeats(self, y: usize) -> bool {
         let same = |screen| self.row(screen, y) == self.row(screen, y - 1);
         same(self.latest) && self.previous.is_none_or(same)
     }
 
-    /// Row `y` in grey: the brighter of the two frames.
+    /// Converts row `y` to grey, taking the brighter of the two frames.
     fn to_grey(self, grey: &[u8; 256], y: usize, out: &mut [u8]) {
         let latest = self.row(self.latest, y);
         match self.previous.map(|screen| self.row(screen, y)) {
@@ -146,7 +146,7 @@ impl<'a> Frames<'a> {
     }
 }
 
-/// Which of `from` pixels each of `to` pixels covers.
+/// Computes the input pixels, out of `from`, under each of `to` output pixels.
 fn taps(from: usize, to: usize) -> Vec<Taps> {
     let covered = |out: usize| {
         let (start, end) = (out * from, (out + 1) * from);
@@ -171,7 +171,7 @@ mod tests {
         out
     }
 
-    /// The mean over a rectangle, written out with fractions instead of whole units.
+    /// The mean over a rectangle, computed with fractions instead of integer units.
     fn mean(height: usize, width: usize, size: usize, image: &[u8], row: usize, column: usize) -> f64 {
         let overlap = |out: usize, from: usize, pixel: usize| {
             let scale = from as f64 / size as f64;
@@ -255,7 +255,7 @@ mod tests {
             let expected = mean(210, 160, 84, &brighter, index / 84, index % 84);
             assert!((f64::from(*pixel) - expected).abs() <= 0.5 + 1e-6, "{index}: {pixel}, {expected}");
         }
-        // What an earlier screen left behind must not show.
+        // Leftovers of an earlier screen must not show.
         let mut again = vec![0x54; 84 * 84];
         resize.draw(&identity(), &brighter, None, &mut again);
         assert_eq!(again, out);

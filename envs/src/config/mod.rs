@@ -1,4 +1,4 @@
-//! What of an Atari environment can be set: a protocol, and every part of it on its own.
+//! Settings of an Atari environment: a protocol, and overrides for each part of it.
 
 mod values;
 
@@ -8,54 +8,55 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A named set of values for everything in [`EnvConfig`] that is not given.
+/// A named set of defaults for every field of [`EnvConfig`] that is not given.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Protocol {
-    /// The rules of Mnih et al. 2015, as the field's standard wrappers have them: no sticky
+    /// The rules of Mnih et al. 2015 as implemented by the field's standard wrappers: no sticky
+    /// actions, the minimal action set, a lost life ends the agent's episode.
     /// actions, the game's own actions, a lost life ends the agent's episode.
     #[default]
     Classic,
     /// The rules of Machado et al. 2018: sticky actions, all 18 actions, whole games.
     Machado,
-    /// One emulator frame a step and no wrapper at all, for comparing emulators.
+    /// One emulator frame per step and no wrappers, for comparing emulators.
     Raw,
 }
 
-/// Environment settings as typed: what is not given (`None`) takes the protocol's value.
+/// Environment settings as typed: fields that are `None` take the protocol's value.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EnvConfig {
-    /// Where values that are not given come from: `classic`, `machado` or `raw`.
+    /// Source of values that are not given: `classic`, `machado` or `raw`.
     pub protocol: Protocol,
-    /// A game begins with 1 to this many no-op frames, drawn evenly; 0 for none.
+    /// Maximum number of no-op frames at the start of a game, drawn uniformly from 1; 0 for none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub noop_max: Option<u32>,
-    /// Emulator frames an action is held for: one agent step.
+    /// Emulator frames per agent step; the action is held throughout.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub frame_skip: Option<u32>,
     /// Height and width of the observation in pixels.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub screen_size: Option<u32>,
-    /// Number of latest frames in an observation.
+    /// Number of most recent frames in an observation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub frame_stack: Option<u32>,
-    /// Presses FIRE (and then the action after it) when an episode begins, in games that have FIRE.
+    /// Presses FIRE (and then the action after it) at the start of an episode, in games that have FIRE.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fire_on_reset: Option<bool>,
-    /// A lost life ends the agent's episode; the game goes on.
+    /// Ends the agent's episode when a life is lost; the game continues.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub life_loss_ends_episode: Option<bool>,
-    /// The agent learns from the sign of the reward.
+    /// Replaces the agent's reward by its sign.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reward_clip: Option<bool>,
-    /// Probability, at each emulator frame, that the previous action is held on.
+    /// Probability, at each emulator frame, that the previous action is repeated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sticky_action_prob: Option<f64>,
-    /// All 18 actions of the console in place of those that do something in the game.
+    /// Uses all 18 actions of the console instead of the game's minimal action set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub full_action_set: Option<bool>,
-    /// Longest game in emulator frames, or `"off"`.
+    /// Maximum length of a game in emulator frames, or `"off"`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_episode_frames: Option<FrameLimit>,
     /// The game's mode, or `"default"`.
@@ -86,12 +87,12 @@ pub struct ResolvedEnvConfig {
     pub difficulty: GameSetting,
 }
 
-/// One thing wrong with a set of settings.
+/// One problem with the settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// The key to change: `env.frame_skip`.
+    /// The key to change, such as `env.frame_skip`.
     pub key: String,
-    /// What is wrong, with the value seen and the nearest one that is right.
+    /// The problem, with the value seen and the nearest valid one.
     pub message: String,
 }
 
@@ -102,7 +103,7 @@ impl fmt::Display for Problem {
 }
 
 impl Protocol {
-    /// The protocol's value of every setting: the one place where defaults live.
+    /// Returns the protocol's value of every setting: the only place where defaults live.
     pub fn values(self) -> ResolvedEnvConfig {
         let classic = ResolvedEnvConfig {
             protocol: self,
@@ -141,12 +142,12 @@ impl Protocol {
 }
 
 impl EnvConfig {
-    /// The protocol's values and nothing else.
+    /// Takes every value from the protocol.
     pub fn of(protocol: Protocol) -> Self {
         Self { protocol, ..Self::default() }
     }
 
-    /// Fills in from the protocol what is not given.
+    /// Fills in missing values from the protocol.
     pub fn resolve(&self) -> ResolvedEnvConfig {
         let base = self.protocol.values();
         ResolvedEnvConfig {
@@ -166,8 +167,8 @@ impl EnvConfig {
         }
     }
 
-    /// Everything wrong with these settings, all at once. Modes and difficulties are the game's
-    /// affair and are checked when it is loaded.
+    /// Lists all problems with these settings. Modes and difficulties depend on the game and are
+    /// checked when it is loaded.
     pub fn check(&self) -> Vec<Problem> {
         let values = self.resolve();
         let mut problems = Vec::new();
@@ -177,9 +178,9 @@ impl EnvConfig {
     }
 }
 
-/// Largest `noop_max`, `frame_skip` and `frame_stack`: typing errors beyond, and memory.
+/// Largest `noop_max`, `frame_skip` and `frame_stack`: larger values are typing errors or exhaust memory.
 const MOST: u32 = 1_000;
-/// Screens are 160 pixels wide, and area averaging only makes smaller.
+/// Largest `screen_size`: screens are 160 pixels wide, and area averaging only shrinks.
 const WIDEST: u32 = 160;
 
 impl ResolvedEnvConfig {
@@ -203,7 +204,7 @@ impl ResolvedEnvConfig {
         }
     }
 
-    /// A limit that the reset alone would use up leaves the agent no step.
+    /// Checks that a game within the limit has at least one agent step left after its reset.
     fn check_limit(&self, problems: &mut Vec<Problem>) {
         let FrameLimit::Frames(limit) = self.max_episode_frames else { return };
         let skip = u64::from(self.frame_skip);
@@ -224,7 +225,7 @@ impl ResolvedEnvConfig {
 }
 
 impl From<ResolvedEnvConfig> for EnvConfig {
-    /// Every field given: what a run folder keeps, so that later defaults cannot change old runs.
+    /// Makes every field explicit, as stored in a run folder: later defaults cannot change old runs.
     fn from(values: ResolvedEnvConfig) -> Self {
         Self {
             protocol: values.protocol,

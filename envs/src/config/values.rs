@@ -1,4 +1,4 @@
-//! Settings that are a number or one word.
+//! Settings that take a number or one fixed word.
 
 use std::fmt;
 use std::num::NonZeroU64;
@@ -6,31 +6,31 @@ use std::num::NonZeroU64;
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// The longest game that is played, in emulator frames since the game began.
+/// Maximum length of a game, in emulator frames since its start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FrameLimit {
-    /// Games end by themselves only. Written `"off"`.
+    /// No limit. Written `"off"`.
     Off,
-    /// The game is cut after so many frames.
+    /// The game is cut after this many frames.
     Frames(NonZeroU64),
 }
 
 /// A mode or difficulty of a game.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GameSetting {
-    /// What the game starts with. Written `"default"`.
+    /// The game's own default. Written `"default"`.
     Default,
-    /// One of the numbers the game knows.
+    /// One of the numbers defined by the game.
     Number(u32),
 }
 
 impl FrameLimit {
-    /// A limit of `frames`, none if 0.
+    /// Limits games to `frames` frames; 0 means no limit.
     pub fn frames(frames: u64) -> Self {
         NonZeroU64::new(frames).map_or(Self::Off, Self::Frames)
     }
 
-    /// Whether a game of `frames` frames has reached the limit.
+    /// Returns `true` if a game of `frames` frames has reached the limit.
     pub fn reached(self, frames: u64) -> bool {
         matches!(self, Self::Frames(limit) if frames >= limit.get())
     }
@@ -78,7 +78,7 @@ impl<'de> Deserialize<'de> for GameSetting {
     }
 }
 
-/// Reads one fixed word (`None`) or a number that is not negative.
+/// Reads one fixed word (`None`) or a non-negative number.
 struct WordOrNumber {
     word: &'static str,
 }

@@ -1,10 +1,10 @@
-//! Catch: a ball falls, a paddle must be under it.
+//! Catch: a ball falls and must be caught with a paddle.
 //!
 //! The rules are those of bsuite (Osband et al. 2020, <https://github.com/google-deepmind/bsuite>):
-//! a board of 10 rows by 5 columns, the paddle starts in the middle of the bottom row, the ball in
-//! a random column of the top row and falls one row a step; when it reaches the bottom row the
+//! on a board of 10 rows by 5 columns, the paddle starts in the middle of the bottom row and the ball
+//! in a random column of the top row, falling one row per step; when it reaches the bottom row the
 //! game ends with +1 if the paddle is under it, else −1. Here the board is drawn as pixels, so that
-//! every torso made for Atari takes it. A random player scores about −0.6, a perfect one +1.
+//! every Atari torso can process it. A random player scores about −0.6, a perfect one +1.
 
 use rand::RngExt as _;
 use serde::{Deserialize, Serialize};
@@ -23,8 +23,8 @@ const ACTIONS: [&str; 3] = ["LEFT", "STAY", "RIGHT"];
 
 /// The game of catch, drawn `screen_size` pixels high and wide.
 ///
-/// Of the environment's settings it takes `screen_size` and `frame_stack`. One agent step is one
-/// row of the ball's fall; the others (stickiness, no-ops, lives) have no meaning here.
+/// Only the settings `screen_size` and `frame_stack` apply; the others (stickiness, no-ops, lives)
+/// have no meaning here. The ball falls one row per agent step.
 pub struct Catch {
     spec: EnvSpec,
     size: u32,
@@ -33,7 +33,7 @@ pub struct Catch {
     stack: FrameStack,
 }
 
-/// Where things are.
+/// Positions of ball and paddle.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 struct Board {
     ball_row: u32,
@@ -51,7 +51,7 @@ struct State {
 }
 
 impl Catch {
-    /// A game of catch drawn from this generator.
+    /// Builds the game; `rng` draws the ball's columns.
     pub fn new(config: &ResolvedEnvConfig, rng: Rng) -> Self {
         let size = config.screen_size as usize;
         let depth = config.frame_stack as usize;
@@ -84,7 +84,7 @@ impl Catch {
     }
 }
 
-/// Paints one cell of the board white. Cells share the frame out evenly, to the pixel.
+/// Paints one cell of the board white. Cells divide the frame evenly, to the pixel.
 fn fill_cell(frame: &mut [u8], size: u32, row: u32, column: u32) {
     for y in row * size / ROWS..(row + 1) * size / ROWS {
         let start = y * size + column * size / COLUMNS;

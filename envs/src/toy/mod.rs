@@ -1,3 +1,3 @@
-//! Small games of our own, for tests and first tries.
+//! Small built-in games, for tests and quick experiments.
 
 pub mod catch;

@@ -21,20 +21,20 @@ Examples:
   coordrl study all --layers coordconv --seeds 5
   coordrl study all --tasks classify,render --splits quadrant --name mine
 
-The runs land where single studies do; table and pictures in <runs-dir>/studies/all/<name>/. Called
-again with the same --name, it goes on with what is not finished and draws the pictures anew.";
+Runs are stored where single studies are; table and figures go to <runs-dir>/studies/all/<name>/.
+Rerun with the same --name to resume unfinished runs and redraw the figures.";
 
 /// Learn every task with every layer; print one table and draw pictures.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct All {
-    /// A tenth of the baselines' epochs: minutes instead of hours
+    /// Train baselines for a tenth of their epochs: minutes instead of hours
     #[arg(long)]
     quick: bool,
-    /// Seeds 1 to N of each study
+    /// Run seeds 1 to N of each study
     #[arg(long, value_name = "N", default_value = "1", value_parser = parse_count, allow_negative_numbers = true)]
     seeds: u64,
-    /// Seeds 1 to N of the baselines, whose runs are the long ones [default: as --seeds]
+    /// Run seeds 1 to N of the baselines, the slowest runs [default: as --seeds]
     #[arg(long, value_name = "N", value_parser = parse_count, allow_negative_numbers = true)]
     baseline_seeds: Option<u64>,
     /// Only these tasks [default: classify,render,regress]
@@ -46,13 +46,13 @@ pub struct All {
     /// Only these layers [default: all in the registry]
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     layers: Vec<String>,
-    /// Worker threads; never changes a result [default: one per core]
+    /// Worker threads; does not affect results [default: one per core]
     #[arg(long, value_name = "N", value_parser = parse_count, allow_negative_numbers = true)]
     threads: Option<u64>,
-    /// Folder that holds all runs
+    /// Folder of all runs
     #[arg(long, value_name = "DIR", default_value = "runs")]
     runs_dir: PathBuf,
-    /// Name of the folder of table and pictures, and of the runs
+    /// Name of the results folder and of the runs
     #[arg(long, default_value = "all")]
     name: String,
     /// Print the results as a list of JSON objects

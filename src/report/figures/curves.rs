@@ -8,20 +8,20 @@ use crate::report::curves::{Band, Curve};
 use crate::report::measures::{GameArm, GameRow};
 use crate::report::run::ScoredBy;
 
-/// A human's score stands in a figure once an arm has come this far towards it from a random policy.
+/// Share of the way from a random policy to a human that an arm must reach for the human score to be drawn.
 const NEAR_HUMAN: f64 = 0.5;
 
-/// What a curve is drawn over.
+/// X axis of a curve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Over {
     Frames,
     Time,
-    /// Over frames, of training games where evaluations are what counts.
+    /// Frames, but with the scores of training games where evaluations decide.
     TrainingFrames,
 }
 
-/// Learning curves of a game; over time, and of training games beside evaluations, only where the runs tell
-/// them.
+/// Draws the learning curves of a game. Curves over time, and of training games beside evaluations, are
+/// drawn only if the runs have the data.
 pub(super) fn curves_of(
     report: &Report,
     place: usize,
@@ -80,7 +80,7 @@ fn score_axis(game: &GameRow, over: Over) -> &'static str {
     }
 }
 
-/// Each seed alone, where there are several.
+/// Draws each seed's curve if there are several seeds.
 fn add_seeds(mut chart: LineChart, marks: &mut Marks, curve: &Curve, x: &[f64], colour: Colour) -> LineChart {
     if curve.band == Band::None {
         return chart;

@@ -1,4 +1,4 @@
-//! Games side by side, and all games together.
+//! Figures across games: per-game differences and aggregates.
 
 use coordrl_plots::{Axis, Estimate, Intervals, LineChart, PlotError, Series};
 use coordrl_stats::Interval;
@@ -10,8 +10,8 @@ use crate::report::compare::Comparison;
 use crate::report::format::count;
 use crate::report::measures::GameRow;
 
-/// Differences in final score, game by game, with a random policy at 0 and a human at 1; nothing if that
-/// is known of no game.
+/// Draws the differences in final score of each game, with a random policy at 0 and a human at 1; `None`
+/// if no game has known reference scores.
 pub(super) fn differences(
     report: &Report,
     place: usize,
@@ -50,7 +50,7 @@ fn with_interval(estimate: Estimate, interval: Option<Interval>, marks: &mut Mar
     }
 }
 
-/// IQM, median, mean and optimality gap of each arm.
+/// Draws IQM, median, mean and optimality gap of each arm.
 pub(super) fn sums(report: &Report, place: usize, aggregates: &Aggregates) -> Result<Drawn, PlotError> {
     let title = "All games as one number".to_owned();
     let mut figure = Intervals::new(&title, Axis::linear("human-normalised score"));
@@ -72,7 +72,7 @@ pub(super) fn sums(report: &Report, place: usize, aggregates: &Aggregates) -> Re
     finish(FigureRow { name, game: None, title, caption, marks }, &Half(figure))
 }
 
-/// How many runs are above which score.
+/// Draws the performance profiles.
 pub(super) fn profile(report: &Report, place: usize, aggregates: &Aggregates) -> Result<Drawn, PlotError> {
     let title = "How many runs are above a score".to_owned();
     let mut chart = LineChart::new(

@@ -105,7 +105,7 @@ fn cells_of_a_sweep_that_is_being_extended_are_complete_where_the_sweep_says() {
     let run = |seed: u64, points: usize| fake(seed).with_scores(&vec![1.0; points]);
     run(1, 3).write(folder.path());
     run(2, 4).write(folder.path());
-    // Asked for more than the sweep, as far as the sweep: complete.
+    // Trained for longer than the sweep asked, and reached the sweep's end: complete.
     run(3, 4).with_frames(9000).write(folder.path());
     let cells = [1, 2, 3].map(|seed| (run(seed, 4), None));
     let found = found_in(&[&write_sweep(folder.path(), &cells)]);
@@ -140,7 +140,7 @@ fn a_sweep_behind_a_link_finds_its_own_runs() {
         (found.runs[0].path.as_path(), found.sweeps[0].folder.as_path()),
         (real(&path).as_path(), link.as_path())
     );
-    // A link to the folder of all runs changes nothing: it is shown as it was named.
+    // A link to the folder of all runs changes nothing: paths are shown as given.
     let all = folder.path().join("all");
     std::os::unix::fs::symlink(&runs, &all).unwrap();
     let found = found_in(&[&all.join("sweeps/mine")]);

@@ -1,11 +1,11 @@
-//! A figure on the page, and figures side by side where there is room.
+//! Figures on the page.
 
 use maud::{Markup, PreEscaped, html};
 
 use crate::report::Report;
 use crate::report::figures::Drawn;
 
-/// A picture with its caption and the command that draws it.
+/// Renders a figure with its caption and the command that draws it.
 pub(super) fn figure(report: &Report, drawn: &Drawn) -> Markup {
     let row = &drawn.row;
     html! {
@@ -20,13 +20,13 @@ pub(super) fn figure(report: &Report, drawn: &Drawn) -> Markup {
     }
 }
 
-/// Figures in two columns, or one on a phone.
+/// Renders figures in two columns, or in one on a phone.
 pub(super) fn in_grid(figures: Vec<Markup>) -> Markup {
     html! { div.figures { @for figure in &figures { (figure) } } }
 }
 
-/// The drawing as a part of the page: names inside it are made its own, it scales with the page, and it
-/// says what it is.
+/// Prepares an SVG for inlining: makes its ids unique on the page, lets it scale, and labels it for screen
+/// readers.
 fn inline(svg: &str, name: &str, title: &str) -> String {
     let label = html! { (title) }.into_string();
     svg.replacen(

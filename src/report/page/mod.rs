@@ -1,6 +1,6 @@
-//! The page: one HTML file that needs nothing else, neither network nor script.
+//! Report page: one self-contained HTML file without network access or scripts.
 //!
-//! Every text goes through `maud`, which escapes it; only the figures' own SVG is put in as it is.
+//! `maud` escapes all text; only the SVG of the figures is inserted verbatim.
 
 mod figure;
 mod style;
@@ -22,7 +22,7 @@ use super::measures::GameRow;
 use super::run::ScoredBy;
 use super::verdict::{ALPHA, GameVerdict, KindOfTest, MOST_WAYS, RANDOM_DEALS};
 
-/// The page of a report with its pictures.
+/// Renders the page of a report with its figures.
 pub fn page(report: &Report, drawn: &[Drawn]) -> String {
     let title = title(report);
     let markup = html! {
@@ -82,7 +82,7 @@ fn lead(report: &Report) -> String {
     format!("{head}: {}.", list(&games))
 }
 
-/// Where longer runs are cut, the budget is not what each was trained for.
+/// Describes the budget. If longer runs are cut, it is not the training length of each run.
 fn budget_in_words(budget: &str, cut: bool, each: &str) -> String {
     if cut { format!("compared at {budget} frames") } else { format!("{budget} frames{each}") }
 }
@@ -116,7 +116,7 @@ fn cautions(report: &Report) -> Markup {
     }
 }
 
-/// `*word*` as emphasis and `` `word` `` as code; everything is escaped.
+/// Renders `*word*` as emphasis and `` `word` `` as code, escaping everything.
 fn emphasised(text: &str) -> Markup {
     let part = |(place, part): (usize, &str)| match place % 2 {
         0 => html! { (part) },
@@ -143,7 +143,7 @@ fn verdicts(report: &Report, drawn: &[Drawn]) -> Markup {
     }
 }
 
-/// What changes if a run may not fail for nothing.
+/// Renders the comparison in which failed runs score as the worst of their game.
 fn failed_as_worst(report: &Report) -> Markup {
     html! {
         @if !report.failed_as_worst.is_empty() {
@@ -177,7 +177,7 @@ fn notes(report: &Report, comparison: &Comparison) -> Markup {
     }
 }
 
-/// The two measures, by the games that count.
+/// Describes the two measures, depending on how many games are scored by evaluations.
 fn measures_in_words(report: &Report) -> &'static str {
     let evaluated = report.games.iter().filter(|game| game.scored_by == ScoredBy::Evaluation).count();
     match evaluated {
@@ -355,7 +355,7 @@ fn estimate_in_words() -> String {
     )
 }
 
-/// How much the rule errs with the seeds of this page.
+/// Describes the rule's false-positive rate for the numbers of seeds on this page.
 fn chance_in_words(report: &Report) -> String {
     let games = report.comparisons.iter().flat_map(|comparison| &comparison.games);
     let mut seeds: Vec<usize> = games.map(|game| game.seeds[0].min(game.seeds[1])).collect();
@@ -401,7 +401,7 @@ fn tests_in_words(report: &Report) -> String {
     ) + &nothing_can_pass(report)
 }
 
-/// With few seeds and many games not even the least p-value is small enough for all of them together.
+/// Notes if, with few seeds and many games, even the smallest p-value cannot pass Holm's correction.
 fn nothing_can_pass(report: &Report) -> String {
     let games = || report.comparisons.iter().flat_map(|comparison| &comparison.games);
     let least = games().map(|game| game.least_p).fold(1.0, f64::min) * games().count() as f64;

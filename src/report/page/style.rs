@@ -1,6 +1,6 @@
-//! How the page looks.
+//! Style of the page.
 
-/// The style sheet: letters of the reader's own system, one column, tables that scroll by themselves.
+/// Style sheet: system fonts, one column, tables that scroll on their own.
 pub(super) const CSS: &str = "
 :root { color-scheme: light; --ink: #1d2227; --soft: #5a636c; --line: #dde1e5; --paper: #ffffff; --wash: #f6f7f8;
   --better: #00664a; --worse: #a33d00; --amber: #fff6e0; }

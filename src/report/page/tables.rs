@@ -1,4 +1,4 @@
-//! The tables of the page.
+//! Tables of the page.
 
 use maud::{Markup, html};
 
@@ -9,12 +9,12 @@ use crate::report::format::{duration, frames, grouped, probability, score, span}
 use crate::report::measures::{GameRow, Reached, Summary};
 use crate::report::verdict::{Difference, GameVerdict};
 
-/// A table that scrolls by itself where the page is narrow; a keyboard can reach it.
+/// Wraps a table so that it scrolls on its own on a narrow page and is reachable by keyboard.
 pub(super) fn scrolling(name: &str, table: Markup) -> Markup {
     html! { div.scroll tabindex="0" role="region" aria-label=(name) { (table) } }
 }
 
-/// With a minus sign as wide as a plus.
+/// Replaces hyphens by minus signs, which are as wide as a plus.
 fn shown(text: &str) -> String {
     text.replace('-', "−")
 }
@@ -46,7 +46,7 @@ pub(super) fn verdict_table(report: &Report, comparison: &Comparison) -> Markup 
     }
 }
 
-/// Verdicts and differences, without the means of the arms.
+/// Renders verdicts and differences, without the means of the arms.
 pub(super) fn differences_table(comparison: &Comparison) -> Markup {
     html! {
         table {
@@ -185,7 +185,7 @@ pub(super) fn arms_table(report: &Report) -> Markup {
     }
 }
 
-/// Mean, and the least and the most; a dash where no run tells it.
+/// Renders mean, minimum and maximum; a dash if no run reports them.
 fn dead_share(share: Option<[f64; 3]>) -> Markup {
     match share {
         None => html! { "–" },
@@ -193,7 +193,7 @@ fn dead_share(share: Option<[f64; 3]>) -> Markup {
     }
 }
 
-/// One number, or the least and the most where games differ in their actions.
+/// Renders one number, or minimum and maximum if games differ in their number of actions.
 fn parameters(parameters: &[u64]) -> String {
     match parameters {
         [] => "–".to_owned(),

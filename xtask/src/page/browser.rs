@@ -1,4 +1,4 @@
-//! Chromium without a window, one process a question.
+//! Headless Chromium, one process per query.
 
 use anyhow::{Context, Result, bail};
 use std::fs;
@@ -6,9 +6,9 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// Names that Chromium goes by.
+/// Program names of Chromium.
 const NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
-/// Nothing of its own over the network, no first steps, no graphics card.
+/// No network traffic of its own, no first-run steps, no GPU.
 const QUIET: [&str; 10] = [
     "--headless",
     "--no-sandbox",
@@ -22,14 +22,14 @@ const QUIET: [&str; 10] = [
     "--v=0",
 ];
 
-/// A browser that is there.
+/// An installed browser.
 #[derive(Debug)]
 pub struct Browser {
     program: &'static str,
 }
 
 impl Browser {
-    /// The first that runs.
+    /// Finds the first that runs.
     pub fn find() -> Result<Self> {
         let runs = |name: &&&str| Command::new(name).arg("--version").output().is_ok();
         match NAMES.iter().find(runs) {
@@ -38,15 +38,15 @@ impl Browser {
         }
     }
 
-    /// The document after its scripts, and those of its frames, had time to run, as text.
+    /// Returns the document as text after its scripts and those of its frames had time to run.
     pub fn document(&self, page: &Path) -> Result<String> {
         let output =
             self.open(page, &["--window-size=1600,1000", "--virtual-time-budget=10000", "--dump-dom"])?;
         String::from_utf8(output.stdout).context("the document is not UTF-8")
     }
 
-    /// Puts a picture of the whole page into a file, where an earlier one goes first: it must not pass for
-    /// the new one. Gives what the console said.
+    /// Saves a screenshot of the whole page and returns the console's messages. An earlier file is deleted
+    /// first: it must not pass for the new one.
     pub fn picture(&self, page: &Path, (width, height): (u32, u32), file: &Path) -> Result<Vec<String>> {
         let size = format!("--window-size={width},{height}");
         match fs::remove_file(file) {
@@ -62,7 +62,7 @@ impl Browser {
         Ok(console_lines(&String::from_utf8_lossy(&output.stderr)))
     }
 
-    /// Opens a page from the disk with a profile of its own, which is gone afterwards.
+    /// Opens a local page with a temporary profile.
     fn open(&self, page: &Path, arguments: &[&str]) -> Result<Output> {
         let page = fs::canonicalize(page).with_context(|| format!("no page {}", page.display()))?;
         let profile = Profile::new()?;
@@ -82,7 +82,7 @@ struct Profile(PathBuf);
 impl Profile {
     fn new() -> Result<Self> {
         let path = std::env::temp_dir().join(format!("coordrl-page-{}", std::process::id()));
-        // One left by a process that was killed.
+        // Left by a killed process.
         let _ = fs::remove_dir_all(&path);
         fs::create_dir_all(&path).with_context(|| format!("cannot create {}", path.display()))?;
         Ok(Self(path))
@@ -91,12 +91,12 @@ impl Profile {
 
 impl Drop for Profile {
     fn drop(&mut self) {
-        // Left behind it does no harm.
+        // If it cannot be removed, it does no harm.
         let _ = fs::remove_dir_all(&self.0);
     }
 }
 
-/// What the page's console said, of all that the browser logs.
+/// Filters the page's console messages from the browser's log.
 fn console_lines(log: &str) -> Vec<String> {
     log.lines().filter(|line| line.contains(":CONSOLE")).map(str::to_owned).collect()
 }

@@ -1,4 +1,4 @@
-//! Runs that never were: curves by formula, with all that a report has to show or to complain of.
+//! Synthetic runs: curves by formula that exercise everything a report shows or warns about.
 
 use anyhow::{Context, Result};
 use serde_json::json;
@@ -7,7 +7,7 @@ use std::path::Path;
 
 /// Game, score at the start, score at the end.
 const GAMES: [(&str, f64, f64); 3] = [("breakout", 1.7, 80.0), ("catch", -1.0, 0.9), ("pong", -20.7, 16.0)];
-/// Algorithm, torso, factor on how fast it learns.
+/// Algorithm, torso, factor on the learning speed.
 const ARMS: [(&str, &str, f64); 4] = [
     ("a2c", "conv", 1.0),
     ("a2c", "coordconv", 1.4),
@@ -18,8 +18,8 @@ const SEEDS: u64 = 3;
 const POINTS: u64 = 60;
 const FRAMES: u64 = 3_000_000;
 
-/// Writes run folders below `runs`: all games, arms and seeds, one of them unfinished, one of another
-/// commit, one arm missing in one game.
+/// Writes run folders below `runs`: all games, arms and seeds, including an unfinished run, one of another
+/// commit, and an arm missing in one game.
 pub fn write_runs(runs: &Path) -> Result<()> {
     for (place, (game, start, end)) in GAMES.into_iter().enumerate() {
         for (arm, (algo, torso, speed)) in ARMS.into_iter().enumerate() {
@@ -44,7 +44,7 @@ struct Run {
     start: f64,
     end: f64,
     speed: f64,
-    /// Decides what is odd about it.
+    /// Selects the irregularity of this run.
     oddity: usize,
 }
 
@@ -75,7 +75,7 @@ impl Run {
         })
     }
 
-    /// A rise by a logistic curve, with waves that differ from seed to seed.
+    /// Logistic curve with waves that differ between seeds.
     fn line(&self, point: u64) -> String {
         let [share, seed] = [point as f64 / POINTS as f64, self.seed as f64];
         let rise = 1.0 / (1.0 + (-9.0 * (share * self.speed - 0.45 - 0.03 * seed)).exp());

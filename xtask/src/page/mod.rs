@@ -1,4 +1,4 @@
-//! `cargo xtask page`: a report's page in a real browser: no errors, nothing loaded, every mark there,
+//! `cargo xtask page`: checks a report's page in a real browser: no errors, nothing loaded, every mark present,
 //! nothing wider than the screen.
 
 mod browser;
@@ -15,13 +15,13 @@ use std::process::Command;
 use browser::Browser;
 use verify::{Seen, problems};
 
-/// Widths that the page is looked at: a desktop's, and a phone's.
+/// Widths at which the page is checked: a desktop's and a phone's.
 const WIDTHS: [u32; 2] = [1280, 390];
 
-/// The copy of the page that is checked.
+/// File name of the copy that is checked.
 const CHECKED: &str = "checked.html";
 
-/// Checks the report in `folder`, or makes one from runs of its own; puts pictures of it into `shots`.
+/// Checks the report in `folder`, or one made from synthetic runs, and saves screenshots to `shots`.
 pub fn run(layout: &Layout, folder: Option<&Path>, shots: &Path) -> Result<()> {
     let browser = Browser::find()?;
     let scratch = shots.join("scratch");
@@ -30,12 +30,12 @@ pub fn run(layout: &Layout, folder: Option<&Path>, shots: &Path) -> Result<()> {
         Some(folder) => check(&browser, folder, shots, &scratch),
         None => make_report(layout, &scratch).and_then(|report| check(&browser, &report, shots, &scratch)),
     };
-    // What is left of it is in nobody's way.
+    // Leftovers do no harm.
     let _ = fs::remove_dir_all(&scratch);
     outcome
 }
 
-/// A report of runs that never were, made by the program of this checkout.
+/// Makes a report of synthetic runs with this checkout's program.
 fn make_report(layout: &Layout, scratch: &Path) -> Result<PathBuf> {
     let (runs, report) = (scratch.join("runs"), scratch.join("report"));
     example::write_runs(&runs)?;
@@ -80,7 +80,7 @@ fn check(browser: &Browser, report: &Path, shots: &Path, scratch: &Path) -> Resu
     Ok(())
 }
 
-/// The page with the checking script in it, and with a policy under which any load is an error.
+/// Adds the checking script to the page, and a policy under which any load is an error.
 fn with_check(page: &str) -> Result<String> {
     let policy = "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; \
                   style-src 'unsafe-inline'; img-src data:; script-src 'unsafe-inline'\">";
@@ -91,7 +91,7 @@ fn with_check(page: &str) -> Result<String> {
     Ok(page.replacen("<head>", &head, 1))
 }
 
-/// A page around the checked one: a browser's window cannot be as narrow as a phone, a frame can.
+/// Wraps the checked page in a frame: a browser's window cannot be as narrow as a phone, a frame can.
 fn framed(width: u32) -> String {
     format!(
         "<!DOCTYPE html><title>around</title><pre id=\"seen\"></pre><script>addEventListener('message', event => \

@@ -1,14 +1,14 @@
-//! What the browser saw, held against `report.json`.
+//! Checks of the rendered page against `report.json`.
 
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-/// Letters smaller than this cannot be read.
+/// Minimum legible font size.
 const LEAST_LETTERS_PX: f64 = 7.0;
-/// A figure narrower or lower than this is none.
+/// Minimum width and height of a figure.
 const LEAST_FIGURE_PX: f64 = 80.0;
 
-/// What the checking script found in the page.
+/// Findings of the checking script in the page.
 #[derive(Debug)]
 pub struct Seen {
     pub errors: Vec<String>,
@@ -38,7 +38,7 @@ struct Marks {
 }
 
 impl Seen {
-    /// Reads what the script left in the document.
+    /// Parses the script's results from the document.
     pub fn read(document: &str) -> Result<Self> {
         let text = document.split("<pre id=\"seen\">").nth(1).and_then(|rest| rest.split("</pre>").next());
         let text =
@@ -56,7 +56,7 @@ impl Seen {
         })
     }
 
-    /// Lines, bands and dots of all figures.
+    /// Number of lines, bands and dots in all figures.
     pub fn marks(&self) -> u64 {
         let of = |figure: &SeenFigure| {
             (figure.marks.lines.len() + figure.marks.bands.len()) as u64 + figure.marks.dots
@@ -98,7 +98,7 @@ fn pixels(value: &Value) -> u32 {
     value.as_f64().unwrap_or(0.0).ceil() as u32
 }
 
-/// Everything that is wrong with a page, seen at a width.
+/// Lists all problems of a page viewed at `width`.
 pub fn problems(seen: &Seen, report: &Value, width: u32) -> Vec<String> {
     let mut problems: Vec<String> = seen.errors.iter().map(|error| format!("error: {error}")).collect();
     problems.extend(seen.loaded.iter().map(|address| format!("it loads {address}")));

@@ -1,49 +1,50 @@
-//! What can be set about an optimiser.
+//! Optimiser settings.
 
 use coordrl_envs::Problem;
 use serde::{Deserialize, Serialize};
 
 use crate::maths::Schedule;
 
-/// Optimiser settings. Fields that a kind does not use are ignored by it.
+/// Optimiser settings. Each kind ignores the fields it does not use.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct OptimizerConfig {
-    /// Which rule.
+    /// Update rule.
     pub kind: OptimizerKind,
-    /// Learning rate at the start.
+    /// Initial learning rate.
     pub learning_rate: f64,
-    /// How the learning rate changes over the run.
+    /// Learning-rate schedule over the run.
     pub schedule: Schedule,
-    /// Updates over which the learning rate rises from nearly 0, in even steps; 0 for none.
+    /// Updates over which the learning rate rises linearly from nearly 0; 0 disables the warm-up.
     pub warmup_updates: u64,
-    /// RMSProp: share of the old mean square that is kept.
+    /// RMSProp: decay rate of the mean square.
     pub decay: f64,
-    /// What keeps the denominator from 0. Under the root in `rmsprop_tf`, beside it in the others:
-    /// 1e-5 under the root acts like 3e-3 beside it.
+    /// Constant that keeps the denominator away from 0. Inside the root in `rmsprop_tf`, outside it
+    /// in the others: 1e-5 inside the root acts like 3e-3 outside.
     pub epsilon: f64,
-    /// RMSProp: share of the last change that is made again; 0 for none.
+    /// RMSProp: fraction of the previous change that is repeated; 0 disables momentum.
     pub momentum: f64,
-    /// RMSProp: divide by the deviation of the gradient instead of its root mean square.
+    /// RMSProp: divides by the gradient's standard deviation instead of its root mean square.
     pub centered: bool,
-    /// Adam: share of the old mean that is kept.
+    /// Adam: decay rate of the mean.
     pub beta1: f64,
-    /// Adam: share of the old mean square that is kept.
+    /// Adam: decay rate of the mean square.
     pub beta2: f64,
 }
 
-/// The rules there are.
+/// Available update rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OptimizerKind {
     /// RMSProp with bias correction: the mean square starts at 0 and is divided by 1 − decayᵗ, as
-    /// Adam does, so that the first steps are as long as later ones.
+    /// in Adam, so the first steps are as long as later ones.
     RmspropCorrected,
-    /// RMSProp as libtorch and PyTorch have it: ε beside the root, the mean square from 0, so that
-    /// the first step is 1 / √(1 − decay) times the learning rate: 10 times at a decay of 0.99.
+    /// RMSProp as in libtorch and PyTorch: ε outside the root and a mean square that starts at 0,
+    /// so the first step is 1 / √(1 − decay) times the learning rate: 10 times at a decay of 0.99.
     Rmsprop,
-    /// RMSProp as TensorFlow 1 has it: ε under the root, the mean square from 1. Starts slowly where
-    /// gradients are below 1, and with up to 1 / √(1 − decay) times the rate where they are above.
+    /// RMSProp as in TensorFlow 1: ε inside the root and a mean square that starts at 1. Starts
+    /// slowly where gradients are below 1, and at up to 1 / √(1 − decay) times the rate where they
+    /// are above.
     RmspropTf,
     /// Adam.
     Adam,
@@ -67,7 +68,7 @@ impl Default for OptimizerConfig {
 }
 
 impl OptimizerConfig {
-    /// Factor on the learning rate of an update, the first of which is 0: 1 after the warm-up.
+    /// Returns the factor on the learning rate of `update`, counted from 0; 1 after the warm-up.
     pub(crate) fn warmup_factor(&self, update: u64) -> f64 {
         if update >= self.warmup_updates {
             return 1.0;
@@ -75,7 +76,7 @@ impl OptimizerConfig {
         (update + 1) as f64 / self.warmup_updates as f64
     }
 
-    /// Everything that is wrong with these settings; keys start with `table`.
+    /// Returns all problems with these settings; keys start with `table`.
     pub fn check(&self, table: &str) -> Vec<Problem> {
         let mut problems = Vec::new();
         let mut refuse = |key: &str, message: String| {

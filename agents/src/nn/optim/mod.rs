@@ -1,6 +1,6 @@
-//! Optimisers whose state can be saved.
+//! Optimisers with savable state.
 //!
-//! libtorch's own keep their moments to themselves, and have RMSProp in one of its two forms only.
+//! libtorch's own do not expose their moments and implement only one of the two forms of RMSProp.
 
 mod config;
 mod moments;
@@ -16,13 +16,13 @@ use tch::{Device, Kind, Tensor};
 use super::{NamedTensors, NetworkError, is_finite};
 use moments::Moments;
 
-/// Numbers handled at a time on a CPU, so that what a step needs of them (about five arrays of
-/// `f32`) stays in the cache. For 1.7 M parameters on one core: 2.5 ms instead of 10 ms.
+/// Values per chunk on a CPU, so that a step's working set (about five `f32` arrays) stays in the
+/// cache. For 1.7 M parameters on one core: 2.5 ms instead of 10 ms.
 const CHUNK: i64 = 1 << 17;
 /// Name of the step counter among the saved tensors.
 const STEPS: &str = "steps";
 
-/// Changes a flat parameter tensor against its gradient, and remembers moments of the gradients.
+/// Updates a flat parameter tensor from its gradient and keeps moments of the gradients.
 #[derive(Debug)]
 pub struct Optimizer {
     config: OptimizerConfig,
@@ -31,15 +31,15 @@ pub struct Optimizer {
 }
 
 impl Optimizer {
-    /// An optimiser that has made no step yet, for parameters shaped and placed as `params`.
+    /// Creates an optimiser at step 0 for parameters with the shape and device of `params`.
     pub fn new(config: &OptimizerConfig, params: &Tensor) -> Self {
         Self { config: config.clone(), moments: Moments::fresh(config, params), steps: 0 }
     }
 
-    /// Changes `params` in place, once, with learning rate `rate`; both tensors are flat `[P]`.
+    /// Updates `params` in place, once, with learning rate `rate`; both tensors are flat `[P]`.
     ///
-    /// Each number is handled on its own, so the chunks, spread over the ambient rayon pool, do
-    /// not change the result.
+    /// The update is elementwise, so splitting it into chunks on the ambient rayon pool does not
+    /// change the result.
     pub fn step(&mut self, params: &Tensor, gradient: &Tensor, rate: f64) {
         self.steps += 1;
         let chunk = if params.device() == Device::Cpu { CHUNK } else { params.numel() as i64 };
@@ -52,27 +52,28 @@ impl Optimizer {
         });
     }
 
-    /// Number of steps made.
+    /// Returns the number of steps made.
     pub fn steps(&self) -> u64 {
         self.steps
     }
 
-    /// Whether every number remembered is finite.
+    /// Returns `true` if every moment is finite.
     pub(crate) fn is_finite(&self) -> bool {
         self.moments.named().into_iter().all(|(_, moment)| is_finite(moment))
     }
 
-    /// Copies of everything that later steps depend on, on the CPU.
+    /// Copies all state that later steps depend on to the CPU.
     pub fn to_named(&self) -> NamedTensors {
         let copy = |(name, moment): (&str, &Tensor)| (name.to_owned(), moment.to_device(Device::Cpu).copy());
         let steps = (STEPS.to_owned(), Tensor::from_slice(&[self.steps as i64]));
         self.moments.named().into_iter().map(copy).chain([steps]).collect()
     }
 
-    /// Goes on from what [`Optimizer::to_named`] gave.
+    /// Restores the state saved by [`Optimizer::to_named`].
     ///
     /// # Errors
-    /// If `state` is that of another kind of optimiser or of other parameters; nothing is changed.
+    /// If `state` belongs to another kind of optimiser or to other parameters; nothing is changed
+    /// then.
     pub fn load(&mut self, state: &[(String, Tensor)]) -> Result<(), NetworkError> {
         self.check(state)?;
         for (name, moment) in self.moments.named() {
@@ -82,7 +83,7 @@ impl Optimizer {
         Ok(())
     }
 
-    /// Whether [`Optimizer::load`] would take `state`.
+    /// Checks that [`Optimizer::load`] would accept `state`.
     pub(crate) fn check(&self, state: &[(String, Tensor)]) -> Result<(), NetworkError> {
         let moments = self.moments.named();
         let mut expected: Vec<_> = moments.iter().map(|(name, m)| (*name, m.size())).collect();
@@ -106,8 +107,8 @@ fn find<'a>(state: &'a [(String, Tensor)], name: &str) -> Result<&'a Tensor, Net
     found.ok_or_else(|| NetworkError::MissingParameter { name: name.to_owned() })
 }
 
-/// Scales `gradient` in place so that its Euclidean norm is at most `max_norm`, as PyTorch does:
-/// times min(1, max_norm / (norm + 1e-6)). `norm` is the gradient's own.
+/// Scales `gradient` in place so that its Euclidean norm is at most `max_norm`, as in PyTorch:
+/// times min(1, max_norm / (norm + 1e-6)). `norm` is the norm of `gradient`.
 pub(crate) fn clip_to_norm(gradient: &mut Tensor, norm: f64, max_norm: f64) {
     let factor = max_norm / (norm + 1e-6);
     if factor < 1.0 {
@@ -115,7 +116,7 @@ pub(crate) fn clip_to_norm(gradient: &mut Tensor, norm: f64, max_norm: f64) {
     }
 }
 
-/// Euclidean norm of all numbers in `gradient`; not finite if one of them is not.
+/// Returns the Euclidean norm of `gradient`; not finite if any element is not.
 pub(crate) fn norm_of(gradient: &Tensor) -> f64 {
     gradient.norm().to_kind(Kind::Double).double_value(&[])
 }

@@ -1,22 +1,22 @@
-//! What an optimiser remembers of earlier gradients.
+//! Moments of past gradients kept by an optimiser.
 
 use tch::Tensor;
 
 use super::{OptimizerConfig, OptimizerKind};
 
-/// Running averages, each shaped as the parameters; those that a rule does not use are absent.
+/// Running averages, each with the shape of the parameters; `None` if the rule does not use them.
 #[derive(Debug)]
 pub(super) struct Moments {
-    /// Of the squared gradient.
+    /// Mean of the squared gradient.
     pub mean_square: Tensor,
-    /// Of the gradient: Adam, and RMSProp when centred.
+    /// Mean of the gradient: Adam, and centred RMSProp.
     pub mean: Option<Tensor>,
-    /// Of the changes made: RMSProp with momentum.
+    /// Accumulated changes: RMSProp with momentum.
     pub momentum: Option<Tensor>,
 }
 
 impl Moments {
-    /// What they are before the first step.
+    /// Creates the moments before the first step.
     pub fn fresh(config: &OptimizerConfig, params: &Tensor) -> Self {
         let adam = config.kind == OptimizerKind::Adam;
         let first = if config.kind == OptimizerKind::RmspropTf { 1.0 } else { 0.0 };
@@ -28,7 +28,7 @@ impl Moments {
         }
     }
 
-    /// Those there are, by name.
+    /// Returns the moments in use, by name.
     pub fn named(&self) -> Vec<(&'static str, &Tensor)> {
         let mut named = vec![("mean_square", &self.mean_square)];
         named.extend(self.mean.as_ref().map(|mean| ("mean", mean)));
@@ -36,7 +36,7 @@ impl Moments {
         named
     }
 
-    /// Views of stretches of `size` numbers.
+    /// Splits the moments into views of `size` elements.
     pub fn split(&self, size: i64) -> impl Iterator<Item = Self> {
         let views = |moment: &Tensor| moment.split(size, 0).into_iter();
         let mut mean = self.mean.as_ref().map(views);

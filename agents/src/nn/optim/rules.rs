@@ -1,17 +1,17 @@
-//! The rules themselves. `p` are the parameters and `g` is their gradient; all tensors have one
+//! The update rules. `p` are the parameters and `g` is their gradient; all tensors have the same
 //! shape and are changed in place.
 
 use tch::Tensor;
 
 use super::{Moments, OptimizerConfig, OptimizerKind};
 
-/// A moment this small is 0. Moments of weights that get no gradient shrink until they are denormal
-/// numbers, with which a CPU reckons a hundred times slower: after some thousand updates a step of
-/// Adam took twice as long. Their roots and quotients are far below what a weight's rounding keeps.
+/// Moments below this size are set to 0. Those of weights without gradient decay into denormal
+/// numbers, which a CPU processes a hundred times slower: after some thousand updates a step of
+/// Adam took twice as long. Their roots and quotients are far below the rounding error of a weight.
 const LEAST_MEAN: f64 = 1e-30;
 const LEAST_MEAN_SQUARE: f64 = 1e-36;
 
-/// One step, the `steps`-th, with learning rate `rate`.
+/// Computes and applies step number `steps` with learning rate `rate`.
 pub(super) fn step(
     config: &OptimizerConfig,
     p: &mut Tensor,
@@ -29,18 +29,18 @@ pub(super) fn step(
     let _ = p.g_sub_(&change);
 }
 
-/// Sets numbers not above `least` in size to 0, in place. (The gradient of a hard shrinkage, let
-/// through from the numbers to themselves, is the one such operation that takes a bound.) What is not
-/// a number may become 0: gradients are checked before they come here.
+/// Sets elements of absolute value up to `least` to 0, in place. (The gradient of hard shrinkage,
+/// applied to its own input, is the only such in-place operation with a threshold.) NaN may become
+/// 0: gradients are checked by the caller.
 pub(super) fn drop_tiny(numbers: &Tensor, least: f64) {
     let _ = numbers.hardshrink_backward_grad_input(numbers, numbers, least);
 }
 
-/// RMSProp with bias correction: p ← p − rate · b, b ← momentum · b + g / (√(s / (1 − decayᵗ)) + ε),
-/// with s from 0 and t the number of steps with this one.
+/// Computes RMSProp with bias correction: p ← p − rate · b, b ← momentum · b + g / (√(s / (1 −
+/// decayᵗ)) + ε), with s from 0 and t the number of steps including this one.
 ///
-/// s is a mean over the gradients so far only after the division, which is why [`rmsprop`] starts with
-/// steps of rate / √(1 − decay). Without momentum this is Adam with β₁ = 0 and β₂ = decay.
+/// Only after the division is s a mean of the gradients so far, which is why [`rmsprop`] starts
+/// with steps of rate / √(1 − decay). Without momentum this is Adam with β₁ = 0 and β₂ = decay.
 /// Source: Kingma & Ba 2015 (arXiv:1412.6980), section 3, applied to Tieleman & Hinton 2012.
 fn rmsprop_corrected(
     config: &OptimizerConfig,
@@ -49,7 +49,7 @@ fn rmsprop_corrected(
     steps: u64,
     rate: f64,
 ) -> Tensor {
-    // √(1 − decayᵗ) is taken out of the denominator: one pass over the numbers less.
+    // √(1 − decayᵗ) is factored out of the denominator, which saves one pass over the data.
     let correction = (1.0 - config.decay.powi(exponent(steps))).sqrt();
     let denominator = spread(config, g, moments).sqrt_().g_add_scalar_(config.epsilon * correction);
     let change = with_momentum(config, moments, g / denominator * correction);
@@ -57,32 +57,33 @@ fn rmsprop_corrected(
     change * rate
 }
 
-/// The number of a step as an exponent; beyond its range a power of a number below 1 is 0 anyway.
+/// Converts a step number to an exponent; beyond its range, a power of a number below 1 is 0
+/// anyway.
 fn exponent(steps: u64) -> i32 {
     i32::try_from(steps).unwrap_or(i32::MAX)
 }
 
-/// RMSProp as PyTorch has it: p ← p − rate · b, b ← momentum · b + g / (√s + ε), with s from 0.
-/// s is [`spread`], ε is beside the root. Source: Tieleman & Hinton 2012, lecture 6.5.
+/// Computes RMSProp as in PyTorch: p ← p − rate · b, b ← momentum · b + g / (√s + ε), with s from
+/// 0. s is [`spread`], ε is outside the root. Source: Tieleman & Hinton 2012, lecture 6.5.
 fn rmsprop(config: &OptimizerConfig, g: &Tensor, moments: &mut Moments, rate: f64) -> Tensor {
     let denominator = spread(config, g, moments).sqrt_().g_add_scalar_(config.epsilon);
     let change = with_momentum(config, moments, g / denominator);
     change * rate
 }
 
-/// RMSProp as TensorFlow 1 has it: p ← p − b, b ← momentum · b + rate · g / √(s + ε), with s from 1.
-/// s is [`spread`], ε is under the root, and the rate is inside the momentum, which differs from
-/// [`rmsprop`] only while the rate changes. Source: `ApplyRMSProp`, `ApplyCenteredRMSProp`.
+/// Computes RMSProp as in TensorFlow 1: p ← p − b, b ← momentum · b + rate · g / √(s + ε), with s
+/// from 1. s is [`spread`], ε is inside the root and the rate inside the momentum, which differs
+/// from [`rmsprop`] only while the rate changes. Source: `ApplyRMSProp`, `ApplyCenteredRMSProp`.
 fn rmsprop_tf(config: &OptimizerConfig, g: &Tensor, moments: &mut Moments, rate: f64) -> Tensor {
     let denominator = spread(config, g, moments).g_add_scalar_(config.epsilon).sqrt_();
     with_momentum(config, moments, g / denominator * rate)
 }
 
-/// Mean square v ← decay · v + (1 − decay) · g²; centred, less the squared mean
-/// m ← decay · m + (1 − decay) · g. A copy, free to be changed.
+/// Updates the mean square v ← decay · v + (1 − decay) · g² and returns a copy; if centred, minus
+/// the squared mean m ← decay · m + (1 − decay) · g.
 ///
-/// v − m² is a variance, but rounding can take it just below 0, where a root would give NaN: it is
-/// held at 0 or above.
+/// v − m² is a variance, but rounding can make it slightly negative, and its root NaN: it is
+/// clamped at 0.
 fn spread(config: &OptimizerConfig, g: &Tensor, moments: &mut Moments) -> Tensor {
     let _ = moments.mean_square.lerp_(&g.square(), 1.0 - config.decay);
     drop_tiny(&moments.mean_square, LEAST_MEAN_SQUARE);
@@ -107,22 +108,22 @@ fn with_momentum(config: &OptimizerConfig, moments: &mut Moments, change: Tensor
     }
 }
 
-/// Adam: p ← p − rate / (1 − β₁ᵗ) · m / (√v / √(1 − β₂ᵗ) + ε), m ← β₁ · m + (1 − β₁) · g,
-/// v ← β₂ · v + (1 − β₂) · g², t the number of steps with this one.
-/// Source: Kingma & Ba 2015 (arXiv:1412.6980), with ε where PyTorch has it.
+/// Computes Adam: p ← p − rate / (1 − β₁ᵗ) · m / (√v / √(1 − β₂ᵗ) + ε), m ← β₁ · m + (1 − β₁) · g,
+/// v ← β₂ · v + (1 − β₂) · g², with t the number of steps including this one. Source: Kingma & Ba
+/// 2015 (arXiv:1412.6980), with ε as in PyTorch.
 fn adam(config: &OptimizerConfig, g: &Tensor, moments: &mut Moments, steps: u64, rate: f64) -> Tensor {
     let Moments { mean_square, mean, .. } = moments;
     let _ = mean_square.lerp_(&g.square(), 1.0 - config.beta2);
     drop_tiny(mean_square, LEAST_MEAN_SQUARE);
     let mean = match mean {
         Some(mean) => mean.lerp_(g, 1.0 - config.beta1),
-        None => g.shallow_clone(), // never so: Adam's moments are made with a mean
+        None => g.shallow_clone(), // unreachable: Adam's moments always have a mean
     };
     drop_tiny(&mean, LEAST_MEAN);
     let steps = exponent(steps);
     let correct1 = 1.0 - config.beta1.powi(steps);
     let correct2 = 1.0 - config.beta2.powi(steps);
-    // √(1 − β₂ᵗ) is taken out of the denominator: one pass over the numbers less.
+    // √(1 − β₂ᵗ) is factored out of the denominator, which saves one pass over the data.
     let correct2 = correct2.sqrt();
     let denominator = mean_square.sqrt().g_add_scalar_(config.epsilon * correct2);
     mean / denominator * (rate * correct2 / correct1)

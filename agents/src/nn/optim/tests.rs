@@ -1,8 +1,8 @@
-//! Each rule against a loop written out in `f64`, one number at a time.
+//! Compares each rule with a scalar `f64` loop.
 
 use super::*;
 
-/// Three numbers over 40 steps: signs change, one gradient is 0 now and then, one is tiny.
+/// Returns three gradients for 40 steps: one changes sign, one is 0 at times, one is tiny.
 fn gradient(step: usize) -> [f64; 3] {
     let t = step as f64;
     [(t * 0.7).sin() * 2.0, if step.is_multiple_of(3) { 0.0 } else { -0.3 }, 1e-4 * (t - 20.0)]
@@ -11,7 +11,7 @@ fn gradient(step: usize) -> [f64; 3] {
 const FIRST: [f64; 3] = [1.0, -2.0, 0.5];
 const STEPS_MADE: usize = 40;
 
-/// A rate that changes, so that momentum with the rate inside and outside differ.
+/// Returns a changing rate, so that momentum with the rate inside and outside differ.
 fn rate(step: usize) -> f64 {
     0.01 * (1.0 - step as f64 / 80.0)
 }
@@ -25,7 +25,7 @@ fn run(config: &OptimizerConfig) -> Vec<f64> {
     Vec::try_from(params).unwrap()
 }
 
-/// `change(g, step, rate, memory)` is what one number changes by.
+/// Runs a scalar loop in which `change(g, step, rate, memory)` is the change of one parameter.
 fn by_hand(mut memory: [f64; 3], change: impl Fn(f64, usize, f64, &mut [f64; 3]) -> f64) -> Vec<f64> {
     let fresh = memory;
     let mut numbers = FIRST;
@@ -67,7 +67,7 @@ fn rmsprop_with_bias_correction_is_adam_without_a_mean() {
     assert_close(&run(&config(OptimizerKind::RmspropCorrected, 0.0, false)), &run(&adam));
 }
 
-/// What the first step changes, in learning rates, for gradients of very different sizes.
+/// Returns the first step's change in multiples of the learning rate.
 fn first_change(config: &OptimizerConfig, gradient: f64) -> f64 {
     let params = Tensor::zeros([1], (Kind::Double, Device::Cpu));
     Optimizer::new(config, &params).step(&params, &Tensor::from_slice(&[gradient]), config.learning_rate);
@@ -90,7 +90,8 @@ fn the_first_step_is_no_longer_than_the_learning_rate_but_where_it_says_so() {
                 let pytorch = change(OptimizerKind::Rmsprop, momentum);
                 assert!((9.0..=10.0 + 1e-9).contains(&pytorch), "{pytorch} at {gradient}");
 
-                // TensorFlow's: tiny for small gradients, nearly as long as PyTorch's for great ones.
+                // TensorFlow's form: tiny for small gradients, nearly as long as PyTorch's for
+                // large ones.
                 let tensorflow = change(OptimizerKind::RmspropTf, momentum);
                 let expected = gradient.abs() / (0.99 + 0.01 * gradient * gradient + 1e-5).sqrt();
                 assert!((tensorflow - expected).abs() < 1e-9, "{tensorflow} at {gradient}");
@@ -165,7 +166,7 @@ fn adam_corrects_the_bias_of_its_first_steps() {
 
 #[test]
 fn centred_rmsprop_meets_no_root_of_a_negative() {
-    // A constant gradient: mean square and squared mean are equal but for rounding.
+    // A constant gradient: mean square and squared mean are equal up to rounding.
     for kind in [OptimizerKind::Rmsprop, OptimizerKind::RmspropTf] {
         let params = Tensor::zeros([1000], (Kind::Float, Device::Cpu));
         let mut optimizer = Optimizer::new(&config(kind, 0.0, true), &params);
@@ -179,7 +180,7 @@ fn centred_rmsprop_meets_no_root_of_a_negative() {
 
 #[test]
 fn chunks_do_not_show() {
-    // More numbers than one chunk holds, and not a multiple of it.
+    // More than one chunk, and not a multiple of it.
     let count = CHUNK * 2 + 5;
     let whole = Tensor::linspace(-1.0, 1.0, count, (Kind::Float, Device::Cpu));
     let gradient = whole.sin();
@@ -271,7 +272,7 @@ fn moments_of_numbers_without_gradient_go_to_zero_and_never_linger_near_it() {
 
 #[test]
 fn only_tiny_numbers_are_dropped() {
-    // More of them than a processor handles at once.
+    // More elements than one SIMD operation processes.
     let one = [f32::INFINITY, -1e-31, 1e-31, -1.0, 1.1e-30, -1.1e-30, 0.0];
     let numbers = Tensor::from_slice(&one.repeat(30));
     rules::drop_tiny(&numbers, 1e-30);
