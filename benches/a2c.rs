@@ -1,4 +1,4 @@
-//! How fast A2C trains on Breakout, beside the same recipe in PyTorch on EnvPool, in one run.
+//! Benchmarks A2C training on Breakout against the same recipe in PyTorch on EnvPool, in one run.
 //!
 //! ```text
 //! cargo bench --bench a2c
@@ -6,9 +6,9 @@
 //! COORDRL_BENCH_PYTHON=python3 cargo bench --bench a2c -- --device cuda:0
 //! ```
 //!
-//! Both train with 16 environments × 5 steps on as many threads as there are cores, in turns of some
-//! seconds, so that a busy machine slows both alike. The ratio is that of the medians; bare agent
-//! steps per second depend on the machine.
+//! Both train with 16 environments × 5 steps on one thread per core, in alternating turns of some
+//! seconds, so that background load slows both equally. The ratio is that of the medians; absolute
+//! agent steps per second depend on the machine.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a program for people")]
 
 mod options;
@@ -26,7 +26,7 @@ const TURNS: usize = 5;
 const TURN: Duration = Duration::from_secs(8);
 
 fn main() {
-    // `cargo test --benches` only wants to know that it runs.
+    // `cargo test --benches` only checks that this runs.
     if std::env::args().any(|argument| argument == "--test") {
         return;
     }
@@ -70,11 +70,11 @@ fn agent(torso: &str, gradients: Gradients, device: Device) -> A2c {
     };
     config.a2c.gradients = gradients;
     let mut agent = A2c::build(&config.a2c, agent_setup(&config, device).unwrap()).unwrap();
-    agent.update().unwrap(); // the first one is slower
+    agent.update().unwrap(); // warm-up: the first update is slower
     agent
 }
 
-/// Agent steps per second of one turn.
+/// Returns the agent steps per second of one turn.
 fn train(agent: &mut A2c) -> f64 {
     let (start, before) = (Instant::now(), agent.counters().agent_steps);
     while start.elapsed() < TURN {

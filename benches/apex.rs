@@ -1,16 +1,16 @@
-//! What acting costs in Ape-X, with a learner that never gets to learn.
+//! Benchmarks acting in Ape-X, with a learner that never starts to learn.
 //!
 //! ```text
 //! cargo bench --bench apex
-//! cargo bench --bench apex -- --actors 3       # else as many as there are cores
+//! cargo bench --bench apex -- --actors 3       # default: one per core
 //! cargo bench --bench apex -- --device cuda:0
 //! ```
 //!
-//! Environments, inference, and both as actors do it, in turns of some seconds, so that a busy machine
-//! slows all alike; every turn keeps all cores busy, for a core beside an idle one may be a faster
-//! one. What both together should give follows from the first two: an agent step costs the time of its
-//! emulator and that of its row in the network. The last column is the share of that; bare agent steps
-//! per second depend on the machine.
+//! Measures environments, inference and the two combined in actors, in alternating turns of some
+//! seconds, so that background load slows all of them equally. Every turn keeps all cores busy,
+//! because a core may run faster while another is idle. The expected combined rate follows from the
+//! first two: an agent step costs its emulator time plus its row in the network. The last column is
+//! the fraction achieved; absolute agent steps per second depend on the machine.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a program for people")]
 
 mod options;
@@ -34,7 +34,7 @@ const TURNS: usize = 7;
 const TURN: Duration = Duration::from_secs(4);
 
 fn main() {
-    // `cargo test --benches` only wants to know that it runs.
+    // `cargo test --benches` only checks that this runs.
     if std::env::args().any(|argument| argument == "--test") {
         return;
     }
@@ -50,7 +50,7 @@ fn main() {
         let stepped = step_all(&mut groups);
         let own = infer_beside(&own, &mut groups[..busy]);
         let local = act(&mut locals);
-        // Before and after what it is compared with.
+        // Measured before and after the runs it is compared with.
         let before = infer_beside(&shared, &mut groups[..busy]);
         let central = act(&mut centrals);
         let shared = f64::midpoint(before, infer_beside(&shared, &mut groups[..busy]));
@@ -62,7 +62,7 @@ fn main() {
 
 /// Agent steps, or rows, per second.
 struct Turn {
-    /// That actors can be on at once.
+    /// Number of cores the actors can use at once.
     cores: f64,
     device: Device,
     stepped: f64,
@@ -73,18 +73,18 @@ struct Turn {
 }
 
 impl Turn {
-    /// Each core steps and infers in turn.
+    /// Computes the rate if each core alternates between stepping and inferring.
     fn local_most(&self) -> f64 {
         self.cores / (self.cores / self.stepped + 1.0 / self.own)
     }
 
-    /// All cores step, then one thread infers, and nothing at the same time.
+    /// Computes the rate if all cores step, then one thread infers, without overlap.
     fn central_in_turn(&self) -> f64 {
         1.0 / (1.0 / self.stepped + 1.0 / self.shared)
     }
 
-    /// No core ever waits: no faster than the network, which one thread uses at a time, nor, where that
-    /// takes a core's time, than all cores together.
+    /// Computes the rate if no core ever waits: bounded by the network, which one thread uses at a
+    /// time, and, if inference takes core time, by all cores together.
     fn central_at_once(&self) -> f64 {
         let cores = self.cores / (self.cores / self.stepped + 1.0 / self.shared);
         if self.device == Device::Cpu { cores.min(self.shared) } else { self.stepped.min(self.shared) }
@@ -124,7 +124,7 @@ fn policy(spec: &EnvSpec, device: Device) -> Policy {
     Policy::build_q(torso, QHead::Dueling, spec, &store.to_named(), device).unwrap()
 }
 
-/// Never warm: the learner waits.
+/// Builds an agent that never finishes its warm-up, so the learner waits.
 fn agent(inference: Inference, actors: usize, device: Device) -> Apex {
     let mut config = RunConfig {
         game: GAME.to_owned(),
@@ -142,7 +142,7 @@ fn agent(inference: Inference, actors: usize, device: Device) -> Apex {
     Apex::build(&config.apex, agent_setup(&config, device).unwrap()).unwrap()
 }
 
-/// Agent steps per second with random actions, every group in a thread of its own.
+/// Returns agent steps per second with random actions, one thread per group.
 fn step_all(groups: &mut [VecEnv]) -> f64 {
     let (start, steps) = (Instant::now(), AtomicU64::new(0));
     thread::scope(|scope| start_stepping(scope, groups, start, &steps));
@@ -175,7 +175,7 @@ fn step_one(envs: &mut VecEnv, stream: u64, start: Instant, steps: &AtomicU64) {
     }
 }
 
-/// Rows per second of one thread, while every other core steps a group.
+/// Returns rows per second of one thread while every other core steps a group.
 fn infer_beside(policy: &Policy, groups: &mut [VecEnv]) -> f64 {
     let (start, steps) = (Instant::now(), AtomicU64::new(0));
     let (first, others) = groups.split_first_mut().unwrap();
@@ -185,7 +185,7 @@ fn infer_beside(policy: &Policy, groups: &mut [VecEnv]) -> f64 {
     })
 }
 
-/// Rows per second, as many at a time as an actor has environments.
+/// Returns rows per second in batches of `rows`, the number of environments per actor.
 fn infer(policy: &Policy, spec: &EnvSpec, rows: usize) -> f64 {
     let obs: Vec<u8> = (0..rows * spec.obs_len()).map(|i| (i % 251) as u8).collect();
     let mut rngs: Vec<_> = (0..rows as u64).map(|row| derive_rng(1, Role::TrainPolicy, row)).collect();
@@ -197,8 +197,8 @@ fn infer(policy: &Policy, spec: &EnvSpec, rows: usize) -> f64 {
     done as f64 / start.elapsed().as_secs_f64()
 }
 
-/// Agent steps per second of one turn, all of them in the replay at its end: actors send hundreds of
-/// steps at once, and what they have not sent yet comes when they rest.
+/// Returns the agent steps per second of one turn, all inserted into the replay at its end: actors
+/// send hundreds of steps at once and flush the rest when they pause.
 fn act(agent: &mut Apex) -> f64 {
     let (start, before) = (Instant::now(), agent.counters().agent_steps);
     while start.elapsed() < TURN {

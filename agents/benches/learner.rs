@@ -1,4 +1,4 @@
-//! How fast an agent learns and acts, apart from its environments.
+//! Benchmarks learning and acting, apart from the environments.
 //!
 //! ```text
 //! cargo bench -p coordrl-agents --bench learner
@@ -6,8 +6,8 @@
 //! ```
 //!
 //! Environments here cost next to nothing, so an update's time is that of inference and gradients.
-//! All variants take turns in one run, so that a busy machine slows them alike; the last column is
-//! the ratio to the first line. Bare rows per second depend on the machine.
+//! Variants alternate within one run, so that background load slows all of them equally; the last
+//! column is the ratio to the first line. Absolute rows per second depend on the machine.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a program for people")]
 
 mod device;
@@ -22,7 +22,7 @@ use tch::Device;
 const TURNS: usize = 5;
 const TURN: Duration = Duration::from_secs(2);
 
-/// Shows noise, pays nothing, never ends.
+/// An environment with noise observations, no rewards and no end.
 struct Still(EnvSpec);
 
 impl Still {
@@ -76,7 +76,7 @@ const fn variant(
 }
 
 fn main() {
-    // `cargo test --benches` only wants to know that it runs.
+    // `cargo test --benches` only checks that this runs.
     if std::env::args().any(|argument| argument == "--test") {
         return;
     }
@@ -116,7 +116,7 @@ fn main() {
 fn build(variant: &Variant, cores: usize, device: Device) -> A2c {
     let Variant { actors, gradients, .. } = *variant;
     let mut config = A2cConfig { actors: Some(actors), gradients, ..Default::default() };
-    config.optimizer.learning_rate = 1e-6; // there is nothing to learn, and nothing must grow
+    config.optimizer.learning_rate = 1e-6; // nothing can be learned here, so keep the weights bounded
     let still = |_| Box::new(Still::new()) as Box<dyn Env>;
     let group = |n: usize| VecEnv::try_new((0..n).map(still).collect()).unwrap();
     tch::set_num_threads(variant.torch_threads);
@@ -134,7 +134,7 @@ fn build(variant: &Variant, cores: usize, device: Device) -> A2c {
     .unwrap()
 }
 
-/// Rows learnt from in a second, and inference's share of inference and learning.
+/// Returns rows learned per second, and inference's share of inference plus learning.
 fn rows_per_second(agent: &mut A2c) -> (f64, f64) {
     let (start, before) = (Instant::now(), agent.counters().agent_steps);
     let (mut infer, mut learn) = (0, 0);

@@ -1,12 +1,12 @@
-//! How fast transitions are drawn and put together, beside how fast a learner takes them.
+//! Benchmarks sampling and batch assembly against a learner's demand.
 //!
 //! ```text
 //! cargo bench -p coordrl-agents --bench replay
-//! cargo bench -p coordrl-agents --bench replay -- --device cuda:0 # where the learner is
+//! cargo bench -p coordrl-agents --bench replay -- --device cuda:0 # device of the learner
 //! ```
 //!
-//! Variants take turns in one run, so that a busy machine slows them alike; the last column is the
-//! ratio to the first line of its table. Bare rates depend on the machine.
+//! Variants alternate within one run, so that background load slows all of them equally; the last
+//! column is the ratio to the first line of its table. Absolute rates depend on the machine.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a program for people")]
 
 mod device;
@@ -29,16 +29,16 @@ const TURN: Duration = Duration::from_millis(400);
 const BATCH: usize = 512;
 const LEAVES: usize = 1 << 21;
 const TRANSITIONS: usize = 20_000;
-/// Transitions that arrive together.
+/// Transitions per inserted part.
 const PART: usize = 50;
-/// The least time between two parts: at most 50 000 transitions a second, four times what the paper's
-/// 360 actors give (Horgan et al. 2018). The bench says how many there were.
+/// Minimum pause between parts: at most 50 000 transitions/s, four times the rate of the paper's
+/// 360 actors (Horgan et al. 2018). The bench prints the actual rate.
 const PAUSE: Duration = Duration::from_millis(1);
 const SHAPE: [usize; 3] = [4, 84, 84];
 const FRAME: usize = 84 * 84;
 
 fn main() {
-    // `cargo test --benches` only wants to know that it runs.
+    // `cargo test --benches` only checks that this runs.
     if std::env::args().any(|argument| argument == "--test") {
         return;
     }
@@ -65,7 +65,7 @@ fn sum_tree() {
     println!("({:.0} inserts/s meanwhile)\n", inserted.into_inner() as f64 / seconds);
 }
 
-/// How a batch of places is found.
+/// Lookup of a batch of leaves.
 type Find = fn(&SumTree, &[f64], &mut [usize]);
 
 fn batched(tree: &SumTree, masses: &[f64], found: &mut [usize]) {
@@ -85,8 +85,9 @@ fn full_tree() -> SumTree {
     tree
 }
 
-/// Lets whoever waits have the tree first: a loop that does nothing but draw would take the lock again
-/// before the other thread is awake, and measure no inserts at all. A learner has a batch to assemble.
+/// Measures sampling, yielding the lock to a waiting inserter: a pure sampling loop would reacquire
+/// the lock before the other thread wakes, and measure no inserts at all. A real learner spends
+/// that time on assembly.
 fn samples_per_second(tree: &Mutex<SumTree>, other_waits: &AtomicBool, find: Find) -> f64 {
     let mut rng = derive_rng(2, Role::TrainPolicy, 0);
     let (mut masses, mut found) = (vec![0.0; BATCH], vec![0; BATCH]);
@@ -143,7 +144,7 @@ fn draws(replays: &[Replay; 2]) {
     println!("({raw} bytes a transition raw, {packed} with LZ4)");
 }
 
-/// Assembly in one thread against learning from what was assembled, on all cores or on a GPU.
+/// Compares assembly in one thread with learning from the batches, on all cores or on a GPU.
 fn appetite(replay: &Replay) {
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
     let pool = build_pool(cores, 1).unwrap();
@@ -157,7 +158,7 @@ fn appetite(replay: &Replay) {
     for _ in 0..TURNS {
         rates[0].push(per_second(1, || {
             if batch.obs.is_empty() {
-                return; // the first turn has nothing to learn from yet
+                return; // the first turn has no batch yet
             }
             pool.install(|| learner.learn(&LearnBatch::from(&batch))).unwrap();
         }));
@@ -171,7 +172,7 @@ fn appetite(replay: &Replay) {
     print_rates(&["learnt from", "drawn and assembled, raw"], rates, "batches/s");
 }
 
-/// A full replay of one long episode.
+/// Builds a full replay of one long episode.
 fn filled(plane_form: PlaneForm) -> Replay {
     let mut replay = Replay::try_new(ReplayConfig {
         capacity: TRANSITIONS,
@@ -201,7 +202,7 @@ fn filled(plane_form: PlaneForm) -> Replay {
     replay
 }
 
-/// Walls, a field of bricks and forty things that move: about as hard to compress as a game.
+/// Paints walls, a field of bricks and forty moving objects: about as hard to compress as a game.
 fn paint(frame: &mut [u8], t: usize) {
     for (place, pixel) in frame.iter_mut().enumerate() {
         let (y, x) = (place / 84, place % 84);
@@ -217,7 +218,7 @@ fn paint(frame: &mut [u8], t: usize) {
     }
 }
 
-/// How often `run` is done in a second, times `count`.
+/// Returns the rate of `run` per second, times `count`.
 fn per_second(count: usize, mut run: impl FnMut()) -> f64 {
     let (start, mut runs) = (Instant::now(), 0);
     while start.elapsed() < TURN {
@@ -235,7 +236,7 @@ fn print_rates(names: &[&str], rates: Vec<Vec<f64>>, unit: &str) {
     }
 }
 
-/// Uniform in [0, 1).
+/// Draws uniformly from [0, 1).
 fn share(rng: &mut coordrl_envs::Rng) -> f64 {
     (rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64
 }

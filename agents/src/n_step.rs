@@ -161,6 +161,7 @@ impl<O: Clone> NStep<O> {
         let mut expected = 1.0;
         for pending in state.pending.iter().rev() {
             expected *= self.discount;
+            // Exact: `push` multiplies in the same order.
             if pending.discount != expected {
                 let (found, discount) = (pending.discount, self.discount);
                 let reason = format!("its actions have discount {found}, which is no power of {discount}");

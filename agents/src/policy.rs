@@ -33,6 +33,7 @@ impl ActMode {
 
 /// Draws index i with probability exp(logit_i) / Σ exp(logit), using one uniform number.
 fn sample(logits: &[f32], rng: &mut Rng) -> usize {
+    // Relative to the maximum, so that exp cannot overflow.
     let top = logits[argmax(logits)];
     let weight = |logit: &f32| f64::from(logit - top).exp();
     let total: f64 = logits.iter().map(weight).sum();

@@ -1,4 +1,4 @@
-//! What goes wrong in any thread ends the run with its cause, within seconds, and never as a hang.
+//! A failure in any thread ends the run with its cause, within seconds, and never as a hang.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where something fails")]
 
 mod support;
@@ -15,10 +15,10 @@ use support::apex::{apex, apex_with, quick};
 use support::scripted::{Fault, Scripted};
 use tch::Tensor;
 
-/// Within this a run has to end, whatever happens to it.
+/// Time limit for a run to end after a failure.
 const SOON: Duration = Duration::from_secs(10);
 
-/// Environment 2, of actor 1, has the fault.
+/// Builds an agent in which environment 2, of actor 1, has the fault.
 fn with_fault(config: &ApexConfig, fault: Fault) -> Apex {
     apex(config, HOW, |index| {
         let mut env = Scripted::new(index, [1, 36, 36], 2);
@@ -27,7 +27,7 @@ fn with_fault(config: &ApexConfig, fault: Fault) -> Apex {
     })
 }
 
-/// Every way to run.
+/// Returns settings for every execution mode.
 fn ways() -> Vec<ApexConfig> {
     let full = ApexConfig { experience_queue: 1, prefetch_batches: 1, ..quick() };
     vec![
@@ -63,7 +63,7 @@ fn a_panic_in_an_actor_is_an_error_with_its_index() {
     }
 }
 
-/// A dense layer that panics, in the learner alone or in actors alone, after some batches.
+/// A dense layer that panics after some batches, in the learner only or in actors only.
 struct Fragile {
     dense: Linear,
     in_learner: bool,
@@ -110,7 +110,7 @@ fn fragile_in_actors(
     Ok(Box::new(Fragile { dense, in_learner: false, batches_left: &ACTOR_BATCHES_LEFT }))
 }
 
-/// Who panicked, when the torso does so.
+/// Returns the worker named in the torso's panic.
 fn worker_of(entry: &TorsoEntry, config: &ApexConfig) -> Worker {
     let make = |index| Box::new(Scripted::new(index, [1, 36, 36], 2)) as Box<dyn Env>;
     let error = first_error(&mut apex_with(entry, config, HOW, make));
@@ -168,7 +168,7 @@ fn after_a_failure_the_agent_says_so_and_nothing_more_happens() {
     }
 }
 
-/// Tells by the count of its token whether it still exists.
+/// Reveals by its token's reference count whether it still exists.
 struct Held(Scripted, #[expect(dead_code, reason = "counted, not read")] Arc<()>);
 
 impl Env for Held {

@@ -8,22 +8,21 @@ use coordrl_envs::{Assets, Env, EnvConfig, EnvSeed, Role, derive_rng, make_env};
 use support::apex::{apex, recipe, train_to};
 use support::{HOW, How, device};
 
-/// Frames are agent steps in this game.
+/// Frame limit; one frame is one agent step in this game.
 ///
-/// Most runs are through after 4 000 to 8 000; threads meet in another order every time, so some
-/// take longer.
+/// Most runs succeed after 4 000 to 8 000; thread interleaving varies, so some take longer.
 const FRAMES: u64 = 40_000;
 const LOOK_EVERY_FRAMES: u64 = 4_000;
 
-/// Drawn 52 pixels high and wide: at 40 the torso sees the whole screen as one place, and takes ten
-/// times as long to learn where things are.
+/// Builds Catch at 52×52 pixels: at 40, the last layer of the torso has a single position, and
+/// learning where things are takes ten times as long.
 fn large_catch(seed: u64, index: u64) -> Box<dyn Env> {
     let config = EnvConfig { screen_size: Some(52), frame_stack: Some(2), ..Default::default() };
     let assets = Assets { rom_dir: "none".into() };
     make_env("catch", &config, &assets, EnvSeed { seed, role: Role::TrainEnv, index }).unwrap()
 }
 
-/// Mean return of 100 games of a fresh environment.
+/// Returns the mean return of 100 games in a fresh environment.
 fn evaluate(agent: &mut Apex, torso: &str) -> f64 {
     agent.pause().unwrap();
     let mut env = large_catch(1000, 0);

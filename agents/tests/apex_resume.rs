@@ -1,4 +1,4 @@
-//! In one thread Ape-X repeats itself to the last bit, also over a save and a load.
+//! Serial Ape-X is deterministic bit for bit, including across save and load.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where something fails")]
 
 mod support;
@@ -37,7 +37,7 @@ fn restored_elsewhere_it_goes_on_to_the_last_bit() {
             reports(&mut whole, before);
             let (saved, replay) = (whole.save().unwrap(), replay_bytes(&whole));
             let rest = reports(&mut whole, 200);
-            // Another seed, so that whatever is not restored would show.
+            // A different seed, so that any state that is not restored shows.
             let mut resumed = catch_apex(&config, How { seed: 99, ..HOW });
             reports(&mut resumed, 20);
             resumed.load(saved, Some(&mut replay.as_slice())).unwrap();
@@ -82,7 +82,7 @@ fn threads_at_rest_can_be_saved_and_go_on() {
     let last = reports.iter().rev().find_map(|report| report.learned.as_ref()).unwrap();
     assert!(last.learned.loss.is_finite());
     agent.pause().unwrap();
-    // All steps arrived: none was lost at a rest, and no actor went on past the end by more than a step.
+    // No step was lost in a pause, and no actor ran past the end by more than one step.
     let steps = agent.counters().agent_steps;
     assert!((3_000..3_000 + 6).contains(&steps), "{steps}");
 }

@@ -1,4 +1,4 @@
-//! Exact resumption on the real emulator.
+//! Exact resume on the real emulator.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where something fails")]
 
@@ -23,7 +23,7 @@ fn restored_elsewhere_it_plays_and_learns_on_to_the_last_bit() {
     if !repeats_itself() {
         return;
     }
-    // Qbert is one of the games whose state the emulator does not restore exactly by itself.
+    // Qbert is one of the games whose state the emulator alone does not restore exactly.
     for (game, protocol) in [("pong", Protocol::Classic), ("qbert", Protocol::Machado)] {
         let config = A2cConfig { envs: 3, rollout_agent_steps: 20, ..Default::default() };
         let start = |how: How| agent(&config, how, |index| environment(game, protocol, how.seed, index));

@@ -1,5 +1,5 @@
-//! Coordinates and their controls in whole networks: how fast an optimiser moves them, who sees a
-//! shift, and that drawn channels are the same wherever a run's weights are used.
+//! Coordinates and their controls in whole networks: how fast an optimiser moves them, which torsos
+//! detect a shift, and that drawn channels are the same wherever a run's weights are used.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where something fails")]
 
 mod support;
@@ -15,7 +15,7 @@ use support::apex::{catch_apex, quick};
 use support::{HOW, How, assert_same_state, catch_agent, numbers, repeats_itself, updates};
 use tch::{Device, Kind, Tensor};
 
-/// Torsos whose channels are saved with the weights.
+/// Torsos with channels saved with the weights.
 const WITH_SAVED_CHANNELS: [&str; 3] = ["coordconv-scaled", "noiseconv", "coordconv-shuffled"];
 const CHANNELS: &str = "torso.conv1.channels";
 
@@ -38,8 +38,8 @@ fn logits(network: &Network, obs: &Tensor) -> Tensor {
 }
 
 mod speed {
-    //! One optimiser step changes each weight by about the same, whatever its gradient: what many
-    //! weights see together moves many times as far.
+    //! One optimiser step changes each weight by about the same amount, whatever its gradient: an
+    //! input shared by many weights changes their sum many times as fast.
 
     use super::*;
 
@@ -47,8 +47,8 @@ mod speed {
         values.square().mean(Kind::Float).double_value(&[]).sqrt()
     }
 
-    /// The first convolution's coordinate map and bias, as those of `weights` without the picture's
-    /// part: `[1, 32, 20, 20]` and `[32]`.
+    /// Computes the first convolution's coordinate map and bias under `weights`, without the
+    /// image's contribution: `[1, 32, 20, 20]` and `[32]`.
     fn map_and_bias(weights: &NamedTensors) -> (Tensor, Tensor) {
         let plain = coordinate_channels(84, 84, Radius::Without);
         let channels = weights.iter().find(|(name, _)| name == CHANNELS).map_or(&plain, |(_, saved)| saved);
@@ -67,7 +67,7 @@ mod speed {
         (map, get(weights, "torso.conv1.bias").copy())
     }
 
-    /// Bright squares on black, as games have them, `u8 [16, 4, 84, 84]`.
+    /// Draws bright squares on black, as in games, `u8 [16, 4, 84, 84]`.
     fn squares() -> Tensor {
         let obs = Tensor::zeros([16, 4, 84, 84], (Kind::Uint8, Device::Cpu));
         for row in 0..16 {
@@ -77,7 +77,7 @@ mod speed {
         obs
     }
 
-    /// Root mean square of what one step adds to the coordinates' map, over that of the biases.
+    /// Returns the RMS change of the coordinate map in one step, relative to that of the biases.
     fn map_over_bias(torso: &str, kind: OptimizerKind) -> f64 {
         let (mut store, _) = build(torso, 1, 84);
         let params = store.pack().unwrap();
@@ -104,7 +104,8 @@ mod speed {
             let [plain, scaled, tap] =
                 ["coordconv", "coordconv-scaled", "coordconv-tap"].map(|torso| map_over_bias(torso, kind));
             let found = format!("{kind:?}: {plain} plain, {scaled} scaled, {tap} with one tap");
-            // All 64 taps of both coordinates in step: 64 · √(2/3) = 52 over the frame's places.
+            // All 64 taps of both coordinates move together: 64 · √(2/3) = 52 over the frame's
+            // positions.
             assert!(plain > 16.0 && plain < 64.0, "{found}");
             assert!(scaled < plain / 6.0 && scaled < 8.0, "{found}");
             assert!(tap < 1.5, "{found}");
@@ -113,14 +114,14 @@ mod speed {
 }
 
 mod pooled {
-    //! After a global mean nothing knows places but what the coordinates say.
+    //! After a global mean, only the coordinates carry position.
 
     use super::*;
 
-    /// Pixels from one of the last convolution's windows to the next.
+    /// Distance in pixels between adjacent windows of the last convolution.
     const TOTAL_STRIDE: i64 = 4 * 2;
 
-    /// Features of `obs`, with biases that make an empty frame show too.
+    /// Computes the features of `obs`, with biases such that even an empty frame has an effect.
     fn features(torso: &str, obs: &Tensor) -> Tensor {
         let mut store = ParamStore::new(1, Device::Cpu);
         let shape = [4, obs.size()[2] as usize, obs.size()[3] as usize];
@@ -135,13 +136,13 @@ mod pooled {
         tch::no_grad(|| torso.forward(obs))
     }
 
-    /// −0.06 to 0.06.
+    /// Returns values from −0.06 to 0.06.
     fn pattern(count: i64) -> Tensor {
         (Tensor::arange(count, (Kind::Float, Device::Cpu)).remainder(7) - 3.0) / 50.0
     }
 
-    /// Content of 12×12 pixels in an empty frame of 100×100. The last convolution's windows are 36
-    /// pixels wide: none that sees the content reaches the border, shifted or not.
+    /// Draws content of 12×12 pixels in an empty frame of 100×100. The last convolution's windows
+    /// are 36 pixels wide: none that covers the content reaches the border, shifted or not.
     fn frame(top: i64, left: i64) -> Tensor {
         let obs = Tensor::zeros([1, 4, 100, 100], (Kind::Uint8, Device::Cpu));
         let content =
@@ -162,9 +163,9 @@ mod pooled {
         let rounding = 1e-5;
         assert!(change("conv-gap", TOTAL_STRIDE) < rounding);
         assert!(change("coordconv-gap", TOTAL_STRIDE) > 100.0 * rounding);
-        // With a weight for every place the dense layer sees it anyway.
+        // With one weight per position, the dense layer detects the shift anyway.
         assert!(change("conv", TOTAL_STRIDE) > 100.0 * rounding);
-        // Not a frame on which everything looks alike.
+        // The frame is not one on which all outputs coincide.
         assert!(change("conv-gap", 0) == 0.0 && change("conv-gap", 3) > 100.0 * rounding);
     }
 }
@@ -228,7 +229,7 @@ mod saved_channels {
             assert_eq!(logits(&one, &obs), logits(&first, &obs), "{torso}");
             assert_eq!(logits(&other, &obs), logits(&first, &obs), "{torso}");
 
-            // And what is loaded afterwards reaches all of them.
+            // Weights loaded later reach every network.
             let (replacement, network) = build(torso, 4, 40);
             store.load(&replacement.to_named()).unwrap();
             assert_eq!(logits(&one, &obs), logits(&network, &obs), "{torso}");
@@ -284,7 +285,7 @@ mod saved_channels {
         let learner_and_actors_have_it = |state: &AgentState| {
             assert_eq!(*get(&state.weights, CHANNELS), first);
             assert_eq!(*get(&state.target, CHANNELS), first);
-            // What actors act with: all numbers of a network, its buffers last.
+            // Acting weights: all values of a network, buffers last.
             let acting = numbers(&state.target, "acting");
             assert!(acting.ends_with(&numbers(&state.weights, CHANNELS)));
         };

@@ -1,14 +1,14 @@
-//! What a GPU computes against what the CPU does. Only where there is one:
+//! Compares GPU results with the CPU. Requires a GPU:
 //!
 //! ```text
 //! export NVIDIA_TF32_OVERRIDE=0
 //! cargo test -p coordrl-agents --test cuda -- --ignored
-//! COORDRL_TEST_DEVICE=cuda:0 cargo test -p coordrl-agents # the other tests' networks there too
+//! COORDRL_TEST_DEVICE=cuda:0 cargo test -p coordrl-agents # runs the other tests' networks there too
 //! ```
 //!
-//! The variable has convolutions computed in full precision. Without it a GPU since Ampere rounds
-//! their factors to eleven bits (TF32, libtorch's usual way), and a gradient is one part in a hundred
-//! off.
+//! The variable makes convolutions use full precision. Without it, GPUs since Ampere round the
+//! factors to eleven bits (TF32, libtorch's default), and gradients are off by one part in a
+//! hundred.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where something fails")]
 
 use coordrl_agents::device::DeviceChoice;
@@ -18,7 +18,7 @@ use tch::{Device, Kind, Tensor};
 
 const OBS_SHAPE: [usize; 3] = [4, 84, 84];
 const ACTIONS: usize = 6;
-/// Relative to the largest number.
+/// Tolerance relative to the largest value.
 const TOLERANCE: f64 = 5e-3;
 
 fn gpu() -> Device {
@@ -27,7 +27,7 @@ fn gpu() -> Device {
     DeviceChoice::Cuda(0).resolve().unwrap()
 }
 
-/// The same noise whatever the device.
+/// Returns noise that is identical on every device.
 fn observations() -> Tensor {
     let bytes: Vec<u8> = (0..5 * OBS_SHAPE.iter().product::<usize>()).map(|i| (i * i % 251) as u8).collect();
     Tensor::from_data_size(&bytes, &[5, 4, 84, 84], Kind::Uint8)
@@ -46,7 +46,7 @@ fn weights(torso: &TorsoEntry) -> NamedTensors {
     store.to_named()
 }
 
-/// Logits, values and the gradient of their squares.
+/// Returns logits, values and the gradient of their squares.
 fn policy_and_value(torso: &TorsoEntry, device: Device) -> [Tensor; 3] {
     let mut store = ParamStore::new(1, device);
     let network = Network::build(torso, OBS_SHAPE, ACTIONS, &mut store).unwrap();

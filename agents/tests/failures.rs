@@ -1,4 +1,4 @@
-//! What goes wrong ends as an error that names its cause, never as a hang.
+//! Failures end as an error that names the cause, never as a hang.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where something fails")]
 
 mod support;
@@ -13,7 +13,7 @@ fn config(gradients: Gradients) -> A2cConfig {
     A2cConfig { envs: 6, actors: Some(3), gradients, ..Default::default() }
 }
 
-/// Environment 3, the second of actor 1, has the fault.
+/// Builds an agent in which environment 3, the second of actor 1, has the fault.
 fn with_fault(gradients: Gradients, fault: Fault) -> coordrl_agents::A2c {
     agent(&config(gradients), HOW, |index| {
         let mut env = Scripted::new(index, [1, 36, 36], 2);
@@ -56,7 +56,7 @@ fn numbers_that_are_not_finite_leave_the_weights_alone() {
         assert_eq!(before.weights, after.weights);
         assert_eq!(before.optimizer, after.optimizer);
         assert_eq!(agent.counters().updates, 1);
-        // What it happened on can be looked at.
+        // The offending data can be inspected.
         let rollout = agent.last_rollout();
         assert_eq!(rollout.len(), 3 * 5);
         assert!(numbers(&rollout, "actor1.rewards").iter().any(|reward| reward.is_nan()));
@@ -76,7 +76,7 @@ fn logits_that_are_not_finite_stop_before_any_action() {
         agent.load_weights(&weights).unwrap();
         let error = agent.update().unwrap_err().to_string();
         assert!(error.starts_with("logits or values not finite in update 0: "), "{error}");
-        // Nor can such weights be saved in the place of good ones.
+        // Nor can such weights be saved over good ones.
         let error = agent.save().unwrap_err().to_string();
         assert!(error.starts_with("weights not finite in update 0: "), "{error}");
     }

@@ -1,4 +1,4 @@
-//! One whole update against PyTorch: see `golden/one_update.py`, which made the numbers.
+//! Compares one whole update with PyTorch: see `golden/one_update.py`, which generated the values.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where something fails")]
 
 mod support;
@@ -46,7 +46,7 @@ fn start(torso: &'static str, gradients: Gradients, optimizer: OptimizerConfig) 
     agent
 }
 
-/// The gradient before clipping: with β₁ = 0 it is Adam's mean.
+/// Checks the gradient before clipping: with β₁ = 0 it equals Adam's mean.
 fn check_losses_and_gradients(torso: &'static str, gradients: Gradients, golden: &Value) {
     let adam = OptimizerConfig { kind: OptimizerKind::Adam, beta1: 0.0, ..Default::default() };
     let mut agent = start(torso, gradients, adam);

@@ -1,5 +1,5 @@
-//! Two updates of the Q-learner against PyTorch: see `golden/one_q_update.py`, which made the
-//! numbers.
+//! Compares two updates of the Q-learner with PyTorch: see `golden/one_q_update.py`, which
+//! generated the values.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where something fails")]
 
 mod support;
@@ -16,10 +16,10 @@ const OBS_SHAPE: [usize; 3] = [2, 40, 44];
 const ROWS: u64 = 12;
 const ACTIONS: u64 = 4;
 const DISCOUNT: f64 = 0.97;
-/// All rows at once, and in parts of two or three.
+/// Shard counts: all rows at once, and shards of two or three rows.
 const SHARDS: [u32; 2] = [1, 5];
 
-/// The script's case of that name, and the factor on its rewards.
+/// Returns the script's case with this name, and the factor on its rewards.
 fn case(name: &str) -> (LearnerConfig, f32) {
     let base = LearnerConfig::default();
     let tensorflow = OptimizerConfig { learning_rate: 0.5, ..base.optimizer.clone() };
@@ -48,7 +48,7 @@ fn case(name: &str) -> (LearnerConfig, f32) {
     }
 }
 
-/// The parts of a batch.
+/// Components of a batch.
 struct Parts {
     obs: Vec<u8>,
     next_obs: Vec<u8>,
@@ -106,7 +106,7 @@ fn check_report(learned: &LearnStats, golden: &Value, what: &str) {
     assert_close(learned.mean_abs_td, typical, typical, &format!("{what}: mean_abs_td"));
 }
 
-/// What a replay with the settings of Ape-X makes of the TD errors.
+/// Checks the priorities that a replay with Ape-X settings derives from the TD errors.
 fn check_priorities(learned: &LearnStats, golden: &Value, what: &str) {
     let shape = [1, 2, 2];
     let mut replay = Replay::try_new(ApexConfig::default().replay.for_obs(shape)).unwrap();
@@ -126,7 +126,7 @@ fn check_priorities(learned: &LearnStats, golden: &Value, what: &str) {
     }
 }
 
-/// The gradient before clipping: with β₁ = 0 it is Adam's mean.
+/// Checks the gradient before clipping: with β₁ = 0 it equals Adam's mean.
 fn check_gradients(torso: &str, config: LearnerConfig, parts: &Parts, golden: &Value) {
     let adam = OptimizerConfig { kind: OptimizerKind::Adam, beta1: 0.0, ..Default::default() };
     let mut learner = start(torso, &LearnerConfig { optimizer: adam, max_grad_norm: None, ..config });
@@ -151,7 +151,7 @@ fn check_updates(torso: &str, name: &str, config: LearnerConfig, reward_scale: f
     check_gradients(torso, config.clone(), &Parts::of_update(0, reward_scale), &golden[0]["gradients"]);
     let mut learner = start(torso, &config);
     let first = learner.save().unwrap().online;
-    // Rounding by shards enters a variance that is a small difference of large numbers: by the second
+    // Shard rounding enters a variance that is a small difference of large numbers: by the second
     // update some changes are 1.3e-4 off.
     let updates = if config.shards == 1 { 2 } else { 1 };
     for update in 0..updates {

@@ -7,7 +7,8 @@ use coordrl_agents::{A2cConfig, ActMode, OptimizerConfig, OptimizerKind, Policy,
 use coordrl_envs::{Role, derive_rng};
 use support::{HOW, How, catch, catch_agent, device, updates};
 
-/// A game lasts nine agent steps: rollouts of ten reach from the fall of a ball to its reward.
+/// Returns settings that learn Catch. A game lasts nine agent steps, so rollouts of ten cover the
+/// fall of a ball and its reward.
 fn recipe() -> A2cConfig {
     let optimizer = OptimizerConfig {
         kind: OptimizerKind::Adam,
@@ -18,7 +19,7 @@ fn recipe() -> A2cConfig {
     A2cConfig { rollout_agent_steps: 10, optimizer, ..Default::default() }
 }
 
-/// Mean return of 100 games of a fresh environment, sampled policy.
+/// Returns the mean return of 100 games in a fresh environment, with a sampled policy.
 fn evaluate(agent: &coordrl_agents::A2c, torso: &str) -> f64 {
     let mut env = catch(1000, 0);
     let spec = env.spec().clone();
@@ -40,7 +41,7 @@ fn evaluate(agent: &coordrl_agents::A2c, torso: &str) -> f64 {
     sum / 100.0
 }
 
-/// Frames are agent steps in this game.
+/// Frame limit; one frame is one agent step in this game.
 const FRAMES: u64 = 60_000;
 
 fn learn(torso: &'static str) {

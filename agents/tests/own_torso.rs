@@ -11,7 +11,7 @@ use coordrl_agents::{A2c, A2cConfig, AgentSetup, Torso, TorsoEntry, build_pool};
 use support::{catch, group, updates};
 use tch::{Device, Tensor};
 
-/// One dense layer on all pixels, and a parameter that it never uses.
+/// One dense layer on all pixels, plus an unused parameter.
 struct Dense(Linear);
 
 impl Torso for Dense {

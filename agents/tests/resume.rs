@@ -1,4 +1,4 @@
-//! Saved and restored, an agent goes on as if nothing had happened.
+//! A restored agent continues as if it had never been interrupted.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where something fails")]
 
 mod support;
@@ -27,7 +27,7 @@ fn restored_elsewhere_it_goes_on_to_the_last_bit() {
         let rest = updates(&mut whole, 4);
         assert!(rest.iter().any(|report| !report.episodes.is_empty()));
 
-        // Another seed, so that whatever is not restored would show.
+        // A different seed, so that any state that is not restored shows.
         let mut resumed = catch_agent(&config, How { seed: 99, threads: 1, ..HOW });
         updates(&mut resumed, 1);
         resumed.load(saved).unwrap();
@@ -63,7 +63,8 @@ fn damaged_bytes_are_an_error_and_never_a_panic() {
         assert!(matches!(error, AgentError::State { .. }), "cut at {cut}: {error}");
     }
     assert_same_state(&agent.save().unwrap(), &before);
-    // A flipped bit may go unseen here (a checkpoint has checksums) but must not end the process.
+    // A flipped bit may go unnoticed here (checkpoints have checksums) but must not end the
+    // process.
     for position in (0..trainer.len()).step_by(trainer.len() / 199 + 1) {
         let mut state = agent.save().unwrap();
         state.trainer[position] ^= 0x55;

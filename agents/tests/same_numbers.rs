@@ -1,4 +1,4 @@
-//! The same run twice, with other threads, and with the gradient taken elsewhere.
+//! Compares repeated runs, with other thread counts and with gradients computed elsewhere.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where something fails")]
 
 mod support;
@@ -41,7 +41,7 @@ fn another_seed_changes_everything() {
     assert_ne!(run(1), run(2));
 }
 
-/// With β₁ = 0 Adam's mean *is* the last gradient.
+/// Sets β₁ = 0, with which Adam's mean *is* the last gradient.
 fn showing_gradients(config: A2cConfig) -> A2cConfig {
     let optimizer = OptimizerConfig { kind: OptimizerKind::Adam, beta1: 0.0, ..Default::default() };
     A2cConfig { optimizer, max_grad_norm: None, ..config }
@@ -79,7 +79,7 @@ fn sharded_and_central_gradients_agree() {
             }
             assert!((other.grad_norm / report.grad_norm - 1.0).abs() < 1e-5);
             assert!((other.total_loss - report.total_loss).abs() < 1e-5);
-            assert_eq!(other.episodes, report.episodes); // whatever the grouping
+            assert_eq!(other.episodes, report.episodes); // regardless of the grouping
         }
     }
 }
@@ -114,7 +114,7 @@ fn counters_and_the_linear_rate_follow_the_frames() {
     config.optimizer.schedule = coordrl_agents::Schedule::Linear;
     config.optimizer.learning_rate = 1e-3;
     let mut agent = agent(&config, How { total_frames: 160, ..HOW }, |index| {
-        Box::new(Scripted::new(index, [1, 36, 36], 2)) // four frames a step
+        Box::new(Scripted::new(index, [1, 36, 36], 2)) // four frames per step
     });
     let rates: Vec<f64> = updates(&mut agent, 3).iter().map(|report| report.learning_rate).collect();
     assert_eq!(rates, [1e-3, 5e-4, 0.0]);

@@ -1,4 +1,4 @@
-//! Being cut short is not an end: the value of what would have followed counts.
+//! A truncation is not an end: the value of the missing continuation counts.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where something fails")]
 
 mod support;
@@ -11,7 +11,8 @@ use tch::{Kind, Tensor};
 const DISCOUNT: f64 = 0.8;
 const EPISODE: u64 = 3;
 
-/// Reward 1 at every step, every observation alike, each episode over after three steps.
+/// Trains with reward 1 at every step, identical observations and episodes of three steps; returns
+/// V.
 fn learn(gradients: Gradients, gae_lambda: f64, end: fn(u64, u64) -> Option<End>) -> f64 {
     let optimizer = OptimizerConfig {
         kind: OptimizerKind::Adam,
@@ -65,9 +66,9 @@ fn cut_episodes_are_worth_what_endless_ones_are() {
 
 #[test]
 fn ended_episodes_are_worth_what_is_left_of_them() {
-    // The three steps look alike, so V is the mean of what they are worth to the end.
+    // The three steps look identical, so V is the mean of their returns.
     let worth = |left: i32| (1.0 - DISCOUNT.powi(left)) / (1.0 - DISCOUNT);
-    // Rollouts of five steps end inside an episode of three and bootstrap from V itself there.
+    // Rollouts of five steps end inside an episode of three and bootstrap from V there.
     let found = learn(Gradients::Actors, 1.0, ended);
     assert!(found > worth(1) && found < worth(3), "V = {found}");
 }

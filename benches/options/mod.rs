@@ -1,19 +1,20 @@
-//! What a bench was asked for, as in `cargo bench --bench a2c -- --device cuda:0 --turns 3`.
+//! Command-line options of the benches, as in `cargo bench --bench a2c -- --device cuda:0 --turns
+//! 3`.
 
 use coordrl_agents::device::DeviceChoice;
 use tch::Device;
 
-/// `--device`, else the CPU.
+/// Returns `--device`, default CPU.
 pub fn device() -> Device {
     option("device").unwrap_or(DeviceChoice::Cpu).resolve().unwrap()
 }
 
-/// `--turns`, else `usual`.
+/// Returns `--turns`, default `usual`.
 pub fn turns(usual: usize) -> usize {
     option("turns").unwrap_or(usual)
 }
 
-/// `--actors`, else as many as there are cores.
+/// Returns `--actors`, default one per core.
 #[allow(dead_code, reason = "not every bench has actors")]
 pub fn actors() -> usize {
     option("actors").unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |cores| cores.get()))

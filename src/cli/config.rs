@@ -1,4 +1,4 @@
-//! `coordrl config`: what would be run, and why.
+//! `coordrl config`: shows or checks the resolved settings.
 
 use std::path::PathBuf;
 
@@ -29,7 +29,7 @@ pub enum Config {
     Check(Target),
 }
 
-/// The settings that are looked at.
+/// Settings to inspect.
 #[derive(Debug, Args)]
 pub struct Target {
     /// `catch` or an Atari game [default: pong]

@@ -151,7 +151,7 @@ fn as_table(evaluation: &Evaluation) -> String {
     )
 }
 
-/// Why a game with known scores has no human-normalised one.
+/// Explains why a game with known scores has no human-normalised one.
 fn why_not_normalised(game: &str, env: &ResolvedEnvConfig) -> Option<String> {
     let settings = other_settings(env);
     (!settings.is_empty() && reference_scores(game).is_some()).then(|| {

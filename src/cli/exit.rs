@@ -1,4 +1,4 @@
-//! The exit code of an error.
+//! Exit code of an error.
 
 use coordrl_agents::device::DeviceError;
 use coordrl_agents::replay::ReplayError;
@@ -15,7 +15,7 @@ use crate::run::run_dir::RunDirError;
 use crate::study::dump::DumpError;
 use crate::sweep::SweepError;
 
-/// Finds the exit code of an error by the first cause in its chain that has one.
+/// Returns the exit code of the first cause in the error's chain that has one.
 pub fn exit_code_of(error: &anyhow::Error) -> ExitCode {
     error.chain().find_map(code_of_cause).unwrap_or(ExitCode::Unexpected)
 }
@@ -56,7 +56,7 @@ fn code_of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<ExitCode> 
     is_refusal.then_some(ExitCode::MachineRefused)
 }
 
-/// A broken environment is a bug; anything else about games and ROMs is the user's to mend.
+/// A broken environment is a bug; other game and ROM errors are for the user to fix.
 fn code_of_env_error(error: &EnvError) -> ExitCode {
     match error {
         EnvError::BadState { .. } => ExitCode::BadRun,
@@ -86,7 +86,7 @@ fn code_of_agent_error(error: &AgentError) -> ExitCode {
     }
 }
 
-/// What a replay holds comes from checkpoints or from training; anything else is a bug.
+/// Replay contents come from checkpoints or training; any other error is a bug.
 fn code_of_replay_error(error: &ReplayError) -> ExitCode {
     match error {
         ReplayError::Config { .. } => ExitCode::BadRequest,
@@ -100,7 +100,7 @@ fn code_of_replay_error(error: &ReplayError) -> ExitCode {
     }
 }
 
-/// Weights come from checkpoints; everything else about a network is in the settings.
+/// Weights come from checkpoints; everything else about a network comes from the settings.
 fn code_of_network_error(error: &NetworkError) -> ExitCode {
     match error {
         NetworkError::UnknownTorso { .. } | NetworkError::ObsTooSmall { .. } => ExitCode::BadRequest,
@@ -108,7 +108,7 @@ fn code_of_network_error(error: &NetworkError) -> ExitCode {
         | NetworkError::WrongCount { .. }
         | NetworkError::MissingParameter { .. }
         | NetworkError::UnknownParameter { .. } => ExitCode::BadRun,
-        // libtorch tells nothing but words, on a CPU and on CUDA alike "out of memory" or "alloc".
+        // libtorch reports only text: "out of memory" or "alloc", on both CPU and CUDA.
         NetworkError::Torch(cause) if is_about_memory(&cause.to_string()) => ExitCode::MachineRefused,
         NetworkError::Torch(_) => ExitCode::Unexpected,
     }

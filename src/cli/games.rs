@@ -1,4 +1,4 @@
-//! `coordrl games`: what can be played.
+//! `coordrl games`: lists the games.
 
 use clap::Args;
 use coordrl_envs::{GameKind, games};

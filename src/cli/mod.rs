@@ -1,4 +1,4 @@
-//! The command line: one subcommand a file.
+//! Command line: one file per subcommand.
 
 mod config;
 mod eval;
@@ -70,7 +70,7 @@ enum Command {
     Trace(Box<trace::Trace>),
 }
 
-/// Parses the command line, runs the command, reports an error in one message.
+/// Parses the command line, runs the command and reports an error in one message.
 pub fn main() -> ExitCode {
     quiet_workers();
     logging::start();
@@ -87,8 +87,8 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// A panic on a worker comes back as an error with its own words and place: without
-/// `RUST_BACKTRACE` that is message enough. On the main thread nothing is caught.
+/// Silences panic messages of worker threads, which return the panic and its location as an error, unless
+/// `RUST_BACKTRACE` is set. Panics on the main thread are not caught, so they are printed.
 fn quiet_workers() {
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
@@ -116,14 +116,14 @@ impl Command {
     }
 }
 
-/// Help and version are results, anything else is a wrong request; clap prints each where it belongs.
+/// Help and version are results; anything else is an invalid request. clap picks the output stream.
 fn report_usage(error: &clap::Error) -> ExitCode {
-    // Nobody listening is no reason for another exit code.
+    // A closed output stream must not change the exit code.
     let _ = error.print();
     if error.use_stderr() { ExitCode::BadRequest } else { ExitCode::Ok }
 }
 
-/// The error and its causes, leaving out a cause that the text before it already tells.
+/// Joins the error and its causes, omitting a cause already contained in the text so far.
 fn describe(error: &anyhow::Error) -> String {
     let mut text = String::new();
     for cause in error.chain().map(ToString::to_string) {

@@ -1,14 +1,14 @@
-//! NumPy's array file, version 1.0, for bytes of a fixed shape and a number of rows known at the end.
+//! NumPy array files, version 1.0, for byte rows of a fixed shape whose number is known only at the end.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::Path;
 
-/// Magic, version and header length come first; the array begins at a multiple of 64 bytes.
+/// Magic and version, followed by the header length; the array starts at a multiple of 64 bytes.
 const PREAMBLE: &[u8] = b"\x93NUMPY\x01\x00";
 const HEADER_BYTES: usize = 128;
 
-/// Writes rows of bytes; the header is filled in at the end.
+/// Writer for rows of bytes; fills in the header at the end.
 pub struct NpyWriter {
     file: BufWriter<File>,
     row_shape: Vec<usize>,
@@ -16,14 +16,14 @@ pub struct NpyWriter {
 }
 
 impl NpyWriter {
-    /// Starts a file whose rows have this shape.
+    /// Creates a file for rows of the given shape.
     pub fn create(path: &Path, row_shape: &[usize]) -> io::Result<Self> {
         let mut file = BufWriter::new(File::create(path)?);
         file.write_all(&header(0, row_shape))?;
         Ok(Self { file, row_shape: row_shape.to_vec(), rows: 0 })
     }
 
-    /// Adds one row.
+    /// Appends one row.
     pub fn append(&mut self, row: &[u8]) -> io::Result<()> {
         debug_assert_eq!(row.len(), self.row_shape.iter().product::<usize>());
         self.rows += 1;

@@ -1,4 +1,4 @@
-//! `coordrl play`: a video of a full game.
+//! `coordrl play`: records a video of a full game.
 
 use std::fs::Permissions;
 use std::io::Write as _;
@@ -28,7 +28,7 @@ use crate::stop_flag::StopFlag;
 use crate::text::names;
 use coordrl_agents::device::DeviceChoice;
 
-/// A GIF counts in hundredths of a second.
+/// Maximum GIF frame rate: delays are whole hundredths of a second, two at least.
 const MOST_GIF_FPS: usize = 50;
 
 const EXAMPLES: &str = "\
@@ -123,7 +123,7 @@ impl Play {
         Ok(format)
     }
 
-    /// Places for what is asked for, found to be writable before the game is played.
+    /// Opens the requested outputs, so that an unwritable path fails before the game is played.
     fn open_outputs(&self) -> anyhow::Result<Outputs> {
         if let Some(sheet) = &self.contact_sheet
             && sheet.extension().is_none_or(|ending| !ending.eq_ignore_ascii_case("png"))
@@ -171,13 +171,13 @@ impl Play {
     }
 }
 
-/// Files to be written.
+/// Output files.
 struct Outputs {
     video: Option<Output>,
     contact_sheet: Option<Output>,
 }
 
-/// A file to be, under a temporary name beside its place.
+/// Output file, written under a temporary name next to its final path.
 struct Output {
     path: PathBuf,
     temporary: NamedTempFile,
@@ -194,17 +194,18 @@ impl Output {
         if path.is_dir() {
             return Err(refuse("it is a folder".to_owned()));
         }
-        // A video is a file like any other: who may read it is the user's to say.
+        // Temporary files are private by default; a video gets the usual permissions, subject to umask.
         let usual = Permissions::from_mode(0o666);
         let temporary = tempfile::Builder::new().permissions(usual).tempfile_in(folder);
         let temporary = temporary.map_err(|error| refuse(error.to_string()))?;
         Ok(Self { path: path.to_owned(), temporary })
     }
 
-    /// Puts the file in its place, whole or not at all.
+    /// Writes the file and renames it into place, so that it is never partial.
     fn write(mut self, bytes: &[u8]) -> anyhow::Result<()> {
         let path = self.path.display();
         self.temporary.write_all(bytes).with_context(|| format!("cannot write {path}"))?;
+        // Flush before renaming: a crash must not leave an empty file under the final name.
         self.temporary.as_file().sync_all().with_context(|| format!("cannot write {path}"))?;
         self.temporary.persist(&self.path).with_context(|| format!("cannot write {path}"))?;
         status!("{path} ({} KiB)", bytes.len().div_ceil(1024));

@@ -1,4 +1,4 @@
-//! `coordrl presets`: what can be started from.
+//! `coordrl presets`: lists and shows presets.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! `coordrl report`: runs compared, as one page.
+//! `coordrl report`: compares runs on one page.
 
 use std::path::{Path, PathBuf};
 
@@ -24,7 +24,7 @@ Only complete runs are analysed; incomplete, failed and missing runs are listed 
 The page needs no network and no scripts; report.json and the figures (SVG and PNG) are written
 beside it. The same runs give identical files. An earlier report in DIR is replaced.";
 
-/// Compare runs: learning curves, verdicts and their limits, on one page.
+/// Compare runs on one page: learning curves, verdicts and their limits.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Report {

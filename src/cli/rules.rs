@@ -1,4 +1,4 @@
-//! Under which rules, and how, a finished agent plays.
+//! Rules and action selection for evaluating a trained agent.
 
 use clap::{Args, ValueEnum};
 use coordrl_agents::ActMode;
@@ -13,7 +13,7 @@ use crate::run::assemble::assets;
 use coordrl_agents::AlgorithmConfig;
 use coordrl_agents::apex::EVALUATION_EPSILON;
 
-/// How actions are chosen.
+/// Action selection.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(super) enum PolicyMode {
     /// Sample from the policy's distribution, as in training
@@ -24,9 +24,9 @@ pub(super) enum PolicyMode {
     Epsilon,
 }
 
-/// How actions are chosen, and the rules of the games where they are not those of the training.
+/// Action selection, and the rules of the games where they differ from training.
 ///
-/// The last field of a command: its heading holds for every argument after it.
+/// Must be the last field of a command: its heading applies to every argument after it.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Rules [default: as trained]")]
 pub(super) struct Rules {
@@ -50,7 +50,7 @@ pub(super) struct Rules {
     max_episode_frames: Option<FrameLimit>,
 }
 
-/// Protocols that agents are evaluated under.
+/// Protocols for evaluation.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum RulesProtocol {
     /// Up to 30 no-ops, no sticky actions, games of at most 108 000 frames (Mnih et al. 2015)
@@ -60,7 +60,7 @@ enum RulesProtocol {
 }
 
 impl Rules {
-    /// What was asked for, or what suits the algorithm.
+    /// Returns the requested mode, or the algorithm's default.
     pub(super) fn mode(&self, algorithm: &dyn AlgorithmConfig) -> anyhow::Result<ActMode> {
         let Self { policy, epsilon, .. } = *self;
         if let Some(epsilon) = epsilon
@@ -87,7 +87,7 @@ impl Rules {
         }
     }
 
-    /// Settings of the evaluation's environments, from those of the training.
+    /// Derives the settings of the evaluation's environments from those of training.
     pub(super) fn apply(&self, trained: &EnvConfig) -> anyhow::Result<EnvConfig> {
         let seen = trained.resolve();
         let protocol = match self.protocol {
@@ -127,10 +127,10 @@ fn parse_frame_limit(typed: &str) -> Result<FrameLimit, String> {
     frames.map(FrameLimit::Frames).ok_or_else(|| "a number of frames above 0, or `off`".to_owned())
 }
 
-/// Remarks on what the numbers of such games do not tell by themselves.
+/// Returns remarks that the scores need to be read correctly.
 ///
 /// # Errors
-/// If the game cannot be made.
+/// If the game cannot be created.
 pub(super) fn remarks(
     trained: &RunConfig,
     rules: &EnvConfig,
@@ -155,7 +155,7 @@ pub(super) fn remarks(
     Ok(remarks)
 }
 
-/// Whether FIRE is among the actions that do something in the game.
+/// Returns `true` if FIRE has an effect in the game.
 fn has_fire(trained: &RunConfig) -> Result<bool, EnvError> {
     let own_actions = EnvConfig { full_action_set: Some(false), ..trained.env.clone() };
     let probe = EnvSeed { seed: trained.seed, role: Role::EvalEnv, index: 0 };
@@ -163,7 +163,7 @@ fn has_fire(trained: &RunConfig) -> Result<bool, EnvError> {
     Ok(env.spec().actions.iter().any(|action| action == "FIRE"))
 }
 
-/// Whether two games of an emulator can differ.
+/// Returns `true` if two games of an emulator can differ.
 fn draws_anything(mode: ActMode, rules: &ResolvedEnvConfig) -> bool {
     let by_policy = match mode {
         ActMode::Sampled => true,

@@ -1,4 +1,4 @@
-//! Flags that set something about a run; shared by `train`, `config` and `trace`.
+//! Flags for the settings of a run; shared by `train` and `config`.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use coordrl_envs::{EnvConfig, GameKind, GymId};
 use crate::config::{Algo, Layered, Layers, Preset, RunConfig, parse_count, preset_for};
 use crate::metrics::console::status;
 
-/// Every flag is an `Option`: not given differs from given the default.
+/// Setting flags. All are `Option`s, so that an absent flag differs from one set to the default.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Settings")]
 pub struct SettingFlags {
@@ -47,17 +47,17 @@ pub struct SettingFlags {
     set: Vec<String>,
 }
 
-/// Settings put together, and the preset they started from.
+/// Layered settings and the preset they started from.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The settings with the origin of each.
+    /// Settings, with the origin of each.
     pub layered: Layered<RunConfig>,
     /// Name of the preset.
     pub preset: Option<String>,
 }
 
 impl SettingFlags {
-    /// Lays defaults, preset, file, `--set` and flags over each other.
+    /// Layers defaults, preset, file, `--set` and flags, in this order.
     pub fn layer(&self, game: Option<&str>, runs_dir: &Path) -> anyhow::Result<Settings> {
         let preset = self.find_preset(game, runs_dir)?;
         let mut layers = Layers::default();
@@ -69,12 +69,12 @@ impl SettingFlags {
         Ok(Settings { layered: layers.finish()?, preset: preset.map(|preset| preset.name) })
     }
 
-    /// Lays file, `--set` and flags over the settings of a run.
+    /// Layers file, `--set` and flags on top of a run's settings.
     pub fn layer_over_run(&self, layers: &mut Layers<RunConfig>, game: Option<&str>) -> anyhow::Result<()> {
         self.add_own_layers(layers, game)
     }
 
-    /// The flags that choose a whole set of settings and so make no sense for an existing run.
+    /// Returns `true` if a flag selects a whole set of settings, which makes no sense for an existing run.
     pub fn names_preset_or_file(&self) -> bool {
         self.preset.is_some() || self.config.is_some()
     }
@@ -101,8 +101,8 @@ impl SettingFlags {
         if let Some(name) = &self.preset {
             return Ok(Some(Preset::find(name, runs_dir)?));
         }
-        // An unknown game is reported later, with everything else that is wrong.
-        // Game and algorithm decide the preset, but may themselves be set in a layer above it.
+        // Game and algorithm select the preset but may themselves be set in a higher layer. Errors, such as
+        // an unknown game, are reported later with all other problems.
         let mut layers = Layers::default();
         let _ = self.add_own_layers(&mut layers, game);
         let named = layers.value_of("game").and_then(|value| value.as_str()).unwrap_or_default();
@@ -111,16 +111,16 @@ impl SettingFlags {
     }
 }
 
-/// Says which rules of Gymnasium's a game typed as one of its ids does not bring along.
+/// Reports which rules of a Gymnasium id the settings do not include.
 pub fn note_rules_left_out(typed: &str, env: &EnvConfig) {
-    // A wrong name is reported with everything else that is wrong.
+    // A wrong name is reported later with all other problems.
     let id = GymId::parse(typed).ok().flatten();
     if let Some(note) = id.and_then(|id| id.rules_left_out(&env.resolve())) {
         status!("{note}");
     }
 }
 
-/// The algorithm as far as it is known; a wrong name is reported with everything else.
+/// Returns the algorithm set so far; a wrong name is reported later with all other problems.
 fn algo_of(layers: &Layers<RunConfig>) -> Algo {
     let name = layers.value_of("algo").and_then(|value| value.as_str());
     Algo::ALL.into_iter().find(|algo| name == Some(algo.name())).unwrap_or(Algo::A2c)

@@ -26,7 +26,7 @@ Examples:
   coordrl study classify --resume runs/studies/classify-uniform/coordconv/seed1-20260101-120000
   coordrl study classify --dump not-so-clevr";
 
-/// The coordinate tasks of the CoordConv paper: what a convolution cannot learn.
+/// Coordinate tasks of the CoordConv paper, which plain convolutions fail to learn.
 #[derive(Debug, Subcommand)]
 pub enum Study {
     /// Map (x, y) to one of 4096 pixels
@@ -42,7 +42,7 @@ pub enum Study {
     All(Box<all::All>),
 }
 
-/// Flags of one task.
+/// Flags of a single task.
 #[derive(Debug, Args)]
 pub struct Flags {
     /// Layer under study; `conv` is the paper's purely convolutional network [default: coordconv]
@@ -140,11 +140,11 @@ impl Flags {
         self.train(launch::resume(run, config, loaded, stop)?)
     }
 
-    /// What is lowest: the recipe of the layer and split that the layers above choose.
+    /// Returns the lowest layer: the recipe for the layer and split that the layers above it select.
     fn recipe(&self, task: Task) -> anyhow::Result<StudyRunConfig> {
         let probe = self.layers(&StudyRunConfig { task, ..Default::default() }, &Origin::Recipe)?.finish()?;
         let layer = layer_of(&probe.config.layer);
-        // A wrong name is reported with everything else that is wrong.
+        // A wrong name is reported later with all other problems.
         let Ok(layer) = layer else { return Ok(StudyRunConfig { task, ..Default::default() }) };
         Ok(StudyRunConfig::recipe(task, probe.config.split, layer))
     }
@@ -189,7 +189,7 @@ impl Flags {
     }
 }
 
-/// The task is the subcommand: settings that name another one are a mistake.
+/// Rejects settings for a task other than the subcommand.
 fn keeps_task(task: Task, config: &StudyRunConfig) -> anyhow::Result<()> {
     if config.task == task {
         return Ok(());

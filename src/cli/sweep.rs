@@ -1,4 +1,4 @@
-//! `coordrl sweep`: a grid of runs.
+//! `coordrl sweep`: trains a grid of runs.
 
 use std::path::{Path, PathBuf};
 
@@ -38,9 +38,9 @@ Examples:
 Rerun the same command to resume unfinished runs after Ctrl-C, a kill or a power cut.
 `coordrl report <runs-dir>/sweeps/<name>` compares the complete runs.";
 
-/// More than anybody means.
+/// Maximum number of seeds: more is surely a mistake.
 const MOST_SEEDS: u64 = 10_000;
-/// Settings that the grid decides, and what sets them.
+/// Settings that the grid sets, with the flags for them.
 const OF_THE_GRID: &[(&str, &str)] = &[
     ("game", "`games`, `--games`"),
     ("algo", "`algos`, `--algos`"),
@@ -103,7 +103,7 @@ pub struct Sweep {
     json: bool,
 }
 
-/// The sweep as asked for, with nothing left open.
+/// Validated request, with every default filled in.
 struct Request {
     name: String,
     plan: SweepPlan,
@@ -134,7 +134,7 @@ impl Sweep {
         self.tell(&name, &plain, &outcome)
     }
 
-    /// Finds everything that can be wrong before anything is made.
+    /// Validates everything before anything is created.
     fn request(&self) -> anyhow::Result<Request> {
         let plan = self.plan()?;
         let name = self.name.clone().or(plan.name.clone()).unwrap_or_else(|| "sweep".to_owned());
@@ -160,7 +160,7 @@ impl Sweep {
             check_design(&old, &plan)?;
         }
         let cells = self.with_states(cells)?;
-        // No more than are left; their threads stay those of the sweep, so that its speeds still tell.
+        // No more jobs than runs left; threads per run stay fixed so that earlier speeds remain comparable.
         let left = cells.iter().filter(|(_, state)| *state != CellState::Done).count();
         Ok(Request { name, plan, cells, jobs: jobs.min(left.max(1)), threads })
     }
@@ -173,7 +173,7 @@ impl Sweep {
         cells.into_iter().map(look).collect()
     }
 
-    /// The plan with the flags over it.
+    /// Reads the plan and applies the flags.
     fn plan(&self) -> anyhow::Result<SweepPlan> {
         let mut plan = match &self.plan {
             Some(name) => SweepPlan::find(name, &self.runs_dir)?,
@@ -209,7 +209,7 @@ impl Sweep {
         }
     }
 
-    /// The grid's own keys would be overridden without a word; a name with dashes is a flag.
+    /// Rejects settings that the grid would silently override, and games that look like flags.
     fn check_settings(&self, plan: &SweepPlan) -> anyhow::Result<()> {
         let assignments = plan.assignments().into_iter().chain(self.set.iter().cloned());
         for assignment in assignments {
@@ -226,7 +226,7 @@ impl Sweep {
         }
     }
 
-    /// Runs at a time and threads of each.
+    /// Returns the number of concurrent runs and the threads of each.
     fn share_cores(&self, plan: &SweepPlan, cells: usize) -> (usize, usize) {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let as_usize = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
@@ -243,7 +243,7 @@ impl Sweep {
         (jobs, threads.unwrap_or_else(|| (cores / jobs).max(1)))
     }
 
-    /// Every combination; the first seed of all comes first, so that a sweep can be judged early.
+    /// Builds all combinations, every one with its first seed first, so that a sweep can be judged early.
     fn cells(&self, plan: &SweepPlan, name: &str, threads: usize) -> anyhow::Result<Vec<Cell>> {
         let mut problems: Vec<Problem> = Vec::new();
         let mut cells: Vec<Cell> = Vec::new();
@@ -288,7 +288,7 @@ impl Sweep {
         Ok(Cell { run: group.join(format!("{name}-seed{seed}")), settings, arguments })
     }
 
-    /// Says how long it will take; refuses what the disk cannot hold.
+    /// Prints a time and disk estimate; returns an error if the disk is too small.
     fn forecast(&self, request: &Request, stop: &StopFlag) -> anyhow::Result<()> {
         let mut measured: Vec<(String, Measured)> = Vec::new();
         for (cell, _) in request.cells.iter().filter(|(_, state)| *state != CellState::Done) {
@@ -311,8 +311,8 @@ impl Sweep {
         self.tell_forecast(request, &measured)
     }
 
-    /// From earlier work on the arm in this sweep, else from trial runs; and which of the two. Of earlier
-    /// work nobody knows how many were at work at a time.
+    /// Measures an arm from earlier work in this sweep, or else by trial runs, and describes which. Earlier
+    /// work does not record how many runs were concurrent.
     fn measure(
         &self,
         request: &Request,
@@ -358,7 +358,7 @@ impl Sweep {
         forecast: SweepEstimate,
         free: u64,
     ) -> anyhow::Error {
-        // A run that is begun or done must stay the same run: its replay is no longer to be chosen.
+        // Runs that have begun must keep their settings, so smaller replays are an option only before that.
         let is_new = request.cells.iter().all(|(_, state)| *state == CellState::Waiting);
         let replays = is_new && left.iter().any(RemainingRun::saves_replay);
         SweepError::Disk { needed: forecast.bytes, free, folder: self.runs_dir.clone(), replays }.into()
@@ -385,7 +385,7 @@ impl Sweep {
     }
 }
 
-/// What `--json` prints.
+/// Output of `--json`.
 #[derive(Debug, Serialize)]
 struct SweepResult<'a> {
     #[serde(serialize_with = "crate::text::path_text::serialize")]
@@ -449,7 +449,7 @@ fn count_of(plan: &SweepPlan) -> usize {
     plan.games.len() * arms(plan).len() * plan.seeds.as_ref().map_or(0, |seeds| seeds.all().len())
 }
 
-/// Every problem once, of however many cells it is.
+/// Collects each problem once, however many cells have it.
 fn collect(error: anyhow::Error, problems: &mut Vec<Problem>) -> anyhow::Result<()> {
     match error.downcast::<ConfigError>()? {
         ConfigError::Problems(found) => {
@@ -464,7 +464,7 @@ fn collect(error: anyhow::Error, problems: &mut Vec<Problem>) -> anyhow::Result<
     }
 }
 
-/// Two names of one game make one cell.
+/// Rejects duplicates: two names of one game yield the same cell.
 fn check_unique(cells: &[Cell]) -> Result<(), SweepError> {
     let mut seen = std::collections::BTreeSet::new();
     match cells.iter().find(|cell| !seen.insert(&cell.run)) {
@@ -502,7 +502,7 @@ fn describe(request: &Request) -> String {
     text
 }
 
-/// Of each game typed as one of Gymnasium's ids: which of its rules the runs do not have.
+/// For each game given as a Gymnasium id, reports which of its rules the runs do not have.
 fn note_ids(request: &Request) {
     for typed in &request.plan.games {
         let named =
@@ -513,7 +513,7 @@ fn note_ids(request: &Request) {
     }
 }
 
-/// The best that the tests of a report on this plan can come to; nothing where nothing is compared.
+/// Describes the best result that the report's tests can reach with this plan; `None` without comparisons.
 fn tests_in_words(plan: &SweepPlan) -> Option<String> {
     let seeds = plan.seeds.as_ref().map_or(0, |seeds| seeds.all().len());
     let pairs = match plan.torsos.len() {
@@ -538,7 +538,7 @@ fn tests_in_words(plan: &SweepPlan) -> Option<String> {
     })
 }
 
-/// How large a difference has to be to be found, alone and as the first step of Holm's correction.
+/// Describes the smallest detectable difference, for one test and for the first step of Holm's correction.
 fn visible_in_words(seeds: usize, tests: usize) -> String {
     let visible = |alpha: f64| least_visible_difference(seeds, alpha);
     let (Some(alone), Some(corrected)) = (visible(ALPHA), visible(ALPHA / tests as f64)) else {

@@ -1,4 +1,4 @@
-//! `coordrl trace`: what an environment does under fixed actions, one JSON line a step.
+//! `coordrl trace`: runs an environment with fixed actions and prints one JSON line per step.
 
 use std::fs;
 use std::io::{self, BufWriter, Write};
@@ -74,7 +74,7 @@ pub struct Trace {
     load_state: Option<PathBuf>,
 }
 
-/// Names of the protocols on the command line.
+/// Protocol names on the command line.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum ProtocolName {
     /// One emulator frame per step, no wrappers, no sticky actions
@@ -85,7 +85,7 @@ enum ProtocolName {
     Machado,
 }
 
-/// Names on the command line of where a trace begins.
+/// Starting points on the command line.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum BeginName {
     /// Right after the ROM is loaded, as in training
@@ -140,7 +140,7 @@ impl Trace {
         Ok(layered.config)
     }
 
-    /// The actions to be taken; those of a file are checked before the first is.
+    /// Returns the actions to take; those of a file are checked before the first step.
     fn read_actions(&self, spec: &EnvSpec) -> anyhow::Result<Box<dyn Iterator<Item = usize>>> {
         if self.steps == Some(0) {
             return Err(BadRequest::error("`--steps 0`: the least is 1"));
@@ -162,7 +162,7 @@ impl Trace {
         Ok(Box::new(actions.into_iter()))
     }
 
-    /// A mistyped path should not be found out after all the steps.
+    /// Rejects a mistyped path before running all the steps.
     fn check_save_state(&self) -> anyhow::Result<()> {
         let Some(path) = &self.save_state else { return Ok(()) };
         names::check_path("--save-state", path)?;
@@ -225,7 +225,7 @@ fn print_steps(
     Ok(())
 }
 
-/// False when nobody reads on, as in `coordrl trace … | head`.
+/// Writes one line; returns `false` if the reader has closed, as in `coordrl trace … | head`.
 fn print_line(out: &mut impl Write, record: &TraceRecord) -> anyhow::Result<bool> {
     let mut line = serde_json::to_vec(record)?;
     line.push(b'\n');

@@ -1,4 +1,4 @@
-//! `coordrl train`: a new run, a resumed one, or a fork.
+//! `coordrl train`: starts, resumes or forks a run.
 
 use std::path::{Path, PathBuf};
 
@@ -49,12 +49,12 @@ pub struct Train {
     /// the original run, or in --runs-dir
     #[arg(long, help_heading = "Run", requires = "resume")]
     fork: bool,
-    /// Stop with a checkpoint when the input is closed: for programs that start runs
+    /// Stop with a checkpoint when stdin closes, for programs that start runs
     #[arg(long, hide = true)]
     stop_when_stdin_closes: bool,
 }
 
-/// For parsing the arguments of `coordrl train` alone.
+/// Parser for the arguments of `coordrl train` alone.
 #[derive(Debug, Parser)]
 #[command(no_binary_name = true)]
 struct Arguments {
@@ -62,7 +62,7 @@ struct Arguments {
     train: Train,
 }
 
-/// The settings that `coordrl train` would make of these arguments, resolved.
+/// Returns the resolved settings that `coordrl train` would use for these arguments.
 pub fn settings_of(arguments: &[String], runs_dir: &Path) -> anyhow::Result<Layered<RunConfig>> {
     let parsed = Arguments::try_parse_from(arguments);
     let Train { game, settings, .. } =
@@ -141,7 +141,7 @@ impl Train {
         self.train(launch::new_run(layered.config, &self.destination(group), start)?)
     }
 
-    /// The run's settings as they are, and as the flags would have them.
+    /// Returns the run's own settings, and those settings with the flags applied.
     fn settings_over_run(&self, run: &RunDir) -> anyhow::Result<(RunConfig, Layered<RunConfig>)> {
         if self.settings.names_preset_or_file() {
             return Err(BadRequest::error(
@@ -185,7 +185,7 @@ impl Train {
     }
 }
 
-/// Going on from an earlier checkpoint would take the place of what came after it.
+/// Refuses to resume from an earlier checkpoint, which would overwrite the later ones.
 fn refuse_to_lose_checkpoints(run: &RunDir, from: u64) -> anyhow::Result<()> {
     let later = checkpoint::valid_after(&run.checkpoints_dir(), from);
     if later.is_empty() {
@@ -199,7 +199,7 @@ fn refuse_to_lose_checkpoints(run: &RunDir, from: u64) -> anyhow::Result<()> {
     )))
 }
 
-/// The score of the finished agent, with how many games it rests on.
+/// Describes the score of the finished agent and the number of games behind it.
 fn describe_evaluation(evaluation: &Evaluation) -> String {
     let Summary { mean_return, episodes, .. } = evaluation.summary;
     let cut = match evaluation.games_cut.len() {

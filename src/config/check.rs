@@ -1,14 +1,14 @@
-//! From settings as typed to settings that can be run: names found, gaps filled, everything checked.
+//! Resolves settings as typed into settings that can run: names found, gaps filled, everything checked.
 
 use coordrl_envs::GameInfo;
 
 use super::{ConfigError, Layered, Period, Problem, RunConfig, problem};
 use crate::text::suggest::did_you_mean;
 
-/// Fills every gap that follows from another setting and gives names their usual spelling.
+/// Fills in every setting derived from another and normalises the spelling of names.
 ///
 /// # Errors
-/// Every problem with the settings, all at once: those of single layers and those of the whole.
+/// Reports all problems at once: those of single layers and those of the settings as a whole.
 pub fn resolve(layered: &Layered<RunConfig>) -> Result<RunConfig, ConfigError> {
     let typed = &layered.config;
     let mut problems = layered.problems.clone();
@@ -26,7 +26,7 @@ pub fn resolve(layered: &Layered<RunConfig>) -> Result<RunConfig, ConfigError> {
     Ok(config)
 }
 
-/// Everything that is wrong with the settings. Empty if a run can be built from them.
+/// Returns all problems with the settings; empty if a run can be built from them.
 pub fn check(config: &RunConfig) -> Vec<Problem> {
     let mut problems = Vec::new();
     problems.extend(check_game(&config.game).err());
@@ -80,7 +80,7 @@ fn check_counts(config: &RunConfig, problems: &mut Vec<Problem>) {
     }
 }
 
-/// All games of an evaluation have an emulator each, at the same time.
+/// Maximum number of evaluation games: each has an emulator of its own, all at the same time.
 const MOST_EVALUATION_GAMES: u64 = 1000;
 
 fn check_evaluation(config: &RunConfig, problems: &mut Vec<Problem>) {
@@ -112,7 +112,7 @@ fn check_evaluation(config: &RunConfig, problems: &mut Vec<Problem>) {
     }
 }
 
-/// More threads than any machine has are a typing error, and the system may refuse them rudely.
+/// Maximum number of threads: more than any machine has is a typing error, and the system may abort on it.
 const MOST_THREADS: u32 = 1024;
 
 fn check_threads(key: &str, threads: u32, problems: &mut Vec<Problem>) {

@@ -1,7 +1,7 @@
-//! Who wins: defaults < preset < settings file < `--set` < named flags.
+//! Layers of settings, later wins: defaults < preset < settings file < `--set` < named flags.
 //!
-//! Layers are trees of plain values laid over each other leaf by leaf. Every leaf remembers where
-//! its value came from. Unknown keys and values of the wrong type are collected, not stopped at.
+//! Layers are trees of plain values, merged leaf by leaf. Every leaf records the origin of its value.
+//! Unknown keys and values of the wrong type are collected rather than reported one at a time.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,30 +15,30 @@ use super::number::{parse_value, whole};
 use super::{ConfigError, Problem, problem};
 use crate::text::suggest::did_you_mean;
 
-/// A whole set of settings that layers can be put together to.
+/// Complete set of settings that layers are merged into.
 pub trait Configuration: Default + Serialize + DeserializeOwned {
-    /// The defaults, with those keys filled in that follow another setting and are otherwise absent.
+    /// Returns the defaults, plus a value for every key that is otherwise absent because it follows another.
     fn with_every_key() -> Self {
         Self::default()
     }
 }
 
-/// Where the value of a setting came from.
+/// Origin of a setting's value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// `impl Default`.
     Default,
-    /// A preset, with where it was found.
+    /// A preset, with its location.
     Preset(String),
-    /// The settings that a study's task and layer start from.
+    /// The recipe of a study's task and layer.
     Recipe,
     /// `--config FILE`.
     File(PathBuf),
     /// `--set key=value`.
     Set,
-    /// A flag of its own, such as `--seed`.
+    /// A named flag, such as `--seed`.
     Flag(&'static str),
-    /// The `config.json` of a run that is resumed.
+    /// The `config.json` of a resumed run.
     Run(PathBuf),
 }
 
@@ -56,32 +56,32 @@ impl fmt::Display for Origin {
     }
 }
 
-/// Settings put together, with the origin of each.
+/// Merged settings, with the origin of each.
 #[derive(Clone, Debug)]
 pub struct Layered<C> {
-    /// The settings as typed; not yet resolved or checked.
+    /// Settings as typed; not yet resolved or checked.
     pub config: C,
-    /// Unknown keys and values of the wrong type, left out of `config`.
+    /// Unknown keys and values of the wrong type, omitted from `config`.
     pub problems: Vec<Problem>,
-    /// Origin by key; keys that are absent have their default.
+    /// Origin by key; absent keys have their default.
     pub origins: BTreeMap<String, Origin>,
 }
 
 impl<C> Layered<C> {
-    /// Where the value of `key` came from.
+    /// Returns the origin of the value of `key`.
     pub fn origin_of(&self, key: &str) -> Origin {
         self.origins.get(key).cloned().unwrap_or(Origin::Default)
     }
 }
 
-/// A pile of layers, growing upwards.
+/// Stack of layers, lowest first.
 #[derive(Clone, Debug)]
 pub struct Layers<C> {
-    /// What is at the bottom.
+    /// Lowest layer.
     defaults: C,
-    /// Every key there is, with a valid value: what a key is checked against.
+    /// All keys with valid values, against which keys are checked.
     schema: Value,
-    /// What the layers so far say; a key that follows another setting is absent until set.
+    /// Merged layers so far; a key that follows another setting is absent until set.
     tree: Value,
     origins: BTreeMap<String, Origin>,
     problems: Vec<Problem>,
@@ -96,7 +96,7 @@ impl<C: Configuration> Default for Layers<C> {
 }
 
 impl<C: Configuration> Layers<C> {
-    /// Lays a table over what is there.
+    /// Adds a table as the next layer.
     pub fn add_table(&mut self, table: &Map<String, Value>, origin: &Origin) {
         let mut leaves = Vec::new();
         collect_leaves(&self.schema, "", table, &mut leaves);
@@ -105,21 +105,21 @@ impl<C: Configuration> Layers<C> {
         }
     }
 
-    /// Lays every setting of a configuration over what is there.
+    /// Adds all settings of a configuration as the next layer.
     pub fn add_config(&mut self, config: &C, origin: &Origin) {
         if let Value::Object(table) = tree_of(config) {
             self.add_table(&table, origin);
         }
     }
 
-    /// Lays a TOML or JSON file over what is there.
+    /// Adds a TOML or JSON file as the next layer.
     pub fn add_file(&mut self, path: &Path) -> Result<(), ConfigError> {
         let table = read_table(path)?;
         self.add_table(&table, &Origin::File(path.to_owned()));
         Ok(())
     }
 
-    /// Lays one `key=value` over what is there. A value that is not TOML is taken as a word.
+    /// Adds one `key=value` as the next layer. A value that is not TOML is read as a string.
     pub fn add_assignment(&mut self, assignment: &str) {
         match assignment.split_once('=') {
             Some((key, text)) => self.set(key.trim(), parse_value(text.trim()), Origin::Set),
@@ -130,20 +130,20 @@ impl<C: Configuration> Layers<C> {
         }
     }
 
-    /// Lays the value of a named flag on top; `None` means that it was not given.
+    /// Adds the value of a named flag as the next layer; `None` means that the flag is absent.
     pub fn add_flag<T: Into<Value>>(&mut self, flag: &'static str, key: &str, value: Option<T>) {
         if let Some(value) = value {
             self.set(key, value.into(), Origin::Flag(flag));
         }
     }
 
-    /// The value that a key has so far.
+    /// Returns the current value of a key.
     pub fn value_of(&self, key: &str) -> Option<&Value> {
         self.tree.pointer(&pointer(key))
     }
 
-    /// Puts the layers together. What was wrong in them is handed on, to be reported together with
-    /// what is wrong with the settings as a whole.
+    /// Merges the layers. Their problems are passed on, to be reported together with those of the settings as
+    /// a whole.
     pub fn finish(self) -> Result<Layered<C>, ConfigError> {
         let config = serde_json::from_value(self.tree)
             .map_err(|error| ConfigError::Problems(vec![problem("settings", error.to_string())]))?;
@@ -160,7 +160,7 @@ impl<C: Configuration> Layers<C> {
         self.origins.insert(key.to_owned(), origin);
     }
 
-    /// Tries the value alone on top of the defaults, so that each wrong value is reported by key.
+    /// Tests the value alone on top of the defaults, so that each wrong value is reported by key.
     fn problem_with(&self, key: &str, value: &Value, origin: &Origin) -> Option<Problem> {
         match self.schema.pointer(&pointer(key)) {
             Some(Value::Object(_)) => {
@@ -180,12 +180,12 @@ impl<C: Configuration> Layers<C> {
     }
 }
 
-/// The keys of all settings, in the order of the structs.
+/// Returns the keys of all settings, in the order of the structs.
 pub fn leaf_keys<C: Configuration>() -> Vec<String> {
     leaves_of(&tree_of(&C::with_every_key())).into_iter().map(|(key, _)| key).collect()
 }
 
-/// Reads a settings file: JSON by its ending, TOML otherwise.
+/// Reads a settings file: JSON by its extension, TOML otherwise.
 pub(super) fn read_table(path: &Path) -> Result<Map<String, Value>, ConfigError> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| ConfigError::Unreadable { path: path.to_owned(), cause: error.to_string() })?;
@@ -204,7 +204,7 @@ pub(super) fn parse_table(text: &str, path: &Path) -> Result<Map<String, Value>,
     parsed.map_err(|cause| ConfigError::Syntax { path: path.to_owned(), format, cause })
 }
 
-/// The keys and values of all settings of a configuration.
+/// Returns the keys and values of all settings of a configuration.
 pub fn leaves(config: &impl Configuration) -> Vec<(String, Value)> {
     leaves_of(&tree_of(config))
 }
@@ -221,7 +221,7 @@ fn tree_of(config: &impl Configuration) -> Value {
     serde_json::to_value(config).unwrap_or_default()
 }
 
-/// Puts a value under a dotted key whose tables are there already.
+/// Sets a dotted key whose tables already exist.
 fn put(tree: &mut Value, key: &str, value: Value) {
     let (table, name) = key.rsplit_once('.').unwrap_or(("", key));
     let place = if table.is_empty() { Some(tree) } else { tree.pointer_mut(&pointer(table)) };
@@ -234,7 +234,7 @@ fn pointer(key: &str) -> String {
     format!("/{}", key.replace('.', "/"))
 }
 
-/// Flattens `table` into (key, value). What the defaults know as a table is walked into; all else
+/// Flattens `table` into (key, value) pairs. Descends into what the defaults know as a table; anything else
 /// is a value, or an unknown key to be reported under its full name.
 fn collect_leaves(
     known: &Value,
@@ -322,7 +322,7 @@ mod tests {
         }
     }
 
-    /// The same number on the command line and in both formats of files.
+    /// Numbers read alike on the command line and in both file formats.
     #[test]
     fn numbers_are_read_alike_wherever_they_stand() {
         let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! What can be set, who wins, and whether it makes sense.
+//! Settings: their definition, layers, presets and checks.
 
 mod check;
 mod layers;
@@ -18,10 +18,10 @@ pub use coordrl_envs::Problem;
 
 use std::path::PathBuf;
 
-/// Why settings could not be put together. Always the user's to mend.
+/// Error while reading or resolving settings. Always for the user to fix.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// Every problem found, not only the first.
+    /// All problems found, not only the first.
     #[error("{}", list(.0))]
     Problems(Vec<Problem>),
     /// The settings file could not be read.
@@ -29,7 +29,7 @@ pub enum ConfigError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// I/O error.
         cause: String,
     },
     /// The settings file is neither TOML nor JSON.
@@ -39,18 +39,18 @@ pub enum ConfigError {
         path: PathBuf,
         /// `TOML` or `JSON`, by the file's name.
         format: &'static str,
-        /// Where and what.
+        /// Location and cause.
         cause: String,
     },
-    /// There is no preset of that name.
+    /// No preset has this name.
     #[error("no preset `{name}`{hint} (`coordrl presets list` shows all)")]
     UnknownPreset {
-        /// As typed.
+        /// Name as typed.
         name: String,
-        /// "; did you mean …?" or nothing.
+        /// "; did you mean …?" or empty.
         hint: String,
     },
-    /// Presets extend each other in a circle.
+    /// Presets extend each other in a cycle.
     #[error("preset `{0}` extends itself")]
     CircularPreset(String),
 }

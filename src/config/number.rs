@@ -1,18 +1,18 @@
-//! The one reader of numbers: `4000000`, `4_000_000`, `4e6` and `4000000.0` are the same number on
-//! flags, in `--set`, in settings files and in plans. (JSON itself has no underscores.)
+//! Parser for numbers: `4000000`, `4_000_000`, `4e6` and `4000000.0` are the same number in flags, in
+//! `--set`, in settings files and in plans. (JSON itself has no underscores.)
 
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, de};
 use serde_json::{Map, Number, Value};
 
-/// Where whole numbers no longer fit into 64 bits.
+/// Smallest whole number that does not fit into 64 bits.
 const TOO_LARGE: f64 = 18_446_744_073_709_551_616.0;
 
-/// Reads a whole number: `4000000`, `4_000_000` or `4e6`.
+/// Parses a whole number: `4000000`, `4_000_000` or `4e6`.
 ///
 /// # Errors
-/// If it is something else, with what it should be.
+/// If it is anything else, with a description of what is expected.
 pub fn parse_count(text: &str) -> Result<u64, String> {
     let plain = text.replace('_', "").parse().ok();
     plain
@@ -20,28 +20,28 @@ pub fn parse_count(text: &str) -> Result<u64, String> {
         .ok_or_else(|| "must be a whole number that is not negative, such as 4000000 or 4e6".to_owned())
 }
 
-/// Reads a whole number of 32 bits in the same ways.
+/// Parses a whole number of 32 bits in the same formats.
 ///
 /// # Errors
-/// If it is something else, or larger.
+/// If it is anything else, or larger.
 pub fn parse_small_count(text: &str) -> Result<u32, String> {
     u32::try_from(parse_count(text)?).map_err(|_| format!("the most is {}", u32::MAX))
 }
 
-/// Reads a finite number, whole or not.
+/// Parses a finite number, whole or not.
 ///
 /// # Errors
-/// If it is something else.
+/// If it is anything else.
 pub fn parse_number(text: &str) -> Result<f64, String> {
     let plain = text.trim().parse().ok();
     let number = plain.or_else(|| parse_value(text.trim()).as_f64());
     number.filter(|number| number.is_finite()).ok_or_else(|| "not a number".to_owned())
 }
 
-/// Reads the right side of `--set`: any TOML value, with whole numbers as [`whole`] has them; else a
-/// word.
+/// Parses the right-hand side of `--set`: any TOML value, with whole numbers normalised by [`whole`];
+/// otherwise a string.
 pub(super) fn parse_value(text: &str) -> Value {
-    // TOML itself ends at 63 bits.
+    // TOML integers have only 63 bits.
     if let Ok(count) = text.parse::<u64>() {
         return Value::from(count);
     }
@@ -49,13 +49,13 @@ pub(super) fn parse_value(text: &str) -> Value {
         return Value::String(text.to_owned());
     };
     match table.get("value") {
-        // `nan` and `inf` are TOML, but no values that a setting can have.
+        // `nan` and `inf` are valid TOML, but no setting accepts them.
         Some(Value::Null) | None => Value::String(text.to_owned()),
         Some(value) => whole(value.clone()),
     }
 }
 
-/// The value with every number that is whole but written as a fraction, as in `4e6`, made an integer.
+/// Converts every number that is whole but written as a fraction, as in `4e6`, to an integer.
 pub(super) fn whole(value: Value) -> Value {
     match value {
         Value::Number(number) => whole_if_whole(number),
@@ -79,7 +79,7 @@ fn as_count(value: f64) -> Option<u64> {
     (value.fract() == 0.0 && (0.0..TOO_LARGE).contains(&value)).then_some(value as u64)
 }
 
-/// A whole number in a file, in any of the ways of [`parse_count`] that the format has.
+/// Whole number in a file, in any format of [`parse_count`] that the file format supports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Count(pub u64);
 

@@ -1,4 +1,4 @@
-//! How often something happens, with "never" as a word and not as a number.
+//! Periods, with "never" as a word and not as a number.
 
 use std::fmt;
 
@@ -14,10 +14,10 @@ pub enum Period {
 }
 
 impl Period {
-    /// Whether a multiple of the period lies in `(before, after]`.
+    /// Returns `true` if a multiple of the period lies in `(before, after]`.
     ///
-    /// Depends on the two counters alone, never on when the process was started: a resumed run
-    /// meets the same points as one that was never stopped.
+    /// Depends only on the two counters, never on when the process started, so a resumed run hits the same
+    /// points as an uninterrupted one.
     pub fn falls_between(self, before: u64, after: u64) -> bool {
         match self {
             Self::EveryFrames(frames) => before / frames < after / frames,

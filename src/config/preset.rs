@@ -1,4 +1,4 @@
-//! Named starting points for settings: built into the binary, overridden by files.
+//! Presets: named starting points for settings, built into the binary and overridable by files.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -14,28 +14,28 @@ use crate::text::suggest::did_you_mean;
 
 static BUILT_IN: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/runs/presets");
 
-/// What an Atari game without a preset of its own starts from.
+/// Preset of Atari games without one of their own.
 const ATARI_FALLBACK: &str = "atari";
 
 /// One preset file.
 #[derive(Clone, Debug)]
 pub struct Preset {
-    /// File name without its ending, or the path as typed.
+    /// File name without its extension, or the path as typed.
     pub name: String,
-    /// Where it was found: a path, or `built in`.
+    /// Location: a path, or `built in`.
     pub place: String,
     /// One sentence for `presets list`.
     pub summary: String,
-    /// The preset it builds on.
+    /// Name of the preset it extends.
     pub extends: Option<String>,
-    /// The settings themselves.
+    /// Settings.
     pub settings: Map<String, Value>,
 }
 
 impl Preset {
     /// Finds a preset by name (`pong`) or by path (`mine/fast.toml`).
     ///
-    /// A file in `<runs_dir>/presets` wins over the built-in preset of the same name.
+    /// A file in `<runs_dir>/presets` overrides the built-in preset of the same name.
     pub fn find(name: &str, runs_dir: &Path) -> Result<Self, ConfigError> {
         if name.contains('/') || name.ends_with(".toml") || name.ends_with(".json") {
             let path = PathBuf::from(name);
@@ -44,7 +44,7 @@ impl Preset {
         available(runs_dir)?.remove(name).ok_or_else(|| unknown(name, runs_dir))
     }
 
-    /// Lays this preset, and first those it extends, over the layers so far.
+    /// Adds this preset to the layers, on top of the presets it extends.
     pub fn apply<C: Configuration>(
         &self,
         layers: &mut Layers<C>,
@@ -57,7 +57,7 @@ impl Preset {
         Ok(())
     }
 
-    /// This preset, the one it extends, the one that extends, and so on.
+    /// Returns this preset followed by its ancestors.
     fn with_ancestors(&self, runs_dir: &Path) -> Result<Vec<Self>, ConfigError> {
         let mut chain = vec![self.clone()];
         while let Some(parent) = chain.last().and_then(|preset| preset.extends.clone()) {
@@ -84,8 +84,8 @@ impl Preset {
     }
 }
 
-/// The preset of a game when none is asked for: its own, else the Atari fallback for Atari games.
-/// Those of Ape-X end in `-apex`.
+/// Returns a game's default preset: its own, else the fallback for Atari games. Presets of Ape-X end in
+/// `-apex`.
 pub fn preset_for(
     game: &str,
     algo: Algo,
@@ -98,7 +98,7 @@ pub fn preset_for(
     Ok(named(game).or_else(|| if is_atari { named(ATARI_FALLBACK) } else { None }))
 }
 
-/// All presets, sorted by name.
+/// Returns all presets, sorted by name.
 pub fn list_presets(runs_dir: &Path) -> Result<Vec<Preset>, ConfigError> {
     Ok(available(runs_dir)?.into_values().collect())
 }
@@ -109,7 +109,7 @@ fn available(runs_dir: &Path) -> Result<BTreeMap<String, Preset>, ConfigError> {
         let text = file.contents_utf8().unwrap_or_default();
         insert(&mut presets, file.path(), "built in".to_owned(), |path| parse_table(text, path))?;
     }
-    // A folder that is not there is the usual case away from a checkout.
+    // Usually there is no such folder outside a checkout.
     for entry in std::fs::read_dir(runs_dir.join("presets")).into_iter().flatten().flatten() {
         let path = entry.path();
         insert(&mut presets, &path, path.display().to_string(), read_table)?;

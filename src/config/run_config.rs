@@ -1,4 +1,4 @@
-//! Every setting of a training run, as typed.
+//! Settings of a training run, as typed.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{Configuration, Period};
 use coordrl_agents::device::DeviceChoice;
 
-/// The learning algorithms.
+/// Learning algorithms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Algo {
@@ -23,7 +23,7 @@ impl Algo {
     /// Every algorithm.
     pub const ALL: [Self; 2] = [Self::A2c, Self::Apex];
 
-    /// The name used in folders and settings.
+    /// Returns the name used in folders and settings.
     pub fn name(self) -> &'static str {
         match self {
             Self::A2c => "a2c",
@@ -32,7 +32,7 @@ impl Algo {
     }
 }
 
-/// All settings of one run. What is absent in a file or on the command line has the default.
+/// Settings of one run. Keys absent from files and command line have their default.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RunConfig {
@@ -42,52 +42,51 @@ pub struct RunConfig {
     pub algo: Algo,
     /// Name of the feature extractor in the torso registry.
     pub torso: String,
-    /// Everything random follows from this number.
+    /// Random seed.
     pub seed: u64,
-    /// Length of the whole run in emulator frames.
+    /// Run length in emulator frames.
     pub frames: u64,
     /// `auto`, `cpu` or `cuda:N`.
     pub device: DeviceChoice,
-    /// Worker threads, which step environments (A2C) or learn (Ape-X); absent: one per core. Never changes a result.
+    /// Worker threads of environments (A2C) or learner (Ape-X); absent: one per core. No effect on results.
     pub threads: Option<u32>,
-    /// Threads libtorch may use inside one operation. Summing in another order changes last bits.
+    /// Threads per libtorch operation. They change the order of sums, and so the last bits of results.
     pub torch_threads: u32,
     /// Frames between two log points.
     pub log_every_frames: Period,
     /// Frames between two checkpoints, or `"off"` for the first and the last only.
     pub checkpoint_every_frames: Period,
-    /// How many of the newest checkpoints stay; the best stays besides.
+    /// Number of newest checkpoints to keep; the best is kept as well.
     pub keep_checkpoints: u32,
-    /// Full games that are played for the score.
+    /// Evaluations.
     pub evaluation: EvaluationConfig,
-    /// Videos that are made now and then while training.
+    /// Videos recorded during training.
     pub video: VideoConfig,
-    /// Folder with the ROMs; absent: where set-up put them.
+    /// Folder of the ROMs; absent: the folder used by set-up.
     pub rom_dir: Option<PathBuf>,
-    /// The environment.
+    /// Environment settings.
     pub env: EnvConfig,
-    /// The A2C agent; of no effect with another algorithm.
+    /// A2C settings; unused with another algorithm.
     pub a2c: A2cConfig,
-    /// The Ape-X agent; of no effect with another algorithm.
+    /// Ape-X settings; unused with another algorithm.
     pub apex: ApexConfig,
 }
 
-/// Evaluations: at frame 0, now and then while training, and with the last weights. They change
-/// nothing in what is learnt, and decide which checkpoint is the best: they should fall where
-/// checkpoints do.
+/// Evaluations at frame 0, periodically during training, and with the final weights. They do not affect
+/// learning but select the best checkpoint, so their period should be a multiple of the checkpoint period.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EvaluationConfig {
-    /// Frames between two evaluations, or `"off"` for none at all. A run that is shorter has none.
+    /// Frames between two evaluations, or `"off"` for none. Runs shorter than the period have none.
     pub every_frames: Period,
-    /// Full games of each, always the same ones.
+    /// Full games per evaluation, always the same ones.
     pub episodes: u64,
-    /// Emulator frames of all games of an evaluation together, after which those that still go on are
-    /// cut and count with what they have.
+    /// Emulator frames of all games of an evaluation together, after which unfinished games are cut and
+    /// count with their return so far.
     pub max_frames: u64,
-    /// Full games with the last weights, none of which an earlier evaluation has played.
+    /// Full games with the final weights, none of them used by earlier evaluations.
     pub final_episodes: u64,
-    /// As `max_frames`, for the games with the last weights.
+    /// Like `max_frames`, for the games with the final weights.
     pub final_max_frames: u64,
 }
 
@@ -103,13 +102,13 @@ impl Default for EvaluationConfig {
     }
 }
 
-/// Videos during training, in the run's folder `videos`. They change nothing in what is learnt.
+/// Videos during training, in the run's folder `videos`. They do not affect learning.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct VideoConfig {
     /// Frames between two videos, or `"off"`.
     pub every_frames: Period,
-    /// Emulator frames after which a video ends, if its game has not: 60 a second.
+    /// Maximum length of a video in emulator frames, 60 per second.
     pub max_frames: u64,
 }
 
@@ -128,12 +127,12 @@ impl RunConfig {
         }
     }
 
-    /// Whether the run is evaluated: a run shorter than one period is not.
+    /// Returns `true` if the run is evaluated: runs shorter than one period are not.
     pub fn is_evaluated(&self) -> bool {
         self.evaluation.every_frames.falls_between(0, self.frames)
     }
 
-    /// Whether a setting belongs to an algorithm that is not in use.
+    /// Returns `true` if a setting belongs to an algorithm that is not selected.
     pub fn is_idle(&self, key: &str) -> bool {
         let table = key.split_once('.').map_or(key, |(table, _)| table);
         find_algorithm(table).is_some_and(|algorithm| algorithm.name != self.algo.name())

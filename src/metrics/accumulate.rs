@@ -1,5 +1,5 @@
-//! Sums between two log points, and the window of recent games. Both live in every checkpoint, so
-//! that a resumed run reports what an uninterrupted one would have.
+//! Metrics between two log points, and the window of recent games. Both are saved in every checkpoint, so
+//! that a resumed run reports what an uninterrupted one would.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use super::tags::Tag;
 
-/// Full games that `train/episode_return` averages over.
+/// Number of full games in the mean `train/episode_return`.
 pub const WINDOW_GAMES: usize = 100;
 
-/// A mean in the making.
+/// Running mean.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Mean {
@@ -21,27 +21,27 @@ pub struct Mean {
 }
 
 impl Mean {
-    /// Takes one value.
+    /// Adds one value.
     pub fn add(&mut self, value: f64) {
         self.sum += value;
         self.count += 1;
     }
 
-    /// Takes the mean of `count` values.
+    /// Adds the mean of `count` values.
     #[expect(clippy::cast_precision_loss, reason = "counts of steps stay far below 2^53")]
     pub fn add_weighted(&mut self, value: f64, count: u64) {
         self.sum += value * count as f64;
         self.count += count;
     }
 
-    /// The mean so far; absent if nothing was taken.
+    /// Returns the mean so far; `None` if nothing was added.
     #[expect(clippy::cast_precision_loss, reason = "counts of updates stay far below 2^53")]
     pub fn value(self) -> Option<f64> {
         (self.count > 0).then(|| self.sum / self.count as f64)
     }
 }
 
-/// What was told since the last log point, by tag: of some the mean, of others the last value.
+/// Metrics since the last log point: means for some tags, the latest value for others.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MetricAccumulator {
@@ -50,27 +50,27 @@ pub struct MetricAccumulator {
 }
 
 impl MetricAccumulator {
-    /// Takes a value of which the mean is reported.
+    /// Adds a value to the mean of its tag.
     pub fn add(&mut self, tag: &Tag, value: f64) {
         self.means.entry(tag.name.to_owned()).or_default().add(value);
     }
 
-    /// Takes a value that is itself a mean of `count`.
+    /// Adds a value that is itself the mean of `count` values.
     pub fn add_weighted(&mut self, tag: &Tag, value: f64, count: u64) {
         self.means.entry(tag.name.to_owned()).or_default().add_weighted(value, count);
     }
 
-    /// Takes a value of which the last is reported.
+    /// Sets the latest value of a tag.
     pub fn set(&mut self, tag: &Tag, value: f64) {
         self.last.insert(tag.name.to_owned(), value);
     }
 
-    /// Whether nothing was told since the last log point.
+    /// Returns `true` if nothing was recorded since the last log point.
     pub fn is_empty(&self) -> bool {
         self.means.is_empty() && self.last.is_empty()
     }
 
-    /// The values of `tags` for a log point, in their order.
+    /// Returns the values of `tags` for a log point, in the same order.
     pub fn values(&self, tags: &[&'static Tag]) -> Vec<(&'static Tag, Option<f64>)> {
         let mean = |tag: &Tag| self.means.get(tag.name).and_then(|mean| mean.value());
         let value = |tag: &Tag| mean(tag).or_else(|| self.last.get(tag.name).copied());
@@ -92,7 +92,7 @@ impl Metrics for MetricAccumulator {
     }
 }
 
-/// The last full games, oldest first, and how many there ever were.
+/// Window of the latest full games, oldest first, and the total number of games.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RecentGames {
@@ -101,7 +101,7 @@ pub struct RecentGames {
 }
 
 impl RecentGames {
-    /// Takes a finished game.
+    /// Adds a finished game.
     pub fn add(&mut self, game: EpisodeStats) {
         if self.window.len() == WINDOW_GAMES {
             self.window.pop_front();
@@ -110,32 +110,32 @@ impl RecentGames {
         self.total += 1;
     }
 
-    /// Games finished since the run began.
+    /// Returns the number of games finished since the run began.
     pub fn total(&self) -> u64 {
         self.total
     }
 
-    /// Games in the window.
+    /// Returns the number of games in the window.
     pub fn len(&self) -> usize {
         self.window.len()
     }
 
-    /// Whether no game has finished yet.
+    /// Returns `true` if no game has finished yet.
     pub fn is_empty(&self) -> bool {
         self.window.is_empty()
     }
 
-    /// Mean return of the games in the window; absent before the first game has ended.
+    /// Returns the mean return of the games in the window; `None` before the first game has ended.
     pub fn mean_return(&self) -> Option<f64> {
         self.mean(|game| game.episode_return)
     }
 
-    /// Mean return once the window is full: what "best checkpoint" goes by.
+    /// Returns the mean return once the window is full; the criterion for the best checkpoint.
     pub fn mean_return_of_full_window(&self) -> Option<f64> {
         (self.window.len() == WINDOW_GAMES).then(|| self.mean_return())?
     }
 
-    /// Mean length in emulator frames.
+    /// Returns the mean length in emulator frames.
     #[expect(clippy::cast_precision_loss, reason = "a game is at most a few hundred thousand frames")]
     pub fn mean_length_frames(&self) -> Option<f64> {
         self.mean(|game| game.episode_length_frames as f64)

@@ -1,4 +1,4 @@
-//! What a person sees while a run goes on: a bar on a terminal, else a line now and then.
+//! Progress of a run for the user: a bar on a terminal, otherwise an occasional line.
 
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
@@ -9,45 +9,45 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::Axis;
 use crate::text::path_text::shell_word;
 
-/// Without a terminal, at most one line in this time.
+/// Minimum time between two lines without a terminal.
 const LINE_INTERVAL: Duration = Duration::from_secs(10);
-/// On a terminal, redraw no more often than this.
+/// Minimum time between two redraws on a terminal.
 const BAR_INTERVAL: Duration = Duration::from_millis(200);
-/// Speed is averaged over about this long.
+/// Approximate averaging time of the displayed speed.
 const SPEED_WINDOW_SECS: f64 = 10.0;
 
-/// Prints a line of status, formatted as [`format!`] does, on stderr: never a result.
+/// Prints a status line to stderr, formatted as by [`format!`]. Never used for results.
 macro_rules! status {
     ($($arg:tt)*) => { $crate::metrics::console::print_status(format_args!($($arg)*)) };
 }
 pub(crate) use status;
 
-/// Prints a line on stderr; see [`status!`].
+/// Prints a line to stderr; see [`status!`].
 pub fn print_status(line: std::fmt::Arguments<'_>) {
-    // Nobody listening (a closed pipe) is no reason to stop training.
+    // A closed stderr is no reason to stop training.
     let _ = writeln!(io::stderr().lock(), "{line}");
 }
 
-/// Prints a result: stdout.
+/// Prints a result to stdout.
 pub fn print_result(text: &str) -> io::Result<()> {
     match writeln!(io::stdout().lock(), "{text}") {
-        // `coordrl games | head` is fine.
+        // A closed pipe, as in `coordrl games | head`, is not an error.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         other => other,
     }
 }
 
-/// A path as a shell takes it: names with spaces in quotes, bytes that are no text as escapes.
+/// Quotes a path for a shell: names with spaces in quotes, bytes that are not text as escapes.
 pub fn shell_quote(path: &Path) -> String {
     shell_word(path)
 }
 
-/// Shows how far a run is.
+/// Progress display of a run.
 #[derive(Debug)]
 pub struct Console {
     bar: Option<ProgressBar>,
     axis: Axis,
-    /// Where the run ends.
+    /// Final position of the run.
     end: u64,
     last_shown: Instant,
     last_position: u64,
@@ -55,14 +55,13 @@ pub struct Console {
 }
 
 impl Console {
-    /// Starts showing a run that is at `position` and ends at `end`.
+    /// Starts the display of a run at `position` that ends at `end`.
     pub fn new(axis: Axis, position: u64, end: u64) -> Self {
         let bar = io::stderr().is_terminal().then(|| new_bar(axis, position, end));
         Self { bar, axis, end, last_shown: Instant::now(), last_position: position, per_sec: None }
     }
 
-    /// Tells how far the run is; shows it, with a note on how well it does, if the last time is
-    /// long enough ago.
+    /// Shows the position, with a note on performance, if enough time has passed.
     pub fn update(&mut self, position: u64, note: impl FnOnce() -> String) {
         let interval = if self.bar.is_some() { BAR_INTERVAL } else { LINE_INTERVAL };
         if self.last_shown.elapsed() >= interval {
@@ -70,7 +69,7 @@ impl Console {
         }
     }
 
-    /// Shows the last state and leaves it on the screen.
+    /// Shows the final state and leaves it on the screen.
     pub fn finish(&mut self, position: u64, note: &str) {
         self.show(position, note);
         if let Some(bar) = &self.bar {
@@ -113,7 +112,7 @@ impl Console {
     }
 }
 
-/// Hours and minutes, or minutes and seconds.
+/// Formats seconds as hours and minutes, or minutes and seconds.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "for display; casts saturate")]
 pub fn describe_secs(secs: f64) -> String {
     let secs = secs.round() as u64;

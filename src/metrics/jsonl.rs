@@ -1,4 +1,4 @@
-//! `metrics.jsonl`: one JSON object a log point, for programs.
+//! `metrics.jsonl`: one JSON object per log point, for programs.
 
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::{LogPoint, MetricSink};
 
-/// Appends log points to a file whose length is part of every checkpoint.
+/// Sink that appends log points to a file whose length is saved in every checkpoint.
 #[derive(Debug)]
 pub struct JsonlSink {
     file: File,
@@ -15,11 +15,10 @@ pub struct JsonlSink {
 }
 
 impl JsonlSink {
-    /// Opens the file and cuts what was written after `bytes`: numbers of a future that a resumed
-    /// run will compute again.
+    /// Opens the file and truncates it to `bytes`: a resumed run recomputes everything after its checkpoint.
     ///
     /// # Errors
-    /// [`io::ErrorKind::UnexpectedEof`] if the file is shorter than that.
+    /// [`io::ErrorKind::UnexpectedEof`] if the file is shorter than `bytes`.
     pub fn open(path: &Path, bytes: u64) -> io::Result<Self> {
         let mut file = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
         let length = file.metadata()?.len();
@@ -32,7 +31,7 @@ impl JsonlSink {
         Ok(Self { file, bytes })
     }
 
-    /// Length of the file so far.
+    /// Returns the length of the file so far.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
@@ -54,7 +53,7 @@ impl MetricSink for JsonlSink {
 fn to_line(point: &LogPoint) -> io::Result<String> {
     let mut line = format!("{{\"{}\":{}", point.axis.name(), point.position);
     for (tag, value) in &point.values {
-        // JSON has no infinities; training stops before it would print one.
+        // JSON has no infinities; training stops before it would log one.
         let value = serde_json::to_string(value)?;
         let _ = write!(line, ",\"{}\":{value}", tag.name);
     }

@@ -1,4 +1,4 @@
-//! Numbers on their way out: what is measured, summed between log points, and written where.
+//! Metrics: definition, accumulation between log points, and output.
 
 pub mod accumulate;
 pub mod console;
@@ -13,7 +13,7 @@ use std::io;
 
 use tags::Tag;
 
-/// What the x axis of a kind of run counts.
+/// Unit of a run's x axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Axis {
     /// Emulator frames trained.
@@ -23,7 +23,7 @@ pub enum Axis {
 }
 
 impl Axis {
-    /// The word for it in files and on the screen.
+    /// Returns the name of the axis in files and on the screen.
     pub fn name(self) -> &'static str {
         match self {
             Self::Frames => "frames",
@@ -32,22 +32,22 @@ impl Axis {
     }
 }
 
-/// The numbers of one log point. A value is absent where there is nothing to tell yet.
+/// Values of one log point. A value is `None` if there is none yet.
 #[derive(Clone, Debug)]
 pub struct LogPoint {
-    /// What the position counts.
+    /// Axis of the position.
     pub axis: Axis,
-    /// Where the run stands on the x axis.
+    /// Position of the run on the x axis.
     pub position: u64,
-    /// Values in the order of [`tags::TRAINING`], or as a study has them.
+    /// Values in the order of [`tags::TRAINING`], or of the study.
     pub values: Vec<(&'static Tag, Option<f64>)>,
 }
 
-/// Somewhere log points go.
+/// Destination of log points.
 pub trait MetricSink {
-    /// Takes one log point; it can be seen by readers when this returns.
+    /// Writes one log point, visible to readers when this returns.
     fn log(&mut self, point: &LogPoint) -> io::Result<()>;
 
-    /// Waits until everything taken so far is on the disk.
+    /// Waits until everything written so far is on disk.
     fn sync(&mut self) -> io::Result<()>;
 }

@@ -1,4 +1,4 @@
-//! Speed and where the time went. Belongs to the process, not to the run: never in a checkpoint.
+//! Speed and time shares. They belong to the process, not to the run, so they are never in a checkpoint.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +6,7 @@ use coordrl_agents::Timing;
 
 use super::tags::{self, Tag};
 
-/// Measures from one log point to the next.
+/// Meter for the time between two log points.
 #[derive(Clone, Debug)]
 pub struct PerfMeter {
     started: Instant,
@@ -20,12 +20,12 @@ impl PerfMeter {
         Self { started: Instant::now(), start_frames: frames, timing: Timing::default() }
     }
 
-    /// Leaves out time that was not spent training.
+    /// Excludes time that was not spent training.
     pub fn leave_out(&mut self, time: Duration) {
         self.started += time;
     }
 
-    /// Takes the times of one update.
+    /// Adds the timings of one update.
     pub fn add(&mut self, timing: &Timing) {
         self.timing.emulate_nanos += timing.emulate_nanos;
         self.timing.preprocess_nanos += timing.preprocess_nanos;
@@ -34,7 +34,7 @@ impl PerfMeter {
         self.timing.wait_nanos += timing.wait_nanos;
     }
 
-    /// The values for a log point at `frames`.
+    /// Returns the values for a log point at `frames`.
     #[expect(clippy::cast_precision_loss, reason = "speeds need no 53 bits")]
     pub fn values(&self, frames: u64) -> [(&'static Tag, Option<f64>); 7] {
         let frames = frames.saturating_sub(self.start_frames) as f64;
@@ -52,7 +52,7 @@ impl PerfMeter {
     }
 }
 
-/// Resident memory of the process. Linux tells it in a line `VmRSS:   123456 kB`.
+/// Reads the resident memory of the process from the line `VmRSS:   123456 kB`.
 #[cfg(target_os = "linux")]
 pub fn resident_mib() -> Option<f64> {
     let text = std::fs::read_to_string("/proc/self/status").ok()?;
@@ -61,7 +61,7 @@ pub fn resident_mib() -> Option<f64> {
     Some(kib / 1024.0)
 }
 
-/// Resident memory of the process: not told here.
+/// Returns `None`: the resident memory is unknown on this platform.
 #[cfg(not(target_os = "linux"))]
 pub fn resident_mib() -> Option<f64> {
     None

@@ -1,4 +1,4 @@
-//! `metrics.jsonl` read back: the curves of a run.
+//! Reader for `metrics.jsonl`: the curves of a run.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -10,31 +10,31 @@ use serde_json::{Map, Value};
 use super::Axis;
 use super::tags::Tag;
 
-/// More bytes than the last two lines of a file have.
+/// Upper bound on the length of the last two lines of a file.
 const LONGEST_LINES: u64 = 1 << 16;
 
-/// One line of `metrics.jsonl`.
+/// Line of `metrics.jsonl`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ReadPoint(Map<String, Value>);
 
 impl ReadPoint {
-    /// Where the run stood; absent in a line of another kind of run.
+    /// Returns the position of the run; `None` in a line of another kind of run.
     pub fn position(&self, axis: Axis) -> Option<u64> {
         self.0.get(axis.name())?.as_u64()
     }
 
-    /// The value of a tag; absent where there was nothing to tell.
+    /// Returns the value of a tag; `None` if there was none.
     pub fn value(&self, tag: &Tag) -> Option<f64> {
         self.0.get(tag.name)?.as_f64()
     }
 }
 
-/// All log points, oldest first. A last line that was not written to its end is left out: the run goes
-/// on, or was cut off, while it is read. No file is a run before its first log point. Runs that are kept
-/// for the record have `metrics.jsonl.gz` instead.
+/// Reads all log points, oldest first. An incomplete last line is ignored: the run is still writing it, or
+/// was killed. A missing file is a run before its first log point. Archived runs have `metrics.jsonl.gz`
+/// instead.
 ///
 /// # Errors
-/// If the file cannot be read, or a whole line is not what a run writes.
+/// If the file cannot be read, or a complete line is malformed.
 pub fn read_points(path: &Path) -> io::Result<Vec<ReadPoint>> {
     let text = match read_text(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -53,7 +53,7 @@ pub fn read_points(path: &Path) -> io::Result<Vec<ReadPoint>> {
     whole.lines().enumerate().map(parse).collect()
 }
 
-/// The file, or the compressed one beside it.
+/// Reads the file, or else the compressed one next to it.
 fn read_text(path: &Path) -> io::Result<String> {
     let missing = match fs::read_to_string(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => error,
@@ -68,10 +68,10 @@ fn read_text(path: &Path) -> io::Result<String> {
     Ok(text)
 }
 
-/// The last log point that was written to its end. Reads only the end of the file: for looking often.
+/// Reads the last complete log point from the end of the file only, which is cheap enough for polling.
 ///
 /// # Errors
-/// If the file is there but cannot be read, or the line is not what a run writes.
+/// If the file exists but cannot be read, or the line is malformed.
 pub fn read_last_point(path: &Path) -> io::Result<Option<ReadPoint>> {
     let mut file = match File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),

@@ -1,4 +1,4 @@
-//! The metric files of one run, kept in step: `metrics.jsonl` and TensorBoard's events.
+//! Metric files of one run, kept in step: `metrics.jsonl` and TensorBoard event files.
 
 use std::io;
 use std::path::PathBuf;
@@ -10,17 +10,17 @@ use super::tensorboard::{EventFile, TensorBoardSink};
 use super::{LogPoint, MetricSink};
 use crate::run::run_dir::{RunDir, RunDirError};
 
-/// How much of the metric files a checkpoint knows of. What comes after is cut on resume.
+/// Lengths of the metric files at a checkpoint. Anything beyond them is truncated on resume.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Written {
     /// Length of `metrics.jsonl`.
     pub metrics_bytes: u64,
-    /// TensorBoard's files and their lengths.
+    /// TensorBoard event files and their lengths.
     pub event_files: Vec<EventFile>,
 }
 
-/// Writes log points to both places.
+/// Writer of log points to all metric files of a run.
 pub struct Recorder {
     jsonl: JsonlSink,
     tensorboard: TensorBoardSink,
@@ -29,10 +29,10 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Whether the files hold what a checkpoint knows of. Changes nothing.
+    /// Checks that the files reach the lengths stored in a checkpoint. Changes nothing.
     ///
     /// # Errors
-    /// If `metrics.jsonl` is shorter than that; `way_on` says what helps.
+    /// If `metrics.jsonl` is shorter; `way_on` is the advice in the error.
     pub fn check(run: &RunDir, written: &Written, way_on: &str) -> Result<(), RunDirError> {
         let path = run.metrics_path();
         let length = std::fs::metadata(&path).map_or(0, |about| about.len());
@@ -44,7 +44,7 @@ impl Recorder {
         Err(RunDirError::Damaged { path, cause })
     }
 
-    /// Opens the files, cut to what the checkpoint knows. `position` is where the run stands.
+    /// Opens the files, truncated to the lengths in the checkpoint. `position` is the position of the run.
     pub fn open(run: &RunDir, written: &Written, position: u64) -> Result<Self, RunDirError> {
         let (metrics_path, events_dir) = (run.metrics_path(), run.events_dir());
         let jsonl = JsonlSink::open(&metrics_path, written.metrics_bytes)
@@ -54,14 +54,14 @@ impl Recorder {
         Ok(Self { jsonl, tensorboard, metrics_path, events_dir })
     }
 
-    /// Writes one log point; readers see it when this returns.
+    /// Writes one log point, visible to readers when this returns.
     pub fn log(&mut self, point: &LogPoint) -> Result<(), RunDirError> {
         self.jsonl.log(point).map_err(|cause| cannot_write(&self.metrics_path, cause))?;
         self.tensorboard.log(point).map_err(|cause| cannot_write(&self.events_dir, cause))
     }
 
-    /// Waits until everything is on the disk and says how much it is: a checkpoint never knows of
-    /// bytes that a crash could take.
+    /// Waits until everything is on disk and returns the lengths, so that a checkpoint never refers to bytes
+    /// that a crash could lose.
     pub fn sync(&mut self) -> Result<Written, RunDirError> {
         self.jsonl.sync().map_err(|cause| cannot_write(&self.metrics_path, cause))?;
         let events = self.tensorboard.sync().and_then(|()| self.tensorboard.files());

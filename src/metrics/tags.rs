@@ -1,4 +1,4 @@
-//! Every tag with its unit and what it means. `docs/metrics.md` lists the same; a test compares.
+//! Metric tags with unit and description. A test compares them with `docs/metrics.md`.
 
 pub use coordrl_agents::shared_tags::{DEAD_SHARE, GRAD_NORM, LEARNING_RATE, REWARD_CLIPPED};
 use coordrl_agents::tags;

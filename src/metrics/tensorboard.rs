@@ -1,7 +1,7 @@
-//! TensorBoard event files, on tensorboard-rs' record format.
+//! TensorBoard event files in tensorboard-rs' record format.
 //!
-//! Its own `SummaryWriter` panics in a thread when the disk is full, and two of them started in one
-//! second overwrite each other; so the files are opened, named and closed here (see docs/adr/0032).
+//! Its own `SummaryWriter` panics in a thread when the disk is full, and two writers started within one
+//! second overwrite each other; so files are opened, named and closed here (see docs/adr/0032).
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Seek, SeekFrom};
@@ -19,28 +19,28 @@ use crate::run::run_dir::host_name;
 
 const PREFIX: &str = "events.out.tfevents.";
 
-/// An event file and how much of it belongs to a checkpoint.
+/// Event file, and its length at a checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EventFile {
     /// Name inside `tb/`.
     pub name: String,
-    /// Bytes that stay on resume.
+    /// Number of bytes to keep on resume.
     pub bytes: u64,
 }
 
-/// Writes one event file; a resumed run starts another.
+/// Sink that writes one event file; a resumed run starts another.
 pub struct TensorBoardSink {
     writer: RecordWriter<BufWriter<File>>,
-    /// The same open file, for its length and for flushing it to disk.
+    /// The same open file, for its length and for syncing it to disk.
     file: File,
     name: String,
     earlier: Vec<EventFile>,
 }
 
 impl TensorBoardSink {
-    /// Cuts the files of earlier sessions to what the checkpoint knows, removes files it does not
-    /// know, and starts a new one.
+    /// Truncates the files of earlier sessions to the lengths in the checkpoint, removes files unknown to it,
+    /// and starts a new one.
     pub fn open(dir: &Path, earlier: &[EventFile], start_position: u64) -> io::Result<Self> {
         cut_earlier(dir, earlier)?;
         let (name, file) = create_after(dir, earlier)?;
@@ -50,7 +50,7 @@ impl TensorBoardSink {
         Ok(sink)
     }
 
-    /// All files with their lengths, for the checkpoint. Flushes first.
+    /// Flushes, then returns all files with their lengths for the checkpoint.
     pub fn files(&mut self) -> io::Result<Vec<EventFile>> {
         self.writer.flush()?;
         let mut files = self.earlier.clone();
@@ -63,8 +63,8 @@ impl TensorBoardSink {
         version.set_file_version("brain.Event:2".to_owned());
         self.write(&version)?;
         if start_position > 0 {
-            // Tells TensorBoard to forget what it read past this point: it drops what lies *at* the
-            // step of this event too, where a checkpoint's own log point is.
+            // A START event makes TensorBoard discard what it has read from this step on, the step itself
+            // included; `+ 1` keeps the checkpoint's own log point.
             let mut log = SessionLog::new();
             log.set_status(SessionLog_SessionStatus::START);
             let mut start = new_event(start_position + 1);
@@ -115,7 +115,7 @@ fn cut_earlier(dir: &Path, earlier: &[EventFile]) -> io::Result<()> {
         match known {
             Some(file) => {
                 let open = OpenOptions::new().write(true).open(&path)?;
-                // Events only show what metrics.jsonl holds: a short file is no reason to stop.
+                // Events only duplicate `metrics.jsonl`, so a short file is no reason to stop.
                 open.set_len(file.bytes.min(open.metadata()?.len()))?;
             }
             None => fs::remove_file(&path)?,
@@ -136,8 +136,8 @@ fn event_paths(dir: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// TensorBoard reads the files of a folder in the order of their names, so a new one must sort
-/// after all earlier ones, even if the clock was set back or two sessions start in one second.
+/// Creates a file whose name sorts after all earlier ones, even if the clock was set back or two sessions
+/// start within one second: TensorBoard reads a folder's files in order of their names.
 fn create_after(dir: &Path, earlier: &[EventFile]) -> io::Result<(String, File)> {
     let last = earlier.iter().filter_map(|file| seconds_in_name(&file.name)).max();
     let mut seconds = crate::run::run_dir::now_unix_secs().max(last.map_or(0, |last| last + 1));
@@ -165,7 +165,7 @@ mod tests {
     use super::super::{Axis, tags};
     use super::*;
 
-    /// Reads a record file, checking both checksums of each record.
+    /// Reads a record file and verifies both checksums of each record.
     fn read_events(path: &Path) -> Vec<Event> {
         let mut rest = fs::read(path).unwrap();
         let mut events = Vec::new();

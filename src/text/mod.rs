@@ -1,7 +1,7 @@
-//! Text for people and shells.
+//! Text for users and shells.
 //!
-//! - [`names`]: checks of names that users choose; [`suggest`]: "did you mean".
-//! - [`path_text`]: paths as text from which they can be read back; [`table`]: columns of text.
+//! - [`names`]: checks of user-chosen names; [`suggest`]: "did you mean".
+//! - [`path_text`]: a reversible text form of paths; [`table`]: text tables.
 
 pub mod names;
 pub mod path_text;

@@ -1,20 +1,20 @@
-//! Names that users choose, before anything is written under them.
+//! Checks of user-chosen names before anything is written under them.
 //!
-//! A file system takes names of so many bytes and no more. What the program adds to a user's name counts
-//! too, so it is looked at before a folder is made or a game is played.
+//! File systems limit the length of a name in bytes. Text that the program adds to a user's name counts
+//! too, so names are checked before a folder is created or a game is played.
 
 use std::ffi::OsStr;
 use std::path::Path;
 
 use crate::exit_code::BadRequest;
 
-/// Bytes of the longest name that the usual file systems take.
+/// Maximum length of a name in bytes on common file systems.
 pub const LONGEST: usize = 255;
 
-/// Refuses a name for a folder that is none, or that is too long with what is added to it.
+/// Checks that a name is valid for a folder and short enough for what is added to it.
 ///
 /// # Errors
-/// Names the flag, the name, and how long it may be.
+/// If it is not, with the flag, the name and the maximum length.
 pub fn check_folder_name(flag: &str, name: &str, added_bytes: usize) -> anyhow::Result<()> {
     if name.is_empty() || name.starts_with('.') || name.contains(['/', '\\']) {
         let text = format!("`{flag} {name}` is not a folder name: leave out `/` and leading dots");
@@ -23,10 +23,10 @@ pub fn check_folder_name(flag: &str, name: &str, added_bytes: usize) -> anyhow::
     check_length(flag, OsStr::new(name), added_bytes)
 }
 
-/// Refuses a path with a part that no folder can hold.
+/// Checks that every component of a path is short enough.
 ///
 /// # Errors
-/// Names the flag, the part, and how long it may be.
+/// If one is not, with the flag, the component and the maximum length.
 pub fn check_path(flag: &str, path: &Path) -> anyhow::Result<()> {
     path.iter().try_for_each(|part| check_length(flag, part, 0))
 }

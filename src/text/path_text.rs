@@ -1,9 +1,9 @@
-//! Paths and words of a command line as text that leads back to the same bytes.
+//! Reversible text form of paths and command-line words.
 //!
-//! On Unix a path is any bytes. What is only shown may lose some; what names a file, can be pasted
-//! into a shell or is read back by a program must not. JSON holds Unicode alone, so a path is written
-//! there with every byte that is no UTF-8 as `\xff` (two lower-case hexadecimal digits) and every
-//! backslash as `\\`; any other path is written as it is.
+//! On Unix a path is arbitrary bytes. Text that is only displayed may lose some; text that names a file, is
+//! pasted into a shell or is read back by a program must not. JSON holds Unicode only, so paths are written
+//! there with every byte that is not UTF-8 as `\xff` (two lower-case hexadecimal digits) and every
+//! backslash as `\\`; all other text is unchanged.
 //!
 //! Fields of type [`PathBuf`] use it as `#[serde(with = "crate::text::path_text")]`.
 
@@ -13,24 +13,24 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer, Serializer};
 
-/// Writes a path in the form of this module.
+/// Serialises a path in the form of this module.
 ///
 /// # Errors
-/// As the serializer's own.
+/// Those of the serializer.
 pub fn serialize<S: Serializer>(path: impl AsRef<Path>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&encode(path.as_ref()))
 }
 
-/// Reads a path in the form of this module.
+/// Deserialises a path in the form of this module.
 ///
 /// # Errors
-/// As the deserializer's own.
+/// Those of the deserializer.
 pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
     let text = String::deserialize(deserializer)?;
     Ok(decode(&text).into())
 }
 
-/// The text of a path, or of a word of a command line, in the form of this module.
+/// Encodes a path or a command-line word in the form of this module.
 pub fn encode(word: impl AsRef<OsStr>) -> String {
     let mut text = String::new();
     for chunk in word.as_ref().as_bytes().utf8_chunks() {
@@ -40,7 +40,7 @@ pub fn encode(word: impl AsRef<OsStr>) -> String {
     text
 }
 
-/// The word that [`encode`] wrote. A backslash that it cannot have written stands for itself.
+/// Decodes the output of [`encode`]. A backslash that it cannot have written stands for itself.
 pub fn decode(text: &str) -> OsString {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
@@ -59,7 +59,7 @@ pub fn decode(text: &str) -> OsString {
     OsString::from_vec(bytes)
 }
 
-/// The value of a lower-case hexadecimal digit.
+/// Returns the value of a lower-case hexadecimal digit.
 fn digit(letter: u8) -> Option<u8> {
     match letter {
         b'0'..=b'9' => Some(letter - b'0'),
@@ -68,8 +68,8 @@ fn digit(letter: u8) -> Option<u8> {
     }
 }
 
-/// A word as a shell takes it: as it is, in quotes, or, where it is no UTF-8, as `$'r\377'`, which
-/// bash, zsh, ksh and shells of POSIX.1-2024 read.
+/// Quotes a word for a shell: unchanged, in quotes or, if it is not UTF-8, as `$'r\377'`, which bash, zsh,
+/// ksh and POSIX.1-2024 shells understand.
 pub fn shell_word(word: impl AsRef<OsStr>) -> String {
     let word = word.as_ref();
     let plain = word.to_str().and_then(|text| shlex::try_quote(text).ok());
@@ -92,7 +92,7 @@ fn ansi_c_quoted(bytes: &[u8]) -> String {
     text
 }
 
-/// Three octal digits end by themselves, whatever comes after them.
+/// Escapes each byte in octal: unlike hexadecimal, three digits always end the escape.
 fn octal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!(r"\{byte:03o}")).collect()
 }
@@ -103,7 +103,7 @@ mod tests {
 
     use super::*;
 
-    /// Bytes that are no UTF-8 in every place, beside what shells and this form treat in their own way.
+    /// Returns words with non-UTF-8 bytes in every position, and text special to shells or to this form.
     fn odd_words() -> Vec<OsString> {
         let mut words =
             vec!["runs/pong", "my run", "it's", r"a\xff", r"\\", "näme", "$HOME `x` \"y\"", "\n\t"]

@@ -1,6 +1,6 @@
 //! "Did you mean …?" for mistyped names.
 
-/// The candidate nearest to what was typed, if it is near enough to be worth naming.
+/// Returns the candidate nearest to `typed`, if it is near enough to suggest.
 pub fn nearest<'a>(typed: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     candidates
         .into_iter()
@@ -10,7 +10,7 @@ pub fn nearest<'a>(typed: &str, candidates: impl IntoIterator<Item = &'a str>) -
         .map(|(_, candidate)| candidate)
 }
 
-/// The nearest candidate as the end of a sentence: `; did you mean `x`?`, or nothing.
+/// Returns the nearest candidate as a sentence ending, `; did you mean `x`?`, or an empty string.
 pub fn did_you_mean<'a>(typed: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
     nearest(typed, candidates).map_or_else(String::new, |name| format!("; did you mean `{name}`?"))
 }

@@ -1,6 +1,6 @@
-//! Plain text tables with aligned columns.
+//! Text tables with aligned columns.
 
-/// Lays out rows under a header; every column is as wide as its widest cell, the last one is free.
+/// Formats rows under a header; every column is as wide as its widest cell, except the last one.
 pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     let width_of = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());

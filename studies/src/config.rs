@@ -1,4 +1,4 @@
-//! What can be set about a study.
+//! Settings of a study.
 
 use coordrl_agents::{OptimizerConfig, OptimizerKind};
 use coordrl_envs::Problem;
@@ -7,93 +7,93 @@ use serde::{Deserialize, Serialize};
 use crate::Task;
 use crate::layer::LayerStart;
 
-/// Study settings. [`StudyConfig::recipe`] has those that fit a task.
+/// Study settings. [`StudyConfig::recipe`] returns suitable ones for a task.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StudyConfig {
-    /// Rows an update learns from; the last of an epoch may be fewer.
+    /// Rows per update; the last batch of an epoch may be smaller.
     pub batch_size: u32,
-    /// Times that every training centre is seen.
+    /// Training epochs.
     pub epochs: u32,
-    /// Learning rate of Adam at the start.
+    /// Initial learning rate of Adam.
     pub learning_rate: f64,
-    /// How the learning rate changes.
+    /// Learning rate schedule.
     pub schedule: RateSchedule,
-    /// `step`: epochs from one change of the learning rate to the next.
+    /// `step`: epochs between changes of the learning rate.
     pub step_every_epochs: u32,
     /// `step`: factor on the learning rate at each change.
     pub step_ratio: f64,
-    /// `step`: the most changes.
+    /// `step`: maximum number of changes.
     pub step_limit: u32,
-    /// Weight of the sum of squares of all convolutions' weights (not biases, not dense layers).
+    /// Weight of the sum of squares of all convolution weights (not biases, not dense layers).
     pub l2: f64,
-    /// What is minimised.
+    /// Loss to minimise.
     pub loss: Loss,
     /// Weight of the CoordConv renderer's second loss, 0 for none: the cross-entropy between its first
-    /// stage's map and what that has to hold. With 1×1 windows in the second stage that is the
-    /// square itself, all its pixels alike; with larger windows the centre alone, as the released
-    /// code's intermediate loss has it.
+    /// stage's map and the map's target. With 1×1 windows in the second stage the target is the
+    /// square itself, uniform over its pixels; with larger windows it is the centre alone, as in the
+    /// released code's intermediate loss.
     pub map_loss: f64,
-    /// Factor on the map that the CoordConv renderer's first stage hands to the second. The map is
-    /// a softmax: an even one is 1 / 4096 everywhere, which the second stage hardly sees.
+    /// Factor on the map that the CoordConv renderer's first stage passes to the second. The map is
+    /// a softmax: a uniform one is 1 / 4096 everywhere, too small to affect the second stage.
     pub map_scale: f64,
-    /// In which numbers the painting tasks are given x and y.
+    /// Units of the (x, y) inputs of the painting tasks.
     pub inputs: Inputs,
-    /// What the weights of the layer under study start from.
+    /// Initial weights of the layer under study.
     pub layer_start: LayerStart,
     /// Factor on the coordinate channels of the layer under study; 1 is the paper's layer.
     pub coordinate_amplitude: f64,
-    /// Factor on the number of channels, where a network has published wider forms.
+    /// Factor on the number of channels, for networks published in several widths.
     pub channel_mul: u32,
-    /// Height and width of windows, where a network has published larger forms: the transposed
+    /// Height and width of windows, for networks published with larger ones: the transposed
     /// convolutions, and the second stage of the CoordConv renderer.
     pub filter_size: u32,
-    /// Epochs from one evaluation to the next.
+    /// Epochs between evaluations.
     pub eval_every_epochs: u32,
-    /// Evaluations in a row that must meet the task's mark before it counts as held.
+    /// Consecutive evaluations that must meet the task's mark before it counts as held.
     pub hold_evaluations: u32,
-    /// Parts of a batch whose gradients are taken side by side on a CPU. Changes the order in which
-    /// they are summed, so results depend on it (and not on the number of threads). Networks with
-    /// batch normalisation have one whatever is set.
+    /// Number of parts of a batch whose gradients are computed in parallel on a CPU. It determines the
+    /// order of summation, so results depend on it (but not on the number of threads). Networks with
+    /// batch normalisation always use one.
     pub shards: u32,
 }
 
-/// How the learning rate changes over the epochs.
+/// Schedule of the learning rate over the epochs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RateSchedule {
-    /// Not at all.
+    /// Constant learning rate.
     Constant,
     /// × `step_ratio` every `step_every_epochs` epochs, at most `step_limit` times.
     Step,
 }
 
-/// In which numbers the painting tasks are given x and y.
+/// Units of the (x, y) inputs of the painting tasks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Inputs {
     /// Whole numbers from 4 to 59, as in the authors' code.
     Pixels,
-    /// In the units of the coordinate channels: pixel 0 is −1, pixel 63 is 1. First weights of one
-    /// size then suit all four inputs, and the network learns much sooner; it can represent the
-    /// same functions either way.
+    /// Units of the coordinate channels: pixel 0 is −1, pixel 63 is 1. Initial weights of one scale
+    /// then suit all four inputs, and the network learns much faster; it can represent the same
+    /// functions either way.
     Coordinates,
 }
 
-/// What is minimised, as a mean over the rows of a batch.
+/// Loss, as a mean over the rows of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Loss {
     /// Softmax cross-entropy over all pixels: `classify` only.
     CrossEntropy,
-    /// Sigmoid cross-entropy of each pixel, their mean: painting tasks only.
+    /// Sigmoid cross-entropy, averaged over pixels: painting tasks only.
     Bce,
-    /// Squared error of each output, their mean.
+    /// Squared error, averaged over outputs.
     Mse,
 }
 
 impl Loss {
-    /// Whether a task can be learnt with it.
+    /// Returns `true` if the loss applies to `task`.
     pub fn suits(self, task: Task) -> bool {
         match self {
             Self::CrossEntropy => task == Task::Classify,
@@ -102,7 +102,7 @@ impl Loss {
         }
     }
 
-    /// What it is called in settings.
+    /// Name used in settings.
     pub fn name(self) -> &'static str {
         match self {
             Self::CrossEntropy => "cross_entropy",
@@ -112,7 +112,7 @@ impl Loss {
     }
 }
 
-/// The CoordConv classifier's published settings.
+/// The published settings of the CoordConv classifier.
 impl Default for StudyConfig {
     fn default() -> Self {
         Self {
@@ -140,7 +140,7 @@ impl Default for StudyConfig {
 }
 
 impl StudyConfig {
-    /// Learning rate during an epoch, the first of which is 0.
+    /// Returns the learning rate during an epoch, counted from 0.
     pub fn rate(&self, epoch: u32) -> f64 {
         match self.schedule {
             RateSchedule::Constant => self.learning_rate,
@@ -151,7 +151,7 @@ impl StudyConfig {
         }
     }
 
-    /// The optimiser of all published runs: Adam with β₂ = 0.99.
+    /// Returns the optimiser of all published runs: Adam with β₂ = 0.99.
     pub(crate) fn optimizer(&self) -> OptimizerConfig {
         OptimizerConfig {
             kind: OptimizerKind::Adam,
@@ -163,7 +163,7 @@ impl StudyConfig {
         }
     }
 
-    /// Everything that is wrong with these settings for `task`; keys start with `study.`.
+    /// Lists every problem with these settings for `task`; keys start with `study.`.
     pub fn check(&self, task: Task) -> Vec<Problem> {
         let mut problems = Vec::new();
         let mut refuse = |key: &str, message: String| {
@@ -292,7 +292,7 @@ mod tests {
         assert_eq!(toml::from_str::<StudyConfig>(&toml).unwrap(), config);
         let json = serde_json::to_string(&config).unwrap();
         assert_eq!(serde_json::from_str::<StudyConfig>(&json).unwrap(), config);
-        // Settings from before there was an amplitude are those of the paper's layer.
+        // Settings that predate the amplitude load as the paper's layer.
         let mut old = serde_json::to_value(StudyConfig::default()).unwrap();
         assert!(old.as_object_mut().unwrap().remove("coordinate_amplitude").is_some());
         assert_eq!(serde_json::from_value::<StudyConfig>(old).unwrap(), StudyConfig::default());

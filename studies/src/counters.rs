@@ -2,13 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-/// How far training is.
+/// Progress counters of training.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counters {
-    /// Optimiser steps made.
+    /// Optimiser steps completed.
     pub updates: u64,
-    /// Whole epochs made.
+    /// Epochs completed.
     pub epochs: u32,
-    /// Rows seen of the epoch under way.
+    /// Rows seen in the current epoch.
     pub rows_into_epoch: u32,
 }

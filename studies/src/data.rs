@@ -1,25 +1,25 @@
-//! Not-so-Clevr: every way to put one square on a canvas, and how the ways are split.
+//! Not-so-Clevr: every position of one square on a canvas, split into training and test positions.
 //!
 //! Source: Liu et al. 2018 (arXiv:1807.03247), section 3. Where the paper's text and the authors'
 //! released code (uber-research/CoordConv) differ, the sizes and seeds are those of the code; the
 //! square is white (1.0) as in the paper, while the code's generator draws it grey (128 / 255),
-//! with which no intersection over union above 0.502 could be measured.
+//! which would cap the measurable intersection over union at 0.502.
 
 use rand_mt::Mt;
 use serde::{Deserialize, Serialize};
 
 /// Height and width of the canvas in pixels.
 pub const CANVAS: usize = 64;
-/// Pixels of a canvas, 4096.
+/// Number of pixels of a canvas, 4096.
 pub const PIXELS: usize = CANVAS * CANVAS;
-/// From the square's centre to its outermost pixels: it is 9 × 9.
+/// Distance from the square's centre to its outermost pixels: it is 9 × 9.
 pub const SQUARE_REACH: usize = 4;
-/// The seed of the uniform split in the authors' code.
+/// Seed of the uniform split in the authors' code.
 const SPLIT_SEED: u32 = 20202;
-/// Probability that the uniform split puts a centre among the test ones.
+/// Probability that the uniform split assigns a centre to the test set.
 const TEST_SHARE: f64 = 0.25;
 
-/// Where the square is: its middle pixel.
+/// Position of the square, given by its middle pixel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Centre {
     /// Column, from 4 to 59.
@@ -29,22 +29,22 @@ pub struct Centre {
 }
 
 impl Centre {
-    /// Place of the middle pixel among all pixels, row by row.
+    /// Row-major index of the middle pixel.
     pub fn pixel(self) -> usize {
         usize::from(self.y) * CANVAS + usize::from(self.x)
     }
 
-    /// (x, y) / 64: what the regression learns.
+    /// (x, y) / 64, the target of the regression.
     pub fn scaled(self) -> [f32; 2] {
         [self.x, self.y].map(|number| f32::from(number) / CANVAS as f32)
     }
 
-    /// Sets the middle pixel to 1 on a canvas of zeros, row by row.
+    /// Sets the middle pixel to 1 on a zeroed, row-major canvas.
     pub fn draw_pixel(self, canvas: &mut [f32]) {
         canvas[self.pixel()] = 1.0;
     }
 
-    /// Sets the square's 81 pixels to 1 on a canvas of zeros, row by row.
+    /// Sets the square's 81 pixels to 1 on a zeroed, row-major canvas.
     pub fn draw_square(self, canvas: &mut [f32]) {
         let (x, y) = (usize::from(self.x), usize::from(self.y));
         for row in y - SQUARE_REACH..=y + SQUARE_REACH {
@@ -54,28 +54,28 @@ impl Centre {
     }
 }
 
-/// All 3136 centres whose square lies on the canvas: column by column.
+/// Returns all 3136 centres whose square lies on the canvas, column by column.
 pub fn centres() -> Vec<Centre> {
     let range = SQUARE_REACH as u8..(CANVAS - SQUARE_REACH) as u8;
     range.clone().flat_map(|x| range.clone().map(move |y| Centre { x, y })).collect()
 }
 
-/// Which centres are trained on.
+/// Split of the centres into training and test sets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Split {
-    /// A random quarter is for testing: every test centre has trained ones beside it.
+    /// Holds out a random quarter: every test centre has training centres next to it.
     Uniform,
-    /// The lower right quarter is for testing: whoever interpolates fails.
+    /// Holds out the lower right quarter, which requires extrapolation.
     Quadrant,
 }
 
-/// Positions in [`centres`], ascending.
+/// Ascending indices into [`centres`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SplitIndices {
-    /// Trained on.
+    /// Training centres.
     pub train: Vec<usize>,
-    /// Held out.
+    /// Held-out centres.
     pub test: Vec<usize>,
 }
 
@@ -83,7 +83,7 @@ impl Split {
     /// Both splits.
     pub const ALL: [Self; 2] = [Self::Uniform, Self::Quadrant];
 
-    /// What it is called in settings.
+    /// Name used in settings.
     pub fn name(self) -> &'static str {
         match self {
             Self::Uniform => "uniform",
@@ -91,7 +91,7 @@ impl Split {
         }
     }
 
-    /// Who belongs where: 2368 and 768 centres for uniform, 2407 and 729 for quadrant.
+    /// Splits the centres: 2368 and 768 for uniform, 2407 and 729 for quadrant.
     pub fn indices(self) -> SplitIndices {
         let mut generator = Mt::new(SPLIT_SEED);
         let mut is_test = |centre: &Centre| match self {
@@ -107,7 +107,7 @@ impl Split {
     }
 }
 
-/// Uniform in [0, 1) with 53 random bits, as NumPy's `RandomState.random_sample` draws it.
+/// Draws from [0, 1) with 53 random bits, as NumPy's `RandomState.random_sample` does.
 fn uniform(generator: &mut Mt) -> f64 {
     let (high, low) = (generator.next_u32() >> 5, generator.next_u32() >> 6);
     (f64::from(high) * f64::from(1 << 26) + f64::from(low)) / (1u64 << 53) as f64

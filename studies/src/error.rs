@@ -1,11 +1,11 @@
-//! Everything that can go wrong with a study.
+//! Errors of studies.
 
 use coordrl_agents::NetworkError;
 use coordrl_envs::Problem;
 
 use crate::Task;
 
-/// Why a study could not be built, trained, saved or restored.
+/// Reasons why a study could not be built, trained, saved or restored.
 #[derive(Debug, thiserror::Error)]
 pub enum StudyError {
     /// The settings contradict each other or are out of range.
@@ -14,39 +14,39 @@ pub enum StudyError {
     /// No layer of that name in the registry.
     #[error("no layer `{name}`{}; there are {}", hint(.nearest), .known.join(", "))]
     UnknownLayer {
-        /// The name asked for.
+        /// Name requested.
         name: String,
-        /// The registered name most like it, if one is.
+        /// Most similar registered name, if any.
         nearest: Option<String>,
         /// All registered names.
         known: Vec<String>,
     },
-    /// A layer of somebody's own that does not fit into the network.
+    /// A custom layer whose output does not fit the network.
     #[error("the layer under study makes {found:?}, but the network needs {expected:?}")]
     LayerShape {
-        /// Shape of what it made.
+        /// Shape of its output.
         found: Vec<i64>,
-        /// Shape that it should have made.
+        /// Shape that the network needs.
         expected: Vec<i64>,
     },
     /// The network cannot be built or run, or its weights cannot be loaded.
     #[error(transparent)]
     Network(#[from] NetworkError),
-    /// Training diverged. The weights are those from before this update.
+    /// Training diverged. The weights are those before this update.
     #[error("{what} not finite in update {update}: training diverged; try a lower `study.learning_rate`")]
     NonFinite {
-        /// What is not finite: `"loss"`, `"gradient"`.
+        /// Non-finite quantity: `"loss"`, `"gradient"`.
         what: &'static str,
         /// The update, counted from 0.
         update: u64,
     },
-    /// Saved state that does not fit this study.
+    /// A saved state that does not fit this study.
     #[error("the saved state cannot be used: {reason}")]
     State {
-        /// What is wrong with it.
+        /// Reason.
         reason: String,
     },
-    /// A picture was asked of a network that makes none.
+    /// A picture was requested for a task whose network does not paint.
     #[error("`{task}` paints no pictures: it reads them")]
     NoPicture {
         /// The task.
@@ -55,9 +55,9 @@ pub enum StudyError {
     /// A bug, caught so that the run ends with its cause.
     #[error("shard {shard} panicked: {message}")]
     Panicked {
-        /// Which part of the batch.
+        /// Index of the shard.
         shard: usize,
-        /// The panic's own words.
+        /// The panic's message.
         message: String,
     },
 }
@@ -76,7 +76,7 @@ fn hint(nearest: &Option<String>) -> String {
     nearest.as_ref().map(|name| format!(" (did you mean `{name}`?)")).unwrap_or_default()
 }
 
-/// Runs `job` and turns a panic into an error that names the shard.
+/// Runs `job` and converts a panic into an error that names the shard.
 pub(crate) fn catch_panic<R>(
     shard: usize,
     job: impl FnOnce() -> Result<R, StudyError>,

@@ -1,4 +1,4 @@
-//! The layer under study, and the list of those there are.
+//! The layer under study, and the registry of available layers.
 
 use coordrl_agents::nn::{
     Conv, ConvSpec, CoordinateSpec, CoordinateStart, Coordinates, Init, NetworkError, Padding, ParamScope,
@@ -9,13 +9,13 @@ use tch::Tensor;
 
 use crate::StudyError;
 
-/// A layer that can stand where the published networks have their CoordConv layer.
+/// A layer that can replace the CoordConv layer in the published networks.
 pub trait Layer: Send {
-    /// `[N, C, H, W]` → `[N, out, H, W]`, linear or not; channels last in memory is fastest.
+    /// Maps `[N, C, H, W]` to `[N, out, H, W]`, linear or not; fastest with channels last in memory.
     fn forward(&self, picture: &Tensor) -> Tensor;
 
-    /// [`Layer::forward`] on pictures whose every channel is one number all over, `[N, C]`, which
-    /// is what the painting tasks give it. Worth writing where that saves work.
+    /// Applies [`Layer::forward`] to pictures whose every channel is constant, given as `[N, C]`: the
+    /// inputs of the painting tasks. Override where constancy saves work.
     fn forward_tiled(&self, numbers: &Tensor, [height, width]: [i64; 2]) -> Tensor {
         let [rows, channels] = numbers.size()[..] else { return self.forward(numbers) };
         let picture = numbers.view([rows, channels, 1, 1]).expand([rows, channels, height, width], false);
@@ -23,39 +23,39 @@ pub trait Layer: Send {
     }
 }
 
-/// What a layer has to fit.
+/// Shapes and settings that a layer must fit.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LayerShape {
-    /// Channels of the pictures it is given, C.
+    /// Input channels, C.
     pub channels_in: i64,
-    /// Channels of the pictures it makes.
+    /// Output channels.
     pub channels_out: i64,
-    /// Height of both.
+    /// Height of input and output.
     pub height: i64,
-    /// Width of both.
+    /// Width of input and output.
     pub width: i64,
-    /// What its weights start from.
+    /// Initial weights.
     pub start: LayerStart,
-    /// Factor on its coordinate channels, or whatever else tells positions apart.
+    /// Factor on its coordinate channels, or on any other source of positional information.
     pub amplitude: f64,
 }
 
-/// What the weights of the layer under study start from.
+/// Initial weights of the layer under study.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LayerStart {
-    /// All are drawn alike, as in the authors' code.
+    /// All drawn from the same distribution, as in the authors' code.
     Drawn,
-    /// Those for coordinates, or whatever else tells positions apart, are 0: the layer starts out
+    /// Zero for the coordinates, or any other source of positional information: the layer starts out
     /// as a plain convolution.
     Plain,
 }
 
-/// Builds a layer; its parameters are called `layer.…`.
+/// Builds a layer; its parameters are named `layer.…`.
 pub type BuildLayer =
     fn(scope: &mut ParamScope<'_>, shape: LayerShape) -> Result<Box<dyn Layer>, NetworkError>;
 
-/// What a study is about: an entry of the registry, or one of your own.
+/// The subject of a study: a registered layer, or a custom one.
 ///
 /// ```
 /// use coordrl_agents::nn::{Conv, NetworkError, ParamScope, Window};
@@ -81,18 +81,18 @@ pub type BuildLayer =
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct StudyLayer {
-    /// What it is called on the command line.
+    /// Name on the command line.
     pub name: &'static str,
-    /// One line on what it is.
+    /// One-line description.
     pub summary: &'static str,
-    /// Which network it is studied in.
+    /// Network in which it is studied.
     pub kind: LayerKind,
 }
 
-/// Which network a layer is studied in.
+/// Network in which a layer is studied.
 #[derive(Clone, Copy, Debug)]
 pub enum LayerKind {
-    /// The task's published network of convolutions alone: what the paper compares with.
+    /// The task's published network of convolutions only: the paper's baseline.
     Baseline,
     /// The task's published CoordConv network, with this layer in place of its CoordConv layer.
     InPlace(BuildLayer),
@@ -112,12 +112,12 @@ const LAYERS: &[StudyLayer] = &[
     },
 ];
 
-/// All layers that have a name.
+/// Returns all registered layers.
 pub fn layers() -> &'static [StudyLayer] {
     LAYERS
 }
 
-/// The layer of that name.
+/// Finds the layer of that name.
 ///
 /// # Errors
 /// [`StudyError::UnknownLayer`], with the nearest name.
@@ -148,7 +148,7 @@ impl Layer for Conv {
     }
 }
 
-/// The paper's layer: coordinates xx and yy appended to the picture, then a 1×1 convolution.
+/// Builds the paper's layer: coordinates xx and yy appended to the picture, then a 1×1 convolution.
 fn build_coord_conv(scope: &mut ParamScope<'_>, shape: LayerShape) -> Result<Box<dyn Layer>, NetworkError> {
     let LayerShape { channels_in, channels_out, height, width, start, amplitude } = shape;
     let window = Window { channels_out, kernel: 1, stride: 1 };

@@ -1,15 +1,15 @@
-//! The three coordinate tasks of the CoordConv paper (Liu et al. 2018, arXiv:1807.03247), learnt
-//! with the CoordConv layer of [`coordrl_agents::nn`] or with a layer of your own.
+//! The three coordinate tasks of the CoordConv paper (Liu et al. 2018, arXiv:1807.03247), learned
+//! with the CoordConv layer of [`coordrl_agents::nn`] or with a custom layer.
 //!
 //! - [`data`]: Not-so-Clevr, the data set of all three, and its splits
-//! - [`Task`]: what is learnt, and the mark at which it counts as solved
-//! - [`StudyLayer`]: the layer under study (and the registry of those that have a name)
-//! - [`StudyConfig`]: what can be set, with a recipe for each task
+//! - [`Task`]: the tasks, and the mark at which each counts as solved
+//! - [`StudyLayer`]: the layer under study, and the registry of named ones
+//! - [`StudyConfig`]: the settings, with a recipe for each task
 //! - [`Study`]: network, data and optimiser, built from a [`StudySetup`], trained by
 //!   [`Study::update`]
 //!
 //! Networks, losses, splits and settings are those of the authors' released code
-//! (uber-research/CoordConv) unless it is said otherwise. Nothing here reads files, prints or knows
+//! (uber-research/CoordConv) unless noted otherwise. This crate does not read files, print or depend on
 //! the command line.
 //!
 //! ```

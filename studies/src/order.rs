@@ -1,13 +1,13 @@
-//! The order in which an epoch goes through the training centres.
+//! Order of the training centres within an epoch.
 
 use coordrl_envs::Rng;
 use rand::{Rng as _, SeedableRng};
 
-/// What these generators are for, as a number no [`coordrl_envs::Role`] has.
+/// Purpose of these generators, as a number distinct from every [`coordrl_envs::Role`].
 const PURPOSE: [u8; 8] = *b"study/sh";
 
-/// `members` in the order of this epoch, which depends on (seed, epoch) alone: whoever goes on in
-/// the middle of a run needs no generator's state.
+/// Shuffles `members` for this epoch. The order depends on (seed, epoch) only, so resuming in
+/// mid-epoch needs no generator state.
 pub(crate) fn shuffled(members: &[usize], seed: u64, epoch: u32) -> Vec<usize> {
     let mut key = [0u8; 32];
     key[..8].copy_from_slice(&seed.to_le_bytes());
@@ -16,7 +16,7 @@ pub(crate) fn shuffled(members: &[usize], seed: u64, epoch: u32) -> Vec<usize> {
     let mut rng = Rng::from_seed(key);
     let mut order = members.to_vec();
     for place in (1..order.len()).rev() {
-        // Fisher–Yates; of 2⁶⁴ draws the remainder favours none by more than one in 10¹⁵.
+        // Fisher–Yates; the modulo bias of 64-bit draws is below 10⁻¹⁵.
         let other = rng.next_u64() % (place as u64 + 1);
         order.swap(place, other as usize);
     }

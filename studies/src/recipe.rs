@@ -1,11 +1,11 @@
-//! The settings each task starts from.
+//! Default settings of each task.
 
 use crate::config::{Inputs, Loss, RateSchedule};
 use crate::{LayerKind, LayerStart, Split, StudyConfig, StudyLayer, Task};
 
 impl StudyConfig {
-    /// Settings with which the task's network for this layer learns it, or, for the baselines, what
-    /// it can of it.
+    /// Returns settings with which the task's network for this layer learns it or, for the baselines,
+    /// gets as far as it can.
     pub fn recipe(task: Task, layer: &StudyLayer, _split: Split) -> Self {
         match (task, layer.kind) {
             (Task::Classify, LayerKind::InPlace(_)) => classify(),
@@ -18,16 +18,16 @@ impl StudyConfig {
     }
 }
 
-/// As published, but for the unit of the inputs: see [`Inputs::Coordinates`].
+/// As published, except for the unit of the inputs: see [`Inputs::Coordinates`].
 fn classify() -> StudyConfig {
     StudyConfig { inputs: Inputs::Coordinates, ..Default::default() }
 }
 
-/// With windows of one pixel all of the square has to be in the first stage's map.
+/// With 1×1 windows the first stage's map must contain the whole square.
 ///
-/// What carries it into the quarter never shown is the decay of the weights, and time at the full
+/// Generalisation to the held-out quarter depends on weight decay and on time at the full
 /// learning rate. With a decay of 0.001 and a rate that falls after 6 epochs some seeds stop just
-/// short of the mark; without falling the square comes and goes.
+/// short of the mark; if the rate never falls, accuracy on the square fluctuates.
 fn render() -> StudyConfig {
     StudyConfig {
         loss: Loss::Bce,
@@ -47,11 +47,11 @@ fn render() -> StudyConfig {
     }
 }
 
-/// Smaller batches than published, so that an epoch has more steps.
+/// Smaller batches than published, for more steps per epoch.
 ///
-/// The network has no activation and ends in a maximum over all positions. With coordinates drawn
-/// like the other weights that maximum is often at an edge from the start: the pixel then gets no
-/// gradient, and all predictions fall to the mean place. Starting plain, the pixel wins first.
+/// The network has no activation and ends in a maximum over all positions. With coordinate weights
+/// drawn like the others, that maximum is often at an edge from the start: the pixel then gets no
+/// gradient, and all predictions collapse to the mean position. Starting plain, the pixel wins first.
 fn regress() -> StudyConfig {
     StudyConfig {
         loss: Loss::Mse,
@@ -62,10 +62,10 @@ fn regress() -> StudyConfig {
     }
 }
 
-/// Windows of 4, the largest the authors tried: with stride 2 every output pixel then has as many
+/// Windows of 4, the largest the authors tried: with stride 2 every output pixel then has equally many
 /// inputs, and the network fits its training centres, which with windows of 3 it does not within
-/// 200 epochs. Batches of 32, the larger of theirs: with 16 the running statistics of its batch
-/// normalisation are so rough that accuracy comes and goes.
+/// 200 epochs. Batches of 32, the larger of theirs: with 16 the running statistics of batch
+/// normalisation are so noisy that accuracy fluctuates.
 fn classify_baseline() -> StudyConfig {
     StudyConfig {
         batch_size: 32,
@@ -91,7 +91,7 @@ fn render_baseline() -> StudyConfig {
     }
 }
 
-/// The authors' narrowest network, without decay of its weights, given x and y as CoordConv is.
+/// The authors' narrowest network, without weight decay, given the same x and y as CoordConv.
 fn paint_baseline() -> StudyConfig {
     StudyConfig {
         inputs: Inputs::Coordinates,
@@ -101,7 +101,7 @@ fn paint_baseline() -> StudyConfig {
     }
 }
 
-/// One of the authors' settings, but for smaller batches, so that an epoch has more steps.
+/// One of the authors' settings, except for smaller batches, for more steps per epoch.
 fn regress_baseline() -> StudyConfig {
     StudyConfig {
         loss: Loss::Mse,

@@ -1,4 +1,4 @@
-//! Centres as tensors: what a network is given and what it should say.
+//! Centres as tensors: network inputs and targets.
 
 use tch::{Device, Kind, Reduction, Tensor};
 
@@ -10,7 +10,7 @@ use crate::{StudyError, Task};
 /// Pixels of the square.
 const SQUARE_PIXELS: f64 = ((2 * SQUARE_REACH + 1) * (2 * SQUARE_REACH + 1)) as f64;
 
-/// What the network is given, as `StudyNetwork::forward` says. `inputs` concerns painting tasks.
+/// Builds inputs for `StudyNetwork::forward`. `inputs` affects painting tasks only.
 pub(crate) fn input_of(
     task: Task,
     inputs: Inputs,
@@ -32,7 +32,7 @@ pub(crate) fn input_of(
     Ok(input.f_to_device(device)?)
 }
 
-/// What the network should say: `[N, 4096]`, `[N, 2]`, or for a cross-entropy the pixel, `i64 [N]`.
+/// Builds targets: `[N, 4096]`, `[N, 2]`, or for a cross-entropy the pixel, `i64 [N]`.
 pub(crate) fn target_of(
     task: Task,
     loss: Loss,
@@ -54,8 +54,8 @@ pub(crate) fn target_of(
     Ok(target.f_to_device(device)?)
 }
 
-/// What the map between a renderer's stages should hold, for a cross-entropy: the pixel, `i64 [N]`,
-/// or one probability a pixel, `[N, 4096]`, the same for all of the square's.
+/// Builds cross-entropy targets of the map between a renderer's stages: the pixel, `i64 [N]`, or one
+/// probability per pixel, `[N, 4096]`, uniform over the square.
 pub(crate) fn map_target(holds: MapHolds, centres: &[Centre], device: Device) -> Result<Tensor, StudyError> {
     match holds {
         MapHolds::Centre => target_of(Task::Classify, Loss::CrossEntropy, centres, device),
@@ -63,7 +63,7 @@ pub(crate) fn map_target(holds: MapHolds, centres: &[Centre], device: Device) ->
     }
 }
 
-/// One canvas a centre, `[N, 4096]`.
+/// Draws one canvas per centre, `[N, 4096]`.
 fn canvases(centres: &[Centre], draw: impl Fn(Centre, &mut [f32])) -> Result<Tensor, StudyError> {
     let mut pixels = vec![0.0; centres.len() * PIXELS];
     for (canvas, &centre) in pixels.chunks_exact_mut(PIXELS).zip(centres) {
@@ -72,7 +72,7 @@ fn canvases(centres: &[Centre], draw: impl Fn(Centre, &mut [f32])) -> Result<Ten
     Ok(Tensor::f_from_slice(&pixels)?.f_view([centres.len() as i64, PIXELS as i64])?)
 }
 
-/// The loss of each row, summed over the rows: parts of a batch add up.
+/// Sums the loss over rows, so that parts of a batch add up.
 ///
 /// # Shapes
 /// - `output`: `[N, K]`; `target` as [`target_of`] makes it; result: a scalar
@@ -87,8 +87,8 @@ pub(crate) fn loss_sum(loss: Loss, output: &Tensor, target: &Tensor) -> Tensor {
     }
 }
 
-/// What the logits of a painted picture say of each pixel: probabilities (`CrossEntropy`, over all
-/// pixels; `Bce`, of each), or the grey level itself (`Mse`).
+/// Converts the logits of a painted picture to probabilities (`CrossEntropy`: over all pixels; `Bce`:
+/// of each pixel), or returns them as grey levels (`Mse`).
 pub(crate) fn picture_of(loss: Loss, logits: &Tensor) -> Tensor {
     match loss {
         Loss::CrossEntropy => logits.softmax(-1, Kind::Float),

@@ -1,4 +1,4 @@
-//! How well a network does, and whether that meets the task's mark.
+//! Evaluation of a network, and the marks of the tasks.
 
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
@@ -8,27 +8,27 @@ use crate::data::{CANVAS, Centre};
 use crate::rows::{loss_sum, picture_of, target_of};
 use crate::{StudyError, Task};
 
-/// How a network does on the training and on the test centres, in evaluation mode.
+/// Scores of a network on the training and test centres, in evaluation mode.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
-    /// Epochs trained before.
+    /// Epochs trained so far.
     pub epoch: u32,
-    /// On the centres trained on.
+    /// Score on the training centres.
     pub train: Score,
-    /// On those held out.
+    /// Score on the held-out centres.
     pub test: Score,
 }
 
-/// How a network does on a set of centres.
+/// Score of a network on a set of centres.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Score {
-    /// What is minimised, without the weights' own part; mean over the centres.
+    /// Loss without the L2 term; mean over the centres.
     pub loss: f64,
-    /// What counts; means over the centres.
+    /// Task-specific measures; means over the centres.
     pub measures: Measures,
 }
 
-/// What counts, by task.
+/// Measures by task.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Measures {
@@ -36,7 +36,7 @@ pub enum Measures {
     Classify {
         /// Share of centres whose pixel has the highest logit.
         accuracy: f64,
-        /// Distance from that pixel to the right one.
+        /// Distance from that pixel to the true one.
         distance_px: f64,
     },
     /// `render`.
@@ -48,13 +48,13 @@ pub enum Measures {
     },
     /// `regress`.
     Regress {
-        /// Distance from the predicted to the right place.
+        /// Distance from the predicted to the true position.
         error_px: f64,
     },
 }
 
 impl Measures {
-    /// All of them, by name, the one that counts most first.
+    /// Returns all measures with their names, the most important first.
     pub fn named(&self) -> Vec<(&'static str, f64)> {
         match *self {
             Self::Classify { accuracy, distance_px } => {
@@ -67,7 +67,7 @@ impl Measures {
 }
 
 impl Evaluation {
-    /// Whether the task's mark ([`Task::mark`]) is met.
+    /// Returns `true` if the task's mark ([`Task::mark`]) is met.
     pub fn meets_mark(&self) -> bool {
         match (self.train.measures, self.test.measures) {
             (Measures::Classify { accuracy: train, .. }, Measures::Classify { accuracy: test, .. }) => {
@@ -80,7 +80,7 @@ impl Evaluation {
     }
 }
 
-/// Sums over some centres.
+/// Sums over a set of centres.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct ScoreSums {
     pub loss: f64,
@@ -94,7 +94,7 @@ impl ScoreSums {
         self.measures[1] += other.measures[1];
     }
 
-    /// Means over so many centres.
+    /// Divides the sums by the number of centres.
     pub fn score(self, task: Task, centres: usize) -> Score {
         let mean = |sum: f64| sum / centres as f64;
         let [first, second] = self.measures.map(mean);
@@ -107,7 +107,7 @@ impl ScoreSums {
     }
 }
 
-/// Sums over the rows of one output.
+/// Sums scores over the rows of one output.
 pub(crate) fn sums_of(
     task: Task,
     loss: Loss,
@@ -133,8 +133,8 @@ pub(crate) fn sums_of(
     Ok(ScoreSums { loss, measures })
 }
 
-/// Where each row's output says the centre is, (x, y) in pixels: for `classify` the pixel with the
-/// highest logit, for `render` the mean of the white pixels (not a number if there are none).
+/// Extracts each row's predicted centre, (x, y) in pixels: for `classify` the argmax of the logits,
+/// for `render` the mean of the white pixels (NaN if there are none).
 pub(crate) fn places(task: Task, loss: Loss, output: &Tensor) -> Result<Vec<[f64; 2]>, StudyError> {
     let side = CANVAS as i64;
     match task {
@@ -154,13 +154,13 @@ pub(crate) fn places(task: Task, loss: Loss, output: &Tensor) -> Result<Vec<[f64
     }
 }
 
-/// `f64 [N, 2]` on the host.
+/// Copies `f64 [N, 2]` to the host.
 fn pairs(numbers: &Tensor) -> Result<Vec<[f64; 2]>, StudyError> {
     let flat: Vec<f64> = Vec::try_from(numbers.f_reshape([-1])?)?;
     Ok(flat.chunks_exact(2).map(|pair| [pair[0], pair[1]]).collect())
 }
 
-/// Intersections over unions, and pictures that are exactly right. A pixel is white above one half.
+/// Intersections over unions, and exactly correct pictures. A pixel is white above one half.
 fn overlaps(loss: Loss, output: &Tensor, target: &Tensor) -> Result<[f64; 2], StudyError> {
     let (found, right) = (picture_of(loss, output).f_gt(0.5)?, target.f_gt(0.5)?);
     let count = |pixels: Tensor| -> Result<Vec<i64>, StudyError> {
@@ -208,7 +208,7 @@ mod tests {
         assert_eq!(sums.score(Task::Render, 2).measures, expected);
         let found = places(Task::Render, Loss::Mse, &exact).unwrap();
         assert_eq!(found, [[10.0, 20.0], [40.0, 50.0]]);
-        // Grey levels, where no sigmoid is asked for.
+        // Grey levels, to which no sigmoid is applied.
         let sums = sums_of(Task::Render, Loss::Mse, &(exact * 0.7), &CENTRES).unwrap();
         assert_eq!(sums.score(Task::Render, 2).measures, Measures::Render { iou: 1.0, exact: 1.0 });
         let sums = sums_of(Task::Render, Loss::Bce, &(zeros() - 1.0), &CENTRES).unwrap();

@@ -1,4 +1,4 @@
-//! One network on the shared parameters, and what is done with it in one thread.
+//! One thread's network on the shared parameters, and its computations.
 
 use coordrl_agents::nn::{Mode, ParamScope, ParamStore, flatten_gradients};
 use tch::{Device, Kind, Tensor};
@@ -9,14 +9,14 @@ use crate::networks::{self, FirstMap, NetworkSpec, StudyNetwork};
 use crate::rows::{input_of, loss_sum, map_target, target_of};
 use crate::{StudyError, Task};
 
-/// A network of its own, for one thread.
+/// A network for use by one thread.
 pub(crate) struct Shard {
     pub network: Box<dyn StudyNetwork>,
     leaves: Vec<Tensor>,
     shard_spec: ShardSpec,
 }
 
-/// What all shards of a study share.
+/// Settings common to all shards of a study.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ShardSpec {
     pub task: Task,
@@ -26,11 +26,11 @@ pub(crate) struct ShardSpec {
     pub device: Device,
 }
 
-/// A share of a batch's gradient and loss: shares add up.
+/// Gradient and loss of part of a batch; parts add up.
 pub(crate) struct Gradient {
     /// Flat `[P]`.
     pub flat: Tensor,
-    /// Without the weights' own part.
+    /// Loss without the L2 term.
     pub loss: f64,
 }
 
@@ -43,7 +43,7 @@ impl Gradient {
 }
 
 impl Shard {
-    /// On the parameters of `store`, which are drawn if they are not there yet.
+    /// Builds a network on the parameters of `store`, drawing any that do not exist yet.
     pub fn build(
         spec: NetworkSpec<'_>,
         shard_spec: ShardSpec,
@@ -54,9 +54,9 @@ impl Shard {
         Ok(Self { network, leaves: scope.into_leaves()?, shard_spec })
     }
 
-    /// Gradient of the mean loss over a batch of `batch_rows`, of which these are some.
+    /// Computes these rows' part of the gradient of the mean loss over a batch of `batch_rows`.
     ///
-    /// Forward and backward over a few rows at a time: their activations stay in the cache.
+    /// Runs forward and backward over a few rows at a time, so that their activations stay in the cache.
     pub fn gradient(&self, centres: &[Centre], batch_rows: usize) -> Result<Gradient, StudyError> {
         let rows = self.rows_at_a_time(self.network.row_split().train_rows());
         let count: i64 = self.leaves.iter().map(|leaf| leaf.numel() as i64).sum();
@@ -81,13 +81,14 @@ impl Shard {
                 drawn + loss_sum(Loss::CrossEntropy, &logits, &target) * map_loss
             }
         };
+        // Divided by the rows of the whole batch, not of this part, so that parts add up to the mean.
         let loss = sum / batch_rows as f64;
         let gradients = Tensor::f_run_backward(&[&loss], &self.leaves, false, false)?;
         let loss = loss.f_double_value(&[])?;
         Ok(Gradient { flat: flatten_gradients(&gradients, &self.leaves), loss })
     }
 
-    /// Hands what the network says of some centres at a time to `see`, without gradients.
+    /// Passes the network's output for a few centres at a time to `see`, without gradients.
     pub fn look(
         &self,
         centres: &[Centre],
@@ -101,7 +102,7 @@ impl Shard {
         Ok(())
     }
 
-    /// Off the CPU there is no cache to stay in, but much to be gained from large batches.
+    /// Returns the number of rows per pass. A GPU has no such cache and benefits from large batches.
     fn rows_at_a_time(&self, on_cpu: usize) -> usize {
         match self.shard_spec.device {
             Device::Cpu => on_cpu,

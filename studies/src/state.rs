@@ -1,4 +1,4 @@
-//! Everything that decides how training goes on.
+//! Saved state of a study.
 
 use coordrl_agents::nn::NamedTensors;
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,7 @@ use crate::{Evaluation, Split, StudyError, Task};
 /// Raised when the layout of [`TrainerState`] changes.
 const VERSION: u32 = 1;
 
-/// A whole study: a study that loads this goes on exactly as the one that saved it.
+/// State of a whole study: loading it continues training exactly as in the study that saved it.
 #[derive(Debug)]
 pub struct StudyState {
     /// Parameters and running statistics by name, `f32`, on the CPU.
@@ -20,19 +20,19 @@ pub struct StudyState {
     pub trainer: Vec<u8>,
 }
 
-/// What is in [`StudyState::trainer`].
+/// Contents of [`StudyState::trainer`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct TrainerState {
     pub version: u32,
     pub task: Task,
     pub split: Split,
-    /// Decides the orders of the epochs to come.
+    /// Determines the order of every epoch.
     pub seed: u64,
     pub counters: Counters,
     pub evaluations: Vec<Evaluation>,
 }
 
-/// The first field alone, readable whatever follows.
+/// The first field alone, readable whatever comes after it.
 #[derive(Deserialize)]
 struct Version {
     version: u32,
@@ -56,7 +56,7 @@ impl TrainerState {
         rmp_serde::from_slice(bytes).map_err(parse)
     }
 
-    /// Whether a study of this task and split, with so many training centres, can go on from it.
+    /// Checks that a study of this task and split, with this number of training centres, can resume from it.
     pub fn check(&self, task: Task, split: Split, train_rows: usize) -> Result<(), StudyError> {
         if (self.task, self.split) != (task, split) {
             let (found, split_found) = (self.task, self.split.name());

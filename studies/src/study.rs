@@ -1,4 +1,4 @@
-//! The study: network, data and optimiser, put together.
+//! The study: network, data and optimiser combined.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -19,62 +19,62 @@ use crate::shard::{Gradient, Shard, ShardSpec};
 use crate::state::{StudyState, TrainerState};
 use crate::{Evaluation, Score, StudyError, StudyLayer, Task};
 
-/// What a study is built from.
+/// Inputs of [`Study::build`].
 pub struct StudySetup<'a> {
-    /// What is learnt.
+    /// Task to learn.
     pub task: Task,
-    /// Which centres are held out.
+    /// Split into training and held-out centres.
     pub split: Split,
-    /// One of [`crate::layers`], or an entry of your own.
+    /// One of [`crate::layers`], or a custom layer.
     pub layer: &'a StudyLayer,
     /// Settings; checked again here.
     pub config: &'a StudyConfig,
-    /// Decides first weights and the orders of the epochs.
+    /// Determines the initial weights and the orders of the epochs.
     pub seed: u64,
-    /// Where the network is.
+    /// Device of the network.
     pub device: Device,
-    /// Threads that take gradients: see [`build_pool`](coordrl_agents::build_pool), with one
+    /// Threads that compute gradients: see [`build_pool`](coordrl_agents::build_pool), with one
     /// libtorch thread each.
     pub pool: Arc<ThreadPool>,
 }
 
-/// What an update reports.
+/// Results of one update.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct UpdateReport {
-    /// Mean loss over the batch, with the renderer's second loss, without the weights' own part.
+    /// Mean loss over the batch, including the renderer's second loss, without the L2 term.
     pub loss: f64,
-    /// The weights' own part: `l2` times their sum of squares.
+    /// The L2 term: `l2` times the sum of squares of the convolution weights.
     pub l2_loss: f64,
-    /// Euclidean norm of the gradient of both.
+    /// Euclidean norm of the total gradient.
     pub grad_norm: f64,
     /// Learning rate used.
     pub learning_rate: f64,
-    /// Whether the batch was the last of its epoch.
+    /// `true` if the batch was the last of its epoch.
     pub epoch_ended: bool,
 }
 
-/// One of the paper's tasks, being learnt by one network.
+/// One of the paper's tasks with the network that learns it.
 pub struct Study {
     task: Task,
     split: Split,
     config: StudyConfig,
     centres: Vec<Centre>,
     indices: SplitIndices,
-    /// Training centres in the order of the epoch under way.
+    /// Training centres in the order of the current epoch.
     order: Vec<usize>,
     trainer: TrainerState,
     shards: Vec<Mutex<Shard>>,
     store: ParamStore,
     /// All parameters, flat `[P]`, in memory shared with every shard.
     params: Tensor,
-    /// 1 where a number belongs to a convolution's weights, else 0; flat `[P]`.
+    /// 1 for each convolution weight, else 0; flat `[P]`.
     kernels: Tensor,
     optimizer: Optimizer,
     pool: Arc<ThreadPool>,
 }
 
 impl Study {
-    /// Draws the first weights.
+    /// Builds the study and draws the initial weights.
     pub fn build(setup: StudySetup<'_>) -> Result<Self, StudyError> {
         let StudySetup { task, split, layer, config, seed, device, pool } = setup;
         let problems = config.check(task);
@@ -106,7 +106,7 @@ impl Study {
         })
     }
 
-    /// One optimiser step on the next batch.
+    /// Takes one optimiser step on the next batch.
     ///
     /// # Errors
     /// If a shard panics, or loss or gradient are not finite. The weights are then those from
@@ -125,14 +125,14 @@ impl Study {
             }
         }
         let learning_rate = self.learning_rate();
-        // A `&Tensor` may not go to another thread, a tensor may.
+        // A `&Tensor` is not `Send`, but a tensor is, so pass a shallow clone.
         let (params, flat, optimizer) = (self.params.shallow_clone(), gradient.flat, &mut self.optimizer);
         self.pool.install(move || optimizer.step(&params, &flat, learning_rate));
         let epoch_ended = self.count(end);
         Ok(UpdateReport { loss: gradient.loss, l2_loss, grad_norm, learning_rate, epoch_ended })
     }
 
-    /// Updates to the end of the epoch; the mean of their losses.
+    /// Runs updates to the end of the epoch and returns their mean loss.
     pub fn train_epoch(&mut self) -> Result<f64, StudyError> {
         let (mut sum, mut updates) = (0.0, 0);
         loop {
@@ -145,7 +145,7 @@ impl Study {
         }
     }
 
-    /// How the network does now, on all centres; remembered for [`Study::mark_held`].
+    /// Evaluates the network on all centres; the result is kept for [`Study::mark_held`].
     pub fn evaluate(&mut self) -> Result<Evaluation, StudyError> {
         let train = self.score(&self.indices.train)?;
         let test = self.score(&self.indices.test)?;
@@ -154,8 +154,8 @@ impl Study {
         Ok(evaluation)
     }
 
-    /// Whether an epoch has just ended after which the settings ask for an evaluation that has not
-    /// been made yet. The end of training always asks for one.
+    /// Returns `true` if an epoch has just ended that requires an evaluation, not made yet. The end of
+    /// training always requires one.
     pub fn evaluation_due(&self) -> bool {
         let Counters { epochs, rows_into_epoch, .. } = self.trainer.counters;
         let asked = epochs.is_multiple_of(self.config.eval_every_epochs) || self.finished();
@@ -163,40 +163,40 @@ impl Study {
         rows_into_epoch == 0 && epochs > 0 && asked && !made
     }
 
-    /// Whether as many evaluations in a row as the settings ask for, the last one included, met
-    /// the task's mark.
+    /// Returns `true` if the most recent evaluations, as many as the settings require, all met the
+    /// task's mark.
     pub fn mark_held(&self) -> bool {
         let needed = self.config.hold_evaluations as usize;
         let evaluations = &self.trainer.evaluations;
         evaluations.len() >= needed && evaluations.iter().rev().take(needed).all(Evaluation::meets_mark)
     }
 
-    /// What is learnt.
+    /// Returns the task.
     pub fn task(&self) -> Task {
         self.task
     }
 
-    /// Whether all epochs of the settings are made. Updates beyond are possible.
+    /// Returns `true` if all epochs of the settings are completed. Further updates are possible.
     pub fn finished(&self) -> bool {
         self.trainer.counters.epochs >= self.config.epochs
     }
 
-    /// How far training is.
+    /// Returns the progress counters.
     pub fn counters(&self) -> Counters {
         self.trainer.counters
     }
 
-    /// All evaluations so far.
+    /// Returns all evaluations so far.
     pub fn evaluations(&self) -> &[Evaluation] {
         &self.trainer.evaluations
     }
 
-    /// Number of numbers that are trained.
+    /// Number of trainable parameters.
     pub fn parameter_count(&self) -> u64 {
         self.store.parameter_count()
     }
 
-    /// Updates that make an epoch.
+    /// Number of updates per epoch.
     pub fn updates_per_epoch(&self) -> u64 {
         (self.order.len() as u64).div_ceil(u64::from(self.config.batch_size))
     }
@@ -206,18 +206,18 @@ impl Study {
         self.config.rate(self.trainer.counters.epochs)
     }
 
-    /// All centres, in the order that [`Study::places`] follows.
+    /// Returns all centres, in the order used by [`Study::places`].
     pub fn centres(&self) -> &[Centre] {
         &self.centres
     }
 
-    /// Which centres are trained on and which are held out.
+    /// Returns the split into training and held-out centres.
     pub fn indices(&self) -> &SplitIndices {
         &self.indices
     }
 
-    /// What the network paints for a centre, 4096 numbers row by row: the probability that the
-    /// pixel is the one (`classify`) or that it is white (`render`).
+    /// Returns the network's picture for a centre, 4096 row-major values: the probability that the
+    /// pixel is the target (`classify`) or that it is white (`render`).
     ///
     /// # Errors
     /// [`StudyError::NoPicture`] for `regress`.
@@ -233,16 +233,16 @@ impl Study {
         Ok(picture)
     }
 
-    /// Where the network puts every centre, (x, y) in pixels: the most probable pixel
-    /// (`classify`), the mean of the white ones (`render`; not a number if there are none), or the
-    /// place itself (`regress`).
+    /// Returns the network's position for every centre, (x, y) in pixels: the most probable pixel
+    /// (`classify`), the mean of the white ones (`render`; NaN if there are none), or the direct
+    /// prediction (`regress`).
     pub fn places(&self) -> Result<Vec<[f64; 2]>, StudyError> {
         let (task, loss) = (self.task, self.config.loss);
         let parts = self.look(&self.centres, |_, output| places(task, loss, output))?;
         Ok(parts.into_iter().flatten().collect())
     }
 
-    /// Everything that later updates depend on.
+    /// Saves all state that later updates depend on.
     pub fn save(&self) -> Result<StudyState, StudyError> {
         Ok(StudyState {
             weights: self.store.to_named(),
@@ -251,11 +251,11 @@ impl Study {
         })
     }
 
-    /// Goes on from what [`Study::save`] gave, in this process or another, to the last bit.
+    /// Resumes from [`Study::save`], in this process or another, bit for bit.
     ///
     /// # Errors
-    /// If the state is damaged or of another task, split or network; the weights are then as they
-    /// were.
+    /// If the state is damaged or of another task, split or network; the weights are then
+    /// unchanged.
     pub fn load(&mut self, state: &StudyState) -> Result<(), StudyError> {
         let trainer = TrainerState::from_bytes(&state.trainer)?;
         trainer.check(self.task, self.split, self.indices.train.len())?;
@@ -267,15 +267,15 @@ impl Study {
         Ok(())
     }
 
-    /// Starts from other weights, with everything else as at the beginning.
+    /// Replaces the weights and leaves everything else as it is.
     ///
     /// # Errors
-    /// If names or shapes are not those of this network; nothing is changed then.
+    /// If names or shapes do not match this network; nothing is changed then.
     pub fn load_weights(&mut self, weights: &[(String, Tensor)]) -> Result<(), StudyError> {
         Ok(self.store.load(weights)?)
     }
 
-    /// Gradient of the mean loss over `batch`, each shard taking a stretch of it.
+    /// Computes the gradient of the mean loss over `batch`, splitting it among the shards.
     fn differentiate(&self, batch: &[Centre]) -> Result<Gradient, StudyError> {
         let working = match lock(&self.shards[0]).network.row_split() {
             RowSplit::Whole(_) => 1,
@@ -293,9 +293,9 @@ impl Study {
         Ok(sum)
     }
 
-    /// Cuts `centres` into as many stretches as shards are `working` and runs `job` on all of them
-    /// in parallel; results in the stretches' order. Every shard finishes; of several errors the
-    /// first shard's is given.
+    /// Splits `centres` into up to `working` parts, one per shard, runs `job` on them in parallel and returns
+    /// the results in order. Every shard finishes; if several fail, the first shard's error is
+    /// returned.
     fn for_each_shard<R: Send>(
         &self,
         centres: &[Centre],
@@ -309,10 +309,11 @@ impl Study {
         };
         let results: Vec<Result<R, StudyError>> =
             self.pool.install(|| parts.into_par_iter().with_max_len(1).map(run).collect());
+        // Collected before looking for errors: which of several is returned must not depend on timing.
         results.into_iter().collect()
     }
 
-    /// Adds the gradient of l2 · Σw² over the convolutions' weights; the loss itself.
+    /// Adds the gradient of l2 · Σw² over the convolution weights and returns that loss.
     fn add_l2(&self, gradient: &mut Tensor) -> Result<f64, StudyError> {
         if self.config.l2 == 0.0 {
             return Ok(0.0);
@@ -323,7 +324,7 @@ impl Study {
         Ok(self.config.l2 * squares)
     }
 
-    /// Counts an update that ended at row `end` of its epoch; whether the epoch ended with it.
+    /// Counts an update that ended at row `end` of its epoch; returns `true` if that ended the epoch.
     fn count(&mut self, end: usize) -> bool {
         let counters = &mut self.trainer.counters;
         counters.updates += 1;
@@ -346,7 +347,7 @@ impl Study {
         Ok(sums.score(task, centres.len()))
     }
 
-    /// What `see` makes of the network's output, a few centres at a time, in their order.
+    /// Collects the results of `see` on the network's output, a few centres at a time, in order.
     fn look<R: Send>(
         &self,
         centres: &[Centre],
@@ -375,22 +376,22 @@ impl std::fmt::Debug for Study {
     }
 }
 
-/// Lets the C library keep what libtorch frees instead of handing it back to the system, which
-/// would have to fill the same pages with zeros again for every few rows.
+/// Makes the C library keep memory that libtorch frees instead of returning it to the system, which
+/// would have to zero the same pages again for every few rows.
 ///
-/// glibc keeps up to twice the largest block that was mapped on its own and freed, up to 32 MiB.
-/// Other C libraries are none the worse for one short allocation.
+/// glibc raises its thresholds to (up to twice) the largest mapped block that is freed, up to 32 MiB.
+/// Elsewhere this is a single harmless allocation.
 fn keep_freed_memory() {
     drop(Tensor::empty([31 << 18], (Kind::Float, Device::Cpu))); // 31 MiB, never touched
 }
 
-/// A shard, for one thread at a time. One that panicked holds nothing half done: its weights are
-/// changed elsewhere.
+/// Locks a shard for this thread. A poisoned lock is safe to ignore: a shard that panicked holds no
+/// half-done state, as its weights are changed elsewhere.
 fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
     shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// First weights in one flat tensor, and `count` networks that read them.
+/// Draws initial weights in one flat tensor and builds `count` networks that read them.
 fn build_shards(
     spec: NetworkSpec<'_>,
     shard_spec: ShardSpec,
@@ -399,11 +400,12 @@ fn build_shards(
 ) -> Result<(Tensor, Vec<Mutex<Shard>>), StudyError> {
     Shard::build(spec, shard_spec, store)?; // draws the parameters
     let params = store.pack()?;
+    // Built after packing: only these networks' weights alias the flat tensor that the optimiser steps.
     let build = |_| Ok(Mutex::new(Shard::build(spec, shard_spec, store)?));
     Ok((params, (0..count).map(build).collect::<Result<_, StudyError>>()?))
 }
 
-/// 1 for the weights of convolutions, transposed or not, which have four dimensions.
+/// Marks with 1 the weights of convolutions, transposed or not: those with four dimensions.
 fn kernels_of(store: &ParamStore) -> Result<Tensor, StudyError> {
     let mut pieces = Vec::new();
     for (_, values) in store.to_named() {

@@ -1,4 +1,4 @@
-//! The tasks, and the marks that tell whether one is solved.
+//! The tasks, and the mark at which each counts as solved.
 
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +18,7 @@ impl Task {
     /// All tasks.
     pub const ALL: [Self; 3] = [Self::Classify, Self::Render, Self::Regress];
 
-    /// What it is called on the command line and in settings.
+    /// Name on the command line and in settings.
     pub fn name(self) -> &'static str {
         match self {
             Self::Classify => "classify",
@@ -27,7 +27,7 @@ impl Task {
         }
     }
 
-    /// One line on what is learnt.
+    /// One-line description of the task.
     pub fn summary(self) -> &'static str {
         match self {
             Self::Classify => "from (x, y) to the pixel there, out of 4096",
@@ -36,7 +36,7 @@ impl Task {
         }
     }
 
-    /// When the task counts as solved.
+    /// Describes the criterion at which the task counts as solved.
     pub fn mark(self) -> &'static str {
         match self {
             Self::Classify => "accuracy 1 on train and test",
@@ -45,7 +45,7 @@ impl Task {
         }
     }
 
-    /// Whether the network paints a canvas (from two numbers) rather than reading one.
+    /// Returns `true` if the network paints a canvas (from two numbers) rather than reading one.
     pub(crate) fn paints(self) -> bool {
         self != Self::Regress
     }

@@ -1,6 +1,7 @@
 //! Running the binary and reading what it left.
 
 use std::fs;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::thread;
@@ -46,6 +47,7 @@ impl Sandbox {
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_coordrl"));
         command.args(arguments).current_dir(self.path()).stdin(Stdio::null());
+        heed_hang_ups(&mut command);
         command
     }
 
@@ -85,6 +87,17 @@ impl From<Output> for Ended {
             stdout: String::from_utf8(output.stdout).unwrap(),
             stderr: String::from_utf8(output.stderr).unwrap(),
         }
+    }
+}
+
+/// Undoes what `nohup` does to whatever runs the tests: a child inherits ignored signals.
+fn heed_hang_ups(command: &mut Command) {
+    // SAFETY: `signal` may be called between fork and exec, and no handler of ours is installed.
+    unsafe {
+        command.pre_exec(|| {
+            libc::signal(libc::SIGHUP, libc::SIG_DFL);
+            Ok(())
+        });
     }
 }
 

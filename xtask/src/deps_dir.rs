@@ -1,5 +1,5 @@
-//! `.deps`: a folder of the checkout, or a link to the folder named by `COORDRL_DEPS_DIR`, so that several checkouts
-//! share one set of downloads.
+//! `.deps`: a folder of the checkout, or a link to the folder named by `COORDRL_DEPS_DIR`, so that several
+//! checkouts share one set of downloads.
 
 use crate::layout::Layout;
 use anyhow::{Context, Result, bail};

@@ -126,6 +126,7 @@ fn compile(unit: &Unit, compiler: &cc::Tool) -> Result<()> {
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         bail!("cannot compile {} ({}):\n{said}", unit.source.display(), output.status);
     }
+    // Renamed once complete, so an interrupted build never leaves a truncated object to be reused.
     fs::rename(&partial, &unit.object).with_context(|| format!("cannot write {}", unit.object.display()))
 }
 

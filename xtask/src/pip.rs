@@ -117,6 +117,7 @@ fn run_pip(command: &mut Command, what: &str) -> Result<()> {
     if !std::io::stderr().is_terminal() {
         command.arg("--quiet");
     }
+    // Only stderr is a pipe: with a second one, pip could block on it while this thread reads the first.
     command.stdin(Stdio::null()).stdout(Stdio::from(std::io::stderr())).stderr(Stdio::piped());
     let mut child = command.spawn().with_context(|| format!("cannot start `{}`", process::shown(command)))?;
     let said = child.stderr.take().map(relay).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The device that a bench was asked for: `-- --device cuda:0`, else the CPU.
+//! Device of a bench: `-- --device cuda:0`, default CPU.
 
 use coordrl_agents::device::DeviceChoice;
 use tch::Device;

@@ -287,7 +287,7 @@ fn build_networks(
 ) -> Result<(ParamStore, Tensor, Vec<Network>), AgentError> {
     let mut store = ParamStore::new(seed, device);
     let build = |store: &mut _| Network::build(torso, spec.obs_shape, spec.num_actions(), store);
-    build(&mut store)?; // draws the parameters
+    build(&mut store)?; // draws the parameters; dropped, as it predates the packed memory
     let params = store.pack()?;
     let networks = (0..count).map(|_| build(&mut store)).collect::<Result<_, _>>()?;
     Ok((store, params, networks))

@@ -144,6 +144,7 @@ fn receive(arrivals: &Receiver<Stepped>) -> Option<Stepped> {
             None => return arrivals.recv().ok(),
             Some(Yield::Executed) => {}
             Some(Yield::Idle) => {
+                // Brief, so that work entering the pool meanwhile is picked up.
                 if let Ok(arrival) = arrivals.recv_timeout(NAP) {
                     return Some(arrival);
                 }

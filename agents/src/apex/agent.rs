@@ -2,33 +2,25 @@
 
 use std::io::{Read, Write};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use coordrl_envs::{EnvSpec, Rng, Role, derive_rng};
 use rayon::ThreadPool;
 use tch::{Device, Tensor};
 
-use super::actor::{Actor, QSource};
-use super::batch::{ReadyBatch, TransitionTensors};
+use super::actor::Actor;
 use super::config::ApexConfig;
 use super::experience::Weights;
 use super::inference::{InferenceNetwork, QSpec};
 use super::learner::{Learner, LearnerState};
-use super::learning::{ingest, learn, update_priorities};
-use super::limiter::Rates;
-use super::report::{ApexReport, IngestStats, LearnReport};
+use super::report::{ApexReport, IngestStats};
 use super::state::TrainerState;
-use super::workers::{AgentParts, WorkerPool, WorkerSpec, Workers};
+use super::workers::{AgentParts, WorkerPool, Workers};
 use crate::actors::{check_setup, start_each};
-use crate::error::{Worker, catch_panic};
 use crate::nn::NamedTensors;
 use crate::replay::{Batch, Replay};
-use crate::report::nanos_since;
 use crate::versioned::bad;
-use crate::{AgentError, AgentSetup, AgentState, Counters, Timing};
+use crate::{AgentError, AgentSetup, AgentState, Counters};
 
-/// How long the learner waits for a batch before it says that there is none.
-const PATIENCE: Duration = Duration::from_millis(100);
 /// Name under which the weights that act in one thread are saved, beside the target network's.
 const ACTING: &str = "acting";
 
@@ -39,33 +31,33 @@ const ACTING: &str = "acting";
 /// one thread was in the middle of: load a
 /// saved state into an agent built anew.
 pub struct Apex {
-    config: ApexConfig,
-    q_spec: QSpec,
-    device: Device,
-    seed: u64,
-    total_frames: u64,
-    frame_skip: u64,
-    learner: Learner,
-    counters: Counters,
-    draws: Rng,
+    pub(super) config: ApexConfig,
+    pub(super) q_spec: QSpec,
+    pub(super) device: Device,
+    pub(super) seed: u64,
+    pub(super) total_frames: u64,
+    pub(super) frame_skip: u64,
+    pub(super) learner: Learner,
+    pub(super) counters: Counters,
+    pub(super) draws: Rng,
     /// The weights that act, in one thread.
-    acting: InferenceNetwork,
-    work: Work,
+    pub(super) acting: InferenceNetwork,
+    pub(super) work: Work,
     /// Batch of the last update, whose buffers are used again.
-    batch: Batch,
+    pub(super) batch: Batch,
     /// Arrived, but not reported yet.
-    ingested: IngestStats,
+    pub(super) ingested: IngestStats,
     /// Samples learnt from, while threads run.
-    sampled: u64,
-    pool: Arc<ThreadPool>,
+    pub(super) sampled: u64,
+    pub(super) pool: Arc<ThreadPool>,
 }
 
 /// Where actors and replay are.
-enum Work {
+pub(super) enum Work {
     /// Here.
     Paused(AgentParts),
     /// With their threads.
-    Workers(Workers),
+    Running(Workers),
     /// Gone with a failure.
     Lost,
 }
@@ -154,7 +146,7 @@ impl Apex {
     /// # Errors
     /// The first failure of a thread.
     pub fn pause(&mut self) -> Result<ApexReport, AgentError> {
-        self.end_threads()?;
+        self.pause_workers()?;
         let mut report = std::mem::take(&mut self.ingested).into_report();
         let parts = self.parts()?;
         (report.replay_len, report.samples_per_insert) = (parts.replay.len() as u64, parts.rates.measured());
@@ -227,7 +219,7 @@ impl Apex {
         }
         let updates = trainer.counters.updates;
         self.learner.load(&LearnerState { online: weights, target, optimizer, updates })?;
-        self.acting.take(&match acting {
+        self.acting.load(&match acting {
             Some(numbers) => Weights { version: trainer.acting_version, numbers: numbers_of(&numbers)? },
             None => self.learner.weights()?,
         })?;
@@ -259,181 +251,17 @@ impl Apex {
     /// If names or shapes are not those of this network; nothing is changed then.
     pub fn load_weights(&mut self, weights: &[(String, Tensor)]) -> Result<(), AgentError> {
         self.learner.load_weights(weights)?;
-        self.acting.take(&self.learner.weights()?)
-    }
-
-    /// In one thread: an update if a batch may be drawn, else one agent step of every actor.
-    fn update_serial(&mut self) -> Result<ApexReport, AgentError> {
-        let start = Instant::now();
-        let batch_size = u64::from(self.config.learner.batch_size);
-        let mut report = if self.parts()?.rates.may_sample(batch_size) {
-            let learned = self.learn_serial(batch_size)?;
-            let timing = Timing { learn_nanos: nanos_since(start), ..Timing::default() };
-            let ingested = std::mem::take(&mut self.ingested);
-            ApexReport { learned: Some(learned), timing, ..ingested.into_report() }
-        } else {
-            self.act_serial()?;
-            let mut report = std::mem::take(&mut self.ingested).into_report();
-            report.timing.fill_wait(nanos_since(start));
-            report
-        };
-        let parts = self.parts()?;
-        (report.replay_len, report.samples_per_insert) = (parts.replay.len() as u64, parts.rates.measured());
-        Ok(report)
-    }
-
-    fn learn_serial(&mut self, batch_size: u64) -> Result<LearnReport, AgentError> {
-        let Self { work: Work::Paused(parts), learner, draws, batch, config, counters, .. } = self else {
-            return Err(AgentError::WorkersGone);
-        };
-        parts.rates.sampled += batch_size;
-        parts.replay.draw(batch_size as usize, draws)?.assemble_into(batch)?;
-        let mut report = catch_panic(Worker::Learner, || learn(learner, batch, None))?;
-        update_priorities(&mut parts.replay, batch, &mut report, config.replay.trim_every_updates)?;
-        counters.updates = report.learned.updates;
-        Ok(report)
-    }
-
-    fn act_serial(&mut self) -> Result<(), AgentError> {
-        let Self { work: Work::Paused(parts), learner, acting, config, .. } = self else {
-            return Err(AgentError::WorkersGone);
-        };
-        let mut arrived = IngestStats::default();
-        let weights_every = u64::from(config.weights_every_agent_steps);
-        for (index, actor) in parts.actors.iter_mut().enumerate() {
-            catch_panic(Worker::Actor(index), || actor.step(acting))?;
-            let experience = actor.take_experience(acting.version());
-            parts.rates.inserted += experience.transitions();
-            arrived.add(ingest(&mut parts.replay, experience, learner.updates())?);
-        }
-        if parts.actors[0].agent_steps().is_multiple_of(weights_every) {
-            acting.take(&learner.weights()?)?;
-        }
-        self.arrive(arrived);
-        Ok(())
-    }
-
-    fn update_threaded(&mut self) -> Result<ApexReport, AgentError> {
-        self.start()?;
-        match self.try_update_threaded() {
-            Ok(report) if !self.workers()?.has_failed() => Ok(report),
-            Ok(_) => match self.end_threads() {
-                Err(error) => Err(error),
-                Ok(()) => Err(AgentError::WorkersGone),
-            },
-            Err(own) => {
-                // The threads end either way; the learner's error came first.
-                let _ = self.end_threads();
-                self.work = Work::Lost;
-                Err(own)
-            }
-        }
-    }
-
-    fn try_update_threaded(&mut self) -> Result<ApexReport, AgentError> {
-        let waiting = Instant::now();
-        let next = self.workers()?.next(PATIENCE);
-        let mut timing = Timing { wait_nanos: nanos_since(waiting), ..Timing::default() };
-        let learning = Instant::now();
-        let learned = match next {
-            Some(ReadyBatch { batch, rows }) => {
-                let used = std::mem::replace(&mut self.batch, batch);
-                self.workers()?.reuse(used);
-                Some(self.learn_threaded(rows)?)
-            }
-            None => None,
-        };
-        timing.learn_nanos = nanos_since(learning);
-        self.ingested.add(IngestStats { timing, ..IngestStats::default() });
-        let arrived = self.workers()?.take_ingested();
-        self.arrive(arrived);
-        let (replay_len, rates) = (self.workers()?.replay().len() as u64, self.workers()?.rates());
-        // The limiter has counted batches drawn ahead, too.
-        let learnt = Rates { sampled: self.sampled, ..rates };
-        let report = std::mem::take(&mut self.ingested).into_report();
-        Ok(ApexReport { learned, replay_len, samples_per_insert: learnt.measured(), ..report })
-    }
-
-    fn learn_threaded(&mut self, on_device: Option<TransitionTensors>) -> Result<LearnReport, AgentError> {
-        let Self { learner, batch, pool, .. } = self;
-        let mut report =
-            pool.install(|| catch_panic(Worker::Learner, || learn(learner, batch, on_device)))?;
-        let updates = report.learned.updates;
-        let Work::Workers(workers) = &self.work else { return Err(AgentError::WorkersGone) };
-        update_priorities(
-            &mut workers.replay(),
-            &self.batch,
-            &mut report,
-            self.config.replay.trim_every_updates,
-        )?;
-        workers.set_updates(updates);
-        if updates.is_multiple_of(self.config.publish_every_updates.into()) {
-            workers.publish(self.learner.weights_in(workers.weights_buffer())?);
-        }
-        self.counters.updates = updates;
-        self.sampled += u64::from(self.config.learner.batch_size);
-        Ok(report)
-    }
-
-    fn start(&mut self) -> Result<(), AgentError> {
-        match std::mem::replace(&mut self.work, Work::Lost) {
-            Work::Paused(parts) => {
-                self.sampled = parts.rates.sampled;
-                let left = self.total_frames.saturating_sub(self.counters.frames).div_ceil(self.frame_skip);
-                let spec = WorkerSpec {
-                    config: &self.config,
-                    q_spec: self.q_spec,
-                    device: self.device,
-                    seed: self.seed,
-                    updates: self.counters.updates,
-                    agent_steps_left: left,
-                };
-                let latest_weights = parts.pool.latest_weights();
-                latest_weights.publish(self.learner.weights_in(latest_weights.take_buffer())?);
-                self.work = Work::Workers(Workers::start(parts, &spec)?);
-                Ok(())
-            }
-            Work::Workers(workers) => {
-                self.work = Work::Workers(workers);
-                Ok(())
-            }
-            Work::Lost => Err(AgentError::WorkersGone),
-        }
-    }
-
-    /// Ends all threads; what they still had has arrived then.
-    fn end_threads(&mut self) -> Result<(), AgentError> {
-        match std::mem::replace(&mut self.work, Work::Lost) {
-            Work::Workers(workers) => {
-                let (mut parts, last) = workers.pause()?;
-                // The limiter also counted batches that were drawn ahead and given up.
-                parts.rates.sampled = self.sampled;
-                self.arrive(last);
-                self.work = Work::Paused(parts);
-                Ok(())
-            }
-            other => {
-                self.work = other;
-                Ok(())
-            }
-        }
+        self.acting.load(&self.learner.weights()?)
     }
 
     /// Counts what has arrived, and keeps it for the next report.
-    fn arrive(&mut self, arrived: IngestStats) {
-        self.counters.agent_steps += arrived.agent_steps;
-        self.counters.frames += arrived.agent_steps * self.frame_skip;
-        self.ingested.add(arrived);
+    pub(super) fn count_ingested(&mut self, ingested: IngestStats) {
+        self.counters.agent_steps += ingested.agent_steps;
+        self.counters.frames += ingested.agent_steps * self.frame_skip;
+        self.ingested.add(ingested);
     }
 
-    fn workers(&self) -> Result<&Workers, AgentError> {
-        match &self.work {
-            Work::Workers(workers) => Ok(workers),
-            _ => Err(AgentError::WorkersGone),
-        }
-    }
-
-    fn parts(&self) -> Result<&AgentParts, AgentError> {
+    pub(super) fn parts(&self) -> Result<&AgentParts, AgentError> {
         match &self.work {
             Work::Paused(parts) => Ok(parts),
             _ => Err(AgentError::WorkersGone),
@@ -451,7 +279,7 @@ impl Apex {
 /// No thread outlives its agent, whatever it is dropped for.
 impl Drop for Apex {
     fn drop(&mut self) {
-        let _ = self.end_threads(); // nobody is left to be told
+        let _ = self.pause_workers(); // nobody is left to be told
     }
 }
 

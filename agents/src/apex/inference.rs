@@ -37,12 +37,12 @@ impl InferenceNetwork {
         let _ = store.pack()?; // one stretch of memory
         let network = build(&mut store)?;
         let mut network = Self { spec, store, network, version: 0 };
-        network.take(weights)?;
+        network.load(weights)?;
         Ok(network)
     }
 
     /// Computes with these weights from now on.
-    pub fn take(&mut self, weights: &Weights) -> Result<(), AgentError> {
+    pub fn load(&mut self, weights: &Weights) -> Result<(), AgentError> {
         self.store.load_flat(&weights.numbers)?;
         self.version = weights.version;
         Ok(())
@@ -55,7 +55,7 @@ impl InferenceNetwork {
 
     /// Takes over newer weights, if there are any.
     pub fn refresh(&mut self, link: &dyn Link) -> Result<(), AgentError> {
-        link.latest_weights(self.version).map_or(Ok(()), |weights| self.take(&weights))
+        link.latest_weights(self.version).map_or(Ok(()), |weights| self.load(&weights))
     }
 }
 
@@ -121,8 +121,8 @@ impl InferenceBatcher {
     }
 
     /// Computes with these weights from now on.
-    pub fn take(&mut self, weights: &Weights) -> Result<(), AgentError> {
-        self.network.take(weights)
+    pub fn load(&mut self, weights: &Weights) -> Result<(), AgentError> {
+        self.network.load(weights)
     }
 
     /// The weights it computes with.
@@ -287,7 +287,7 @@ mod tests {
             assert_close(&answer.values, &own.q_values(&answer.obs, actor + 1).unwrap());
         }
         let second = weights(2);
-        own.take(&second).unwrap();
+        own.load(&second).unwrap();
         board.publish(second);
         for actor in [4, 5] {
             let values = client.q_values(&obs(actor, 2), 2).unwrap();

@@ -6,7 +6,8 @@
 //! - `learner`: networks, optimiser step; knows no replay; `shard`: targets, loss and gradient of some rows
 //! - `link`, `experience`: what lies between the two: experience one way, weights the other
 //! - `limiter`: keeps both in step
-//! - `workers`: all of it in threads; `agent`: all of it put together, or in one thread
+//! - `agent`: all of it put together; `serial`: its update in one thread, to be read first
+//! - `threaded`: the same update beside `workers`, the threads that act, ingest and prefetch
 
 mod actor;
 mod agent;
@@ -23,8 +24,10 @@ mod limiter;
 mod link;
 mod memory;
 mod report;
+mod serial;
 mod shard;
 mod state;
+mod threaded;
 mod workers;
 
 pub use agent::Apex;

@@ -90,7 +90,7 @@ impl WorkerPool {
     fn central(&mut self, spec: &WorkerSpec<'_>) -> Result<SharedInference, AgentError> {
         let weights = self.latest_weights.latest();
         let batcher = match self.central.take() {
-            Some(mut batcher) => batcher.take(&weights).map(|()| batcher)?,
+            Some(mut batcher) => batcher.load(&weights).map(|()| batcher)?,
             None => {
                 Box::new(InferenceBatcher::new(InferenceNetwork::build(spec.q_spec, spec.device, &weights)?))
             }
@@ -112,7 +112,7 @@ impl ActorSlot {
     /// A network of the actor's own, on the weights of the moment.
     fn network(&mut self, spec: QSpec, weights: &Weights) -> Result<Box<InferenceNetwork>, AgentError> {
         match self.network.take() {
-            Some(mut network) => network.take(weights).map(|()| network),
+            Some(mut network) => network.load(weights).map(|()| network),
             None => Ok(Box::new(InferenceNetwork::build(spec, Device::Cpu, weights)?)),
         }
     }

@@ -203,6 +203,7 @@ impl ParamStore {
             check_shape(name, shape, &self.params[index].values.size())?;
             return Ok(index);
         }
+        // A packed store cannot grow: networks already share its flat tensor.
         if self.flat.is_some() {
             return Err(NetworkError::UnknownParameter { name: name.to_owned() });
         }

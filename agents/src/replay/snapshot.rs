@@ -203,6 +203,7 @@ fn read_plane(
     bytes.fill(&mut raw[..len])?;
     // A plane that was written uncompressed would not get smaller.
     let packed = if compressed { Plane::Lz4(raw[..len].into()) } else { Plane::Raw(raw[..].into()) };
+    // Even if it stays compressed: damage should show now, not in a later draw.
     if packed.unpack_into(raw).is_err() {
         return damaged("a plane cannot be decompressed");
     }

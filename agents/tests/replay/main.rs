@@ -1,7 +1,7 @@
-//! The replay against one that keeps every observation whole.
+//! Compares the replay with a reference that stores every observation whole.
 //!
-//! Random inserts, trims, updates and snapshots over environments of every kind; whatever is drawn
-//! must be, byte for byte, what was put in.
+//! Applies random inserts, trims, updates and snapshots over environments of every kind; every draw
+//! must match the inserted data byte for byte.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where something fails")]
 
 mod world;
@@ -27,7 +27,7 @@ fn config(plane_form: PlaneForm) -> ReplayConfig {
     }
 }
 
-/// Everything ever put in, and what it is worth; ids are positions.
+/// Reference: everything ever inserted, with its priority; ids are positions.
 #[derive(Default)]
 struct Naive {
     all: Vec<(Expected, f64)>,
@@ -100,7 +100,7 @@ impl World {
         self.naive.oldest = oldest;
     }
 
-    /// Of live and of stale transitions, 0 among the TD errors.
+    /// Updates live and stale transitions, with some TD errors of 0.
     fn update_priorities(&mut self) {
         let inserted = self.naive.all.len();
         let first = self.naive.oldest.saturating_sub(10);
@@ -145,7 +145,7 @@ impl World {
         }
     }
 
-    /// Everything goes on with what was restored, at times in the other form.
+    /// Continues with a restored copy, sometimes in the other plane form.
     fn snapshot(&mut self) {
         let mut bytes = Vec::new();
         self.replay.write_to(&mut bytes).unwrap();
@@ -179,7 +179,7 @@ fn whatever_is_drawn_is_what_was_put_in() {
     }
 }
 
-/// The planes kept are those of the transitions kept, however long it goes on.
+/// Stored planes match stored transitions, however long the run.
 #[test]
 fn memory_stays_within_bounds() {
     let mut world = World::new(99, PlaneForm::Raw);
@@ -193,7 +193,7 @@ fn memory_stays_within_bounds() {
     assert!(most[1] <= most[0] + most[0] / 5, "{most:?} bytes at most in each half");
 }
 
-/// What actors send to another machine arrives as it was.
+/// Data sent by actors to another machine arrives unchanged.
 #[test]
 fn parts_travel() {
     for form in [PlaneForm::Raw, PlaneForm::Lz4] {

@@ -1,4 +1,4 @@
-//! Scripted environments and actors, kept naively: every observation as all its bytes.
+//! Scripted environments and actors that store every observation in full.
 
 use coordrl_agents::replay::{ObsRef, PlaneForm, PlaneWriter, StreamPart, Transition};
 use coordrl_envs::{Rng, Role, derive_rng};
@@ -9,23 +9,23 @@ const FRAME: usize = 30;
 const N_STEP: usize = 3;
 const GAMMA: f32 = 0.9;
 
-/// Uniform among 0, …, n − 1, nearly.
+/// Draws (nearly) uniformly from 0, …, n − 1.
 pub fn below(rng: &mut Rng, n: usize) -> usize {
     (rng.next_u64() % n as u64) as usize
 }
 
-/// How observations come about.
+/// Kind of observations.
 #[derive(Clone, Copy, Debug)]
 pub enum Look {
-    /// A frame stack that begins with zeros.
+    /// Frame stack padded with zeros at the start.
     ZeroPadded,
-    /// A frame stack that begins with its first frame repeated.
+    /// Frame stack padded with its first frame at the start.
     RepeatPadded,
-    /// Channels that have little to do with each other.
+    /// Largely unrelated channels.
     Colours,
 }
 
-/// What the replay should know of a transition.
+/// Expected content of a transition in the replay.
 #[derive(Clone, Debug)]
 pub struct Expected {
     pub obs: Vec<u8>,
@@ -40,9 +40,9 @@ pub struct Actor {
     rng: Rng,
     screen: Vec<u8>,
     pub writer: PlaneWriter,
-    /// The episode so far; the last observation has not been acted on.
+    /// Episode so far; the last observation has not been acted on.
     episode: Vec<(Vec<u8>, ObsRef)>,
-    /// The first of its observations without a transition.
+    /// First of its observations without a transition.
     waiting: usize,
     outbox: Vec<Expected>,
 }
@@ -63,7 +63,8 @@ impl Actor {
         actor
     }
 
-    /// One agent step; at times the episode ends, truly (a life or a game lost) or cut short.
+    /// Makes one agent step; sometimes the episode terminates (a life or a game lost) or is
+    /// truncated.
     pub fn step(&mut self) {
         match below(&mut self.rng, 12) {
             0 => {
@@ -86,7 +87,7 @@ impl Actor {
         }
     }
 
-    /// All planes so far, and some of the transitions that wait to be sent.
+    /// Returns all planes so far and some of the pending transitions.
     pub fn part(&mut self) -> (StreamPart, Vec<Expected>) {
         let count = below(&mut self.rng, self.outbox.len() + 1);
         let sent: Vec<Expected> = self.outbox.drain(..count).collect();
@@ -99,7 +100,7 @@ impl Actor {
         (part, sent)
     }
 
-    /// Begins an episode: on a new screen, or where the last one stopped.
+    /// Begins an episode, on a new screen or where the last one stopped.
     fn begin(&mut self) {
         self.draw_screen();
         let obs = match self.look {
@@ -122,7 +123,7 @@ impl Actor {
         self.episode.push((obs, written));
     }
 
-    /// Stands still, goes black, goes flat, or shows something new.
+    /// Draws a static, black, uniform or new screen.
     fn draw_screen(&mut self) {
         match below(&mut self.rng, 10) {
             0..3 => (),
@@ -132,7 +133,7 @@ impl Actor {
         }
     }
 
-    /// Grey, or channels of their own, at times one of them black or as another was.
+    /// Draws grey or independent channels, sometimes with one black or equal to another.
     fn colours(&mut self) -> Vec<u8> {
         let mut obs = self.screen.repeat(4);
         for channel in obs.chunks_mut(FRAME) {
@@ -157,7 +158,7 @@ impl Actor {
             action: below(&mut self.rng, 18) as u16,
             reward: below(&mut self.rng, 100) as f32,
             discount,
-            td_error_abs: below(&mut self.rng, 5) as f32 / 2.0, // at times 0
+            td_error_abs: below(&mut self.rng, 5) as f32 / 2.0, // sometimes 0
         };
         self.outbox.push(Expected { obs: obs.clone(), next_obs: next_obs.clone(), numbers });
     }

@@ -10,7 +10,7 @@ use coordrl_envs::{Env, VecEnv};
 
 use super::{How, catch, device};
 
-/// Settings that learn Catch.
+/// Returns settings that learn Catch.
 pub fn recipe() -> ApexConfig {
     let mut config = ApexConfig {
         envs: 8,
@@ -34,7 +34,7 @@ pub fn recipe() -> ApexConfig {
     config
 }
 
-/// Settings for a few quick updates.
+/// Returns settings for a few fast updates.
 pub fn quick() -> ApexConfig {
     let mut config =
         ApexConfig { envs: 3, send_every_agent_steps: 2, samples_per_insert: Some(1.0), ..recipe() };
@@ -50,7 +50,7 @@ pub fn apex(config: &ApexConfig, how: How, make: impl Fn(u64) -> Box<dyn Env>) -
     apex_with(find_torso(how.torso).unwrap(), config, how, make)
 }
 
-/// The same with a torso that is in no registry.
+/// Builds the same agent with a torso outside the registry.
 pub fn apex_with(
     torso: &TorsoEntry,
     config: &ApexConfig,
@@ -78,7 +78,7 @@ pub fn catch_apex(config: &ApexConfig, how: How) -> Apex {
     apex(config, how, |index| catch(how.seed, index))
 }
 
-/// Goes on until the frames are reached; the updates made on the way.
+/// Trains up to `frames`; returns the reports of the updates made.
 pub fn train_to(agent: &mut Apex, frames: u64) -> Vec<ApexReport> {
     let mut reports = Vec::new();
     while agent.counters().frames < frames {
@@ -87,12 +87,12 @@ pub fn train_to(agent: &mut Apex, frames: u64) -> Vec<ApexReport> {
     reports
 }
 
-/// `count` reports without the times.
+/// Returns `count` reports without the times.
 pub fn reports(agent: &mut Apex, count: usize) -> Vec<ApexReport> {
     (0..count).map(|_| ApexReport { timing: Default::default(), ..agent.update().unwrap() }).collect()
 }
 
-/// The replay's bytes.
+/// Returns the replay's bytes.
 pub fn replay_bytes(agent: &Apex) -> Vec<u8> {
     let mut bytes = Vec::new();
     agent.write_replay(&mut bytes).unwrap();

@@ -1,4 +1,4 @@
-//! Numbers that the scripts in `golden/` make too, and comparisons with what they found.
+//! Numbers shared with the scripts in `golden/`, and comparisons with their results.
 #![allow(dead_code, reason = "every test uses some of it")]
 
 use serde_json::Value;
@@ -8,12 +8,12 @@ use super::scripted::mix;
 
 const TOLERANCE: f64 = 1e-4;
 
-/// Numbers in [−1, 1): the hash's upper 24 bits, exact in `f32`.
+/// Returns noise in [−1, 1) from the hash's upper 24 bits, exact in `f32`.
 pub fn noise_in_one(start: u64, index: u64) -> f64 {
     (mix(start + index) >> 40) as f64 / f64::from(1u32 << 23) - 1.0
 }
 
-/// The same first weights as the scripts', in the store's order, which is the scripts' too.
+/// Fills in the scripts' initial weights, in the store's order, which the scripts share.
 pub fn fill(weights: &mut [(String, Tensor)], mut start: u64) {
     for (_, values) in weights {
         let shape = values.size();
@@ -39,7 +39,7 @@ pub fn numbers(golden: &Value, key: &str) -> Vec<f64> {
     golden[key].as_array().expect(key).iter().map(|x| x.as_f64().unwrap()).collect()
 }
 
-/// Compares norm, product with noise, and entries, relative to what is typical of the tensor.
+/// Compares norm, dot product with noise, and entries, relative to the tensor's typical magnitude.
 fn assert_like(found: &[f64], golden: &Value, what: &str) {
     let norm = number(golden, "norm");
     let typical = norm / (found.len() as f64).sqrt();
@@ -53,7 +53,7 @@ fn assert_like(found: &[f64], golden: &Value, what: &str) {
     }
 }
 
-/// A flat gradient, cut up by parameter.
+/// Checks a flat gradient, split by parameter.
 pub fn assert_gradients(flat: Vec<f32>, weights: &[(String, Tensor)], golden: &Value, what: &str) {
     let flat: Vec<f64> = flat.into_iter().map(f64::from).collect();
     let mut rest = &flat[..];
@@ -65,7 +65,7 @@ pub fn assert_gradients(flat: Vec<f32>, weights: &[(String, Tensor)], golden: &V
     assert!(rest.is_empty());
 }
 
-/// The change says more than the weight: a step is small beside it.
+/// Compares changes rather than weights, because a step is small relative to a weight.
 pub fn assert_changes(before: &[(String, Tensor)], after: &[(String, Tensor)], golden: &Value, what: &str) {
     assert_eq!(after.len(), golden.as_object().expect("weights by name").len());
     for ((name, values), (_, first)) in after.iter().zip(before) {

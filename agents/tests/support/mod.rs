@@ -1,4 +1,4 @@
-//! What the whole-agent tests share.
+//! Helpers shared by the whole-agent tests.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 pub mod apex;
@@ -12,34 +12,34 @@ use coordrl_agents::{A2c, A2cConfig, A2cReport, AgentError, AgentSetup, AgentSta
 use coordrl_envs::{Assets, Env, EnvConfig, EnvSeed, Role, VecEnv, make_env};
 use tch::Device;
 
-/// Where the networks are: on the CPU, or where `COORDRL_TEST_DEVICE=cuda:0` says.
+/// Returns the networks' device: the CPU, or the one in `COORDRL_TEST_DEVICE=cuda:0`.
 pub fn device() -> Device {
     let name = std::env::var("COORDRL_TEST_DEVICE").unwrap_or_else(|_| "cpu".to_owned());
     let choice = name.parse::<DeviceChoice>().and_then(DeviceChoice::resolve);
     choice.unwrap_or_else(|error| panic!("COORDRL_TEST_DEVICE: {error}"))
 }
 
-/// Whether sums come out the same every time: on a GPU those of A2C did not, probably because
-/// convolutions add up their gradients in another order.
+/// Returns `true` if results are reproducible: on a GPU those of A2C were not, probably because
+/// convolutions sum their gradients in varying order.
 pub fn repeats_itself() -> bool {
     device() == Device::Cpu
 }
 
-/// One environment of Catch, drawn 40 pixels high and wide.
+/// Builds one Catch environment of 40×40 pixels.
 pub fn catch(seed: u64, index: u64) -> Box<dyn Env> {
     let config = EnvConfig { screen_size: Some(40), frame_stack: Some(2), ..Default::default() };
     let assets = Assets { rom_dir: "none".into() };
     make_env("catch", &config, &assets, EnvSeed { seed, role: Role::TrainEnv, index }).unwrap()
 }
 
-/// Environments `make(0)`, `make(1)`, … split among actors as the settings say.
+/// Splits environments `make(0)`, `make(1)`, … among actors as set in `config`.
 pub fn group(config: &A2cConfig, make: impl Fn(u64) -> Box<dyn Env>) -> Vec<VecEnv> {
     let mut indices = 0..;
     let sizes = config.envs_per_actor().into_iter();
     sizes.map(|n| VecEnv::try_new(indices.by_ref().take(n).map(&make).collect()).unwrap()).collect()
 }
 
-/// How an agent is put together, apart from its settings and environments.
+/// Construction parameters of an agent other than settings and environments.
 #[derive(Clone, Copy)]
 pub struct How {
     pub torso: &'static str,
@@ -72,18 +72,18 @@ pub fn agent(config: &A2cConfig, how: How, make: impl Fn(u64) -> Box<dyn Env>) -
     try_agent(config, how, make).unwrap()
 }
 
-/// An agent on Catch.
+/// Builds an agent on Catch.
 pub fn catch_agent(config: &A2cConfig, how: How) -> A2c {
     agent(config, how, |index| catch(how.seed, index))
 }
 
-/// `count` updates, their reports without the times.
+/// Makes `count` updates; returns their reports without the times.
 pub fn updates(agent: &mut A2c, count: usize) -> Vec<A2cReport> {
     let update = |_| A2cReport { timing: Default::default(), ..agent.update().unwrap() };
     (0..count).map(update).collect()
 }
 
-/// Equal to the last bit.
+/// Asserts bitwise equality.
 pub fn assert_same_state(a: &AgentState, b: &AgentState) {
     for (left, right) in [(&a.weights, &b.weights), (&a.optimizer, &b.optimizer), (&a.target, &b.target)] {
         assert_eq!(left.len(), right.len());
@@ -95,7 +95,7 @@ pub fn assert_same_state(a: &AgentState, b: &AgentState) {
     assert!(a.trainer == b.trainer, "trainer states differ");
 }
 
-/// The named tensor's numbers.
+/// Returns the values of the named tensor.
 pub fn numbers(named: &[(String, tch::Tensor)], name: &str) -> Vec<f32> {
     let (_, tensor) = named.iter().find(|(known, _)| known == name).expect(name);
     Vec::try_from(tensor.reshape([-1])).unwrap()

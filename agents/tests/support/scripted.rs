@@ -1,17 +1,17 @@
-//! An environment that does what it is told, by formulas that other languages can repeat.
+//! A scripted environment with formulas that are easy to port to other languages.
 
 use coordrl_envs::{Env, EnvError, EnvSpec, EpisodeStats, Step};
 
-/// How an agent step ends.
+/// End of an episode at an agent step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum End {
-    /// The true end of an episode.
+    /// True end of an episode.
     Terminated,
-    /// A limit.
+    /// Truncation by a limit.
     Truncated,
 }
 
-/// What goes wrong, and when.
+/// Injected failure and its step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Fault {
     None,
@@ -20,11 +20,11 @@ pub enum Fault {
     NanReward { at_step: u64 },
 }
 
-/// Every observation is a hash of (environment, how many it has shown).
+/// An environment whose observations are hashes of (environment, number of observations shown).
 pub struct Scripted {
     pub spec: EnvSpec,
     pub index: u64,
-    /// Says whether the agent step of this number, counted from 0, ends the episode.
+    /// Returns whether agent step `step`, counted from 0, ends the episode.
     pub end: fn(index: u64, step: u64) -> Option<End>,
     pub reward: fn(index: u64, step: u64, action: usize) -> f32,
     pub pixel: fn(index: u64, shown: u64, position: u64) -> u8,
@@ -33,7 +33,7 @@ pub struct Scripted {
     pub shown: u64,
 }
 
-/// 64-bit finaliser of MurmurHash3: mixes all bits, easy to write in any language.
+/// 64-bit finaliser of MurmurHash3: mixes all bits and is easy to port to any language.
 pub fn mix(mut x: u64) -> u64 {
     x ^= x >> 33;
     x = x.wrapping_mul(0xff51_afd7_ed55_8ccd);
@@ -42,7 +42,7 @@ pub fn mix(mut x: u64) -> u64 {
     x ^ (x >> 33)
 }
 
-/// Pixels without pattern.
+/// Returns a pixel of unstructured noise.
 pub fn noise(index: u64, shown: u64, position: u64) -> u8 {
     mix(index << 48 ^ shown << 24 ^ position) as u8
 }

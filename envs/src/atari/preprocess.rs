@@ -97,6 +97,7 @@ impl AreaResize {
         let Taps { first, weights } = &self.rows[row];
         self.sums.fill(0);
         for (y, weight) in (*first..).zip(weights) {
+            // `grey` is still valid if every row since `grey_row` repeats the one above it.
             if !self.repeats[self.grey_row + 1..=y].iter().all(|repeats| *repeats) {
                 frames.to_grey(grey, y, &mut self.grey);
             }

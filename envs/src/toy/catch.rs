@@ -120,6 +120,7 @@ impl Env for Catch {
             return Err(EnvError::NeedsReset { game: NAME.to_owned() });
         }
         let board = &mut self.board;
+        // Actions 0, 1, 2 move by −1, 0, +1; adding first keeps the arithmetic unsigned.
         board.paddle_column = (board.paddle_column + action as u32).saturating_sub(1).min(COLUMNS - 1);
         board.ball_row += 1;
         board.playing = board.ball_row < ROWS - 1;

@@ -1,4 +1,4 @@
-//! `coordrl study all`: every task, split and layer, one table, and pictures.
+//! `coordrl study all`: runs every task, split and layer; prints one table and draws figures.
 
 use std::path::PathBuf;
 
@@ -24,7 +24,7 @@ Examples:
 Runs are stored where single studies are; table and figures go to <runs-dir>/studies/all/<name>/.
 Rerun with the same --name to resume unfinished runs and redraw the figures.";
 
-/// Learn every task with every layer; print one table and draw pictures.
+/// Run every task with every layer; print one table and draw figures.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct All {
@@ -113,7 +113,7 @@ impl All {
     }
 }
 
-/// What the names stand for, or all there is where none is given.
+/// Resolves the names, or returns everything if there are none.
 fn chosen<T: Clone>(
     names: &[String],
     find: fn(&str) -> Result<T, Problem>,

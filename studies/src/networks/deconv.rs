@@ -7,7 +7,7 @@ use super::{RowSplit, SIDE, StudyNetwork};
 
 /// Channels of the layers; each doubles height and width.
 const CHANNELS: [i64; 6] = [64, 64, 64, 32, 32, 1];
-/// Pictures evaluated at a time.
+/// Pictures per evaluation pass.
 const EVALUATE_ROWS: usize = 16;
 
 /// A transposed convolution of stride 2 with "same" padding: height and width double.
@@ -19,7 +19,8 @@ struct Double {
 }
 
 impl Double {
-    /// Parameters `{name}.weight` `[in, out, kernel, kernel]` and `{name}.bias` `[out]`.
+    /// Builds the layer with parameters `{name}.weight` `[in, out, kernel, kernel]` and `{name}.bias`
+    /// `[out]`.
     fn build(
         scope: &mut ParamScope<'_>,
         name: &str,
@@ -32,10 +33,10 @@ impl Double {
         Ok(Self { weight, bias, kernel })
     }
 
-    /// `[N, in, H, W]` → `[N, out, 2·H, 2·W]`.
+    /// Maps `[N, in, H, W]` to `[N, out, 2·H, 2·W]`.
     ///
-    /// The full result is 2·H + kernel − 2 high. TensorFlow drops half of what is too much before,
-    /// half after, and an odd row after; libtorch's padding drops as much on both sides.
+    /// The full result is 2·H + kernel − 2 high. TensorFlow crops half of the excess before and half
+    /// after, an odd row after; libtorch's padding crops equally on both sides.
     fn forward(&self, picture: &Tensor) -> Tensor {
         let before = (self.kernel - 2).max(0) / 2;
         let missing = i64::from(self.kernel == 1);
@@ -45,7 +46,7 @@ impl Double {
     }
 }
 
-/// Six doublings; batch normalisation and a ReLU after all but the last, which makes the logits.
+/// Six doublings, with batch normalisation and a ReLU after all but the last, which outputs the logits.
 #[derive(Debug)]
 pub(super) struct Deconv {
     doublings: Vec<Double>,
@@ -93,8 +94,8 @@ mod tests {
     use coordrl_agents::nn::ParamStore;
     use tch::{Device, Kind};
 
-    /// Straight from the definition: every input pixel adds its kernel at twice its place; the
-    /// result is then cut to size, an odd row of excess at the end.
+    /// The definition: every input pixel adds its kernel at twice its position; the
+    /// result is then cropped to size, an odd row of excess at the end.
     fn doubled_by_hand(input: &[f32], side: usize, weight: &[f32], kernel: usize) -> Vec<f32> {
         let full = 2 * side + kernel;
         let mut canvas = vec![0.0; full * full];

@@ -1,8 +1,7 @@
-//! The networks of the three tasks, as the authors' released code (uber-research/CoordConv) has
-//! them.
+//! The networks of the three tasks, following the authors' released code (uber-research/CoordConv).
 //!
-//! Differences from that code, none of which changes what is computed: pictures are `[N, C, H, W]`
-//! by name and channels last in memory; TensorFlow's "same" padding is spelt out.
+//! Differences from that code, none of which changes results: pictures are `[N, C, H, W]` by name and
+//! channels last in memory; TensorFlow's "same" padding is explicit.
 
 mod deconv;
 mod pointwise;
@@ -19,18 +18,18 @@ use crate::{LayerKind, StudyConfig, StudyError, StudyLayer, Task};
 /// Height and width of the canvas.
 const SIDE: i64 = CANVAS as i64;
 
-/// What every network of a study can do.
+/// Interface of every network of a study.
 pub(crate) trait StudyNetwork: Send {
     /// Painting tasks: `f32 [N, 2]`, x and y in pixels → logits `[N, 4096]`. Regression: pictures
     /// `f32 [N, 1, 64, 64]` → (x, y) / 64, `[N, 2]`.
     fn forward(&self, input: &Tensor, mode: Mode) -> Tensor;
 
-    /// The same, with the map the network makes on the way, if it makes one.
+    /// Runs [`Self::forward`] and also returns the intermediate map, if the network has one.
     fn forward_with_map(&self, input: &Tensor, mode: Mode) -> (Tensor, Option<FirstMap>) {
         (self.forward(input, mode), None)
     }
 
-    /// How a batch may be cut up on a CPU.
+    /// Splitting of a batch on a CPU.
     fn row_split(&self) -> RowSplit;
 }
 
@@ -38,11 +37,11 @@ pub(crate) trait StudyNetwork: Send {
 pub(crate) struct FirstMap {
     /// Its logits over all pixels, `[N, 4096]`.
     pub logits: Tensor,
-    /// What it has to hold for the second stage to draw the square.
+    /// Required contents of the map.
     pub holds: MapHolds,
 }
 
-/// What a map has to hold.
+/// Required contents of a map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum MapHolds {
     /// The centre: the second stage's windows reach around it.
@@ -51,17 +50,17 @@ pub(crate) enum MapHolds {
     Square,
 }
 
-/// How a batch may be cut up.
+/// Splitting of a batch into passes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RowSplit {
-    /// Not at all while training: rows depend on each other. Evaluated in pieces of so many rows.
+    /// No splitting while training: rows depend on each other. Evaluated in passes of this many rows.
     Whole(usize),
-    /// Into pieces of at most so many rows, whose activations then stay in a core's cache.
+    /// Passes of at most this many rows, whose activations then stay in a core's cache.
     Rows(usize),
 }
 
 impl RowSplit {
-    /// Rows at a time while training.
+    /// Rows per pass while training.
     pub fn train_rows(self) -> usize {
         match self {
             Self::Whole(_) => usize::MAX,
@@ -69,7 +68,7 @@ impl RowSplit {
         }
     }
 
-    /// Rows at a time while evaluating.
+    /// Rows per pass while evaluating.
     pub fn evaluate_rows(self) -> usize {
         match self {
             Self::Whole(rows) | Self::Rows(rows) => rows,
@@ -77,7 +76,7 @@ impl RowSplit {
     }
 }
 
-/// What decides a network's parameters.
+/// Everything that determines a network's parameters.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct NetworkSpec<'a> {
     pub task: Task,
@@ -96,7 +95,7 @@ struct UnderStudy {
 
 type Built = Result<Box<dyn StudyNetwork>, StudyError>;
 
-/// The task's network for this layer.
+/// Builds the task's network for this layer.
 pub(crate) fn build(spec: NetworkSpec<'_>, scope: &mut ParamScope<'_>) -> Built {
     let NetworkSpec { task, split, layer, config } = spec;
     let (mul, filter) = (i64::from(config.channel_mul), i64::from(config.filter_size));
@@ -123,7 +122,7 @@ pub(crate) fn build(spec: NetworkSpec<'_>, scope: &mut ParamScope<'_>) -> Built 
     }
 }
 
-/// The layer under study, tried out: one of somebody's own may not fit.
+/// Builds the layer under study and tests it once, since a custom one may not fit.
 fn build_layer(
     scope: &mut ParamScope<'_>,
     under_study: UnderStudy,
@@ -143,7 +142,7 @@ fn build_layer(
     if found == expected { Ok(layer) } else { Err(StudyError::LayerShape { found, expected }) }
 }
 
-/// A padded convolution as Keras starts it, without coordinates.
+/// Builds a padded convolution with Keras's initialisation, without coordinates.
 fn conv(
     scope: &mut ParamScope<'_>,
     name: &str,
@@ -154,7 +153,7 @@ fn conv(
     Conv::build_with(scope, name, channels_in, spec, None)
 }
 
-/// A square window.
+/// Builds a square window.
 fn window(channels_out: i64, kernel: i64, stride: i64) -> Window {
     Window { channels_out, kernel, stride }
 }

@@ -20,7 +20,7 @@ pub(super) struct PixelConv {
 }
 
 impl PixelConv {
-    /// Parameters as those of a convolution: `{name}.weight` `[out, in, 1, 1]`, `{name}.bias`.
+    /// Builds it with a convolution's parameters: `{name}.weight` `[out, in, 1, 1]`, `{name}.bias`.
     pub fn build(
         scope: &mut ParamScope<'_>,
         name: &str,
@@ -38,8 +38,8 @@ impl PixelConv {
     }
 }
 
-/// (x, y), tiled to two constant channels; the layer; then 1×1 convolutions, with a ReLU after
-/// each layer but the last, whose one channel holds the logits.
+/// (x, y), tiled to two constant channels; the layer under study; then 1×1 convolutions, with a ReLU
+/// after each layer but the last, whose single channel holds the logits.
 pub(super) struct Pointwise {
     layer: Box<dyn Layer>,
     convs: Vec<PixelConv>,
@@ -59,16 +59,17 @@ impl Pointwise {
         Ok(Self { layer, convs })
     }
 
-    /// `[N, 2]` → logits `[N, 4096]`.
+    /// Maps `[N, 2]` to logits `[N, 4096]`.
     pub fn logits(&self, centres: &Tensor) -> Tensor {
         let picture = self.layer.forward_tiled(centres, [SIDE, SIDE]); // [N, out, H, W]
         let channels = picture.size()[1];
+        // With channels last in memory this reshape is a view, not a copy.
         let rows = picture.permute([0, 2, 3, 1]).reshape([-1, channels]); // [N·4096, out]
         chain(&self.convs, rows.relu()).view([-1, SIDE * SIDE])
     }
 }
 
-/// `convs` one after the other, with a ReLU between them: `[R, in]` → `[R, out]`.
+/// Applies `convs` in sequence with a ReLU between them: `[R, in]` → `[R, out]`.
 pub(super) fn chain(convs: &[PixelConv], mut rows: Tensor) -> Tensor {
     for (index, conv) in convs.iter().enumerate() {
         rows = conv.forward(&rows);

@@ -1,4 +1,4 @@
-//! The regression's networks: from a picture of one pixel to its (x, y) / 64.
+//! The regression networks: from a picture of one pixel to its (x, y) / 64.
 
 use coordrl_agents::nn::{BatchNorm, Conv, Init, Linear, Mode, NetworkError, ParamScope};
 use tch::Tensor;
@@ -13,7 +13,7 @@ const CHANNELS: i64 = 16;
 const DENSE: i64 = 64;
 /// Channels of the CoordConv network's layers.
 const COORD_CHANNELS: i64 = 8;
-/// Pictures handled at a time.
+/// Pictures per pass.
 const ROWS: usize = 16;
 
 /// The uniform split's baseline: four 3×3 convolutions with ReLUs, the first three followed by 2×2
@@ -60,14 +60,14 @@ impl StudyNetwork for ConvDense {
     }
 }
 
-/// One layer of the quadrant split's baseline: window's height, stride, and what comes after.
+/// One layer of the quadrant split's baseline.
 struct Stage {
     kernel: i64,
     stride: i64,
     norm: Norm,
 }
 
-/// Where a stage is normalised.
+/// Position of a stage's normalisation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Norm {
     None,

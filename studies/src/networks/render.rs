@@ -10,7 +10,7 @@ use crate::StudyError;
 /// Channels of the second stage's hidden layers.
 const HIDDEN: [i64; 4] = [8, 8, 16, 16];
 
-/// What can be chosen about the renderer.
+/// Settings of the renderer.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Stages {
     /// Factor on the second stage's channels.
@@ -21,11 +21,11 @@ pub(super) struct Stages {
     pub map_scale: f64,
 }
 
-/// The classifier's network, a softmax over all its positions, then padded convolutions with a
+/// The classifier's network, a softmax over all positions, then padded convolutions with a
 /// ReLU between them. `channel_mul` widens the second stage only.
 ///
-/// With 1×1 windows the second stage sees one pixel at a time: the square must be in the first
-/// stage's map already.
+/// With 1×1 windows the second stage sees one pixel at a time, so the first stage's map must already
+/// contain the square.
 pub(super) struct Render {
     first: Pointwise,
     map_scale: f64,
@@ -35,7 +35,7 @@ pub(super) struct Render {
 enum Second {
     /// 1×1 windows.
     Pixels(Vec<PixelConv>),
-    /// Larger ones.
+    /// Larger windows.
     Windows(Vec<Conv>),
 }
 
@@ -65,7 +65,7 @@ impl Second {
         Ok(if filter == 1 { Self::Pixels(pixels) } else { Self::Windows(windows) })
     }
 
-    /// `[N, 4096]` both.
+    /// Maps `[N, 4096]` to `[N, 4096]`.
     fn forward(&self, map: &Tensor) -> Tensor {
         match self {
             Self::Pixels(convs) => chain(convs, map.view([-1, 1])).view([-1, SIDE * SIDE]),

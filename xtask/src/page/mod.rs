@@ -1,5 +1,5 @@
-//! `cargo xtask page`: checks a report's page in a real browser: no errors, nothing loaded, every mark present,
-//! nothing wider than the screen.
+//! `cargo xtask page`: checks a report's page in a real browser: no errors, nothing loaded, every mark
+//! present, nothing wider than the screen.
 
 mod browser;
 mod example;

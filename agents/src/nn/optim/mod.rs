@@ -47,6 +47,7 @@ impl Optimizer {
         let chunks: Vec<_> = tensors.zip(self.moments.split(chunk)).collect();
         let (config, steps) = (&self.config, self.steps);
         chunks.into_par_iter().for_each(|((mut params, gradient), mut moments)| {
+            // Thread-local, so each rayon job needs its own.
             let _no_graph = tch::no_grad_guard();
             rules::step(config, &mut params, &gradient, &mut moments, steps, rate);
         });

@@ -1,0 +1,138 @@
+//! Ape-X in many threads: the steps of [`serial`](super::serial), with acting, ingestion and prefetching beside
+//! the learner, which runs in the caller's thread.
+
+use std::time::{Duration, Instant};
+
+use super::agent::{Apex, Work};
+use super::batch::{ReadyBatch, TransitionTensors};
+use super::learning::{learn, update_priorities};
+use super::limiter::Rates;
+use super::report::{ApexReport, IngestStats, LearnReport};
+use super::workers::{WorkerSpec, Workers};
+use crate::error::{Worker, catch_panic};
+use crate::report::nanos_since;
+use crate::{AgentError, Timing};
+
+/// Longest that an update waits for a batch before it reports without one.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+impl Apex {
+    /// Makes one update if a batch comes within [`PATIENCE`], and reports what was ingested meanwhile.
+    pub(super) fn update_threaded(&mut self) -> Result<ApexReport, AgentError> {
+        self.start_workers()?;
+        match self.try_update_threaded() {
+            Ok(report) if !self.workers()?.has_failed() => Ok(report),
+            Ok(_) => match self.pause_workers() {
+                Err(error) => Err(error),
+                Ok(()) => Err(AgentError::WorkersGone),
+            },
+            Err(own) => {
+                // The threads end either way; the learner's error came first.
+                let _ = self.pause_workers();
+                self.work = Work::Lost;
+                Err(own)
+            }
+        }
+    }
+
+    fn try_update_threaded(&mut self) -> Result<ApexReport, AgentError> {
+        let waiting = Instant::now();
+        let next = self.workers()?.next(PATIENCE);
+        let mut timing = Timing { wait_nanos: nanos_since(waiting), ..Timing::default() };
+
+        let learning = Instant::now();
+        let learned = match next {
+            Some(ReadyBatch { batch, rows }) => {
+                let used = std::mem::replace(&mut self.batch, batch);
+                self.workers()?.reuse(used);
+                Some(self.learn_threaded(rows)?)
+            }
+            None => None,
+        };
+        timing.learn_nanos = nanos_since(learning);
+
+        self.ingested.add(IngestStats { timing, ..IngestStats::default() });
+        let ingested = self.workers()?.take_ingested();
+        self.count_ingested(ingested);
+
+        let replay_len = self.workers()?.replay().len() as u64;
+        let rates = self.workers()?.rates();
+        // The limiter has counted batches drawn ahead as well.
+        let learned_from = Rates { sampled: self.sampled, ..rates };
+        let report = std::mem::take(&mut self.ingested).into_report();
+        Ok(ApexReport { learned, replay_len, samples_per_insert: learned_from.measured(), ..report })
+    }
+
+    fn learn_threaded(&mut self, on_device: Option<TransitionTensors>) -> Result<LearnReport, AgentError> {
+        let Self { learner, batch, pool, .. } = self;
+        let mut report =
+            pool.install(|| catch_panic(Worker::Learner, || learn(learner, batch, on_device)))?;
+        let updates = report.learned.updates;
+        let Work::Running(workers) = &self.work else { return Err(AgentError::WorkersGone) };
+        update_priorities(
+            &mut workers.replay(),
+            &self.batch,
+            &mut report,
+            self.config.replay.trim_every_updates,
+        )?;
+        workers.set_updates(updates);
+        if updates.is_multiple_of(self.config.publish_every_updates.into()) {
+            workers.publish(self.learner.weights_in(workers.weights_buffer())?);
+        }
+        self.counters.updates = updates;
+        self.sampled += u64::from(self.config.learner.batch_size);
+        Ok(report)
+    }
+
+    /// Hands actors and replay to threads, unless they have them.
+    fn start_workers(&mut self) -> Result<(), AgentError> {
+        match std::mem::replace(&mut self.work, Work::Lost) {
+            Work::Paused(parts) => {
+                self.sampled = parts.rates.sampled;
+                let left = self.total_frames.saturating_sub(self.counters.frames).div_ceil(self.frame_skip);
+                let spec = WorkerSpec {
+                    config: &self.config,
+                    q_spec: self.q_spec,
+                    device: self.device,
+                    seed: self.seed,
+                    updates: self.counters.updates,
+                    agent_steps_left: left,
+                };
+                let latest_weights = parts.pool.latest_weights();
+                latest_weights.publish(self.learner.weights_in(latest_weights.take_buffer())?);
+                self.work = Work::Running(Workers::start(parts, &spec)?);
+                Ok(())
+            }
+            Work::Running(workers) => {
+                self.work = Work::Running(workers);
+                Ok(())
+            }
+            Work::Lost => Err(AgentError::WorkersGone),
+        }
+    }
+
+    /// Ends all threads, takes back what they worked on, and counts what they still held.
+    pub(super) fn pause_workers(&mut self) -> Result<(), AgentError> {
+        match std::mem::replace(&mut self.work, Work::Lost) {
+            Work::Running(workers) => {
+                let (mut parts, last) = workers.pause()?;
+                // The limiter also counted batches that were drawn ahead and given up.
+                parts.rates.sampled = self.sampled;
+                self.count_ingested(last);
+                self.work = Work::Paused(parts);
+                Ok(())
+            }
+            other => {
+                self.work = other;
+                Ok(())
+            }
+        }
+    }
+
+    fn workers(&self) -> Result<&Workers, AgentError> {
+        match &self.work {
+            Work::Running(workers) => Ok(workers),
+            _ => Err(AgentError::WorkersGone),
+        }
+    }
+}
