@@ -11,6 +11,7 @@ pub fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     write_durably(&temporary, bytes)
         .and_then(|()| fs::rename(&temporary, path))
         .inspect_err(|_| drop(fs::remove_file(&temporary)))?;
+    // A rename survives a crash only once the folder itself is flushed.
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     sync_dir(folder.unwrap_or(Path::new(".")))
 }

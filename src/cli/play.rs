@@ -28,7 +28,7 @@ use crate::stop_flag::StopFlag;
 use crate::text::names;
 use coordrl_agents::device::DeviceChoice;
 
-/// Maximum GIF frame rate: delays are whole hundredths of a second, two at least.
+/// Maximum GIF frame rate: a delay is a whole number of hundredths of a second, at least two.
 const MOST_GIF_FPS: usize = 50;
 
 const EXAMPLES: &str = "\

@@ -20,7 +20,7 @@ pub enum Algo {
 }
 
 impl Algo {
-    /// Every algorithm.
+    /// All algorithms.
     pub const ALL: [Self; 2] = [Self::A2c, Self::Apex];
 
     /// Returns the name used in folders and settings.

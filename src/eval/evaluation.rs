@@ -1,8 +1,8 @@
-//! Full games with a finished network.
+//! Evaluation: full games with a trained network.
 //!
-//! Each game has an environment and a generator of its own, made from its number: which games are
-//! played is settled before the first one starts, so quick games are not over-represented, and
-//! neither threads nor machine change a result.
+//! Each game has its own environment and random generator, derived from its number. Which games are played
+//! is fixed before the first one starts, so short games are not over-represented, and neither threads nor
+//! machine affect the result.
 
 use std::path::{Path, PathBuf};
 
@@ -22,39 +22,39 @@ use crate::eval::known_scores::known_scores;
 use crate::run::assemble::assets;
 use crate::stop_flag::StopFlag;
 
-/// Games played side by side where they may last as long as they will. Fixed, because the size of a
-/// batch may change last bits.
+/// Number of concurrent games without a frame limit. Fixed, because the batch size can change the last bits
+/// of the network's outputs.
 const SLOTS: usize = 16;
 
-/// What to play.
+/// Games to play, and how to play them.
 pub struct EvalPlan<'a> {
     /// Game.
     pub game: &'a str,
-    /// Environment settings of the run: the agent sees what it saw in training.
+    /// Environment settings of the run, so that the agent sees what it saw in training.
     pub env: &'a EnvConfig,
-    /// Where ROMs are.
+    /// Location of the ROMs.
     pub assets: &'a Assets,
     /// Number of full games.
     pub episodes: u64,
-    /// How actions are chosen.
+    /// Action selection.
     pub mode: ActMode,
-    /// What everything random follows from; streams differ from those of training.
+    /// Random seed; its streams are separate from those of training.
     pub seed: u64,
     /// Number of the first game: see [`WHILE_TRAINING`] and [`FINAL`].
     pub first_game: u64,
-    /// Emulator frames after which the games that still go on are cut, all games together. Every game
-    /// is then begun at once, so that those cut are all cut at the same length; `None`: no limit.
+    /// Emulator frames, over all games, after which unfinished games are cut; `None` for no limit. With a
+    /// limit, all games start at once, so that those cut are cut at the same length.
     pub max_frames: Option<u64>,
 }
 
-/// Games played while training are numbered from here on. The best checkpoint is chosen by them, so
-/// `coordrl eval`, which begins at 0, must play others: its result would be that of the luckiest draw.
+/// First game number during training. These games select the best checkpoint, so `coordrl eval`, which
+/// starts at 0, must play others: otherwise it would report the score of the luckiest draw.
 pub const WHILE_TRAINING: u64 = 1 << 32;
-/// Games of the final evaluation are numbered from here on, for the same reason.
+/// First game number of the final evaluation, separate for the same reason.
 pub const FINAL: u64 = 1 << 33;
 
 impl<'a> EvalPlan<'a> {
-    /// Games of a run while it trains, under its own rules, played as is usual for its algorithm.
+    /// Plans the games of a run during training, with its own rules and its algorithm's default policy.
     pub fn while_training(config: &'a RunConfig, assets: &'a Assets) -> Self {
         Self {
             game: &config.game,
@@ -68,7 +68,7 @@ impl<'a> EvalPlan<'a> {
         }
     }
 
-    /// Games with the weights that a run ends with.
+    /// Plans the games with a run's final weights.
     pub fn of_final_weights(config: &'a RunConfig, assets: &'a Assets) -> Self {
         Self {
             episodes: config.evaluation.final_episodes,
@@ -79,10 +79,10 @@ impl<'a> EvalPlan<'a> {
     }
 }
 
-/// The network of a run with weights of its own, on `device`.
+/// Builds a run's network with the given weights on `device`.
 ///
 /// # Errors
-/// If the game cannot be made or the weights do not fit.
+/// If the game cannot be created or the weights do not fit.
 pub fn policy_of(config: &RunConfig, weights: &[(String, Tensor)], device: Device) -> anyhow::Result<Policy> {
     let assets = assets(config.rom_dir.as_deref());
     let probe = EnvSeed { seed: config.seed, role: Role::EvalEnv, index: 0 };
@@ -91,32 +91,32 @@ pub fn policy_of(config: &RunConfig, weights: &[(String, Tensor)], device: Devic
     Ok(config.algorithm().build_policy(torso, &spec, weights, device)?)
 }
 
-/// One game being played.
+/// Game in progress.
 pub struct Game {
     number: u64,
     /// The environment.
     pub env: Box<dyn Env>,
-    /// What to act on next, `u8 [C, H, W]`.
+    /// Current observation, `u8 [C, H, W]`.
     pub obs: Vec<u8>,
-    /// What actions are drawn from.
+    /// Random generator for the actions.
     pub rng: Rng,
-    /// Raw rewards and frames of the steps so far.
+    /// Unclipped return and number of frames so far.
     so_far: EpisodeStats,
 }
 
-/// A game that was played, to its end or to the limit of its evaluation.
+/// Game played to its end or to the frame limit of its evaluation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PlayedGame {
-    /// Return and length; of a game that was cut, those it had.
+    /// Return and length; for a game that was cut, those so far.
     pub stats: EpisodeStats,
-    /// Whether [`EvalPlan::max_frames`] ended it.
+    /// `true` if [`EvalPlan::max_frames`] ended it.
     pub was_cut: bool,
 }
 
-/// Plays the games of a plan; results come in the order of their numbers.
+/// Plays the games of a plan; results are ordered by game number.
 ///
-/// A lost life ends the agent's episode as it did in training (with FIRE pressed again where the
-/// protocol does that), but only whole games count. Returns `None` if it was told to stop.
+/// A lost life ends the agent's episode as in training (followed by FIRE if the protocol presses it), but
+/// only full games count. Returns `None` if stopped.
 pub fn play(
     plan: &EvalPlan<'_>,
     policy: &Policy,
@@ -158,7 +158,7 @@ pub fn play(
     Ok(Some(results.into_iter().map(|(_, game)| game).collect()))
 }
 
-/// Begins games side by side: loading an emulator takes longer than many steps.
+/// Starts games in parallel: loading an emulator takes longer than many steps.
 fn start_all(plan: &EvalPlan<'_>, numbers: &[u64], pool: &ThreadPool) -> Result<Vec<Game>, EnvError> {
     pool.install(|| numbers.par_iter().map(|&number| Game::start(plan, number, false)).collect())
 }
@@ -179,7 +179,7 @@ fn step_all(
 }
 
 impl Game {
-    /// Begins game `number` of a plan; `filmed` keeps its screens from the first one on.
+    /// Starts game `number` of a plan; `filmed` records its screens from the first one on.
     pub fn start(plan: &EvalPlan<'_>, number: u64, filmed: bool) -> Result<Self, EnvError> {
         let index = plan.first_game + number;
         let seed = EnvSeed { seed: plan.seed, role: Role::EvalEnv, index };
@@ -191,25 +191,25 @@ impl Game {
         Ok(Self { number, env, obs, rng, so_far: EpisodeStats::default() })
     }
 
-    /// Takes one step; gives the game's statistics when it is over.
+    /// Takes one step; returns the game's statistics when it is over.
     pub fn step(&mut self, action: usize) -> Result<Option<EpisodeStats>, EnvError> {
         let step = self.env.step(action, &mut self.obs)?;
         self.so_far.episode_return += f64::from(step.raw_reward);
         self.so_far.episode_length_frames += u64::from(self.env.spec().frame_skip);
         if step.episode.is_none() && step.is_last() {
-            // A life was lost. The game may end under the frames of this reset.
+            // A life was lost. The game may end within the frames of this reset.
             return self.env.reset(&mut self.obs);
         }
         Ok(step.episode)
     }
 
-    /// Ends the game where it stands. Points scored under the no-op after a lost life are not in it.
+    /// Cuts the game at its current length. Excludes points scored during the no-op after a lost life.
     fn cut(self) -> PlayedGame {
         PlayedGame { stats: self.so_far, was_cut: true }
     }
 }
 
-/// The result of an evaluation, as `eval --json` prints it.
+/// Result of an evaluation, as printed by `eval --json`.
 #[derive(Clone, Debug, Serialize)]
 pub struct Evaluation {
     /// Run folder.
@@ -218,42 +218,42 @@ pub struct Evaluation {
     /// Checkpoint folder.
     #[serde(serialize_with = "crate::text::path_text::serialize")]
     pub checkpoint: PathBuf,
-    /// Emulator frames trained at that checkpoint.
+    /// Emulator frames trained at the checkpoint.
     pub frames: u64,
     /// Game.
     pub game: String,
     /// Torso.
     pub torso: String,
-    /// `sampled`, `greedy` or `epsilon` with its value.
+    /// `sampled`, `greedy`, or `epsilon` with its value.
     pub policy: String,
     /// `classic`, `machado` or `raw`.
     pub protocol: String,
-    /// How games began and what disturbed them, in words.
+    /// Start of the games and their perturbations, in words.
     pub start: String,
-    /// The same with everything else, as settings.
+    /// All environment settings.
     pub env: ResolvedEnvConfig,
-    /// What counted as a game, and what a lost life did.
+    /// Definition of a game and the effect of a lost life, in words.
     pub counting: String,
     /// Seed of the evaluation.
     pub seed: u64,
-    /// Numbers over the games.
+    /// Statistics over the games.
     #[serde(flatten)]
     pub summary: Summary,
-    /// (mean return − random) / |human − random|, for games with known scores in their
-    /// default mode and difficulty.
+    /// (mean return − random) / |human − random|, for games with known scores in their default mode and
+    /// difficulty.
     pub human_normalised: Option<f64>,
-    /// What the numbers do not tell by themselves, in whole sentences.
+    /// Remarks needed to read the numbers correctly, in full sentences.
     pub remarks: Vec<String>,
     /// Return of each game.
     pub returns: Vec<f64>,
     /// Length of each game in emulator frames.
     pub lengths_frames: Vec<u64>,
-    /// Places in `returns` of the games that were cut at the evaluation's limit, counted from 0.
+    /// Indices into `returns` of the games that were cut at the evaluation's limit.
     pub games_cut: Vec<usize>,
 }
 
 impl Evaluation {
-    /// Sums up the games that a plan's network, trained for `frames`, has played.
+    /// Summarises the games played by a network trained for `frames`.
     pub fn new(
         plan: &EvalPlan<'_>,
         torso: &str,
@@ -288,12 +288,12 @@ impl Evaluation {
     }
 }
 
-/// Places of the games that were cut.
+/// Returns the indices of the games that were cut.
 pub fn cut_games(games: &[PlayedGame]) -> Vec<usize> {
     games.iter().enumerate().filter(|(_, game)| game.was_cut).map(|(place, _)| place).collect()
 }
 
-/// As `eval` calls a mode.
+/// Returns the name of a mode, as in the options of `eval`.
 fn policy_name(mode: ActMode) -> String {
     match mode {
         ActMode::Sampled => "sampled".to_owned(),
@@ -302,7 +302,7 @@ fn policy_name(mode: ActMode) -> String {
     }
 }
 
-/// How games begin and what disturbs them, in words.
+/// Describes the start of games and their perturbations.
 fn start_of(env: &ResolvedEnvConfig) -> String {
     let mut parts = Vec::new();
     parts.push(match env.noop_max {
@@ -321,7 +321,7 @@ fn start_of(env: &ResolvedEnvConfig) -> String {
     parts.join(", ")
 }
 
-/// What counts as a game, and what a lost life does to it.
+/// Describes what counts as a game, and the effect of a lost life.
 fn counting_of(env: &ResolvedEnvConfig) -> String {
     let lost = match (env.life_loss_ends_episode, env.fire_on_reset) {
         (true, true) => "; after a lost life a no-op, and FIRE where the game has it",

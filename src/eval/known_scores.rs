@@ -1,19 +1,20 @@
-//! Known scores of a random policy and of a human, where they hold.
+//! Known scores of a random policy and of a human, and the settings for which they hold.
 
 use coordrl_envs::{FrameLimit, GameSetting, Protocol, ReferenceScores, ResolvedEnvConfig, reference_scores};
 
-/// Longest game of those that the known scores are means of, in emulator frames.
+/// Maximum game length in the known scores, in emulator frames.
 const FRAMES_OF_KNOWN_SCORES: u64 = 108_000;
 
-/// Rules under which the known scores of a game do not hold, as `` `env.mode` 3 ``. Those are of games that begin
-/// with no-ops, last up to 108 000 frames, and are played in the default mode and difficulty.
+/// Returns the settings under which a game's known scores do not hold, as `` `env.mode` 3 ``. Known scores
+/// are of games that begin with no-ops, last up to 108 000 frames, and use the default mode and difficulty.
 ///
-/// - Another mode or difficulty is another game. A number counts as another even if the game starts with it,
-///   since only the emulator knows which that is.
-/// - A shorter limit leaves less time to score; a longer one, or none, is taken, since few games last as long.
-/// - The protocol `raw` begins without no-ops, and asks for an action at every frame.
-/// - Sticky actions and the full action set are taken: published scores under them are put on the same scale
-///   (Machado et al. 2018, arXiv:1709.06009).
+/// - Another mode or difficulty is another game. An explicit number counts as another even if it is the
+///   default, which only the emulator knows.
+/// - A shorter limit leaves less time to score; a longer one, or none, is accepted, since few games last as
+///   long.
+/// - The protocol `raw` starts without no-ops and needs an action at every frame.
+/// - Sticky actions and the full action set are accepted: published scores under them use the same
+///   normalisation (Machado et al. 2018, arXiv:1709.06009).
 pub fn other_settings(env: &ResolvedEnvConfig) -> Vec<String> {
     let named = |(key, setting): (&str, GameSetting)| match setting {
         GameSetting::Default => None,
@@ -32,7 +33,7 @@ pub fn other_settings(env: &ResolvedEnvConfig) -> Vec<String> {
     found
 }
 
-/// The known scores of a game, if it is played as they were reached.
+/// Returns the known scores of a game if they hold for these settings.
 pub fn known_scores(game: &str, env: &ResolvedEnvConfig) -> Option<ReferenceScores> {
     if other_settings(env).is_empty() { reference_scores(game) } else { None }
 }

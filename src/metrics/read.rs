@@ -82,6 +82,7 @@ pub fn read_last_point(path: &Path) -> io::Result<Option<ReadPoint>> {
     file.seek(SeekFrom::Start(start))?;
     let mut bytes = Vec::new();
     file.take(LONGEST_LINES).read_to_end(&mut bytes)?;
+    // The window may start in the middle of a character; only its last complete line is used.
     let text = String::from_utf8_lossy(&bytes);
     let Some(end) = text.rfind('\n') else { return Ok(None) };
     let line = text[..end].rsplit('\n').next().unwrap_or_default();

@@ -93,7 +93,7 @@ mod tests {
 
     use super::{ALGORITHMS, EVALUATION, STUDY, TRAINING, Tag};
 
-    /// Algorithms share some of theirs.
+    /// Returns every tag once, since algorithms share some.
     fn all() -> Vec<&'static Tag> {
         let mut all = [TRAINING, EVALUATION, STUDY].concat();
         for tag in ALGORITHMS.iter().flat_map(|algorithm| algorithm.tags) {

@@ -8,7 +8,7 @@
 //!   `aggregate`: scores over all games.
 //! - `warnings`: anomalies of the runs; `limits`: what cannot be concluded from them.
 //! - `model`: the content of `report.json`; `figures` and `page` are rendered from it alone.
-//! - `write`: writes the folder atomically; `format`: numbers and lists for readers.
+//! - `write`: writes the folder, complete or not at all; `format`: numbers and lists for readers.
 
 mod aggregate;
 mod arms;

@@ -1,4 +1,4 @@
-//! Writes the report's folder atomically.
+//! Writes the report's folder: complete or not at all.
 
 use std::fs;
 use std::io;
@@ -132,6 +132,7 @@ fn put_in_place(new: &Path, place: &Path) -> io::Result<()> {
     if !place.exists() {
         return fs::rename(new, place);
     }
+    // A rename cannot replace a folder with content, so the earlier report has to move first.
     let old = Scratch(beside(place, "old"));
     fs::rename(place, &old.0)?;
     fs::rename(new, place).inspect_err(|_| {

@@ -1,4 +1,4 @@
-//! One run of a sweep: what it is, and how far its folder shows it to be.
+//! One run of a sweep, and its progress according to its run folder.
 
 use std::ffi::OsString;
 use std::fs;
@@ -12,59 +12,59 @@ use crate::run::run_dir::{CHECKPOINTS, CONFIG, EARLY_FILES, META, METRICS, RunDi
 use crate::run::train_loop::Trainer;
 use crate::sweep::record::CellRecord;
 
-/// A run that is to be made.
+/// Run planned by a sweep.
 #[derive(Clone, Debug)]
 pub struct Cell {
-    /// Its settings, resolved, with the origin of each.
+    /// Resolved settings, with the origin of each.
     pub settings: Layered<RunConfig>,
-    /// What `coordrl train` is called with to begin it.
+    /// Arguments of the `coordrl train` command that starts it.
     pub arguments: Vec<String>,
-    /// The run's folder, from the folder of all runs.
+    /// Folder of the run, relative to the folder of all runs.
     pub run: PathBuf,
 }
 
-/// How far a cell is.
+/// Progress of a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CellState {
-    /// Nothing there that is worth keeping.
+    /// Nothing worth keeping.
     Waiting,
-    /// There is a checkpoint to go on from.
+    /// A checkpoint to resume from.
     Begun {
-        /// Where it stands.
+        /// Frames trained.
         frames: u64,
     },
-    /// All frames are trained and told.
+    /// All frames are trained and logged.
     Done,
 }
 
 impl Cell {
-    /// `pong a2c-conv seed 1`.
+    /// Returns a title such as `pong a2c-conv seed 1`.
     pub fn title(&self) -> String {
         let config = self.config();
         format!("{} {} seed {}", config.game, self.arm(), config.seed)
     }
 
-    /// Algorithm and torso, as run folders have them.
+    /// Returns algorithm and torso, as in run folders.
     pub fn arm(&self) -> String {
         let config = self.config();
         format!("{}-{}", config.algo.name(), config.torso)
     }
 
-    /// The settings.
+    /// Returns the settings.
     pub fn config(&self) -> &RunConfig {
         &self.settings.config
     }
 
-    /// For `sweep.json`.
+    /// Returns the entry for `sweep.json`.
     pub fn to_record(&self) -> CellRecord {
         let RunConfig { game, algo, torso, seed, frames, .. } = self.config().clone();
         CellRecord { game, algo, torso, seed, frames, run: self.run.clone(), failure: None }
     }
 
-    /// Looks into the run's folder.
+    /// Reads the state from the run's folder.
     ///
     /// # Errors
-    /// If something else is there than this run.
+    /// If the folder holds something other than this run.
     pub fn state(&self, runs_dir: &Path) -> Result<CellState, RunDirError> {
         let path = runs_dir.join(&self.run);
         if !path.exists() {
@@ -72,7 +72,7 @@ impl Cell {
         }
         let run = match RunDir::open_to_read(&path) {
             Ok(run) => run,
-            // A run that was stopped while it began: the lock is the first thing there.
+            // A run stopped while starting: the lock is created first.
             Err(_) if is_unbegun(&path) => return Ok(CellState::Waiting),
             Err(error) => return Err(error),
         };
@@ -90,7 +90,7 @@ impl Cell {
         let is_done = |frames: u64| frames >= end && !Trainer::lacks_its_end(&run, self.config(), frames);
         match frames {
             Some(frames) if is_done(frames) => Ok(CellState::Done),
-            // Whoever removed the checkpoints of a finished run keeps what it told.
+            // The checkpoints of a finished run were removed, but its metrics are complete.
             None if run.last_logged_frames() >= end => Ok(CellState::Done),
             Some(frames) => Ok(CellState::Begun { frames }),
             None if holds_nothing_to_lose(&path) => Ok(CellState::Waiting),
@@ -102,10 +102,10 @@ impl Cell {
         }
     }
 
-    /// Removes what a run left that was stopped before its first checkpoint, so that it can begin anew.
+    /// Removes what is left of a run stopped before its first checkpoint, so that it can start again.
     ///
     /// # Errors
-    /// If another process has the folder, or it cannot be removed.
+    /// If another process uses the folder, or it cannot be removed.
     pub fn clear(&self, runs_dir: &Path) -> Result<(), RunDirError> {
         let path = runs_dir.join(&self.run);
         if !path.exists() {
@@ -113,19 +113,19 @@ impl Cell {
         }
         let _lock = RunDir::lock_leftover(&path)?;
         if !holds_nothing_to_lose(&path) {
-            return Err(RunDirError::InUse(path)); // somebody has begun it since
+            return Err(RunDirError::InUse(path)); // another process has started it since
         }
         fs::remove_dir_all(&path).map_err(|cause| RunDirError::CannotWrite { path, cause })
     }
 }
 
-/// Returns whether `path` holds no more than a run leaves that was stopped while it began.
+/// Returns `true` if `path` holds no more than a run stopped while starting leaves.
 fn is_unbegun(path: &Path) -> bool {
     let is_begun = path.join(CONFIG).exists() && path.join(META).exists();
     !is_begun && holds_nothing_to_lose(path)
 }
 
-/// Returns whether a run stopped before its first log point and its first checkpoint left all of `path`.
+/// Returns `true` if everything in `path` comes from a run stopped before its first log point and checkpoint.
 fn holds_nothing_to_lose(path: &Path) -> bool {
     let names = fs::read_dir(path).map(|entries| entries.flatten().map(|entry| entry.file_name()));
     let is_early = |name: OsString| EARLY_FILES.iter().any(|known| name == *known);

@@ -1,4 +1,4 @@
-//! A run as a process of its own, that ends when this one does.
+//! Training run in a child process that ends when this process does.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
@@ -11,33 +11,33 @@ use anyhow::Context;
 use crate::exit_code::ExitCode;
 use crate::sweep::record::CellFailure;
 
-/// Flag of `coordrl train` that makes it stop, with a checkpoint, when its input ends.
+/// Flag of `coordrl train` that makes it save a checkpoint and exit when stdin closes.
 pub const FOLLOW_STDIN: &str = "--stop-when-stdin-closes";
 
-/// A training process. Dropping it, like the end of this process by any cause, closes its input: it
-/// makes a checkpoint and ends.
+/// Training process. Dropping it, or the end of this process for any reason, closes its stdin, upon which
+/// it saves a checkpoint and exits.
 #[derive(Debug)]
 pub struct TrainingProcess {
     process: Child,
     input: Option<ChildStdin>,
     log: PathBuf,
-    /// Where in the log this process's words begin.
+    /// Offset in the log at which this process's output begins.
     log_start: u64,
 }
 
-/// How a training process ended.
+/// Outcome of a training process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// With exit code 0.
+    /// Exit code 0.
     WithoutError,
-    /// With the code of a run that was told to stop.
+    /// Exit code of a run that was asked to stop.
     Stopped,
-    /// In any other way, with what the exit code stands for.
+    /// Any other end, with the meaning of its exit code.
     Failed(CellFailure, ExitCode),
 }
 
 impl TrainingProcess {
-    /// Starts `coordrl train` with these arguments; what it says goes to the end of `log`.
+    /// Starts `coordrl train` with these arguments; appends its output to `log`.
     ///
     /// # Errors
     /// If this program cannot be started again, or the log cannot be written.
@@ -53,12 +53,12 @@ impl TrainingProcess {
         Ok(Self { process, input, log: log.to_owned(), log_start })
     }
 
-    /// How it ended, if it has.
+    /// Returns the outcome if the process has ended.
     pub fn ended(&mut self) -> io::Result<Option<Ended>> {
         Ok(self.process.try_wait()?.map(|status| self.describe(status)))
     }
 
-    /// Asks it to make a checkpoint and end.
+    /// Asks the process to save a checkpoint and exit, by closing its stdin.
     pub fn stop(&mut self) {
         self.input = None;
     }
@@ -77,8 +77,8 @@ impl TrainingProcess {
     }
 }
 
-/// The very program that runs, even if its file has been replaced since: all runs of a sweep are then
-/// made by the same code, and building a new version while one goes on does no harm.
+/// Returns a command for the running executable, even if its file has been replaced since: all runs of a
+/// sweep then use the same code, and rebuilding during a sweep is safe.
 #[cfg(target_os = "linux")]
 fn this_program() -> anyhow::Result<Command> {
     use std::os::unix::process::CommandExt;
@@ -92,7 +92,7 @@ fn this_program() -> anyhow::Result<Command> {
     Ok(Command::new(std::env::current_exe().context("cannot tell where this program lies")?))
 }
 
-/// Ctrl-C reaches every process of a terminal's group; these are stopped by this one alone.
+/// Leaves the process group: Ctrl-C reaches all of a terminal's group, but only this process stops its runs.
 #[cfg(unix)]
 fn leave_group(command: &mut Command) {
     use std::os::unix::process::CommandExt;
@@ -109,7 +109,7 @@ fn open_log(path: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).append(true).open(path)
 }
 
-/// The last error that a log tells from `start` on, else its last line.
+/// Returns the last error in a log from `start` on, or else its last line.
 fn last_words(log: &Path, start: u64) -> String {
     let bytes = fs::read(log).unwrap_or_default();
     let own = bytes.get(usize::try_from(start).unwrap_or(usize::MAX)..).unwrap_or_default();

@@ -1,23 +1,23 @@
-//! Room on a disk.
+//! Free disk space.
 
 use std::path::Path;
 
-/// Bytes that can still be written where `folder` is or will be; absent where the system does not tell.
+/// Returns the bytes free where `folder` is or will be; `None` if the system does not report them.
 pub fn free_bytes(folder: &Path) -> Option<u64> {
     let about = rustix::fs::statvfs(nearest(folder)).ok()?;
-    // A file system without blocks, as `/proc`, has no free ones to tell of.
+    // A file system without blocks, such as `/proc`, has no free space to report.
     (about.f_blocks > 0).then(|| about.f_bavail.saturating_mul(about.f_frsize))
 }
 
-/// Whether something can be written where `folder` is or will be.
+/// Checks that files can be written where `folder` is or will be.
 ///
 /// # Errors
-/// What the system said.
+/// The I/O error.
 pub fn try_writing(folder: &Path) -> std::io::Result<()> {
     tempfile::tempfile_in(nearest(folder)).map(drop)
 }
 
-/// The folder itself, or the one above it that is there.
+/// Returns the folder itself, or its nearest existing ancestor.
 fn nearest(folder: &Path) -> &Path {
     let there = folder.ancestors().find(|path| path.exists());
     there.filter(|path| !path.as_os_str().is_empty()).unwrap_or(Path::new("."))

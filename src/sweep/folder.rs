@@ -1,4 +1,4 @@
-//! The folder of a sweep: its lock, its record, and the logs of its runs.
+//! Folder of a sweep: its lock, its record, and the logs of its runs.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -17,20 +17,20 @@ use crate::text::path_text::encode;
 const LOCK: &str = "sweep.lock";
 const LOGS: &str = "logs";
 
-/// A sweep that this process works on.
+/// Sweep locked by this process.
 #[derive(Debug)]
 pub struct SweepFolder {
     path: PathBuf,
     record: SweepRecord,
-    /// Released by the system when the process ends, however it ends.
+    /// Released by the system when the process ends, for any reason.
     _lock: File,
 }
 
 impl SweepFolder {
-    /// What is known of a sweep of that name; absent if there is none yet. Writes nothing.
+    /// Reads the record of a sweep; `None` if there is none yet. Writes nothing.
     ///
     /// # Errors
-    /// If the record is there but damaged, or this program cannot read it.
+    /// If the record exists but is damaged, or of another version.
     pub fn read(runs_dir: &Path, name: &str) -> Result<Option<SweepRecord>, RunDirError> {
         let path = record_path(&folder_of(runs_dir, name));
         if !path.exists() {
@@ -39,10 +39,10 @@ impl SweepFolder {
         read_record(&path).map(Some)
     }
 
-    /// Whether the folder could be opened: found out before trial runs take minutes. Leaves nothing.
+    /// Checks that the folder can be opened, before trial runs take minutes. Leaves no files behind.
     ///
     /// # Errors
-    /// As [`SweepFolder::open`].
+    /// Same as [`SweepFolder::open`].
     pub fn check(runs_dir: &Path, name: &str) -> anyhow::Result<()> {
         let path = folder_of(runs_dir, name);
         if path.join(LOCK).exists() {
@@ -52,10 +52,10 @@ impl SweepFolder {
         Ok(())
     }
 
-    /// Makes the folder, or takes it over, with these cells.
+    /// Creates or reopens the folder with these cells.
     ///
     /// # Errors
-    /// If another process works on it, it holds cells that are not among these, or cannot be written.
+    /// If another process uses it, it has cells that are not among these, or it cannot be written.
     pub fn open(runs_dir: &Path, name: &str, plan: &SweepPlan, cells: &[Cell]) -> anyhow::Result<Self> {
         let path = folder_of(runs_dir, name);
         let cannot = |cause| RunDirError::CannotCreate { path: path.clone(), cause };
@@ -81,17 +81,17 @@ impl SweepFolder {
         Ok(Self { path, record, _lock: lock })
     }
 
-    /// Where it is.
+    /// Returns the path of the folder.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Where a cell's processes tell what they have to say.
+    /// Returns the path of the log of a cell's processes.
     pub fn log_path(&self, cell: &Cell) -> PathBuf {
         self.path.join(LOGS).join(log_name(cell))
     }
 
-    /// Notes how a cell failed, or that it did not after all.
+    /// Records a cell's failure, or clears it.
     ///
     /// # Errors
     /// If the record cannot be written.
@@ -104,7 +104,7 @@ impl SweepFolder {
     }
 }
 
-/// Name of a cell's log: the longest that is made from the name of a sweep.
+/// Returns the name of a cell's log: the longest name derived from the name of a sweep.
 pub fn log_name(cell: &Cell) -> OsString {
     let parts: Vec<&OsStr> = cell.run.iter().collect();
     let mut name = parts.join(OsStr::new("-"));
@@ -115,7 +115,7 @@ pub fn log_name(cell: &Cell) -> OsString {
 /// Reads `sweep.json`.
 ///
 /// # Errors
-/// If it is damaged, or of another version of this program.
+/// If it is damaged, or written by another version of this program.
 pub fn read_record(path: &Path) -> Result<SweepRecord, RunDirError> {
     let record: Value = read_json(path)?;
     match record.get("version").and_then(Value::as_u64) {
@@ -128,7 +128,7 @@ pub fn read_record(path: &Path) -> Result<SweepRecord, RunDirError> {
     }
 }
 
-/// What a report goes by is fixed before the runs and stays so.
+/// Checks that the report's design, which is fixed before the runs, has not changed.
 pub fn check_design(old: &SweepRecord, plan: &SweepPlan) -> Result<(), SweepError> {
     match &old.design {
         Some(fixed) if *fixed != plan.design() => Err(SweepError::OtherDesign {
@@ -140,7 +140,7 @@ pub fn check_design(old: &SweepRecord, plan: &SweepPlan) -> Result<(), SweepErro
     }
 }
 
-/// A sweep may grow. What it would lose is named.
+/// Checks that no earlier cell is missing from the plan; a sweep may only grow.
 pub fn check_holds_all(name: &str, old: &[CellRecord], new: &[CellRecord]) -> Result<(), SweepError> {
     match old.iter().find(|old| !new.iter().any(|new| new.run == old.run)) {
         None => Ok(()),
@@ -150,7 +150,7 @@ pub fn check_holds_all(name: &str, old: &[CellRecord], new: &[CellRecord]) -> Re
     }
 }
 
-/// How a cell failed is known until it is done, however often the sweep is begun again before.
+/// Keeps recorded failures until a cell is done, however often the sweep is restarted.
 fn keep_failures(old: Vec<CellRecord>, new: &mut [CellRecord]) {
     for old in old {
         if let Some(cell) = new.iter_mut().find(|new| new.run == old.run) {

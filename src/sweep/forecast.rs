@@ -1,4 +1,4 @@
-//! How long a sweep will take and how much disk, from what was measured here.
+//! Estimates a sweep's time and disk use from measurements on this machine.
 
 use std::ffi::OsString;
 use std::fs;
@@ -20,45 +20,45 @@ use crate::run::checkpoint;
 use crate::run::run_dir::RunDir;
 use crate::stop_flag::StopFlag;
 
-/// Length of a trial run at most: some seconds on two cores.
+/// Maximum length of a trial run: some seconds on two cores.
 const TRIAL_FRAMES: u64 = 16_000;
-/// A trial is at most this part of a run, and shorter ones than this make no forecast.
+/// Maximum length of a trial as a fraction of a run. Trials below the minimum give no forecast.
 const TRIAL_SHARE: u64 = 20;
 const SHORTEST_TRIAL_FRAMES: u64 = 1_000;
-/// Log points of a trial. The first tells of the start as well and is left out.
+/// Log points of a trial. The first includes start-up and is skipped.
 const TRIAL_POINTS: u64 = 4;
-/// Transitions before a trial of Ape-X learns.
+/// Transitions before a trial of Ape-X starts learning.
 const TRIAL_WARMUP: u64 = 1_000;
 const POLL: Duration = Duration::from_millis(50);
 
-/// What one run of an arm was seen to take.
+/// Measured costs of one run of an arm.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Measured {
-    /// Emulator frames a second.
+    /// Emulator frames per second.
     pub frames_per_sec: f64,
-    /// A checkpoint, without the replay.
+    /// Size of a checkpoint without the replay.
     pub checkpoint_bytes: u64,
-    /// Both metric files, for each log point.
+    /// Size of both metric files per log point.
     pub bytes_per_point: u64,
-    /// Seconds for each game of its evaluations; absent if it had none.
+    /// Seconds per evaluation game; absent if there was none.
     pub secs_per_game: Option<f64>,
 }
 
-/// A run that is not finished.
+/// Unfinished run.
 #[derive(Clone, Copy, Debug)]
 pub struct RemainingRun<'a> {
-    /// Its settings.
+    /// Settings.
     pub config: &'a RunConfig,
-    /// Frames still to be trained.
+    /// Frames left to train.
     pub frames: u64,
-    /// What its checkpoints and numbers take on the disk already.
+    /// Bytes on disk already used by its checkpoints and metrics.
     pub held_bytes: u64,
-    /// What its arm was seen to take.
+    /// Measured costs of its arm.
     pub measured: Measured,
 }
 
 impl<'a> RemainingRun<'a> {
-    /// What is left of a cell; `None` if it is done.
+    /// Returns what is left of a cell; `None` if it is done.
     pub fn of(cell: &'a Cell, state: CellState, measured: Measured, runs_dir: &Path) -> Option<Self> {
         let (done, held_bytes) = match state {
             CellState::Waiting => (0, 0),
@@ -69,7 +69,7 @@ impl<'a> RemainingRun<'a> {
         Some(Self { config, frames: config.frames.saturating_sub(done), held_bytes, measured })
     }
 
-    /// Whether its checkpoints hold a replay, which is most of what they take.
+    /// Returns `true` if its checkpoints contain a replay, which is most of their size.
     pub fn saves_replay(&self) -> bool {
         self.config.algorithm().saves_replay()
     }
@@ -82,7 +82,7 @@ impl<'a> RemainingRun<'a> {
         training + evaluations
     }
 
-    /// Games of the evaluations that are still to come.
+    /// Returns the number of evaluation games still to be played.
     fn games(&self) -> u64 {
         let evaluation = &self.config.evaluation;
         let Period::EveryFrames(every) = evaluation.every_frames else { return 0 };
@@ -96,14 +96,14 @@ impl<'a> RemainingRun<'a> {
         (at_the_start + on_the_way) * evaluation.episodes + evaluation.final_episodes
     }
 
-    /// What stays when it is done, but for the replay: checkpoints and numbers.
+    /// Returns the bytes kept after the run, without the replay: checkpoints and metrics.
     fn kept_bytes(&self) -> u64 {
         let Self { config, measured, .. } = self;
         let count = |period: Period| match period {
             Period::EveryFrames(frames) => config.frames / frames.max(1),
             Period::Off => 0,
         };
-        // The first, those on the way, the last; of these the newest and the best stay.
+        // The first, the periodic and the last checkpoint; the newest of them and the best are kept.
         let written = count(config.checkpoint_every_frames).saturating_add(2);
         let checkpoints = written.min(u64::from(config.keep_checkpoints) + 1);
         let points = count(config.log_every_frames).saturating_add(1);
@@ -111,8 +111,8 @@ impl<'a> RemainingRun<'a> {
         checkpoints.saturating_mul(measured.checkpoint_bytes).saturating_add(of_points)
     }
 
-    /// The replay in its newest checkpoint. A short run does not fill it, and on the disk it is compressed
-    /// whether it is in memory or not.
+    /// Returns the size of the replay in its newest checkpoint. A short run does not fill it, and on disk it
+    /// is always compressed.
     fn replay_bytes(&self) -> u64 {
         if !self.saves_replay() {
             return 0;
@@ -126,25 +126,25 @@ impl<'a> RemainingRun<'a> {
     }
 }
 
-/// What is still to come.
+/// Estimated cost of the remaining runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct SweepEstimate {
-    /// Seconds, with so many runs at a time.
+    /// Seconds, with `jobs` concurrent runs.
     pub seconds: f64,
     /// Bytes on disk.
     pub bytes: u64,
 }
 
 impl SweepEstimate {
-    /// Of runs that are started in this order.
+    /// Estimates runs that are started in this order.
     pub fn of(left: &[RemainingRun<'_>], jobs: usize) -> Self {
         let seconds: Vec<f64> = left.iter().map(RemainingRun::seconds).collect();
         Self { seconds: time_of(&seconds, jobs), bytes: disk_bytes(left, jobs) }
     }
 }
 
-/// When the last run ends, if each begins as soon as one of `jobs` slots is free: the last round may be
-/// partly empty, and one long run be left over.
+/// Returns the time at which the last run ends if each starts as soon as one of `jobs` slots is free. Slots
+/// may idle at the end, when one long run is left.
 fn time_of(seconds: &[f64], jobs: usize) -> f64 {
     let mut slots: Vec<f64> = vec![0.0; jobs.clamp(1, seconds.len().max(1))];
     for own in seconds {
@@ -155,8 +155,8 @@ fn time_of(seconds: &[f64], jobs: usize) -> f64 {
     slots.into_iter().fold(0.0, f64::max)
 }
 
-/// What all runs leave, and what those that run at a time hold besides for a moment: the checkpoint that
-/// is being written, with a replay of its own, before older ones are removed.
+/// Returns the bytes kept by all runs, plus what concurrent runs need temporarily: the checkpoint being
+/// written, with its own replay, before older ones are removed.
 fn disk_bytes(left: &[RemainingRun<'_>], jobs: usize) -> u64 {
     let mut bytes: u64 = 0;
     let mut passing = Vec::new();
@@ -170,14 +170,14 @@ fn disk_bytes(left: &[RemainingRun<'_>], jobs: usize) -> u64 {
     passing.iter().rev().take(jobs).fold(bytes, |sum, largest| sum.saturating_add(*largest))
 }
 
-/// What [`RemainingRun::kept_bytes`] and the replay speak of. Videos are in no forecast.
+/// Returns the bytes covered by [`RemainingRun::kept_bytes`] and the replay. Forecasts exclude videos.
 fn bytes_held_by(run: &Path) -> u64 {
     let Ok(run) = RunDir::open_to_read(run) else { return 0 };
     folder_bytes(&run.checkpoints_dir()) + folder_bytes(&run.events_dir()) + folder_bytes(&run.metrics_path())
 }
 
-/// Conditions of a forecast, to be put after it: evaluations take as long as their games, which a better
-/// agent may draw out, and videos are not measured.
+/// Returns the caveats to append to a forecast: a better agent may play longer evaluation games, and videos
+/// are not measured.
 pub fn conditions(left: &[RemainingRun<'_>]) -> &'static str {
     let evaluates = left.iter().any(|run| run.games() > 0);
     let films = left.iter().any(|run| run.config.video.every_frames != Period::Off);
@@ -189,8 +189,8 @@ pub fn conditions(left: &[RemainingRun<'_>]) -> &'static str {
     }
 }
 
-/// What earlier work on a cell tells; absent before the last session's second log point, and where that
-/// session had more or fewer threads than the cell would have now: its speed was another.
+/// Measures earlier work on a cell. Returns `None` before the last session's second log point, or if that
+/// session's thread count, and therefore its speed, differs from the cell's.
 pub fn measured_earlier(cell: &Cell, runs_dir: &Path) -> Option<Measured> {
     let run = RunDir::open_to_read(&runs_dir.join(&cell.run)).ok()?;
     let session = run.read_meta().ok()?.sessions.pop()?;
@@ -198,23 +198,23 @@ pub fn measured_earlier(cell: &Cell, runs_dir: &Path) -> Option<Measured> {
     if same { measured_in(&run, session.start_position) } else { None }
 }
 
-/// A run's threads as `meta.json` counts them: Ape-X has some beside those that were asked for.
+/// Returns a run's threads as counted in `meta.json`: Ape-X adds its own to those requested.
 fn threads_of(config: &RunConfig) -> Option<usize> {
     let asked = config.threads? as usize;
     Some(asked + config.algorithm().own_threads())
 }
 
-/// What a run's session tells that began at `start_frames`.
+/// Measures the session of a run that began at `start_frames`.
 fn measured_in(run: &RunDir, start_frames: u64) -> Option<Measured> {
     let points = read_points(&run.metrics_path()).ok()?;
     let of_session = points.iter().filter(|point| point.position(Axis::Frames) > Some(start_frames));
     let speeds = of_session.filter_map(|point| point.value(&tags::FRAMES_PER_SEC));
-    // The first point tells of the start as well.
+    // The first point includes start-up.
     let speeds: Vec<f64> = speeds.skip(1).collect();
     let newest = checkpoint::list(&run.checkpoints_dir()).pop()?;
     let written = folder_bytes(&run.events_dir()) + folder_bytes(&run.metrics_path());
     Some(Measured {
-        // Of no point at all the median is NaN.
+        // The median of no points is NaN, which the filter rejects.
         frames_per_sec: Some(median(speeds)).filter(|speed| *speed > 0.0)?,
         checkpoint_bytes: folder_bytes(&newest.path).saturating_sub(checkpoint::replay_bytes(&newest.path)),
         bytes_per_point: written / points.len() as u64,
@@ -222,8 +222,7 @@ fn measured_in(run: &RunDir, start_frames: u64) -> Option<Measured> {
     })
 }
 
-/// Seconds for each game of a run's evaluations, of the last one where there are several: games change
-/// with the agent.
+/// Returns the seconds per game in a run's last evaluation: game lengths change with the agent.
 fn secs_per_game(points: &[ReadPoint]) -> Option<f64> {
     points
         .iter()
@@ -231,11 +230,11 @@ fn secs_per_game(points: &[ReadPoint]) -> Option<f64> {
         .find_map(|point| Some(point.value(&tags::EVALUATION_SECS)? / point.value(&tags::EVAL_EPISODES)?))
 }
 
-/// Measures an arm by trial runs of `cell`, as many at once as there will be; `None` if a run is too
-/// short for that, or a signal came.
+/// Measures an arm by trial runs of `cell`, as many at once as the sweep will run. Returns `None` if the
+/// runs are too short for trials, or if stopped.
 ///
 /// # Errors
-/// If a trial fails: so would the run.
+/// If a trial fails, as the run itself would.
 pub fn measure(
     cell: &Cell,
     runs_dir: &Path,
@@ -254,7 +253,7 @@ pub fn measure(
         let arguments = trial_arguments(cell, frames, folder.path(), index);
         trials.push(TrainingProcess::start(&arguments, &folder.path().join(format!("{index}.log")))?);
     }
-    // All of them, whatever comes of the first: they write into the folder.
+    // Wait for all of them even if one fails: they write into the folder, which is removed on return.
     let ended: Vec<anyhow::Result<bool>> =
         trials.iter_mut().map(|trial| wait_for(trial, cell, stop)).collect();
     if !ended.into_iter().collect::<anyhow::Result<Vec<bool>>>()?.into_iter().all(|done| done) {
@@ -265,7 +264,7 @@ pub fn measure(
     Ok(slowest(runs.filter_map(|run| measured_in(&run, 0))))
 }
 
-/// A trial's runs folder is one of its own, and presets of the user's lie in theirs.
+/// Copies the user's presets, since trials use a runs folder of their own.
 fn copy_presets(from: &Path, to: &Path) -> std::io::Result<()> {
     let presets = to.join("presets");
     fs::create_dir(&presets)?;
@@ -277,7 +276,7 @@ fn copy_presets(from: &Path, to: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// The least that was seen: of runs at a time, some wait for others.
+/// Returns the slowest measurement, since concurrent runs compete for resources.
 pub fn slowest(measured: impl Iterator<Item = Measured>) -> Option<Measured> {
     measured.min_by(|a, b| a.frames_per_sec.total_cmp(&b.frames_per_sec))
 }
@@ -295,7 +294,7 @@ fn trial_arguments(cell: &Cell, frames: u64, folder: &Path, index: usize) -> Vec
     }
     let config = cell.config();
     if config.is_evaluated() {
-        // As many games at a time as on the way: the trial's last evaluation is the one that is read.
+        // As many games as in a periodic evaluation: the trial's last evaluation is the one measured.
         add(format!("--set=evaluation.every_frames={frames}"));
         add(format!("--set=evaluation.final_episodes={}", config.evaluation.episodes));
     }
@@ -303,7 +302,7 @@ fn trial_arguments(cell: &Cell, frames: u64, folder: &Path, index: usize) -> Vec
         let warmup = TRIAL_WARMUP.min(cell.config().apex.replay.warmup_transitions);
         add(format!("--set=apex.replay.warmup_transitions={warmup}"));
     }
-    // Of a flag that is given twice the later one would be refused: `--frames` is left out of trials.
+    // clap rejects a repeated flag, and trials set `frames` themselves, so drop `--frames`.
     arguments.retain(|word| !word.to_string_lossy().starts_with("--frames="));
     arguments.extend([
         OsString::from("--runs-dir"),
@@ -314,7 +313,7 @@ fn trial_arguments(cell: &Cell, frames: u64, folder: &Path, index: usize) -> Vec
     arguments
 }
 
-/// Whether it ended as it should; not if a signal came.
+/// Waits for a trial; returns `false` if it was stopped.
 fn wait_for(trial: &mut TrainingProcess, cell: &Cell, stop: &StopFlag) -> anyhow::Result<bool> {
     loop {
         if stop.is_raised() {
@@ -331,7 +330,7 @@ fn wait_for(trial: &mut TrainingProcess, cell: &Cell, stop: &StopFlag) -> anyhow
     }
 }
 
-/// Bytes of a file, or of all files below a folder.
+/// Returns the size of a file, or of all files below a folder.
 fn folder_bytes(path: &Path) -> u64 {
     let own = fs::metadata(path).map_or(0, |about| if about.is_file() { about.len() } else { 0 });
     let entries = fs::read_dir(path).into_iter().flatten().flatten();
@@ -351,7 +350,7 @@ mod tests {
         RemainingRun { config, frames: config.frames, held_bytes: 0, measured: MEASURED }
     }
 
-    /// Of its twelve checkpoints the three newest and the best stay, and eleven log points.
+    /// Keeps the three newest of its twelve checkpoints and the best; has eleven log points.
     fn a2c() -> RunConfig {
         let every = Period::EveryFrames(100);
         RunConfig {
@@ -452,7 +451,7 @@ mod tests {
         config.evaluation.every_frames = Period::EveryFrames(250);
         let measured = Measured { secs_per_game: Some(0.5), ..MEASURED };
         let new = RemainingRun { measured, ..left(&config) };
-        // At 0, 250, 500, 750 and 1000 ten games each, then a hundred.
+        // Ten games each at 0, 250, 500, 750 and 1000, then a hundred.
         assert_eq!(new.games(), 150);
         assert_eq!(new.seconds(), 10.0 + 75.0);
 
@@ -479,7 +478,7 @@ mod tests {
         assert_eq!(secs_per_game(&read_points(&path).unwrap()), Some(0.5));
     }
 
-    /// Six log points, a checkpoint, and a second session from frame 300 on with two threads.
+    /// Writes six log points, a checkpoint, and a second session from frame 300 on with two threads.
     fn earlier_run(path: &Path, config: &RunConfig) {
         let run = RunDir::create(path, true).unwrap();
         run.write_config(config).unwrap();

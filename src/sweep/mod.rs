@@ -1,9 +1,9 @@
-//! Grids of runs, each a process of its own: games × algorithms × torsos × seeds.
+//! Sweeps: grids of runs, one process each, over games × algorithms × torsos × seeds.
 //!
-//! A [`plan::SweepPlan`] becomes [`cell::Cell`]s. How far a cell is, its run folder alone tells; so a sweep
-//! can be killed at any moment and goes on by being called again. [`forecast`] measures before it
-//! starts, [`crew`] keeps the processes going, [`board`] shows them, [`record`] is what is left for
-//! the report.
+//! A [`plan::SweepPlan`] becomes [`cell::Cell`]s. A cell's progress is read from its run folder only, so a
+//! sweep can be killed at any time and resumed by the same command. [`forecast`] estimates its cost,
+//! [`scheduler`] runs the processes, [`progress_table`] displays them, and [`record`] stores what the
+//! report needs.
 
 pub mod cell;
 pub mod child;
@@ -21,13 +21,13 @@ use crate::exit_code::ExitCode;
 use crate::machine::size;
 use record::CellFailure;
 
-/// Why a sweep cannot start, or go on.
+/// Error that prevents a sweep from starting or resuming.
 #[derive(Debug, thiserror::Error)]
 pub enum SweepError {
-    /// The plan names something twice.
+    /// The plan contains a run twice.
     #[error("the plan asks twice for {0}; name each game, algorithm, torso and seed once")]
     Duplicate(String),
-    /// The folder's sweep has runs that this one has not.
+    /// The plan lacks runs that the folder's sweep has.
     #[error("sweep `{name}` already holds {missing}, which this plan leaves out; choose another `--name`")]
     LeavesOut {
         /// Name of the sweep.
@@ -35,7 +35,7 @@ pub enum SweepError {
         /// The first run left out.
         missing: String,
     },
-    /// The plan would have its report decided by something else.
+    /// The plan's report would use a different design.
     #[error(
         "sweep `{name}` was begun to be decided by {fixed}, this plan says {asked}; what decides is fixed before \
          the runs: choose another `--name`"
@@ -43,44 +43,44 @@ pub enum SweepError {
     OtherDesign {
         /// Name of the sweep.
         name: String,
-        /// What was fixed.
+        /// Design fixed earlier.
         fixed: String,
-        /// What the plan says now.
+        /// Design in the plan.
         asked: String,
     },
-    /// Another process works on it.
+    /// Another process is running the sweep.
     #[error("the sweep in {} is in use by another process", .0.display())]
     InUse(PathBuf),
-    /// There will not be room for it.
+    /// Not enough disk space.
     #[error(
         "the runs will take about {} of disk, {} are free in {}; lower `keep_checkpoints`{}, \
          choose another `--runs-dir`, or start all the same with `--no-forecast`",
         size(*.needed), size(*.free), .folder.display(), smaller_replays(*.replays)
     )]
     Disk {
-        /// Bytes the runs will take.
+        /// Bytes needed.
         needed: u64,
         /// Bytes free.
         free: u64,
         /// Folder of all runs.
         folder: PathBuf,
-        /// Whether replays are saved in runs whose settings may still change.
+        /// `true` if replays are saved in runs whose settings may still change.
         replays: bool,
     },
     /// A trial run failed.
     #[error("a trial of {title} ended with {}: {}", .failure.ended_with, .failure.message)]
     Trial {
-        /// Which run was tried.
+        /// Title of the run.
         title: String,
-        /// How it ended.
+        /// Its failure.
         failure: CellFailure,
-        /// What its exit code stands for.
+        /// Meaning of its exit code.
         code: ExitCode,
     },
 }
 
 impl SweepError {
-    /// The exit code this error ends the process with.
+    /// Returns the exit code for this error.
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::Duplicate(_) | Self::LeavesOut { .. } | Self::OtherDesign { .. } => ExitCode::BadRequest,

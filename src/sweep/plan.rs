@@ -1,4 +1,4 @@
-//! `plan.toml`: what a sweep is to compare.
+//! Sweep plans (`plan.toml`).
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,15 +13,15 @@ use crate::text::suggest::did_you_mean;
 
 static BUILT_IN: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/runs/plans");
 
-/// A grid of runs as a plan file states it. What is left out can be given on the command line.
+/// Grid of runs as in a plan file. Missing values can be set on the command line.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SweepPlan {
-    /// Name of the sweep's folder; by default the file's.
+    /// Name of the sweep's folder; defaults to the file's name.
     pub name: Option<String>,
-    /// What is compared, and what cannot be concluded from it.
+    /// Purpose of the comparison and the limits of its conclusions.
     pub summary: Option<String>,
-    /// Games, by any name that `coordrl train` takes.
+    /// Games, by any name that `coordrl train` accepts.
     pub games: Vec<String>,
     /// Learning algorithms.
     pub algos: Vec<String>,
@@ -29,14 +29,14 @@ pub struct SweepPlan {
     pub torsos: Vec<String>,
     /// Seeds of every combination.
     pub seeds: Option<Seeds>,
-    /// Length of every run in emulator frames; absent: each game's preset.
+    /// Run length in emulator frames; absent: each game's preset.
     #[serde(deserialize_with = "read_frames")]
     pub frames: Option<u64>,
     /// Preset of every run; absent: each game's own.
     pub preset: Option<String>,
-    /// The measure that decides in the sweep's report: `area` or `final`.
+    /// Primary measure of the sweep's report: `area` or `final`.
     pub primary: Primary,
-    /// Torso that the others are compared with; absent: `conv`, else the first.
+    /// Baseline torso; absent: `conv`, else the first.
     pub reference: Option<String>,
     /// Settings of every run, as in a settings file.
     pub settings: Table,
@@ -46,17 +46,17 @@ fn read_frames<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>
     Ok(Some(Count::deserialize(deserializer)?.0))
 }
 
-/// `3` stands for the seeds 1, 2 and 3; a list for itself.
+/// Seeds: `3` means 1, 2 and 3; a list means its elements.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(from = "WrittenSeeds")]
 pub enum Seeds {
-    /// From 1 to this.
+    /// From 1 to this number.
     Count(u64),
-    /// These.
+    /// Explicit list.
     List(Vec<u64>),
 }
 
-/// Seeds as a plan has them.
+/// Seeds as written in a plan.
 #[derive(Deserialize)]
 #[serde(untagged, expecting = "how many seeds, as in 3, or a list of them, as in [4, 5, 6]")]
 enum WrittenSeeds {
@@ -74,7 +74,7 @@ impl From<WrittenSeeds> for Seeds {
 }
 
 impl Seeds {
-    /// Every seed, in order.
+    /// Returns all seeds in order.
     pub fn all(&self) -> Vec<u64> {
         match self {
             Self::Count(count) => (1..=*count).collect(),
@@ -82,7 +82,7 @@ impl Seeds {
         }
     }
 
-    /// How many.
+    /// Returns the number of seeds.
     pub fn count(&self) -> u64 {
         match self {
             Self::Count(count) => *count,
@@ -90,10 +90,10 @@ impl Seeds {
         }
     }
 
-    /// Reads `3` or `4,5,6`.
+    /// Parses `3` or `4,5,6`.
     ///
     /// # Errors
-    /// If a part is no whole number, or no seed comes of it.
+    /// If a part is not a whole number, or there are no seeds.
     pub fn parse(text: &str) -> Result<Self, String> {
         let number = |word: &str| parse_count(word.trim()).map_err(|_| wrong_seeds(text));
         match text.split_once(',') {
@@ -111,11 +111,11 @@ fn wrong_seeds(text: &str) -> String {
 }
 
 impl SweepPlan {
-    /// Finds a plan by name (`nine-games`) or by path (`mine/plan.toml`). A file in
-    /// `<runs_dir>/plans` wins over the built-in plan of the same name.
+    /// Finds a plan by name (`nine-games`) or by path (`mine/plan.toml`). A file in `<runs_dir>/plans`
+    /// overrides the built-in plan of the same name.
     ///
     /// # Errors
-    /// If there is no such plan, or it does not parse.
+    /// If the plan does not exist or does not parse.
     pub fn find(name: &str, runs_dir: &Path) -> Result<Self, ConfigError> {
         if name.contains('/') || name.ends_with(".toml") {
             let path = PathBuf::from(name);
@@ -146,12 +146,12 @@ impl SweepPlan {
         Ok(plan)
     }
 
-    /// What the sweep's report goes by.
+    /// Returns the design of the sweep's report.
     pub fn design(&self) -> Design {
         Design { primary: self.primary, reference: self.reference.clone() }
     }
 
-    /// The settings as `key=value`, as `--set` takes them.
+    /// Returns the settings as `key=value` arguments for `--set`.
     pub fn assignments(&self) -> Vec<String> {
         let mut assignments = Vec::new();
         flatten("", &self.settings, &mut assignments);
@@ -159,7 +159,7 @@ impl SweepPlan {
     }
 }
 
-/// Names of the plans that come with the program, and what they say.
+/// Returns the names of the built-in plans with their summaries.
 pub fn built_in_plans() -> Vec<(String, String)> {
     let summary =
         |text: &str| toml::from_str(text).ok().and_then(|plan: SweepPlan| plan.summary).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What a person sees of a sweep: a table that is redrawn on a terminal, else a line now and then.
+//! Progress of a sweep: a table redrawn on a terminal, otherwise an occasional line.
 
 use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
@@ -8,36 +8,36 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::metrics::console::{describe_secs, status};
 use crate::text::table::table;
 
-/// Without a terminal, a line in this time.
+/// Time between two lines without a terminal.
 const LINE_INTERVAL: Duration = Duration::from_secs(60);
-/// On a terminal, redraw no more often than this.
+/// Minimum time between two redraws on a terminal.
 const TABLE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How a cell stands.
+/// Status of a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CellStatus {
-    /// Not begun, or between two processes.
+    /// Not started, or between two attempts.
     Waiting,
-    /// A process works on it.
+    /// Running in a process.
     Running,
     /// All frames are trained.
     Done,
-    /// Given up, for this time.
+    /// Given up in this sweep process.
     Failed,
 }
 
-/// What the board tells of one cell.
+/// Progress of one cell.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CellProgress {
     /// Game played.
     pub game: String,
     /// Algorithm and torso.
     pub arm: String,
-    /// How it stands.
+    /// Status.
     pub status: CellStatus,
     /// Frames trained at the last log point.
     pub frames: u64,
-    /// Length of the run.
+    /// Run length in emulator frames.
     pub end: u64,
     /// Speed at the last log point.
     pub frames_per_sec: Option<f64>,
@@ -45,7 +45,7 @@ pub struct CellProgress {
     pub episode_return: Option<f64>,
 }
 
-/// The table, or the lines.
+/// Progress display: a table, or lines.
 #[derive(Debug)]
 pub struct ProgressTable {
     bar: Option<ProgressBar>,
@@ -53,18 +53,18 @@ pub struct ProgressTable {
 }
 
 impl ProgressTable {
-    /// A board that shows nothing yet.
+    /// Builds an empty display.
     pub fn new() -> Self {
         Self { bar: io::stderr().is_terminal().then(new_bar), last_shown: None }
     }
 
-    /// Whether it is time to show something again.
+    /// Returns `true` if it is time for another update.
     pub fn is_due(&self) -> bool {
         let interval = if self.bar.is_some() { TABLE_INTERVAL } else { LINE_INTERVAL };
         self.last_shown.is_none_or(|last| last.elapsed() >= interval)
     }
 
-    /// Shows how everything stands.
+    /// Shows the progress of all cells.
     pub fn show(&mut self, cells: &[CellProgress]) {
         self.last_shown = Some(Instant::now());
         match &self.bar {
@@ -76,7 +76,7 @@ impl ProgressTable {
         }
     }
 
-    /// Tells of something that happened.
+    /// Prints a message about an event.
     pub fn tell(&self, text: &str) {
         match &self.bar {
             Some(bar) => bar.suspend(|| status!("{text}")),
@@ -84,7 +84,7 @@ impl ProgressTable {
         }
     }
 
-    /// Leaves the last state on the screen.
+    /// Shows the final state and leaves it on the screen.
     pub fn finish(&mut self, cells: &[CellProgress]) {
         self.show(cells);
         if let Some(bar) = &self.bar {
@@ -104,13 +104,13 @@ fn new_bar() -> ProgressBar {
     ProgressBar::new_spinner().with_style(style)
 }
 
-/// Lines that fit, with room for the summary and for what was told before.
+/// Returns the number of rows that fit, leaving room for the summary and earlier messages.
 fn terminal_rows() -> usize {
     let (rows, _) = console::Term::stderr().size();
     usize::from(rows).saturating_sub(4).max(4)
 }
 
-/// One row for each game and arm, one letter for each seed. Rows without a process give way first.
+/// Formats one row per game and arm, with one letter per seed. Drops rows without a running process first.
 fn grid(cells: &[CellProgress], rows: usize) -> String {
     let groups = by_game_and_arm(cells);
     let is_busy = |group: &&Vec<&CellProgress>| group.iter().any(|cell| cell.status == CellStatus::Running);
@@ -160,7 +160,7 @@ fn letter(status: CellStatus) -> char {
     }
 }
 
-/// `3 of 8 done, 2 running, 1 failed · 45 % of 3.2 M frames · 3800 frames/s · 14m00s left`.
+/// Formats `3 of 8 done, 2 running, 1 failed · 45 % of 3.2 M frames · 3800 frames/s · 14m00s left`.
 #[expect(clippy::cast_precision_loss, reason = "for display")]
 fn summary(cells: &[CellProgress]) -> String {
     let count = |status: CellStatus| cells.iter().filter(|cell| cell.status == status).count();
@@ -185,7 +185,7 @@ fn summary(cells: &[CellProgress]) -> String {
     parts.join(" · ")
 }
 
-/// What is under way, for a line.
+/// Describes the running cells in one line.
 #[expect(clippy::cast_precision_loss, reason = "for display")]
 fn running(cells: &[CellProgress]) -> String {
     let describe = |cell: &CellProgress| {
@@ -202,7 +202,7 @@ fn frames_of<'a>(cells: impl Iterator<Item = &'a CellProgress>) -> (u64, u64) {
     cells.fold((0, 0), add)
 }
 
-/// Frames as people read them.
+/// Formats frames for display.
 #[expect(clippy::cast_precision_loss, reason = "for display")]
 pub fn millions(frames: u64) -> String {
     match frames {

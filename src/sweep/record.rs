@@ -1,4 +1,4 @@
-//! `sweep.json`: what a sweep is made of and how its cells fared. The report reads it too.
+//! `sweep.json`: cells of a sweep and their failures. The report reads it too.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -7,15 +7,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::Algo;
 
-/// Raised when the layout of [`SweepRecord`] changes.
+/// Version of the layout of [`SweepRecord`], incremented when it changes.
 pub const RECORD_VERSION: u32 = 1;
-/// Folder of all sweeps below the folder of all runs.
+/// Folder of all sweeps, inside the folder of all runs.
 const SWEEPS: &str = "sweeps";
 const RECORD: &str = "sweep.json";
 
-/// A sweep as its folder `<runs_dir>/sweeps/<name>` keeps it.
+/// Record of a sweep in its folder `<runs_dir>/sweeps/<name>`.
 ///
-/// How far a cell is stands in the cell's run folder alone; here is only what no run folder can tell.
+/// Progress is read from the run folders only; this record holds what they cannot.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SweepRecord {
@@ -23,31 +23,31 @@ pub struct SweepRecord {
     pub version: u32,
     /// Name of the sweep.
     pub name: String,
-    /// What the plan says about itself.
+    /// Summary from the plan.
     pub summary: Option<String>,
     /// Command line of every process that worked on the sweep, oldest first, each word in the form of
     /// [`crate::text::path_text`].
     pub commands: Vec<Vec<String>>,
-    /// What its report goes by; absent in sweeps of the first versions.
+    /// Design of its report; absent in sweeps of early versions.
     #[serde(default)]
     pub design: Option<Design>,
-    /// One for each run, in the order they are made.
+    /// One entry per run, in the order of execution.
     pub cells: Vec<CellRecord>,
 }
 
-/// The measure that decides.
+/// Primary measure, which decides the verdicts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Primary {
-    /// Area under the learning curve: how fast an arm learns, which is what the CoordConv paper claims.
+    /// Area under the learning curve: speed of learning, which is what the CoordConv paper claims.
     #[default]
     Area,
-    /// Score at the end.
+    /// Final score.
     Final,
 }
 
 impl Primary {
-    /// Reads `area` or `final`.
+    /// Parses `area` or `final`.
     ///
     /// # Errors
     /// If it is neither.
@@ -59,7 +59,7 @@ impl Primary {
         }
     }
 
-    /// The word that [`Primary::parse`] reads.
+    /// Returns the word that [`Primary::parse`] accepts.
     pub fn flag(self) -> &'static str {
         match self {
             Self::Area => "area",
@@ -67,7 +67,7 @@ impl Primary {
         }
     }
 
-    /// The name a reader sees.
+    /// Returns the display name.
     pub fn name(self) -> &'static str {
         match self {
             Self::Area => "area",
@@ -76,13 +76,13 @@ impl Primary {
     }
 }
 
-/// What the report of a sweep goes by. It is fixed before the runs, so that they cannot choose it.
+/// Design of a sweep's report, fixed before the runs so that results cannot influence it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Design {
-    /// The measure that decides.
+    /// Primary measure.
     pub primary: Primary,
-    /// Torso that the others are compared with; absent: the usual one.
+    /// Baseline torso; absent: the default one.
     pub reference: Option<String>,
 }
 
@@ -93,7 +93,7 @@ impl fmt::Display for Design {
     }
 }
 
-/// One run of a sweep.
+/// Entry for one run of a sweep.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CellRecord {
@@ -107,36 +107,36 @@ pub struct CellRecord {
     pub seed: u64,
     /// Length of the run in emulator frames.
     pub frames: u64,
-    /// The run's folder, from the folder of all runs.
+    /// Folder of the run, relative to the folder of all runs.
     #[serde(with = "crate::text::path_text")]
     pub run: PathBuf,
-    /// The last failure, until the cell is done.
+    /// Last failure, until the cell is done.
     pub failure: Option<CellFailure>,
 }
 
-/// How a cell failed last.
+/// Last failure of a cell.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CellFailure {
-    /// Attempts that failed, all of them in one process of the sweep.
+    /// Number of failed attempts, all in one process of the sweep.
     pub attempts: u32,
-    /// What the last one ended with: `exit code 4`, or the signal that ended it.
+    /// End of the last attempt: `exit code 4`, or the signal that ended it.
     pub ended_with: String,
-    /// What it said last.
+    /// Last error message, or the last line of the log.
     pub message: String,
 }
 
-/// The folder of a sweep.
+/// Returns the folder of a sweep.
 pub fn folder_of(runs_dir: &Path, name: &str) -> PathBuf {
     runs_dir.join(SWEEPS).join(name)
 }
 
-/// Where the record of the sweep in `folder` lies.
+/// Returns the path of the record of the sweep in `folder`.
 pub fn record_path(folder: &Path) -> PathBuf {
     folder.join(RECORD)
 }
 
-/// The folder of all runs that the sweep in `folder` belongs to.
+/// Returns the folder of all runs that contains the sweep in `folder`.
 pub fn runs_dir_of(folder: &Path) -> PathBuf {
     folder.join("../..")
 }

@@ -1,4 +1,4 @@
-//! Keeps as many training processes going as asked, until every cell is done or given up.
+//! Scheduler: keeps the requested number of training processes running until every cell is done or given up.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -20,13 +20,13 @@ use crate::run::launch;
 use crate::run::run_dir::{RunDir, RunDirError};
 use crate::stop_flag::StopFlag;
 
-/// How often a cell is tried before it is given up.
+/// Number of attempts before a cell is given up.
 const ATTEMPTS: u32 = 2;
 const POLL: Duration = Duration::from_millis(200);
-/// A run of a sweep that was killed may still be writing its last checkpoint.
+/// Wait for a run that another process uses: a killed sweep's run may still be writing its last checkpoint.
 const PATIENCE_WITH_OTHERS: Duration = Duration::from_secs(120);
 
-/// A sweep at work.
+/// Sweep in execution.
 pub struct Scheduler {
     folder: SweepFolder,
     runs_dir: PathBuf,
@@ -36,13 +36,13 @@ pub struct Scheduler {
     slots: Vec<Slot>,
 }
 
-/// A cell and who works on it.
+/// Cell with its process.
 struct Slot {
     cell: Cell,
     work: Work,
-    /// Attempts that failed.
+    /// Number of failed attempts.
     failed: u32,
-    /// Since when another process has been seen in its folder.
+    /// Time since which another process has used its folder.
     in_use_since: Option<Instant>,
     progress: CellProgress,
 }
@@ -54,19 +54,19 @@ enum Work {
     GivenUp(CellFailure, ExitCode),
 }
 
-/// How a sweep ended.
+/// Outcome of a sweep.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SweepOutcome {
-    /// Every cell, in order, as it stood at the end.
+    /// Final progress of every cell, in order.
     pub cells: Vec<CellProgress>,
-    /// The first failure's exit code.
+    /// Exit code of the first failure.
     pub failed: Option<ExitCode>,
-    /// Whether a signal ended it.
+    /// `true` if a signal ended it.
     pub interrupted: bool,
 }
 
 impl Scheduler {
-    /// For cells whose states are known.
+    /// Builds a scheduler for cells with known states.
     pub fn new(
         folder: SweepFolder,
         runs_dir: PathBuf,
@@ -79,16 +79,16 @@ impl Scheduler {
         Self { folder, runs_dir, jobs, stop, table: ProgressTable::new(), slots }
     }
 
-    /// Works until every cell is done or given up, or a signal comes: then every process makes a
+    /// Runs until every cell is done or given up, or until stopped by a signal; then every process saves a
     /// checkpoint first.
     ///
     /// # Errors
-    /// If processes cannot be started or the sweep's folder cannot be written. Processes that run stop
+    /// If processes cannot be started or the sweep's folder cannot be written. Running processes then stop
     /// with a checkpoint of their own.
     pub fn work(mut self) -> anyhow::Result<SweepOutcome> {
         for index in 0..self.slots.len() {
             if matches!(self.slots[index].work, Work::Done) {
-                self.folder.note(index, None)?; // it failed once, and was made elsewhere since
+                self.folder.note(index, None)?; // failed once, but has been completed elsewhere since
             }
         }
         loop {
@@ -164,7 +164,7 @@ impl Scheduler {
         Ok(())
     }
 
-    /// Begins a cell or goes on with it; leaves it waiting while another process has it.
+    /// Starts or resumes a cell; leaves it waiting while another process uses it.
     fn start(&mut self, index: usize) -> anyhow::Result<()> {
         let slot = &self.slots[index];
         let cell = &slot.cell;
@@ -202,7 +202,8 @@ impl Scheduler {
         Ok(arguments)
     }
 
-    /// A run brings its own settings. Those that may change are told again: the plan's may have.
+    /// Returns the arguments to resume a run. It keeps its own settings, but those that may change are passed
+    /// again because the plan's may have changed.
     fn arguments_to_resume(&self, cell: &Cell) -> Vec<OsString> {
         let config = cell.config();
         let mut arguments: Vec<OsString> = vec!["--resume".into(), self.runs_dir.join(&cell.run).into()];
@@ -225,6 +226,7 @@ impl Scheduler {
         Ok(())
     }
 
+    // An exit code alone does not prove that a run is done: its folder decides.
     fn take(&mut self, index: usize, ended: Ended) -> anyhow::Result<()> {
         match ended {
             Ended::WithoutError if self.slots[index].is_done(&self.runs_dir) => self.done(index),
@@ -262,7 +264,7 @@ impl Scheduler {
         Ok(self.folder.note(index, Some(failure))?)
     }
 
-    /// Its folder went bad since the sweep began; the others go on.
+    /// Gives up a cell whose folder became unusable after the sweep began; the others continue.
     fn cannot_start(&mut self, index: usize, error: &RunDirError) -> anyhow::Result<()> {
         let failure =
             CellFailure { attempts: 1, ended_with: "no process".to_owned(), message: error.to_string() };
@@ -276,7 +278,7 @@ impl Scheduler {
     }
 }
 
-/// Somebody else told the run to stop, or it ended short of its frames.
+/// Describes a run that was stopped by someone else, or that ended before its last frame.
 fn unfinished(ended_with: &str) -> CellFailure {
     let message = "it ended before all its frames were trained".to_owned();
     CellFailure { attempts: 1, ended_with: ended_with.to_owned(), message }
@@ -311,7 +313,7 @@ impl Slot {
         self.work = work;
     }
 
-    /// Reads where the run stands. A line that cannot be read now can be later.
+    /// Reads the run's progress. A line that cannot be read now is read at the next poll.
     fn look(&mut self, runs_dir: &std::path::Path) {
         let metrics = RunDir::open_to_read(&runs_dir.join(&self.cell.run)).map(|run| run.metrics_path());
         let Ok(Some(point)) = metrics.map_err(drop).and_then(|path| read_last_point(&path).map_err(drop))
@@ -319,7 +321,7 @@ impl Slot {
             return;
         };
         self.progress.frames = point.position(Axis::Frames).unwrap_or(0);
-        // The line of an evaluation has neither.
+        // Lines of evaluations have neither value.
         self.progress.frames_per_sec = point.value(&tags::FRAMES_PER_SEC).or(self.progress.frames_per_sec);
         self.progress.episode_return = point.value(&tags::EPISODE_RETURN).or(self.progress.episode_return);
     }

@@ -1,4 +1,4 @@
-//! A full game as pictures.
+//! Full games as images.
 
 use anyhow::Context;
 use coordrl_agents::{ActionScores, Policy};
@@ -8,38 +8,38 @@ use super::Picture;
 use crate::eval::evaluation::{EvalPlan, Game};
 use crate::stop_flag::StopFlag;
 
-/// Emulator frames a second.
+/// Emulator frames per second.
 pub const FRAMES_PER_SECOND: f64 = 60.0;
-/// How long a picture of a game without an emulator is shown.
+/// Display time of one image of a game without an emulator.
 const TOY_MILLIS: f64 = 150.0;
 
-/// One decision, and what was seen until the next.
+/// One decision, and the images up to the next one.
 pub struct Moment<'a> {
-    /// What the network saw, `u8 [C, H, W]`.
+    /// Observation, `u8 [C, H, W]`.
     pub obs: &'a [u8],
-    /// What it said of it.
+    /// Network outputs for the observation.
     pub insight: &'a ActionScores,
     /// Index of the action taken.
     pub action: usize,
-    /// What was on the screen since the last decision, and then under this one; never empty.
+    /// Images since the last decision, followed by those of this one; never empty.
     pub pictures: Vec<Picture>,
-    /// How long each of them is shown, in milliseconds.
+    /// Display time of each image in milliseconds.
     pub millis: f64,
 }
 
-/// How a film came to its end.
+/// Reason why a recording ended.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Ending {
-    /// With its game.
+    /// The game ended.
     Game(EpisodeStats),
-    /// At the limit of frames.
+    /// The frame limit was reached.
     Limit,
-    /// It was told to stop.
+    /// A stop was requested.
     Stopped,
 }
 
-/// Plays game `number` of a plan as `coordrl eval` does and hands over each decision. Ends with the
-/// game, after `frame_limit` frames, or when told to.
+/// Plays game `number` of a plan as `coordrl eval` does and passes each decision to `see`. Ends with the
+/// game, after `frame_limit` frames, or when stopped.
 ///
 /// # Errors
 /// If the environment or the network fails, or `see` does.
@@ -82,8 +82,8 @@ pub fn watch(
     }
 }
 
-/// What was on the screen since the last call; the newest frame of the observation where there is no
-/// screen.
+/// Returns the screens since the last call or, for a game without screens, the newest frame of the
+/// observation.
 fn pictures_of(game: &mut Game) -> (Vec<Picture>, f64) {
     let screens = game.env.take_screens();
     if !screens.is_empty() {

@@ -1,4 +1,4 @@
-//! GIF: plays everywhere. One palette for all pictures; of each, only the part that changed.
+//! GIF encoder: plays everywhere. One palette for all images; each stores only the part that changed.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -9,38 +9,38 @@ use gif::{DisposalMethod, Encoder, Frame, Repeat};
 use super::{Picture, Video};
 
 const MOST_COLOURS: usize = 256;
-/// A picture is shown for hundredths of a second; players take less than two for a tenth.
+/// Minimum delay in hundredths of a second: players replace shorter ones by a tenth of a second.
 const LEAST_CENTIS: u64 = 2;
 
-/// A GIF in the making, kept in memory: the palette is not known before the end.
+/// GIF under construction. Kept in memory, because the palette is known only at the end.
 pub struct GifVideo {
     width: usize,
     height: usize,
     palette: Palette,
     parts: Vec<Part>,
-    /// Colours of what is shown now.
+    /// Palette indices of the image shown now.
     shown: Vec<u8>,
-    /// Where the video stands.
+    /// Current time of the video in milliseconds.
     millis: f64,
 }
 
-/// What changed from one picture to the next, and when.
+/// Part that changed from one image to the next, and its start time.
 struct Part {
     left: usize,
     top: usize,
     width: usize,
     height: usize,
-    /// Places in the palette, compressed: an hour of play must fit in memory.
+    /// Palette indices, compressed: an hour of play must fit in memory.
     compressed: Vec<u8>,
-    /// When it begins to be shown, in hundredths of a second.
+    /// Start time in hundredths of a second.
     start: u64,
 }
 
 impl GifVideo {
-    /// A video of pictures of this size.
+    /// Starts a video of the given size.
     ///
     /// # Errors
-    /// If they are larger than the format can say, or empty.
+    /// If the size is zero or too large for the format.
     pub fn begin(width: usize, height: usize) -> anyhow::Result<Self> {
         let most = usize::from(u16::MAX);
         let sides = 1..=most;
@@ -52,7 +52,7 @@ impl GifVideo {
         Ok(Self { width, height, palette, parts: Vec::new(), shown: Vec::new(), millis: 0.0 })
     }
 
-    /// The smallest rectangle that holds all differences; the whole picture if it is the first.
+    /// Returns the smallest rectangle that contains all differences; the whole image if it is the first.
     fn changed(&self, colours: &[u8]) -> Option<[usize; 4]> {
         if self.shown.is_empty() {
             return Some([0, 0, self.width, self.height]);
@@ -130,7 +130,7 @@ fn centis(millis: f64) -> u64 {
     (millis / 10.0).round() as u64
 }
 
-/// Colours in the order in which they were met; when there is no room left, the nearest one does.
+/// Palette of colours in order of first use; when it is full, the nearest colour is used.
 #[derive(Default)]
 struct Palette {
     colours: Vec<[u8; 3]>,
@@ -170,7 +170,7 @@ impl Palette {
 mod tests {
     use super::*;
 
-    /// Pictures as a decoder gives them, with their delays.
+    /// Decodes the images and their delays.
     fn decode(bytes: &[u8]) -> (Vec<Picture>, Vec<u16>) {
         let mut options = gif::DecodeOptions::new();
         options.set_color_output(gif::ColorOutput::RGBA);

@@ -1,8 +1,8 @@
-//! Videos of an agent at play: pictures in, a file's bytes out. Nothing needs a display.
+//! Videos of an agent's games, from images to the bytes of a file. No display is needed.
 //!
-//! - [`gif`] and [`webp`]: the file formats, both without loss;
-//! - [`game`]: a full game as pictures; [`panel`]: what the network makes of it, drawn beside;
-//! - [`sheet`]: pictures of a game on one page; [`film`]: all of it put together.
+//! - [`gif`] and [`webp`]: the file formats, both lossless;
+//! - [`game`]: a full game as images; [`panel`]: network inputs and outputs beside it;
+//! - [`sheet`]: contact sheets; [`recorder`]: records a game with all of these.
 
 pub mod game;
 pub mod gif;
@@ -18,20 +18,20 @@ use std::path::Path;
 
 use anyhow::bail;
 
-/// File formats.
+/// Video file formats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// Plays everywhere; 256 colours, more than the console has.
     Gif,
-    /// Smaller files, all colours; browsers and most players of today.
+    /// Smaller files, all colours; supported by browsers and most current players.
     Webp,
 }
 
 impl Format {
-    /// The format that a file's ending names.
+    /// Returns the format named by a file's extension.
     ///
     /// # Errors
-    /// If it names none of them.
+    /// If it names no known format.
     pub fn of(path: &Path) -> anyhow::Result<Self> {
         let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
         match ending.as_deref() {
@@ -41,10 +41,10 @@ impl Format {
         }
     }
 
-    /// A video of this format, of pictures of this size.
+    /// Starts a video of this format and the given image size.
     ///
     /// # Errors
-    /// If the format has no room for such pictures.
+    /// If the format does not support that size.
     pub fn begin(self, width: usize, height: usize) -> anyhow::Result<Box<dyn Video>> {
         Ok(match self {
             Self::Gif => Box::new(gif::GifVideo::begin(width, height)?),
@@ -53,18 +53,18 @@ impl Format {
     }
 }
 
-/// A video in the making.
+/// Video encoder.
 pub trait Video {
-    /// Shows a picture, of the size the video began with, for some milliseconds.
+    /// Appends an image, of the size the video began with, for a number of milliseconds.
     ///
     /// # Errors
-    /// If the picture has another size or cannot be encoded.
+    /// If the image has another size or cannot be encoded.
     fn show(&mut self, picture: &Picture, millis: f64) -> anyhow::Result<()>;
 
-    /// The file.
+    /// Returns the encoded file.
     ///
     /// # Errors
-    /// If nothing was shown or it cannot be encoded.
+    /// If there are no images, or encoding fails.
     fn finish(self: Box<Self>) -> anyhow::Result<Vec<u8>>;
 }
 

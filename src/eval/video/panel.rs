@@ -1,4 +1,4 @@
-//! What the network makes of a game, drawn beside it.
+//! Side panel of a video: network inputs and outputs.
 
 use coordrl_agents::{Maps, Policy};
 use coordrl_envs::EnvSpec;
@@ -7,45 +7,45 @@ use coordrl_plots::{Bars, Figure};
 use super::Picture;
 use super::game::Moment;
 
-/// The screen is enlarged to at least this height, so that there is room for words.
+/// Minimum height of the screen, which is enlarged to leave room for text.
 const LEAST_HEIGHT: usize = 400;
-/// Least height and width of a frame that the network sees.
+/// Minimum height and width of a drawn input frame.
 const FRAME: usize = 84;
-/// Width that the maps of the first layer may have together.
+/// Maximum total width of the first layer's maps.
 const MAPS_WIDTH: usize = 350;
 const GAP: usize = 6;
 const PAPER: [u8; 3] = [255; 3];
 
-/// What is drawn beside the screen.
+/// Parts drawn beside the screen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SidePanel {
-    /// The frames that the network sees, its value, and its probabilities or Q-values.
+    /// Input frames, value, and probabilities or Q-values.
     pub panel: bool,
-    /// The maps of the torso's first layer.
+    /// Feature maps of the torso's first layer.
     pub torso_view: bool,
 }
 
-/// Draws pages: the screen, and what is beside it.
+/// Renderer of video pages: the screen and the parts beside it.
 pub struct PanelRenderer<'a> {
     beside: SidePanel,
     policy: &'a Policy,
     spec: &'a EnvSpec,
-    /// Greatest |Q| so far: bars keep their scale.
+    /// Largest |Q| so far, so that bars keep their scale.
     widest: f64,
-    /// Greatest activation of each map so far: maps keep their scale.
+    /// Largest activation of each map so far, so that maps keep their scale.
     brightest: Vec<f32>,
 }
 
 impl<'a> PanelRenderer<'a> {
-    /// Pages for what `policy` does in an environment of this kind.
+    /// Builds a renderer for `policy` in environments of this spec.
     pub fn new(beside: SidePanel, policy: &'a Policy, spec: &'a EnvSpec) -> Self {
         Self { beside, policy, spec, widest: 0.0, brightest: Vec::new() }
     }
 
-    /// What stands beside the screen until the next decision, from left to right.
+    /// Renders the parts beside the screen until the next decision, from left to right.
     ///
     /// # Errors
-    /// If the network fails or something cannot be drawn.
+    /// If the network fails or a part cannot be drawn.
     pub fn beside(&mut self, moment: &Moment<'_>) -> anyhow::Result<Vec<Picture>> {
         let mut parts = Vec::new();
         if self.beside.panel {
@@ -57,10 +57,10 @@ impl<'a> PanelRenderer<'a> {
         Ok(parts.into_iter().map(with_few_colours).collect())
     }
 
-    /// The whole page: the screen alone as it is, or enlarged with the parts at its right.
+    /// Renders the page: the screen unchanged if it is alone, otherwise enlarged with the parts to its right.
     ///
     /// # Errors
-    /// If something does not fit.
+    /// If a part does not fit.
     pub fn page(&self, screen: Picture, parts: &[Picture]) -> anyhow::Result<Picture> {
         if parts.is_empty() {
             return Ok(screen);
@@ -87,7 +87,7 @@ impl<'a> PanelRenderer<'a> {
         Ok(panel)
     }
 
-    /// The stacked frames, two in a row, oldest first.
+    /// Draws the stacked frames, two per row, oldest first.
     fn frames(&self, obs: &[u8]) -> anyhow::Result<Picture> {
         let [depth, height, width] = self.spec.obs_shape;
         let factor = FRAME.div_ceil(height.max(width).max(1));
@@ -118,7 +118,7 @@ impl<'a> PanelRenderer<'a> {
         Ok(Picture { width: pixels.width, height: pixels.height, rgb: pixels.rgb })
     }
 
-    /// The maps of the first layer, black where they are 0 or below.
+    /// Draws the maps of the first layer, black at 0 or below.
     fn maps(&mut self, moment: &Moment<'_>) -> anyhow::Result<Option<Picture>> {
         let Some(Maps { values, shape: [maps, height, width] }) = self.policy.first_layer(moment.obs)? else {
             return Ok(None);
@@ -141,7 +141,7 @@ impl<'a> PanelRenderer<'a> {
     }
 }
 
-/// A GIF has 256 colours, and the screen's come first: 32 levels of grey are enough beside it.
+/// Quantises the panel to 32 grey levels: a GIF has only 256 colours, and the screen needs its own.
 fn with_few_colours(mut picture: Picture) -> Picture {
     picture.rgb.iter_mut().for_each(|part| *part = *part & 0xf8 | *part >> 5);
     picture

@@ -1,32 +1,32 @@
-//! A picture in memory, and the little that is done with pictures.
+//! RGB images in memory, with a few operations.
 
 use anyhow::ensure;
 use coordrl_envs::Screen;
 
-/// Red, green and blue of each pixel, row by row: `[H, W, 3]`.
+/// RGB image, row by row: `[H, W, 3]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Picture {
-    /// Pixels in a row.
+    /// Width in pixels.
     pub width: usize,
-    /// Rows.
+    /// Height in pixels.
     pub height: usize,
     /// `3 · width · height` bytes.
     pub rgb: Vec<u8>,
 }
 
 impl Picture {
-    /// A picture of one colour.
+    /// Builds an image of one colour.
     pub fn filled(width: usize, height: usize, colour: [u8; 3]) -> Self {
         Self { width, height, rgb: colour.repeat(width * height) }
     }
 
-    /// Brightness, `[H, W]`, as grey.
+    /// Builds a grey image from brightness values, `[H, W]`.
     pub fn of_grey(grey: &[u8], width: usize) -> Self {
         let rgb = grey.iter().flat_map(|&level| [level; 3]).collect();
         Self { width, height: grey.len() / width.max(1), rgb }
     }
 
-    /// Every pixel `factor` × `factor` times.
+    /// Enlarges every pixel to `factor` × `factor`.
     pub fn enlarged(&self, factor: usize) -> Self {
         let mut larger = Self::filled(self.width * factor, self.height * factor, [0; 3]);
         for (y, row) in larger.rgb.chunks_exact_mut(3 * self.width * factor).enumerate() {
@@ -38,10 +38,10 @@ impl Picture {
         larger
     }
 
-    /// Puts `other` over this one, its upper left corner at (`left`, `top`).
+    /// Draws `other` onto this image, with its upper left corner at (`left`, `top`).
     ///
     /// # Errors
-    /// If it does not fit in there.
+    /// If it does not fit.
     pub fn put(&mut self, other: &Self, left: usize, top: usize) -> anyhow::Result<()> {
         let fits = left + other.width <= self.width && top + other.height <= self.height;
         ensure!(fits, "a picture of {} × {} does not fit at {left}, {top}", other.width, other.height);
@@ -52,8 +52,8 @@ impl Picture {
         Ok(())
     }
 
-    /// Of each pixel the brighter of the two: what blinks on the console is not lost when only every
-    /// other frame is shown.
+    /// Returns the brighter of the two images at each pixel, so that sprites that flicker remain visible when
+    /// only every other frame is shown.
     #[must_use]
     pub fn brighter(mut self, other: &Self) -> Self {
         let brightness = |pixel: &[u8]| pixel.iter().map(|&part| u32::from(part)).sum::<u32>();

@@ -1,4 +1,4 @@
-//! From a game to files.
+//! Records a game to files.
 
 use anyhow::Context;
 use coordrl_agents::Policy;
@@ -11,46 +11,46 @@ use super::{Format, Picture, Video};
 use crate::eval::evaluation::EvalPlan;
 use crate::stop_flag::StopFlag;
 
-/// Pictures on a contact sheet, and how many in a row.
+/// Number of images on a contact sheet, and the number per row.
 const SHEET: (usize, usize) = (24, 6);
-/// Pictures kept for it at most, before every other one is let go.
+/// Maximum number of images kept for the sheet; then every other one is dropped.
 const MOST_KEPT: usize = 2 * SHEET.0;
 
-/// What is filmed.
+/// Options of a recording.
 #[derive(Clone, Copy, Debug)]
 pub struct RecordSpec {
-    /// Which of the games of `coordrl eval`, from 0.
+    /// Number of the game, as played by `coordrl eval`, from 0.
     pub number: u64,
-    /// Emulator frames after which the film ends, if the game has not.
+    /// Maximum length in emulator frames.
     pub frame_limit: Option<u64>,
-    /// What is drawn beside the screen.
+    /// Parts drawn beside the screen.
     pub beside: SidePanel,
 }
 
-/// Where the pictures of a game go: into a video, and some of them onto a contact sheet.
+/// Recorder for a game, into a video and a contact sheet.
 pub struct VideoRecorder {
     format: Option<Format>,
     video: Option<Box<dyn Video>>,
-    /// Pictures a second, if there are as many.
+    /// Maximum frame rate.
     fps: f64,
-    /// The next picture, of as many frames as have come.
+    /// Image being merged, with its number of screens so far.
     open: Option<(Picture, usize)>,
     keeps: bool,
-    /// Every so many-th picture, for a contact sheet.
+    /// Every `every`-th image, for a contact sheet.
     kept: Vec<Picture>,
     every: usize,
     seen: usize,
 }
 
 impl VideoRecorder {
-    /// A film in this format, if any, with so many pictures a second: 60, 30 or 15. `keeps` says whether
-    /// there will be a contact sheet.
+    /// Builds a recorder for this format, if any, at `fps` images per second: 60, 30 or 15. With `keeps`, it
+    /// also keeps images for a contact sheet.
     pub fn new(format: Option<Format>, fps: usize, keeps: bool) -> Self {
         let fps = as_times(fps.max(1));
         Self { format, video: None, fps, open: None, keeps, kept: Vec::new(), every: 1, seen: 0 }
     }
 
-    /// Plays one game of a plan and takes it all in.
+    /// Plays and records one game of a plan.
     ///
     /// # Errors
     /// If the environment, the network or the encoder fails.
@@ -81,9 +81,8 @@ impl VideoRecorder {
         Ok(ending)
     }
 
-    /// Puts screens together until there are enough of them for a picture: of each pixel the brightest,
-    /// so that what blinks is not lost. Gives the picture and how many screens it stands for; each
-    /// screen lasts `millis`.
+    /// Merges screens into one image, taking the brightest value of each pixel so that nothing that flickers
+    /// is lost. Once there are enough, returns the image and its number of screens; each lasts `millis`.
     fn merge_frames(&mut self, screen: Picture, millis: f64) -> Option<(Picture, f64)> {
         let together = (1000.0 / self.fps / millis).round();
         let (picture, count) = match self.open.take() {
@@ -120,19 +119,19 @@ impl VideoRecorder {
         Ok(())
     }
 
-    /// Pictures of the whole game on one page.
+    /// Builds a contact sheet of the whole game.
     ///
     /// # Errors
-    /// If none were kept.
+    /// If no images were kept.
     pub fn sheet(&self) -> anyhow::Result<Picture> {
         let places = evenly(self.kept.len(), SHEET.0).into_iter();
         contact_sheet(&places.map(|place| self.kept[place].clone()).collect::<Vec<_>>(), SHEET.1)
     }
 
-    /// The video's file.
+    /// Returns the encoded video file.
     ///
     /// # Errors
-    /// If nothing was shown, or the film has no format.
+    /// If there are no images, or the recorder has no format.
     pub fn finish(self) -> anyhow::Result<Vec<u8>> {
         self.video.context("a video without pictures")?.finish()
     }

@@ -1,16 +1,16 @@
-//! Pictures of a game on one page.
+//! Contact sheets.
 
 use anyhow::Context;
 
 use super::Picture;
 
-/// Pixels between pictures.
+/// Pixels between images.
 const GAP: usize = 4;
 
-/// Pictures in rows of `columns`, in the order given, on white.
+/// Arranges images in rows of `columns`, in order, on white.
 ///
 /// # Errors
-/// If one of them is larger than the first.
+/// If an image is larger than the first.
 pub fn contact_sheet(pictures: &[Picture], columns: usize) -> anyhow::Result<Picture> {
     let first = pictures.first().context("a contact sheet without pictures")?;
     let columns = columns.clamp(1, pictures.len());
@@ -24,10 +24,10 @@ pub fn contact_sheet(pictures: &[Picture], columns: usize) -> anyhow::Result<Pic
     Ok(page)
 }
 
-/// A picture as PNG.
+/// Encodes an image as PNG.
 ///
 /// # Errors
-/// If it cannot be encoded.
+/// If encoding fails.
 pub fn to_png(picture: &Picture) -> anyhow::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut encoder =
@@ -40,7 +40,7 @@ pub fn to_png(picture: &Picture) -> anyhow::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// `count` of `total` things, evenly, the first and the last among them.
+/// Returns `count` evenly spaced indices below `total`, including the first and the last.
 pub fn evenly(total: usize, count: usize) -> Vec<usize> {
     let last = total.saturating_sub(1);
     let steps = count.min(total).saturating_sub(1).max(1);

@@ -1,11 +1,11 @@
-//! WebP: smaller files and all colours, without loss.
+//! WebP encoder: lossless, smaller files, all colours.
 
 use anyhow::{anyhow, ensure};
 use webp_animation::{Encoder, EncoderOptions, EncodingConfig, EncodingType};
 
 use super::{Picture, Video};
 
-/// A WebP animation in the making.
+/// WebP animation under construction.
 pub struct WebpVideo {
     width: usize,
     height: usize,
@@ -15,10 +15,10 @@ pub struct WebpVideo {
 }
 
 impl WebpVideo {
-    /// A video of pictures of this size.
+    /// Starts a video of the given size.
     ///
     /// # Errors
-    /// If they are larger than the format can say, or empty.
+    /// If the size is zero or too large for the format.
     pub fn begin(width: usize, height: usize) -> anyhow::Result<Self> {
         const MOST: usize = 16_383;
         let sides = 1..=MOST;

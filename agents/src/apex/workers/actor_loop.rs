@@ -1,0 +1,151 @@
+//! The thread of an actor.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use crate::AgentError;
+use crate::apex::actor::{Actor, QSource};
+use crate::apex::inference::{InferenceClient, InferenceNetwork};
+use crate::apex::link::Link;
+
+/// An actor at the end of its thread, with its own network if it has one.
+pub(super) type ActorExit = (Actor, Option<Box<InferenceNetwork>>);
+
+/// The loop of an actor's thread.
+pub(super) struct ActorLoop {
+    pub(super) link: Box<dyn Link>,
+    pub(super) q: ActorInference,
+    /// Agent steps that all actors together may still take.
+    pub(super) left: Arc<AtomicU64>,
+    pub(super) pausing: Arc<AtomicBool>,
+    pub(super) send_every: u64,
+    pub(super) weights_every: u64,
+}
+
+/// Source of an actor's Q-values.
+pub(super) enum ActorInference {
+    Own(Box<InferenceNetwork>),
+    Central(InferenceClient),
+}
+
+impl ActorLoop {
+    /// Acts until it is to pause, the agent steps are used up, or the link is closed.
+    pub(super) fn run(mut self, mut actor: Actor) -> Result<ActorExit, AgentError> {
+        let envs = actor.len() as u64;
+        while !self.pausing.load(Ordering::SeqCst) && self.take_steps(envs) {
+            actor.step(self.q.source())?;
+            if actor.agent_steps().is_multiple_of(self.weights_every) {
+                self.q.refresh(self.link.as_ref())?;
+            }
+            let send = actor.agent_steps().is_multiple_of(self.send_every);
+            // A closed link means that the learner has gone; its error ends the run, not this one.
+            if send && self.link.send(actor.take_experience(self.q.source().version())).is_err() {
+                return Ok((actor, self.q.into_network()));
+            }
+        }
+        let _ = self.link.send(actor.take_experience(self.q.source().version()));
+        Ok((actor, self.q.into_network()))
+    }
+
+    /// Claims agent steps from those that all actors share; the last claim may exceed them by a few.
+    fn take_steps(&self, count: u64) -> bool {
+        let take = |left: u64| (left > 0).then(|| left.saturating_sub(count));
+        self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take).is_ok()
+    }
+}
+
+impl ActorInference {
+    /// Returns the actor's own network, to be kept in its slot.
+    fn into_network(self) -> Option<Box<InferenceNetwork>> {
+        match self {
+            Self::Own(network) => Some(network),
+            Self::Central(_) => None,
+        }
+    }
+
+    fn source(&mut self) -> &mut dyn QSource {
+        match self {
+            Self::Own(network) => network.as_mut(),
+            Self::Central(client) => client,
+        }
+    }
+
+    fn refresh(&mut self, link: &dyn Link) -> Result<(), AgentError> {
+        match self {
+            Self::Own(network) => network.refresh(link),
+            Self::Central(_) => Ok(()), // the batcher refreshes it
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use coordrl_envs::{Assets, Env, EnvConfig, EnvSeed, Role, VecEnv, make_env};
+    use tch::Device;
+
+    use super::super::tests::{q_spec, weights};
+    use super::*;
+    use crate::actors::Place;
+    use crate::apex::config::ApexConfig;
+    use crate::apex::experience::{Experience, Weights};
+    use crate::apex::link::Closed;
+    use crate::maths::ValueRescaling;
+
+    fn small_catch(index: u64) -> Box<dyn Env> {
+        let config = EnvConfig { screen_size: Some(36), frame_stack: Some(1), ..Default::default() };
+        let seed = EnvSeed { seed: 1, role: Role::TrainEnv, index };
+        make_env("catch", &config, &Assets { rom_dir: "none".into() }, seed).unwrap()
+    }
+
+    /// What an actor's link is asked for, in order.
+    #[derive(Clone, Debug, PartialEq)]
+    enum Asked {
+        /// With the version of the weights that acted last.
+        Send(u64),
+        /// For weights newer than these.
+        Weights(u64),
+    }
+
+    /// Newer weights whenever they are asked for.
+    struct ScriptedLink(Arc<Mutex<Vec<Asked>>>);
+
+    impl Link for ScriptedLink {
+        fn send(&self, experience: Experience) -> Result<(), Closed> {
+            self.0.lock().unwrap().push(Asked::Send(experience.weights_version));
+            Ok(())
+        }
+
+        fn latest_weights(&self, version: u64) -> Option<Arc<Weights>> {
+            self.0.lock().unwrap().push(Asked::Weights(version));
+            Some(Arc::new(weights(version + 10)))
+        }
+    }
+
+    #[test]
+    fn an_actor_sends_and_looks_for_weights_by_its_own_agent_steps() {
+        let mut config = ApexConfig { envs: 2, actors: Some(1), ..Default::default() };
+        (config.replay.capacity, config.replay.warmup_transitions) = (100, 1);
+        let envs = VecEnv::try_new((0..2).map(small_catch).collect()).unwrap();
+        let place = Place { actor: 0, first_env: 0 };
+        let actor = Actor::start(&config, ValueRescaling::Off, place, envs, 1).unwrap();
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let actor_loop = ActorLoop {
+            link: Box::new(ScriptedLink(Arc::clone(&asked))),
+            q: ActorInference::Own(Box::new(
+                InferenceNetwork::build(q_spec(), Device::Cpu, &weights(1)).unwrap(),
+            )),
+            left: Arc::new(AtomicU64::new(2 * 14)),
+            pausing: Arc::default(),
+            send_every: 4,
+            weights_every: 6,
+        };
+        let (actor, _) = actor_loop.run(actor).unwrap();
+        assert_eq!(actor.agent_steps(), 14);
+        use Asked::{Send, Weights};
+        // After agent steps 4, 6, 8, 12 (weights first), and at the end.
+        let expected = [Send(1), Weights(1), Send(11), Weights(11), Send(21), Send(21)];
+        assert_eq!(*asked.lock().unwrap(), expected);
+    }
+}

@@ -1,0 +1,306 @@
+//! The threads that run beside the learner: actors, ingestion into the replay, prefetching of batches.
+//!
+//! ```text
+//! actor 0 ─┐ experience (bounded)              batches (bounded)
+//! actor 1 ─┼──────────────▶ ingest ─▶ replay ─▶ prefetch ─────────▶ learner, in the caller's thread
+//!   …      ┘                            ▲                              │
+//!    ▲                                  └────── new priorities ────────┤
+//!    └─────────────────────── the latest weights ──────────────────────┘
+//! ```
+//!
+//! Every wait ends when the other side of a channel is gone, the limiter is closed, or the shared network is
+//! returned (its guard returns it even on a panic). Stopping, for a checkpoint or after a failure, therefore
+//! needs no signal that a thread could miss.
+
+mod actor_loop;
+mod ingest;
+mod pool;
+mod prefetch;
+
+pub(super) use pool::WorkerPool;
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossbeam::channel::{Receiver, RecvTimeoutError, bounded, unbounded};
+use tch::Device;
+
+use self::actor_loop::{ActorExit, ActorInference, ActorLoop};
+use super::actor::Actor;
+use super::batch::ReadyBatch;
+use super::config::{ApexConfig, Inference};
+use super::experience::Weights;
+use super::failure::FirstError;
+use super::inference::{InferenceClient, QSpec, SharedInference};
+use super::limiter::{Limiter, Rates};
+use super::link::{LatestWeights, LocalLink};
+use super::report::IngestStats;
+use crate::AgentError;
+use crate::error::Worker;
+use crate::replay::{Batch, Replay};
+
+/// Parts that the threads work on while they run, and return when they pause.
+pub(super) struct AgentParts {
+    pub actors: Vec<Actor>,
+    pub replay: Replay,
+    pub rates: Rates,
+    pub pool: WorkerPool,
+}
+
+/// Everything that the threads are started with.
+pub(super) struct WorkerSpec<'a> {
+    pub config: &'a ApexConfig,
+    pub q_spec: QSpec,
+    pub device: Device,
+    pub seed: u64,
+    /// Number of updates behind the latest weights.
+    pub updates: u64,
+    /// Agent steps, over all environments, that may still be taken.
+    pub agent_steps_left: u64,
+}
+
+/// Running threads.
+pub(super) struct Workers {
+    shared: Shared,
+    pool: WorkerPool,
+    batches: Receiver<ReadyBatch>,
+    ingested: Receiver<IngestStats>,
+    actors: Vec<JoinHandle<Option<ActorExit>>>,
+    central: Option<SharedInference>,
+    others: Vec<JoinHandle<Option<()>>>,
+}
+
+/// State shared by all threads.
+#[derive(Clone)]
+struct Shared {
+    replay: Arc<Mutex<Replay>>,
+    limiter: Arc<Limiter>,
+    latest_weights: LatestWeights,
+    failure: FirstError,
+    pausing: Arc<AtomicBool>,
+    /// Number of updates so far.
+    updates: Arc<AtomicU64>,
+}
+
+impl Workers {
+    /// Starts all threads.
+    pub fn start(parts: AgentParts, spec: &WorkerSpec<'_>) -> Result<Self, AgentError> {
+        let AgentParts { actors, replay, rates, pool } = parts;
+        let config = spec.config;
+        let shared = Shared {
+            replay: Arc::new(Mutex::new(replay)),
+            limiter: Arc::new(Limiter::new(rates)),
+            latest_weights: pool.latest_weights().clone(),
+            failure: FirstError::default(),
+            pausing: Arc::default(),
+            updates: Arc::new(AtomicU64::new(spec.updates)),
+        };
+        let (link, experience) =
+            LocalLink::new(config.experience_queue as usize, shared.latest_weights.clone());
+        let (to_learner, batches) = bounded(config.prefetch_batches as usize);
+        let (stats, ingested) = unbounded();
+        let mut workers =
+            Self { shared, pool, batches, ingested, actors: Vec::new(), central: None, others: Vec::new() };
+        let start = || {
+            workers.start_actors(actors, spec, &link)?;
+            workers.start_ingest(experience, stats)?;
+            (0..config.prefetch_threads)
+                .try_for_each(|index| workers.start_prefetch(index, spec, to_learner.clone()))
+        };
+        let started = start();
+        drop(link);
+        match started {
+            Ok(()) => Ok(workers),
+            Err(error) => {
+                let _ = workers.pause(); // stop the threads that did start
+                Err(error)
+            }
+        }
+    }
+
+    /// Returns the next batch if one comes within `patience`.
+    pub fn next(&self, patience: Duration) -> Option<ReadyBatch> {
+        match self.batches.recv_timeout(patience) {
+            Ok(ready) => Some(ready),
+            Err(RecvTimeoutError::Timeout) => None,
+            // The worker reports its own error; back off instead of spinning.
+            Err(RecvTimeoutError::Disconnected) => {
+                std::thread::sleep(patience);
+                None
+            }
+        }
+    }
+
+    /// Returns whether a thread has failed.
+    pub fn has_failed(&self) -> bool {
+        self.shared.failure.is_set()
+    }
+
+    /// Returns what was ingested since the last call.
+    pub fn take_ingested(&self) -> IngestStats {
+        let mut all = IngestStats::default();
+        self.ingested.try_iter().for_each(|stats| all.add(stats));
+        all
+    }
+
+    /// Locks the replay. Actors never wait for this lock, ingestion and prefetching do.
+    pub fn replay(&self) -> MutexGuard<'_, Replay> {
+        lock(&self.shared.replay)
+    }
+
+    /// Returns insertions and samples so far.
+    pub fn rates(&self) -> Rates {
+        self.shared.limiter.rates()
+    }
+
+    /// Sets the number of updates so far.
+    pub fn set_updates(&self, updates: u64) {
+        self.shared.updates.store(updates, Ordering::Relaxed);
+    }
+
+    /// Publishes weights to the actors.
+    pub fn publish(&self, weights: Weights) {
+        self.shared.latest_weights.publish(weights);
+    }
+
+    /// Returns a buffer for the next weights; see [`LatestWeights::take_buffer`].
+    pub fn weights_buffer(&self) -> Vec<f32> {
+        self.shared.latest_weights.take_buffer()
+    }
+
+    /// Returns the buffers of a batch to the prefetchers.
+    pub fn reuse(&self, batch: Batch) {
+        let _ = self.pool.used.send(batch); // the pool holds the other end as well
+    }
+
+    /// Ends all threads without losing experience: actors stop between two agent steps, and everything they
+    /// have sent or are about to send is inserted. Batches drawn ahead are dropped.
+    ///
+    /// # Errors
+    /// The first failure of any thread; what it worked on is lost.
+    pub fn pause(self) -> Result<(AgentParts, IngestStats), AgentError> {
+        let Self { shared, mut pool, batches, ingested, actors, central, others } = self;
+        shared.pausing.store(true, Ordering::SeqCst);
+        shared.limiter.pause();
+        let mut dropped = 0;
+        for ready in batches.try_iter() {
+            let _ = pool.used.send(ready.batch);
+            dropped += 1;
+        }
+        drop(batches);
+
+        let actors: Vec<Option<_>> = actors.into_iter().map(join).collect();
+        others.into_iter().map(join).for_each(drop);
+        tracing::debug!(dropped_batches = dropped, "paused");
+        if let Some(error) = shared.failure.take() {
+            return Err(error);
+        }
+
+        // Every thread has ended, so these are the last references.
+        let rates = shared.limiter.rates();
+        let replay = Arc::into_inner(shared.replay).map(Mutex::into_inner).ok_or(AgentError::WorkersGone)?;
+        let replay = replay.unwrap_or_else(PoisonError::into_inner);
+        let actors = actors.into_iter().collect::<Option<Vec<_>>>().ok_or(AgentError::WorkersGone)?;
+
+        let actors = actors.into_iter().zip(&mut pool.actors).map(|((actor, network), slot)| {
+            slot.network = network;
+            actor
+        });
+        let actors = actors.collect();
+        pool.central = central.and_then(SharedInference::into_batcher);
+        let mut last = IngestStats::default();
+        ingested.try_iter().for_each(|stats| last.add(stats));
+        Ok((AgentParts { actors, replay, rates, pool }, last))
+    }
+
+    /// Starts one thread per actor.
+    fn start_actors(
+        &mut self,
+        actors: Vec<Actor>,
+        spec: &WorkerSpec<'_>,
+        link: &LocalLink,
+    ) -> Result<(), AgentError> {
+        if spec.config.inference == Inference::Central {
+            self.central = Some(self.pool.shared_inference(spec)?);
+        }
+        let left = Arc::new(AtomicU64::new(spec.agent_steps_left));
+        let weights = self.shared.latest_weights.latest();
+        for (index, actor) in actors.into_iter().enumerate() {
+            // Environments are stepped in the actor's own pool, never in the one this code happens to run in.
+            let slot = self.pool.slot(index)?;
+            let pool = Arc::clone(&slot.pool);
+            let q = match &self.central {
+                Some(central) => {
+                    ActorInference::Central(InferenceClient::new(central.clone(), Box::new(link.clone())))
+                }
+                None => ActorInference::Own(slot.network(spec.q_spec, &weights)?),
+            };
+            let actor_loop = ActorLoop {
+                link: Box::new(link.clone()),
+                q,
+                left: Arc::clone(&left),
+                pausing: Arc::clone(&self.shared.pausing),
+                send_every: spec.config.send_every_agent_steps.into(),
+                weights_every: spec.config.weights_every_agent_steps.into(),
+            };
+            let body = move || pool.install(|| actor_loop.run(actor));
+            self.actors.push(self.shared.failure.spawn(Worker::Actor(index), body)?);
+        }
+        Ok(())
+    }
+}
+
+fn join<R>(handle: JoinHandle<Option<R>>) -> Option<R> {
+    handle.join().ok().flatten()
+}
+
+/// Locks the replay even after a panic under the lock: that panic has been recorded and ends the run.
+fn lock(replay: &Mutex<Replay>) -> MutexGuard<'_, Replay> {
+    replay.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::nn::{ParamStore, QHead, QNetwork, find_torso};
+
+    pub fn q_spec() -> QSpec {
+        let torso = *find_torso("conv").unwrap();
+        QSpec { torso, head: QHead::Plain, obs_shape: [1, 36, 36], num_actions: 3 }
+    }
+
+    pub fn weights(version: u64) -> Weights {
+        let QSpec { torso, head, obs_shape, num_actions } = q_spec();
+        let mut store = ParamStore::new(version, Device::Cpu);
+        QNetwork::build(&torso, obs_shape, num_actions, head, &mut store).unwrap();
+        Weights { version, numbers: store.to_flat().unwrap() }
+    }
+
+    /// Without actors: only the shared network is looked at.
+    #[test]
+    fn the_shared_network_outlives_a_pause_and_takes_the_weights_of_the_moment() {
+        let config = ApexConfig { inference: Inference::Central, ..Default::default() };
+        let spec = WorkerSpec {
+            config: &config,
+            q_spec: q_spec(),
+            device: Device::Cpu,
+            seed: 1,
+            updates: 0,
+            agent_steps_left: 0,
+        };
+        let replay = Replay::try_new(config.replay.for_obs(q_spec().obs_shape)).unwrap();
+        let pool = WorkerPool::new(&config);
+        let mut parts = AgentParts { actors: Vec::new(), replay, rates: config.rates(), pool };
+        let mut places = Vec::new();
+        for version in [1, 2] {
+            parts.pool.latest_weights().publish(weights(version));
+            (parts, _) = Workers::start(parts, &spec).unwrap().pause().unwrap();
+            let network = parts.pool.central.as_deref().expect("it came back");
+            assert_eq!(network.weights().unwrap(), weights(version));
+            places.push(std::ptr::from_ref(network));
+        }
+        assert_eq!(places[0], places[1], "it was made anew");
+    }
+}

@@ -1,0 +1,44 @@
+//! The threads between the replay and the learner.
+
+use coordrl_envs::{Role, derive_rng};
+use crossbeam::channel::{SendError, Sender};
+
+use super::{WorkerSpec, Workers, lock};
+use crate::AgentError;
+use crate::apex::batch::ReadyBatch;
+use crate::apex::limiter::Turn;
+use crate::error::Worker;
+
+impl Workers {
+    /// Starts a thread that draws batches ahead of the learner, as fast as the limiter lets it.
+    pub(super) fn start_prefetch(
+        &mut self,
+        index: u32,
+        spec: &WorkerSpec<'_>,
+        to_learner: Sender<ReadyBatch>,
+    ) -> Result<(), AgentError> {
+        let shared = self.shared.clone();
+        let batch_size = spec.config.learner.batch_size;
+        let (obs_shape, device) = (spec.q_spec.obs_shape, spec.device);
+        // Another stream after every pause: batches that were given up must not be drawn again.
+        let stream = spec.updates * u64::from(spec.config.prefetch_threads) + u64::from(index);
+        let mut rng = derive_rng(spec.seed, Role::ReplayDraws, stream);
+        let (used, to_reuse) = (self.pool.used.clone(), self.pool.to_reuse.clone());
+        let body = move || {
+            while shared.limiter.wait_to_sample(batch_size.into()) == Turn::Granted {
+                // The lock is held for the draw alone: planes are shared, and copied outside it.
+                let drawn = lock(&shared.replay).draw(batch_size as usize, &mut rng)?;
+                let mut batch = to_reuse.try_recv().unwrap_or_default();
+                drawn.assemble_into(&mut batch)?;
+                let ready = ReadyBatch::new(batch, obs_shape, device);
+                if let Err(SendError(ready)) = to_learner.send(ready) {
+                    let _ = used.send(ready.batch);
+                    break;
+                }
+            }
+            Ok(())
+        };
+        self.others.push(self.shared.failure.spawn(Worker::Prefetch(index as usize), body)?);
+        Ok(())
+    }
+}
