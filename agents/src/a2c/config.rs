@@ -4,6 +4,7 @@ use coordrl_envs::Problem;
 use serde::{Deserialize, Serialize};
 
 use crate::nn::OptimizerConfig;
+use crate::on_policy::Gradients;
 use crate::threads::split_evenly;
 
 /// Name of the settings table in a configuration file.
@@ -40,19 +41,6 @@ pub struct A2cConfig {
     pub optimizer: OptimizerConfig,
     /// Place where gradients are computed.
     pub gradients: Gradients,
-}
-
-/// Place where the gradients of an update are computed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Gradients {
-    /// `actors` on a CPU, `central` elsewhere.
-    Auto,
-    /// Each actor computes the gradient of its own rows in its own thread; the learner sums them.
-    Actors,
-    /// The learner infers for one actor while the others' environments are stepped, and computes
-    /// the gradient of all rows at once.
-    Central,
 }
 
 impl Default for A2cConfig {

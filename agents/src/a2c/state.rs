@@ -1,9 +1,8 @@
 //! Saved training state.
 
-use coordrl_envs::Rng;
 use serde::{Deserialize, Serialize};
-use serde_bytes::ByteBuf;
 
+use crate::on_policy::ActorState;
 use crate::versioned::{bad, decode, encode};
 use crate::{AgentError, Counters};
 
@@ -15,13 +14,6 @@ const VERSION: u32 = 2;
 pub(crate) struct TrainerState {
     pub counters: Counters,
     pub actors: Vec<ActorState>,
-}
-
-/// Generators and environments of one actor, one of each per environment.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct ActorState {
-    pub rngs: Vec<Rng>,
-    pub envs: Vec<ByteBuf>,
 }
 
 impl TrainerState {

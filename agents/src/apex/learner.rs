@@ -11,7 +11,6 @@ use super::shard::{Shard, differentiate, sum};
 use crate::AgentError;
 use crate::nn::{
     LiveFeatures, NamedTensors, NetworkError, Optimizer, ParamStore, QHead, QNetwork, TorsoEntry,
-    clip_to_norm, norm_of,
 };
 
 /// Learns action values from batches of transitions; knows nothing of environments or replay.
@@ -244,18 +243,14 @@ impl Learner {
     }
 
     /// Clips the gradient and makes one optimiser step; returns the gradient's own norm.
-    fn apply(&mut self, mut gradient: Tensor, loss: f64) -> Result<f64, AgentError> {
-        let grad_norm = norm_of(&gradient);
-        for (number, what) in [(loss, "loss"), (grad_norm, "gradient")] {
-            if !number.is_finite() {
-                return Err(self.not_finite(what));
-            }
-        }
-        if let Some(max_norm) = self.config.max_grad_norm {
-            clip_to_norm(&mut gradient, grad_norm, max_norm);
+    fn apply(&mut self, gradient: Tensor, loss: f64) -> Result<f64, AgentError> {
+        if !loss.is_finite() {
+            return Err(self.not_finite("loss"));
         }
         let rate = self.learning_rate();
-        self.optimizer.step(&self.online.params, &gradient, rate);
+        let max_norm = self.config.max_grad_norm;
+        let stepped = self.optimizer.clipped_step(&self.online.params, gradient, max_norm, rate);
+        let grad_norm = stepped.ok_or_else(|| self.not_finite("gradient"))?;
         self.updates += 1;
         Ok(grad_norm)
     }

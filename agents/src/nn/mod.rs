@@ -32,7 +32,6 @@ pub use init::Init;
 pub(crate) use init::uniform;
 pub use network::{Network, Output};
 pub use optim::{Optimizer, OptimizerConfig, OptimizerKind};
-pub(crate) use optim::{clip_to_norm, norm_of};
 pub(crate) use param_store::is_finite;
 pub use param_store::{NamedTensors, ParamScope, ParamStore, flatten_gradients};
 pub use pooling::Pooling;

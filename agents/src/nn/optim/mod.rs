@@ -53,6 +53,26 @@ impl Optimizer {
         });
     }
 
+    /// Clips `gradient`, flat `[P]`, to a Euclidean norm of at most `max_norm` and makes one step. Returns the
+    /// norm before clipping; `None` if it is not finite, with nothing changed.
+    pub fn clipped_step(
+        &mut self,
+        params: &Tensor,
+        mut gradient: Tensor,
+        max_norm: Option<f64>,
+        rate: f64,
+    ) -> Option<f64> {
+        let norm = norm_of(&gradient);
+        if !norm.is_finite() {
+            return None;
+        }
+        if let Some(max_norm) = max_norm {
+            clip_to_norm(&mut gradient, norm, max_norm);
+        }
+        self.step(params, &gradient, rate);
+        Some(norm)
+    }
+
     /// Returns the number of steps made.
     pub fn steps(&self) -> u64 {
         self.steps
@@ -110,7 +130,7 @@ fn find<'a>(state: &'a [(String, Tensor)], name: &str) -> Result<&'a Tensor, Net
 
 /// Scales `gradient` in place so that its Euclidean norm is at most `max_norm`, as in PyTorch:
 /// times min(1, max_norm / (norm + 1e-6)). `norm` is the norm of `gradient`.
-pub(crate) fn clip_to_norm(gradient: &mut Tensor, norm: f64, max_norm: f64) {
+fn clip_to_norm(gradient: &mut Tensor, norm: f64, max_norm: f64) {
     let factor = max_norm / (norm + 1e-6);
     if factor < 1.0 {
         let _ = gradient.g_mul_scalar_(factor);
@@ -118,6 +138,6 @@ pub(crate) fn clip_to_norm(gradient: &mut Tensor, norm: f64, max_norm: f64) {
 }
 
 /// Returns the Euclidean norm of `gradient`; not finite if any element is not.
-pub(crate) fn norm_of(gradient: &Tensor) -> f64 {
+fn norm_of(gradient: &Tensor) -> f64 {
     gradient.norm().to_kind(Kind::Double).double_value(&[])
 }

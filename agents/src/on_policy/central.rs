@@ -5,48 +5,51 @@ use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, Sender, TryRecvError, bounded};
 use rayon::{Scope, ThreadPool, Yield};
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 use super::actor::{Actor, RolloutPlan};
-use super::learner::{ActorCriticBatch, Gradient, LossPlan, gradient_of};
+use super::batch::{ActorCriticBatch, BatchGradient, LossFn};
+use super::rollout::Targets;
 use super::sharded::normalize_advantages;
 use crate::AgentError;
 use crate::error::{Worker, catch_panic};
 use crate::nn::Network;
 use crate::report::nanos_since;
-use crate::rollout::Targets;
 
 /// Collects the rollouts of all actors, then computes the gradient of all rows.
-///
-/// All actors act with the same weights, which do not change before the last actor is done.
-pub(crate) fn collect_and_differentiate(
+pub(super) fn collect_and_differentiate(
     actors: &mut Vec<Actor>,
     network: &Network,
     pool: &ThreadPool,
     plan: &RolloutPlan,
-    loss: &LossPlan,
-    normalize_advantage: bool,
-) -> Result<(Vec<Targets>, Gradient), AgentError> {
-    let mut targets = collect(actors, network, pool, plan)?;
-    if normalize_advantage {
-        normalize_advantages(&mut targets);
-    }
+    loss: LossFn<'_>,
+) -> Result<(Vec<Targets>, BatchGradient), AgentError> {
+    let targets = collect(actors, network, pool, plan)?;
+
     let start = Instant::now();
-    let obs: Vec<Tensor> = actors.iter().map(|actor| actor.rollout.acted_obs_tensor()).collect();
-    let parts = actors.iter().map(|actor| &actor.rollout).zip(&targets);
-    let rows = ActorCriticBatch::new(Tensor::cat(&obs, 0), parts, plan.device);
-    let gradient = gradient_of(network, &rows, loss)?;
+    let gradient = BatchGradient::of(network, &batch_of(actors, &targets, plan.device), loss)?;
     if let Some(first) = actors.first_mut() {
         first.add_learn_nanos(nanos_since(start));
     }
     Ok((targets, gradient))
 }
 
+/// Returns the last rollouts of all actors as one batch.
+pub(super) fn batch_of(actors: &[Actor], targets: &[Targets], device: Device) -> ActorCriticBatch {
+    let obs: Vec<Tensor> = actors.iter().map(|actor| actor.rollout.acted_obs_tensor()).collect();
+    let rows: usize = targets.iter().map(|part| part.returns.len()).sum();
+    let parts = actors.iter().map(|actor| &actor.rollout).zip(targets);
+    ActorCriticBatch::new(Tensor::cat(&obs, 0), parts, rows as f64, device)
+}
+
 /// An actor in transit between the learner and the threads that step it. Each actor has at most one
 /// message in flight, so a channel with one slot per actor never blocks.
 type Stepped = (Actor, Result<(), AgentError>);
 
-fn collect(
+/// Collects the rollouts of all actors.
+///
+/// All actors act with the same weights, which do not change before the last actor is done.
+pub(super) fn collect(
     actors: &mut Vec<Actor>,
     network: &Network,
     pool: &ThreadPool,
@@ -58,7 +61,12 @@ fn collect(
     // The scope has joined every step, so all actors have been sent back.
     drop(done);
     actors.extend(queue.collect_remaining());
-    targets
+
+    let mut targets = targets?;
+    if plan.normalize_advantage {
+        normalize_advantages(&mut targets);
+    }
+    Ok(targets)
 }
 
 /// Actors currently held by the learner; the others are being stepped.

@@ -42,8 +42,10 @@ pub(crate) struct EndedGame {
 
 /// Regression targets for each row of a rollout: `[T · n]`, time first.
 #[derive(Debug)]
-pub(crate) struct Targets {
+pub struct Targets {
+    /// Advantages.
     pub advantages: Vec<f32>,
+    /// Returns.
     pub returns: Vec<f32>,
 }
 

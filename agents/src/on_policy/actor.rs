@@ -5,12 +5,11 @@ use std::time::Instant;
 use coordrl_envs::{EnvError, Rng, Role, VecEnv, VecStep, derive_rng};
 use tch::Device;
 
-use super::config::TABLE;
+use super::rollout::{Rollout, Targets};
 use crate::actors::Place;
 use crate::nn::Network;
 use crate::policy::{PolicyOutput, infer};
 use crate::report::nanos_since;
-use crate::rollout::{Rollout, Targets};
 use crate::{ActMode, AgentError, Timing};
 
 /// Environments, their action generators and the current rollout.
@@ -25,14 +24,22 @@ pub(crate) struct Actor {
     timing: Timing,
 }
 
-/// Parameters of an update other than the networks; the same for all actors.
+/// Parameters of a rollout other than the networks; the same for all actors.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct RolloutPlan {
-    /// Index of this update, from 0.
+pub struct RolloutPlan {
+    /// Index of this update, from 0, for error messages.
     pub update: u64,
+    /// Table of the algorithm's settings, for error messages.
+    pub table: &'static str,
+    /// Agent steps of each environment.
     pub rollout_agent_steps: usize,
+    /// Discount γ.
     pub discount: f64,
+    /// λ of generalised advantage estimation; 1 for n-step returns.
     pub gae_lambda: f64,
+    /// Whether advantages get mean 0 and standard deviation 1 over the whole update.
+    pub normalize_advantage: bool,
+    /// Device of the networks.
     pub device: Device,
 }
 
@@ -123,7 +130,7 @@ impl Actor {
         if output.is_finite() {
             return Ok(output);
         }
-        Err(AgentError::NonFinite { what: "logits or values", update: plan.update, table: TABLE })
+        Err(AgentError::NonFinite { what: "logits or values", update: plan.update, table: plan.table })
     }
 
     pub fn index(&self) -> usize {

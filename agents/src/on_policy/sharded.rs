@@ -9,45 +9,58 @@ use std::time::Instant;
 use rayon::prelude::*;
 
 use super::actor::{Actor, RolloutPlan};
-use super::learner::{ActorCriticBatch, Gradient, LossPlan, gradient_of};
+use super::batch::{ActorCriticBatch, BatchGradient, LossFn};
+use super::rollout::Targets;
 use crate::AgentError;
 use crate::error::{Worker, catch_panic};
 use crate::maths::{mean_and_std, normalize};
 use crate::nn::Network;
 use crate::report::nanos_since;
-use crate::rollout::Targets;
 
 /// One actor with its own network on the shared parameters.
 type Shard<'a> = (&'a mut Actor, &'a mut Network);
 
-/// Computes rollouts and gradients of all actors in the ambient pool; results are in the actors'
-/// order.
-pub(crate) fn collect_and_differentiate(
+/// Collects the rollouts of all actors in the ambient pool; targets are in the actors' order.
+pub(super) fn collect(
     actors: &mut [Actor],
     networks: &mut [Network],
     plan: &RolloutPlan,
-    loss: &LossPlan,
-    normalize_advantage: bool,
-) -> Result<(Vec<Targets>, Vec<Gradient>), AgentError> {
-    if !normalize_advantage {
+) -> Result<Vec<Targets>, AgentError> {
+    let mut targets = for_each(actors, networks, |(actor, network), _| actor.collect(network, plan))?;
+    if plan.normalize_advantage {
+        normalize_advantages(&mut targets);
+    }
+    Ok(targets)
+}
+
+/// Computes rollouts and gradients of all actors in the ambient pool; results are in the actors'
+/// order.
+pub(super) fn collect_and_differentiate(
+    actors: &mut [Actor],
+    networks: &mut [Network],
+    plan: &RolloutPlan,
+    loss: LossFn<'_>,
+) -> Result<(Vec<Targets>, Vec<BatchGradient>), AgentError> {
+    let envs: usize = actors.iter().map(Actor::len).sum();
+    let update_rows = (envs * plan.rollout_agent_steps) as f64;
+    if !plan.normalize_advantage {
         let both = for_each(actors, networks, |(actor, network), _| {
             let targets = actor.collect(network, plan)?;
-            let gradient = differentiate(actor, network, &targets, plan, loss)?;
+            let gradient = differentiate(actor, network, &targets, update_rows, plan, loss)?;
             Ok((targets, gradient))
         })?;
         return Ok(both.into_iter().unzip());
     }
     // Normalisation needs the mean and deviation over all actors, so this is a barrier.
-    let mut targets = for_each(actors, networks, |(actor, network), _| actor.collect(network, plan))?;
-    normalize_advantages(&mut targets);
+    let targets = collect(actors, networks, plan)?;
     let gradients = for_each(actors, networks, |(actor, network), index| {
-        differentiate(actor, network, &targets[index], plan, loss)
+        differentiate(actor, network, &targets[index], update_rows, plan, loss)
     })?;
     Ok((targets, gradients))
 }
 
 /// Normalises the advantages of the whole batch to mean 0 and standard deviation 1.
-pub(crate) fn normalize_advantages(targets: &mut [Targets]) {
+pub(super) fn normalize_advantages(targets: &mut [Targets]) {
     let all = targets.iter().flat_map(|part| &part.advantages).map(|&x| f64::from(x));
     if let Some(stats) = mean_and_std(all) {
         let numbers = targets.iter_mut().flat_map(|part| &mut part.advantages);
@@ -59,13 +72,15 @@ fn differentiate(
     actor: &mut Actor,
     network: &Network,
     targets: &Targets,
+    update_rows: f64,
     plan: &RolloutPlan,
-    loss: &LossPlan,
-) -> Result<Gradient, AgentError> {
+    loss: LossFn<'_>,
+) -> Result<BatchGradient, AgentError> {
     let start = Instant::now();
     let obs = actor.rollout.acted_obs_tensor();
-    let rows = ActorCriticBatch::new(obs, [(&actor.rollout, targets)].into_iter(), plan.device);
-    let gradient = gradient_of(network, &rows, loss)?;
+    let parts = [(&actor.rollout, targets)].into_iter();
+    let batch = ActorCriticBatch::new(obs, parts, update_rows, plan.device);
+    let gradient = BatchGradient::of(network, &batch, loss)?;
     actor.add_learn_nanos(nanos_since(start));
     Ok(gradient)
 }
