@@ -32,7 +32,8 @@ fn main() {
     }
     let python = std::env::var("COORDRL_BENCH_PYTHON").ok();
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
-    let (device, turns) = (options::device(), options::turns(TURNS));
+    let device = options::device();
+    let turns = options::turns(TURNS);
     let here = if device == Device::Cpu { Gradients::Actors } else { Gradients::Central };
     let mut kinds = vec![("conv", here), ("coordconv", here)];
     if device == Device::Cpu {
@@ -55,7 +56,8 @@ fn main() {
         println!("{:<28} {peer:>8.0}", "PyTorch + EnvPool");
     }
     for ((torso, gradients), speeds) in kinds.iter().zip(ours) {
-        let (name, speed) = (format!("coordrl {torso} {gradients:?}"), median(speeds));
+        let name = format!("coordrl {torso} {gradients:?}");
+        let speed = median(speeds);
         let ratio = peer.map_or_else(String::new, |peer| format!("ratio {:.2}", speed / peer));
         println!("{name:<28} {speed:>8.0}   {ratio}");
     }
@@ -76,7 +78,8 @@ fn agent(torso: &str, gradients: Gradients, device: Device) -> A2c {
 
 /// Returns the agent steps per second of one turn.
 fn train(agent: &mut A2c) -> f64 {
-    let (start, before) = (Instant::now(), agent.counters().agent_steps);
+    let start = Instant::now();
+    let before = agent.counters().agent_steps;
     while start.elapsed() < TURN {
         agent.update().unwrap();
     }
@@ -85,7 +88,8 @@ fn train(agent: &mut A2c) -> f64 {
 
 fn train_peer(python: &str, threads: usize, device: Device) -> f64 {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/a2c_envpool.py");
-    let (threads, seconds) = (threads.to_string(), TURN.as_secs().to_string());
+    let threads = threads.to_string();
+    let seconds = TURN.as_secs().to_string();
     let arguments = [script, "Breakout-v5", &threads, &seconds, &device_name(device)];
     let output = Command::new(python).args(arguments).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -39,7 +39,8 @@ fn main() {
         return;
     }
     tch::set_num_threads(1);
-    let (device, turns) = (options::device(), options::turns(TURNS));
+    let device = options::device();
+    let turns = options::turns(TURNS);
     let (actors, cores) = (options::actors(), thread::available_parallelism().map_or(1, |cores| cores.get()));
     let busy = cores.min(actors);
     let mut groups: Vec<VecEnv> = (0..actors).map(group).collect();
@@ -144,7 +145,8 @@ fn agent(inference: Inference, actors: usize, device: Device) -> Apex {
 
 /// Returns agent steps per second with random actions, one thread per group.
 fn step_all(groups: &mut [VecEnv]) -> f64 {
-    let (start, steps) = (Instant::now(), AtomicU64::new(0));
+    let start = Instant::now();
+    let steps = AtomicU64::new(0);
     thread::scope(|scope| start_stepping(scope, groups, start, &steps));
     steps.into_inner() as f64 / start.elapsed().as_secs_f64()
 }
@@ -165,7 +167,8 @@ fn start_stepping<'scope>(
 
 fn step_one(envs: &mut VecEnv, stream: u64, start: Instant, steps: &AtomicU64) {
     let mut rng = derive_rng(1, Role::TrainPolicy, stream);
-    let (mut obs, mut stepped) = (vec![0; envs.obs_len()], vec![VecStep::default(); envs.len()]);
+    let mut obs = vec![0; envs.obs_len()];
+    let mut stepped = vec![VecStep::default(); envs.len()];
     let count = envs.spec().num_actions();
     envs.reset(&mut obs).unwrap();
     while start.elapsed() < TURN {
@@ -177,7 +180,8 @@ fn step_one(envs: &mut VecEnv, stream: u64, start: Instant, steps: &AtomicU64) {
 
 /// Returns rows per second of one thread while every other core steps a group.
 fn infer_beside(policy: &Policy, groups: &mut [VecEnv]) -> f64 {
-    let (start, steps) = (Instant::now(), AtomicU64::new(0));
+    let start = Instant::now();
+    let steps = AtomicU64::new(0);
     let (first, others) = groups.split_first_mut().unwrap();
     thread::scope(|scope| {
         start_stepping(scope, others, start, &steps);
@@ -189,7 +193,8 @@ fn infer_beside(policy: &Policy, groups: &mut [VecEnv]) -> f64 {
 fn infer(policy: &Policy, spec: &EnvSpec, rows: usize) -> f64 {
     let obs: Vec<u8> = (0..rows * spec.obs_len()).map(|i| (i % 251) as u8).collect();
     let mut rngs: Vec<_> = (0..rows as u64).map(|row| derive_rng(1, Role::TrainPolicy, row)).collect();
-    let (start, mut done) = (Instant::now(), 0);
+    let start = Instant::now();
+    let mut done = 0;
     while start.elapsed() < TURN {
         policy.act(&obs, ActMode::Greedy, &mut rngs.iter_mut().collect::<Vec<_>>()).unwrap();
         done += rows;
@@ -200,7 +205,8 @@ fn infer(policy: &Policy, spec: &EnvSpec, rows: usize) -> f64 {
 /// Returns the agent steps per second of one turn, all inserted into the replay at its end: actors
 /// send hundreds of steps at once and flush the rest when they pause.
 fn act(agent: &mut Apex) -> f64 {
-    let (start, before) = (Instant::now(), agent.counters().agent_steps);
+    let start = Instant::now();
+    let before = agent.counters().agent_steps;
     while start.elapsed() < TURN {
         assert!(agent.update().unwrap().learned.is_none(), "the learner is stopped");
     }

@@ -19,7 +19,8 @@ mod ale {
             println!("cargo:rerun-if-changed={path}");
         }
         let deps = deps_dir();
-        let (source, built) = (deps.join("ale/src"), deps.join("ale/lib"));
+        let source = deps.join("ale/src");
+        let built = deps.join("ale/lib");
         require(&source.join("ale/ale_interface.hpp"));
         require(&built.join("libale.a"));
         require(&built.join("include/version.hpp"));

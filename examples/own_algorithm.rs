@@ -90,7 +90,8 @@ impl Ppo {
         let shuffles = derive_rng(setup.seed, Role::ReplayDraws, 0);
         let (collector, params) = Collector::build(setup, config.rollout_agent_steps, Gradients::Auto)?;
         let optimizer = Optimizer::new(&config.optimizer, &params);
-        let (config, counters) = (config.clone(), Counters::default());
+        let config = config.clone();
+        let counters = Counters::default();
         Ok(Self { config, collector, params, optimizer, shuffles, counters })
     }
 

@@ -43,7 +43,8 @@ impl WhichQuarter {
     }
 
     fn draw(&self, obs: &mut [u8]) -> Result<(), EnvError> {
-        let (found, expected) = (obs.len(), self.spec.obs_len());
+        let found = obs.len();
+        let expected = self.spec.obs_len();
         if found != expected {
             return Err(EnvError::BufferLength { what: "one observation", found, expected });
         }
@@ -70,7 +71,8 @@ impl Env for WhichQuarter {
     }
 
     fn step(&mut self, action: usize, obs: &mut [u8]) -> Result<Step, EnvError> {
-        let (game, num_actions) = (self.spec.name.clone(), self.spec.num_actions());
+        let game = self.spec.name.clone();
+        let num_actions = self.spec.num_actions();
         if action >= num_actions {
             return Err(EnvError::IllegalAction { action, num_actions, game });
         }
@@ -152,7 +154,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut agent = A2c::build(&config, setup)?;
     println!("{} parameters; guessing scores 0.25", agent.parameter_count());
     for _ in 0..10 {
-        let (mut sum, mut games) = (0.0, 0);
+        let mut sum = 0.0;
+        let mut games = 0;
         for _ in 0..100 {
             let report = agent.update()?;
             games += report.episodes.len();

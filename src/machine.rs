@@ -66,7 +66,8 @@ fn check_against(
 }
 
 fn replay_text(capacity: u64, needed: u64, free: u64, fitting: u64) -> String {
-    let (needed, free) = (size(needed), size(free));
+    let needed = size(needed);
+    let free = size(free);
     let start = format!(
         "a replay of {capacity} transitions and what goes with it need about {needed} of memory, \
          {free} are free"
@@ -115,7 +116,8 @@ fn group_free_bytes() -> Option<u64> {
 /// Formats bytes for display.
 #[expect(clippy::cast_precision_loss, reason = "for display")]
 pub fn size(bytes: u64) -> String {
-    let (mib, gib) = (bytes as f64 / f64::from(1 << 20), bytes as f64 / f64::from(1 << 30));
+    let mib = bytes as f64 / f64::from(1 << 20);
+    let gib = bytes as f64 / f64::from(1 << 30);
     if gib < 1.0 { format!("{mib:.0} MiB") } else { format!("{gib:.1} GiB") }
 }
 

@@ -96,7 +96,8 @@ fn a_panic_ends_the_run_with_its_cause_and_the_checkpoint_that_is_kept() {
         for serial in [false, true] {
             BREAKS_AT_ROWS.store(rows.into(), Ordering::SeqCst);
             BATCHES_LEFT.store(500, Ordering::SeqCst);
-            let (start, sandbox) = (Instant::now(), tempfile::tempdir().unwrap());
+            let start = Instant::now();
+            let sandbox = tempfile::tempdir().unwrap();
             let folder = sandbox.path().join("run");
             let said = train_until_it_breaks(&folder, serial);
             assert!(start.elapsed() < Duration::from_secs(10), "it took {:?}", start.elapsed());

@@ -108,7 +108,8 @@ fn main() {
     let first = median(rates[0].iter().map(|(rate, _)| *rate).collect());
     for (variant, rates) in variants.iter().zip(rates) {
         let (rates, shares): (Vec<f64>, Vec<f64>) = rates.into_iter().unzip();
-        let (rate, share) = (median(rates), 100.0 * median(shares));
+        let rate = median(rates);
+        let share = 100.0 * median(shares);
         println!("{:<38} {rate:>10.0} {share:>8.0} % {:>7.2}", variant.name, rate / first);
     }
 }
@@ -136,8 +137,10 @@ fn build(variant: &Variant, cores: usize, device: Device) -> A2c {
 
 /// Returns rows learned per second, and inference's share of inference plus learning.
 fn rows_per_second(agent: &mut A2c) -> (f64, f64) {
-    let (start, before) = (Instant::now(), agent.counters().agent_steps);
-    let (mut infer, mut learn) = (0, 0);
+    let start = Instant::now();
+    let before = agent.counters().agent_steps;
+    let mut infer = 0;
+    let mut learn = 0;
     while start.elapsed() < TURN {
         let timing = agent.update().unwrap().timing;
         infer += timing.infer_nanos;

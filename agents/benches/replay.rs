@@ -90,7 +90,8 @@ fn full_tree() -> SumTree {
 /// that time on assembly.
 fn samples_per_second(tree: &Mutex<SumTree>, other_waits: &AtomicBool, find: Find) -> f64 {
     let mut rng = derive_rng(2, Role::TrainPolicy, 0);
-    let (mut masses, mut found) = (vec![0.0; BATCH], vec![0; BATCH]);
+    let mut masses = vec![0.0; BATCH];
+    let mut found = vec![0; BATCH];
     per_second(BATCH, || {
         masses.fill_with(|| share(&mut rng));
         while other_waits.load(Ordering::Relaxed) {
@@ -104,7 +105,8 @@ fn samples_per_second(tree: &Mutex<SumTree>, other_waits: &AtomicBool, find: Fin
 }
 
 fn with_inserts(tree: &Mutex<SumTree>, inserted: &AtomicU64) -> f64 {
-    let (stop, waits) = (AtomicBool::new(false), AtomicBool::new(false));
+    let stop = AtomicBool::new(false);
+    let waits = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
             let mut first = 0;
@@ -153,7 +155,8 @@ fn appetite(replay: &Replay) {
     let config = LearnerConfig { batch_size: BATCH as u32, shards, ..Default::default() };
     let torso = find_torso("conv").unwrap();
     let mut learner = Learner::build(torso, SHAPE, 6, device, 1, &config).unwrap();
-    let (mut rng, mut batch) = (derive_rng(5, Role::TrainPolicy, 0), Batch::default());
+    let mut rng = derive_rng(5, Role::TrainPolicy, 0);
+    let mut batch = Batch::default();
     let mut rates = vec![Vec::new(); 2];
     for _ in 0..TURNS {
         rates[0].push(per_second(1, || {
@@ -195,7 +198,8 @@ fn filled(plane_form: PlaneForm) -> Replay {
         let td_error_abs = share(&mut rng) as f32;
         let transition =
             Transition { obs: obs_ref, next_obs, action: 0, reward: 0.0, discount: 0.97, td_error_abs };
-        let (first_plane, planes) = (writer.first_pending(), writer.take_planes());
+        let first_plane = writer.first_pending();
+        let planes = writer.take_planes();
         replay.insert(StreamPart { stream: 0, first_plane, planes, transitions: vec![transition] }).unwrap();
         obs_ref = next_obs;
     }
@@ -205,7 +209,8 @@ fn filled(plane_form: PlaneForm) -> Replay {
 /// Paints walls, a field of bricks and forty moving objects: about as hard to compress as a game.
 fn paint(frame: &mut [u8], t: usize) {
     for (place, pixel) in frame.iter_mut().enumerate() {
-        let (y, x) = (place / 84, place % 84);
+        let y = place / 84;
+        let x = place % 84;
         *pixel = match (y, x) {
             (0..8, _) | (_, 0..4 | 80..84) => 142,
             (18..36, _) => 60 + 20 * (y / 3 % 6) as u8 + (x % 7 == 0) as u8,
@@ -213,14 +218,16 @@ fn paint(frame: &mut [u8], t: usize) {
         };
     }
     for thing in 0..40 {
-        let (y, x) = ((thing * 37 + t * (1 + thing % 3)) % 80, (thing * 53 + t * (1 + thing % 5)) % 80);
+        let y = (thing * 37 + t * (1 + thing % 3)) % 80;
+        let x = (thing * 53 + t * (1 + thing % 5)) % 80;
         (0..4).for_each(|row| frame[(y + row) * 84 + x..][..4].fill(200 + thing as u8));
     }
 }
 
 /// Returns the rate of `run` per second, times `count`.
 fn per_second(count: usize, mut run: impl FnMut()) -> f64 {
-    let (start, mut runs) = (Instant::now(), 0);
+    let start = Instant::now();
+    let mut runs = 0;
     while start.elapsed() < TURN {
         run();
         runs += 1;

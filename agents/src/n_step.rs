@@ -154,7 +154,8 @@ impl<O: Clone> NStep<O> {
     /// If it was saved with another n or another discount; nothing is changed then.
     pub fn load(&mut self, state: NStepState<O>) -> Result<(), AgentError> {
         if state.pending.len() > self.n {
-            let (found, n) = (state.pending.len(), self.n);
+            let found = state.pending.len();
+            let n = self.n;
             let reason = format!("it has {found} actions that wait for their n steps, but n is {n}");
             return Err(AgentError::State { reason });
         }
@@ -163,7 +164,8 @@ impl<O: Clone> NStep<O> {
             expected *= self.discount;
             // Exact: `push` multiplies in the same order.
             if pending.discount != expected {
-                let (found, discount) = (pending.discount, self.discount);
+                let found = pending.discount;
+                let discount = self.discount;
                 let reason = format!("its actions have discount {found}, which is no power of {discount}");
                 return Err(AgentError::State { reason });
             }
@@ -283,7 +285,8 @@ mod tests {
         for (index, episode) in episodes(script).iter().enumerate() {
             for t in 0..episode.len() {
                 let until = (t + n).min(episode.len());
-                let (steps, last) = (until - t, episode[until - 1]);
+                let steps = until - t;
+                let last = episode[until - 1];
                 let mut reward = 0.0;
                 for (k, step) in episode[t..until].iter().enumerate() {
                     reward += GAMMA.powi(k as i32) * f64::from(step.reward);
@@ -346,7 +349,9 @@ mod tests {
             cut in 0usize..20,
         ) {
             let expected = run(&mut n_step(n, ON), &script);
-            let (mut steps, mut out, mut taken) = (n_step(n, ON), Vec::new(), 0);
+            let mut steps = n_step(n, ON);
+            let mut out = Vec::new();
+            let mut taken = 0;
             for (index, episode) in episodes(&script).iter().enumerate() {
                 for (t, step) in episode.iter().enumerate() {
                     if taken == cut {

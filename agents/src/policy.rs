@@ -51,7 +51,8 @@ fn sample(logits: &[f32], rng: &mut Rng) -> usize {
 /// Chooses ε-greedily. Always consumes two random numbers, so that the generator's state does not
 /// depend on the values.
 pub(crate) fn epsilon_greedy(values: &[f32], epsilon: f64, rng: &mut Rng) -> usize {
-    let (explores, random) = (uniform(rng) < epsilon, uniform(rng));
+    let explores = uniform(rng) < epsilon;
+    let random = uniform(rng);
     if explores { (random * values.len() as f64) as usize } else { argmax(values) }
 }
 
@@ -116,7 +117,8 @@ impl Policy {
         weights: &[(String, Tensor)],
         device: Device,
     ) -> Result<Self, AgentError> {
-        let (shape, actions) = (spec.obs_shape, spec.num_actions());
+        let shape = spec.obs_shape;
+        let actions = spec.num_actions();
         let build = |store: &mut _| Network::build(torso, shape, actions, store).map(AnyNetwork::ActorCritic);
         Self::with_weights(spec, weights, device, build)
     }
@@ -132,7 +134,8 @@ impl Policy {
         weights: &[(String, Tensor)],
         device: Device,
     ) -> Result<Self, AgentError> {
-        let (shape, actions) = (spec.obs_shape, spec.num_actions());
+        let shape = spec.obs_shape;
+        let actions = spec.num_actions();
         let build = |store: &mut _| QNetwork::build(torso, shape, actions, head, store).map(AnyNetwork::Q);
         Self::with_weights(spec, weights, device, build)
     }
@@ -367,7 +370,8 @@ mod tests {
         }
         let torso = find_torso("conv").unwrap();
         let policy = Policy::build(torso, &spec(), &weights, Device::Cpu).unwrap();
-        let (mut a, mut b) = (derive_rng(1, Role::EvalPolicy, 0), derive_rng(1, Role::EvalPolicy, 1));
+        let mut a = derive_rng(1, Role::EvalPolicy, 0);
+        let mut b = derive_rng(1, Role::EvalPolicy, 1);
         let obs = vec![100; 2 * 36 * 36];
         let actions = policy.act(&obs, ActMode::Greedy, &mut [&mut a, &mut b]).unwrap();
         assert_eq!(actions, [1, 1]);

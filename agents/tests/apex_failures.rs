@@ -197,7 +197,8 @@ impl Env for Held {
 fn dropped_at_any_moment_it_leaves_no_thread_and_no_environment() {
     for config in ways() {
         for updates in [0, 1, 20, 100] {
-            let (start, token) = (Instant::now(), Arc::new(()));
+            let start = Instant::now();
+            let token = Arc::new(());
             let make = |index| Held(Scripted::new(index, [1, 36, 36], 2), Arc::clone(&token));
             let mut agent = apex(&config, HOW, |index| Box::new(make(index)));
             (0..updates).for_each(|_| drop(agent.update().unwrap()));

@@ -28,10 +28,12 @@ fn evaluate(agent: &mut Apex, torso: &str) -> f64 {
     let mut env = large_catch(1000, 0);
     let spec = env.spec().clone();
     let weights = agent.save().unwrap().weights;
-    let (torso, head) = (find_torso(torso).unwrap(), ApexConfig::default().learner.head);
+    let torso = find_torso(torso).unwrap();
+    let head = ApexConfig::default().learner.head;
     let policy = Policy::build_q(torso, head, &spec, &weights, device()).unwrap();
     let mut rng = derive_rng(1000, Role::EvalPolicy, 0);
-    let (mut obs, mut sum) = (vec![0; spec.obs_len()], 0.0);
+    let mut obs = vec![0; spec.obs_len()];
+    let mut sum = 0.0;
     let mode = ActMode::EpsilonGreedy { epsilon: 0.001 };
     for _ in 0..100 {
         env.reset(&mut obs).unwrap();

@@ -18,7 +18,8 @@ fn assert_same(a: &Apex, b: &Apex) {
 
 #[test]
 fn two_runs_of_one_seed_are_one() {
-    let (mut a, mut b) = (catch_apex(&serial(), HOW), catch_apex(&serial(), HOW));
+    let mut a = catch_apex(&serial(), HOW);
+    let mut b = catch_apex(&serial(), HOW);
     assert_eq!(format!("{:?}", reports(&mut a, 300)), format!("{:?}", reports(&mut b, 300)));
     assert!(a.counters().updates > 100, "{:?}", a.counters());
     assert_same(&a, &b);
@@ -35,7 +36,8 @@ fn restored_elsewhere_it_goes_on_to_the_last_bit() {
         for before in [3, 30, 250] {
             let mut whole = catch_apex(&config, HOW);
             reports(&mut whole, before);
-            let (saved, replay) = (whole.save().unwrap(), replay_bytes(&whole));
+            let saved = whole.save().unwrap();
+            let replay = replay_bytes(&whole);
             let rest = reports(&mut whole, 200);
             // A different seed, so that any state that is not restored shows.
             let mut resumed = catch_apex(&config, How { seed: 99, ..HOW });
@@ -56,7 +58,8 @@ fn without_its_replay_it_warms_up_again() {
         let mut whole = catch_apex(&config, how);
         train_to(&mut whole, 400);
         whole.pause().unwrap();
-        let (counters, saved) = (whole.counters(), whole.save().unwrap());
+        let counters = whole.counters();
+        let saved = whole.save().unwrap();
         let mut resumed = catch_apex(&config, how);
         resumed.load(saved, None).unwrap();
         assert_eq!(resumed.counters(), counters);
@@ -74,7 +77,8 @@ fn threads_at_rest_can_be_saved_and_go_on() {
     for frames in [100, 700, 1_500] {
         train_to(&mut agent, frames);
         let _ = agent.pause().unwrap();
-        let (saved, replay) = (agent.save().unwrap(), replay_bytes(&agent));
+        let saved = agent.save().unwrap();
+        let replay = replay_bytes(&agent);
         agent = catch_apex(&quick(), how);
         agent.load(saved, Some(&mut replay.as_slice())).unwrap();
     }

@@ -71,7 +71,8 @@ mod speed {
     fn squares() -> Tensor {
         let obs = Tensor::zeros([16, 4, 84, 84], (Kind::Uint8, Device::Cpu));
         for row in 0..16 {
-            let (top, left) = (row * 29 % 76, row * 53 % 76);
+            let top = row * 29 % 76;
+            let left = row * 53 % 76;
             let _ = obs.get(row).narrow(1, top, 8).narrow(2, left, 8).fill_(200);
         }
         obs
@@ -225,7 +226,8 @@ mod saved_channels {
             let _ = store.pack().unwrap();
             let entry = find_torso(torso).unwrap();
             let mut later = || Network::build(entry, [4, 40, 40], 6, &mut store).unwrap();
-            let (one, other) = (later(), later());
+            let one = later();
+            let other = later();
             assert_eq!(logits(&one, &obs), logits(&first, &obs), "{torso}");
             assert_eq!(logits(&other, &obs), logits(&first, &obs), "{torso}");
 

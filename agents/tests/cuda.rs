@@ -61,7 +61,8 @@ fn policy_and_value(torso: &TorsoEntry, device: Device) -> [Tensor; 3] {
 fn every_torso_gives_the_same_policy_value_and_gradient() {
     let device = gpu();
     for torso in torsos() {
-        let (gpu, cpu) = (policy_and_value(torso, device), policy_and_value(torso, Device::Cpu));
+        let gpu = policy_and_value(torso, device);
+        let cpu = policy_and_value(torso, Device::Cpu);
         for ((gpu, cpu), what) in gpu.iter().zip(&cpu).zip(["logits", "values", "gradient"]) {
             assert_same(gpu, cpu, &format!("{}: {what}", torso.name));
         }
@@ -94,9 +95,12 @@ fn weights_go_there_and_come_back_to_the_last_bit() {
             Network::build(torso, OBS_SHAPE, ACTIONS, &mut store).unwrap();
             store
         };
-        let (drawn, here) = (there(1), weights(torso));
+        let drawn = there(1);
+        let here = weights(torso);
         assert_eq!(drawn.to_named(), here, "{}: drawn", torso.name);
-        let (mut by_name, mut by_number, mut copied) = (there(2), there(3), there(4));
+        let mut by_name = there(2);
+        let mut by_number = there(3);
+        let mut copied = there(4);
         by_name.load(&here).unwrap();
         by_number.load_flat(&drawn.to_flat().unwrap()).unwrap();
         copied.copy_from(&drawn).unwrap();

@@ -112,9 +112,13 @@ fn check_priorities(learned: &LearnStats, golden: &Value, what: &str) {
     let mut replay = Replay::try_new(ApexConfig::default().replay.for_obs(shape)).unwrap();
     let mut writer = PlaneWriter::try_new(shape, PlaneForm::Raw).unwrap();
     let obs = writer.begin_episode(&[1; 4]).unwrap();
-    let (action, reward, discount, td_error_abs) = (0, 0.0, 0.0, 0.0);
+    let action = 0;
+    let reward = 0.0;
+    let discount = 0.0;
+    let td_error_abs = 0.0;
     let transition = Transition { obs, next_obs: obs, action, reward, discount, td_error_abs };
-    let (planes, transitions) = (writer.take_planes(), vec![transition; ROWS as usize]);
+    let planes = writer.take_planes();
+    let transitions = vec![transition; ROWS as usize];
     let ids = replay.insert(StreamPart { stream: 0, first_plane: 0, planes, transitions }).unwrap();
     let ids: Vec<u64> = ids.collect();
     replay.update_priorities(&ids, &learned.td_errors).unwrap();

@@ -42,7 +42,8 @@ fn saving_does_not_disturb_and_later_updates_do_not_change_what_was_saved() {
     if !repeats_itself() {
         return;
     }
-    let (mut saving, mut plain) = (catch_agent(&config(), HOW), catch_agent(&config(), HOW));
+    let mut saving = catch_agent(&config(), HOW);
+    let mut plain = catch_agent(&config(), HOW);
     let first = saving.save().unwrap();
     updates(&mut saving, 3);
     updates(&mut plain, 3);

@@ -41,14 +41,17 @@ fn main() {
 }
 
 fn report(game: &str, envpool_name: &str, threads: usize, python: Option<&str>) {
-    let (mut ours, mut theirs, mut shares) = (Vec::new(), Vec::new(), Vec::new());
+    let mut ours = Vec::new();
+    let mut theirs = Vec::new();
+    let mut shares = Vec::new();
     for _ in 0..TURNS {
         let (frames, share) = play(game, threads);
         ours.push(frames);
         shares.push(share);
         theirs.extend(python.map(|python| play_envpool(python, envpool_name, threads)));
     }
-    let (ours, share) = (median(ours), 100.0 * median(shares));
+    let ours = median(ours);
+    let share = 100.0 * median(shares);
     let (envpool, ratio) = match theirs.is_empty() {
         true => ("-".to_owned(), "-".to_owned()),
         false => {
@@ -65,10 +68,12 @@ fn play(game: &str, threads: usize) -> (f64, f64) {
     pool.install(|| {
         let mut envs = vector(game);
         let mut rng = coordrl_envs::derive_rng(1, Role::TrainPolicy, 0);
-        let (mut obs, mut steps) = (vec![0; envs.obs_len()], vec![VecStep::default(); ENVS]);
+        let mut obs = vec![0; envs.obs_len()];
+        let mut steps = vec![VecStep::default(); ENVS];
         envs.reset(&mut obs).unwrap();
         envs.take_timing();
-        let (start, mut taken) = (Instant::now(), 0u32);
+        let start = Instant::now();
+        let mut taken = 0u32;
         while start.elapsed() < TURN {
             let actions: [usize; ENVS] =
                 std::array::from_fn(|_| rng.random_range(0..envs.spec().num_actions()));

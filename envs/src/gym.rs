@@ -154,7 +154,8 @@ where
     /// Copies an image out, whatever its memory order.
     fn write(&self, image: &Array3<u8>, obs: &mut [u8]) -> Result<(), EnvError> {
         if image.len() != obs.len() {
-            let (found, expected) = (image.len(), obs.len());
+            let found = image.len();
+            let expected = obs.len();
             return Err(EnvError::BufferLength { what: "the wrapped environment's image", found, expected });
         }
         for (byte, pixel) in obs.iter_mut().zip(image.iter()) {
@@ -190,7 +191,8 @@ where
 
     fn step(&mut self, action: usize, obs: &mut [u8]) -> Result<Step, EnvError> {
         self.check_obs(obs)?;
-        let (game, num_actions) = (self.spec.name.clone(), self.spec.num_actions());
+        let game = self.spec.name.clone();
+        let num_actions = self.spec.num_actions();
         if action >= num_actions {
             return Err(EnvError::IllegalAction { action, num_actions, game });
         }
@@ -240,7 +242,8 @@ mod atari {
 
         /// Returns the screen in colour, `[H, W, 3]`, at the ROM's native size.
         pub fn rgb_screen(&self) -> Array3<u8> {
-            let (ale, rgb) = (self.ale(), self.ale().rgb());
+            let ale = self.ale();
+            let rgb = self.ale().rgb();
             Array3::from_shape_fn((ale.height(), ale.width(), 3), |(y, x, channel)| {
                 let colour = rgb[usize::from(ale.screen()[y * ale.width() + x])];
                 colour.to_be_bytes()[channel + 1]

@@ -42,7 +42,8 @@ fn allocations(game: &str) -> (u64, usize) {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
     pool.install(|| {
         let mut envs = vector(game);
-        let (mut obs, mut steps) = (vec![0; envs.obs_len()], [VecStep::default(); 4]);
+        let mut obs = vec![0; envs.obs_len()];
+        let mut steps = [VecStep::default(); 4];
         envs.reset(&mut obs).unwrap();
         let mut ends = 0;
         let mut play = |count| {

@@ -122,7 +122,8 @@ fn a_limit_reached_in_the_reset_after_a_lost_life_reports_the_game_there() {
 #[test]
 fn the_agent_sees_the_sign_and_the_return_keeps_the_score() {
     let (mut env, mut obs) = started("ms_pacman", &classic());
-    let (mut raw, mut clipped_differs) = (0.0, false);
+    let mut raw = 0.0;
+    let mut clipped_differs = false;
     for action in random_actions(3, 3_000, env.spec().num_actions()) {
         let step = env.step(action, &mut obs).unwrap();
         raw += f64::from(step.raw_reward);

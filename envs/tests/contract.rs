@@ -215,11 +215,13 @@ mod atari {
 fn there_and_back_through_gymnasium_is_the_same_game() {
     let mut wrapped = FromGym::try_new("catch", ToGym::new(catch(0)), [2, 20, 20], None).unwrap();
     let mut plain = catch(0);
-    let (mut a, mut b) = (vec![0xAB; 800], vec![0x54; 800]);
+    let mut a = vec![0xAB; 800];
+    let mut b = vec![0x54; 800];
     wrapped.reset(&mut a).unwrap();
     plain.reset(&mut b).unwrap();
     for step in 0..40 {
-        let (x, y) = (wrapped.step(step % 3, &mut a).unwrap(), plain.step(step % 3, &mut b).unwrap());
+        let x = wrapped.step(step % 3, &mut a).unwrap();
+        let y = plain.step(step % 3, &mut b).unwrap();
         assert_eq!((&x, &a), (&y, &b));
         if x.is_last() {
             wrapped.reset(&mut a).unwrap();
@@ -304,7 +306,8 @@ fn a_vector_needs_environments_and_all_of_one_kind() {
 #[test]
 fn wrong_buffers_are_named_before_anything_moves() {
     let mut envs = VecEnv::try_new(vec![Box::new(catch(0)), Box::new(catch(1))]).unwrap();
-    let (mut obs, mut steps) = (vec![0; 1600], [VecStep::default(); 2]);
+    let mut obs = vec![0; 1600];
+    let mut steps = [VecStep::default(); 2];
     envs.reset(&mut obs).unwrap();
     let before = envs.save_state().unwrap();
     let mut text = |actions: &[usize], obs: &mut [u8], steps: &mut [VecStep]| {

@@ -27,7 +27,8 @@ fn line(game: &str, config: &EnvConfig, steps: usize, each: usize) -> String {
     let mut env = atari(game, config);
     let mut obs = vec![0; env.spec().obs_len()];
     env.reset(&mut obs).unwrap();
-    let (mut crc, mut line) = (0, game.to_owned());
+    let mut crc = 0;
+    let mut line = game.to_owned();
     for (index, action) in random_actions(1, steps, env.spec().num_actions()).into_iter().enumerate() {
         let step = env.step(action, &mut obs).unwrap();
         crc = chain(crc, &env, &step);

@@ -40,7 +40,8 @@ fn a_vector_agrees_with_single_environments_step_for_step() {
             .map(|index| AtariEnv::try_new(game, &config(protocol), &assets(), seed(5, index)).unwrap())
             .collect();
         let one = envs.spec().obs_len();
-        let (mut obs, mut steps) = (vec![0xAB; envs.obs_len()], [VecStep::default(); 3]);
+        let mut obs = vec![0xAB; envs.obs_len()];
+        let mut steps = [VecStep::default(); 3];
         let mut alone = vec![vec![0x54; one]; 3];
         envs.reset(&mut obs).unwrap();
         for (env, obs) in singles.iter_mut().zip(&mut alone) {
@@ -66,7 +67,8 @@ fn run(threads: usize) -> u32 {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
     pool.install(|| {
         let mut envs = vector("breakout", Protocol::Machado, 5);
-        let (mut obs, mut steps) = (vec![0; envs.obs_len()], [VecStep::default(); 5]);
+        let mut obs = vec![0; envs.obs_len()];
+        let mut steps = [VecStep::default(); 5];
         envs.reset(&mut obs).unwrap();
         let mut hasher = crc32fast::Hasher::new();
         for actions in random_actions(7, 5 * 60, envs.spec().num_actions()).chunks(5) {
@@ -91,12 +93,14 @@ fn results_do_not_depend_on_the_number_of_threads() {
 #[test]
 fn a_vector_plays_on_exactly_after_a_restore() {
     let mut envs = vector("breakout", Protocol::Machado, 3);
-    let (mut obs, mut steps) = (vec![0; envs.obs_len()], [VecStep::default(); 3]);
+    let mut obs = vec![0; envs.obs_len()];
+    let mut steps = [VecStep::default(); 3];
     envs.reset(&mut obs).unwrap();
     for actions in random_actions(8, 3 * 40, 18).chunks(3) {
         envs.step(actions, &mut obs, &mut steps).unwrap();
     }
-    let (saved, current) = (envs.save_state().unwrap(), obs.clone());
+    let saved = envs.save_state().unwrap();
+    let current = obs.clone();
     let mut again = vector("breakout", Protocol::Machado, 3);
     let mut restored = vec![0xAB; obs.len()];
     again.load_state(&saved, &mut restored).unwrap();

@@ -28,7 +28,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn write(folder: &Path, name: &str, figure: &dyn Figure) -> Result<(), Box<dyn Error>> {
-    let (svg, png) = (folder.join(name).with_extension("svg"), folder.join(name).with_extension("png"));
+    let svg = folder.join(name).with_extension("svg");
+    let png = folder.join(name).with_extension("png");
     std::fs::write(&svg, figure.to_svg()?)?;
     std::fs::write(&png, figure.to_png()?)?;
     println!("{} and {}", svg.display(), png.display());
@@ -103,8 +104,10 @@ fn square(row: f64, column: f64, sharpness: f64) -> Vec<f32> {
 fn probabilities() -> Result<HeatMaps, PlotError> {
     let mut maps = HeatMaps::new("Squares drawn from their centre").with_colour_bar("probability");
     for (row, column) in [(12, 40), (50, 20), (31, 8)] {
-        let (y, x) = (f64::from(row), f64::from(column));
-        let (row, column) = (row as usize, column as usize);
+        let y = f64::from(row);
+        let x = f64::from(column);
+        let row = row as usize;
+        let column = column as usize;
         maps = maps
             .with_map(HeatMap::try_new(
                 format!("truth, centre ({row}, {column})"),

@@ -100,7 +100,8 @@ impl Frame<'_> {
         let y = Scale::new(self.y.0, self.y.1, inner.bottom(), inner.top);
         let plot = Plot { area: inner, x, y, look };
         let x_ticks = fitting_ticks(self.x.0, self.x.1, inner.width, look.tick);
-        let (across, down) = (Stroke::solid(FAINT, 1.0), Stroke::solid(FAINT, 1.0));
+        let across = Stroke::solid(FAINT, 1.0);
+        let down = Stroke::solid(FAINT, 1.0);
         for place in x_ticks.iter().map(|tick| x.place(tick.value)) {
             canvas.polyline(&[(place, inner.top), (place, inner.bottom())], across);
         }
@@ -113,8 +114,10 @@ impl Frame<'_> {
     }
 
     fn draw_y(&self, canvas: &mut Canvas, plot: &Plot, major: &[Tick]) {
-        let (area, look) = (plot.area, plot.look);
-        let (ink, left) = (Stroke::solid(INK, 1.0), area.left);
+        let area = plot.area;
+        let look = plot.look;
+        let ink = Stroke::solid(INK, 1.0);
+        let left = area.left;
         canvas.polyline(&[(left, area.top), (left, area.bottom())], ink);
         for value in ticks::minor(self.y.0.spread, self.y.1, major) {
             let place = plot.y.place(value);
@@ -135,8 +138,10 @@ impl Frame<'_> {
 
 /// Draws a horizontal axis below the data: line, labelled ticks, and axis label.
 pub(crate) fn draw_x(canvas: &mut Canvas, plot: &Plot, (axis, range): (&Axis, Range), major: &[Tick]) {
-    let (area, look) = (plot.area, plot.look);
-    let (ink, bottom) = (Stroke::solid(INK, 1.0), area.bottom());
+    let area = plot.area;
+    let look = plot.look;
+    let ink = Stroke::solid(INK, 1.0);
+    let bottom = area.bottom();
     canvas.polyline(&[(area.left, bottom), (area.right(), bottom)], ink);
     for value in ticks::minor(axis.spread, range, major) {
         let place = plot.x.place(value);
@@ -194,7 +199,8 @@ mod tests {
     fn draw(area: Rect) -> Result<Plot, PlotError> {
         let axis = Axis::linear("x");
         let range = Range { low: 0.0, high: 1.0 };
-        let (place, aspect) = (LegendPlace::Own, Aspect::Free);
+        let place = LegendPlace::Own;
+        let aspect = Aspect::Free;
         let frame = Frame { title: "fig", x: (&axis, range), y: (&axis, range), legend: &[], place, aspect };
         frame.draw(&mut Canvas::new(Size { width: 800.0, height: 800.0 }), area)
     }

@@ -77,7 +77,8 @@ impl Canvas {
 
     /// Returns the whole page as SVG.
     pub(crate) fn finish(self) -> String {
-        let (width, height) = (number(self.size.width), number(self.size.height));
+        let width = number(self.size.width);
+        let height = number(self.size.height);
         let family = font::FAMILY;
         format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" \
@@ -138,7 +139,10 @@ impl Canvas {
 
     /// Draws a ring.
     pub(crate) fn ring(&mut self, (x, y): Point, radius: f64, stroke: Stroke) {
-        let (x, y, radius, width) = (number(x), number(y), number(radius), number(stroke.width));
+        let x = number(x);
+        let y = number(y);
+        let radius = number(radius);
+        let width = number(stroke.width);
         let colour = stroke.colour;
         self.put(&format!(
             "<circle cx=\"{x}\" cy=\"{y}\" r=\"{radius}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"{width}\"/>"
@@ -147,7 +151,8 @@ impl Canvas {
 
     /// Draws rectangles in units of cells, cell (0, 0) at `corner`, each over the previous ones.
     pub(crate) fn cells(&mut self, corner: Point, cell: f64, cells: &[(Rect, Colour)]) {
-        let (x, y) = (number(corner.0), number(corner.1));
+        let x = number(corner.0);
+        let y = number(corner.1);
         // The factor is not rounded like a coordinate: the error would add up over many cells.
         self.put(&format!(
             "<g transform=\"translate({x} {y}) scale({cell})\" shape-rendering=\"crispEdges\">"
@@ -189,7 +194,8 @@ impl Canvas {
 
     /// Writes a text with its length, so that any font fills the same space.
     fn letters(&mut self, text: Text<'_>, paint: &str) {
-        let (x, y) = (number(text.at.0), number(text.at.1));
+        let x = number(text.at.0);
+        let y = number(text.at.1);
         let mut rest = String::new();
         if text.weight == Weight::Bold {
             rest.push_str(" font-weight=\"bold\"");
@@ -197,8 +203,10 @@ impl Canvas {
         if text.turn == Turn::Up {
             let _ = write!(rest, " transform=\"rotate(-90 {x} {y})\"");
         }
-        let (size, length) = (number(text.size), number(font::width(text.text, text.size, text.weight)));
-        let (anchor, words) = (anchor_name(text.anchor), escape(text.text));
+        let size = number(text.size);
+        let length = number(font::width(text.text, text.size, text.weight));
+        let anchor = anchor_name(text.anchor);
+        let words = escape(text.text);
         self.put(&format!(
             "<text x=\"{x}\" y=\"{y}\" font-size=\"{size}\" text-anchor=\"{anchor}\" textLength=\"{length}\" \
              lengthAdjust=\"spacingAndGlyphs\" {paint}{rest}>{words}</text>"

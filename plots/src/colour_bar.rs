@@ -52,7 +52,8 @@ impl ColourBar<'_> {
     }
 
     fn draw_numbers(&self, canvas: &mut Canvas, bar: Rect) {
-        let (size, right) = (self.look.tick, bar.right());
+        let size = self.look.tick;
+        let right = bar.right();
         for tick in self.ticks(if bar.height < size * LOW { 3 } else { 5 }) {
             let place = bar.bottom() - (tick.value - self.range.low) / self.range.span() * bar.height;
             canvas.polyline(&[(right, place), (right + TICK, place)], Stroke::solid(INK, 1.0));

@@ -55,7 +55,8 @@ fn mix(stops: &[Colour], part: f64) -> Colour {
     let place = part * crate::font::to_f64(stops.len() - 1);
     let below = (place as usize).min(stops.len() - 2);
     let share = place - crate::font::to_f64(below);
-    let (from, to) = (stops[below], stops[below + 1]);
+    let from = stops[below];
+    let to = stops[below + 1];
     let blend = |from: u8, to: u8| (f64::from(from) * (1.0 - share) + f64::from(to) * share).round() as u8;
     Colour::new(blend(from.red, to.red), blend(from.green, to.green), blend(from.blue, to.blue))
 }

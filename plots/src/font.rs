@@ -46,7 +46,8 @@ pub(crate) fn width(text: &str, size: f64, weight: Weight) -> f64 {
     let Ok(font) = FontRef::new(weight.bytes()) else {
         return UNKNOWN_WIDTH * size * to_f64(text.chars().count());
     };
-    let (letters, metrics) = (font.charmap(), font.glyph_metrics(Size::new(1.0), LocationRef::default()));
+    let letters = font.charmap();
+    let metrics = font.glyph_metrics(Size::new(1.0), LocationRef::default());
     let advance = |letter| letters.map(letter).and_then(|glyph| metrics.advance_width(glyph)).map(f64::from);
     text.chars().map(|letter| advance(letter).unwrap_or(UNKNOWN_WIDTH)).sum::<f64>() * size
 }

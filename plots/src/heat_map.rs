@@ -47,7 +47,8 @@ impl HeatMap {
     /// # Errors
     /// If the matrix has no such cell.
     pub fn with_mark(mut self, row: usize, column: usize) -> Result<Self, PlotError> {
-        let (rows, columns) = (self.rows, self.columns);
+        let rows = self.rows;
+        let columns = self.columns;
         if row >= rows || column >= columns {
             return Err(PlotError::MarkOutside { caption: self.caption, rows, columns, row, column });
         }
@@ -75,7 +76,8 @@ impl HeatMap {
     /// Side of a cell in a square of side `room`: whole pixels if possible, so that all cells have
     /// equal size.
     fn cell(&self, room: f64) -> f64 {
-        let (side, pixels) = (room / to_f64(self.columns.max(self.rows)), f64::from(PNG_SCALE));
+        let side = room / to_f64(self.columns.max(self.rows));
+        let pixels = f64::from(PNG_SCALE);
         if side * pixels >= 1.0 { (side * pixels).floor() / pixels } else { side }
     }
 
@@ -105,9 +107,11 @@ impl HeatMap {
     /// down and is covered by later runs, so that no SVG reader shows white seams between cells.
     fn runs(&self, map: ColourMap, range: Range) -> Vec<(Rect, Colour)> {
         let mut runs = Vec::new();
-        let (right, end) = (to_f64(self.columns), to_f64(self.rows));
+        let right = to_f64(self.columns);
+        let end = to_f64(self.rows);
         for (row, values) in self.values.chunks(self.columns).enumerate() {
-            let (top, mut column) = (to_f64(row), 0);
+            let top = to_f64(row);
+            let mut column = 0;
             for run in values.chunk_by(|a, b| shade(map, range, *a) == shade(map, range, *b)) {
                 let begin = to_f64(column);
                 column += run.len();
@@ -134,7 +138,8 @@ mod tests {
     #[test]
     fn runs_reach_on_below_those_that_follow() {
         let map = HeatMap::try_new("m", 2, 3, vec![0.0, 0.0, 1.0, 1.0, 1.0, 1.0]).unwrap();
-        let (black, white) = (ColourMap::Grey.colour(0.0), ColourMap::Grey.colour(1.0));
+        let black = ColourMap::Grey.colour(0.0);
+        let white = ColourMap::Grey.colour(1.0);
         let runs = map.runs(ColourMap::Grey, Range { low: 0.0, high: 1.0 });
         let expected = [
             (Rect::from_edges(0.0, 0.0, 3.0, 2.0), black),

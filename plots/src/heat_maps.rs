@@ -66,7 +66,8 @@ impl Layout {
 
     /// Area of the `index`-th map, below its caption, if the first caption begins at `(left, top)`.
     fn place_of(&self, index: usize, left: f64, top: f64) -> Rect {
-        let (row, column) = (to_f64(index / self.columns), to_f64(index % self.columns));
+        let row = to_f64(index / self.columns);
+        let column = to_f64(index % self.columns);
         let x = left + column * (self.place.0 + self.gap);
         let y = top + row * (self.place.1 + self.caption_height + self.gap) + self.caption_height;
         Rect::new(x, y, self.place.0, self.place.1)
@@ -87,7 +88,8 @@ impl Layout {
 impl HeatMaps {
     /// Builds a figure without maps, in shades of grey. An empty title takes no space.
     pub fn new(title: impl Into<String>) -> Self {
-        let (colours, range) = (ColourMap::Grey, ColourRange::Shared);
+        let colours = ColourMap::Grey;
+        let range = ColourRange::Shared;
         Self { title: title.into(), maps: Vec::new(), columns: COLUMNS, colours, range, bar: None }
     }
 
@@ -156,7 +158,8 @@ impl HeatMaps {
     fn ranges(&self) -> Result<(Vec<Range>, Option<Range>), PlotError> {
         for map in &self.maps {
             if let Some(index) = map.first_infinite() {
-                let (figure, part) = (self.title.clone(), map.caption.clone());
+                let figure = self.title.clone();
+                let part = map.caption.clone();
                 return Err(PlotError::Infinite { figure, part, index });
             }
         }

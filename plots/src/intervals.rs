@@ -84,7 +84,8 @@ impl Intervals {
         for row in &self.rows {
             check_values(&self.title, &row.name, &self.x, row.ends())?;
             if let Some((low, high)) = row.interval.filter(|(low, high)| low > high) {
-                let (figure, series) = (self.title.clone(), row.name.clone());
+                let figure = self.title.clone();
+                let series = row.name.clone();
                 return Err(PlotError::BandReversed { figure, series, index: 0, low, high });
             }
         }

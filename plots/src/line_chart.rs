@@ -88,7 +88,8 @@ impl Series {
         let figure = || chart.title.clone();
         let band = self.band.as_deref().unwrap_or_default();
         if self.band.is_some() && band.len() != self.points.len() {
-            let (points, band) = (self.points.len(), band.len());
+            let points = self.points.len();
+            let band = band.len();
             return Err(PlotError::BandLength { figure: figure(), series: self.name.clone(), points, band });
         }
         if let Some(index) = band.iter().position(|(low, high)| low > high) {
@@ -175,7 +176,8 @@ impl LineChart {
 
     fn draw_reference(&self, canvas: &mut Canvas, plot: &Plot) {
         let Some((value, label)) = &self.reference else { return };
-        let (height, look) = (plot.y.place(*value), plot.look);
+        let height = plot.y.place(*value);
+        let look = plot.look;
         let stroke = Stroke { colour: GREY, width: 1.3, dash: Dash::Dashed };
         canvas.polyline(&[(plot.area.left, height), (plot.area.right(), height)], stroke);
         let size = font::shrink(label, plot.area.width - look.gap, look.tick, font::Weight::Regular);
@@ -224,7 +226,8 @@ impl LineChart {
     }
 
     fn draw_curve(&self, canvas: &mut Canvas, plot: &Plot, index: usize) {
-        let (series, stroke) = (&self.series[index], self.stroke(plot, index));
+        let series = &self.series[index];
+        let stroke = self.stroke(plot, index);
         let mut dots: Vec<Point> = Vec::new();
         for run in series.points.split(|&point| !is_whole(point)) {
             let places: Vec<Point> = run.iter().map(|&point| plot.place(point)).collect();
@@ -261,7 +264,8 @@ impl Figure for LineChart {
 
     fn draw(&self, canvas: &mut Canvas, area: Rect, place: LegendPlace) -> Result<(), PlotError> {
         let (x, y) = self.ranges()?;
-        let (x, y) = ((&self.x, x), (&self.y, y));
+        let x = (&self.x, x);
+        let y = (&self.y, y);
         let legend = self.legend();
         let frame = Frame { title: &self.title, x, y, legend: &legend, place, aspect: Aspect::Free };
         let plot = frame.draw(canvas, area)?;

@@ -164,7 +164,8 @@ impl Figure for Panels {
         let place = if entries.is_some() { LegendPlace::Page } else { LegendPlace::Own };
         let entries = entries.unwrap_or_default();
         let legend = Legend::new(&entries, layout.inner, look);
-        let (middle, mut top) = (area.centre().0, area.top + look.gap);
+        let middle = area.centre().0;
+        let mut top = area.top + look.gap;
         layout.title.draw(canvas, middle, top);
         top += layout.title.height() + look.gap * 0.5;
         legend.draw(canvas, middle, top);

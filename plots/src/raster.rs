@@ -32,7 +32,8 @@ pub(crate) fn to_pixels(svg: &str, scale: f32) -> Result<Pixels, PlotError> {
 fn draw(svg: &str, scale: f32) -> Result<Pixmap, PlotError> {
     let options = Options { fontdb: font::database(), ..Options::default() };
     let tree = Tree::from_str(svg, &options).map_err(|cause| PlotError::Svg { cause })?;
-    let (width, height) = (pixels(tree.size().width() * scale), pixels(tree.size().height() * scale));
+    let width = pixels(tree.size().width() * scale);
+    let height = pixels(tree.size().height() * scale);
     let mut picture = Pixmap::new(width, height).ok_or(PlotError::PictureSize { width, height })?;
     resvg::render(&tree, Transform::from_scale(scale, scale), &mut picture.as_mut());
     Ok(picture)
@@ -69,7 +70,8 @@ mod tests {
         canvas.text(plain("|To five Waves, 10⁻⁵|", (200.0, 30.0), 20.0));
         let picture = Pixmap::decode_png(&to_png(&canvas.finish(), 1.0).unwrap()).unwrap();
         let dark = |x: &u32| (0..40).any(|y| picture.pixel(*x, y).is_some_and(|pixel| pixel.red() < 128));
-        let (first, last) = ((0..400).find(dark).unwrap(), (0..400).rfind(dark).unwrap());
+        let first = (0..400).find(dark).unwrap();
+        let last = (0..400).rfind(dark).unwrap();
         let length = width("|To five Waves, 10⁻⁵|", 20.0, Weight::Regular);
         // The outermost strokes are centred in their letters, 0.34 of a font size wide.
         let seen = f64::from(last - first) + 20.0 * 0.34;

@@ -65,7 +65,8 @@ pub struct Scatter {
 impl Scatter {
     /// Builds a scatter without points. An empty title takes no space.
     pub fn new(title: impl Into<String>, x: Axis, y: Axis) -> Self {
-        let (aspect, diagonal) = (Aspect::Free, Diagonal::Off);
+        let aspect = Aspect::Free;
+        let diagonal = Diagonal::Off;
         Self { title: title.into(), x, y, groups: Vec::new(), aspect, diagonal, true_places: None }
     }
 
@@ -190,7 +191,8 @@ impl Figure for Scatter {
     fn draw(&self, canvas: &mut Canvas, area: Rect, place: LegendPlace) -> Result<(), PlotError> {
         let (x, y) = self.ranges()?;
         let legend = self.legend();
-        let (x_axis, y_axis) = ((&self.x, x), (&self.y, y));
+        let x_axis = (&self.x, x);
+        let y_axis = (&self.y, y);
         let frame =
             Frame { title: &self.title, x: x_axis, y: y_axis, legend: &legend, place, aspect: self.aspect };
         let plot = frame.draw(canvas, area)?;
@@ -228,7 +230,8 @@ mod tests {
 
     #[test]
     fn one_unit_is_equally_long_on_both_axes() {
-        let (x, y) = (Axis::linear("x").with_range(0.0, 20.0), Axis::linear("y").with_range(0.0, 10.0));
+        let x = Axis::linear("x").with_range(0.0, 20.0);
+        let y = Axis::linear("y").with_range(0.0, 10.0);
         let group = Group::new("a", [(0.0, 0.0)]);
         let scatter = Scatter::new("t", x.clone(), y.clone()).with_group(group).with_equal_aspect();
         let ranges = scatter.ranges().unwrap();

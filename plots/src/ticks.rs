@@ -41,7 +41,8 @@ fn step(span: f64, most: usize) -> f64 {
 }
 
 fn log(range: Range, most: usize) -> Vec<Tick> {
-    let (first, last) = ((range.low.log10() - 1e-9).ceil(), (range.high.log10() + 1e-9).floor());
+    let first = (range.low.log10() - 1e-9).ceil();
+    let last = (range.high.log10() + 1e-9).floor();
     if last - first < 1.0 {
         let within = log_multiples(range);
         return if (2..=most).contains(&within.len()) { within } else { linear(range, most) };

@@ -11,7 +11,8 @@ pub(crate) fn check_values(
     axis: &Axis,
     values: impl Iterator<Item = f64>,
 ) -> Result<(), PlotError> {
-    let (figure, part) = (figure.to_owned(), part.to_owned());
+    let figure = figure.to_owned();
+    let part = part.to_owned();
     for (index, value) in values.enumerate() {
         if value.is_infinite() {
             return Err(PlotError::Infinite { figure, part, index });

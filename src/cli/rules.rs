@@ -138,7 +138,8 @@ pub(super) fn remarks(
     games: u64,
 ) -> Result<Vec<String>, EnvError> {
     let mut remarks = Vec::new();
-    let (seen, rules) = (trained.env.resolve(), rules.resolve());
+    let seen = trained.env.resolve();
+    let rules = rules.resolve();
     if seen.fire_on_reset && !rules.fire_on_reset && has_fire(trained)? {
         remarks.push(
             "in training FIRE was pressed for the agent when a game began or a life was lost; under these rules \

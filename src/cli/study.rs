@@ -125,7 +125,8 @@ impl Flags {
         let run = RunDir::open_to_train(path)?;
         let old: StudyRunConfig = run.read_config()?;
         if old.task != task {
-            let (found, wanted) = (old.task.name().to_owned(), task.name().to_owned());
+            let found = old.task.name().to_owned();
+            let wanted = task.name().to_owned();
             return Err(RunDirError::OtherGame { path: path.to_owned(), found, wanted }.into());
         }
         let config = resolve(self.layers(&old, &Origin::Run(path.to_owned()))?.finish()?)?;
@@ -172,7 +173,8 @@ impl Flags {
     fn train(&self, mut run: StudyRun) -> anyhow::Result<ExitCode> {
         let outcome = run.train()?;
         if outcome == StudyOutcome::Interrupted {
-            let (task, updates) = (run.study().task(), run.progress().updates);
+            let task = run.study().task();
+            let updates = run.progress().updates;
             let folder = shell_quote(run.run().path());
             status!("stopped at {updates} updates; continue with: coordrl study {task} --resume {folder}");
             return Ok(ExitCode::Interrupted);

@@ -162,7 +162,8 @@ impl Train {
     }
 
     fn read_checkpoint(&self, run: &RunDir, config: &RunConfig) -> anyhow::Result<Checkpoint<Progress>> {
-        let (dir, whose) = (run.checkpoints_dir(), identity(config));
+        let dir = run.checkpoints_dir();
+        let whose = identity(config);
         Ok(match self.checkpoint.as_deref() {
             None | Some("last") => checkpoint::read_newest(&dir, &whose)?,
             Some(wanted) => checkpoint::read(&checkpoint::choose(&dir, wanted)?.path, &whose)?,

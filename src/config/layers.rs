@@ -90,7 +90,8 @@ pub struct Layers<C> {
 impl<C: Configuration> Default for Layers<C> {
     fn default() -> Self {
         let defaults = C::default();
-        let (schema, tree) = (tree_of(&C::with_every_key()), tree_of(&defaults));
+        let schema = tree_of(&C::with_every_key());
+        let tree = tree_of(&defaults);
         Self { defaults, schema, tree, origins: BTreeMap::new(), problems: Vec::new() }
     }
 }

@@ -181,7 +181,8 @@ mod tests {
     #[test]
     fn the_published_recipes_are_what_was_published() {
         let config = |name| layered(&Preset::find(name, nowhere()).unwrap(), nowhere()).config;
-        let (zoo, baselines) = (config("zoo"), config("baselines"));
+        let zoo = config("zoo");
+        let baselines = config("baselines");
         assert_eq!((zoo.a2c.value_coef, baselines.a2c.value_coef), (0.25, 0.5));
         for config in [&zoo, &baselines] {
             let optimizer = serde_json::to_value(&config.a2c.optimizer).unwrap();

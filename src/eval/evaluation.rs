@@ -359,7 +359,8 @@ impl Summary {
         returns.sort_by(f64::total_cmp);
         let mean = returns.iter().sum::<f64>() / n;
         let squares: f64 = returns.iter().map(|value| (value - mean).powi(2)).sum();
-        let (below, above) = (returns[(returns.len() - 1) / 2], returns[returns.len() / 2]);
+        let below = returns[(returns.len() - 1) / 2];
+        let above = returns[returns.len() / 2];
         Self {
             episodes: games.len(),
             mean_return: mean,

@@ -46,7 +46,8 @@ impl Recorder {
 
     /// Opens the files, truncated to the lengths in the checkpoint. `position` is the position of the run.
     pub fn open(run: &RunDir, written: &Written, position: u64) -> Result<Self, RunDirError> {
-        let (metrics_path, events_dir) = (run.metrics_path(), run.events_dir());
+        let metrics_path = run.metrics_path();
+        let events_dir = run.events_dir();
         let jsonl = JsonlSink::open(&metrics_path, written.metrics_bytes)
             .map_err(|cause| RunDirError::CannotWrite { path: metrics_path.clone(), cause })?;
         let tensorboard = TensorBoardSink::open(&events_dir, &written.event_files, position)

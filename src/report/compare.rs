@@ -117,7 +117,8 @@ fn compare_pair(
         }
     }
     let count = Count::of(&verdicts);
-    let (left, right) = (grid.label(arm), grid.label(baseline));
+    let left = grid.label(arm);
+    let right = grid.label(baseline);
     let [arm, baseline] = names;
     Ok(Comparison {
         arm,

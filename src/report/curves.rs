@@ -111,7 +111,8 @@ pub fn curve(runs: &[Run], common: &Common, bootstrap: Bootstrap) -> Result<Curv
     let seeds: Vec<Vec<f64>> = runs.iter().map(|run| on_grid(run, |point| point.score)).collect();
     let hours: Vec<Vec<f64>> = runs.iter().map(|run| on_grid(run, |point| point.hours)).collect();
     let (band, low, high) = band_of(&seeds, bootstrap)?;
-    let (hours, mean) = (pointwise(&hours, mean_of), pointwise(&seeds, mean_of));
+    let hours = pointwise(&hours, mean_of);
+    let mean = pointwise(&seeds, mean_of);
     Ok(Curve { frames, hours, mean, band, low, high, seeds })
 }
 

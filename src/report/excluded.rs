@@ -108,7 +108,8 @@ impl ExcludedRun {
 
     /// Excludes a run planned by a sweep in this folder.
     pub fn of_cell(cell: &CellRecord, run: PathBuf, why: Why) -> Self {
-        let (game, torso) = (cell.game.clone(), cell.torso.clone());
+        let game = cell.game.clone();
+        let torso = cell.torso.clone();
         let cell = Cell { game, algo: cell.algo, torso, seed: cell.seed };
         Self { cell: Some(cell), run, why }
     }
@@ -125,7 +126,8 @@ impl ExcludedRun {
 
 impl Cell {
     fn of(config: &RunConfig) -> Self {
-        let (game, torso) = (config.game.clone(), config.torso.clone());
+        let game = config.game.clone();
+        let torso = config.torso.clone();
         Self { game, algo: config.algo, torso, seed: config.seed }
     }
 

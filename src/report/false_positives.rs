@@ -80,7 +80,8 @@ mod tests {
             share_at_most_alpha(families, plans.len(), &format!("{seeds} seeds, plans after Holm"));
 
             let verdicts = games.iter().filter(|game| game.strength.is_some()).count();
-            let (share, expected) = (verdicts as f64 / games.len() as f64, by_chance(seeds).unwrap());
+            let share = verdicts as f64 / games.len() as f64;
+            let expected = by_chance(seeds).unwrap();
             assert!(
                 (share - expected).abs() < 0.02,
                 "{seeds} seeds: {share} called different, not {expected}"

@@ -246,7 +246,8 @@ fn has_config(path: &Path) -> bool {
 
 fn failure_of(cell: &CellRecord) -> Option<Why> {
     let failure = cell.failure.as_ref()?;
-    let (ended_with, message) = (failure.ended_with.clone(), failure.message.clone());
+    let ended_with = failure.ended_with.clone();
+    let message = failure.message.clone();
     Some(Why::Failed { ended_with, message })
 }
 

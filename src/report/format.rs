@@ -91,7 +91,8 @@ pub fn shortened(name: &str) -> String {
         return name.to_owned();
     }
     let half = LONGEST_NAME / 2 - 1;
-    let (head, tail) = (&letters[..half], &letters[letters.len() - half..]);
+    let head = &letters[..half];
+    let tail = &letters[letters.len() - half..];
     head.iter().chain(&['…']).chain(tail).collect()
 }
 

@@ -102,7 +102,8 @@ impl Run {
         let metrics = folder.metrics_path();
         let damaged = |cause: String| RunDirError::Damaged { path: metrics.clone(), cause };
         let points = read_points(&metrics).map_err(|error| {
-            let (text, place) = (error.to_string(), format!("{}, ", metrics.display()));
+            let text = error.to_string();
+            let place = format!("{}, ", metrics.display());
             damaged(text.strip_prefix(&place).unwrap_or(&text).to_owned())
         })?;
         let places = places(&points).map_err(&damaged)?;

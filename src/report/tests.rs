@@ -195,7 +195,7 @@ fn a_damaged_run_is_listed_and_the_others_are_shown() {
     assert!(report.warnings[0].starts_with("2 runs are left out of all numbers: 2 damaged."));
     let text = fs::read_to_string(folder.path().join("out/report.json")).unwrap();
     let json: serde_json::Value = serde_json::from_str(&text).unwrap();
-    assert_eq!((&json["excluded"][0]["game"], &json["left_out"][0]["seed"]), (&"pong".into(), &1.into()));
+    assert_eq!((&json["excluded"][0]["game"], &json["excluded"][0]["seed"]), (&"pong".into(), &1.into()));
     assert!(json["excluded"][1]["game"].is_null());
     let page = fs::read_to_string(folder.path().join("out/index.html")).unwrap();
     assert!(page.contains("meta.json is damaged") && page.contains("config.json is damaged"));

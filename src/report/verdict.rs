@@ -287,7 +287,8 @@ mod tests {
 
     #[test]
     fn the_test_of_the_primary_measure_alone_supports() {
-        let (weak, strong) = (difference(0.1, 2.0, 0.08), difference(0.1, 2.0, 0.05));
+        let weak = difference(0.1, 2.0, 0.08);
+        let strong = difference(0.1, 2.0, 0.05);
         assert_eq!(of(strong, weak).strength, Some(Strength::Suggestive));
         assert_eq!(of(weak, strong).strength, Some(Strength::Supported));
     }

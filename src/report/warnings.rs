@@ -255,7 +255,8 @@ fn algorithm_and_torso(grid: &Grid, groups: &[Group]) -> Vec<String> {
         for &other in &group.others {
             let arm = &grid.arms[other];
             if arm.algo != baseline.algo && arm.torso != baseline.torso {
-                let (left, right) = (grid.label(other), grid.label(group.baseline));
+                let left = grid.label(other);
+                let right = grid.label(group.baseline);
                 texts.push(format!("{left} and {right} differ in algorithm and torso at once."));
             }
         }
@@ -429,7 +430,8 @@ mod tests {
     #[test]
     fn runs_left_out_are_counted_by_reason() {
         let why = [Why::Missing, Why::NoGame, Why::Missing];
-        let (game, torso) = ("pong".to_owned(), "conv".to_owned());
+        let game = "pong".to_owned();
+        let torso = "conv".to_owned();
         let cell = Cell { game, algo: Algo::A2c, torso, seed: 1 };
         let excluded = why.map(|why| ExcludedRun { cell: Some(cell.clone()), run: PathBuf::new(), why });
         let texts = runs_left_out(&excluded);

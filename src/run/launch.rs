@@ -226,7 +226,8 @@ fn refuse_frames(old: &RunConfig, new: &RunConfig, frames_done: u64) -> Option<S
 
 /// Keys whose values differ, each with `old → new`.
 fn changes(old: &RunConfig, new: &RunConfig) -> Vec<(String, String)> {
-    let (old, new) = (config::leaves(old), config::leaves(new));
+    let old = config::leaves(old);
+    let new = config::leaves(new);
     let old_of = |key: &str| old.iter().find(|(known, _)| known == key).map(|(_, value)| value.clone());
     new.into_iter()
         .filter_map(|(key, value)| {

@@ -157,7 +157,8 @@ impl Trainer {
     /// same weights. A checkpoint may find a few frames more: they are the next update's to settle.
     /// Gives whether it came to an end.
     fn settle(&mut self) -> anyhow::Result<bool> {
-        let (before, after) = (self.progress.settled_frames, self.progress.frames);
+        let before = self.progress.settled_frames;
+        let after = self.progress.frames;
         let RunConfig { evaluation, video, log_every_frames, checkpoint_every_frames, .. } = &self.config;
         let [evaluates, films, logs, checkpoints] =
             [evaluation.every_frames, video.every_frames, *log_every_frames, *checkpoint_every_frames]

@@ -55,7 +55,8 @@ fn name_of(result: &StudyResult) -> String {
 
 /// What each network paints for one test centre, beside the truth.
 fn painted(task: Task, results: &[&StudyResult]) -> anyhow::Result<HeatMaps> {
-    let (row, column) = (usize::from(SHOWN.y), usize::from(SHOWN.x));
+    let row = usize::from(SHOWN.y);
+    let column = usize::from(SHOWN.x);
     let title = match task {
         Task::Render => format!("The square around ({column}, {row}), a test centre, as painted"),
         _ => format!("Probability of each pixel for ({column}, {row}), a test centre: lower right quarter"),

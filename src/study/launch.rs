@@ -112,7 +112,8 @@ const FREE_ON_RESUME: &[&str] =
 
 /// Refuses changes that would make a continued study another one; `way_on` says what helps.
 pub fn check_resume(old: &StudyRunConfig, new: &StudyRunConfig, way_on: &str) -> anyhow::Result<()> {
-    let (was, is) = (config::leaves(old), config::leaves(new));
+    let was = config::leaves(old);
+    let is = config::leaves(new);
     let changed = was
         .iter()
         .zip(&is)

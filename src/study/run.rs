@@ -50,7 +50,8 @@ impl StudyRun {
         let recorder = Recorder::open(&run, &progress.written, progress.updates)?;
         let end = u64::from(config.study.epochs) * study.updates_per_epoch();
         let console = Console::new(Axis::Updates, progress.updates, end);
-        let (clock, last_log) = (Instant::now(), (progress.updates, Instant::now()));
+        let clock = Instant::now();
+        let last_log = (progress.updates, Instant::now());
         Ok(Self { run, config, study, progress, recorder, console, stop, clock, last_log })
     }
 

@@ -69,7 +69,8 @@ impl TrainingProcess {
             Some(code) if code == ExitCode::Interrupted as i32 => Ended::Stopped,
             code => {
                 // `exit status: 4`, or `signal: 9 (SIGKILL)`.
-                let (ended_with, message) = (status.to_string(), last_words(&self.log, self.log_start));
+                let ended_with = status.to_string();
+                let message = last_words(&self.log, self.log_start);
                 let failure = CellFailure { attempts: 1, ended_with, message };
                 Ended::Failed(failure, code.map_or(ExitCode::Unexpected, ExitCode::from_number))
             }

@@ -431,7 +431,9 @@ mod tests {
 
     #[test]
     fn a_forecast_says_what_it_rests_on() {
-        let (plain, mut evaluates, mut films) = (a2c(), a2c(), a2c());
+        let plain = a2c();
+        let mut evaluates = a2c();
+        let mut films = a2c();
         evaluates.evaluation.every_frames = Period::EveryFrames(500);
         films.video.every_frames = Period::EveryFrames(500);
         let of = |configs: &[&RunConfig]| {

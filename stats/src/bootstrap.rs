@@ -88,7 +88,8 @@ impl Bootstrap {
     ) -> Result<Interval, StatsError> {
         same_games(left, right)?;
         let all = self.intervals(|rng| {
-            let (mut drawn_left, mut drawn_right) = (left.clone(), right.clone());
+            let mut drawn_left = left.clone();
+            let mut drawn_right = right.clone();
             redraw(left, &mut drawn_left, rng);
             redraw(right, &mut drawn_right, rng);
             vec![statistic(&drawn_left, &drawn_right)]

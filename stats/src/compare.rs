@@ -32,7 +32,8 @@ pub fn mean_difference(left: &Scores, right: &Scores) -> Result<f64, StatsError>
 }
 
 pub(crate) fn same_games(left: &Scores, right: &Scores) -> Result<(), StatsError> {
-    let (left, right) = (left.games().len(), right.games().len());
+    let left = left.games().len();
+    let right = right.games().len();
     if left == right { Ok(()) } else { Err(StatsError::OtherGames { left, right }) }
 }
 
@@ -151,7 +152,8 @@ fn count_sums_outside(numbers: &[f64], size: usize, low: f64, high: f64) -> (u64
     let (first, second) = numbers.split_at(numbers.len() / 2);
     let [first, second] = [first, second].map(|half| sorted_subset_sums(half, size));
 
-    let (mut outside, mut ways) = (0, 0);
+    let mut outside = 0;
+    let mut ways = 0;
     for (of_first, sums) in first.iter().enumerate() {
         let others = &second[size - of_first];
         let pairs = sums.len() as u64 * others.len() as u64;
@@ -206,7 +208,8 @@ mod tests {
 
     #[test]
     fn improvement_worked_by_hand() {
-        let (left, right) = (scores(&[&[1.0, 3.0], &[5.0]]), scores(&[&[1.0, 2.0], &[6.0]]));
+        let left = scores(&[&[1.0, 3.0], &[5.0]]);
+        let right = scores(&[&[1.0, 2.0], &[6.0]]);
         // Game 0: 1 ties 1, 1 < 2, 3 > both: 2.5 of 4. Game 1: 0.
         assert_eq!(probability_of_improvement(&left, &right).unwrap(), 0.625 / 2.0);
         assert_eq!(probability_of_improvement(&left, &left).unwrap(), 0.5);
@@ -235,7 +238,8 @@ mod tests {
         let sum_of = |subset: u32| -> f64 {
             (0..all).filter(|place| subset >> place & 1 == 1).map(|place| seen.scores[place]).sum()
         };
-        let (mut ways, mut extreme) = (0u32, 0u32);
+        let mut ways = 0u32;
+        let mut extreme = 0u32;
         for subset in subsets {
             ways += 1;
             extreme += u32::from(seen.is_matched_by(sum_of(subset)));
@@ -253,7 +257,8 @@ mod tests {
                     let score = |x: f64| if coarse { (x * 4.0).floor() / 10.0 } else { x };
                     (0..size).map(|_| score(rng.random::<f64>())).collect()
                 };
-                let (left, right) = (draw(left), draw(right));
+                let left = draw(left);
+                let right = draw(right);
                 let expected = p_value_by_visiting_all(&left, &right);
                 assert_eq!(permutation_p_value(&left, &right), expected, "{left:?} {right:?}");
             }
@@ -270,7 +275,8 @@ mod tests {
 
     #[test]
     fn random_deals_come_close_to_all_deals_and_never_to_nothing() {
-        let (left, right) = ([1.0, 5.0, 3.5, 4.0, 6.0], [2.0, 0.5, 3.0, 1.5]);
+        let left = [1.0, 5.0, 3.5, 4.0, 6.0];
+        let right = [2.0, 0.5, 3.0, 1.5];
         let exact = permutation_p_value(&left, &right);
         let sampled = sampled_permutation_p_value(&left, &right, 100_000, 1);
         assert!((sampled - exact).abs() < 0.005 && sampled != exact, "{sampled} for {exact}");

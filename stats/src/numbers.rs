@@ -2,7 +2,8 @@
 
 /// Mean; NaN if empty.
 pub fn mean(numbers: impl IntoIterator<Item = f64>) -> f64 {
-    let (mut sum, mut count) = (0.0, 0u32);
+    let mut sum = 0.0;
+    let mut count = 0u32;
     for number in numbers {
         sum += number;
         count += 1;

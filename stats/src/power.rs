@@ -33,7 +33,8 @@ pub fn least_visible_difference(seeds: usize, alpha: f64) -> Option<f64> {
     let finds = |tenths: u32| power(&pairs, f64::from(tenths) / 10.0, alpha) >= POWER;
 
     // Power rises with the effect, so the smallest detectable effect can be bisected.
-    let (mut missed, mut found) = (0, MOST_TENTHS);
+    let mut missed = 0;
+    let mut found = MOST_TENTHS;
     if !finds(found) {
         return None;
     }

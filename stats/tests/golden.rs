@@ -17,7 +17,8 @@ fn golden() -> Value {
 fn scores(variant: u32) -> Scores {
     let score = |game: u32, run: u32| {
         let noise = f64::from((run * 7919 + game * 104_729 + variant * 1_299_709) % 1009) / 1009.0;
-        let (game, variant) = (f64::from(game), f64::from(variant));
+        let game = f64::from(game);
+        let variant = f64::from(variant);
         0.1 * game.powf(1.3) + 0.15 * variant + (noise - 0.4) * (0.5 + 0.1 * game)
     };
     Scores::try_new((0..GAMES).map(|game| (0..RUNS).map(|run| score(game, run)).collect()).collect()).unwrap()
@@ -61,7 +62,9 @@ fn aggregates_and_their_intervals_equal_rliable() {
 
 #[test]
 fn the_probability_of_improvement_equals_rliable() {
-    let (golden, left, right) = (golden(), scores(1), scores(0));
+    let golden = golden();
+    let left = scores(1);
+    let right = scores(0);
     let expected = &golden["improvement"]["1 over 0"];
     let [point, low, high] = ["points", "low", "high"].map(|key| numbers(&expected[key])[0]);
     let improvement = |a: &Scores, b: &Scores| probability_of_improvement(a, b).unwrap();

@@ -76,7 +76,8 @@ fn study(task: Task, threads: usize) -> Study {
     let config = StudyConfig { shards: threads as u32, ..recipe(task) };
     let layer = find_layer("coordconv").unwrap();
     let pool = build_pool(threads, 1).unwrap().into();
-    let (split, device) = (Split::Uniform, Device::Cpu);
+    let split = Split::Uniform;
+    let device = Device::Cpu;
     Study::build(StudySetup { task, split, layer, config: &config, seed: 1, device, pool }).unwrap()
 }
 
@@ -159,7 +160,8 @@ impl Products {
 
 /// Calls a second during one turn.
 fn speed(mut call: impl FnMut()) -> f64 {
-    let (start, mut calls) = (Instant::now(), 0);
+    let start = Instant::now();
+    let mut calls = 0;
     while start.elapsed() < TURN {
         call();
         calls += 1;

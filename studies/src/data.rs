@@ -46,7 +46,8 @@ impl Centre {
 
     /// Sets the square's 81 pixels to 1 on a zeroed, row-major canvas.
     pub fn draw_square(self, canvas: &mut [f32]) {
-        let (x, y) = (usize::from(self.x), usize::from(self.y));
+        let x = usize::from(self.x);
+        let y = usize::from(self.y);
         for row in y - SQUARE_REACH..=y + SQUARE_REACH {
             let start = row * CANVAS + x - SQUARE_REACH;
             canvas[start..=start + 2 * SQUARE_REACH].fill(1.0);
@@ -109,7 +110,8 @@ impl Split {
 
 /// Draws from [0, 1) with 53 random bits, as NumPy's `RandomState.random_sample` does.
 fn uniform(generator: &mut Mt) -> f64 {
-    let (high, low) = (generator.next_u32() >> 5, generator.next_u32() >> 6);
+    let high = generator.next_u32() >> 5;
+    let low = generator.next_u32() >> 6;
     (f64::from(high) * f64::from(1 << 26) + f64::from(low)) / (1u64 << 53) as f64
 }
 
@@ -130,12 +132,14 @@ mod tests {
     #[test]
     fn every_square_is_nine_by_nine_around_its_pixel() {
         for centre in centres() {
-            let (mut square, mut dot) = (vec![0.0; PIXELS], vec![0.0; PIXELS]);
+            let mut square = vec![0.0; PIXELS];
+            let mut dot = vec![0.0; PIXELS];
             centre.draw_square(&mut square);
             centre.draw_pixel(&mut dot);
             for row in 0..CANVAS {
                 for column in 0..CANVAS {
-                    let (dx, dy) = (column.abs_diff(centre.x.into()), row.abs_diff(centre.y.into()));
+                    let dx = column.abs_diff(centre.x.into());
+                    let dy = row.abs_diff(centre.y.into());
                     let place = row * CANVAS + column;
                     assert_eq!(square[place], f32::from(u8::from(dx.max(dy) <= 4)), "{centre:?}");
                     assert_eq!(dot[place], f32::from(u8::from(dx + dy == 0)), "{centre:?}");

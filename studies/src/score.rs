@@ -162,7 +162,8 @@ fn pairs(numbers: &Tensor) -> Result<Vec<[f64; 2]>, StudyError> {
 
 /// Intersections over unions, and exactly correct pictures. A pixel is white above one half.
 fn overlaps(loss: Loss, output: &Tensor, target: &Tensor) -> Result<[f64; 2], StudyError> {
-    let (found, right) = (picture_of(loss, output).f_gt(0.5)?, target.f_gt(0.5)?);
+    let found = picture_of(loss, output).f_gt(0.5)?;
+    let right = target.f_gt(0.5)?;
     let count = |pixels: Tensor| -> Result<Vec<i64>, StudyError> {
         Ok(Vec::try_from(pixels.f_sum_dim_intlist([1i64].as_slice(), false, Kind::Int64)?)?)
     };
@@ -194,7 +195,8 @@ mod tests {
         let score = sums.score(Task::Classify, 2);
         assert_eq!(score.measures, Measures::Classify { accuracy: 0.5, distance_px: 2.5 });
         let off = 5f64.exp();
-        let (hit, miss) = (-(off / (off + 4095.0)).ln(), (off + 4095.0).ln());
+        let hit = -(off / (off + 4095.0)).ln();
+        let miss = (off + 4095.0).ln();
         assert!((score.loss - (hit + miss) / 2.0).abs() < 1e-5, "{}", score.loss);
     }
 

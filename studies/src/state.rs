@@ -59,7 +59,8 @@ impl TrainerState {
     /// Checks that a study of this task and split, with this number of training centres, can resume from it.
     pub fn check(&self, task: Task, split: Split, train_rows: usize) -> Result<(), StudyError> {
         if (self.task, self.split) != (task, split) {
-            let (found, split_found) = (self.task, self.split.name());
+            let found = self.task;
+            let split_found = self.split.name();
             return Err(bad(format!(
                 "it is of `{found}` on the {split_found} split, this is `{task}` on the {} one",
                 split.name()

@@ -126,7 +126,9 @@ impl Study {
         }
         let learning_rate = self.learning_rate();
         // A `&Tensor` is not `Send`, but a tensor is, so pass a shallow clone.
-        let (params, flat, optimizer) = (self.params.shallow_clone(), gradient.flat, &mut self.optimizer);
+        let params = self.params.shallow_clone();
+        let flat = gradient.flat;
+        let optimizer = &mut self.optimizer;
         self.pool.install(move || optimizer.step(&params, &flat, learning_rate));
         let epoch_ended = self.count(end);
         Ok(UpdateReport { loss: gradient.loss, l2_loss, grad_norm, learning_rate, epoch_ended })
@@ -134,7 +136,8 @@ impl Study {
 
     /// Runs updates to the end of the epoch and returns their mean loss.
     pub fn train_epoch(&mut self) -> Result<f64, StudyError> {
-        let (mut sum, mut updates) = (0.0, 0);
+        let mut sum = 0.0;
+        let mut updates = 0;
         loop {
             let report = self.update()?;
             sum += report.loss;
@@ -237,7 +240,8 @@ impl Study {
     /// (`classify`), the mean of the white ones (`render`; NaN if there are none), or the direct
     /// prediction (`regress`).
     pub fn places(&self) -> Result<Vec<[f64; 2]>, StudyError> {
-        let (task, loss) = (self.task, self.config.loss);
+        let task = self.task;
+        let loss = self.config.loss;
         let parts = self.look(&self.centres, |_, output| places(task, loss, output))?;
         Ok(parts.into_iter().flatten().collect())
     }
@@ -340,7 +344,8 @@ impl Study {
 
     fn score(&self, indices: &[usize]) -> Result<Score, StudyError> {
         let centres: Vec<Centre> = indices.iter().map(|&index| self.centres[index]).collect();
-        let (task, loss) = (self.task, self.config.loss);
+        let task = self.task;
+        let loss = self.config.loss;
         let parts = self.look(&centres, |centres, output| sums_of(task, loss, output, centres))?;
         let mut sums = ScoreSums::default();
         parts.into_iter().for_each(|part| sums.add(part));

@@ -45,7 +45,8 @@ fn coordinates_find_every_pixel_even_where_none_was_shown() {
     // What is drawn from it says the same.
     let places = study.places().unwrap();
     let right = |index: &usize| {
-        let (centre, place) = (study.centres()[*index], places[*index]);
+        let centre = study.centres()[*index];
+        let place = places[*index];
         place == [f64::from(centre.x), f64::from(centre.y)]
     };
     let members = &study.indices().test;

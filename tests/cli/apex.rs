@@ -143,7 +143,8 @@ fn ctrl_c_at_any_moment_leaves_a_checkpoint_to_go_on_from() {
 /// The interrupted run can be taken up where it stands. As a fork: the run itself is much longer.
 fn goes_on_with_its_replay(sandbox: &Sandbox, run: &Path) {
     let at = metrics_position(run);
-    let (more_frames, name) = ((at + 200).to_string(), format!("{at}-on"));
+    let more_frames = (at + 200).to_string();
+    let name = format!("{at}-on");
     let fork =
         ["train", "--resume", run.to_str().unwrap(), "--fork", "--name", &name, "--frames", &more_frames];
     let ended = sandbox.run(&fork);

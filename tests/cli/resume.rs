@@ -78,7 +78,8 @@ fn evaluations_have_lines_of_their_own_at_the_start_on_the_way_and_at_the_end() 
 fn a_final_evaluation_that_is_missing_is_made_again() {
     let sandbox = Sandbox::new();
     let run = sandbox.train("a", &["--frames=1060", "--set=evaluation.every_frames=400"]);
-    let (whole, lines) = (evaluation(&run), metrics(&run));
+    let whole = evaluation(&run);
+    let lines = metrics(&run);
     fs::remove_file(run.join("evaluation.json")).unwrap();
 
     let ended = resume(&sandbox, &run, &[]);

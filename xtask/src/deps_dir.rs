@@ -64,7 +64,8 @@ mod tests {
     #[test]
     fn with_the_variable_it_is_a_link_and_stays_one() {
         let dir = tempfile::tempdir().unwrap();
-        let (place, shared) = (dir.path().join(".deps"), dir.path().join("deep/shared"));
+        let place = dir.path().join(".deps");
+        let shared = dir.path().join("deep/shared");
         prepare_at(&place, Some(&shared)).unwrap();
         prepare_at(&place, Some(&shared)).unwrap();
         prepare_at(&place, None).unwrap();
@@ -75,7 +76,8 @@ mod tests {
     #[test]
     fn an_empty_folder_gives_way_to_the_link() {
         let dir = tempfile::tempdir().unwrap();
-        let (place, shared) = (dir.path().join(".deps"), dir.path().join("shared"));
+        let place = dir.path().join(".deps");
+        let shared = dir.path().join("shared");
         prepare_at(&place, None).unwrap();
         prepare_at(&place, Some(&shared)).unwrap();
         assert_eq!(place.canonicalize().unwrap(), shared.canonicalize().unwrap());

@@ -92,7 +92,9 @@ fn units(sources: &Path, build_dir: &Path) -> Result<Vec<Unit>> {
 
 fn compile_all(units: &[&Unit], recipe: &cc::Build, workers: usize) -> Result<()> {
     let compiler = recipe.try_get_compiler().context("no C++ compiler")?;
-    let (next, done, failure) = (AtomicUsize::new(0), AtomicUsize::new(0), Mutex::new(None));
+    let next = AtomicUsize::new(0);
+    let done = AtomicUsize::new(0);
+    let failure = Mutex::new(None);
     thread::scope(|scope| {
         for _ in 0..workers {
             scope.spawn(|| {
@@ -134,7 +136,8 @@ fn archive(layout: &Layout, build_dir: &Path, units: &[Unit]) -> Result<()> {
     let mut recipe = recipe(layout, build_dir);
     recipe.objects(units.iter().map(|unit| &unit.object));
     recipe.try_compile("ale").map_err(|error| anyhow!("cannot make libale.a: {error}"))?;
-    let (made, library) = (build_dir.join("libale.a"), layout.ale_library());
+    let made = build_dir.join("libale.a");
+    let library = layout.ale_library();
     fs::rename(&made, &library).with_context(|| format!("cannot write {}", library.display()))?;
     stamp::write(&layout.ale_library_dir(), &stamp_lines())?;
     unpack::remove(build_dir)

@@ -79,7 +79,8 @@ fn metadata_backend(pin: &Pin, dir: &Path) -> Result<PathBuf> {
     fs::create_dir_all(&package).with_context(|| format!("cannot create {}", package.display()))?;
     write(&package.join("__init__.py"), "")?;
     let distribution = pin.package.replace('-', "_");
-    let (name, version) = (pin.package, pin.version);
+    let name = pin.package;
+    let version = pin.version;
     let code = format!(
         r#"import os
 

@@ -85,7 +85,8 @@ pub fn space(dir: &Path, needed_megabytes: u64) -> Result<String, Missing> {
 
 /// Checks that the pinned libtorch supports this machine.
 pub fn platform() -> Result<String, Missing> {
-    let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
+    let os = std::env::consts::OS;
+    let arch = std::env::consts::ARCH;
     if (os, arch) == ("linux", "x86_64") {
         Ok(format!("{os} {arch}"))
     } else {

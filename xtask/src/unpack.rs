@@ -145,7 +145,8 @@ mod tests {
     #[test]
     fn entries_that_climb_out_of_the_folder_are_refused() {
         let dir = tempfile::tempdir().unwrap();
-        let (tar, zip) = (dir.path().join("a.tar.gz"), dir.path().join("a.whl"));
+        let tar = dir.path().join("a.tar.gz");
+        let zip = dir.path().join("a.whl");
         tar_gz_of(&tar, &[("top/../../evil", "x")]);
         zip_of(&zip, &[("../evil", "x")]);
         let out = dir.path().join("in/out");

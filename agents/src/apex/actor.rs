@@ -91,7 +91,8 @@ impl Actor {
         let Place { actor: index, first_env } = place;
         let mut obs = vec![0; envs.obs_len()];
         envs.reset(&mut obs).map_err(|source| AgentError::Env { actor: index, source })?;
-        let (shape, epsilons) = (envs.spec().obs_shape, config.epsilons());
+        let shape = envs.spec().obs_shape;
+        let epsilons = config.epsilons();
         let track = |(env, first): (usize, &[u8])| {
             let stream = first_env + env;
             let mut writer = PlaneWriter::try_new(shape, config.replay.plane_form())?;
@@ -199,7 +200,8 @@ impl Actor {
     /// Begins the streams anew where the environments stand, for a replay that knows nothing of
     /// what was sent before. Actions that wait for their n steps are given up.
     pub fn restart_streams(&mut self, form: PlaneForm) -> Result<(), AgentError> {
-        let (shape, rows) = (self.envs.spec().obs_shape, self.obs.chunks(self.envs.spec().obs_len()));
+        let shape = self.envs.spec().obs_shape;
+        let rows = self.obs.chunks(self.envs.spec().obs_len());
         for (track, obs) in self.tracks.iter_mut().zip(rows) {
             track.writer = PlaneWriter::try_new(shape, form)?;
             track.obs = track.writer.begin_episode(obs)?;
@@ -233,7 +235,9 @@ impl Actor {
         let count = self.envs.spec().num_actions();
         let decide = |(track, row): (&mut Track, &[f32])| {
             let action = epsilon_greedy(row, track.epsilon, &mut track.rng);
-            let (obs, q_taken, max_q) = (track.obs, row[action], row[argmax(row)]);
+            let obs = track.obs;
+            let q_taken = row[action];
+            let max_q = row[argmax(row)];
             track.decision = Some(Decision { obs, action: action as u32, q_taken, max_q });
             action
         };
@@ -243,7 +247,8 @@ impl Actor {
     /// The greatest Q of the true last observation of each episode that was cut short in this step,
     /// by environment.
     fn bootstrap_truncated(&mut self, q: &mut dyn QSource) -> Result<Vec<Option<f32>>, AgentError> {
-        let (mut obs, mut cut) = (Vec::new(), Vec::new());
+        let mut obs = Vec::new();
+        let mut cut = Vec::new();
         for (env, step) in self.steps.iter().enumerate() {
             if step.truncated
                 && !step.terminated
@@ -296,7 +301,8 @@ impl Track {
     }
 
     fn take_part(&mut self) -> Option<StreamPart> {
-        let (first_plane, planes) = (self.writer.first_pending(), self.writer.take_planes());
+        let first_plane = self.writer.first_pending();
+        let planes = self.writer.take_planes();
         if planes.is_empty() && self.completed.is_empty() {
             return None;
         }

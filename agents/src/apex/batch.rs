@@ -92,7 +92,8 @@ impl LearnBatch<'_> {
         let mut start = 0;
         let shares = split_evenly(self.actions.len(), parts).into_iter();
         let mut take = |len: usize| {
-            let (rows, bytes) = (start..start + len, start * pixels..(start + len) * pixels);
+            let rows = start..start + len;
+            let bytes = start * pixels..(start + len) * pixels;
             start += len;
             Self {
                 obs: &self.obs[bytes.clone()],
@@ -128,7 +129,8 @@ mod tests {
     #[test]
     fn parts_hold_all_rows_in_order_and_none_is_empty() {
         let numbers: Vec<f32> = (0..5u8).map(f32::from).collect();
-        let (obs, actions) = ((0..10).collect::<Vec<u8>>(), [0, 1, 2, 3, 4]);
+        let obs = (0..10).collect::<Vec<u8>>();
+        let actions = [0, 1, 2, 3, 4];
         let batch = LearnBatch {
             obs: &obs,
             next_obs: &obs,

@@ -121,7 +121,10 @@ mod tests {
         let next_obs = writer.follow(&[1, 2, 3, 4, 5, 6, 7, 8]).unwrap();
         let mut planes = writer.take_planes();
         planes[1] = Plane::Lz4([9, 8].into());
-        let (action, reward, discount, td_error_abs) = (2, -1.5, 0.75, 0.25);
+        let action = 2;
+        let reward = -1.5;
+        let discount = 0.75;
+        let td_error_abs = 0.25;
         let transitions = vec![Transition { obs, next_obs, action, reward, discount, td_error_abs }];
         StreamPart { stream: 4, first_plane: 0, planes, transitions }
     }

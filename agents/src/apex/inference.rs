@@ -274,7 +274,8 @@ mod tests {
 
     #[test]
     fn each_actor_gets_the_values_of_its_own_rows_from_the_latest_weights() {
-        let (board, first) = (LatestWeights::default(), weights(1));
+        let board = LatestWeights::default();
+        let first = weights(1);
         let shared = SharedInference::new(Box::new(InferenceBatcher::new(network(&first))));
         let mut client = InferenceClient::new(shared.clone(), Box::new(LocalLink::new(1, board.clone()).0));
         let waiting: Vec<_> = (0..3).map(|actor| post(&shared, actor, actor + 1)).collect();
@@ -303,7 +304,8 @@ mod tests {
         let shared = SharedInference::new(Box::new(InferenceBatcher::new(network(&first))));
         thread::scope(|scope| {
             for actor in 0..6 {
-                let (shared, first) = (shared.clone(), &first);
+                let shared = shared.clone();
+                let first = &first;
                 scope.spawn(move || {
                     crate::threads::use_torch_threads(1);
                     let link = LocalLink::new(1, LatestWeights::default()).0;

@@ -189,7 +189,8 @@ mod tests {
         for (ratio, batch, insert) in [(0.25, 512, 1), (8.0, 32, 50), (1.0, 7, 13), (0.1, 1, 400)] {
             let mut rates = rates(Some(ratio), Rates::least_tolerance(ratio, batch, insert));
             for step in 0..10_000 {
-                let (samples, inserts) = (rates.may_sample(batch), rates.may_insert(insert));
+                let samples = rates.may_sample(batch);
+                let inserts = rates.may_insert(insert);
                 assert!(samples || inserts, "{rates:?}");
                 match (samples, inserts, step % 2) {
                     (true, false, _) | (true, true, 0) => rates.sampled += batch,

@@ -80,8 +80,10 @@ mod tests {
 
     #[test]
     fn sums_agree_with_loops_written_out() {
-        let (actions, advantages) = ([2i64, 1], [1.5f32, -0.5]);
-        let (values, returns) = ([0.25f32, 3.0], [1.25f32, 1.0]);
+        let actions = [2i64, 1];
+        let advantages = [1.5f32, -0.5];
+        let values = [0.25f32, 3.0];
+        let returns = [1.25f32, 1.0];
         let sums = a2c_loss_sums(
             &logits(),
             &Tensor::from_slice(&values),
@@ -89,7 +91,9 @@ mod tests {
             &Tensor::from_slice(&advantages),
             &Tensor::from_slice(&returns),
         );
-        let (mut policy, mut value, mut entropy) = (0.0, 0.0, 0.0);
+        let mut policy = 0.0;
+        let mut value = 0.0;
+        let mut entropy = 0.0;
         for row in 0..2 {
             let p = probs(&LOGITS[row]);
             policy -= p[actions[row] as usize].ln() * f64::from(advantages[row]);
@@ -117,7 +121,9 @@ mod tests {
     #[test]
     fn no_gradient_flows_into_advantages_or_returns() {
         let leaf = |values: [f32; 2]| Tensor::from_slice(&values).set_requires_grad(true);
-        let (values, advantages, returns) = (leaf([0.0, 1.0]), leaf([1.0, 2.0]), leaf([1.0, 1.0]));
+        let values = leaf([0.0, 1.0]);
+        let advantages = leaf([1.0, 2.0]);
+        let returns = leaf([1.0, 1.0]);
         let logits = logits().set_requires_grad(true);
         let sums = a2c_loss_sums(&logits, &values, &Tensor::from_slice(&[0i64, 1]), &advantages, &returns);
         sums.total(0.01, 0.5, 2.0).backward();

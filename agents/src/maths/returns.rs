@@ -61,7 +61,8 @@ mod tests {
 
     /// Computes the discounted sum from each t onwards in a scalar f64 loop.
     fn oracle_return(rewards: &[Vec<f64>], discounts: &[Vec<f64>], last: &[f64], t: usize, i: usize) -> f64 {
-        let (mut sum, mut weight) = (0.0, 1.0);
+        let mut sum = 0.0;
+        let mut weight = 1.0;
         for k in t..rewards.len() {
             sum += weight * rewards[k][i];
             weight *= discounts[k][i];
@@ -124,7 +125,8 @@ mod tests {
 
     /// Computes A_t = Σ_k (Π discount·λ) δ_{t+k}, summed forwards instead of backwards.
     fn oracle_gae(r: &[Vec<f64>], d: &[Vec<f64>], v: &[Vec<f64>], lambda: f64, t: usize, i: usize) -> f64 {
-        let (mut sum, mut weight) = (0.0, 1.0);
+        let mut sum = 0.0;
+        let mut weight = 1.0;
         for k in t..r.len() {
             sum += weight * (r[k][i] + d[k][i] * v[k + 1][i] - v[k][i]);
             weight *= d[k][i] * lambda;
@@ -144,7 +146,8 @@ mod tests {
             let grid = |offset: usize, rows: usize| -> Vec<Vec<f64>> {
                 (0..rows).map(|t| (0..envs).map(|i| numbers[offset + t * envs + i]).collect()).collect()
             };
-            let (rewards, values) = (grid(0, steps), grid(32, steps + 1));
+            let rewards = grid(0, steps);
+            let values = grid(32, steps + 1);
             let discounts: Vec<Vec<f64>> = (0..steps)
                 .map(|t| (0..envs).map(|i| if ends[t * envs + i] { 0.0 } else { 0.97 }).collect())
                 .collect();

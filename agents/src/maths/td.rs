@@ -219,7 +219,8 @@ mod tests {
 
     #[test]
     fn the_inverse_is_the_printed_one() {
-        let (e, y) = (0.01, 37.5f64);
+        let e = 0.01;
+        let y = 37.5f64;
         let printed = (((1.0 + 4.0 * e * (y + 1.0 + e)).sqrt() - 1.0) / (2.0 * e)).powi(2) - 1.0;
         assert_close(&[ON.unsquash_one(y)], &[printed], 1e-9);
     }
@@ -242,7 +243,8 @@ mod tests {
         // Rescaled: h(1 + 0.5 · h⁻¹(3)), h(−1), h(0.5 + 0.25 · h⁻¹(−8)).
         let h = |x: f64| x.signum() * ((x.abs() + 1.0).sqrt() - 1.0) + 0.01 * x;
         let [double, _] = targets_of(ON);
-        let (three, eight) = (ON.unsquash_one(3.0), ON.unsquash_one(8.0));
+        let three = ON.unsquash_one(3.0);
+        let eight = ON.unsquash_one(8.0);
         assert_close(&double, &[h(1.0 + 0.5 * three), h(-1.0), h(0.5 - 0.25 * eight)], 1e-12);
     }
 
@@ -261,7 +263,8 @@ mod tests {
     #[test]
     fn gradients_are_weight_times_error_over_rows_and_end_at_the_targets() {
         let leaf = |values: &[f64]| Tensor::from_slice(values).set_requires_grad(true);
-        let (rewards, weights) = (leaf(&[1.0, 2.0]), leaf(&[0.5, 2.0]));
+        let rewards = leaf(&[1.0, 2.0]);
+        let weights = leaf(&[0.5, 2.0]);
         let next = leaf(&[1.0, 5.0, 3.0, 2.0]);
         let next_q = next.view([2, 2]);
         let q = leaf(&[0.0, 1.0, 9.0, 0.0]);

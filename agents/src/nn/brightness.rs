@@ -43,7 +43,8 @@ mod tests {
         let mut store = ParamStore::new(1, Device::Cpu);
         let torso = build_brightness(&mut ParamScope::new(&mut store), [4, 8, 8]).unwrap();
         let obs = Tensor::randint(256, [1, 4, 8, 8], (Kind::Uint8, Device::Cpu));
-        let (features, moved) = (torso.forward(&obs), torso.forward(&obs.flip([2, 3])));
+        let features = torso.forward(&obs);
+        let moved = torso.forward(&obs.flip([2, 3]));
         assert!(features.allclose(&moved, 1e-5, 1e-6, false));
         assert!(!features.allclose(&torso.forward(&(obs / 2)), 1e-5, 1e-6, false));
     }

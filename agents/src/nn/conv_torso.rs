@@ -96,7 +96,9 @@ impl ConvTorso {
             return Err(NetworkError::ObsTooSmall { height, width, least: LEAST_SIZE });
         }
 
-        let (mut c, mut h, mut w) = (channels as i64, height as i64, width as i64);
+        let mut c = channels as i64;
+        let mut h = height as i64;
+        let mut w = width as i64;
         let mut convolutions = Vec::new();
         for (index, window) in LAYERS.into_iter().enumerate() {
             let name = format!("torso.conv{}", index + 1);

@@ -174,7 +174,8 @@ mod tests {
         let pixels = |weights: &NamedTensors| get(weights, "torso.conv1.weight").narrow(1, 0, 4);
         assert_eq!(pixels(&weights("coordconv-zero")), pixels(&coordconv));
         assert_eq!(pixels(&weights("coordconv-tap")), pixels(&weights("conv")));
-        let (gap, without_dense) = (weights("coordconv-gap"), 6);
+        let gap = weights("coordconv-gap");
+        let without_dense = 6;
         assert_eq!(gap[..without_dense], coordconv[..without_dense]);
     }
 

@@ -298,7 +298,8 @@ mod tests {
         assert_eq!(channels.size(), [3, 3, 5]);
         assert_eq!(rows(&channels.get(0)), [[-1.0, -0.5, 0.0, 0.5, 1.0]; 3]); // by column
         assert_eq!(rows(&channels.get(1)), [[-1.0; 5], [0.0; 5], [1.0; 5]]); // by row
-        let (a, b) = (2f32.sqrt(), 1.25f32.sqrt());
+        let a = 2f32.sqrt();
+        let b = 1.25f32.sqrt();
         let expected = [[a, b, 1.0, b, a], [1.0, 0.5, 0.0, 0.5, 1.0], [a, b, 1.0, b, a]];
         assert_eq!(rows(&channels.get(2)), expected);
         assert_eq!(coordinate_channels(3, 5, Radius::Without), channels.narrow(0, 0, 2));

@@ -50,7 +50,9 @@ impl ImpalaTorso {
         if height.min(width) < LEAST_SIZE {
             return Err(NetworkError::ObsTooSmall { height, width, least: LEAST_SIZE });
         }
-        let (mut c, mut h, mut w) = (channels as i64, height as i64, width as i64);
+        let mut c = channels as i64;
+        let mut h = height as i64;
+        let mut w = width as i64;
         let mut sections = Vec::new();
         for (index, channels_out) in SECTIONS.into_iter().enumerate() {
             let name = format!("torso.section{}", index + 1);

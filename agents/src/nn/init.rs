@@ -78,7 +78,8 @@ pub(crate) fn rng_of(seed: u64, name: &str) -> Rng {
 fn orthogonal(mut rng: Rng, shape: &[i64], gain: f64) -> Result<Tensor, NetworkError> {
     let rows = shape[0];
     let columns: i64 = shape[1..].iter().product();
-    let (tall, wide) = (rows.max(columns), rows.min(columns));
+    let tall = rows.max(columns);
+    let wide = rows.min(columns);
     let draws = normal_draws(&mut rng, (tall * wide) as usize);
     let matrix = Tensor::f_from_slice(&draws)?.f_view([tall, wide])?;
     let (q, r) = Tensor::f_linalg_qr(&matrix, "reduced")?;

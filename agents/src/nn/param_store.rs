@@ -66,7 +66,8 @@ impl ParamStore {
         let flat = Tensor::f_cat(&pieces, 0)?; // [P]
         let mut start = 0;
         for param in &mut self.params {
-            let (shape, count) = (param.values.size(), param.values.numel() as i64);
+            let shape = param.values.size();
+            let count = param.values.numel() as i64;
             param.values = flat.narrow(0, start, count).view(&shape[..]);
             start += count;
         }
@@ -432,7 +433,8 @@ mod tests {
 
     #[test]
     fn loading_does_not_care_for_order() {
-        let (mut store, mut flat) = (store(), None);
+        let mut store = store();
+        let mut flat = None;
         let mut weights = store.to_named();
         weights.reverse();
         weights[0].1 = Tensor::from_slice(&[1f32, 2.0, 3.0, 4.0]);
@@ -459,7 +461,8 @@ mod tests {
             let _ = scope.buffer("mean", &[2], Init::Zeros).unwrap();
             to
         };
-        let (mut loaded, mut copied) = (empty(), empty());
+        let mut loaded = empty();
+        let mut copied = empty();
         let packed = loaded.pack().unwrap(); // before loading: it must not reallocate
         loaded.load_flat(&flat).unwrap();
         copied.copy_from(&from).unwrap();

@@ -208,7 +208,8 @@ mod tests {
         let obs = obs(3);
         let Head::Dueling { value, advantage } = &network.head else { panic!("not dueling") };
         let features = network.torso.forward(&obs);
-        let (value, advantage) = (value.forward(&features), advantage.forward(&features));
+        let value = value.forward(&features);
+        let advantage = advantage.forward(&features);
         let q = network.forward(&obs);
         assert_eq!(q.size(), [3, 6]);
         let mean = q.mean_dim(1, true, Kind::Float);

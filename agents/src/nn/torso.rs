@@ -131,7 +131,8 @@ mod tests {
                 continue; // accepts any size
             };
             let error = build(torso, missing).unwrap_err().to_string();
-            let (given, least) = (format!("84×{missing}"), missing + 1);
+            let given = format!("84×{missing}");
+            let least = missing + 1;
             assert!(error.contains(&given) && error.contains(&format!("{least}×{least}")), "{error}");
         }
     }

@@ -29,7 +29,9 @@ impl ActorCriticBatch {
         update_rows: f64,
         device: Device,
     ) -> Self {
-        let (mut actions, mut advantages, mut returns) = (Vec::new(), Vec::new(), Vec::new());
+        let mut actions = Vec::new();
+        let mut advantages = Vec::new();
+        let mut returns = Vec::new();
         for (rollout, targets) in parts {
             actions.extend_from_slice(rollout.actions());
             advantages.extend_from_slice(&targets.advantages);

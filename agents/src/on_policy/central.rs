@@ -120,7 +120,8 @@ impl ActorQueue {
                 return Ok(actor);
             }
             let Some((actor, result)) = receive(&self.arrivals) else {
-                let (worker, message) = (Worker::Actor(index), "it never came back".to_owned());
+                let worker = Worker::Actor(index);
+                let message = "it never came back".to_owned();
                 return Err(AgentError::Panicked { worker, message });
             };
             let index = actor.index();

@@ -71,7 +71,8 @@ impl Rollout {
 
     /// Starts a new rollout from the last observations of the previous one.
     pub fn begin(&mut self) {
-        let (group, len) = (self.group_len(), self.obs.len());
+        let group = self.group_len();
+        let len = self.obs.len();
         self.obs.copy_within(len - group.., 0);
         self.truncated_rows.clear();
         self.cut_obs.clear();
@@ -190,7 +191,8 @@ impl Rollout {
 
     /// Returns all recorded data as tensors named `{prefix}.…`; shapes as in the struct.
     pub fn to_named(&self, prefix: &str) -> NamedTensors {
-        let (steps, envs) = (self.steps as i64, self.envs as i64);
+        let steps = self.steps as i64;
+        let envs = self.envs as i64;
         let [c, h, w] = self.obs_shape.map(|size| size as i64);
         [
             ("obs", Tensor::from_slice(&self.obs).view([steps + 1, envs, c, h, w])),

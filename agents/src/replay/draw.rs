@@ -66,7 +66,8 @@ impl Replay {
         self.tree.find_batch(&masses, &mut places)?;
         let rows = self.rows_at(&places);
         let planes = batch * self.planes.channels;
-        let (mut obs, mut next_obs) = (Vec::with_capacity(planes), Vec::with_capacity(planes));
+        let mut obs = Vec::with_capacity(planes);
+        let mut next_obs = Vec::with_capacity(planes);
         for &place in &places {
             let rank = self.rank_at(place);
             let record = &self.records[rank];
@@ -81,7 +82,8 @@ impl Replay {
     fn rows_at(&self, places: &[usize]) -> DrawnRows {
         let ranks: Vec<usize> = places.iter().map(|&place| self.rank_at(place)).collect();
         let records = || ranks.iter().map(|&rank| &self.records[rank]);
-        let (count, total) = (self.len() as u64, self.tree.total());
+        let count = self.len() as u64;
+        let total = self.tree.total();
         let priorities: Vec<f64> = places.iter().map(|&place| self.tree.get(place)).collect();
         DrawnRows {
             ids: ranks.iter().map(|&rank| self.oldest_id() + rank as u64).collect(),

@@ -47,7 +47,8 @@ impl Stream {
 impl PlaneStore {
     pub fn new(config: &ReplayConfig) -> Self {
         let [channels, ..] = config.obs_shape;
-        let (plane_len, streams) = (config.plane_len(), BTreeMap::new());
+        let plane_len = config.plane_len();
+        let streams = BTreeMap::new();
         Self { channels, plane_len, streams, heap_bytes: 0, spare: Vec::new() }
     }
 
@@ -65,7 +66,8 @@ impl PlaneStore {
     /// Checks that `part` refers only to planes that are stored or come with it. Returns the first
     /// plane needed by its last transition.
     pub fn check(&self, part: &StreamPart) -> Result<u64, ReplayError> {
-        let (first_plane, number) = (part.first_plane, part.stream);
+        let first_plane = part.first_plane;
+        let number = part.stream;
         let (expected, mut needed_from) = match self.streams.get(&number) {
             Some(stream) => (stream.end(), stream.needed_from),
             None => (first_plane, first_plane),
@@ -76,7 +78,8 @@ impl PlaneStore {
         };
         self.check_lengths(part)?;
         for (index, transition) in part.transitions.iter().enumerate() {
-            let (available, needs) = (needed_from..end, self.needs(&transition.obs, &transition.next_obs));
+            let available = needed_from..end;
+            let needs = self.needs(&transition.obs, &transition.next_obs);
             match needs {
                 Some(needs) if available.start <= needs.start && needs.end <= end => {
                     needed_from = needs.start
@@ -102,7 +105,8 @@ impl PlaneStore {
     /// Returns the range from the oldest plane of two observations to one past the newest; `None`
     /// if a reference is corrupt.
     pub fn needs(&self, obs: &ObsRef, next_obs: &ObsRef) -> Option<Range<u64>> {
-        let (one, other) = (obs.range(self.channels)?, next_obs.range(self.channels)?);
+        let one = obs.range(self.channels)?;
+        let other = next_obs.range(self.channels)?;
         Some(one.start.min(other.start)..one.end.max(other.end))
     }
 
@@ -200,7 +204,8 @@ mod tests {
         let plane = |level: u8| Plane::pack(&[level; 4], PlaneForm::Raw);
         store.append(0, 0, (0..4).map(plane).collect(), 0);
         let used = store.bytes_used();
-        let (first, held) = (address(&store, 0), store.streams[&0].get(1).unwrap());
+        let first = address(&store, 0);
+        let held = store.streams[&0].get(1).unwrap();
         store.free_before(0, 2);
         assert_eq!(store.spare.len(), 1, "of two, a draw holds one");
         store.append(0, 4, vec![plane(4), plane(5)], 0);

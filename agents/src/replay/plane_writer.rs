@@ -140,7 +140,8 @@ impl PlaneWriter {
     }
 
     fn check_len(&self, obs: &[u8]) -> Result<(), ReplayError> {
-        let (found, expected) = (obs.len(), self.obs_shape.iter().product());
+        let found = obs.len();
+        let expected = self.obs_shape.iter().product();
         if found == expected { Ok(()) } else { Err(ReplayError::ObsLength { found, expected }) }
     }
 }
@@ -170,7 +171,8 @@ mod tests {
     fn cost(episodes: &[&[&[u8]]]) -> Vec<usize> {
         let channels = episodes[0][0].len();
         let mut writer = writer(channels);
-        let (mut planes, mut costs) = (Vec::new(), Vec::new());
+        let mut planes = Vec::new();
+        let mut costs = Vec::new();
         for episode in episodes {
             for (t, values) in episode.iter().enumerate() {
                 let bytes = obs(values);
@@ -263,7 +265,9 @@ mod tests {
             shifts in prop::collection::vec(0u8..10, 40),
         ) {
             let mut writer = writer(channels);
-            let (mut planes, mut start, mut last) = (Vec::new(), 0, vec![0; channels]);
+            let mut planes = Vec::new();
+            let mut start = 0;
+            let mut last = vec![0; channels];
             for (t, shift) in shifts.iter().enumerate() {
                 let fresh = &values[t * 16..t * 16 + channels];
                 // Mostly a shifting stack with one odd channel, occasionally something else.

@@ -43,7 +43,8 @@ impl Replay {
     pub fn try_new(config: ReplayConfig) -> Result<Self, ReplayError> {
         config.check()?;
         let max_len = config.max_len();
-        let (tree, records) = (SumTree::try_new(max_len)?, queue_for(max_len)?);
+        let tree = SumTree::try_new(max_len)?;
+        let records = queue_for(max_len)?;
         let planes = PlaneStore::new(&config);
         Ok(Self { config, max_len, tree, records, next_id: 0, planes })
     }
@@ -94,7 +95,8 @@ impl Replay {
         if ids.len() != td_errors.len() {
             return Err(ReplayError::UpdateLength { ids: ids.len(), td_errors: td_errors.len() });
         }
-        let (mut places, mut priorities) = (Vec::with_capacity(ids.len()), Vec::with_capacity(ids.len()));
+        let mut places = Vec::with_capacity(ids.len());
+        let mut priorities = Vec::with_capacity(ids.len());
         for (&id, &td_error) in ids.iter().zip(td_errors) {
             check_finite("td_error", id, td_error)?;
             if id >= self.next_id {
@@ -360,7 +362,10 @@ pub(super) mod tests {
             obs.drain(..84 * 84);
             obs.resize(4 * 84 * 84, t as u8 | 1);
             let next_obs = writer.follow(&obs).unwrap();
-            let (action, reward, discount, td_error_abs) = (0, 0.0, 0.9, 1.0);
+            let action = 0;
+            let reward = 0.0;
+            let discount = 0.9;
+            let td_error_abs = 1.0;
             let transition = Transition { obs: acted_on, next_obs, action, reward, discount, td_error_abs };
             acted_on = next_obs;
             if t % 300 == 299 {
@@ -368,13 +373,15 @@ pub(super) mod tests {
                 obs[3 * 84 * 84..].fill(77);
                 acted_on = writer.begin_episode(&obs).unwrap();
             }
-            let (first_plane, planes) = (writer.first_pending(), writer.take_planes());
+            let first_plane = writer.first_pending();
+            let planes = writer.take_planes();
             replay
                 .insert(StreamPart { stream: 0, first_plane, planes, transitions: vec![transition] })
                 .unwrap();
         }
         assert_eq!(replay.len() as u64, max_len);
-        let (used, forecast) = (replay.bytes_used(), Replay::bytes_forecast(max_len, [4, 84, 84], 1));
+        let used = replay.bytes_used();
+        let forecast = Replay::bytes_forecast(max_len, [4, 84, 84], 1);
         assert!(used <= forecast && forecast < used + used / 20, "used {used}, forecast {forecast}");
         assert!(used / max_len <= 7300, "{} bytes a transition", used / max_len);
     }

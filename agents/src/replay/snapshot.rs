@@ -100,7 +100,8 @@ impl Replay {
     }
 
     fn read_records(&mut self, bytes: &mut Checking<impl Read>) -> Result<(), ReplayError> {
-        let (next_id, count) = (bytes.u64()?, bytes.u64()?);
+        let next_id = bytes.u64()?;
+        let count = bytes.u64()?;
         if next_id > LARGEST_COUNTER || count > next_id || count > self.max_len as u64 {
             return damaged("its counters contradict each other");
         }
@@ -124,7 +125,9 @@ impl Replay {
 
     fn read_stream(&mut self, bytes: &mut Checking<impl Read>) -> Result<(), ReplayError> {
         let number = bytes.u32()?;
-        let (first, needed_from, count) = (bytes.u64()?, bytes.u64()?, bytes.u64()?);
+        let first = bytes.u64()?;
+        let needed_from = bytes.u64()?;
+        let count = bytes.u64()?;
         if [first, needed_from, count].iter().any(|count| *count > LARGEST_COUNTER) {
             return damaged("its counters contradict each other");
         }
@@ -172,7 +175,8 @@ fn read_record(bytes: &mut Checking<impl Read>) -> Result<(Record, f64), ReplayE
     let (obs, next_obs) = (obs()?, obs()?);
     let stream = bytes.u32()?;
     let action = u16::from_le_bytes(bytes.array()?);
-    let (reward, discount) = (f32::from_bits(bytes.u32()?), f32::from_bits(bytes.u32()?));
+    let reward = f32::from_bits(bytes.u32()?);
+    let discount = f32::from_bits(bytes.u32()?);
     let priority = f64::from_bits(bytes.u64()?);
     Ok((Record { obs, next_obs, stream, reward, discount, action }, priority))
 }
@@ -196,7 +200,8 @@ fn read_plane(
     form: PlaneForm,
 ) -> Result<Plane, ReplayError> {
     let word = bytes.u32()?;
-    let (len, compressed) = ((word & !COMPRESSED) as usize, word & COMPRESSED != 0);
+    let len = (word & !COMPRESSED) as usize;
+    let compressed = word & COMPRESSED != 0;
     if (compressed && !(1..raw.len()).contains(&len)) || (!compressed && len != raw.len()) {
         return damaged("a plane has an impossible length");
     }
@@ -218,7 +223,8 @@ fn expect_equal<T: PartialEq + std::fmt::Debug>(
     if found == expected {
         return Ok(());
     }
-    let (found, expected) = (format!("{found:?}"), format!("{expected:?}"));
+    let found = format!("{found:?}");
+    let expected = format!("{expected:?}");
     Err(ReplayError::SnapshotMismatch { what, found, expected })
 }
 
@@ -421,7 +427,8 @@ mod tests {
     fn each_contradiction_is_named() {
         let replay = sample();
         let bytes = written(&replay);
-        let (records, record_len) = (48, 24 + 24 + 4 + 2 + 4 + 4 + 8);
+        let records = 48;
+        let record_len = 24 + 24 + 4 + 2 + 4 + 4 + 8;
         let streams = records + replay.len() * record_len;
         let error = |at, new: &[u8]| read(&with_checksum(bytes.clone(), at, new)).unwrap_err().to_string();
         let damaged = |reason| format!("the snapshot is damaged: {reason}");

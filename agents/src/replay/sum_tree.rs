@@ -121,7 +121,8 @@ impl SumTree {
         found.fill(1);
         for _ in 0..self.depth() {
             for (node, mass) in found.iter_mut().zip(&mut left_over) {
-                let (left, right) = (self.nodes[2 * *node], self.nodes[2 * *node + 1]);
+                let left = self.nodes[2 * *node];
+                let right = self.nodes[2 * *node + 1];
                 // Branch-free: the direction is random, so a branch would be mispredicted half the time.
                 let go_right = (*mass >= left) & (right > 0.0);
                 *mass -= if go_right { left } else { 0.0 };

@@ -117,7 +117,8 @@ impl World {
     }
 
     fn draw(&mut self) {
-        let (inserted, total) = (self.naive.all.len(), self.naive.total());
+        let inserted = self.naive.all.len();
+        let total = self.naive.total();
         assert_eq!(self.replay.len(), inserted - self.naive.oldest);
         if total == 0.0 {
             assert!(self.replay.draw(1, &mut self.rng).is_err());
@@ -125,7 +126,8 @@ impl World {
         }
         let batch = self.replay.draw(16, &mut self.rng).unwrap().assemble().unwrap();
         let obs_len = SHAPE.iter().product::<usize>();
-        let (obs, next_obs) = (batch.obs.chunks(obs_len), batch.next_obs.chunks(obs_len));
+        let obs = batch.obs.chunks(obs_len);
+        let next_obs = batch.next_obs.chunks(obs_len);
         let rows = batch.rows;
         let raw_weight = |p: f64| ((inserted - self.naive.oldest) as f64 * p).powf(-IMPORTANCE_EXPONENT);
         let largest = rows.probabilities.iter().copied().map(raw_weight).fold(0.0, f64::max);

@@ -63,7 +63,8 @@ impl Scripted {
     }
 
     fn show(&mut self, obs: &mut [u8]) {
-        let (index, shown) = (self.index, self.shown);
+        let index = self.index;
+        let shown = self.shown;
         let fill = |(position, byte): (usize, &mut u8)| *byte = (self.pixel)(index, shown, position as u64);
         obs.iter_mut().enumerate().for_each(fill);
         self.shown += 1;

@@ -130,7 +130,8 @@ impl Ale {
     /// After the game is over nothing moves until [`Ale::reset`], and the reward is 0.
     pub fn act(&mut self, action: AleAction) -> Result<i32, EnvError> {
         if usize::from(action) >= ACTION_NAMES.len() {
-            let (action, num_actions) = (action.into(), ACTION_NAMES.len());
+            let action = action.into();
+            let num_actions = ACTION_NAMES.len();
             return Err(EnvError::IllegalAction { action, num_actions, game: self.game.clone() });
         }
         self.shim.pin_mut().act(action).map_err(|error| failed(&self.game, error))

@@ -172,7 +172,8 @@ impl AtariEnv {
     fn observe(&mut self, obs: &mut [u8]) {
         let start = Instant::now();
         let (latest, previous) = self.game.screens();
-        let (grey, resize) = (self.game.ale().grey(), &mut self.resize);
+        let grey = self.game.ale().grey();
+        let resize = &mut self.resize;
         self.stack.push_with(|frame| resize.draw(grey, latest, previous, frame));
         obs.copy_from_slice(self.stack.as_slice());
         self.preprocess_nanos += nanos_since(start);
@@ -261,7 +262,9 @@ impl Env for AtariEnv {
     }
 
     fn take_screens(&mut self) -> Vec<Screen> {
-        let (width, height, palette) = (self.ale().width(), self.ale().height(), self.ale().rgb());
+        let width = self.ale().width();
+        let height = self.ale().height();
+        let palette = self.ale().rgb();
         let rgb_of = |index: &u8| {
             let [_, red, green, blue] = palette[usize::from(*index)].to_be_bytes();
             [red, green, blue]

@@ -133,7 +133,8 @@ impl Game {
 
     /// Holds `action` for `frame_skip` frames, or fewer if the game ends.
     pub(super) fn hold(&mut self, action: AleAction, player: Player) -> Result<Held, EnvError> {
-        let (before, mut reward) = (self.progress.frames, 0.0);
+        let before = self.progress.frames;
+        let mut reward = 0.0;
         self.has_previous = false;
         for frame in 0..self.frame_skip {
             if frame > 0 {

@@ -78,7 +78,8 @@ impl AreaResize {
         }
         frames.to_grey(grey, 0, &mut self.grey);
         self.grey_row = 0;
-        let (size, mut covered_from) = (self.columns.len(), 0);
+        let size = self.columns.len();
+        let mut covered_from = 0;
         for row in 0..size {
             let Taps { first, weights } = &self.rows[row];
             let (first, end) = (*first, *first + weights.len());
@@ -150,8 +151,10 @@ impl<'a> Frames<'a> {
 /// Computes the input pixels, out of `from`, under each of `to` output pixels.
 fn taps(from: usize, to: usize) -> Vec<Taps> {
     let covered = |out: usize| {
-        let (start, end) = (out * from, (out + 1) * from);
-        let (first, last) = (start / to, (end - 1) / to);
+        let start = out * from;
+        let end = (out + 1) * from;
+        let first = start / to;
+        let last = (end - 1) / to;
         let part = |pixel: usize| (end.min((pixel + 1) * to) - start.max(pixel * to)) as u16;
         Taps { first, weights: (first..=last).map(part).collect() }
     };
@@ -176,7 +179,8 @@ mod tests {
     fn mean(height: usize, width: usize, size: usize, image: &[u8], row: usize, column: usize) -> f64 {
         let overlap = |out: usize, from: usize, pixel: usize| {
             let scale = from as f64 / size as f64;
-            let (start, end) = (out as f64 * scale, (out + 1) as f64 * scale);
+            let start = out as f64 * scale;
+            let end = (out + 1) as f64 * scale;
             (end.min(pixel as f64 + 1.0) - start.max(pixel as f64)).max(0.0) / scale
         };
         let mut sum = 0.0;
@@ -239,7 +243,8 @@ mod tests {
     fn repeated_rows_are_averaged_like_any_others() {
         // Bands of equal rows, some as thin as one row, with noise in between and in one frame only.
         let band = |row: usize| [40, 40, 40, 90, 90, 7, 200, 200, 200, 200][row / 5 % 10];
-        let (mut latest, mut previous) = (vec![0u8; 210 * 160], vec![0u8; 210 * 160]);
+        let mut latest = vec![0u8; 210 * 160];
+        let mut previous = vec![0u8; 210 * 160];
         for (index, pixel) in latest.iter_mut().enumerate() {
             *pixel = band(index / 160);
         }

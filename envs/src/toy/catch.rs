@@ -66,7 +66,8 @@ impl Catch {
     }
 
     fn draw(&mut self, obs: &mut [u8]) {
-        let (board, size) = (self.board, self.size);
+        let board = self.board;
+        let size = self.size;
         self.stack.push_with(|frame| {
             frame.fill(0);
             fill_cell(frame, size, board.ball_row, board.ball_column);
@@ -125,7 +126,8 @@ impl Env for Catch {
         board.ball_row += 1;
         board.playing = board.ball_row < ROWS - 1;
         let caught = board.ball_column == board.paddle_column;
-        let (over, steps) = (!board.playing, board.ball_row);
+        let over = !board.playing;
+        let steps = board.ball_row;
         self.draw(obs);
         let reward = match (over, caught) {
             (false, _) => 0.0,

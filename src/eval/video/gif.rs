@@ -59,9 +59,11 @@ impl GifVideo {
         }
         let differs = |y: usize, x: usize| colours[y * self.width + x] != self.shown[y * self.width + x];
         let rows = || (0..self.height).filter(|&y| (0..self.width).any(|x| differs(y, x)));
-        let (top, bottom) = (rows().next()?, rows().next_back()?);
+        let top = rows().next()?;
+        let bottom = rows().next_back()?;
         let columns = || (0..self.width).filter(|&x| (top..=bottom).any(|y| differs(y, x)));
-        let (left, right) = (columns().next()?, columns().next_back()?);
+        let left = columns().next()?;
+        let right = columns().next_back()?;
         Some([left, top, right + 1 - left, bottom + 1 - top])
     }
 
@@ -76,7 +78,8 @@ impl GifVideo {
 
 impl Video for GifVideo {
     fn show(&mut self, picture: &Picture, millis: f64) -> anyhow::Result<()> {
-        let (width, height) = (self.width, self.height);
+        let width = self.width;
+        let height = self.height;
         ensure!(
             (picture.width, picture.height) == (width, height),
             "a picture of {} × {} in a video of {width} × {height}",
@@ -175,9 +178,11 @@ mod tests {
         let mut options = gif::DecodeOptions::new();
         options.set_color_output(gif::ColorOutput::RGBA);
         let mut decoder = options.read_info(bytes).unwrap();
-        let (width, height) = (usize::from(decoder.width()), usize::from(decoder.height()));
+        let width = usize::from(decoder.width());
+        let height = usize::from(decoder.height());
         let mut page = Picture::filled(width, height, [0; 3]);
-        let (mut pictures, mut delays) = (Vec::new(), Vec::new());
+        let mut pictures = Vec::new();
+        let mut delays = Vec::new();
         while let Some(frame) = decoder.read_next_frame().unwrap() {
             let rgb = frame.buffer.chunks(4).flat_map(|pixel| pixel[..3].to_vec()).collect();
             let part = Picture { width: frame.width.into(), height: frame.height.into(), rgb };

@@ -79,7 +79,8 @@ impl<'a> PanelRenderer<'a> {
     }
 
     fn panel(&mut self, moment: &Moment<'_>) -> anyhow::Result<Picture> {
-        let (frames, bars) = (self.frames(moment.obs)?, self.bars(moment)?);
+        let frames = self.frames(moment.obs)?;
+        let bars = self.bars(moment)?;
         let width = frames.width.max(bars.width);
         let mut panel = Picture::filled(width, frames.height + GAP + bars.height, PAPER);
         panel.put(&frames, 0, 0)?;
@@ -95,7 +96,8 @@ impl<'a> PanelRenderer<'a> {
         let side = |count: usize, length: usize| (count * (length * factor + GAP)).saturating_sub(GAP);
         let mut page = Picture::filled(side(columns, width), side(depth.div_ceil(2), height), PAPER);
         for (index, frame) in obs.chunks_exact(height * width).enumerate() {
-            let (column, row) = (index % columns, index / columns);
+            let column = index % columns;
+            let row = index / columns;
             let place = |count: usize, length: usize| count * (length * factor + GAP);
             page.put(
                 &Picture::of_grey(frame, width).enlarged(factor),

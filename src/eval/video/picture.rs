@@ -91,7 +91,8 @@ mod tests {
 
     #[test]
     fn the_brighter_pixel_wins() {
-        let (dark, mixed) = (Picture::of_grey(&[5, 5], 2), Picture::of_grey(&[1, 7], 2));
+        let dark = Picture::of_grey(&[5, 5], 2);
+        let mixed = Picture::of_grey(&[1, 7], 2);
         assert_eq!(dark.brighter(&mixed), Picture::of_grey(&[5, 7], 2));
     }
 }

@@ -64,7 +64,8 @@ impl VideoRecorder {
         let probe = EnvSeed { seed: plan.seed, role: Role::EvalEnv, index: record.number };
         let spec = make_env(plan.game, plan.env, plan.assets, probe)?.spec().clone();
         let mut pages = PanelRenderer::new(record.beside, policy, &spec);
-        let (mut parts, mut millis) = (Vec::new(), 0.0);
+        let mut parts = Vec::new();
+        let mut millis = 0.0;
         let ending = watch(plan, policy, record.number, record.frame_limit, stop, |moment| {
             parts = pages.beside(&moment)?;
             millis = moment.millis;
@@ -152,7 +153,8 @@ mod tests {
 
     #[test]
     fn fewer_pictures_keep_what_blinks() {
-        let (mut recorder, millis) = (VideoRecorder::new(None, 30, false), 1000.0 / 60.0);
+        let mut recorder = VideoRecorder::new(None, 30, false);
+        let millis = 1000.0 / 60.0;
         let merge_frames = |level| recorder.merge_frames(of_level(level), millis);
         let pictures: Vec<_> = [0, 9, 0, 7].into_iter().filter_map(merge_frames).collect();
         assert_eq!(pictures, [(of_level(9), 2.0), (of_level(7), 2.0)]);

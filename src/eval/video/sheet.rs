@@ -18,7 +18,8 @@ pub fn contact_sheet(pictures: &[Picture], columns: usize) -> anyhow::Result<Pic
     let side = |count: usize, length: usize| GAP + count * (length + GAP);
     let mut page = Picture::filled(side(columns, first.width), side(rows, first.height), [255; 3]);
     for (index, picture) in pictures.iter().enumerate() {
-        let (column, row) = (index % columns, index / columns);
+        let column = index % columns;
+        let row = index / columns;
         page.put(picture, side(column, first.width), side(row, first.height))?;
     }
     Ok(page)

@@ -36,7 +36,8 @@ impl WebpVideo {
 
 impl Video for WebpVideo {
     fn show(&mut self, picture: &Picture, millis: f64) -> anyhow::Result<()> {
-        let (width, height) = (self.width, self.height);
+        let width = self.width;
+        let height = self.height;
         ensure!(
             (picture.width, picture.height) == (width, height),
             "a picture of {} × {} in a video of {width} × {height}",

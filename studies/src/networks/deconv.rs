@@ -55,7 +55,8 @@ pub(super) struct Deconv {
 
 impl Deconv {
     pub fn build(scope: &mut ParamScope<'_>, mul: i64, kernel: i64) -> Result<Self, NetworkError> {
-        let (mut doublings, mut norms) = (Vec::new(), Vec::new());
+        let mut doublings = Vec::new();
+        let mut norms = Vec::new();
         let mut channels = 2;
         for (index, hidden) in CHANNELS.into_iter().enumerate() {
             let last = index + 1 == CHANNELS.len();

@@ -98,7 +98,8 @@ type Built = Result<Box<dyn StudyNetwork>, StudyError>;
 /// Builds the task's network for this layer.
 pub(crate) fn build(spec: NetworkSpec<'_>, scope: &mut ParamScope<'_>) -> Built {
     let NetworkSpec { task, split, layer, config } = spec;
-    let (mul, filter) = (i64::from(config.channel_mul), i64::from(config.filter_size));
+    let mul = i64::from(config.channel_mul);
+    let filter = i64::from(config.filter_size);
     let under_study =
         |build| UnderStudy { build, start: config.layer_start, amplitude: config.coordinate_amplitude };
     match (task, layer.kind) {
@@ -138,7 +139,8 @@ fn build_layer(
     } else {
         layer.forward(&zeros(&[1, channels_in, SIDE, SIDE])?)
     };
-    let (found, expected) = (made.size(), vec![1, channels_out, SIDE, SIDE]);
+    let found = made.size();
+    let expected = vec![1, channels_out, SIDE, SIDE];
     if found == expected { Ok(layer) } else { Err(StudyError::LayerShape { found, expected }) }
 }
 

@@ -52,7 +52,8 @@ impl Render {
 
 impl Second {
     fn build(scope: &mut ParamScope<'_>, mul: i64, filter: i64) -> Result<Self, NetworkError> {
-        let (mut pixels, mut windows) = (Vec::new(), Vec::new());
+        let mut pixels = Vec::new();
+        let mut windows = Vec::new();
         let mut channels = 1;
         for (index, channels_out) in HIDDEN.iter().map(|hidden| hidden * mul).chain([1]).enumerate() {
             let name = format!("draw{}", index + 1);

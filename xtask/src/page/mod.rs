@@ -37,7 +37,8 @@ pub fn run(layout: &Layout, folder: Option<&Path>, shots: &Path) -> Result<()> {
 
 /// Makes a report of synthetic runs with this checkout's program.
 fn make_report(layout: &Layout, scratch: &Path) -> Result<PathBuf> {
-    let (runs, report) = (scratch.join("runs"), scratch.join("report"));
+    let runs = scratch.join("runs");
+    let report = scratch.join("report");
     example::write_runs(&runs)?;
     let mut build = process::cargo();
     build.args(["build", "--locked", "--bin", "coordrl", "--manifest-path"]).arg(layout.manifest());

@@ -64,7 +64,8 @@ impl Env for Counting {
         let reward = f32::from(shown[1] % 5) + action as f32;
         let happened = Happened { shown, action, reward, end, next: self.shown };
         self.log.lock().unwrap().push(happened);
-        let (terminated, truncated) = (end == Some(End::True), end.is_some());
+        let terminated = end == Some(End::True);
+        let truncated = end.is_some();
         Ok(Step { reward, raw_reward: reward, terminated, truncated, episode: None })
     }
 
@@ -118,7 +119,8 @@ fn actor_at(place: Place, config: &ApexConfig, logs: &[Log; 2]) -> Actor {
         frame_skip: 4,
     };
     let env = |log: &Arc<_>| {
-        let (spec, log) = (spec.clone(), Arc::clone(log));
+        let spec = spec.clone();
+        let log = Arc::clone(log);
         Box::new(Counting { spec, shown: [0, 0], steps_left: 0, log }) as Box<dyn Env>
     };
     let envs = VecEnv::try_new(logs.iter().map(env).collect()).unwrap();
@@ -143,7 +145,8 @@ fn the_ladder_of_epsilons_goes_over_the_environments_of_all_actors() {
 /// (reward, discount, next frames, first priority) of the action at `t`, or nothing while its
 /// steps are not complete.
 fn expected(log: &[Happened], t: usize) -> Option<(f32, f32, Option<[u8; 2]>, f32)> {
-    let (mut reward, mut discount) = (0.0, 1.0f32);
+    let mut reward = 0.0;
+    let mut discount = 1.0f32;
     for (gathered, step) in log[t..].iter().enumerate().take(N) {
         reward += discount * step.reward;
         discount *= DISCOUNT as f32;
@@ -214,7 +217,8 @@ fn what_is_drawn_is_what_the_actor_saw_did_and_got() {
 
 #[test]
 fn a_restored_actor_goes_on_alike() {
-    let (mut whole, mut resumed) = (actor(&fresh_logs()), actor(&fresh_logs()));
+    let mut whole = actor(&fresh_logs());
+    let mut resumed = actor(&fresh_logs());
     (0..20).for_each(|_| whole.step(&mut Fixed).unwrap());
     let _ = whole.take_experience(7);
     let state = rmp_serde::to_vec_named(&whole.save().unwrap()).unwrap();
@@ -223,7 +227,8 @@ fn a_restored_actor_goes_on_alike() {
     for _ in 0..30 {
         whole.step(&mut Fixed).unwrap();
         resumed.step(&mut Fixed).unwrap();
-        let (a, b) = (whole.take_experience(7), resumed.take_experience(7));
+        let a = whole.take_experience(7);
+        let b = resumed.take_experience(7);
         assert_eq!((a.parts, a.reward_sum, a.agent_steps), (b.parts, b.reward_sum, b.agent_steps));
     }
     assert_eq!(whole.agent_steps(), resumed.agent_steps());

@@ -44,7 +44,8 @@ fn same(a: &LearnerState, b: &LearnerState) -> bool {
 
 #[test]
 fn errors_shrink_where_nothing_follows() {
-    let (mut learner, owned) = (learner(&config()), owned());
+    let mut learner = learner(&config());
+    let owned = owned();
     let batch = LearnBatch { discounts: &[0.0; 4], ..owned.batch() };
     let first = learner.learn(&batch).unwrap();
     assert_eq!((first.td_errors.len(), first.updates), (4, 1));
@@ -56,7 +57,8 @@ fn errors_shrink_where_nothing_follows() {
 
 #[test]
 fn shards_change_nothing_but_rounding() {
-    let (config, owned) = (config(), owned());
+    let config = config();
+    let owned = owned();
     let mut whole = learner(&config);
     let expected = whole.learn(&owned.batch()).unwrap();
     for shards in [2, 3, 4] {
@@ -73,7 +75,8 @@ fn shards_change_nothing_but_rounding() {
 
 #[test]
 fn the_target_network_follows_when_it_is_time() {
-    let (mut learner, owned) = (learner(&config()), owned());
+    let mut learner = learner(&config());
+    let owned = owned();
     let start = learner.save().unwrap();
     assert_eq!(start.online, start.target);
     let copied: Vec<bool> = (0..6)
@@ -92,7 +95,8 @@ fn the_target_network_follows_when_it_is_time() {
 
 #[test]
 fn a_saved_learner_goes_on_to_the_last_bit() {
-    let (mut learner, owned) = (learner(&config()), owned());
+    let mut learner = learner(&config());
+    let owned = owned();
     (0..2).for_each(|_| drop(learner.learn(&owned.batch()).unwrap()));
     let saved = learner.save().unwrap();
     let learned: Vec<_> = (0..3).map(|_| learner.learn(&owned.batch()).unwrap()).collect();
@@ -106,7 +110,8 @@ fn a_saved_learner_goes_on_to_the_last_bit() {
 
 #[test]
 fn numbers_that_are_not_finite_change_nothing() {
-    let (mut learner, mut owned) = (learner(&config()), owned());
+    let mut learner = learner(&config());
+    let mut owned = owned();
     learner.learn(&owned.batch()).unwrap();
     let before = learner.save().unwrap();
     owned.rewards[2] = f32::NAN;
@@ -155,7 +160,8 @@ fn a_state_that_does_not_fit_changes_nothing() {
 
 #[test]
 fn batches_that_do_not_fit_are_named() {
-    let (mut learner, owned) = (learner(&config()), owned());
+    let mut learner = learner(&config());
+    let owned = owned();
     let whole = owned.batch();
     for (batch, expected) in [
         (LearnBatch { rewards: &[0.0; 3], ..whole }, "a batch of 4 transitions cannot have 3 rewards"),
@@ -174,7 +180,8 @@ fn batches_that_do_not_fit_are_named() {
 
 #[test]
 fn actors_that_load_the_weights_compute_the_same() {
-    let (mut learner, owned) = (learner(&config()), owned());
+    let mut learner = learner(&config());
+    let owned = owned();
     learner.learn(&owned.batch()).unwrap();
     let weights = learner.weights().unwrap();
     assert_eq!(weights.version, 1);
@@ -208,8 +215,10 @@ fn wrong_settings_and_small_observations_are_refused() {
 
 #[test]
 fn rows_that_are_on_the_device_already_are_learnt_from_like_any() {
-    let (owned, config) = (owned(), config());
-    let (mut ahead, mut plain) = (learner(&config), learner(&config));
+    let owned = owned();
+    let config = config();
+    let mut ahead = learner(&config);
+    let mut plain = learner(&config);
     for _ in 0..4 {
         let rows = owned.batch().to_tensors(SHAPE, Device::Cpu);
         let learned = ahead.learn_rows(&owned.batch(), Some(rows)).unwrap();

@@ -19,11 +19,13 @@ impl Workers {
     ) -> Result<(), AgentError> {
         let shared = self.shared.clone();
         let batch_size = spec.config.learner.batch_size;
-        let (obs_shape, device) = (spec.q_spec.obs_shape, spec.device);
+        let obs_shape = spec.q_spec.obs_shape;
+        let device = spec.device;
         // Another stream after every pause: batches that were given up must not be drawn again.
         let stream = spec.updates * u64::from(spec.config.prefetch_threads) + u64::from(index);
         let mut rng = derive_rng(spec.seed, Role::ReplayDraws, stream);
-        let (used, to_reuse) = (self.pool.used.clone(), self.pool.to_reuse.clone());
+        let used = self.pool.used.clone();
+        let to_reuse = self.pool.to_reuse.clone();
         let body = move || {
             while shared.limiter.wait_to_sample(batch_size.into()) == Turn::Granted {
                 // The lock is held for the draw alone: planes are shared, and copied outside it.

@@ -45,7 +45,8 @@ impl Optimizer {
         let chunk = if params.device() == Device::Cpu { CHUNK } else { params.numel() as i64 };
         let tensors = params.split(chunk, 0).into_iter().zip(gradient.split(chunk, 0));
         let chunks: Vec<_> = tensors.zip(self.moments.split(chunk)).collect();
-        let (config, steps) = (&self.config, self.steps);
+        let config = &self.config;
+        let steps = self.steps;
         chunks.into_par_iter().for_each(|((mut params, gradient), mut moments)| {
             // Thread-local, so each rayon job needs its own.
             let _no_graph = tch::no_grad_guard();
@@ -112,7 +113,8 @@ impl Optimizer {
         for (name, shape) in &expected {
             let found = find(state, name)?.size();
             if found != *shape {
-                let (name, expected) = ((*name).to_owned(), shape.clone());
+                let name = (*name).to_owned();
+                let expected = shape.clone();
                 return Err(NetworkError::WrongShape { name, expected, found });
             }
         }

@@ -158,7 +158,8 @@ fn adam_corrects_the_bias_of_its_first_steps() {
         let t = step as i32 + 1;
         *v = 0.999 * *v + 0.001 * g * g;
         *m = 0.9 * *m + 0.1 * g;
-        let (m, v) = (*m / (1.0 - 0.9f64.powi(t)), *v / (1.0 - 0.999f64.powi(t)));
+        let m = *m / (1.0 - 0.9f64.powi(t));
+        let v = *v / (1.0 - 0.999f64.powi(t));
         rate * m / (v.sqrt() + 1e-5)
     });
     assert_close(&run(&config(OptimizerKind::Adam, 0.0, false)), &expected);
@@ -185,7 +186,8 @@ fn chunks_do_not_show() {
     let whole = Tensor::linspace(-1.0, 1.0, count, (Kind::Float, Device::Cpu));
     let gradient = whole.sin();
     let config = config(OptimizerKind::Rmsprop, 0.5, true);
-    let (left, right) = (whole.copy(), whole.narrow(0, count - 9, 9).copy());
+    let left = whole.copy();
+    let right = whole.narrow(0, count - 9, 9).copy();
     let mut optimizer = Optimizer::new(&config, &left);
     let mut small = Optimizer::new(&config, &right);
     for _ in 0..3 {
@@ -205,7 +207,8 @@ fn saved_and_restored_steps_on_to_the_last_bit() {
         let gradient = |k: f32| Tensor::from_slice(&[k, 0.3, -1e-3 * k]);
         let mut optimizer = Optimizer::new(&config, &params);
         (1..5).for_each(|k| optimizer.step(&params, &gradient(k as f32), 0.01));
-        let (saved_params, saved) = (params.copy(), optimizer.to_named());
+        let saved_params = params.copy();
+        let saved = optimizer.to_named();
         (5..9).for_each(|k| optimizer.step(&params, &gradient(k as f32), 0.01));
 
         let mut restored = Optimizer::new(&config, &saved_params);
