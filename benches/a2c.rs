@@ -39,7 +39,8 @@ fn main() {
     if device == Device::Cpu {
         kinds.push(("conv", Gradients::Central));
     }
-    let mut agents: Vec<A2c> = kinds.iter().map(|(torso, how)| agent(torso, *how, device)).collect();
+    let mut agents: Vec<A2c> =
+        kinds.iter().map(|(torso, how)| agent(torso, *how, device)).collect();
     let mut ours: Vec<Vec<f64>> = vec![Vec::new(); kinds.len()];
     let mut theirs = Vec::new();
     for _ in 0..turns {

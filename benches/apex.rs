@@ -41,7 +41,8 @@ fn main() {
     tch::set_num_threads(1);
     let device = options::device();
     let turns = options::turns(TURNS);
-    let (actors, cores) = (options::actors(), thread::available_parallelism().map_or(1, |cores| cores.get()));
+    let (actors, cores) =
+        (options::actors(), thread::available_parallelism().map_or(1, |cores| cores.get()));
     let busy = cores.min(actors);
     let mut groups: Vec<VecEnv> = (0..actors).map(group).collect();
     let [own, shared] = [Device::Cpu, device].map(|device| policy(groups[0].spec(), device));
@@ -88,14 +89,19 @@ impl Turn {
     /// time, and, if inference takes core time, by all cores together.
     fn central_at_once(&self) -> f64 {
         let cores = self.cores / (self.cores / self.stepped + 1.0 / self.shared);
-        if self.device == Device::Cpu { cores.min(self.shared) } else { self.stepped.min(self.shared) }
+        if self.device == Device::Cpu {
+            cores.min(self.shared)
+        } else {
+            self.stepped.min(self.shared)
+        }
     }
 }
 
 fn print_table(actors: usize, cores: usize, device: Device, turns: &[Turn]) {
     let median = |of: fn(&Turn) -> f64| median(turns.iter().map(of).collect());
     let bare = |name: &str, of| println!("{name:<60} {:>7.0}", median(of));
-    let share = |name: &str, of, share| println!("{name:<60} {:>7.0} {:>6.2}", median(of), median(share));
+    let share =
+        |name: &str, of, share| println!("{name:<60} {:>7.0} {:>6.2}", median(of), median(share));
     println!(
         "{GAME}, {actors} actors of {ENVS_PER_ACTOR} environments on {cores} cores, agent steps a second"
     );
@@ -103,12 +109,26 @@ fn print_table(actors: usize, cores: usize, device: Device, turns: &[Turn]) {
     bare("environments alone, a thread an actor", |turn| turn.stepped);
     bare("inference, one thread, environments in the others", |turn| turn.own);
     bare("calculated: each core steps and infers in turn", Turn::local_most);
-    share("actors, inference of their own", |turn| turn.local, |turn| turn.local / turn.local_most());
-    bare(&format!("inference on {device:?}, environments in the other threads"), |turn| turn.shared);
+    share(
+        "actors, inference of their own",
+        |turn| turn.local,
+        |turn| turn.local / turn.local_most(),
+    );
+    bare(&format!("inference on {device:?}, environments in the other threads"), |turn| {
+        turn.shared
+    });
     bare("calculated: all cores step, then one thread infers", Turn::central_in_turn);
-    share("actors, central inference", |turn| turn.central, |turn| turn.central / turn.central_in_turn());
+    share(
+        "actors, central inference",
+        |turn| turn.central,
+        |turn| turn.central / turn.central_in_turn(),
+    );
     bare("calculated: both at once, nothing ever waits", Turn::central_at_once);
-    share("actors, central inference", |turn| turn.central, |turn| turn.central / turn.central_at_once());
+    share(
+        "actors, central inference",
+        |turn| turn.central,
+        |turn| turn.central / turn.central_at_once(),
+    );
 }
 
 fn group(actor: usize) -> VecEnv {
@@ -192,7 +212,8 @@ fn infer_beside(policy: &Policy, groups: &mut [VecEnv]) -> f64 {
 /// Returns rows per second in batches of `rows`, the number of environments per actor.
 fn infer(policy: &Policy, spec: &EnvSpec, rows: usize) -> f64 {
     let obs: Vec<u8> = (0..rows * spec.obs_len()).map(|i| (i % 251) as u8).collect();
-    let mut rngs: Vec<_> = (0..rows as u64).map(|row| derive_rng(1, Role::TrainPolicy, row)).collect();
+    let mut rngs: Vec<_> =
+        (0..rows as u64).map(|row| derive_rng(1, Role::TrainPolicy, row)).collect();
     let start = Instant::now();
     let mut done = 0;
     while start.elapsed() < TURN {

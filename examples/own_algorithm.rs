@@ -5,8 +5,9 @@
 //! cargo run --release --example own_algorithm
 //! ```
 //!
-//! [`Collector`] steps the environments, infers and computes the targets; what is left for the algorithm is
-//! its loss, its minibatches and its state. Being an [`Agent`], it could be trained by any loop that knows one.
+//! [`Collector`] steps the environments, infers and computes the targets; what is left for the
+//! algorithm is its loss, its minibatches and its state. Being an [`Agent`], it could be trained by
+//! any loop that knows one.
 
 #![allow(clippy::print_stdout, reason = "a program for people")]
 
@@ -20,7 +21,9 @@ use coordrl_agents::{
     Agent, AgentError, AgentSetup, AgentState, Counters, Metrics, NullMetrics, OptimizerConfig,
     OptimizerKind, UpdateReport, build_pool, find_torso, tags,
 };
-use coordrl_envs::{Assets, Env, EnvConfig, EnvError, EnvSeed, Rng, Role, VecEnv, derive_rng, make_env};
+use coordrl_envs::{
+    Assets, Env, EnvConfig, EnvError, EnvSeed, Rng, Role, VecEnv, derive_rng, make_env,
+};
 use rand::seq::SliceRandom as _;
 use tch::{Device, Kind, Tensor};
 
@@ -61,7 +64,12 @@ impl Default for PpoConfig {
             entropy_coef: 0.01,
             value_coef: 0.5,
             max_grad_norm: 0.5,
-            optimizer: OptimizerConfig { kind, learning_rate: 1e-3, epsilon: 1e-5, ..Default::default() },
+            optimizer: OptimizerConfig {
+                kind,
+                learning_rate: 1e-3,
+                epsilon: 1e-5,
+                ..Default::default()
+            },
         }
     }
 }
@@ -88,7 +96,8 @@ impl Ppo {
     fn build(config: &PpoConfig, setup: AgentSetup<'_>) -> Result<Self, AgentError> {
         // A stream of its own: drawing minibatches must not change which actions are drawn.
         let shuffles = derive_rng(setup.seed, Role::ReplayDraws, 0);
-        let (collector, params) = Collector::build(setup, config.rollout_agent_steps, Gradients::Auto)?;
+        let (collector, params) =
+            Collector::build(setup, config.rollout_agent_steps, Gradients::Auto)?;
         let optimizer = Optimizer::new(&config.optimizer, &params);
         let config = config.clone();
         let counters = Counters::default();
@@ -130,7 +139,8 @@ impl Ppo {
         Ok(means)
     }
 
-    /// One optimiser step on a minibatch; `acted` holds the log-probabilities with which it was acted, `[b]`.
+    /// One optimiser step on a minibatch; `acted` holds the log-probabilities with which it was
+    /// acted, `[b]`.
     fn step(&mut self, batch: &ActorCriticBatch, acted: &Tensor) -> Result<Means, AgentError> {
         let network = self.collector.network();
         let output = network.forward(&batch.obs);
@@ -138,13 +148,17 @@ impl Ppo {
         let loss = ppo_loss(&self.config, &output, &ratio, batch);
         let gradient = network.gradient(&loss)?;
 
-        let clipped =
-            (ratio.detach() - 1.0).abs().gt(self.config.clip).to_kind(Kind::Float).mean(Kind::Float);
+        let clipped = (ratio.detach() - 1.0)
+            .abs()
+            .gt(self.config.clip)
+            .to_kind(Kind::Float)
+            .mean(Kind::Float);
         let rate = self.config.optimizer.learning_rate;
         let max_norm = Some(self.config.max_grad_norm);
         let norm = self.optimizer.clipped_step(&self.params, gradient, max_norm, rate);
         let update = self.counters.updates;
-        let grad_norm = norm.ok_or(AgentError::NonFinite { what: "gradient", update, table: "ppo" })?;
+        let grad_norm =
+            norm.ok_or(AgentError::NonFinite { what: "gradient", update, table: "ppo" })?;
         Ok(Means { grad_norm, clipped_share: clipped.double_value(&[]) })
     }
 }
@@ -154,10 +168,17 @@ fn log_probs(logits: &Tensor, actions: &Tensor) -> Tensor {
     logits.log_softmax(-1, Kind::Float).gather(1, &actions.unsqueeze(1), false).squeeze_dim(1)
 }
 
-/// Clipped surrogate objective with value error and entropy bonus (equations 7 and 9), as a mean over the rows.
-fn ppo_loss(config: &PpoConfig, output: &Output, ratio: &Tensor, batch: &ActorCriticBatch) -> Tensor {
+/// Clipped surrogate objective with value error and entropy bonus (equations 7 and 9), as a mean
+/// over the rows.
+fn ppo_loss(
+    config: &PpoConfig,
+    output: &Output,
+    ratio: &Tensor,
+    batch: &ActorCriticBatch,
+) -> Tensor {
     let clipped = ratio.clamp(1.0 - config.clip, 1.0 + config.clip);
-    let surrogate = (ratio * &batch.advantages).minimum(&(clipped * &batch.advantages)).mean(Kind::Float);
+    let surrogate =
+        (ratio * &batch.advantages).minimum(&(clipped * &batch.advantages)).mean(Kind::Float);
     let value = (&output.value - &batch.returns).square().mean(Kind::Float);
     let log = output.logits.log_softmax(-1, Kind::Float); // [b, A]
     let entropy = -(log.exp() * log).sum_dim_intlist(-1, false, Kind::Float).mean(Kind::Float);
@@ -179,7 +200,10 @@ impl Agent for Ppo {
         metrics.add(&GRAD_NORM, means.grad_norm);
         metrics.add(&CLIPPED_SHARE, means.clipped_share);
         metrics.set(&LEARNING_RATE, self.config.optimizer.learning_rate);
-        Ok(UpdateReport { episodes: self.collector.episodes(), timing: self.collector.take_timing() })
+        Ok(UpdateReport {
+            episodes: self.collector.episodes(),
+            timing: self.collector.take_timing(),
+        })
     }
 
     fn counters(&self) -> Counters {
@@ -231,7 +255,8 @@ fn bad_state(error: serde_json::Error) -> AgentError {
 /// PPO on Catch with small screens.
 fn catch(seed: u64) -> anyhow::Result<Ppo> {
     let config = PpoConfig::default();
-    let env_config = EnvConfig { screen_size: Some(36), frame_stack: Some(1), ..Default::default() };
+    let env_config =
+        EnvConfig { screen_size: Some(36), frame_stack: Some(1), ..Default::default() };
     let env = |index| -> Result<Box<dyn Env>, EnvError> {
         let seed = EnvSeed { seed, role: Role::TrainEnv, index };
         make_env("catch", &env_config, &Assets { rom_dir: "none".into() }, seed)

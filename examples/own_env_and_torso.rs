@@ -11,9 +11,12 @@
 
 use std::sync::Arc;
 
-use coordrl_agents::nn::{Conv, Coordinates, Init, Linear, ParamScope, Radius, Window, scale_pixels};
+use coordrl_agents::nn::{
+    Conv, Coordinates, Init, Linear, ParamScope, Radius, Window, scale_pixels,
+};
 use coordrl_agents::{
-    A2c, A2cConfig, AgentSetup, NetworkError, OptimizerConfig, OptimizerKind, Torso, TorsoEntry, build_pool,
+    A2c, A2cConfig, AgentSetup, NetworkError, OptimizerConfig, OptimizerKind, Torso, TorsoEntry,
+    build_pool,
 };
 use coordrl_envs::{
     Env, EnvError, EnvSpec, EpisodeStats, Rng, Role, Step, VecEnv, check_env, derive_rng, saved,
@@ -36,7 +39,9 @@ impl WhichQuarter {
         let spec = EnvSpec {
             name: "which-quarter".to_owned(),
             obs_shape: [1, SIZE, SIZE],
-            actions: ["TOP LEFT", "TOP RIGHT", "BOTTOM LEFT", "BOTTOM RIGHT"].map(str::to_owned).to_vec(),
+            actions: ["TOP LEFT", "TOP RIGHT", "BOTTOM LEFT", "BOTTOM RIGHT"]
+                .map(str::to_owned)
+                .to_vec(),
             frame_skip: 1,
         };
         Self { spec, rng: derive_rng(seed, Role::TrainEnv, index), dot: (0, 0), lit: false }
@@ -82,7 +87,8 @@ impl Env for WhichQuarter {
         let reward = if action == self.quarter() { 1.0 } else { 0.0 };
         self.lit = false;
         self.draw(obs)?;
-        let episode = Some(EpisodeStats { episode_return: f64::from(reward), episode_length_frames: 1 });
+        let episode =
+            Some(EpisodeStats { episode_return: f64::from(reward), episode_length_frames: 1 });
         Ok(Step { reward, raw_reward: reward, terminated: true, truncated: false, episode })
     }
 
@@ -131,26 +137,32 @@ fn build_brightest(
     }))
 }
 
-const BRIGHTEST: TorsoEntry =
-    TorsoEntry { name: "brightest", summary: "coordinates of the brightest place", build: build_brightest };
+const BRIGHTEST: TorsoEntry = TorsoEntry {
+    name: "brightest",
+    summary: "coordinates of the brightest place",
+    build: build_brightest,
+};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     // Worth doing once for every new environment: it finds the usual mistakes.
     for violation in check_env(&mut WhichQuarter::new(1, 0)) {
         eprintln!("the environment breaks its contract: {violation:?}");
     }
-    let optimizer = OptimizerConfig { kind: OptimizerKind::Adam, learning_rate: 3e-3, ..Default::default() };
+    let optimizer =
+        OptimizerConfig { kind: OptimizerKind::Adam, learning_rate: 3e-3, ..Default::default() };
     let config = A2cConfig { optimizer, ..A2cConfig::default() };
     let mut index = 0;
     let mut actors = Vec::new();
     for size in config.envs_per_actor() {
-        let envs = (0..size).map(|env| Box::new(WhichQuarter::new(1, index + env as u64)) as Box<dyn Env>);
+        let envs =
+            (0..size).map(|env| Box::new(WhichQuarter::new(1, index + env as u64)) as Box<dyn Env>);
         actors.push(VecEnv::try_new(envs.collect())?);
         index += size as u64;
     }
     let pool = Arc::new(build_pool(0, 1)?); // a worker a core, one libtorch thread each
     let total_frames = 1000 * config.rows_per_update();
-    let setup = AgentSetup { torso: &BRIGHTEST, device: Device::Cpu, seed: 1, total_frames, actors, pool };
+    let setup =
+        AgentSetup { torso: &BRIGHTEST, device: Device::Cpu, seed: 1, total_frames, actors, pool };
     let mut agent = A2c::build(&config, setup)?;
     println!("{} parameters; guessing scores 0.25", agent.parameter_count());
     for _ in 0..10 {

@@ -61,7 +61,9 @@ fn check_against(
     }
     Err(match algorithm.memory_advice(obs_shape, estimate, free) {
         MemoryAdvice::Rollout { envs, steps } => TooLarge::Rollout { envs, steps, needed, free },
-        MemoryAdvice::Replay { capacity, fitting } => TooLarge::Replay { capacity, needed, free, fitting },
+        MemoryAdvice::Replay { capacity, fitting } => {
+            TooLarge::Replay { capacity, needed, free, fitting }
+        }
     })
 }
 
@@ -81,9 +83,9 @@ fn replay_text(capacity: u64, needed: u64, free: u64, fitting: u64) -> String {
     }
 }
 
-/// Returns unused heap memory to the system. A checkpoint briefly needs several times the size of the
-/// weights; glibc would keep that memory, too fragmented to reuse, and a long run would appear to
-/// leak. Does nothing with other C libraries.
+/// Returns unused heap memory to the system. A checkpoint briefly needs several times the size of
+/// the weights; glibc would keep that memory, too fragmented to reuse, and a long run would appear
+/// to leak. Does nothing with other C libraries.
 pub fn give_back_unused() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     // SAFETY: `malloc_trim` takes no memory from the caller and is safe on any thread at any time.
@@ -145,8 +147,12 @@ mod tests {
     fn a_replay_that_does_not_fit_is_told_how_large_one_would() {
         let mut config = RunConfig { algo: Algo::Apex, ..RunConfig::default() };
         let text = check_against(&config, SHAPE, Device::Cpu, 8 << 30).unwrap_err().to_string();
-        assert!(text.starts_with("a replay of 2000000 transitions and what goes with it need"), "{text}");
-        let fitting = text.split("apex.replay.capacity=").nth(1).and_then(|rest| rest.split('`').next());
+        assert!(
+            text.starts_with("a replay of 2000000 transitions and what goes with it need"),
+            "{text}"
+        );
+        let fitting =
+            text.split("apex.replay.capacity=").nth(1).and_then(|rest| rest.split('`').next());
         config.apex.replay.capacity = fitting.unwrap().parse().unwrap();
         assert!(config.apex.replay.capacity > 900_000);
         assert_eq!(check_against(&config, SHAPE, Device::Cpu, 8 << 30), Ok(()));

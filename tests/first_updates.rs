@@ -1,5 +1,5 @@
-//! The first updates of the default recipes leave the network whole: a policy that can still explore,
-//! and a torso whose features still live.
+//! The first updates of the default recipes leave the network whole: a policy that can still
+//! explore, and a torso whose features still live.
 #![allow(clippy::unwrap_used, reason = "a test ends where something fails")]
 
 use std::path::Path;
@@ -57,7 +57,8 @@ fn first_updates(game: &str, torso: &str, seed: u64) -> FirstUpdates {
 }
 
 fn assert_whole(game: &str, torso: &str, most_dying: f64) {
-    let runs: Vec<FirstUpdates> = (1..=SEEDS).map(|seed| first_updates(game, torso, seed)).collect();
+    let runs: Vec<FirstUpdates> =
+        (1..=SEEDS).map(|seed| first_updates(game, torso, seed)).collect();
     for (run, seed) in runs.iter().zip(1..) {
         let least = run.entropy.iter().copied().fold(f64::INFINITY, f64::min);
         assert!(least >= LEAST_ENTROPY, "{game}, {torso}, seed {seed}: entropy {:?}", run.entropy);

@@ -45,7 +45,8 @@ fn expected(outputs: &Value, output: &str) -> Tensor {
 }
 
 fn assert_near(found: &Tensor, expected: &Tensor) {
-    let difference = (found.to_kind(Kind::Double).view(-1) - expected).abs().max().double_value(&[]);
+    let difference =
+        (found.to_kind(Kind::Double).view(-1) - expected).abs().max().double_value(&[]);
     assert!(difference < 1e-5, "off by {difference}");
 }
 
@@ -55,7 +56,8 @@ fn weights_written_by_python_give_the_logits_that_pytorch_gave() {
         let bytes = std::fs::read(golden(&format!("python_{torso}.safetensors"))).unwrap();
         let weights = weights_file::from_bytes(&bytes).unwrap();
         let mut store = ParamStore::new(1, Device::Cpu);
-        let network = Network::build(find_torso(torso).unwrap(), OBS_SHAPE, ACTIONS, &mut store).unwrap();
+        let network =
+            Network::build(find_torso(torso).unwrap(), OBS_SHAPE, ACTIONS, &mut store).unwrap();
         store.load(&weights).unwrap();
         let output = tch::no_grad(|| network.forward(&observations()));
         let outputs = &python_outputs()[torso];
@@ -97,8 +99,10 @@ fn fill_by_formula(store: &mut ParamStore, torso: &str, outputs: &Value) {
     let shapes: Vec<(&String, Vec<i64>)> =
         weights.iter().map(|(name, values)| (name, values.size())).collect();
     let theirs = outputs["shapes"].as_object().unwrap();
-    let mut theirs: Vec<(&String, Vec<i64>)> =
-        theirs.iter().map(|(name, shape)| (name, serde_json::from_value(shape.clone()).unwrap())).collect();
+    let mut theirs: Vec<(&String, Vec<i64>)> = theirs
+        .iter()
+        .map(|(name, shape)| (name, serde_json::from_value(shape.clone()).unwrap()))
+        .collect();
     theirs.sort();
     assert_eq!(shapes, theirs, "{torso}");
 
@@ -127,7 +131,8 @@ fn every_later_torso_computes_what_its_pytorch_module_does() {
         assert_near(&output.value, &expected(&outputs[name]["a2c"], "value"));
 
         let mut store = ParamStore::new(1, Device::Cpu);
-        let network = QNetwork::build(torso, POOLED_OBS_SHAPE, ACTIONS, QHead::Dueling, &mut store).unwrap();
+        let network =
+            QNetwork::build(torso, POOLED_OBS_SHAPE, ACTIONS, QHead::Dueling, &mut store).unwrap();
         fill_by_formula(&mut store, name, &outputs[name]["apex"]);
         let q = tch::no_grad(|| network.forward(&obs));
         assert_near(&q, &expected(&outputs[name]["apex"], "q"));
@@ -138,7 +143,8 @@ fn every_later_torso_computes_what_its_pytorch_module_does() {
 fn every_torso_is_held_against_pytorch() {
     let outputs = python_outputs();
     // In the same module as those held: they differ in which layers or how many channels.
-    let settings_of_others = ["coordconv-all", "coordconv-r", "impala", "coordconv-impala", "brightness"];
+    let settings_of_others =
+        ["coordconv-all", "coordconv-r", "impala", "coordconv-impala", "brightness"];
     for torso in torsos() {
         let held = outputs[torso.name].is_object();
         assert!(held != settings_of_others.contains(&torso.name), "{}", torso.name);
@@ -163,7 +169,8 @@ fn written_weights_are_read_back_to_the_last_bit_and_say_that_they_are_pytorchs(
 fn written_weights_give_the_same_logits_in_python() {
     for torso in ["conv", "coordconv", "coordconv-scaled", "noiseconv"] {
         let mut store = ParamStore::new(5, Device::Cpu);
-        let network = Network::build(find_torso(torso).unwrap(), OBS_SHAPE, ACTIONS, &mut store).unwrap();
+        let network =
+            Network::build(find_torso(torso).unwrap(), OBS_SHAPE, ACTIONS, &mut store).unwrap();
         let said = computed_by_python(&store, torso);
         let output = tch::no_grad(|| network.forward(&observations().narrow(0, 0, 1)));
         assert_near(&output.logits, &numbers(&said["logits"]));
@@ -188,8 +195,12 @@ fn computed_by_python(store: &ParamStore, torso: &str) -> Value {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("weights.safetensors");
     std::fs::write(&file, weights_file::to_bytes(&store.to_named()).unwrap()).unwrap();
-    let python =
-        Command::new("python3").arg(golden("plain_python.py")).arg(&file).arg(torso).output().unwrap();
+    let python = Command::new("python3")
+        .arg(golden("plain_python.py"))
+        .arg(&file)
+        .arg(torso)
+        .output()
+        .unwrap();
     assert!(python.status.success(), "{}", String::from_utf8_lossy(&python.stderr));
     serde_json::from_slice(&python.stdout).unwrap()
 }

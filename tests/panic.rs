@@ -42,14 +42,18 @@ impl Torso for Fragile {
     }
 }
 
-fn fragile(scope: &mut ParamScope<'_>, obs_shape: [usize; 3]) -> Result<Box<dyn Torso>, NetworkError> {
+fn fragile(
+    scope: &mut ParamScope<'_>,
+    obs_shape: [usize; 3],
+) -> Result<Box<dyn Torso>, NetworkError> {
     let pixels = obs_shape.iter().product::<usize>() as i64;
     Ok(Box::new(Fragile(Linear::build(scope, "torso.fc", pixels, 16, Init::BEFORE_RELU)?)))
 }
 
 fn config() -> RunConfig {
     let env = EnvConfig { screen_size: Some(36), frame_stack: Some(2), ..Default::default() };
-    let mut config = RunConfig { game: "catch".into(), algo: Algo::Apex, env, ..Default::default() };
+    let mut config =
+        RunConfig { game: "catch".into(), algo: Algo::Apex, env, ..Default::default() };
     config.frames = 1_000_000;
     config.checkpoint_every_frames = Period::EveryFrames(30);
     // An evaluation would look for the torso in the registry.
@@ -86,7 +90,8 @@ fn train_until_it_breaks(folder: &Path, serial: bool) -> String {
     config.apex.serial = serial;
     let run = RunDir::create(folder, true).unwrap();
     let agent = Box::new(agent(&config));
-    let mut trainer = Trainer::open(run, config, agent, Progress::default(), StopFlag::default()).unwrap();
+    let mut trainer =
+        Trainer::open(run, config, agent, Progress::default(), StopFlag::default()).unwrap();
     format!("{:#}", trainer.train().unwrap_err())
 }
 
@@ -103,7 +108,8 @@ fn a_panic_ends_the_run_with_its_cause_and_the_checkpoint_that_is_kept() {
             assert!(start.elapsed() < Duration::from_secs(10), "it took {:?}", start.elapsed());
             assert!(said.contains(&format!("{worker} panicked: the torso says so")), "{said}");
             let checkpoints = folder.join("checkpoints");
-            let kept = checkpoint::read_newest::<Progress>(&checkpoints, &identity(&config())).unwrap();
+            let kept =
+                checkpoint::read_newest::<Progress>(&checkpoints, &identity(&config())).unwrap();
             let frames = kept.progress.frames;
             assert!(frames > 0 && kept.replay.is_some(), "{frames}, {:?}, {said}", kept.replay);
             let path = checkpoint::folder_of(&checkpoints, frames);

@@ -1,4 +1,5 @@
-//! Hands two facts known only to build scripts to the program: where the zlib headers are, and the target.
+//! Hands two facts known only to build scripts to the program: where the zlib headers are, and the
+//! target.
 
 use std::env;
 

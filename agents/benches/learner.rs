@@ -95,7 +95,8 @@ fn main() {
     let central = |torso| variant(torso, torso, 2, Gradients::Central, 1);
     let on_gpu = ["conv", "coordconv", "coordconv-all", "impala", "coordconv-impala"].map(central);
     let variants = if device == Device::Cpu { on_cpu.to_vec() } else { on_gpu.to_vec() };
-    let mut agents: Vec<A2c> = variants.iter().map(|variant| build(variant, cores, device)).collect();
+    let mut agents: Vec<A2c> =
+        variants.iter().map(|variant| build(variant, cores, device)).collect();
     let mut rates = vec![Vec::new(); variants.len()];
     for _ in 0..TURNS {
         for ((agent, variant), rates) in agents.iter_mut().zip(&variants).zip(&mut rates) {

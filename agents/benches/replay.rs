@@ -111,7 +111,8 @@ fn with_inserts(tree: &Mutex<SumTree>, inserted: &AtomicU64) -> f64 {
         scope.spawn(|| {
             let mut first = 0;
             while !stop.load(Ordering::Relaxed) {
-                let places: Vec<usize> = (first..first + PART).map(|place| place % LEAVES).collect();
+                let places: Vec<usize> =
+                    (first..first + PART).map(|place| place % LEAVES).collect();
                 waits.store(true, Ordering::Relaxed);
                 tree.lock().unwrap().set_batch(&places, &[0.5; PART]).unwrap();
                 waits.store(false, Ordering::Relaxed);
@@ -139,8 +140,12 @@ fn draws(replays: &[Replay; 2]) {
         }
     }
     println!("batches of {BATCH} of {SHAPE:?} out of {TRANSITIONS}, median of {TURNS} turns");
-    let names =
-        ["drawn and assembled, raw", "drawn and assembled, LZ4", "drawn only, raw", "drawn only, LZ4"];
+    let names = [
+        "drawn and assembled, raw",
+        "drawn and assembled, LZ4",
+        "drawn only, raw",
+        "drawn only, LZ4",
+    ];
     print_rates(&names, rates, "batches/s");
     let [raw, packed] = replays.each_ref().map(|replay| replay.bytes_used() / replay.len() as u64);
     println!("({raw} bytes a transition raw, {packed} with LZ4)");
@@ -196,11 +201,19 @@ fn filled(plane_form: PlaneForm) -> Replay {
         paint(&mut obs[3 * FRAME..], t);
         let next_obs = writer.follow(&obs).unwrap();
         let td_error_abs = share(&mut rng) as f32;
-        let transition =
-            Transition { obs: obs_ref, next_obs, action: 0, reward: 0.0, discount: 0.97, td_error_abs };
+        let transition = Transition {
+            obs: obs_ref,
+            next_obs,
+            action: 0,
+            reward: 0.0,
+            discount: 0.97,
+            td_error_abs,
+        };
         let first_plane = writer.first_pending();
         let planes = writer.take_planes();
-        replay.insert(StreamPart { stream: 0, first_plane, planes, transitions: vec![transition] }).unwrap();
+        replay
+            .insert(StreamPart { stream: 0, first_plane, planes, transitions: vec![transition] })
+            .unwrap();
         obs_ref = next_obs;
     }
     replay

@@ -67,7 +67,12 @@ pub trait AlgorithmConfig {
     fn memory(&self, obs_shape: [usize; 3], device: Device) -> MemoryEstimate;
 
     /// Returns settings that would reduce `estimate` to `free` bytes.
-    fn memory_advice(&self, obs_shape: [usize; 3], estimate: MemoryEstimate, free: u64) -> MemoryAdvice;
+    fn memory_advice(
+        &self,
+        obs_shape: [usize; 3],
+        estimate: MemoryEstimate,
+        free: u64,
+    ) -> MemoryAdvice;
 
     /// Builds an agent with initial weights and reset environments, without starting threads.
     ///
@@ -149,13 +154,16 @@ mod tests {
     fn names_are_unique_and_found() {
         let names: BTreeSet<&str> = ALGORITHMS.iter().map(|algorithm| algorithm.name).collect();
         assert_eq!(names.len(), ALGORITHMS.len());
-        assert!(names.iter().all(|name| find_algorithm(name).is_some_and(|found| found.name == *name)));
+        assert!(
+            names.iter().all(|name| find_algorithm(name).is_some_and(|found| found.name == *name))
+        );
         assert_eq!(find_algorithm("ppo9"), None);
     }
 
     #[test]
     fn suffixes_of_presets_are_unique() {
-        let suffixes: BTreeSet<&str> = ALGORITHMS.iter().map(|algorithm| algorithm.preset_suffix).collect();
+        let suffixes: BTreeSet<&str> =
+            ALGORITHMS.iter().map(|algorithm| algorithm.preset_suffix).collect();
         assert_eq!(suffixes.len(), ALGORITHMS.len());
     }
 }

@@ -124,7 +124,10 @@ mod tests {
             assert_eq!(text.parse::<DeviceChoice>().unwrap().to_string(), text);
         }
         for text in ["gpu", "cuda:", "cuda:x", "cuda:-1", ""] {
-            assert!(text.parse::<DeviceChoice>().unwrap_err().to_string().contains("`cpu`"), "{text}");
+            assert!(
+                text.parse::<DeviceChoice>().unwrap_err().to_string().contains("`cpu`"),
+                "{text}"
+            );
         }
     }
 

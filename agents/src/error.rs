@@ -12,7 +12,9 @@ pub enum AgentError {
     #[error("the agent's settings are wrong: {}", list(.0))]
     Config(Vec<Problem>),
     /// The environments supplied do not match the settings.
-    #[error("{found:?} environments were handed in for the actors, but the settings ask for {expected:?}")]
+    #[error(
+        "{found:?} environments were handed in for the actors, but the settings ask for {expected:?}"
+    )]
     ActorSizes {
         /// Number of environments supplied per actor.
         found: Vec<usize>,
@@ -163,9 +165,13 @@ mod tests {
 
     #[test]
     fn a_panic_keeps_its_words_and_its_place() {
-        let caught =
-            |worker, job: fn() -> Result<(), AgentError>| catch_panic(worker, job).unwrap_err().to_string();
-        assert_eq!(caught(Worker::Learner, || panic!("out of luck")), "the learner panicked: out of luck");
+        let caught = |worker, job: fn() -> Result<(), AgentError>| {
+            catch_panic(worker, job).unwrap_err().to_string()
+        };
+        assert_eq!(
+            caught(Worker::Learner, || panic!("out of luck")),
+            "the learner panicked: out of luck"
+        );
         assert_eq!(caught(Worker::Actor(2), || panic!("{} left", 0)), "actor 2 panicked: 0 left");
         assert_eq!(catch_panic(Worker::Learner, || Ok(7)).unwrap(), 7);
     }

@@ -61,13 +61,17 @@ mod versioned;
 
 pub use a2c::{A2c, A2cConfig, A2cReport};
 pub use agent::{Agent, AgentSetup, AgentState, UpdateReport};
-pub use algorithms::{ALGORITHMS, Algorithm, AlgorithmConfig, MemoryAdvice, MemoryEstimate, find_algorithm};
+pub use algorithms::{
+    ALGORITHMS, Algorithm, AlgorithmConfig, MemoryAdvice, MemoryEstimate, find_algorithm,
+};
 pub use apex::{Apex, ApexConfig, ApexReplayConfig, ApexReport, Inference};
 pub use error::{AgentError, Worker};
 pub use maths::Schedule;
 pub use metrics::{Metrics, NullMetrics, Tag, shared_tags};
 pub use n_step::{Decision, NStep, NStepState, NStepTransition, StepOutcome};
-pub use nn::{Network, NetworkError, OptimizerConfig, OptimizerKind, Torso, TorsoEntry, find_torso, torsos};
+pub use nn::{
+    Network, NetworkError, OptimizerConfig, OptimizerKind, Torso, TorsoEntry, find_torso, torsos,
+};
 pub use on_policy::Gradients;
 pub use policy::{ActMode, ActionScores, Maps, Policy};
 pub use report::{Counters, Timing};

@@ -65,8 +65,8 @@ pub struct NStepTransition<O> {
 /// their actions.
 ///
 /// The initial priority is the actor's own n-step error, with a plain maximum instead of double
-/// Q-learning. It costs no extra forward pass, and new experience does not need an artificial maximum
-/// priority. Source: Horgan et al. 2018 (arXiv:1803.00933), section 3 and algorithm 1.
+/// Q-learning. It costs no extra forward pass, and new experience does not need an artificial
+/// maximum priority. Source: Horgan et al. 2018 (arXiv:1803.00933), section 3 and algorithm 1.
 ///
 /// ```
 /// use coordrl_agents::maths::ValueRescaling;
@@ -140,7 +140,9 @@ impl<O: Clone> NStep<O> {
             StepOutcome::Terminated => None,
             StepOutcome::Truncated { last_obs, max_q } => Some((last_obs, max_q)),
         };
-        out.extend(self.pending.drain(..).map(|pending| pending.complete(next.clone(), self.rescaling)));
+        out.extend(
+            self.pending.drain(..).map(|pending| pending.complete(next.clone(), self.rescaling)),
+        );
     }
 
     /// Returns the pending actions, for a checkpoint.
@@ -156,7 +158,8 @@ impl<O: Clone> NStep<O> {
         if state.pending.len() > self.n {
             let found = state.pending.len();
             let n = self.n;
-            let reason = format!("it has {found} actions that wait for their n steps, but n is {n}");
+            let reason =
+                format!("it has {found} actions that wait for their n steps, but n is {n}");
             return Err(AgentError::State { reason });
         }
         let mut expected = 1.0;
@@ -166,7 +169,8 @@ impl<O: Clone> NStep<O> {
             if pending.discount != expected {
                 let found = pending.discount;
                 let discount = self.discount;
-                let reason = format!("its actions have discount {found}, which is no power of {discount}");
+                let reason =
+                    format!("its actions have discount {found}, which is no power of {discount}");
                 return Err(AgentError::State { reason });
             }
         }
@@ -194,7 +198,8 @@ impl<O> Pending<O> {
     /// Builds the transition; `next` is s' with its maximum Q, `None` at a true end.
     fn complete(self, next: Option<(O, f32)>, rescaling: ValueRescaling) -> NStepTransition<O> {
         let discount = if next.is_some() { self.discount } else { 0.0 };
-        let next_value = next.as_ref().map_or(0.0, |(_, max_q)| rescaling.unsquash_one(f64::from(*max_q)));
+        let next_value =
+            next.as_ref().map_or(0.0, |(_, max_q)| rescaling.unsquash_one(f64::from(*max_q)));
         let target = rescaling.squash_one(self.reward + discount * next_value);
         NStepTransition {
             obs_tm1: self.obs,
@@ -260,7 +265,12 @@ mod tests {
         out
     }
 
-    fn push(steps: &mut NStep<Obs>, (episode, t): Obs, step: &Scripted, out: &mut Vec<NStepTransition<Obs>>) {
+    fn push(
+        steps: &mut NStep<Obs>,
+        (episode, t): Obs,
+        step: &Scripted,
+        out: &mut Vec<NStepTransition<Obs>>,
+    ) {
         let decision = Decision {
             obs: (episode, t),
             action: action(episode, t),
@@ -270,7 +280,9 @@ mod tests {
         let outcome = match step.end {
             End::No => StepOutcome::Continues,
             End::Terminated => StepOutcome::Terminated,
-            End::Truncated => StepOutcome::Truncated { last_obs: (episode, t + 1), max_q: step.last_max_q },
+            End::Truncated => {
+                StepOutcome::Truncated { last_obs: (episode, t + 1), max_q: step.last_max_q }
+            }
         };
         steps.push(decision, step.reward, outcome, out);
     }
@@ -280,7 +292,11 @@ mod tests {
     }
 
     /// Builds transitions from whole episodes by looking ahead from every step.
-    fn naive(script: &[Scripted], n: usize, rescaling: ValueRescaling) -> Vec<NStepTransition<Obs>> {
+    fn naive(
+        script: &[Scripted],
+        n: usize,
+        rescaling: ValueRescaling,
+    ) -> Vec<NStepTransition<Obs>> {
         let mut found = Vec::new();
         for (index, episode) in episodes(script).iter().enumerate() {
             for t in 0..episode.len() {
@@ -298,7 +314,8 @@ mod tests {
                     End::No if until == episode.len() => continue, // the next decision has not been made yet
                     End::No => (power, episode[until].max_q),
                 };
-                let target = rescaling.squash_one(reward + discount * rescaling.unsquash_one(next_q.into()));
+                let target =
+                    rescaling.squash_one(reward + discount * rescaling.unsquash_one(next_q.into()));
                 found.push(NStepTransition {
                     obs_tm1: (index, t),
                     action_tm1: action(index, t),
@@ -324,10 +341,17 @@ mod tests {
     }
 
     fn step() -> impl Strategy<Value = Scripted> {
-        let end = prop_oneof![6 => Just(End::No), 1 => Just(End::Terminated), 1 => Just(End::Truncated)];
-        (end, prop::array::uniform4(-3.0f32..3.0)).prop_map(|(end, [reward, q_taken, max_q, last_max_q])| {
-            Scripted { reward, end, q_taken, max_q, last_max_q }
-        })
+        let end =
+            prop_oneof![6 => Just(End::No), 1 => Just(End::Terminated), 1 => Just(End::Truncated)];
+        (end, prop::array::uniform4(-3.0f32..3.0)).prop_map(
+            |(end, [reward, q_taken, max_q, last_max_q])| Scripted {
+                reward,
+                end,
+                q_taken,
+                max_q,
+                last_max_q,
+            },
+        )
     }
 
     proptest! {
@@ -377,8 +401,10 @@ mod tests {
         let script = [steady(End::No), steady(End::No), steady(End::Truncated)];
         let found = run(&mut n_step(2, ValueRescaling::Off), &script);
         let short = |x: f32| (f64::from(x) * 1e4).round() / 1e4;
-        let seen: Vec<_> =
-            found.iter().map(|f| (f.obs_t, [f.reward_t, f.discount_t, f.abs_td_error].map(short))).collect();
+        let seen: Vec<_> = found
+            .iter()
+            .map(|f| (f.obs_t, [f.reward_t, f.discount_t, f.abs_td_error].map(short)))
+            .collect();
         assert_eq!(
             seen,
             [
@@ -393,7 +419,10 @@ mod tests {
     fn an_episode_shorter_than_n_comes_out_whole() {
         for (end, discounts) in [(End::Terminated, [0.0, 0.0]), (End::Truncated, [0.81, 0.9])] {
             let found = run(&mut n_step(5, ValueRescaling::Off), &[steady(End::No), steady(end)]);
-            assert_eq!(found.iter().map(|f| f.discount_t).collect::<Vec<_>>(), discounts.map(|d| d as f32));
+            assert_eq!(
+                found.iter().map(|f| f.discount_t).collect::<Vec<_>>(),
+                discounts.map(|d| d as f32)
+            );
             assert_eq!(found.iter().map(|f| f.reward_t).collect::<Vec<_>>(), [1.9, 1.0]);
             assert_eq!(found[0].obs_t.is_none(), end == End::Terminated);
         }

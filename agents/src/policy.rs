@@ -119,7 +119,9 @@ impl Policy {
     ) -> Result<Self, AgentError> {
         let shape = spec.obs_shape;
         let actions = spec.num_actions();
-        let build = |store: &mut _| Network::build(torso, shape, actions, store).map(AnyNetwork::ActorCritic);
+        let build = |store: &mut _| {
+            Network::build(torso, shape, actions, store).map(AnyNetwork::ActorCritic)
+        };
         Self::with_weights(spec, weights, device, build)
     }
 
@@ -136,7 +138,8 @@ impl Policy {
     ) -> Result<Self, AgentError> {
         let shape = spec.obs_shape;
         let actions = spec.num_actions();
-        let build = |store: &mut _| QNetwork::build(torso, shape, actions, head, store).map(AnyNetwork::Q);
+        let build =
+            |store: &mut _| QNetwork::build(torso, shape, actions, head, store).map(AnyNetwork::Q);
         Self::with_weights(spec, weights, device, build)
     }
 
@@ -157,7 +160,12 @@ impl Policy {
     /// # Errors
     /// If the number of generators differs from the number of rows, or a network output is not
     /// finite.
-    pub fn act(&self, obs: &[u8], mode: ActMode, rngs: &mut [&mut Rng]) -> Result<Vec<usize>, AgentError> {
+    pub fn act(
+        &self,
+        obs: &[u8],
+        mode: ActMode,
+        rngs: &mut [&mut Rng],
+    ) -> Result<Vec<usize>, AgentError> {
         let rows = rngs.len();
         if rows == 0 && obs.is_empty() {
             return Ok(Vec::new());
@@ -176,7 +184,9 @@ impl Policy {
         mode: ActMode,
         rng: &mut Rng,
     ) -> Result<(usize, ActionScores), AgentError> {
-        let Some(output) = self.outputs(obs, 1)?.pop() else { unreachable!("one observation, one output") };
+        let Some(output) = self.outputs(obs, 1)?.pop() else {
+            unreachable!("one observation, one output")
+        };
         let action = mode.choose(&output.scores, rng);
         let scores = match &self.network {
             AnyNetwork::ActorCritic(_) => softmax(&output.scores),
@@ -217,7 +227,10 @@ impl Policy {
         let outputs: Vec<Output> = match &self.network {
             AnyNetwork::ActorCritic(network) => {
                 let output = infer(network, &obs, device)?;
-                output.rows().map(|row| Output { scores: row.logits.to_vec(), value: row.value }).collect()
+                output
+                    .rows()
+                    .map(|row| Output { scores: row.logits.to_vec(), value: row.value })
+                    .collect()
             }
             AnyNetwork::Q(network) => {
                 infer_q(network, &obs, device)?.chunks(self.num_actions).map(Output::of_q).collect()
@@ -292,7 +305,11 @@ impl PolicyOutput {
 ///
 /// The no-grad guard is thread-local and must be dropped before returning: rayon may run other work
 /// on this thread afterwards.
-pub(crate) fn infer(network: &Network, obs: &Tensor, device: Device) -> Result<PolicyOutput, AgentError> {
+pub(crate) fn infer(
+    network: &Network,
+    obs: &Tensor,
+    device: Device,
+) -> Result<PolicyOutput, AgentError> {
     let _no_graph = tch::no_grad_guard();
     let numbers = network.forward(&obs.to_device(device)).to_host()?;
     let row_len = numbers.len() / obs.size()[0] as usize;
@@ -300,10 +317,15 @@ pub(crate) fn infer(network: &Network, obs: &Tensor, device: Device) -> Result<P
 }
 
 /// Computes Q of every action, N rows of A, on the host.
-pub(crate) fn infer_q(network: &QNetwork, obs: &Tensor, device: Device) -> Result<Vec<f32>, AgentError> {
+pub(crate) fn infer_q(
+    network: &QNetwork,
+    obs: &Tensor,
+    device: Device,
+) -> Result<Vec<f32>, AgentError> {
     let _no_graph = tch::no_grad_guard();
     let values = obs.f_to_device(device).map(|obs| network.forward(&obs)); // [N, A]
-    let values = values.and_then(|values| values.f_to_kind(Kind::Float)?.f_contiguous()?.f_view([-1]));
+    let values =
+        values.and_then(|values| values.f_to_kind(Kind::Float)?.f_contiguous()?.f_view([-1]));
     Ok(values.and_then(Vec::try_from).map_err(NetworkError::from)?)
 }
 

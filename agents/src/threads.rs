@@ -21,7 +21,10 @@ pub fn build_pool(threads: usize, torch_threads: i32) -> Result<ThreadPool, Thre
 }
 
 /// Builds the same pool without changing the calling thread.
-pub(crate) fn start_pool(threads: usize, torch_threads: i32) -> Result<ThreadPool, ThreadPoolBuildError> {
+pub(crate) fn start_pool(
+    threads: usize,
+    torch_threads: i32,
+) -> Result<ThreadPool, ThreadPoolBuildError> {
     ThreadPoolBuilder::new()
         .num_threads(threads)
         .thread_name(|index| format!("worker-{index}"))

@@ -27,7 +27,11 @@ pub(crate) fn encode(version: u32, content: &impl Serialize) -> Result<Vec<u8>, 
 }
 
 /// Decodes the output of [`encode`], from this process or another; `what` names it in errors.
-pub(crate) fn decode<T: DeserializeOwned>(what: &str, version: u32, bytes: &[u8]) -> Result<T, AgentError> {
+pub(crate) fn decode<T: DeserializeOwned>(
+    what: &str,
+    version: u32,
+    bytes: &[u8],
+) -> Result<T, AgentError> {
     let parse = |error| bad(format!("{what}: it does not parse: {error}"));
     let Version { version: found } = rmp_serde::from_slice(bytes).map_err(parse)?;
     if found != version {

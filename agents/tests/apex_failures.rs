@@ -74,7 +74,8 @@ impl Torso for Fragile {
     fn forward(&self, obs: &Tensor) -> Tensor {
         let learns = obs.size()[0] == i64::from(quick().learner.batch_size); // actors have fewer rows
         let take = |left: u32| left.checked_sub(1);
-        let breaks = || self.batches_left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take).is_err();
+        let breaks =
+            || self.batches_left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take).is_err();
         if learns == self.in_learner && breaks() {
             panic!("the torso says so");
         }
@@ -222,7 +223,8 @@ fn with_the_least_warm_up_nothing_is_drawn_before_it_is_there() {
 
 #[test]
 fn actors_stop_at_the_last_frame_and_the_ratio_is_kept() {
-    let config = ApexConfig { samples_per_insert: Some(2.0), samples_tolerance: Some(60.0), ..quick() };
+    let config =
+        ApexConfig { samples_per_insert: Some(2.0), samples_tolerance: Some(60.0), ..quick() };
     let mut agent = apex(&config, HOW, |index| Box::new(Scripted::new(index, [1, 36, 36], 2)));
     while agent.counters().frames < HOW.total_frames {
         agent.update().unwrap();

@@ -43,7 +43,11 @@ fn restored_elsewhere_it_goes_on_to_the_last_bit() {
             let mut resumed = catch_apex(&config, How { seed: 99, ..HOW });
             reports(&mut resumed, 20);
             resumed.load(saved, Some(&mut replay.as_slice())).unwrap();
-            assert_eq!(format!("{:?}", reports(&mut resumed, 200)), format!("{rest:?}"), "from {before}");
+            assert_eq!(
+                format!("{:?}", reports(&mut resumed, 200)),
+                format!("{rest:?}"),
+                "from {before}"
+            );
             assert_eq!(resumed.counters(), whole.counters());
             assert_same(&resumed, &whole);
         }

@@ -26,7 +26,8 @@ fn restored_elsewhere_it_plays_and_learns_on_to_the_last_bit() {
     // Qbert is one of the games whose state the emulator alone does not restore exactly.
     for (game, protocol) in [("pong", Protocol::Classic), ("qbert", Protocol::Machado)] {
         let config = A2cConfig { envs: 3, rollout_agent_steps: 20, ..Default::default() };
-        let start = |how: How| agent(&config, how, |index| environment(game, protocol, how.seed, index));
+        let start =
+            |how: How| agent(&config, how, |index| environment(game, protocol, how.seed, index));
         let mut whole = start(HOW);
         updates(&mut whole, 8);
         let saved = whole.save().unwrap();

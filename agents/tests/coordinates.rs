@@ -25,7 +25,8 @@ fn get<'a>(weights: &'a NamedTensors, name: &str) -> &'a Tensor {
 
 fn build(torso: &str, seed: u64, size: usize) -> (ParamStore, Network) {
     let mut store = ParamStore::new(seed, Device::Cpu);
-    let network = Network::build(find_torso(torso).unwrap(), [4, size, size], 6, &mut store).unwrap();
+    let network =
+        Network::build(find_torso(torso).unwrap(), [4, size, size], 6, &mut store).unwrap();
     (store, network)
 }
 
@@ -51,7 +52,8 @@ mod speed {
     /// image's contribution: `[1, 32, 20, 20]` and `[32]`.
     fn map_and_bias(weights: &NamedTensors) -> (Tensor, Tensor) {
         let plain = coordinate_channels(84, 84, Radius::Without);
-        let channels = weights.iter().find(|(name, _)| name == CHANNELS).map_or(&plain, |(_, saved)| saved);
+        let channels =
+            weights.iter().find(|(name, _)| name == CHANNELS).map_or(&plain, |(_, saved)| saved);
         let channels = channels.unsqueeze(0);
         let none = None::<Tensor>;
         let map = match weights.iter().find(|(name, _)| name.ends_with("coordinate_weight")) {
@@ -82,14 +84,20 @@ mod speed {
     fn map_over_bias(torso: &str, kind: OptimizerKind) -> f64 {
         let (mut store, _) = build(torso, 1, 84);
         let params = store.pack().unwrap();
-        let network = Network::build(find_torso(torso).unwrap(), [4, 84, 84], 6, &mut store).unwrap();
+        let network =
+            Network::build(find_torso(torso).unwrap(), [4, 84, 84], 6, &mut store).unwrap();
         let before = map_and_bias(&store.to_named());
 
         let output = network.forward(&squares());
         let returns = Tensor::arange(16, (Kind::Float, Device::Cpu)) / 8.0 - 0.5;
         let actions = Tensor::arange(16, (Kind::Int64, Device::Cpu)).remainder(6);
-        let policy_loss =
-            output.logits.cross_entropy_loss::<Tensor>(&actions, None, tch::Reduction::Mean, -100, 0.0);
+        let policy_loss = output.logits.cross_entropy_loss::<Tensor>(
+            &actions,
+            None,
+            tch::Reduction::Mean,
+            -100,
+            0.0,
+        );
         let value_loss = (output.value - returns).square().mean(Kind::Float);
         let gradient = network.gradient(&(policy_loss + value_loss)).unwrap();
         let config = OptimizerConfig { kind, ..Default::default() };
@@ -102,8 +110,8 @@ mod speed {
     #[test]
     fn coordinates_of_a_whole_window_move_many_times_as_fast_as_a_bias() {
         for kind in [OptimizerKind::Rmsprop, OptimizerKind::Adam] {
-            let [plain, scaled, tap] =
-                ["coordconv", "coordconv-scaled", "coordconv-tap"].map(|torso| map_over_bias(torso, kind));
+            let [plain, scaled, tap] = ["coordconv", "coordconv-scaled", "coordconv-tap"]
+                .map(|torso| map_over_bias(torso, kind));
             let found = format!("{kind:?}: {plain} plain, {scaled} scaled, {tap} with one tap");
             // All 64 taps of both coordinates move together: 64 · √(2/3) = 52 over the frame's
             // positions.
@@ -146,8 +154,9 @@ mod pooled {
     /// are 36 pixels wide: none that covers the content reaches the border, shifted or not.
     fn frame(top: i64, left: i64) -> Tensor {
         let obs = Tensor::zeros([1, 4, 100, 100], (Kind::Uint8, Device::Cpu));
-        let content =
-            (Tensor::arange(4 * 144, (Kind::Int64, Device::Cpu)) * 37).remainder(256).to_kind(Kind::Uint8);
+        let content = (Tensor::arange(4 * 144, (Kind::Int64, Device::Cpu)) * 37)
+            .remainder(256)
+            .to_kind(Kind::Uint8);
         obs.narrow(2, top, 12).narrow(3, left, 12).copy_(&content.view([1, 4, 12, 12]));
         obs
     }
@@ -242,13 +251,15 @@ mod saved_channels {
     #[test]
     fn a_policy_made_of_weights_alone_answers_as_the_network_did() {
         let actions = ["A", "B", "C", "D", "E", "F"].map(str::to_owned).to_vec();
-        let spec = EnvSpec { name: "toy".to_owned(), obs_shape: [4, 40, 40], actions, frame_skip: 1 };
+        let spec =
+            EnvSpec { name: "toy".to_owned(), obs_shape: [4, 40, 40], actions, frame_skip: 1 };
         let obs = random_obs(1, 40);
         let bytes = Vec::<u8>::try_from(obs.view([-1])).unwrap();
         for torso in WITH_SAVED_CHANNELS {
             let (store, network) = build(torso, 3, 40);
             let weights = store.to_named();
-            let policy = Policy::build(find_torso(torso).unwrap(), &spec, &weights, Device::Cpu).unwrap();
+            let policy =
+                Policy::build(find_torso(torso).unwrap(), &spec, &weights, Device::Cpu).unwrap();
             let mut rng = derive_rng(1, Role::EvalPolicy, 0);
             let (_, insight) = policy.act_with_scores(&bytes, ActMode::Greedy, &mut rng).unwrap();
             let value = tch::no_grad(|| network.forward(&obs).value).double_value(&[0]);

@@ -29,7 +29,8 @@ fn gpu() -> Device {
 
 /// Returns noise that is identical on every device.
 fn observations() -> Tensor {
-    let bytes: Vec<u8> = (0..5 * OBS_SHAPE.iter().product::<usize>()).map(|i| (i * i % 251) as u8).collect();
+    let bytes: Vec<u8> =
+        (0..5 * OBS_SHAPE.iter().product::<usize>()).map(|i| (i * i % 251) as u8).collect();
     Tensor::from_data_size(&bytes, &[5, 4, 84, 84], Kind::Uint8)
 }
 

@@ -84,10 +84,14 @@ fn logits_that_are_not_finite_stop_before_any_action() {
 
 #[test]
 fn settings_and_environments_that_do_not_fit_are_refused_before_anything_starts() {
-    let make = |index| -> Box<dyn coordrl_envs::Env> { Box::new(Scripted::new(index, [1, 36, 36], 2)) };
+    let make =
+        |index| -> Box<dyn coordrl_envs::Env> { Box::new(Scripted::new(index, [1, 36, 36], 2)) };
     let bad = A2cConfig { discount: 2.0, value_coef: -1.0, ..config(Gradients::Auto) };
     let error = try_agent(&bad, HOW, make).unwrap_err().to_string();
-    assert!(error.contains("`a2c.discount` is 2") && error.contains("`a2c.value_coef` is -1"), "{error}");
+    assert!(
+        error.contains("`a2c.discount` is 2") && error.contains("`a2c.value_coef` is -1"),
+        "{error}"
+    );
 
     let build = |actors| {
         coordrl_agents::A2c::build(
@@ -114,7 +118,8 @@ fn settings_and_environments_that_do_not_fit_are_refused_before_anything_starts(
     let error = build(actors).unwrap_err();
     assert!(matches!(error, AgentError::ActorSpec { actor: 2 }), "{error}");
 
-    let small =
-        try_agent(&config(Gradients::Auto), HOW, |index| Box::new(Scripted::new(index, [1, 20, 20], 2)));
+    let small = try_agent(&config(Gradients::Auto), HOW, |index| {
+        Box::new(Scripted::new(index, [1, 20, 20], 2))
+    });
     assert!(small.unwrap_err().to_string().contains("20×20 pixels are too small"));
 }

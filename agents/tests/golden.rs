@@ -66,7 +66,12 @@ fn check_losses_and_gradients(torso: &'static str, gradients: Gradients, golden:
     assert_gradients(flat, &state.weights, &golden["gradients"], torso);
 }
 
-fn check_weights(torso: &'static str, gradients: Gradients, optimizer: OptimizerConfig, golden: &Value) {
+fn check_weights(
+    torso: &'static str,
+    gradients: Gradients,
+    optimizer: OptimizerConfig,
+    golden: &Value,
+) {
     let kind = optimizer.kind;
     let mut agent = start(torso, gradients, optimizer);
     let before = agent.save().unwrap().weights;
@@ -87,7 +92,8 @@ fn one_whole_update_equals_pytorch() {
                 (OptimizerKind::Rmsprop, 7e-4, 1e-5, "changes_rmsprop"),
                 (OptimizerKind::RmspropTf, 0.7, 1e-5, "changes_rmsprop_tf"),
             ] {
-                let optimizer = OptimizerConfig { kind, learning_rate, epsilon, ..Default::default() };
+                let optimizer =
+                    OptimizerConfig { kind, learning_rate, epsilon, ..Default::default() };
                 check_weights(torso, gradients, optimizer, &golden[changes]);
             }
         }

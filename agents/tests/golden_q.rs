@@ -27,10 +27,17 @@ fn case(name: &str) -> (LearnerConfig, f32) {
     let paper = OptimizerConfig { learning_rate: 2e-4, kind, ..base.optimizer.clone() };
     match name {
         "paper" => (LearnerConfig { max_grad_norm: Some(2.0), optimizer: tensorflow, ..base }, 1.0),
-        "paper_torch" => (LearnerConfig { max_grad_norm: Some(2.0), optimizer: paper, ..base }, 1.0),
+        "paper_torch" => {
+            (LearnerConfig { max_grad_norm: Some(2.0), optimizer: paper, ..base }, 1.0)
+        }
         "uber" => {
             let kind = OptimizerKind::Adam;
-            let adam = OptimizerConfig { kind, learning_rate: 1e-3, epsilon: 1.5e-4, ..Default::default() };
+            let adam = OptimizerConfig {
+                kind,
+                learning_rate: 1e-3,
+                epsilon: 1.5e-4,
+                ..Default::default()
+            };
             let config = LearnerConfig {
                 huber_delta: Some(1.0),
                 value_rescaling_epsilon: Some(0.01),
@@ -42,7 +49,16 @@ fn case(name: &str) -> (LearnerConfig, f32) {
         }
         "plain" => {
             let head = QHead::Plain;
-            (LearnerConfig { double_q: false, head, max_grad_norm: None, optimizer: paper, ..base }, 1.0)
+            (
+                LearnerConfig {
+                    double_q: false,
+                    head,
+                    max_grad_norm: None,
+                    optimizer: paper,
+                    ..base
+                },
+                1.0,
+            )
         }
         _ => unreachable!("there are four"),
     }
@@ -61,14 +77,20 @@ struct Parts {
 impl Parts {
     fn of_update(update: u64, reward_scale: f32) -> Self {
         let pixels = OBS_SHAPE.iter().product::<usize>() as u64;
-        let obs =
-            |shown| (0..ROWS).flat_map(|i| (0..pixels).map(move |p| noise(i, shown, p))).collect::<Vec<u8>>();
-        let discount = |i: u64| [DISCOUNT.powi(3), 0.0, DISCOUNT, DISCOUNT.powi(3)][i as usize % 4] as f32;
+        let obs = |shown| {
+            (0..ROWS)
+                .flat_map(|i| (0..pixels).map(move |p| noise(i, shown, p)))
+                .collect::<Vec<u8>>()
+        };
+        let discount =
+            |i: u64| [DISCOUNT.powi(3), 0.0, DISCOUNT, DISCOUNT.powi(3)][i as usize % 4] as f32;
         Self {
             obs: obs(2 * update),
             next_obs: obs(2 * update + 1),
             actions: (0..ROWS).map(|i| ((i * 5 + update * 3) % ACTIONS) as i64).collect(),
-            rewards: (0..ROWS).map(|i| reward_scale * (((i * 7 + update * 3) % 5) as f32 - 2.0)).collect(),
+            rewards: (0..ROWS)
+                .map(|i| reward_scale * (((i * 7 + update * 3) % 5) as f32 - 2.0))
+                .collect(),
             discounts: (0..ROWS).map(discount).collect(),
             importance_weights: (0..ROWS).map(|i| 0.25 + 0.25 * (i % 3) as f32).collect(),
         }
@@ -92,7 +114,8 @@ fn start(torso: &str, config: &LearnerConfig) -> Learner {
 }
 
 fn check_report(learned: &LearnStats, golden: &Value, what: &str) {
-    for (key, found) in [("loss", learned.loss), ("grad_norm", learned.grad_norm), ("mean_q", learned.mean_q)]
+    for (key, found) in
+        [("loss", learned.loss), ("grad_norm", learned.grad_norm), ("mean_q", learned.mean_q)]
     {
         let expected = number(golden, key);
         assert_close(found, expected, expected.abs(), &format!("{what}: {key}"));
@@ -101,7 +124,12 @@ fn check_report(learned: &LearnStats, golden: &Value, what: &str) {
     assert_eq!(learned.td_errors.len(), expected.len());
     let typical = expected.iter().sum::<f64>() / expected.len() as f64;
     for (&found, &expected) in learned.td_errors.iter().zip(&expected) {
-        assert_close(f64::from(found), expected, expected.max(typical), &format!("{what}: a TD error"));
+        assert_close(
+            f64::from(found),
+            expected,
+            expected.max(typical),
+            &format!("{what}: a TD error"),
+        );
     }
     assert_close(learned.mean_abs_td, typical, typical, &format!("{what}: mean_abs_td"));
 }
@@ -133,7 +161,8 @@ fn check_priorities(learned: &LearnStats, golden: &Value, what: &str) {
 /// Checks the gradient before clipping: with β₁ = 0 it equals Adam's mean.
 fn check_gradients(torso: &str, config: LearnerConfig, parts: &Parts, golden: &Value) {
     let adam = OptimizerConfig { kind: OptimizerKind::Adam, beta1: 0.0, ..Default::default() };
-    let mut learner = start(torso, &LearnerConfig { optimizer: adam, max_grad_norm: None, ..config });
+    let mut learner =
+        start(torso, &LearnerConfig { optimizer: adam, max_grad_norm: None, ..config });
     learner.learn(&parts.batch()).unwrap();
     let state = learner.save().unwrap();
     let flat = support::numbers(&state.optimizer, "mean");
@@ -145,14 +174,31 @@ fn check_case(name: &str) {
     let (config, reward_scale) = case(name);
     for torso in ["conv", "coordconv"] {
         for shards in SHARDS {
-            check_updates(torso, name, LearnerConfig { shards, ..config.clone() }, reward_scale, &golden);
+            check_updates(
+                torso,
+                name,
+                LearnerConfig { shards, ..config.clone() },
+                reward_scale,
+                &golden,
+            );
         }
     }
 }
 
-fn check_updates(torso: &str, name: &str, config: LearnerConfig, reward_scale: f32, golden: &Value) {
+fn check_updates(
+    torso: &str,
+    name: &str,
+    config: LearnerConfig,
+    reward_scale: f32,
+    golden: &Value,
+) {
     let golden = &golden[torso][name];
-    check_gradients(torso, config.clone(), &Parts::of_update(0, reward_scale), &golden[0]["gradients"]);
+    check_gradients(
+        torso,
+        config.clone(),
+        &Parts::of_update(0, reward_scale),
+        &golden[0]["gradients"],
+    );
     let mut learner = start(torso, &config);
     let first = learner.save().unwrap().online;
     // Shard rounding enters a variance that is a small difference of large numbers: by the second

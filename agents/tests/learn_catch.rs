@@ -3,7 +3,9 @@
 
 mod support;
 
-use coordrl_agents::{A2cConfig, ActMode, OptimizerConfig, OptimizerKind, Policy, Schedule, find_torso};
+use coordrl_agents::{
+    A2cConfig, ActMode, OptimizerConfig, OptimizerKind, Policy, Schedule, find_torso,
+};
 use coordrl_envs::{Role, derive_rng};
 use support::{HOW, How, catch, catch_agent, device, updates};
 

@@ -24,7 +24,10 @@ impl Torso for Dense {
     }
 }
 
-fn build(scope: &mut ParamScope<'_>, obs_shape: [usize; 3]) -> Result<Box<dyn Torso>, NetworkError> {
+fn build(
+    scope: &mut ParamScope<'_>,
+    obs_shape: [usize; 3],
+) -> Result<Box<dyn Torso>, NetworkError> {
     let pixels = obs_shape.iter().product::<usize>() as i64;
     let _spare = scope.get("torso.spare", &[3], Init::Zeros)?;
     Ok(Box::new(Dense(Linear::build(scope, "torso.fc", pixels, 16, Init::BEFORE_RELU)?)))

@@ -76,12 +76,16 @@ fn damaged_bytes_are_an_error_and_never_a_panic() {
 #[test]
 fn what_does_not_fit_is_named() {
     let mut agent = catch_agent(&config(), HOW);
-    let message = |agent: &mut coordrl_agents::A2c, state| agent.load(state).unwrap_err().to_string();
+    let message =
+        |agent: &mut coordrl_agents::A2c, state| agent.load(state).unwrap_err().to_string();
 
     let more = A2cConfig { envs: 6, ..config() };
     let other = catch_agent(&more, HOW).save().unwrap();
     let found = message(&mut agent, other);
-    assert!(found.contains("[3, 3]") && found.contains("[3, 2]") && found.contains("a2c.envs"), "{found}");
+    assert!(
+        found.contains("[3, 3]") && found.contains("[3, 2]") && found.contains("a2c.envs"),
+        "{found}"
+    );
 
     let other = catch_agent(&config(), How { torso: "coordconv", ..HOW }).save().unwrap();
     let found = message(&mut agent, other);

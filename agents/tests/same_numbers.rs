@@ -59,7 +59,8 @@ fn sharded_and_central_gradients_agree() {
             };
             let mut agent = agent(&config, HOW, |index| {
                 let mut env = Scripted::new(index, [2, 40, 36], 3);
-                env.reward = |index, step, action| (index + step * 2 + action as u64) as f32 % 5.0 - 2.0;
+                env.reward =
+                    |index, step, action| (index + step * 2 + action as u64) as f32 % 5.0 - 2.0;
                 env.end = |index, step| match (index + step) % 4 {
                     0 => Some(End::Terminated),
                     1 => Some(End::Truncated),
@@ -116,7 +117,8 @@ fn counters_and_the_linear_rate_follow_the_frames() {
     let mut agent = agent(&config, How { total_frames: 160, ..HOW }, |index| {
         Box::new(Scripted::new(index, [1, 36, 36], 2)) // four frames per step
     });
-    let rates: Vec<f64> = updates(&mut agent, 3).iter().map(|report| report.learning_rate).collect();
+    let rates: Vec<f64> =
+        updates(&mut agent, 3).iter().map(|report| report.learning_rate).collect();
     assert_eq!(rates, [1e-3, 5e-4, 0.0]);
     let counters = agent.counters();
     assert_eq!((counters.updates, counters.agent_steps, counters.frames), (3, 60, 240));

@@ -57,7 +57,8 @@ fn ended(_: u64, step: u64) -> Option<End> {
 #[test]
 fn cut_episodes_are_worth_what_endless_ones_are() {
     let endless = 1.0 / (1.0 - DISCOUNT); // 5
-    for (gradients, lambda) in [(Gradients::Actors, 1.0), (Gradients::Central, 1.0), (Gradients::Actors, 0.9)]
+    for (gradients, lambda) in
+        [(Gradients::Actors, 1.0), (Gradients::Central, 1.0), (Gradients::Actors, 0.9)]
     {
         let found = learn(gradients, lambda, cut);
         assert!((found - endless).abs() < 0.05, "V = {found} instead of {endless}");

@@ -17,7 +17,8 @@ pub fn turns(usual: usize) -> usize {
 /// Returns `--actors`, default one per core.
 #[allow(dead_code, reason = "not every bench has actors")]
 pub fn actors() -> usize {
-    option("actors").unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |cores| cores.get()))
+    option("actors")
+        .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |cores| cores.get()))
 }
 
 fn option<T: std::str::FromStr>(name: &str) -> Option<T> {

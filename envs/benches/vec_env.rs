@@ -28,7 +28,9 @@ fn main() {
     }
     let python = std::env::var("COORDRL_BENCH_PYTHON").ok();
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
-    println!("{ENVS} environments, classic rules, emulator frames per second (median of {TURNS} turns)");
+    println!(
+        "{ENVS} environments, classic rules, emulator frames per second (median of {TURNS} turns)"
+    );
     println!(
         "{:<10} {:>7} {:>10} {:>9} {:>10} {:>7}",
         "game", "threads", "coordrl", "emulator", "envpool", "ratio"
@@ -89,7 +91,8 @@ fn play(game: &str, threads: usize) -> (f64, f64) {
 
 fn vector(game: &str) -> VecEnv {
     let beside = || std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../.deps");
-    let assets = Assets::in_deps(&std::env::var_os("COORDRL_DEPS_DIR").map_or_else(beside, Into::into));
+    let assets =
+        Assets::in_deps(&std::env::var_os("COORDRL_DEPS_DIR").map_or_else(beside, Into::into));
     let seed = |index| EnvSeed { seed: 1, role: Role::TrainEnv, index };
     let make = |index| make_env(game, &EnvConfig::default(), &assets, seed(index)).unwrap();
     VecEnv::try_new((0..ENVS as u64).map(make).collect()).unwrap()

@@ -53,7 +53,8 @@ const REPLAYED: usize = 60;
 /// it can train, but its runs cannot be resumed.
 pub fn check_env(env: &mut dyn Env) -> Vec<Violation> {
     let spec = env.spec().clone();
-    let mut check = Check { env, spec, rng: derive_rng(0, Role::TraceActions, 0), found: Vec::new() };
+    let mut check =
+        Check { env, spec, rng: derive_rng(0, Role::TraceActions, 0), found: Vec::new() };
     if check.spec_usable() {
         check.run();
     }
@@ -104,7 +105,10 @@ impl Check<'_> {
         }
         self.env.reset(&mut obs)?;
         if self.env.step(self.spec.num_actions(), &mut obs).is_ok() {
-            self.blame(Rule::IllegalActionRefused, format!("action {} was taken", self.spec.num_actions()));
+            self.blame(
+                Rule::IllegalActionRefused,
+                format!("action {} was taken", self.spec.num_actions()),
+            );
         }
         if self.env.step(0, &mut obs[1..]).is_ok() {
             self.blame(Rule::WrongBufferRefused, "step took a buffer one byte too short");
@@ -131,7 +135,10 @@ impl Check<'_> {
 
     fn judge(&mut self, step: &Step) {
         if !step.reward.is_finite() || !step.raw_reward.is_finite() {
-            self.blame(Rule::RewardFinite, format!("rewards {} and {}", step.reward, step.raw_reward));
+            self.blame(
+                Rule::RewardFinite,
+                format!("rewards {} and {}", step.reward, step.raw_reward),
+            );
         }
         if step.terminated && step.truncated {
             self.blame(Rule::EndConsistent, "one step was terminated and truncated");
@@ -141,8 +148,8 @@ impl Check<'_> {
         }
     }
 
-    /// Replays from a saved state twice, each time into buffers filled differently: an unwritten byte
-    /// shows up as a difference.
+    /// Replays from a saved state twice, each time into buffers filled differently: an unwritten
+    /// byte shows up as a difference.
     fn restore(&mut self) -> Result<(), EnvError> {
         let mut current = self.obs(0);
         self.env.reset(&mut current)?;
@@ -182,7 +189,10 @@ impl Check<'_> {
 
     fn compare(&mut self, first: &[Seen], second: &[Seen]) {
         if first.iter().zip(second).any(|(a, b)| a.unwritten_in(b)) {
-            self.blame(Rule::ObsWritten, "some bytes of an observation kept what the buffer held before");
+            self.blame(
+                Rule::ObsWritten,
+                "some bytes of an observation kept what the buffer held before",
+            );
         }
         if first.len() != second.len() {
             self.blame(Rule::RestoreExact, "episodes ended at other steps after restoring");
@@ -225,6 +235,7 @@ impl Seen {
 
     /// Returns `true` if the two differ in more than unwritten bytes.
     fn differs_from(&self, second: &Self) -> bool {
-        self.step != second.step || self.pixels(second).any(|(a, b)| a != b && (a, b) != (0xAB, 0x54))
+        self.step != second.step
+            || self.pixels(second).any(|(a, b)| a != b && (a, b) != (0xAB, 0x54))
     }
 }

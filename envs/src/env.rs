@@ -101,12 +101,12 @@ pub trait Env: Send {
     /// Serialises the complete state: emulator, frame stack, generators, counters.
     fn save_state(&self) -> Result<Vec<u8>, EnvError>;
 
-    /// Restores a state from [`Env::save_state`], in this process or another, and writes the current
-    /// observation.
+    /// Restores a state from [`Env::save_state`], in this process or another, and writes the
+    /// current observation.
     fn load_state(&mut self, state: &[u8], obs: &mut [u8]) -> Result<(), EnvError>;
 
-    /// Turns recording of every emulator frame on or off, for videos. Recording costs time and memory
-    /// until [`Env::take_screens`] is called. Environments without pictures ignore it.
+    /// Turns recording of every emulator frame on or off, for videos. Recording costs time and
+    /// memory until [`Env::take_screens`] is called. Environments without pictures ignore it.
     fn record_screens(&mut self, _on: bool) {}
 
     /// Takes the pictures recorded since the last call, resets included, oldest first.

@@ -24,7 +24,9 @@ pub enum EnvError {
         nearest: String,
     },
     /// A Gymnasium id whose observations are the console's RAM.
-    #[error("`{name}` observes the console's RAM, agents here see its screen; `{game}` names the game")]
+    #[error(
+        "`{name}` observes the console's RAM, agents here see its screen; `{game}` names the game"
+    )]
     RamObservations {
         /// As typed.
         name: String,
@@ -108,7 +110,9 @@ pub enum EnvError {
         available: Vec<u32>,
     },
     /// A difficulty that this game does not have.
-    #[error("difficulty {difficulty} is not one of `{game}`: it has {available:?}; set `env.difficulty`")]
+    #[error(
+        "difficulty {difficulty} is not one of `{game}`: it has {available:?}; set `env.difficulty`"
+    )]
     IllegalDifficulty {
         /// Name of the game.
         game: String,

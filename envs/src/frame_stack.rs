@@ -37,7 +37,8 @@ impl FrameStack {
         &self.frames
     }
 
-    /// Replaces the contents with `frames` and returns `true`, or returns `false` if the length differs.
+    /// Replaces the contents with `frames` and returns `true`, or returns `false` if the length
+    /// differs.
     pub fn restore(&mut self, frames: &[u8]) -> bool {
         let fits = frames.len() == self.frames.len();
         if fits {

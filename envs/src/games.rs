@@ -86,13 +86,17 @@ pub(crate) fn find_bare(name: &str, typed: &str) -> Result<&'static GameInfo, En
 
 /// Reduces a name to lower-case letters and digits, for comparison.
 fn squash(name: &str) -> String {
-    name.chars().filter(char::is_ascii_alphanumeric).map(|letter| letter.to_ascii_lowercase()).collect()
+    name.chars()
+        .filter(char::is_ascii_alphanumeric)
+        .map(|letter| letter.to_ascii_lowercase())
+        .collect()
 }
 
 /// Returns up to three games with names similar to `wanted`, best first.
 fn look_alikes(wanted: &str) -> Vec<&'static str> {
     let score = |game: &GameInfo| strsim::jaro_winkler(wanted, &squash(game.name));
-    let mut scored: Vec<(f64, &'static str)> = GAMES.iter().map(|game| (score(game), game.name)).collect();
+    let mut scored: Vec<(f64, &'static str)> =
+        GAMES.iter().map(|game| (score(game), game.name)).collect();
     scored.sort_by(|a, b| b.0.total_cmp(&a.0));
     scored.into_iter().filter(|(score, _)| *score > 0.8).map(|(_, name)| name).take(3).collect()
 }

@@ -1,9 +1,9 @@
 //! Adapters to and from the traits of `gymnasium-rs`.
 //!
 //! [`AtariEnv`](crate::AtariEnv) implements [`gymnasium_rs::core::Env`], [`ToGym`] adapts any
-//! environment of this crate to it, and [`FromGym`] adapts any of theirs that shows images to [`Env`].
-//! The methods of that trait cannot return an error, so failures panic, as each implementation
-//! documents. `try_` methods and constructors return errors.
+//! environment of this crate to it, and [`FromGym`] adapts any of theirs that shows images to
+//! [`Env`]. The methods of that trait cannot return an error, so failures panic, as each
+//! implementation documents. `try_` methods and constructors return errors.
 
 use std::collections::HashMap;
 
@@ -35,7 +35,10 @@ impl<E: Env> ToGym<E> {
     }
 
     /// Like `step`, but returns failures as errors.
-    pub fn try_step(&mut self, action: usize) -> Result<(Array3<u8>, Reward, bool, bool, Info), EnvError> {
+    pub fn try_step(
+        &mut self,
+        action: usize,
+    ) -> Result<(Array3<u8>, Reward, bool, bool, Info), EnvError> {
         try_step(&mut self.env, action)
     }
 }
@@ -132,19 +135,31 @@ where
     /// Wraps `env`, which must produce `[C, H, W]` images and take discrete actions.
     ///
     /// `seed` is passed to its first reset.
-    pub fn try_new(name: &str, env: G, obs_shape: [usize; 3], seed: Option<i32>) -> Result<Self, EnvError> {
+    pub fn try_new(
+        name: &str,
+        env: G,
+        obs_shape: [usize; 3],
+        seed: Option<i32>,
+    ) -> Result<Self, EnvError> {
         let unwrappable = |reason: String| EnvError::Unwrappable { game: name.to_owned(), reason };
         let num_actions = match env.action_space() {
             Space::Discrete(n) if n > 0 => n,
-            other => return Err(unwrappable(format!("its actions are {other:?}, not numbered ones"))),
+            other => {
+                return Err(unwrappable(format!("its actions are {other:?}, not numbered ones")));
+            }
         };
         let wanted = obs_shape.iter().product::<usize>();
         match env.observation_space() {
             Space::Box { low, .. } if low.len() == wanted => {}
             Space::Box { low, .. } => {
-                return Err(unwrappable(format!("its observations hold {} values, not {wanted}", low.len())));
+                return Err(unwrappable(format!(
+                    "its observations hold {} values, not {wanted}",
+                    low.len()
+                )));
             }
-            Space::Discrete(_) => return Err(unwrappable("its observations are not images".to_owned())),
+            Space::Discrete(_) => {
+                return Err(unwrappable("its observations are not images".to_owned()));
+            }
         }
         let actions = (0..num_actions).map(|action| action.to_string()).collect();
         let spec = EnvSpec { name: name.to_owned(), obs_shape, actions, frame_skip: 1 };
@@ -156,7 +171,11 @@ where
         if image.len() != obs.len() {
             let found = image.len();
             let expected = obs.len();
-            return Err(EnvError::BufferLength { what: "the wrapped environment's image", found, expected });
+            return Err(EnvError::BufferLength {
+                what: "the wrapped environment's image",
+                found,
+                expected,
+            });
         }
         for (byte, pixel) in obs.iter_mut().zip(image.iter()) {
             *byte = *pixel;
@@ -204,7 +223,13 @@ where
         let over = terminated || truncated;
         self.episode = (!over).then_some(stats);
         self.write(&image, obs)?;
-        Ok(Step { reward, raw_reward: reward, terminated, truncated, episode: over.then_some(stats) })
+        Ok(Step {
+            reward,
+            raw_reward: reward,
+            terminated,
+            truncated,
+            episode: over.then_some(stats),
+        })
     }
 
     fn save_state(&self) -> Result<Vec<u8>, EnvError> {

@@ -1,6 +1,7 @@
 //! Gymnasium's ids of Atari games, and the rules that each implies.
 //!
-//! The lists are those of ale-py 0.12.1 (`registration.py`), which registers the ids with Gymnasium:
+//! The lists are those of ale-py 0.12.1 (`registration.py`), which registers the ids with
+//! Gymnasium:
 //!
 //! | id | sticky-action probability | frame skip | games |
 //! |---|---|---|---|
@@ -9,8 +10,9 @@
 //! | `PongNoFrameskip-v4`, `-v0` | 0, 0.25 | 1 | `LEGACY` |
 //! | `PongDeterministic-v4`, `-v0` | 0, 0.25 | 4, in Space Invaders 3 | `LEGACY`, in earlier versions |
 //!
-//! All use the game's minimal action set. An id without a version means the latest, as in Gymnasium.
-//! Ids with `-ram` observe the console's RAM and are refused. Case is ignored, as in game names.
+//! All use the game's minimal action set. An id without a version means the latest, as in
+//! Gymnasium. Ids with `-ram` observe the console's RAM and are refused. Case is ignored, as in
+//! game names.
 
 use crate::config::{Protocol, ResolvedEnvConfig};
 use crate::error::EnvError;
@@ -78,7 +80,8 @@ impl GymId {
         match parts.version_of(game) {
             Some(version) => Ok(Some(Self::new(game, parts.variant, version))),
             None => {
-                let nearest = format!("`{}`, or `{}` for the game alone", parts.nearest(game), game.name);
+                let nearest =
+                    format!("`{}`, or `{}` for the game alone", parts.nearest(game), game.name);
                 Err(EnvError::UnknownGymId { name: typed.to_owned(), nearest })
             }
         }
@@ -92,7 +95,9 @@ impl GymId {
             frame_skip: match (version, variant) {
                 (5, _) => Some(4),
                 (_, Variant::NoFrameskip) => Some(1),
-                (_, Variant::Deterministic) => Some(if game.name == "space_invaders" { 3 } else { 4 }),
+                (_, Variant::Deterministic) => {
+                    Some(if game.name == "space_invaders" { 3 } else { 4 })
+                }
                 (_, Variant::Plain) => None,
             },
         }
@@ -142,11 +147,12 @@ impl<'a> Parts<'a> {
             Some((rest, version)) => (rest, Some(version)),
             None => (without_namespace.unwrap_or(typed), None),
         };
-        let (rest, variant) = match (rest.strip_suffix("NoFrameskip"), rest.strip_suffix("Deterministic")) {
-            (Some(rest), _) => (rest, Variant::NoFrameskip),
-            (_, Some(rest)) => (rest, Variant::Deterministic),
-            _ => (rest, Variant::Plain),
-        };
+        let (rest, variant) =
+            match (rest.strip_suffix("NoFrameskip"), rest.strip_suffix("Deterministic")) {
+                (Some(rest), _) => (rest, Variant::NoFrameskip),
+                (_, Some(rest)) => (rest, Variant::Deterministic),
+                _ => (rest, Variant::Plain),
+            };
         let without_ram = rest.strip_suffix("-ram");
         let parts = Self {
             in_ale: without_namespace.is_some(),
@@ -155,7 +161,8 @@ impl<'a> Parts<'a> {
             variant,
             version,
         };
-        let is_plain = !parts.in_ale && !parts.ram && variant == Variant::Plain && version.is_none();
+        let is_plain =
+            !parts.in_ale && !parts.ram && variant == Variant::Plain && version.is_none();
         (!is_plain).then_some(parts)
     }
 
@@ -209,7 +216,8 @@ mod tests {
         GymId::parse(typed).unwrap().unwrap()
     }
 
-    /// Values of `gymnasium.spec(id).kwargs` with ale-py 0.12.1; for `Deterministic`, an earlier version.
+    /// Values of `gymnasium.spec(id).kwargs` with ale-py 0.12.1; for `Deterministic`, an earlier
+    /// version.
     #[test]
     fn ids_stand_for_the_rules_that_gymnasium_has_for_them() {
         for (typed, sticky, skip) in [
@@ -222,7 +230,10 @@ mod tests {
             ("SpaceInvadersDeterministic-v0", 0.25, Some(3)),
         ] {
             let id = id(typed);
-            assert_eq!((id.id.as_str(), id.sticky_action_prob, id.frame_skip), (typed, sticky, skip));
+            assert_eq!(
+                (id.id.as_str(), id.sticky_action_prob, id.frame_skip),
+                (typed, sticky, skip)
+            );
             assert_eq!(find_game(typed).unwrap(), id.game);
         }
         assert_eq!(id("ALE/Pong").id, "ALE/Pong-v5");
@@ -263,7 +274,10 @@ mod tests {
             assert!(matches!(error, EnvError::RamObservations { game: "pong", .. }), "{error}");
         }
         let error = find_game("ALE/Brekout-v5").unwrap_err().to_string();
-        assert!(error.contains("unknown game `ALE/Brekout-v5` (did you mean `breakout`"), "{error}");
+        assert!(
+            error.contains("unknown game `ALE/Brekout-v5` (did you mean `breakout`"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -279,7 +293,10 @@ mod tests {
         assert_eq!(told("ALE/Pong-v5", &sticky), None);
         assert_eq!(told("PongDeterministic-v4", &classic), None);
         let text = told("Pong-v0", &classic).unwrap();
-        assert!(text.contains("env.sticky_action_prob=0.25") && text.contains("draws 2 to 4"), "{text}");
+        assert!(
+            text.contains("env.sticky_action_prob=0.25") && text.contains("draws 2 to 4"),
+            "{text}"
+        );
         let text = told("PongNoFrameskip-v4", &classic).unwrap();
         assert!(text.contains("held for 4 frames") && !text.contains("sticky"), "{text}");
         let text = told("ALE/Pong-v5", &Protocol::Machado.values()).unwrap();

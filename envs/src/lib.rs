@@ -1,8 +1,10 @@
 //! Environments: observations, actions and rewards. Frames are bytes; no tensors here.
 //!
 //! - [`env`](mod@env): the [`Env`] contract between an environment and its caller;
-//! - [`config`]: the settings of an Atari environment, and the protocols that supply their defaults;
-//! - [`registry`]: the games, their names, and [`make_env`]; [`gym_id`]: the rules behind Gymnasium's ids;
+//! - [`config`]: the settings of an Atari environment, and the protocols that supply their
+//!   defaults;
+//! - [`registry`]: the games, their names, and [`make_env`]; [`gym_id`]: the rules behind
+//!   Gymnasium's ids;
 //! - `atari`: the Arcade Learning Environment behind that contract (feature `ale`);
 //! - [`toy`]: `catch`, a pixel game that can be learned in a minute;
 //! - [`vec_env`]: many environments stepped by rayon into one buffer, the hot path of training;

@@ -1,8 +1,8 @@
 //! Scores of a random policy and of a human, to put different games on one scale.
 //!
 //! Full games that begin with up to 30 no-ops and are cut after 108 000 frames. Source: Wang et al.
-//! 2016 (arXiv:1511.06581), tables 2 and 3, as collected in DeepMind's DQN Zoo; most numbers go back
-//! to Mnih et al. 2015 (Nature 518), extended data table 2.
+//! 2016 (arXiv:1511.06581), tables 2 and 3, as collected in DeepMind's DQN Zoo; most numbers go
+//! back to Mnih et al. 2015 (Nature 518), extended data table 2.
 
 /// Scores of a random policy and of a professional tester in one game, in points.
 #[derive(Clone, Copy, Debug, PartialEq)]

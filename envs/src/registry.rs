@@ -105,9 +105,13 @@ mod tests {
 
     #[test]
     fn gymnasium_spellings_name_the_same_game() {
-        for typed in
-            ["ms_pacman", "MsPacman", "ALE/MsPacman-v5", "MsPacmanNoFrameskip-v4", "MsPacmanDeterministic-v4"]
-        {
+        for typed in [
+            "ms_pacman",
+            "MsPacman",
+            "ALE/MsPacman-v5",
+            "MsPacmanNoFrameskip-v4",
+            "MsPacmanDeterministic-v4",
+        ] {
             assert_eq!(find_game(typed).unwrap().name, "ms_pacman", "{typed}");
         }
         assert_eq!(find_game("TicTacToe3D").unwrap().name, "tic_tac_toe_3d");
@@ -133,7 +137,8 @@ mod tests {
 
     #[test]
     fn bad_settings_are_reported_together() {
-        let config = EnvConfig { frame_skip: Some(0), frame_stack: Some(0), ..EnvConfig::default() };
+        let config =
+            EnvConfig { frame_skip: Some(0), frame_stack: Some(0), ..EnvConfig::default() };
         let assets = Assets { rom_dir: PathBuf::new() };
         let seed = EnvSeed { seed: 0, role: Role::TrainEnv, index: 0 };
         let error = make_env("catch", &config, &assets, seed).err().unwrap().to_string();

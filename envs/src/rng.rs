@@ -1,7 +1,7 @@
 //! The source of every random draw outside libtorch.
 //!
-//! Each (seed, role, index) has its own stream, so adding an environment or an actor never shifts the
-//! draws of another, and each generator can be saved and restored.
+//! Each (seed, role, index) has its own stream, so adding an environment or an actor never shifts
+//! the draws of another, and each generator can be saved and restored.
 
 use rand::SeedableRng;
 use serde::{Deserialize, Serialize};

@@ -1,7 +1,7 @@
 //! The envelope around every saved state: version, game, checksum, compression.
 //!
-//! Emulator code trusts the bytes it restores from, so none reach it before the checksum is verified.
-//! Custom environments can use it too: [`pack`] accepts anything that serde serialises.
+//! Emulator code trusts the bytes it restores from, so none reach it before the checksum is
+//! verified. Custom environments can use it too: [`pack`] accepts anything that serde serialises.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -13,7 +13,8 @@ const MAGIC: &[u8; 8] = b"CRLENV1\n";
 
 /// Packs `state` of `game` for [`Env::save_state`](crate::Env::save_state).
 pub fn pack<T: Serialize>(game: &str, state: &T) -> Result<Vec<u8>, EnvError> {
-    let body = rmp_serde::to_vec_named(&(game, state)).map_err(|error| bad(game, error.to_string()))?;
+    let body =
+        rmp_serde::to_vec_named(&(game, state)).map_err(|error| bad(game, error.to_string()))?;
     let body = lz4_flex::compress_prepend_size(&body);
     let mut packed = Vec::with_capacity(MAGIC.len() + 4 + body.len());
     packed.extend_from_slice(MAGIC);
@@ -27,12 +28,15 @@ pub fn pack<T: Serialize>(game: &str, state: &T) -> Result<Vec<u8>, EnvError> {
 /// # Errors
 /// If the bytes are damaged, of another version or of another game.
 pub fn unpack<T: DeserializeOwned>(game: &str, packed: &[u8]) -> Result<T, EnvError> {
-    let rest = packed.strip_prefix(MAGIC).ok_or_else(|| bad(game, "not a state of this version"))?;
-    let (checksum, body) = rest.split_first_chunk::<4>().ok_or_else(|| bad(game, "it is cut short"))?;
+    let rest =
+        packed.strip_prefix(MAGIC).ok_or_else(|| bad(game, "not a state of this version"))?;
+    let (checksum, body) =
+        rest.split_first_chunk::<4>().ok_or_else(|| bad(game, "it is cut short"))?;
     if u32::from_le_bytes(*checksum) != crc32fast::hash(body) {
         return Err(bad(game, "its checksum does not fit: the bytes are damaged"));
     }
-    let body = lz4_flex::decompress_size_prepended(body).map_err(|error| bad(game, error.to_string()))?;
+    let body =
+        lz4_flex::decompress_size_prepended(body).map_err(|error| bad(game, error.to_string()))?;
     // Read the name on its own first: another game's state may have a different layout.
     let (of, rest): (String, serde::de::IgnoredAny) =
         rmp_serde::from_slice(&body).map_err(|error| bad(game, error.to_string()))?;

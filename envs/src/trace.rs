@@ -55,9 +55,9 @@ pub enum Begin {
 
 /// Plays one game step by step and records it.
 ///
-/// The game starts in the state chosen by [`Begin`], after the reset that the settings prescribe, and
-/// the trace ends with the record that ends the whole game. A lost life that ends the agent's episode
-/// is followed by the automatic reset, as in training, and the trace continues.
+/// The game starts in the state chosen by [`Begin`], after the reset that the settings prescribe,
+/// and the trace ends with the record that ends the whole game. A lost life that ends the agent's
+/// episode is followed by the automatic reset, as in training, and the trace continues.
 pub struct Tracer {
     envs: VecEnv,
     seen: Arc<Mutex<Snapshot>>,
@@ -122,7 +122,8 @@ impl Tracer {
         self.envs.step(&[action], &mut self.obs, &mut step)?;
         let [step] = step;
         let seen = *self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        // A game that ends in the reset after a lost life is over too: anything later is another game.
+        // A game that ends in the reset after a lost life is over too: anything later is another
+        // game.
         self.over = step.episodes().next().is_some();
         let record = TraceRecord {
             step: self.next_step,
@@ -140,8 +141,8 @@ impl Tracer {
 
     /// Returns the observation to act on next, `u8 [C, H, W]`, as training has it.
     ///
-    /// After a step that ended an episode this is the first observation of the next one, whereas the
-    /// record describes the moment before the automatic reset.
+    /// After a step that ended an episode this is the first observation of the next one, whereas
+    /// the record describes the moment before the automatic reset.
     pub fn obs(&self) -> &[u8] {
         &self.obs
     }

@@ -9,9 +9,9 @@ use crate::error::EnvError;
 ///
 /// Observations go into one contiguous `u8 [n, C, H, W]` buffer owned by the caller. An environment
 /// whose episode ends is reset within the same step, so the buffer always holds the observations to
-/// act on next; the true last observation stays available in [`VecEnv::final_obs`] until the next step.
-/// Each environment has its own generators, so results do not depend on the number of threads.
-/// A step does not allocate.
+/// act on next; the true last observation stays available in [`VecEnv::final_obs`] until the next
+/// step. Each environment has its own generators, so results do not depend on the number of
+/// threads. A step does not allocate.
 pub struct VecEnv {
     slots: Vec<Slot>,
     spec: EnvSpec,
@@ -62,7 +62,8 @@ impl VecEnv {
             let found = envs[index].spec().name.clone();
             return Err(EnvError::SpecMismatch { index, found, expected: spec.name });
         }
-        let slot = |env| Slot { env, final_obs: vec![0; spec.obs_len()], ended: false, error: None };
+        let slot =
+            |env| Slot { env, final_obs: vec![0; spec.obs_len()], ended: false, error: None };
         Ok(Self { slots: envs.into_iter().map(slot).collect(), spec })
     }
 
@@ -93,13 +94,18 @@ impl VecEnv {
         self.first_error()
     }
 
-    /// Steps every environment. Afterwards `obs` holds the observations to act on next, and `steps[i]`
-    /// the result of environment `i`.
+    /// Steps every environment. Afterwards `obs` holds the observations to act on next, and
+    /// `steps[i]` the result of environment `i`.
     ///
     /// # Errors
     /// Names the first failing environment. The others have been stepped already, so the vector is
     /// unusable until restored or rebuilt.
-    pub fn step(&mut self, actions: &[usize], obs: &mut [u8], steps: &mut [VecStep]) -> Result<(), EnvError> {
+    pub fn step(
+        &mut self,
+        actions: &[usize],
+        obs: &mut [u8],
+        steps: &mut [VecStep],
+    ) -> Result<(), EnvError> {
         self.check_len("actions", actions.len(), self.len())?;
         self.check_len("steps", steps.len(), self.len())?;
         self.check_len("observations", obs.len(), self.obs_len())?;
@@ -114,7 +120,8 @@ impl VecEnv {
         self.first_error()
     }
 
-    /// Returns the true last observation of environment `index` if its episode ended in the last step.
+    /// Returns the true last observation of environment `index` if its episode ended in the last
+    /// step.
     pub fn final_obs(&self, index: usize) -> Option<&[u8]> {
         let slot = self.slots.get(index)?;
         slot.ended.then_some(slot.final_obs.as_slice())
@@ -122,7 +129,8 @@ impl VecEnv {
 
     /// Saves the state of every environment, in order.
     pub fn save_state(&self) -> Result<Vec<Vec<u8>>, EnvError> {
-        let save = |(index, slot): (usize, &Slot)| slot.env.save_state().map_err(|e| e.in_env(index));
+        let save =
+            |(index, slot): (usize, &Slot)| slot.env.save_state().map_err(|e| e.in_env(index));
         self.slots.iter().enumerate().map(save).collect()
     }
 
@@ -164,7 +172,11 @@ impl VecEnv {
     }
 
     fn check_len(&self, what: &'static str, found: usize, expected: usize) -> Result<(), EnvError> {
-        if found == expected { Ok(()) } else { Err(EnvError::BufferLength { what, found, expected }) }
+        if found == expected {
+            Ok(())
+        } else {
+            Err(EnvError::BufferLength { what, found, expected })
+        }
     }
 
     fn first_error(&mut self) -> Result<(), EnvError> {
@@ -179,7 +191,8 @@ impl VecEnv {
 impl Slot {
     /// Steps once, then resets if the episode ended.
     fn step(&mut self, action: usize, obs: &mut [u8]) -> Result<VecStep, EnvError> {
-        let Step { reward, raw_reward, terminated, truncated, episode } = self.env.step(action, obs)?;
+        let Step { reward, raw_reward, terminated, truncated, episode } =
+            self.env.step(action, obs)?;
         let mut episodes = [episode, None];
         self.ended = terminated || truncated;
         if self.ended {
@@ -192,6 +205,7 @@ impl Slot {
 
 /// Runs in the ambient pool, or on this thread if the pool has only one.
 fn for_each<T: Send>(items: impl IndexedParallelIterator<Item = T>, run: impl Fn(T) + Sync + Send) {
-    // One item per task: environments take unequal time (resets, game logic), so let rayon balance them.
+    // One item per task: environments take unequal time (resets, game logic), so let rayon balance
+    // them.
     items.with_max_len(1).for_each(run);
 }

@@ -30,8 +30,10 @@ static COUNTING: Counting = Counting;
 
 fn vector(game: &str) -> VecEnv {
     let beside = || std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../.deps");
-    let assets = Assets::in_deps(&std::env::var_os("COORDRL_DEPS_DIR").map_or_else(beside, Into::into));
-    let config = EnvConfig { max_episode_frames: Some(FrameLimit::frames(120)), ..EnvConfig::default() };
+    let assets =
+        Assets::in_deps(&std::env::var_os("COORDRL_DEPS_DIR").map_or_else(beside, Into::into));
+    let config =
+        EnvConfig { max_episode_frames: Some(FrameLimit::frames(120)), ..EnvConfig::default() };
     let seed = |index| EnvSeed { seed: 1, role: Role::TrainEnv, index };
     let make = |index| make_env(game, &config, &assets, seed(index)).unwrap();
     VecEnv::try_new((0..4).map(make).collect()).unwrap()

@@ -111,7 +111,8 @@ fn a_limit_reached_in_the_reset_after_a_lost_life_reports_the_game_there() {
     };
     // One frame more: the life is lost in time, the no-op after it is not.
     let limit = FrameLimit::frames(frames_to_first_loss + 1);
-    let (mut env, mut obs) = started("breakout", &EnvConfig { max_episode_frames: Some(limit), ..classic() });
+    let (mut env, mut obs) =
+        started("breakout", &EnvConfig { max_episode_frames: Some(limit), ..classic() });
     let step = wait_for_the_end(&mut env, &mut obs);
     assert_eq!((step.terminated, step.truncated, step.episode), (true, false, None));
     let ended = env.reset(&mut obs).unwrap();
@@ -145,7 +146,10 @@ fn the_agent_sees_the_sign_and_the_return_keeps_the_score() {
 #[test]
 fn protocols_choose_action_sets_in_ales_order() {
     let names = |game, protocol| atari(game, &EnvConfig::of(protocol)).spec().actions.clone();
-    assert_eq!(names("pong", Protocol::Classic), ["NOOP", "FIRE", "RIGHT", "LEFT", "RIGHTFIRE", "LEFTFIRE"]);
+    assert_eq!(
+        names("pong", Protocol::Classic),
+        ["NOOP", "FIRE", "RIGHT", "LEFT", "RIGHTFIRE", "LEFTFIRE"]
+    );
     assert_eq!(names("pong", Protocol::Raw).len(), 6);
     assert_eq!(names("pong", Protocol::Machado).len(), 18);
     // ALE calls half of the actions illegal in Skiing; all 18 are there, and those do nothing.
@@ -184,7 +188,8 @@ fn environments_of_one_seed_and_other_indices_begin_differently_and_each_repeats
     let first = |index| {
         let config = EnvConfig::of(Protocol::Classic);
         let mut env =
-            AtariEnv::try_new("space_invaders", &config, &common::assets(), common::seed(1, index)).unwrap();
+            AtariEnv::try_new("space_invaders", &config, &common::assets(), common::seed(1, index))
+                .unwrap();
         let mut obs = vec![0; env.spec().obs_len()];
         env.reset(&mut obs).unwrap();
         for _ in 0..10 {

@@ -6,7 +6,8 @@ use coordrl_envs::check::Rule;
 use coordrl_envs::gym::{FromGym, ToGym};
 use coordrl_envs::toy::catch::Catch;
 use coordrl_envs::{
-    Env, EnvConfig, EnvError, EnvSpec, EpisodeStats, Role, Step, VecEnv, VecStep, check_env, derive_rng,
+    Env, EnvConfig, EnvError, EnvSpec, EpisodeStats, Role, Step, VecEnv, VecStep, check_env,
+    derive_rng,
 };
 use gymnasium_rs::core::{Env as GymEnv, Info, Options, Reward, Space};
 use ndarray::{Array1, Array3};
@@ -59,7 +60,9 @@ impl Faulty {
             Fault::LeavesAByte => obs[7] = 0xAB ^ (0xFF * u8::from(self.steps.is_multiple_of(2))),
             Fault::NanReward => step.reward = f32::NAN,
             Fault::EndsTwice => step.truncated = step.terminated,
-            Fault::EndsSilently if step.episode.is_none() => step.episode = Some(EpisodeStats::default()),
+            Fault::EndsSilently if step.episode.is_none() => {
+                step.episode = Some(EpisodeStats::default())
+            }
             Fault::ForgetsAState => step.raw_reward = self.steps as f32,
             _ => {}
         }
@@ -159,7 +162,8 @@ mod atari {
     #[test]
     fn atari_keeps_every_promise_under_every_protocol() {
         for protocol in [Protocol::Classic, Protocol::Machado, Protocol::Raw] {
-            let mut env = make_env("breakout", &EnvConfig::of(protocol), &assets(), seed()).unwrap();
+            let mut env =
+                make_env("breakout", &EnvConfig::of(protocol), &assets(), seed()).unwrap();
             assert_eq!(check_env(&mut *env), [], "{protocol:?}");
         }
     }
@@ -180,7 +184,8 @@ mod atari {
 
     #[test]
     fn an_atari_env_runs_under_code_written_for_gymnasium() {
-        let make = || AtariEnv::try_new("breakout", &EnvConfig::default(), &assets(), seed()).unwrap();
+        let make =
+            || AtariEnv::try_new("breakout", &EnvConfig::default(), &assets(), seed()).unwrap();
         let mut env = make();
         let (obs, _, info) = play_generic(&mut env);
         assert_eq!(obs.shape(), [4, 84, 84]);
@@ -197,14 +202,16 @@ mod atari {
     #[test]
     #[should_panic(expected = "step failed: action 4 is out of range")]
     fn through_the_trait_an_illegal_action_panics_as_documented() {
-        let mut env = AtariEnv::try_new("breakout", &EnvConfig::default(), &assets(), seed()).unwrap();
+        let mut env =
+            AtariEnv::try_new("breakout", &EnvConfig::default(), &assets(), seed()).unwrap();
         GymEnv::reset(&mut env, None, Options::new());
         GymEnv::step(&mut env, 4);
     }
 
     #[test]
     fn try_methods_return_what_the_trait_panics_on() {
-        let mut env = AtariEnv::try_new("breakout", &EnvConfig::default(), &assets(), seed()).unwrap();
+        let mut env =
+            AtariEnv::try_new("breakout", &EnvConfig::default(), &assets(), seed()).unwrap();
         assert!(matches!(env.try_step(0), Err(EnvError::NeedsReset { .. })));
         env.try_reset().unwrap();
         assert!(matches!(env.try_step(4), Err(EnvError::IllegalAction { .. })));
@@ -276,7 +283,8 @@ fn spaces_that_do_not_fit_are_refused_and_images_are_written_row_by_row() {
     let wrap = |actions, observations, image| {
         FromGym::try_new("odd", Odd { actions, observations, image }, [1, 2, 3], None)
     };
-    let refused = |actions, observations| wrap(actions, observations, [1, 2, 3]).err().unwrap().to_string();
+    let refused =
+        |actions, observations| wrap(actions, observations, [1, 2, 3]).err().unwrap().to_string();
     assert!(refused(image_box(1), image_box(6)).contains("its actions are Box"));
     assert!(refused(Space::Discrete(0), image_box(6)).contains("its actions are Discrete(0)"));
     assert!(refused(Space::Discrete(2), image_box(5)).contains("hold 5 values, not 6"));
@@ -287,7 +295,10 @@ fn spaces_that_do_not_fit_are_refused_and_images_are_written_row_by_row() {
     env.reset(&mut obs).unwrap();
     let step = env.step(0, &mut obs).unwrap();
     assert_eq!(obs, [0, 1, 2, 10, 11, 12]);
-    assert_eq!(step.episode.unwrap(), EpisodeStats { episode_return: 1.5, episode_length_frames: 1 });
+    assert_eq!(
+        step.episode.unwrap(),
+        EpisodeStats { episode_return: 1.5, episode_length_frames: 1 }
+    );
 
     let mut env = wrap(Space::Discrete(2), image_box(6), [1, 2, 2]).unwrap();
     let text = env.reset(&mut obs).unwrap_err().to_string();
@@ -299,8 +310,12 @@ fn a_vector_needs_environments_and_all_of_one_kind() {
     let text = VecEnv::try_new(Vec::new()).err().unwrap().to_string();
     assert_eq!(text, "a vector of environments needs at least one");
     let other = Catch::new(&EnvConfig::default().resolve(), derive_rng(1, Role::TrainEnv, 0));
-    let text = VecEnv::try_new(vec![Box::new(catch(0)), Box::new(other)]).err().unwrap().to_string();
-    assert!(text.starts_with("environment 1 is a `catch` that differs from environment 0"), "{text}");
+    let text =
+        VecEnv::try_new(vec![Box::new(catch(0)), Box::new(other)]).err().unwrap().to_string();
+    assert!(
+        text.starts_with("environment 1 is a `catch` that differs from environment 0"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -318,9 +333,13 @@ fn wrong_buffers_are_named_before_anything_moves() {
         text(&[0, 0], &mut obs[1..], &mut steps),
         "the buffer of observations holds 1599 elements, not 1600"
     );
-    assert_eq!(text(&[0, 0], &mut obs, &mut steps[1..]), "the buffer of steps holds 1 elements, not 2");
+    assert_eq!(
+        text(&[0, 0], &mut obs, &mut steps[1..]),
+        "the buffer of steps holds 1 elements, not 2"
+    );
     assert!(
-        text(&[0, 3], &mut obs, &mut steps).starts_with("environment 1 failed: action 3 is out of range")
+        text(&[0, 3], &mut obs, &mut steps)
+            .starts_with("environment 1 failed: action 3 is out of range")
     );
     assert_eq!(envs.save_state().unwrap(), before);
     let text = envs.load_state(&before[1..], &mut obs).unwrap_err().to_string();
@@ -348,6 +367,9 @@ fn without_the_emulator_atari_games_say_so() {
     let assets = Assets { rom_dir: "roms".into() };
     let seed = EnvSeed { seed: 0, role: Role::TrainEnv, index: 0 };
     let text = make_env("pong", &EnvConfig::default(), &assets, seed).err().unwrap().to_string();
-    assert_eq!(text, "game `pong` needs the Arcade Learning Environment; build with the feature `ale`");
+    assert_eq!(
+        text,
+        "game `pong` needs the Arcade Learning Environment; build with the feature `ale`"
+    );
     assert!(Tracer::try_new("pong", &EnvConfig::default(), &assets, 0, Begin::Loaded).is_err());
 }

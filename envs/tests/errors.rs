@@ -25,7 +25,10 @@ fn pong_from(rom_dir: &Path) -> String {
 #[test]
 fn a_rom_that_is_not_there_is_named_with_the_way_to_get_it() {
     let text = pong_from(Path::new("/nowhere"));
-    assert_eq!(text, "no ROM for `pong`: looked for /nowhere/pong.bin; `cargo xtask setup` brings the ROMs");
+    assert_eq!(
+        text,
+        "no ROM for `pong`: looked for /nowhere/pong.bin; `cargo xtask setup` brings the ROMs"
+    );
 }
 
 #[test]
@@ -42,8 +45,12 @@ fn a_wrong_or_damaged_rom_never_reaches_ale_which_would_end_the_process() {
     let place = folder.path().join("pong.bin");
     let mut damaged = fs::read(assets().rom_dir.join("pong.bin")).unwrap();
     damaged[100] ^= 1;
-    let roms =
-        [fs::read(assets().rom_dir.join("breakout.bin")).unwrap(), damaged, Vec::new(), vec![0; 100_000]];
+    let roms = [
+        fs::read(assets().rom_dir.join("breakout.bin")).unwrap(),
+        damaged,
+        Vec::new(),
+        vec![0; 100_000],
+    ];
     for rom in roms {
         fs::write(&place, rom).unwrap();
         let text = pong_from(folder.path());
@@ -69,18 +76,29 @@ fn a_path_that_ale_cannot_take_is_an_error() {
 fn games_without_settings_and_unknown_ones_are_told_apart() {
     let make = |game| message(make_env(game, &EnvConfig::default(), &assets(), seed(1, 0)));
     assert!(make("combat").starts_with("game `combat` cannot be played: ALE ships its ROM"));
-    assert!(make("pnog").starts_with("unknown game `pnog` (did you mean `pong`"), "{}", make("pnog"));
+    assert!(
+        make("pnog").starts_with("unknown game `pnog` (did you mean `pong`"),
+        "{}",
+        make("pnog")
+    );
 }
 
 #[test]
 fn modes_and_difficulties_that_a_game_lacks_are_refused_with_those_it_has() {
-    let make = |config: EnvConfig| message(AtariEnv::try_new("pong", &config, &assets(), seed(1, 0)));
+    let make =
+        |config: EnvConfig| message(AtariEnv::try_new("pong", &config, &assets(), seed(1, 0)));
     let text = make(EnvConfig { mode: Some(GameSetting::Number(7)), ..EnvConfig::default() });
     assert_eq!(text, "mode 7 is not one of `pong`: it has [0, 1]; set `env.mode`");
     let text = make(EnvConfig { difficulty: Some(GameSetting::Number(9)), ..EnvConfig::default() });
-    assert_eq!(text, "difficulty 9 is not one of `pong`: it has [0, 1, 2, 3]; set `env.difficulty`");
+    assert_eq!(
+        text,
+        "difficulty 9 is not one of `pong`: it has [0, 1, 2, 3]; set `env.difficulty`"
+    );
     let text = make(EnvConfig { screen_size: Some(0), ..EnvConfig::default() });
-    assert!(text.starts_with("1 problem in the environment's settings: `env.screen_size` is 0"), "{text}");
+    assert!(
+        text.starts_with("1 problem in the environment's settings: `env.screen_size` is 0"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -95,7 +113,10 @@ fn an_action_out_of_range_is_refused_and_changes_nothing() {
 
     let mut envs = VecEnv::try_new(vec![Box::new(env)]).unwrap();
     let text = message(envs.step(&[99], &mut obs, &mut [VecStep::default()]));
-    assert_eq!(text, "environment 0 failed: action 99 is out of range: `pong` has 6 actions, 0 to 5");
+    assert_eq!(
+        text,
+        "environment 0 failed: action 99 is out of range: `pong` has 6 actions, 0 to 5"
+    );
 }
 
 #[test]
@@ -134,7 +155,10 @@ fn states_that_do_not_fit_are_refused_and_the_game_goes_on_as_it_was() {
     for (state, reason) in [
         (damaged.as_slice(), "its checksum does not fit"),
         (&of_breakout, "it is a state of `breakout`"),
-        (&of_small, "its frame stack has another size; check `env.frame_stack` and `env.screen_size`"),
+        (
+            &of_small,
+            "its frame stack has another size; check `env.frame_stack` and `env.screen_size`",
+        ),
         (&[], "not a state of this version"),
     ] {
         let text = message(env.load_state(state, &mut obs));
@@ -148,6 +172,7 @@ fn states_that_do_not_fit_are_refused_and_the_game_goes_on_as_it_was() {
 
 #[test]
 fn only_atari_games_can_be_traced() {
-    let text = message(Tracer::try_new("catch", &EnvConfig::default(), &assets(), 0, Begin::Loaded));
+    let text =
+        message(Tracer::try_new("catch", &EnvConfig::default(), &assets(), 0, Begin::Loaded));
     assert_eq!(text, "`catch` cannot be traced: it is not an Atari game");
 }

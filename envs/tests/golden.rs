@@ -29,7 +29,9 @@ fn line(game: &str, config: &EnvConfig, steps: usize, each: usize) -> String {
     env.reset(&mut obs).unwrap();
     let mut crc = 0;
     let mut line = game.to_owned();
-    for (index, action) in random_actions(1, steps, env.spec().num_actions()).into_iter().enumerate() {
+    for (index, action) in
+        random_actions(1, steps, env.spec().num_actions()).into_iter().enumerate()
+    {
         let step = env.step(action, &mut obs).unwrap();
         crc = chain(crc, &env, &step);
         if step.is_last() {
@@ -47,7 +49,8 @@ fn assert_lines(golden: &str, config: &EnvConfig, steps: usize, each: usize) {
     let expected: Vec<&str> = golden.lines().collect();
     assert_eq!(expected.len(), games.len());
     let found: Vec<String> = games.par_iter().map(|game| line(game, config, steps, each)).collect();
-    let differ: Vec<_> = found.iter().zip(&expected).filter(|(found, expected)| found != *expected).collect();
+    let differ: Vec<_> =
+        found.iter().zip(&expected).filter(|(found, expected)| found != *expected).collect();
     assert!(differ.is_empty(), "{} games differ (found, golden): {differ:#?}", differ.len());
 }
 

@@ -84,7 +84,8 @@ impl Case {
 }
 
 /// One checksum over RAM, screen, observation and step of everything that is played, and over the
-/// state at its end: Miniature Golf's strokes came back wrong, which shows only once the ball is in.
+/// state at its end: Miniature Golf's strokes came back wrong, which shows only once the ball is
+/// in.
 fn play(env: &mut coordrl_envs::AtariEnv, actions: &[usize], obs: &mut [u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     for action in actions {

@@ -24,7 +24,16 @@ fn records(tracer: &mut Tracer, actions: &[usize]) -> Vec<TraceRecord> {
 fn a_record_is_one_json_object_with_the_promised_keys() {
     let record = tracer("pong", &EnvConfig::of(Protocol::Raw)).step(2).unwrap().unwrap();
     let value: serde_json::Value = serde_json::to_value(&record).unwrap();
-    let keys = ["step", "action", "reward", "lives", "terminated", "truncated", "ram_crc32", "screen_crc32"];
+    let keys = [
+        "step",
+        "action",
+        "reward",
+        "lives",
+        "terminated",
+        "truncated",
+        "ram_crc32",
+        "screen_crc32",
+    ];
     let object = value.as_object().unwrap();
     assert_eq!(object.len(), keys.len());
     assert!(keys.iter().all(|key| object.contains_key(*key)));
@@ -48,8 +57,8 @@ fn a_raw_trace_shows_each_frame_from_right_after_loading() {
     }
 }
 
-/// Values of ale-py 0.12.1 after 60 frames of actions 0, 1, 2, 0, …, with and without one `reset_game`
-/// after `loadROM` (`envs/parity/reference.py`).
+/// Values of ale-py 0.12.1 after 60 frames of actions 0, 1, 2, 0, …, with and without one
+/// `reset_game` after `loadROM` (`envs/parity/reference.py`).
 #[test]
 fn a_trace_begins_right_after_loading_or_after_one_reset_more() {
     let last = |game, begin| {

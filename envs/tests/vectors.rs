@@ -37,7 +37,9 @@ fn a_vector_agrees_with_single_environments_step_for_step() {
     {
         let mut envs = vector(game, protocol, 3);
         let mut singles: Vec<AtariEnv> = (0..3)
-            .map(|index| AtariEnv::try_new(game, &config(protocol), &assets(), seed(5, index)).unwrap())
+            .map(|index| {
+                AtariEnv::try_new(game, &config(protocol), &assets(), seed(5, index)).unwrap()
+            })
             .collect();
         let one = envs.spec().obs_len();
         let mut obs = vec![0xAB; envs.obs_len()];

@@ -1,4 +1,5 @@
-//! Writes one figure of each kind into a folder: `cargo run -p coordrl-plots --example gallery -- FOLDER`.
+//! Writes one figure of each kind into a folder: `cargo run -p coordrl-plots --example gallery --
+//! FOLDER`.
 #![expect(
     clippy::print_stdout,
     clippy::cast_possible_truncation,
@@ -9,8 +10,8 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 
 use coordrl_plots::{
-    Aspect, Axis, Blank, ColourMap, ColourRange, Figure, Group, HeatMap, HeatMaps, LineChart, Panels,
-    PlotError, Scatter, Series,
+    Aspect, Axis, Blank, ColourMap, ColourRange, Figure, Group, HeatMap, HeatMaps, LineChart,
+    Panels, PlotError, Scatter, Series,
 };
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -69,20 +70,24 @@ fn sizes() -> LineChart {
 }
 
 fn places(title: &str, error: f64, aspect: Aspect) -> Scatter {
-    let grid = || (0..28 * 28).map(|k| (f64::from(k % 28) * 2.0 + 4.0, f64::from(k / 28) * 2.0 + 4.0));
-    let moved =
-        move |(x, y): (f64, f64)| (x + error * (x * 1.3 + y * 7.1).sin(), y + error * (x * 5.1 - y).cos());
+    let grid =
+        || (0..28 * 28).map(|k| (f64::from(k % 28) * 2.0 + 4.0, f64::from(k / 28) * 2.0 + 4.0));
+    let moved = move |(x, y): (f64, f64)| {
+        (x + error * (x * 1.3 + y * 7.1).sin(), y + error * (x * 5.1 - y).cos())
+    };
     let test = |&(x, y): &(f64, f64)| x > 32.0 && y > 32.0;
-    let scatter = Scatter::new(title, Axis::linear("x (pixels)"), Axis::linear("y (pixels)").reversed())
-        .with_true_places("true places", grid())
-        .with_group(Group::new("train", grid().filter(|place| !test(place)).map(moved)))
-        .with_group(Group::new("test", grid().filter(test).map(moved)));
+    let scatter =
+        Scatter::new(title, Axis::linear("x (pixels)"), Axis::linear("y (pixels)").reversed())
+            .with_true_places("true places", grid())
+            .with_group(Group::new("train", grid().filter(|place| !test(place)).map(moved)))
+            .with_group(Group::new("test", grid().filter(test).map(moved)));
     if aspect == Aspect::Equal { scatter.with_equal_aspect() } else { scatter }
 }
 
 fn true_against_predicted() -> Scatter {
-    let points =
-        |shift: f64| (0..40).map(move |k| (f64::from(k), f64::from(k) + 3.0 * (f64::from(k) * shift).sin()));
+    let points = |shift: f64| {
+        (0..40).map(move |k| (f64::from(k), f64::from(k) + 3.0 * (f64::from(k) * shift).sin()))
+    };
     Scatter::new(
         "True against predicted",
         Axis::linear("true x (pixels)"),
@@ -116,14 +121,21 @@ fn probabilities() -> Result<HeatMaps, PlotError> {
                 square(y, x, 90.0),
             )?)
             .with_map(HeatMap::try_new("CoordConv", 64, 64, square(y, x, 4.0))?)
-            .with_map(HeatMap::try_new("deconv", 64, 64, square(y + 3.0, x, 0.6))?.with_mark(row, column)?);
+            .with_map(
+                HeatMap::try_new("deconv", 64, 64, square(y + 3.0, x, 0.6))?
+                    .with_mark(row, column)?,
+            );
     }
-    Ok(maps.with_columns(3).with_colours(ColourMap::Viridis).with_range(ColourRange::Fixed(0.0, 1.0)))
+    Ok(maps
+        .with_columns(3)
+        .with_colours(ColourMap::Viridis)
+        .with_range(ColourRange::Fixed(0.0, 1.0)))
 }
 
 fn weights() -> Result<HeatMaps, PlotError> {
-    let mut maps =
-        HeatMaps::new("").with_colours(ColourMap::Diverging).with_range(ColourRange::Fixed(-1.0, 1.0));
+    let mut maps = HeatMaps::new("")
+        .with_colours(ColourMap::Diverging)
+        .with_range(ColourRange::Fixed(-1.0, 1.0));
     for channel in 0..8_u8 {
         let weight = |k: u8| (f32::from(k) * 0.37 + f32::from(channel)).sin();
         maps = maps.with_map(HeatMap::try_new(
@@ -169,13 +181,20 @@ fn edge_cases() -> Panels {
     let chart = |series: Series| -> Box<dyn Figure> {
         Box::new(LineChart::new("", Axis::linear("x"), Axis::linear("y")).with_series(series))
     };
-    let gap = [(0.0, 1e-5), (1.0, 2e-5), (2.0, f64::NAN), (3.0, 1.5e-5), (4.0, f64::NAN), (5.0, 3e-5)];
-    let many = (0..10).fold(LineChart::new("", Axis::linear("x"), Axis::linear("y")), |chart, k| {
-        chart.with_series(Series::new(format!("series {k}"), [(0.0, 0.0), (1.0, f64::from(k) - 4.5)]))
-    });
+    let gap =
+        [(0.0, 1e-5), (1.0, 2e-5), (2.0, f64::NAN), (3.0, 1.5e-5), (4.0, f64::NAN), (5.0, 3e-5)];
+    let many =
+        (0..10).fold(LineChart::new("", Axis::linear("x"), Axis::linear("y")), |chart, k| {
+            chart.with_series(Series::new(
+                format!("series {k}"),
+                [(0.0, 0.0), (1.0, f64::from(k) - 4.5)],
+            ))
+        });
     let long = LineChart::new(
         "A title that is far too long for one line and must be broken over several of them to be read",
-        Axis::log("a label that is far too long for the axis it belongs to, and then some (seconds)"),
+        Axis::log(
+            "a label that is far too long for the axis it belongs to, and then some (seconds)",
+        ),
         Axis::linear("another label that is far too long (points)"),
     );
     let long = long.with_series(Series::new(

@@ -130,14 +130,23 @@ impl Frame<'_> {
             canvas.text(Text { anchor: Anchor::End, ..plain(&tick.label, at, look.tick) });
         }
         let size = font::shrink(&self.y.0.label, area.height, look.label, Weight::Regular);
-        let beside = left - TICK - look.gap * 0.8 - widest(major, look.tick) - look.label * LINE_HEIGHT / 2.0;
+        let beside = left
+            - TICK
+            - look.gap * 0.8
+            - widest(major, look.tick)
+            - look.label * LINE_HEIGHT / 2.0;
         let at = (beside + HALF_CAPITAL * size, area.centre().1);
         canvas.text(Text { turn: Turn::Up, ..plain(&self.y.0.label, at, size) });
     }
 }
 
 /// Draws a horizontal axis below the data: line, labelled ticks, and axis label.
-pub(crate) fn draw_x(canvas: &mut Canvas, plot: &Plot, (axis, range): (&Axis, Range), major: &[Tick]) {
+pub(crate) fn draw_x(
+    canvas: &mut Canvas,
+    plot: &Plot,
+    (axis, range): (&Axis, Range),
+    major: &[Tick],
+) {
     let area = plot.area;
     let look = plot.look;
     let ink = Stroke::solid(INK, 1.0);
@@ -201,7 +210,14 @@ mod tests {
         let range = Range { low: 0.0, high: 1.0 };
         let place = LegendPlace::Own;
         let aspect = Aspect::Free;
-        let frame = Frame { title: "fig", x: (&axis, range), y: (&axis, range), legend: &[], place, aspect };
+        let frame = Frame {
+            title: "fig",
+            x: (&axis, range),
+            y: (&axis, range),
+            legend: &[],
+            place,
+            aspect,
+        };
         frame.draw(&mut Canvas::new(Size { width: 800.0, height: 800.0 }), area)
     }
 
@@ -217,14 +233,21 @@ mod tests {
     #[test]
     fn an_area_of_nothing_but_labels_is_refused() {
         let error = draw(Rect::new(0.0, 0.0, 90.0, 60.0)).unwrap_err();
-        assert!(error.to_string().starts_with("figure `fig` is too small for its labels: "), "{error}");
+        assert!(
+            error.to_string().starts_with("figure `fig` is too small for its labels: "),
+            "{error}"
+        );
     }
 
     #[test]
     fn labels_of_ticks_do_not_touch() {
         for room in [60.0, 120.0, 300.0, 900.0] {
-            let ticks = fitting_ticks(&Axis::linear("x"), Range { low: 0.0, high: 123_456.0 }, room, 12.0);
-            assert!(font::to_f64(ticks.len()) * widest(&ticks, 12.0) < room && !ticks.is_empty(), "{room}");
+            let ticks =
+                fitting_ticks(&Axis::linear("x"), Range { low: 0.0, high: 123_456.0 }, room, 12.0);
+            assert!(
+                font::to_f64(ticks.len()) * widest(&ticks, 12.0) < room && !ticks.is_empty(),
+                "{room}"
+            );
         }
     }
 }

@@ -2,7 +2,8 @@
 
 use crate::error::PlotError;
 
-/// Minimum width of a range relative to its values; a narrower one has no digits left to distinguish them.
+/// Minimum width of a range relative to its values; a narrower one has no digits left to
+/// distinguish them.
 const NARROWEST: f64 = 1e-9;
 /// Padding at each end, as a fraction of the range.
 const PADDING: f64 = 0.04;
@@ -57,7 +58,12 @@ impl Range {
 impl Axis {
     /// Builds a linear axis. The label includes the unit: `accuracy (%)`.
     pub fn linear(label: impl Into<String>) -> Self {
-        Self { label: label.into(), spread: Spread::Linear, direction: Direction::Forward, range: None }
+        Self {
+            label: label.into(),
+            spread: Spread::Linear,
+            direction: Direction::Forward,
+            range: None,
+        }
     }
 
     /// Builds a logarithmic axis, for positive values.
@@ -163,9 +169,13 @@ mod tests {
     fn ranges_that_cannot_be_shown_are_named() {
         let error = resolve(&Axis::linear("loss").with_range(0.0, f64::NAN), &[1.0]).unwrap_err();
         assert_eq!(error.to_string(), "figure `fig` cannot show `loss` from 0 to NaN");
-        for (low, high) in [(1.0, 1.0), (2.0, 1.0), (0.0, f64::INFINITY), (-1e308, 1e308), (1.0, 1.0 + 1e-12)]
+        for (low, high) in
+            [(1.0, 1.0), (2.0, 1.0), (0.0, f64::INFINITY), (-1e308, 1e308), (1.0, 1.0 + 1e-12)]
         {
-            assert!(resolve(&Axis::linear("x").with_range(low, high), &[]).is_err(), "{low} {high}");
+            assert!(
+                resolve(&Axis::linear("x").with_range(low, high), &[]).is_err(),
+                "{low} {high}"
+            );
         }
         assert!(resolve(&Axis::log("x").with_range(0.0, 1.0), &[]).is_err());
         assert!(resolve(&Axis::linear("x"), &[-1.7e308, 1.7e308]).is_err());

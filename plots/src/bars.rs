@@ -57,7 +57,8 @@ impl Bars {
             if is_marked { (Weight::Bold, PALETTE[1]) } else { (Weight::Regular, PALETTE[0]) };
         let baseline = row.centre().1 + HALF_CAPITAL * LETTERS;
         let size = shrink(name, names, LETTERS, weight);
-        let text = Text { anchor: Anchor::Start, weight, ..plain(name, (row.left, baseline), size) };
+        let text =
+            Text { anchor: Anchor::Start, weight, ..plain(name, (row.left, baseline), size) };
         canvas.text(text);
         let numbers = row.width * NUMBERS;
         let room = Rect::from_edges(
@@ -67,8 +68,10 @@ impl Bars {
             row.bottom() - 2.0,
         );
         canvas.fill(room, FAINT);
-        let [zero, end] = [self.place(0.0), self.place(*value)].map(|part| room.left + part * room.width);
-        canvas.fill(Rect::from_edges(zero.min(end), room.top, zero.max(end), room.bottom()), colour);
+        let [zero, end] =
+            [self.place(0.0), self.place(*value)].map(|part| room.left + part * room.width);
+        canvas
+            .fill(Rect::from_edges(zero.min(end), room.top, zero.max(end), room.bottom()), colour);
         let number = format!("{value:.2}");
         let at = (row.right(), baseline);
         canvas.text(Text { anchor: Anchor::End, colour: INK, ..plain(&number, at, LETTERS) });
@@ -88,12 +91,19 @@ impl Figure for Bars {
         if let Some((name, _)) = self.bars.iter().find(|(_, value)| !value.is_finite()) {
             return Err(PlotError::BarNotFinite { name: name.clone() });
         }
-        let longest =
-            self.bars.iter().map(|(name, _)| width(name, LETTERS, Weight::Bold)).fold(0.0, f64::max);
+        let longest = self
+            .bars
+            .iter()
+            .map(|(name, _)| width(name, LETTERS, Weight::Bold))
+            .fold(0.0, f64::max);
         let names = longest.min(area.width * NAMES);
         let size = shrink(&self.title, area.width, LETTERS, Weight::Bold);
         let at = (area.left, area.top + ROW * 0.75);
-        canvas.text(Text { anchor: Anchor::Start, weight: Weight::Bold, ..plain(&self.title, at, size) });
+        canvas.text(Text {
+            anchor: Anchor::Start,
+            weight: Weight::Bold,
+            ..plain(&self.title, at, size)
+        });
         for index in 0..self.bars.len() {
             let top = area.top + ROW * to_f64(index + 1);
             self.draw_bar(canvas, index, Rect::new(area.left, top, area.width, ROW), names);
@@ -109,9 +119,14 @@ mod tests {
     #[test]
     fn bars_begin_at_zero_and_end_at_their_value() {
         let bars = Bars::new("Q", [("LEFT", 1.0), ("RIGHT", -0.5)], (-1.0, 1.0));
-        assert_eq!([-2.0, -1.0, 0.0, 0.5, 3.0].map(|value| bars.place(value)), [0.0, 0.0, 0.5, 0.75, 1.0]);
+        assert_eq!(
+            [-2.0, -1.0, 0.0, 0.5, 3.0].map(|value| bars.place(value)),
+            [0.0, 0.0, 0.5, 0.75, 1.0]
+        );
         let svg = bars.clone().with_mark(1).to_svg().unwrap();
-        assert!(svg.contains("RIGHT") && svg.contains("-0.50") && svg.contains(&PALETTE[1].to_string()));
+        assert!(
+            svg.contains("RIGHT") && svg.contains("-0.50") && svg.contains(&PALETTE[1].to_string())
+        );
         assert!(!bars.to_svg().unwrap().contains(&PALETTE[1].to_string()));
     }
 

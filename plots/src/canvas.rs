@@ -103,8 +103,11 @@ impl Canvas {
 
     /// Draws lines from point to point.
     pub(crate) fn polyline(&mut self, points: &[Point], stroke: Stroke) {
-        let dash =
-            stroke.dash.pattern().map(|dash| format!(" stroke-dasharray=\"{dash}\"")).unwrap_or_default();
+        let dash = stroke
+            .dash
+            .pattern()
+            .map(|dash| format!(" stroke-dasharray=\"{dash}\""))
+            .unwrap_or_default();
         self.put(&format!(
             "<polyline points=\"{}\" fill=\"none\" stroke=\"{}\" stroke-width=\"{}\" stroke-linejoin=\"round\"{dash}/>",
             places(points),
@@ -124,7 +127,10 @@ impl Canvas {
 
     /// Draws a filled rectangle with sharp edges.
     pub(crate) fn fill(&mut self, area: Rect, colour: Colour) {
-        self.put(&format!("<rect {} fill=\"{colour}\" shape-rendering=\"crispEdges\"/>", edges(area)));
+        self.put(&format!(
+            "<rect {} fill=\"{colour}\" shape-rendering=\"crispEdges\"/>",
+            edges(area)
+        ));
     }
 
     /// Draws the border of a rectangle.
@@ -158,8 +164,11 @@ impl Canvas {
             "<g transform=\"translate({x} {y}) scale({cell})\" shape-rendering=\"crispEdges\">"
         ));
         for &(area, colour) in cells {
-            let [left, top, right, bottom] = [area.left, area.top, area.right(), area.bottom()].map(number);
-            self.put(&format!("<path d=\"M{left} {top}H{right}V{bottom}H{left}z\" fill=\"{colour}\"/>"));
+            let [left, top, right, bottom] =
+                [area.left, area.top, area.right(), area.bottom()].map(number);
+            self.put(&format!(
+                "<path d=\"M{left} {top}H{right}V{bottom}H{left}z\" fill=\"{colour}\"/>"
+            ));
         }
         self.put("</g>");
     }
@@ -186,8 +195,12 @@ impl Canvas {
             return;
         }
         if text.halo == Halo::On {
-            // A separate text element: some SVG readers ignore `paint-order` and draw strokes over letters.
-            self.letters(text, &format!("stroke=\"{PAPER}\" stroke-width=\"3\" stroke-linejoin=\"round\""));
+            // A separate text element: some SVG readers ignore `paint-order` and draw strokes over
+            // letters.
+            self.letters(
+                text,
+                &format!("stroke=\"{PAPER}\" stroke-width=\"3\" stroke-linejoin=\"round\""),
+            );
         }
         self.letters(text, &format!("fill=\"{}\"", text.colour));
     }
@@ -229,7 +242,8 @@ fn anchor_name(anchor: Anchor) -> &'static str {
 
 fn marker_shape(marker: Marker, (x, y): Point, radius: f64) -> String {
     let corners = |around: &[Point]| {
-        let points: Vec<Point> = around.iter().map(|&(dx, dy)| (x + dx * radius, y + dy * radius)).collect();
+        let points: Vec<Point> =
+            around.iter().map(|&(dx, dy)| (x + dx * radius, y + dy * radius)).collect();
         format!("<polygon points=\"{}\"/>", places(&points))
     };
     match marker {
@@ -248,7 +262,8 @@ fn edges(area: Rect) -> String {
 }
 
 fn places(points: &[Point]) -> String {
-    let places: Vec<String> = points.iter().map(|&(x, y)| format!("{},{}", number(x), number(y))).collect();
+    let places: Vec<String> =
+        points.iter().map(|&(x, y)| format!("{},{}", number(x), number(y))).collect();
     places.join(" ")
 }
 

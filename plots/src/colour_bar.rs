@@ -55,7 +55,8 @@ impl ColourBar<'_> {
         let size = self.look.tick;
         let right = bar.right();
         for tick in self.ticks(if bar.height < size * LOW { 3 } else { 5 }) {
-            let place = bar.bottom() - (tick.value - self.range.low) / self.range.span() * bar.height;
+            let place =
+                bar.bottom() - (tick.value - self.range.low) / self.range.span() * bar.height;
             canvas.polyline(&[(right, place), (right + TICK, place)], Stroke::solid(INK, 1.0));
             let text = plain(&tick.label, (right + TO_NUMBERS, place + HALF_CAPITAL * size), size);
             canvas.text(Text { anchor: Anchor::Start, ..text });

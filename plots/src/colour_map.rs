@@ -57,7 +57,8 @@ fn mix(stops: &[Colour], part: f64) -> Colour {
     let share = place - crate::font::to_f64(below);
     let from = stops[below];
     let to = stops[below + 1];
-    let blend = |from: u8, to: u8| (f64::from(from) * (1.0 - share) + f64::from(to) * share).round() as u8;
+    let blend =
+        |from: u8, to: u8| (f64::from(from) * (1.0 - share) + f64::from(to) * share).round() as u8;
     Colour::new(blend(from.red, to.red), blend(from.green, to.green), blend(from.blue, to.blue))
 }
 

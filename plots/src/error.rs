@@ -28,7 +28,9 @@ pub enum PlotError {
         index: usize,
     },
     /// A logarithmic axis cannot show zero or negative values.
-    #[error("the axis `{axis}` of figure `{figure}` is logarithmic, but `{part}` has the value {value}")]
+    #[error(
+        "the axis `{axis}` of figure `{figure}` is logarithmic, but `{part}` has the value {value}"
+    )]
     NotPositive {
         /// Title of the figure.
         figure: String,
@@ -64,7 +66,9 @@ pub enum PlotError {
         band: usize,
     },
     /// A band whose lower end is above its upper end.
-    #[error("the band of `{series}` in figure `{figure}` goes from {low} up to {high} at point {index}")]
+    #[error(
+        "the band of `{series}` in figure `{figure}` goes from {low} up to {high} at point {index}"
+    )]
     BandReversed {
         /// Title of the figure.
         figure: String,
@@ -78,7 +82,9 @@ pub enum PlotError {
         high: f64,
     },
     /// A reference line outside the axis.
-    #[error("the reference `{label}` of figure `{figure}` is {value}, outside the axis from {low} to {high}")]
+    #[error(
+        "the reference `{label}` of figure `{figure}` is {value}, outside the axis from {low} to {high}"
+    )]
     ReferenceOutside {
         /// Title of the figure.
         figure: String,
@@ -104,7 +110,9 @@ pub enum PlotError {
         values: usize,
     },
     /// A marked cell outside the map.
-    #[error("heat map `{caption}` has {rows} x {columns} cells, none at row {row}, column {column}")]
+    #[error(
+        "heat map `{caption}` has {rows} x {columns} cells, none at row {row}, column {column}"
+    )]
     MarkOutside {
         /// Caption of the map.
         caption: String,
@@ -118,7 +126,9 @@ pub enum PlotError {
         column: usize,
     },
     /// One colour bar cannot explain maps with individual ranges.
-    #[error("figure `{figure}` gives each map its own range: leave out the colour bar or share the range")]
+    #[error(
+        "figure `{figure}` gives each map its own range: leave out the colour bar or share the range"
+    )]
     ColourBarOfMany {
         /// Its title.
         figure: String,

@@ -60,8 +60,8 @@ pub trait Figure: fmt::Debug {
         Ok(canvas.finish())
     }
 
-    /// Renders the figure as PNG, [`PNG_SCALE`] times [`Figure::size`] pixels. Equal data yield equal
-    /// bytes.
+    /// Renders the figure as PNG, [`PNG_SCALE`] times [`Figure::size`] pixels. Equal data yield
+    /// equal bytes.
     ///
     /// # Errors
     /// If its data are invalid, or the page is too large for a picture.

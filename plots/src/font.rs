@@ -48,7 +48,8 @@ pub(crate) fn width(text: &str, size: f64, weight: Weight) -> f64 {
     };
     let letters = font.charmap();
     let metrics = font.glyph_metrics(Size::new(1.0), LocationRef::default());
-    let advance = |letter| letters.map(letter).and_then(|glyph| metrics.advance_width(glyph)).map(f64::from);
+    let advance =
+        |letter| letters.map(letter).and_then(|glyph| metrics.advance_width(glyph)).map(f64::from);
     text.chars().map(|letter| advance(letter).unwrap_or(UNKNOWN_WIDTH)).sum::<f64>() * size
 }
 

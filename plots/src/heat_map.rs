@@ -25,7 +25,8 @@ pub struct HeatMap {
 }
 
 impl HeatMap {
-    /// Builds a matrix from its values in row-major order, top row first. NaN has a colour of its own.
+    /// Builds a matrix from its values in row-major order, top row first. NaN has a colour of its
+    /// own.
     ///
     /// # Errors
     /// If there are no values, or their number is not rows × columns.
@@ -50,7 +51,13 @@ impl HeatMap {
         let rows = self.rows;
         let columns = self.columns;
         if row >= rows || column >= columns {
-            return Err(PlotError::MarkOutside { caption: self.caption, rows, columns, row, column });
+            return Err(PlotError::MarkOutside {
+                caption: self.caption,
+                rows,
+                columns,
+                row,
+                column,
+            });
         }
         self.mark = Some((row, column));
         Ok(self)
@@ -96,15 +103,17 @@ impl HeatMap {
         canvas.cells(corner, cell, &self.runs(colours, range));
         canvas.outline(Rect::new(corner.0, corner.1, width, height), Stroke::solid(GREY, 1.0));
         if let Some((row, column)) = self.mark {
-            let at = (corner.0 + (to_f64(column) + 0.5) * cell, corner.1 + (to_f64(row) + 0.5) * cell);
+            let at =
+                (corner.0 + (to_f64(column) + 0.5) * cell, corner.1 + (to_f64(row) + 0.5) * cell);
             let radius = (cell * 0.9).max(5.0);
             canvas.ring(at, radius, Stroke::solid(PAPER, 4.0));
             canvas.ring(at, radius, Stroke::solid(MARK, 2.0));
         }
     }
 
-    /// Returns runs of equally coloured cells, in units of cells. Each extends one cell further right and
-    /// down and is covered by later runs, so that no SVG reader shows white seams between cells.
+    /// Returns runs of equally coloured cells, in units of cells. Each extends one cell further
+    /// right and down and is covered by later runs, so that no SVG reader shows white seams between
+    /// cells.
     fn runs(&self, map: ColourMap, range: Range) -> Vec<(Rect, Colour)> {
         let mut runs = Vec::new();
         let right = to_f64(self.columns);
@@ -115,7 +124,12 @@ impl HeatMap {
             for run in values.chunk_by(|a, b| shade(map, range, *a) == shade(map, range, *b)) {
                 let begin = to_f64(column);
                 column += run.len();
-                let area = Rect::from_edges(begin, top, to_f64(column + 1).min(right), (top + 2.0).min(end));
+                let area = Rect::from_edges(
+                    begin,
+                    top,
+                    to_f64(column + 1).min(right),
+                    (top + 2.0).min(end),
+                );
                 runs.push((area, shade(map, range, run[0])));
             }
         }

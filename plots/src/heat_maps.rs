@@ -134,16 +134,20 @@ impl HeatMaps {
         let gap = look.gap * 1.4;
         // Invalid data have no range; drawing will report the error.
         let shared = self.ranges().ok().and_then(|(_, shared)| shared);
-        let bar = shared.and_then(|range| self.colour_bar(range, look)).map_or(0.0, |bar| gap + bar.width());
+        let bar = shared
+            .and_then(|range| self.colour_bar(range, look))
+            .map_or(0.0, |bar| gap + bar.width());
         let room = width - look.gap * 2.0 - bar - gap * (to_f64(columns) - 1.0);
         let room = (room / to_f64(columns)).min(LARGEST * look.tick).max(1.0);
         let sizes = self.maps.iter().map(|map| map.picture_size(room));
-        let place =
-            sizes.fold((1.0, 1.0), |(w, h): (f64, f64), (width, height)| (w.max(width), h.max(height)));
-        let caption =
-            |map: &HeatMap| Heading::new(&map.caption, place.0 + gap * 0.5, look.tick, Weight::Regular);
+        let place = sizes
+            .fold((1.0, 1.0), |(w, h): (f64, f64), (width, height)| (w.max(width), h.max(height)));
+        let caption = |map: &HeatMap| {
+            Heading::new(&map.caption, place.0 + gap * 0.5, look.tick, Weight::Regular)
+        };
         let captions: Vec<Heading> = self.maps.iter().map(caption).collect();
-        let caption_height = captions.iter().map(Heading::height).fold(0.0, f64::max) + look.gap * 0.3;
+        let caption_height =
+            captions.iter().map(Heading::height).fold(0.0, f64::max) + look.gap * 0.3;
         let title = Heading::new(&self.title, width - look.gap * 2.0, look.title, Weight::Bold);
         let rows = self.maps.len().div_ceil(columns);
         Layout { look, title, captions, room, place, caption_height, gap, bar, columns, rows }
@@ -165,8 +169,9 @@ impl HeatMaps {
         }
         let axis = Axis::linear(self.bar.as_deref().unwrap_or("colour"));
         let seen = || self.maps.iter().filter_map(HeatMap::extremes);
-        let all =
-            seen().reduce(Range::union).ok_or_else(|| PlotError::NoData { figure: self.title.clone() })?;
+        let all = seen()
+            .reduce(Range::union)
+            .ok_or_else(|| PlotError::NoData { figure: self.title.clone() })?;
         let one = match self.range {
             ColourRange::Shared => widened(all),
             ColourRange::Fixed(low, high) => {
@@ -204,7 +209,11 @@ impl Figure for HeatMaps {
         let left = area.centre().0 - (layout.grid_width() + layout.bar) / 2.0;
         for (index, (map, range)) in self.maps.iter().zip(ranges).enumerate() {
             let place = layout.place_of(index, left, top);
-            layout.captions[index].draw(canvas, place.centre().0, place.top - layout.caption_height);
+            layout.captions[index].draw(
+                canvas,
+                place.centre().0,
+                place.top - layout.caption_height,
+            );
             map.draw(canvas, self.colours, range, layout.room, place.centre());
         }
         if let Some(bar) = shared.and_then(|range| self.colour_bar(range, layout.look)) {
@@ -239,10 +248,13 @@ mod tests {
 
     #[test]
     fn cells_are_sharp() {
-        let checks: Vec<f32> = (0..64 * 64).map(|k| if (k / 64 + k) % 2 == 0 { 0.0 } else { 1.0 }).collect();
+        let checks: Vec<f32> =
+            (0..64 * 64).map(|k| if (k / 64 + k) % 2 == 0 { 0.0 } else { 1.0 }).collect();
         let maps = HeatMaps::new("").with_map(HeatMap::try_new("", 64, 64, checks).unwrap());
-        let soft = colours_of(&maps).into_keys().filter(|c| ![0, 255, GREY.red].contains(&c.red)).count();
-        // Half of the border's width overlaps the cells: it blends with them, the cells themselves do not.
+        let soft =
+            colours_of(&maps).into_keys().filter(|c| ![0, 255, GREY.red].contains(&c.red)).count();
+        // Half of the border's width overlaps the cells: it blends with them, the cells themselves
+        // do not.
         assert!(soft <= 4, "{soft}");
     }
 
@@ -255,13 +267,19 @@ mod tests {
     #[test]
     fn one_value_and_ranges_of_their_own() {
         let flat = HeatMap::try_new("flat", 2, 2, vec![3.0; 4]).unwrap();
-        let maps = HeatMaps::new("t").with_map(flat).with_map(ramp("ramp")).with_range(ColourRange::Each);
-        assert_shows(&maps, &["flat", "ramp"], &[ColourMap::Grey.colour(0.5), Colour::new(0, 0, 0)]);
+        let maps =
+            HeatMaps::new("t").with_map(flat).with_map(ramp("ramp")).with_range(ColourRange::Each);
+        assert_shows(
+            &maps,
+            &["flat", "ramp"],
+            &[ColourMap::Grey.colour(0.5), Colour::new(0, 0, 0)],
+        );
     }
 
     #[test]
     fn mistakes_are_named() {
-        let says = |maps: HeatMaps, text: &str| assert_eq!(maps.to_svg().unwrap_err().to_string(), text);
+        let says =
+            |maps: HeatMaps, text: &str| assert_eq!(maps.to_svg().unwrap_err().to_string(), text);
         says(HeatMaps::new("t"), "figure `t` has no data");
         let nothing = HeatMap::try_new("m", 1, 1, vec![f32::NAN]).unwrap();
         says(HeatMaps::new("t").with_map(nothing), "figure `t` has no data");
@@ -275,6 +293,9 @@ mod tests {
             maps().with_range(ColourRange::Each).with_colour_bar("p"),
             "figure `t` gives each map its own range: leave out the colour bar or share the range",
         );
-        says(maps().with_range(ColourRange::Fixed(1.0, 1.0)), "figure `t` cannot show `colour` from 1 to 1");
+        says(
+            maps().with_range(ColourRange::Fixed(1.0, 1.0)),
+            "figure `t` cannot show `colour` from 1 to 1",
+        );
     }
 }

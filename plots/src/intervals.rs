@@ -47,7 +47,9 @@ impl Estimate {
     }
 
     fn ends(&self) -> impl Iterator<Item = f64> {
-        [self.value].into_iter().chain(self.interval.into_iter().flat_map(|(low, high)| [low, high]))
+        [self.value]
+            .into_iter()
+            .chain(self.interval.into_iter().flat_map(|(low, high)| [low, high]))
     }
 }
 
@@ -102,7 +104,8 @@ impl Intervals {
 
     /// Data area: right of the names, below the title, above the axis.
     fn room_for_data(&self, area: Rect, look: Look) -> Rect {
-        let longest = self.rows.iter().map(|row| font::width(&row.name, look.tick, Weight::Regular));
+        let longest =
+            self.rows.iter().map(|row| font::width(&row.name, look.tick, Weight::Regular));
         let names = longest.fold(0.0, f64::max).min(area.width * NAMES);
         let top = area.top + look.gap * 1.6 + self.heading(area.width, look).height();
         Rect::from_edges(
@@ -153,7 +156,10 @@ impl Figure for Intervals {
         let plot = Plot { area: inner, x, y, look };
         let ticks = fitting_ticks(&self.x, range, inner.width, look.tick);
         for place in ticks.iter().map(|tick| x.place(tick.value)) {
-            canvas.polyline(&[(place, inner.top), (place, inner.bottom())], Stroke::solid(FAINT, 1.0));
+            canvas.polyline(
+                &[(place, inner.top), (place, inner.bottom())],
+                Stroke::solid(FAINT, 1.0),
+            );
         }
         draw_x(canvas, &plot, (&self.x, range), &ticks);
         let room = inner.left - area.left - look.gap;
@@ -201,7 +207,10 @@ mod tests {
             figure().with_estimate(Estimate::new("x", f64::INFINITY)),
             "`x` in figure `Difference` is infinite",
         );
-        says(figure().with_estimate(Estimate::new("x", 1.0).with_interval(2.0, 0.0)), "from 2 up to 0");
+        says(
+            figure().with_estimate(Estimate::new("x", 1.0).with_interval(2.0, 0.0)),
+            "from 2 up to 0",
+        );
     }
 
     #[test]

@@ -36,7 +36,9 @@ impl<'a> Legend<'a> {
         let mut rows: Vec<Vec<&LegendEntry>> = Vec::new();
         for entry in entries {
             match rows.last_mut() {
-                Some(row) if row_width(row, look) + (APART * look.tick) + width(entry, look) <= room => {
+                Some(row)
+                    if row_width(row, look) + (APART * look.tick) + width(entry, look) <= room =>
+                {
                     row.push(entry)
                 }
                 _ => rows.push(vec![entry]),
@@ -71,10 +73,17 @@ impl<'a> Legend<'a> {
             canvas.polyline(&[(left, centre), (left + sample, centre)], stroke);
         }
         if let Some(marker) = entry.marker {
-            canvas.markers(&[(left + sample / 2.0, centre)], marker, size * 0.32, entry.colour, 1.0);
+            canvas.markers(
+                &[(left + sample / 2.0, centre)],
+                marker,
+                size * 0.32,
+                entry.colour,
+                1.0,
+            );
         }
         let start = left + sample + NEAR * size;
-        let letters = font::shrink(&entry.name, self.room - sample - NEAR * size, size, Weight::Regular);
+        let letters =
+            font::shrink(&entry.name, self.room - sample - NEAR * size, size, Weight::Regular);
         let text = plain(&entry.name, (start, centre + HALF_CAPITAL * letters), letters);
         canvas.text(Text { anchor: Anchor::Start, ..text });
     }
@@ -100,7 +109,12 @@ mod tests {
     use crate::style::PALETTE;
 
     fn entry(name: &str) -> LegendEntry {
-        LegendEntry { name: name.to_owned(), colour: PALETTE[0], line: Some(Dash::Solid), marker: None }
+        LegendEntry {
+            name: name.to_owned(),
+            colour: PALETTE[0],
+            line: Some(Dash::Solid),
+            marker: None,
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
-//! The project's figures as SVG and PNG: line charts with bands, scatters, estimates with intervals, heat
-//! maps, and panels of these. No files, no printing: figures return text or bytes; the caller writes them.
+//! The project's figures as SVG and PNG: line charts with bands, scatters, estimates with
+//! intervals, heat maps, and panels of these. No files, no printing: figures return text or bytes;
+//! the caller writes them.
 //!
 //! ```
 //! use coordrl_plots::{Axis, Figure, LineChart, Series};
@@ -17,17 +18,19 @@
 //! ```
 //!
 //! # Why figures are drawn this way
-//! Figures are written as SVG here and rasterised by `resvg`: the PNG is rendered from the SVG, so the two
-//! cannot disagree. The alternative was `plotters`. It draws separately for each backend, takes its text
-//! sizes from different sources in the two, looks for fonts on the machine, and has neither panels
-//! with one legend nor heat maps that stay sharp. The price: our own axes and legends, some
-//! hundred lines.
+//! Figures are written as SVG here and rasterised by `resvg`: the PNG is rendered from the SVG, so
+//! the two cannot disagree. The alternative was `plotters`. It draws separately for each backend,
+//! takes its text sizes from different sources in the two, looks for fonts on the machine, and has
+//! neither panels with one legend nor heat maps that stay sharp. The price: our own axes and
+//! legends, some hundred lines.
 //!
-//! Glyphs come from DejaVu Sans, compiled in, so that figures need no font on the machine. It is free
-//! under the Bitstream Vera licence and has Greek, arrows and superscript digits. Each text in the SVG
-//! carries its length in that font; a browser without it fits its own glyphs into the same space.
+//! Glyphs come from DejaVu Sans, compiled in, so that figures need no font on the machine. It is
+//! free under the Bitstream Vera licence and has Greek, arrows and superscript digits. Each text in
+//! the SVG carries its length in that font; a browser without it fits its own glyphs into the same
+//! space.
 //!
-//! Reconsider if figures need features of `plotters` that are missing here: dates, three dimensions, bars.
+//! Reconsider if figures need features of `plotters` that are missing here: dates, three
+//! dimensions, bars.
 
 mod axes;
 mod axis;

@@ -56,7 +56,8 @@ impl Series {
         }
     }
 
-    /// Adds a shaded band `(low, high)` for each point, such as a confidence interval. NaN leaves a gap.
+    /// Adds a shaded band `(low, high)` for each point, such as a confidence interval. NaN leaves a
+    /// gap.
     #[must_use]
     pub fn with_band(mut self, band: impl IntoIterator<Item = (f64, f64)>) -> Self {
         self.band = Some(band.into_iter().collect());
@@ -77,7 +78,8 @@ impl Series {
         self
     }
 
-    /// Makes the curve thin and pale and hides it from the legend: a single run behind the mean of all.
+    /// Makes the curve thin and pale and hides it from the legend: a single run behind the mean of
+    /// all.
     #[must_use]
     pub fn faint(mut self) -> Self {
         self.weight = Weight::Faint;
@@ -90,7 +92,12 @@ impl Series {
         if self.band.is_some() && band.len() != self.points.len() {
             let points = self.points.len();
             let band = band.len();
-            return Err(PlotError::BandLength { figure: figure(), series: self.name.clone(), points, band });
+            return Err(PlotError::BandLength {
+                figure: figure(),
+                series: self.name.clone(),
+                points,
+                band,
+            });
         }
         if let Some(index) = band.iter().position(|(low, high)| low > high) {
             let (low, high) = band[index];
@@ -149,12 +156,18 @@ impl LineChart {
         if self.series.iter().all(Series::is_blank) {
             return Err(PlotError::NoData { figure: self.title.clone() });
         }
-        let points =
-            || self.series.iter().flat_map(|series| series.points.iter().copied()).filter(|p| is_whole(*p));
+        let points = || {
+            self.series
+                .iter()
+                .flat_map(|series| series.points.iter().copied())
+                .filter(|p| is_whole(*p))
+        };
         let bands = self.series.iter().flat_map(|series| series.band.iter().flatten());
         let reference = self.reference.iter().map(|(value, _)| *value);
-        let heights =
-            points().map(|point| point.1).chain(bands.flat_map(|&(low, high)| [low, high])).chain(reference);
+        let heights = points()
+            .map(|point| point.1)
+            .chain(bands.flat_map(|&(low, high)| [low, high]))
+            .chain(reference);
         let x = self.x.resolve(&self.title, points().map(|point| point.0))?;
         let y = self.y.resolve(&self.title, heights)?;
         self.check_reference(y)?;
@@ -180,7 +193,8 @@ impl LineChart {
         let look = plot.look;
         let stroke = Stroke { colour: GREY, width: 1.3, dash: Dash::Dashed };
         canvas.polyline(&[(plot.area.left, height), (plot.area.right(), height)], stroke);
-        let size = font::shrink(label, plot.area.width - look.gap, look.tick, font::Weight::Regular);
+        let size =
+            font::shrink(label, plot.area.width - look.gap, look.tick, font::Weight::Regular);
         // Above the line, unless that would leave the frame.
         let above = height - size * 1.4 > plot.area.top;
         let baseline = if above { height - size * 0.4 } else { height + size * 1.1 };
@@ -202,7 +216,9 @@ impl LineChart {
     fn stroke(&self, plot: &Plot, index: usize) -> Stroke {
         let colour = self.colour(index);
         match self.series[index].weight {
-            Weight::Full => Stroke { colour, width: plot.look.line, dash: Dash::of(self.place(index)) },
+            Weight::Full => {
+                Stroke { colour, width: plot.look.line, dash: Dash::of(self.place(index)) }
+            }
             Weight::Faint => Stroke::solid(colour, plot.look.line * 0.45),
         }
     }
@@ -210,7 +226,8 @@ impl LineChart {
     fn draw_band(&self, canvas: &mut Canvas, plot: &Plot, index: usize) {
         let series = &self.series[index];
         let Some(band) = &series.band else { return };
-        let edges: Vec<_> = series.points.iter().zip(band).map(|(point, band)| (point.0, *band)).collect();
+        let edges: Vec<_> =
+            series.points.iter().zip(band).map(|(point, band)| (point.0, *band)).collect();
         let colour = self.colour(index);
         for run in edges.split(|(x, (low, high))| x.is_nan() || low.is_nan() || high.is_nan()) {
             let low = run.iter().map(|&(x, (low, _))| plot.place((x, low)));
@@ -253,7 +270,11 @@ impl Figure for LineChart {
 
     fn legend(&self) -> Vec<LegendEntry> {
         let entry = |(index, series): (usize, &Series)| LegendEntry {
-            name: if series.is_blank() { format!("{} (no data)", series.name) } else { series.name.clone() },
+            name: if series.is_blank() {
+                format!("{} (no data)", series.name)
+            } else {
+                series.name.clone()
+            },
             colour: self.colour(index),
             line: Some(Dash::of(self.place(index))),
             marker: (series.markers == Markers::On).then_some(Marker::of(self.place(index))),
@@ -267,7 +288,8 @@ impl Figure for LineChart {
         let x = (&self.x, x);
         let y = (&self.y, y);
         let legend = self.legend();
-        let frame = Frame { title: &self.title, x, y, legend: &legend, place, aspect: Aspect::Free };
+        let frame =
+            Frame { title: &self.title, x, y, legend: &legend, place, aspect: Aspect::Free };
         let plot = frame.draw(canvas, area)?;
         canvas.begin_clip(plot.area);
         (0..self.series.len()).for_each(|index| self.draw_band(canvas, &plot, index));
@@ -291,7 +313,9 @@ mod tests {
     #[test]
     fn shows_titles_labels_names_and_colours() {
         let full = chart()
-            .with_series(Series::new("conv", [(0.0, 0.0), (1.0, 2.0)]).with_band([(-1.0, 1.0), (1.0, 3.0)]))
+            .with_series(
+                Series::new("conv", [(0.0, 0.0), (1.0, 2.0)]).with_band([(-1.0, 1.0), (1.0, 3.0)]),
+            )
             .with_series(Series::new("CoordConv", [(0.0, 1.0), (1.0, 1.0)]).with_markers())
             .with_reference(2.5, "human");
         let words = ["Return & <speed>", "frames", "return", "conv", "CoordConv", "human", "0.5"];
@@ -334,7 +358,10 @@ mod tests {
         assert_eq!(svg_shapes(&gap, "polyline"), svg_shapes(&whole, "polyline") + 1);
         let band = points.map(|(_, y)| (y - 1.0, y + 1.0));
         assert_eq!(
-            svg_shapes(&chart().with_series(Series::new("conv", points).with_band(band)), "polygon"),
+            svg_shapes(
+                &chart().with_series(Series::new("conv", points).with_band(band)),
+                "polygon"
+            ),
             2
         );
     }
@@ -343,7 +370,8 @@ mod tests {
     fn powers_of_ten_on_a_log_axis() {
         let axis = Axis::log("parameters");
         let points = [(10.0, 1.0), (100_000.0, 2.0)];
-        let chart = LineChart::new("t", axis, Axis::linear("y")).with_series(Series::new("conv", points));
+        let chart =
+            LineChart::new("t", axis, Axis::linear("y")).with_series(Series::new("conv", points));
         assert_shows(&chart, &["10²", "10⁵"], &PALETTE[..1]);
     }
 
@@ -360,7 +388,9 @@ mod tests {
 
     #[test]
     fn mistakes_are_named() {
-        let says = |chart: LineChart, text: &str| assert_eq!(chart.to_svg().unwrap_err().to_string(), text);
+        let says = |chart: LineChart, text: &str| {
+            assert_eq!(chart.to_svg().unwrap_err().to_string(), text)
+        };
         let title = "Return & <speed>";
         says(chart(), &format!("figure `{title}` has no data"));
         says(

@@ -33,7 +33,12 @@ impl Figure for Blank {
     }
 
     fn draw(&self, canvas: &mut Canvas, area: Rect, _: LegendPlace) -> Result<(), PlotError> {
-        let size = font::shrink(&self.text, area.width, Look::for_width(area.width).label, Weight::Regular);
+        let size = font::shrink(
+            &self.text,
+            area.width,
+            Look::for_width(area.width).label,
+            Weight::Regular,
+        );
         let (x, y) = area.centre();
         canvas.text(Text { colour: GREY, ..plain(&self.text, (x, y + HALF_CAPITAL * size), size) });
         Ok(())
@@ -94,7 +99,8 @@ impl Panels {
         let named = self.rows.iter().any(|(name, _)| !name.is_empty());
         let names = if named { look.label * 1.25 * 1.6 } else { 0.0 };
         let panel = (inner - names) / to_f64(self.columns.len().max(1));
-        let heading = |name: &String| Heading::new(name, panel - look.gap, look.label, Weight::Bold);
+        let heading =
+            |name: &String| Heading::new(name, panel - look.gap, look.label, Weight::Bold);
         let headings: Vec<Heading> = self.columns.iter().map(heading).collect();
         let tallest = |(_, figures): &(String, Vec<Box<dyn Figure>>)| {
             figures.iter().map(|figure| figure.height_at(panel)).fold(1.0, f64::max)
@@ -217,13 +223,17 @@ mod tests {
 
     #[test]
     fn mistakes_are_named_also_those_of_a_panel() {
-        let says = |page: Panels, text: &str| assert_eq!(page.to_svg().unwrap_err().to_string(), text);
+        let says =
+            |page: Panels, text: &str| assert_eq!(page.to_svg().unwrap_err().to_string(), text);
         says(Panels::new("p", ["a"]), "figure `p` has no data");
         says(
             Panels::new("p", ["a", "b"]).with_row("r", vec![line("x")]),
             "row `r` of figure `p` has 1 panels for 2 columns",
         );
         let empty = LineChart::new("inner", Axis::linear("x"), Axis::linear("y"));
-        says(Panels::new("p", ["a"]).with_row("r", vec![Box::new(empty)]), "figure `inner` has no data");
+        says(
+            Panels::new("p", ["a"]).with_row("r", vec![Box::new(empty)]),
+            "figure `inner` has no data",
+        );
     }
 }

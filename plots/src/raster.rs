@@ -25,7 +25,11 @@ pub(crate) fn to_png(svg: &str, scale: f32) -> Result<Vec<u8>, PlotError> {
 /// Renders an SVG, `scale` pixels per unit. Pages are opaque, so dropping alpha loses nothing.
 pub(crate) fn to_pixels(svg: &str, scale: f32) -> Result<Pixels, PlotError> {
     let picture = draw(svg, scale)?;
-    let rgb = picture.pixels().iter().flat_map(|pixel| [pixel.red(), pixel.green(), pixel.blue()]).collect();
+    let rgb = picture
+        .pixels()
+        .iter()
+        .flat_map(|pixel| [pixel.red(), pixel.green(), pixel.blue()])
+        .collect();
     Ok(Pixels { width: picture.width() as usize, height: picture.height() as usize, rgb })
 }
 
@@ -39,7 +43,11 @@ fn draw(svg: &str, scale: f32) -> Result<Pixmap, PlotError> {
     Ok(picture)
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "casts of floats saturate")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "casts of floats saturate"
+)]
 fn pixels(length: f32) -> u32 {
     length.round() as u32
 }
@@ -55,7 +63,8 @@ mod tests {
 
     #[test]
     fn a_picture_beyond_all_memory_is_refused() {
-        let svg = r#"<svg xmlns="http://www.w3.org/2000/svg" width="3000000000" height="3000000000"/>"#;
+        let svg =
+            r#"<svg xmlns="http://www.w3.org/2000/svg" width="3000000000" height="3000000000"/>"#;
         assert!(matches!(to_png(svg, 1.0), Err(PlotError::PictureSize { .. })));
     }
 
@@ -69,7 +78,8 @@ mod tests {
         let mut canvas = Canvas::new(Size { width: 400.0, height: 40.0 });
         canvas.text(plain("|To five Waves, 10⁻⁵|", (200.0, 30.0), 20.0));
         let picture = Pixmap::decode_png(&to_png(&canvas.finish(), 1.0).unwrap()).unwrap();
-        let dark = |x: &u32| (0..40).any(|y| picture.pixel(*x, y).is_some_and(|pixel| pixel.red() < 128));
+        let dark =
+            |x: &u32| (0..40).any(|y| picture.pixel(*x, y).is_some_and(|pixel| pixel.red() < 128));
         let first = (0..400).find(dark).unwrap();
         let last = (0..400).rfind(dark).unwrap();
         let length = width("|To five Waves, 10⁻⁵|", 20.0, Weight::Regular);

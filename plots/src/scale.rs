@@ -41,7 +41,9 @@ mod tests {
         let range = Range { low: 1.0, high: 100.0 };
         let linear = Scale::new(&Axis::linear("x"), range, 10.0, 30.0);
         let log = Scale::new(&Axis::log("x").reversed(), range, 10.0, 30.0);
-        assert!((linear.place(1.0) - 10.0).abs() < 1e-9 && (linear.place(50.5) - 20.0).abs() < 1e-9);
+        assert!(
+            (linear.place(1.0) - 10.0).abs() < 1e-9 && (linear.place(50.5) - 20.0).abs() < 1e-9
+        );
         assert!((log.place(1.0) - 30.0).abs() < 1e-9 && (log.place(10.0) - 20.0).abs() < 1e-9);
     }
 }

@@ -104,7 +104,9 @@ impl Scatter {
 
     fn check(&self) -> Result<(), PlotError> {
         let groups = self.groups.iter().map(|group| (&group.name, &group.points));
-        for (name, points) in groups.chain(self.true_places.iter().map(|(name, points)| (name, points))) {
+        for (name, points) in
+            groups.chain(self.true_places.iter().map(|(name, points)| (name, points)))
+        {
             check_values(&self.title, name, &self.x, points.iter().map(|point| point.0))?;
             check_values(&self.title, name, &self.y, points.iter().map(|point| point.1))?;
         }
@@ -151,7 +153,13 @@ impl Scatter {
         let most = self.groups.iter().map(|group| group.points.len()).max().unwrap_or(0);
         for (index, group) in self.groups.iter().enumerate() {
             let places = whole_places(&group.points, plot);
-            canvas.markers(&places, Marker::of(index), radius(most, plot), self.colour(index), OPACITY);
+            canvas.markers(
+                &places,
+                Marker::of(index),
+                radius(most, plot),
+                self.colour(index),
+                OPACITY,
+            );
         }
     }
 }
@@ -181,11 +189,17 @@ impl Figure for Scatter {
 
     fn legend(&self) -> Vec<LegendEntry> {
         let faint = self.true_places.iter().map(|(name, _)| (name.clone(), GHOST, Marker::Circle));
-        let group =
-            |(index, group): (usize, &Group)| (group.legend_name(), self.colour(index), Marker::of(index));
+        let group = |(index, group): (usize, &Group)| {
+            (group.legend_name(), self.colour(index), Marker::of(index))
+        };
         let all = faint.chain(self.groups.iter().enumerate().map(group));
-        all.map(|(name, colour, marker)| LegendEntry { name, colour, line: None, marker: Some(marker) })
-            .collect()
+        all.map(|(name, colour, marker)| LegendEntry {
+            name,
+            colour,
+            line: None,
+            marker: Some(marker),
+        })
+        .collect()
     }
 
     fn draw(&self, canvas: &mut Canvas, area: Rect, place: LegendPlace) -> Result<(), PlotError> {
@@ -193,8 +207,14 @@ impl Figure for Scatter {
         let legend = self.legend();
         let x_axis = (&self.x, x);
         let y_axis = (&self.y, y);
-        let frame =
-            Frame { title: &self.title, x: x_axis, y: y_axis, legend: &legend, place, aspect: self.aspect };
+        let frame = Frame {
+            title: &self.title,
+            x: x_axis,
+            y: y_axis,
+            legend: &legend,
+            place,
+            aspect: self.aspect,
+        };
         let plot = frame.draw(canvas, area)?;
         canvas.begin_clip(plot.area);
         self.draw_diagonal(canvas, &plot, x);
@@ -223,7 +243,11 @@ mod tests {
             .with_true_places("true", grid.clone())
             .with_group(Group::new("train", grid.clone().map(|(x, y)| (x + 0.2, y))))
             .with_group(Group::new("test", [(1.5, 1.5), (2.5, 3.5)]));
-        assert_shows(&full, &["Places", "x (pixels)", "y (pixels)", "true", "train", "test"], &PALETTE[..2]);
+        assert_shows(
+            &full,
+            &["Places", "x (pixels)", "y (pixels)", "true", "train", "test"],
+            &PALETTE[..2],
+        );
         // Each point once, plus one in the legend for each of the two round kinds.
         assert_eq!(svg_shapes(&full, "circle"), 25 + 25 + 2);
     }
@@ -259,7 +283,9 @@ mod tests {
 
     #[test]
     fn mistakes_are_named() {
-        let says = |scatter: Scatter, text: &str| assert_eq!(scatter.to_svg().unwrap_err().to_string(), text);
+        let says = |scatter: Scatter, text: &str| {
+            assert_eq!(scatter.to_svg().unwrap_err().to_string(), text)
+        };
         says(scatter().with_group(Group::new("a", [])), "figure `Places` has no data");
         says(
             scatter().with_group(Group::new("a", [(0.0, 0.0), (f64::NEG_INFINITY, 0.0)])),

@@ -1,4 +1,5 @@
-//! Checks shared by the tests of all figures: labels in the SVG, colours in the PNG, reproducible bytes.
+//! Checks shared by the tests of all figures: labels in the SVG, colours in the PNG, reproducible
+//! bytes.
 
 use std::collections::BTreeMap;
 
@@ -32,8 +33,9 @@ pub(crate) fn colours_of(figure: &dyn Figure) -> BTreeMap<ByParts, usize> {
     let mut counts = BTreeMap::new();
     for pixel in picture.pixels() {
         assert_eq!(pixel.alpha(), 255, "the page is opaque");
-        *counts.entry(ByParts { red: pixel.red(), green: pixel.green(), blue: pixel.blue() }).or_default() +=
-            1;
+        *counts
+            .entry(ByParts { red: pixel.red(), green: pixel.green(), blue: pixel.blue() })
+            .or_default() += 1;
     }
     counts
 }
@@ -46,8 +48,8 @@ pub(crate) struct ByParts {
     pub blue: u8,
 }
 
-/// Asserts that a figure's texts include these words and its picture these colours (approximately, where
-/// translucent points blend with the background), and that its bytes are reproducible.
+/// Asserts that a figure's texts include these words and its picture these colours (approximately,
+/// where translucent points blend with the background), and that its bytes are reproducible.
 pub(crate) fn assert_shows(figure: &dyn Figure, words: &[&str], colours: &[Colour]) {
     let texts = texts(figure);
     for word in words {
@@ -56,8 +58,9 @@ pub(crate) fn assert_shows(figure: &dyn Figure, words: &[&str], colours: &[Colou
     let seen = colours_of(figure);
     for colour in colours {
         let near = |a: u8, b: u8| a.abs_diff(b) <= 2;
-        let same =
-            |c: &ByParts| near(c.red, colour.red) && near(c.green, colour.green) && near(c.blue, colour.blue);
+        let same = |c: &ByParts| {
+            near(c.red, colour.red) && near(c.green, colour.green) && near(c.blue, colour.blue)
+        };
         assert!(seen.keys().any(same), "no {colour} in the picture");
     }
     assert_eq!(figure.to_svg().unwrap(), figure.to_svg().unwrap());

@@ -22,8 +22,11 @@ fn linear(range: Range, most: usize) -> Vec<Tick> {
     let step = step(range.span(), most.max(1));
     let first = (range.low / step - 1e-9).ceil();
     let count = ((range.high / step + 1e-9).floor() - first).max(0.0);
-    let values: Vec<f64> =
-        (0..=most + 1).map(to_f64).take_while(|&k| k <= count).map(|k| (first + k) * step).collect();
+    let values: Vec<f64> = (0..=most + 1)
+        .map(to_f64)
+        .take_while(|&k| k <= count)
+        .map(|k| (first + k) * step)
+        .collect();
     let notation =
         Notation::of(values.iter().fold(0.0, |largest: f64, value| largest.max(value.abs())), step);
     values.into_iter().map(|value| Tick { value, label: notation.write(value) }).collect()
@@ -51,7 +54,8 @@ fn log(range: Range, most: usize) -> Vec<Tick> {
     let powers: Vec<f64> =
         (0..400).map(|k| first + to_f64(k) * stride).take_while(|&power| power <= last).collect();
     let plain = powers.iter().all(|power| (-3.0..=3.0).contains(power));
-    let label = |power: f64| if plain { plain_power(power) } else { format!("10{}", raised(power)) };
+    let label =
+        |power: f64| if plain { plain_power(power) } else { format!("10{}", raised(power)) };
     powers.into_iter().map(|power| Tick { value: 10f64.powf(power), label: label(power) }).collect()
 }
 
@@ -61,7 +65,10 @@ fn log_multiples(range: Range) -> Vec<Tick> {
     let values = [0.0, 1.0, 2.0].map(|up| 10f64.powf(low + up));
     let values = values.into_iter().flat_map(|power| [1.0, 2.0, 5.0].map(|factor| factor * power));
     let label = |value: f64| Notation::of(value, value).write(value);
-    values.filter(|&value| range.contains(value)).map(|value| Tick { value, label: label(value) }).collect()
+    values
+        .filter(|&value| range.contains(value))
+        .map(|value| Tick { value, label: label(value) })
+        .collect()
 }
 
 /// Unlabelled ticks between the powers of ten, if each power has a label.
@@ -76,7 +83,11 @@ pub(crate) fn minor(spread: Spread, range: Range, major: &[Tick]) -> Vec<f64> {
 }
 
 fn plain_power(power: f64) -> String {
-    if power >= 0.0 { format!("{:.0}", 10f64.powf(power)) } else { format!("{}", 10f64.powf(power)) }
+    if power >= 0.0 {
+        format!("{:.0}", 10f64.powf(power))
+    } else {
+        format!("{}", 10f64.powf(power))
+    }
 }
 
 /// Number format shared by all labels of one axis.
@@ -148,11 +159,17 @@ mod tests {
 
     #[test]
     fn linear_ticks_are_round() {
-        assert_eq!(labels(Spread::Linear, -0.05, 1.05, 6), ["0", "0.2", "0.4", "0.6", "0.8", "1.0"]);
+        assert_eq!(
+            labels(Spread::Linear, -0.05, 1.05, 6),
+            ["0", "0.2", "0.4", "0.6", "0.8", "1.0"]
+        );
         assert_eq!(labels(Spread::Linear, -12.0, 11.0, 5), ["−10", "−5", "0", "5", "10"]);
         assert_eq!(labels(Spread::Linear, 0.0, 4.1e6, 5), ["0", "1M", "2M", "3M", "4M"]);
         assert_eq!(labels(Spread::Linear, 0.0, 25_000.0, 3), ["0", "10k", "20k"]);
-        assert_eq!(labels(Spread::Linear, 0.0, 4.5e-5, 5), ["0", "1×10⁻⁵", "2×10⁻⁵", "3×10⁻⁵", "4×10⁻⁵"]);
+        assert_eq!(
+            labels(Spread::Linear, 0.0, 4.5e-5, 5),
+            ["0", "1×10⁻⁵", "2×10⁻⁵", "3×10⁻⁵", "4×10⁻⁵"]
+        );
     }
 
     #[test]
@@ -176,7 +193,10 @@ mod tests {
     fn never_more_ticks_than_asked_for() {
         for most in 1..9 {
             for high in [0.37, 1.0, 9.99, 123.0, 7e7] {
-                assert!(labels(Spread::Linear, -0.3, high, most).len() <= most + 1, "{most} {high}");
+                assert!(
+                    labels(Spread::Linear, -0.3, high, most).len() <= most + 1,
+                    "{most} {high}"
+                );
             }
         }
     }

@@ -72,7 +72,11 @@ impl Target {
         config.device.resolve()?;
         let _ = check_parts(&config)?;
         let rows = config.algorithm().rows_per_update();
-        print_result(&format!("ok: {} on {}, {rows} rows an update", config.algo.name(), config.game))?;
+        print_result(&format!(
+            "ok: {} on {}, {rows} rows an update",
+            config.algo.name(),
+            config.game
+        ))?;
         Ok(ExitCode::Ok)
     }
 }
@@ -104,7 +108,8 @@ fn as_table(rows: impl Iterator<Item = (String, Value, String)>) -> String {
 }
 
 fn as_json(rows: impl Iterator<Item = (String, Value, String)>) -> serde_json::Result<String> {
-    let object: serde_json::Map<String, Value> =
-        rows.map(|(key, value, origin)| (key, json!({ "value": value, "origin": origin }))).collect();
+    let object: serde_json::Map<String, Value> = rows
+        .map(|(key, value, origin)| (key, json!({ "value": value, "origin": origin })))
+        .collect();
     serde_json::to_string_pretty(&object)
 }

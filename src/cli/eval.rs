@@ -78,13 +78,23 @@ impl Eval {
         let remarks = remarks(&config, &env, mode, self.episodes)?;
         remarks.iter().for_each(|remark| status!("remark: {remark}"));
         let entry = checkpoint::choose(&run.checkpoints_dir(), &self.checkpoint)?;
-        let evaluation = Evaluation { remarks, ..self.evaluate(&RunConfig { env, ..config }, entry, mode)? };
-        let text = if self.json { serde_json::to_string(&evaluation)? } else { self.as_tables(&evaluation) };
+        let evaluation =
+            Evaluation { remarks, ..self.evaluate(&RunConfig { env, ..config }, entry, mode)? };
+        let text = if self.json {
+            serde_json::to_string(&evaluation)?
+        } else {
+            self.as_tables(&evaluation)
+        };
         print_result(&text)?;
         Ok(ExitCode::Ok)
     }
 
-    fn evaluate(&self, config: &RunConfig, checkpoint: Entry, mode: ActMode) -> anyhow::Result<Evaluation> {
+    fn evaluate(
+        &self,
+        config: &RunConfig,
+        checkpoint: Entry,
+        mode: ActMode,
+    ) -> anyhow::Result<Evaluation> {
         let device = self.device.resolve()?;
         let threads = self.threads.map(|threads| u32::try_from(threads).unwrap_or(u32::MAX));
         let pool = build_pool(threads, config.torch_threads)?;
@@ -115,7 +125,10 @@ impl Eval {
                 vec![(game + 1).to_string(), format!("{score:.2}"), length.to_string()]
             };
             text.push_str("\n\n");
-            text.push_str(&table(&["game", "return", "frames"], &games.map(row).collect::<Vec<_>>()));
+            text.push_str(&table(
+                &["game", "return", "frames"],
+                &games.map(row).collect::<Vec<_>>(),
+            ));
         }
         text
     }
@@ -135,7 +148,8 @@ fn as_table(evaluation: &Evaluation) -> String {
         evaluation.human_normalised.map_or_else(|| "-".to_owned(), number),
     ];
     let note = why_not_normalised(&evaluation.game, &evaluation.env);
-    let header = ["games", "mean return", "sd", "median", "min", "max", "mean frames", "human-normalised"];
+    let header =
+        ["games", "mean return", "sd", "median", "min", "max", "mean frames", "human-normalised"];
     format!(
         "{} · torso {} · {} frames trained · {} · policy {} · seed {}\nstart: {} · {}\n{}{}",
         evaluation.game,

@@ -51,8 +51,9 @@ fn code_of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<ExitCode> 
     if let Some(error) = cause.downcast_ref::<StudyError>() {
         return Some(code_of_study_error(error));
     }
-    let is_refusal =
-        cause.is::<std::io::Error>() || cause.is::<DumpError>() || cause.is::<rayon::ThreadPoolBuildError>();
+    let is_refusal = cause.is::<std::io::Error>()
+        || cause.is::<DumpError>()
+        || cause.is::<rayon::ThreadPoolBuildError>();
     is_refusal.then_some(ExitCode::MachineRefused)
 }
 
@@ -81,7 +82,9 @@ fn code_of_agent_error(error: &AgentError) -> ExitCode {
         AgentError::Replay(source) => code_of_replay_error(source),
         AgentError::NoThread { .. } => ExitCode::MachineRefused,
         // libtorch's calls inside the maths panic when memory runs out.
-        AgentError::Panicked { message, .. } if is_about_memory(message) => ExitCode::MachineRefused,
+        AgentError::Panicked { message, .. } if is_about_memory(message) => {
+            ExitCode::MachineRefused
+        }
         _ => ExitCode::Unexpected,
     }
 }
@@ -103,13 +106,17 @@ fn code_of_replay_error(error: &ReplayError) -> ExitCode {
 /// Weights come from checkpoints; everything else about a network comes from the settings.
 fn code_of_network_error(error: &NetworkError) -> ExitCode {
     match error {
-        NetworkError::UnknownTorso { .. } | NetworkError::ObsTooSmall { .. } => ExitCode::BadRequest,
+        NetworkError::UnknownTorso { .. } | NetworkError::ObsTooSmall { .. } => {
+            ExitCode::BadRequest
+        }
         NetworkError::WrongShape { .. }
         | NetworkError::WrongCount { .. }
         | NetworkError::MissingParameter { .. }
         | NetworkError::UnknownParameter { .. } => ExitCode::BadRun,
         // libtorch reports only text: "out of memory" or "alloc", on both CPU and CUDA.
-        NetworkError::Torch(cause) if is_about_memory(&cause.to_string()) => ExitCode::MachineRefused,
+        NetworkError::Torch(cause) if is_about_memory(&cause.to_string()) => {
+            ExitCode::MachineRefused
+        }
         NetworkError::Torch(_) => ExitCode::Unexpected,
     }
 }
@@ -122,7 +129,9 @@ fn code_of_study_error(error: &StudyError) -> ExitCode {
         StudyError::Network(source) => code_of_network_error(source),
         StudyError::NonFinite { .. } => ExitCode::Diverged,
         StudyError::State { .. } => ExitCode::BadRun,
-        StudyError::Panicked { message, .. } if is_about_memory(message) => ExitCode::MachineRefused,
+        StudyError::Panicked { message, .. } if is_about_memory(message) => {
+            ExitCode::MachineRefused
+        }
         _ => ExitCode::Unexpected,
     }
 }
@@ -142,8 +151,10 @@ mod tests {
 
     #[test]
     fn the_first_cause_with_a_code_decides_whatever_context_is_around_it() {
-        let full =
-            CheckpointError::CannotWrite { path: PathBuf::new(), cause: io::ErrorKind::StorageFull.into() };
+        let full = CheckpointError::CannotWrite {
+            path: PathBuf::new(),
+            cause: io::ErrorKind::StorageFull.into(),
+        };
         let error = Err::<(), _>(full).context("while training").unwrap_err();
         assert_eq!(exit_code_of(&error), ExitCode::MachineRefused);
         assert_eq!(exit_code_of(&BadRequest::error("no").context("outer")), ExitCode::BadRequest);

@@ -1,7 +1,7 @@
 //! Log lines for debugging, off unless `COORDRL_LOG` is set.
 //!
-//! `info`: life cycle of a run (begun, checkpoint, ended); `debug`: decisions (preset, device, pruning);
-//! `trace`: single updates. Numbers are metrics, not log lines.
+//! `info`: life cycle of a run (begun, checkpoint, ended); `debug`: decisions (preset, device,
+//! pruning); `trace`: single updates. Numbers are metrics, not log lines.
 
 use std::io::{IsTerminal, stderr};
 
@@ -22,6 +22,8 @@ pub fn start() {
             // Fails only if logging has already been initialised in this process.
             let _ = lines.try_init();
         }
-        Err(error) => crate::metrics::console::status!("{VARIABLE}={wanted} is not a filter: {error}"),
+        Err(error) => {
+            crate::metrics::console::status!("{VARIABLE}={wanted} is not a filter: {error}")
+        }
     }
 }

@@ -87,8 +87,8 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Silences panic messages of worker threads, which return the panic and its location as an error, unless
-/// `RUST_BACKTRACE` is set. Panics on the main thread are not caught, so they are printed.
+/// Silences panic messages of worker threads, which return the panic and its location as an error,
+/// unless `RUST_BACKTRACE` is set. Panics on the main thread are not caught, so they are printed.
 fn quiet_workers() {
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {

@@ -1,4 +1,5 @@
-//! NumPy array files, version 1.0, for byte rows of a fixed shape whose number is known only at the end.
+//! NumPy array files, version 1.0, for byte rows of a fixed shape whose number is known only at the
+//! end.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
@@ -40,7 +41,10 @@ impl NpyWriter {
 
 fn header(rows: usize, row_shape: &[usize]) -> Vec<u8> {
     let sizes: Vec<String> = row_shape.iter().map(|size| format!(", {size}")).collect();
-    let facts = format!("{{'descr': '|u1', 'fortran_order': False, 'shape': ({rows}{}), }}", sizes.concat());
+    let facts = format!(
+        "{{'descr': '|u1', 'fortran_order': False, 'shape': ({rows}{}), }}",
+        sizes.concat()
+    );
     let text_bytes = HEADER_BYTES - PREAMBLE.len() - 2;
     let mut header = PREAMBLE.to_vec();
     header.extend_from_slice(&[text_bytes as u8, 0]);

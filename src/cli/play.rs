@@ -128,7 +128,8 @@ impl Play {
         if let Some(sheet) = &self.contact_sheet
             && sheet.extension().is_none_or(|ending| !ending.eq_ignore_ascii_case("png"))
         {
-            let text = format!("`--contact-sheet {}`: its name must end in `.png`", sheet.display());
+            let text =
+                format!("`--contact-sheet {}`: its name must end in `.png`", sheet.display());
             return Err(BadRequest::error(text));
         }
         let open = |flag: &str, path: &Option<PathBuf>| {
@@ -187,14 +188,16 @@ impl Output {
     fn open(path: &Path) -> anyhow::Result<Self> {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         let folder = folder.unwrap_or(Path::new("."));
-        let refuse = |why: String| BadRequest::error(format!("cannot write `{}`: {why}", path.display()));
+        let refuse =
+            |why: String| BadRequest::error(format!("cannot write `{}`: {why}", path.display()));
         if !folder.is_dir() {
             return Err(refuse(format!("there is no folder `{}`", folder.display())));
         }
         if path.is_dir() {
             return Err(refuse("it is a folder".to_owned()));
         }
-        // Temporary files are private by default; a video gets the usual permissions, subject to umask.
+        // Temporary files are private by default; a video gets the usual permissions, subject to
+        // umask.
         let usual = Permissions::from_mode(0o666);
         let temporary = tempfile::Builder::new().permissions(usual).tempfile_in(folder);
         let temporary = temporary.map_err(|error| refuse(error.to_string()))?;

@@ -8,7 +8,8 @@ use crate::config::{parse_count, parse_number};
 use crate::exit_code::{BadRequest, ExitCode};
 use crate::metrics::console::{print_result, status};
 use crate::report::{
-    Comparison, Destination, Difference, Report as Contents, Request, find_runs, score, span, without_repeats,
+    Comparison, Destination, Difference, Report as Contents, Request, find_runs, score, span,
+    without_repeats,
 };
 use crate::sweep::record::Primary;
 use crate::text::table::table;
@@ -37,7 +38,8 @@ pub struct Report {
     /// Baseline torso [default: the plan's, else conv, else the first]
     #[arg(long, value_name = "NAME")]
     baseline: Option<String>,
-    /// Measure that decides the verdicts; choose it before the runs [default: the plan's, else area]
+    /// Measure that decides the verdicts; choose it before the runs [default: the plan's, else
+    /// area]
     #[arg(long, value_name = "area|final", value_parser = Primary::parse)]
     primary: Option<Primary>,
     /// Score thresholds, for runs of one game [default: shares of the way to the best final score]
@@ -54,7 +56,9 @@ pub struct Report {
 impl Report {
     pub fn run(self) -> anyhow::Result<ExitCode> {
         let repetitions = match u32::try_from(self.repetitions) {
-            Ok(0) => return Err(BadRequest::error("`--repetitions 0`: the least is 1, 50000 is usual")),
+            Ok(0) => {
+                return Err(BadRequest::error("`--repetitions 0`: the least is 1, 50000 is usual"));
+            }
             Ok(repetitions) => repetitions,
             Err(_) => return Err(BadRequest::error("`--repetitions`: the most is 4294967295")),
         };
@@ -85,7 +89,8 @@ impl Report {
 }
 
 fn as_text(report: &Contents) -> String {
-    let mut parts: Vec<String> = report.warnings.iter().map(|text| format!("warning: {text}")).collect();
+    let mut parts: Vec<String> =
+        report.warnings.iter().map(|text| format!("warning: {text}")).collect();
     if report.comparisons.is_empty() {
         parts.push(scores_table(report));
     }
@@ -127,7 +132,8 @@ fn verdicts_table(report: &Contents, comparison: &Comparison) -> String {
             let found = row.and_then(|row| row.arm(name));
             found.map_or_else(|| "-".to_owned(), |arm| score(arm.final_score.mean))
         };
-        let strength = game.strength.map_or_else(String::new, |strength| format!(", {}", strength.name()));
+        let strength =
+            game.strength.map_or_else(String::new, |strength| format!(", {}", strength.name()));
         rows.push(vec![
             game.game.clone(),
             of(&comparison.baseline),
@@ -137,5 +143,8 @@ fn verdicts_table(report: &Contents, comparison: &Comparison) -> String {
             format!("{}{strength}", game.verdict.name()),
         ]);
     }
-    table(&["game", &baseline, &arm, "difference, final score", "difference, area", "verdict"], &rows)
+    table(
+        &["game", &baseline, &arm, "difference, final score", "difference, area", "verdict"],
+        &rows,
+    )
 }

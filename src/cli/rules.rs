@@ -3,8 +3,8 @@
 use clap::{Args, ValueEnum};
 use coordrl_agents::ActMode;
 use coordrl_envs::{
-    EnvConfig, EnvError, EnvSeed, FrameLimit, GameKind, Protocol, ResolvedEnvConfig, Role, find_game,
-    make_env,
+    EnvConfig, EnvError, EnvSeed, FrameLimit, GameKind, Protocol, ResolvedEnvConfig, Role,
+    find_game, make_env,
 };
 
 use crate::config::{RunConfig, parse_count, parse_small_count};
@@ -71,10 +71,12 @@ impl Rules {
             )));
         }
         match (algorithm, policy, epsilon) {
-            (_, Some(PolicyMode::Sampled), _) if !algorithm.algorithm().has_policy => Err(BadRequest::error(
-                "`--policy sampled`: the network of an Ape-X run gives values, not a distribution to draw from; \
+            (_, Some(PolicyMode::Sampled), _) if !algorithm.algorithm().has_policy => {
+                Err(BadRequest::error(
+                    "`--policy sampled`: the network of an Ape-X run gives values, not a distribution to draw from; \
                  `epsilon` or `greedy` work",
-            )),
+                ))
+            }
             (_, Some(PolicyMode::Sampled | PolicyMode::Greedy), Some(_)) => {
                 Err(BadRequest::error("`--epsilon` goes with `--policy epsilon` alone"))
             }

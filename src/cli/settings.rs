@@ -70,16 +70,25 @@ impl SettingFlags {
     }
 
     /// Layers file, `--set` and flags on top of a run's settings.
-    pub fn layer_over_run(&self, layers: &mut Layers<RunConfig>, game: Option<&str>) -> anyhow::Result<()> {
+    pub fn layer_over_run(
+        &self,
+        layers: &mut Layers<RunConfig>,
+        game: Option<&str>,
+    ) -> anyhow::Result<()> {
         self.add_own_layers(layers, game)
     }
 
-    /// Returns `true` if a flag selects a whole set of settings, which makes no sense for an existing run.
+    /// Returns `true` if a flag selects a whole set of settings, which makes no sense for an
+    /// existing run.
     pub fn names_preset_or_file(&self) -> bool {
         self.preset.is_some() || self.config.is_some()
     }
 
-    fn add_own_layers(&self, layers: &mut Layers<RunConfig>, game: Option<&str>) -> anyhow::Result<()> {
+    fn add_own_layers(
+        &self,
+        layers: &mut Layers<RunConfig>,
+        game: Option<&str>,
+    ) -> anyhow::Result<()> {
         if let Some(path) = &self.config {
             layers.add_file(path)?;
         }
@@ -101,8 +110,8 @@ impl SettingFlags {
         if let Some(name) = &self.preset {
             return Ok(Some(Preset::find(name, runs_dir)?));
         }
-        // Game and algorithm select the preset but may themselves be set in a higher layer. Errors, such as
-        // an unknown game, are reported later with all other problems.
+        // Game and algorithm select the preset but may themselves be set in a higher layer. Errors,
+        // such as an unknown game, are reported later with all other problems.
         let mut layers = Layers::default();
         let _ = self.add_own_layers(&mut layers, game);
         let named = layers.value_of("game").and_then(|value| value.as_str()).unwrap_or_default();

@@ -141,16 +141,23 @@ impl Flags {
         self.train(launch::resume(run, config, loaded, stop)?)
     }
 
-    /// Returns the lowest layer: the recipe for the layer and split that the layers above it select.
+    /// Returns the lowest layer: the recipe for the layer and split that the layers above it
+    /// select.
     fn recipe(&self, task: Task) -> anyhow::Result<StudyRunConfig> {
-        let probe = self.layers(&StudyRunConfig { task, ..Default::default() }, &Origin::Recipe)?.finish()?;
+        let probe = self
+            .layers(&StudyRunConfig { task, ..Default::default() }, &Origin::Recipe)?
+            .finish()?;
         let layer = layer_of(&probe.config.layer);
         // A wrong name is reported later with all other problems.
         let Ok(layer) = layer else { return Ok(StudyRunConfig { task, ..Default::default() }) };
         Ok(StudyRunConfig::recipe(task, probe.config.split, layer))
     }
 
-    fn layers(&self, lowest: &StudyRunConfig, origin: &Origin) -> anyhow::Result<Layers<StudyRunConfig>> {
+    fn layers(
+        &self,
+        lowest: &StudyRunConfig,
+        origin: &Origin,
+    ) -> anyhow::Result<Layers<StudyRunConfig>> {
         let mut layers = Layers::default();
         layers.add_config(lowest, origin);
         if let Some(path) = &self.config {
@@ -176,7 +183,9 @@ impl Flags {
             let task = run.study().task();
             let updates = run.progress().updates;
             let folder = shell_quote(run.run().path());
-            status!("stopped at {updates} updates; continue with: coordrl study {task} --resume {folder}");
+            status!(
+                "stopped at {updates} updates; continue with: coordrl study {task} --resume {folder}"
+            );
             return Ok(ExitCode::Interrupted);
         }
         self.report(run.result())

@@ -139,9 +139,11 @@ impl Sweep {
         let plan = self.plan()?;
         let name = self.name.clone().or(plan.name.clone()).unwrap_or_else(|| "sweep".to_owned());
         names::check_folder_name("--name", &name, 0)?;
-        for (flag, value) in
-            [("jobs", self.jobs), ("threads-per-run", self.threads_per_run), ("frames", self.frames)]
-        {
+        for (flag, value) in [
+            ("jobs", self.jobs),
+            ("threads-per-run", self.threads_per_run),
+            ("frames", self.frames),
+        ] {
             if value == Some(0) {
                 return Err(BadRequest::error(format!("`--{flag} 0`: the least is 1")));
             }
@@ -160,7 +162,8 @@ impl Sweep {
             check_design(&old, &plan)?;
         }
         let cells = self.with_states(cells)?;
-        // No more jobs than runs left; threads per run stay fixed so that earlier speeds remain comparable.
+        // No more jobs than runs left; threads per run stay fixed so that earlier speeds remain
+        // comparable.
         let left = cells.iter().filter(|(_, state)| *state != CellState::Done).count();
         Ok(Request { name, plan, cells, jobs: jobs.min(left.max(1)), threads })
     }
@@ -197,7 +200,9 @@ impl Sweep {
         }
         let seeds = plan.seeds.as_ref().map_or(0, Seeds::count);
         if seeds == 0 || seeds > MOST_SEEDS {
-            return Err(BadRequest::error(format!("{seeds} seeds: the least is 1, the most {MOST_SEEDS}")));
+            return Err(BadRequest::error(format!(
+                "{seeds} seeds: the least is 1, the most {MOST_SEEDS}"
+            )));
         }
         self.check_settings(&plan)?;
         match &plan.reference {
@@ -232,7 +237,8 @@ impl Sweep {
         let as_usize = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
         let threads = self.threads_per_run.map(as_usize);
         let takes_all_cores = {
-            let takes_all = |name: &String| find_algorithm(name).is_some_and(|algo| algo.takes_all_cores);
+            let takes_all =
+                |name: &String| find_algorithm(name).is_some_and(|algo| algo.takes_all_cores);
             plan.algos.iter().any(takes_all)
         };
         let jobs = self.jobs.map(as_usize).unwrap_or_else(|| match takes_all_cores {
@@ -243,7 +249,8 @@ impl Sweep {
         (jobs, threads.unwrap_or_else(|| (cores / jobs).max(1)))
     }
 
-    /// Builds all combinations, every one with its first seed first, so that a sweep can be judged early.
+    /// Builds all combinations, every one with its first seed first, so that a sweep can be judged
+    /// early.
     fn cells(&self, plan: &SweepPlan, name: &str, threads: usize) -> anyhow::Result<Vec<Cell>> {
         let mut problems: Vec<Problem> = Vec::new();
         let mut cells: Vec<Cell> = Vec::new();
@@ -275,7 +282,8 @@ impl Sweep {
         [game, algo, torso]: [&str; 3],
         seed: u64,
     ) -> anyhow::Result<Cell> {
-        let mut arguments = vec![game.to_owned(), format!("--algo={algo}"), format!("--torso={torso}")];
+        let mut arguments =
+            vec![game.to_owned(), format!("--algo={algo}"), format!("--torso={torso}")];
         arguments.extend([format!("--seed={seed}"), format!("--threads={threads}")]);
         arguments.extend(plan.frames.map(|frames| format!("--frames={frames}")));
         arguments.extend(plan.preset.as_ref().map(|preset| format!("--preset={preset}")));
@@ -311,8 +319,8 @@ impl Sweep {
         self.tell_forecast(request, &measured)
     }
 
-    /// Measures an arm from earlier work in this sweep, or else by trial runs, and describes which. Earlier
-    /// work does not record how many runs were concurrent.
+    /// Measures an arm from earlier work in this sweep, or else by trial runs, and describes which.
+    /// Earlier work does not record how many runs were concurrent.
     fn measure(
         &self,
         request: &Request,
@@ -320,7 +328,8 @@ impl Sweep {
         stop: &StopFlag,
     ) -> anyhow::Result<Option<(Measured, String)>> {
         let same = request.cells.iter().filter(|(other, _)| other.arm() == cell.arm());
-        let earlier = same.filter_map(|(other, _)| forecast::measured_earlier(other, &self.runs_dir));
+        let earlier =
+            same.filter_map(|(other, _)| forecast::measured_earlier(other, &self.runs_dir));
         if let Some(found) = forecast::slowest(earlier) {
             let how = format!("by earlier runs with {} each", counted(request.threads, "thread"));
             return Ok(Some((found, how)));
@@ -329,12 +338,19 @@ impl Sweep {
         Ok(found.map(|found| (found, format!("{} at a time", request.jobs))))
     }
 
-    fn tell_forecast(&self, request: &Request, measured: &[(String, Measured)]) -> anyhow::Result<()> {
-        let of_arm =
-            |cell: &Cell| measured.iter().find(|(arm, _)| *arm == cell.arm()).map(|(_, found)| *found);
+    fn tell_forecast(
+        &self,
+        request: &Request,
+        measured: &[(String, Measured)],
+    ) -> anyhow::Result<()> {
+        let of_arm = |cell: &Cell| {
+            measured.iter().find(|(arm, _)| *arm == cell.arm()).map(|(_, found)| *found)
+        };
         let cells = request.cells.iter();
         let left: Vec<RemainingRun<'_>> = cells
-            .filter_map(|(cell, state)| RemainingRun::of(cell, *state, of_arm(cell)?, &self.runs_dir))
+            .filter_map(|(cell, state)| {
+                RemainingRun::of(cell, *state, of_arm(cell)?, &self.runs_dir)
+            })
             .collect();
         let forecast = SweepEstimate::of(&left, request.jobs);
         let free = disk::free_bytes(&self.runs_dir);
@@ -346,7 +362,9 @@ impl Sweep {
             forecast::conditions(&left)
         );
         match free {
-            Some(free) if forecast.bytes > free => Err(self.too_little_disk(request, &left, forecast, free)),
+            Some(free) if forecast.bytes > free => {
+                Err(self.too_little_disk(request, &left, forecast, free))
+            }
             _ => Ok(()),
         }
     }
@@ -358,10 +376,12 @@ impl Sweep {
         forecast: SweepEstimate,
         free: u64,
     ) -> anyhow::Error {
-        // Runs that have begun must keep their settings, so smaller replays are an option only before that.
+        // Runs that have begun must keep their settings, so smaller replays are an option only
+        // before that.
         let is_new = request.cells.iter().all(|(_, state)| *state == CellState::Waiting);
         let replays = is_new && left.iter().any(RemainingRun::saves_replay);
-        SweepError::Disk { needed: forecast.bytes, free, folder: self.runs_dir.clone(), replays }.into()
+        SweepError::Disk { needed: forecast.bytes, free, folder: self.runs_dir.clone(), replays }
+            .into()
     }
 
     fn tell(&self, name: &str, cells: &[Cell], outcome: &SweepOutcome) -> anyhow::Result<ExitCode> {
@@ -474,8 +494,12 @@ fn check_unique(cells: &[Cell]) -> Result<(), SweepError> {
 }
 
 fn no_games() -> String {
-    let plans: Vec<String> = built_in_plans().into_iter().map(|(name, _)| format!("`{name}`")).collect();
-    format!("which games? name a plan ({}, or a file), or give `--games pong,breakout`", plans.join(", "))
+    let plans: Vec<String> =
+        built_in_plans().into_iter().map(|(name, _)| format!("`{name}`")).collect();
+    format!(
+        "which games? name a plan ({}, or a file), or give `--games pong,breakout`",
+        plans.join(", ")
+    )
 }
 
 fn describe(request: &Request) -> String {
@@ -490,7 +514,11 @@ fn describe(request: &Request) -> String {
         counted(arms(plan).len(), "arm"),
         counted(seeds, "seed")
     );
-    text.push_str(&format!(" = {}, {} frames together", counted(cells.len(), "run"), millions(frames)));
+    text.push_str(&format!(
+        " = {}, {} frames together",
+        counted(cells.len(), "run"),
+        millions(frames)
+    ));
     if done + begun > 0 {
         text.push_str(&format!("; {done} done, {begun} begun"));
     }
@@ -505,15 +533,17 @@ fn describe(request: &Request) -> String {
 /// For each game given as a Gymnasium id, reports which of its rules the runs do not have.
 fn note_ids(request: &Request) {
     for typed in &request.plan.games {
-        let named =
-            |cell: &&(Cell, CellState)| find_game(typed).is_ok_and(|game| game.name == cell.0.config().game);
+        let named = |cell: &&(Cell, CellState)| {
+            find_game(typed).is_ok_and(|game| game.name == cell.0.config().game)
+        };
         if let Some((cell, _)) = request.cells.iter().find(named) {
             note_rules_left_out(typed, &cell.config().env);
         }
     }
 }
 
-/// Describes the best result that the report's tests can reach with this plan; `None` without comparisons.
+/// Describes the best result that the report's tests can reach with this plan; `None` without
+/// comparisons.
 fn tests_in_words(plan: &SweepPlan) -> Option<String> {
     let seeds = plan.seeds.as_ref().map_or(0, |seeds| seeds.all().len());
     let pairs = match plan.torsos.len() {
@@ -538,7 +568,8 @@ fn tests_in_words(plan: &SweepPlan) -> Option<String> {
     })
 }
 
-/// Describes the smallest detectable difference, for one test and for the first step of Holm's correction.
+/// Describes the smallest detectable difference, for one test and for the first step of Holm's
+/// correction.
 fn visible_in_words(seeds: usize, tests: usize) -> String {
     let visible = |alpha: f64| least_visible_difference(seeds, alpha);
     let (Some(alone), Some(corrected)) = (visible(ALPHA), visible(ALPHA / tests as f64)) else {
@@ -578,12 +609,16 @@ mod tests {
     fn a_plan_is_told_whether_any_test_can_pass_holm() {
         let text = tests_in_words(&plan(9, 2, 1, 5)).unwrap();
         assert!(
-            text.starts_with("9 comparisons of 5 against 5 seeds: no p can pass") && text.contains("0.07"),
+            text.starts_with("9 comparisons of 5 against 5 seeds: no p can pass")
+                && text.contains("0.07"),
             "{text}"
         );
         let text = tests_in_words(&plan(9, 2, 1, 8)).unwrap();
         assert!(text.contains("is 0.0014 at best"), "{text}"); // 9 × 2 / 12 870
-        assert!(text.contains("80 times in 100: 1.6 standard deviations over seeds, after Holm's"), "{text}");
+        assert!(
+            text.contains("80 times in 100: 1.6 standard deviations over seeds, after Holm's"),
+            "{text}"
+        );
         let text = tests_in_words(&plan(1, 2, 1, 8)).unwrap();
         assert!(text.ends_with("1.6 standard deviations over seeds"), "{text}");
         assert!(tests_in_words(&plan(3, 3, 2, 8)).unwrap().starts_with("12 comparisons"));

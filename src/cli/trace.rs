@@ -155,7 +155,12 @@ impl Trace {
         let mut actions = parse_actions(path, spec)?;
         let wanted = steps.unwrap_or(actions.len());
         if actions.is_empty() || actions.len() < wanted {
-            let text = format!("{} holds {} actions, not {}", path.display(), actions.len(), wanted.max(1));
+            let text = format!(
+                "{} holds {} actions, not {}",
+                path.display(),
+                actions.len(),
+                wanted.max(1)
+            );
             return Err(BadRequest::error(text));
         }
         actions.truncate(wanted);
@@ -168,8 +173,10 @@ impl Trace {
         names::check_path("--save-state", path)?;
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
         if path.is_dir() || parent.is_some_and(|parent| !parent.is_dir()) {
-            let text =
-                format!("cannot write `--save-state {}`: no such folder, or a folder itself", path.display());
+            let text = format!(
+                "cannot write `--save-state {}`: no such folder, or a folder itself",
+                path.display()
+            );
             return Err(BadRequest::error(text));
         }
         Ok(())
@@ -192,8 +199,12 @@ fn parse_actions(path: &Path, spec: &EnvSpec) -> anyhow::Result<Vec<usize>> {
     let parse = |(index, line): (usize, &str)| match line.trim().parse::<usize>() {
         Ok(action) if action < count => Ok(action),
         _ => {
-            let text =
-                format!("line {} is `{line}`; `{}` has actions 0 to {}", index + 1, spec.name, count - 1);
+            let text = format!(
+                "line {} is `{line}`; `{}` has actions 0 to {}",
+                index + 1,
+                spec.name,
+                count - 1
+            );
             Err(bad(text))
         }
     };
@@ -201,7 +212,8 @@ fn parse_actions(path: &Path, spec: &EnvSpec) -> anyhow::Result<Vec<usize>> {
 }
 
 fn load_state(tracer: &mut Tracer, path: &Path) -> anyhow::Result<()> {
-    let bad = |cause: String| BadRequest::error(format!("`--load-state {}`: {cause}", path.display()));
+    let bad =
+        |cause: String| BadRequest::error(format!("`--load-state {}`: {cause}", path.display()));
     let state = fs::read(path).map_err(|error| bad(error.to_string()))?;
     tracer.load_state(&state).map_err(|error| bad(error.to_string()))
 }

@@ -45,8 +45,8 @@ pub struct Train {
     /// Resume from this checkpoint instead of the last: a frame count or `best`
     #[arg(long, help_heading = "Run", value_name = "FRAMES", requires = "resume")]
     checkpoint: Option<String>,
-    /// With --resume: start a new run from the checkpoint, so that settings may change; it is created beside
-    /// the original run, or in --runs-dir
+    /// With --resume: start a new run from the checkpoint, so that settings may change; it is
+    /// created beside the original run, or in --runs-dir
     #[arg(long, help_heading = "Run", requires = "resume")]
     fork: bool,
     /// Stop with a checkpoint when stdin closes, for programs that start runs
@@ -65,8 +65,9 @@ struct Arguments {
 /// Returns the resolved settings that `coordrl train` would use for these arguments.
 pub fn settings_of(arguments: &[String], runs_dir: &Path) -> anyhow::Result<Layered<RunConfig>> {
     let parsed = Arguments::try_parse_from(arguments);
-    let Train { game, settings, .. } =
-        parsed.map_err(|error| BadRequest::error(error.to_string().trim_start_matches("error: ")))?.train;
+    let Train { game, settings, .. } = parsed
+        .map_err(|error| BadRequest::error(error.to_string().trim_start_matches("error: ")))?
+        .train;
     let mut layered = settings.layer(game.as_deref(), runs_dir)?.layered;
     layered.config = config::resolve(&layered)?;
     Ok(layered)
@@ -90,14 +91,17 @@ impl Train {
         }
         let config = config::resolve(&settings.layered)?;
         note_rules_left_out(&settings.layered.config.game, &config.env);
-        let start = Start { preset: settings.preset, init_from: self.init_from.clone(), fork: None };
+        let start =
+            Start { preset: settings.preset, init_from: self.init_from.clone(), fork: None };
         let to = self.destination(launch::group(self.runs_dir(), &config));
         self.train(launch::new_run(config, &to, start)?)
     }
 
     fn start_resume(&self, path: &Path) -> anyhow::Result<ExitCode> {
         if self.name.is_some() {
-            return Err(BadRequest::error("`--name` names a new run; with `--resume` it needs `--fork`"));
+            return Err(BadRequest::error(
+                "`--name` names a new run; with `--resume` it needs `--fork`",
+            ));
         }
         let run = RunDir::open_to_train(path)?;
         let (old, layered) = self.settings_over_run(&run)?;
@@ -133,7 +137,8 @@ impl Train {
             return Err(BadRequest::error(text));
         }
         let from = checkpoint::folder_of(&run.checkpoints_dir(), done);
-        let start = Start { fork: Some((from, launch::fork_progress(checkpoint))), ..Start::default() };
+        let start =
+            Start { fork: Some((from, launch::fork_progress(checkpoint))), ..Start::default() };
         let group = match &self.runs_dir {
             Some(runs_dir) => launch::group(runs_dir, &layered.config),
             None => run.parent()?,
@@ -161,7 +166,11 @@ impl Train {
         Ok((old, layered))
     }
 
-    fn read_checkpoint(&self, run: &RunDir, config: &RunConfig) -> anyhow::Result<Checkpoint<Progress>> {
+    fn read_checkpoint(
+        &self,
+        run: &RunDir,
+        config: &RunConfig,
+    ) -> anyhow::Result<Checkpoint<Progress>> {
         let dir = run.checkpoints_dir();
         let whose = identity(config);
         Ok(match self.checkpoint.as_deref() {
@@ -226,7 +235,11 @@ fn train(mut trainer: Trainer) -> anyhow::Result<ExitCode> {
     let result = match games.mean_return() {
         None => "no full game has ended".to_owned(),
         Some(mean) => {
-            format!("mean return of the last {} of {} full games: {mean:.2}", games.len(), games.total())
+            format!(
+                "mean return of the last {} of {} full games: {mean:.2}",
+                games.len(),
+                games.total()
+            )
         }
     };
     let result = match trainer.final_evaluation() {

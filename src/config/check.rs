@@ -1,4 +1,5 @@
-//! Resolves settings as typed into settings that can run: names found, gaps filled, everything checked.
+//! Resolves settings as typed into settings that can run: names found, gaps filled, everything
+//! checked.
 
 use coordrl_envs::GameInfo;
 
@@ -48,7 +49,10 @@ fn check_torso(name: &str) -> Option<Problem> {
     }
     let names: Vec<&str> = torsos.iter().map(|torso| torso.name).collect();
     let hint = did_you_mean(name, names.iter().copied());
-    Some(problem("torso", format!("unknown torso `{name}`{hint} (there are: {})", names.join(", "))))
+    Some(problem(
+        "torso",
+        format!("unknown torso `{name}`{hint} (there are: {})", names.join(", ")),
+    ))
 }
 
 fn check_counts(config: &RunConfig, problems: &mut Vec<Problem>) {
@@ -58,7 +62,10 @@ fn check_counts(config: &RunConfig, problems: &mut Vec<Problem>) {
     check_threads("threads", config.threads.unwrap_or(1), problems);
     check_threads("torch_threads", config.torch_threads, problems);
     if config.threads == Some(0) {
-        problems.push(problem("threads", "0 threads; the least is 1, and leaving it out means one per core"));
+        problems.push(problem(
+            "threads",
+            "0 threads; the least is 1, and leaving it out means one per core",
+        ));
     }
     if config.torch_threads == 0 {
         problems.push(problem("torch_threads", "0 threads; the least is 1"));
@@ -75,7 +82,8 @@ fn check_counts(config: &RunConfig, problems: &mut Vec<Problem>) {
         problems.push(problem("keep_checkpoints", text));
     }
     if config.log_every_frames == Period::Off && config.checkpoint_every_frames == Period::Off {
-        let text = "off, and `log_every_frames` is off too: the run would leave no trace until its end";
+        let text =
+            "off, and `log_every_frames` is off too: the run would leave no trace until its end";
         problems.push(problem("checkpoint_every_frames", text));
     }
 }
@@ -112,7 +120,8 @@ fn check_evaluation(config: &RunConfig, problems: &mut Vec<Problem>) {
     }
 }
 
-/// Maximum number of threads: more than any machine has is a typing error, and the system may abort on it.
+/// Maximum number of threads: more than any machine has is a typing error, and the system may abort
+/// on it.
 const MOST_THREADS: u32 = 1024;
 
 fn check_threads(key: &str, threads: u32, problems: &mut Vec<Problem>) {

@@ -1,7 +1,8 @@
 //! Layers of settings, later wins: defaults < preset < settings file < `--set` < named flags.
 //!
-//! Layers are trees of plain values, merged leaf by leaf. Every leaf records the origin of its value.
-//! Unknown keys and values of the wrong type are collected rather than reported one at a time.
+//! Layers are trees of plain values, merged leaf by leaf. Every leaf records the origin of its
+//! value. Unknown keys and values of the wrong type are collected rather than reported one at a
+//! time.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,7 +18,8 @@ use crate::text::suggest::did_you_mean;
 
 /// Complete set of settings that layers are merged into.
 pub trait Configuration: Default + Serialize + DeserializeOwned {
-    /// Returns the defaults, plus a value for every key that is otherwise absent because it follows another.
+    /// Returns the defaults, plus a value for every key that is otherwise absent because it follows
+    /// another.
     fn with_every_key() -> Self {
         Self::default()
     }
@@ -143,8 +145,8 @@ impl<C: Configuration> Layers<C> {
         self.tree.pointer(&pointer(key))
     }
 
-    /// Merges the layers. Their problems are passed on, to be reported together with those of the settings as
-    /// a whole.
+    /// Merges the layers. Their problems are passed on, to be reported together with those of the
+    /// settings as a whole.
     pub fn finish(self) -> Result<Layered<C>, ConfigError> {
         let config = serde_json::from_value(self.tree)
             .map_err(|error| ConfigError::Problems(vec![problem("settings", error.to_string())]))?;
@@ -188,8 +190,10 @@ pub fn leaf_keys<C: Configuration>() -> Vec<String> {
 
 /// Reads a settings file: JSON by its extension, TOML otherwise.
 pub(super) fn read_table(path: &Path) -> Result<Map<String, Value>, ConfigError> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| ConfigError::Unreadable { path: path.to_owned(), cause: error.to_string() })?;
+    let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Unreadable {
+        path: path.to_owned(),
+        cause: error.to_string(),
+    })?;
     parse_table(&text, path)
 }
 
@@ -235,8 +239,8 @@ fn pointer(key: &str) -> String {
     format!("/{}", key.replace('.', "/"))
 }
 
-/// Flattens `table` into (key, value) pairs. Descends into what the defaults know as a table; anything else
-/// is a value, or an unknown key to be reported under its full name.
+/// Flattens `table` into (key, value) pairs. Descends into what the defaults know as a table;
+/// anything else is a value, or an unknown key to be reported under its full name.
 fn collect_leaves(
     known: &Value,
     prefix: &str,
@@ -259,7 +263,9 @@ mod tests {
     use super::*;
     use crate::config::RunConfig;
 
-    fn layered(build: impl FnOnce(&mut Layers<RunConfig>)) -> Result<Layered<RunConfig>, ConfigError> {
+    fn layered(
+        build: impl FnOnce(&mut Layers<RunConfig>),
+    ) -> Result<Layered<RunConfig>, ConfigError> {
         let mut layers = Layers::default();
         build(&mut layers);
         layers.finish()
@@ -280,7 +286,10 @@ mod tests {
     fn later_layers_win_and_every_value_knows_its_origin() {
         let layered = layered(|layers| {
             let preset = Origin::Preset("pong".to_owned());
-            layers.add_table(&table("frames = 1\nseed = 2\ntorso = \"a\"\n[env]\nnoop_max = 3"), &preset);
+            layers.add_table(
+                &table("frames = 1\nseed = 2\ntorso = \"a\"\n[env]\nnoop_max = 3"),
+                &preset,
+            );
             layers.add_table(&table("seed = 4\ntorso = \"b\""), &Origin::File("x.toml".into()));
             layers.add_assignment("torso=c");
             layers.add_assignment("env.frame_skip = 2");
@@ -358,7 +367,8 @@ mod tests {
             layers.add_table(&table("frames = 1.5\nseed = -4e6\n[a2c]\ndiscount = 1e0"), &origin);
         });
         let layered = layered.unwrap();
-        let mut keys: Vec<&str> = layered.problems.iter().map(|problem| problem.key.as_str()).collect();
+        let mut keys: Vec<&str> =
+            layered.problems.iter().map(|problem| problem.key.as_str()).collect();
         keys.sort_unstable();
         assert_eq!((keys, layered.config.a2c.discount), (vec!["frames", "seed"], 1.0));
     }
@@ -384,7 +394,8 @@ mod tests {
     #[test]
     fn every_setting_is_known_by_its_full_key() {
         let keys = leaf_keys::<RunConfig>();
-        for key in ["game", "env.noop_max", "a2c.optimizer.learning_rate", "a2c.actors", "threads"] {
+        for key in ["game", "env.noop_max", "a2c.optimizer.learning_rate", "a2c.actors", "threads"]
+        {
             assert!(keys.iter().any(|known| known == key), "{key} not in {keys:?}");
         }
     }

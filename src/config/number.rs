@@ -1,5 +1,5 @@
-//! Parser for numbers: `4000000`, `4_000_000`, `4e6` and `4000000.0` are the same number in flags, in
-//! `--set`, in settings files and in plans. (JSON itself has no underscores.)
+//! Parser for numbers: `4000000`, `4_000_000`, `4e6` and `4000000.0` are the same number in flags,
+//! in `--set`, in settings files and in plans. (JSON itself has no underscores.)
 
 use std::fmt;
 
@@ -15,9 +15,9 @@ const TOO_LARGE: f64 = 18_446_744_073_709_551_616.0;
 /// If it is anything else, with a description of what is expected.
 pub fn parse_count(text: &str) -> Result<u64, String> {
     let plain = text.replace('_', "").parse().ok();
-    plain
-        .or_else(|| parse_value(text).as_u64())
-        .ok_or_else(|| "must be a whole number that is not negative, such as 4000000 or 4e6".to_owned())
+    plain.or_else(|| parse_value(text).as_u64()).ok_or_else(|| {
+        "must be a whole number that is not negative, such as 4000000 or 4e6".to_owned()
+    })
 }
 
 /// Parses a whole number of 32 bits in the same formats.
@@ -38,8 +38,8 @@ pub fn parse_number(text: &str) -> Result<f64, String> {
     number.filter(|number| number.is_finite()).ok_or_else(|| "not a number".to_owned())
 }
 
-/// Parses the right-hand side of `--set`: any TOML value, with whole numbers normalised by [`whole`];
-/// otherwise a string.
+/// Parses the right-hand side of `--set`: any TOML value, with whole numbers normalised by
+/// [`whole`]; otherwise a string.
 pub(super) fn parse_value(text: &str) -> Value {
     // TOML integers have only 63 bits.
     if let Ok(count) = text.parse::<u64>() {
@@ -131,7 +131,9 @@ mod tests {
             assert_eq!(parse_count(text), Ok(count), "{text}");
             assert_eq!(parse_value(text), Value::from(count), "{text} as a setting");
         }
-        for bad in ["-5", "1.5", "", "e6", "4e", "4e99", "2e19", "many", "true", "\"5\"", "inf", "1_e3"] {
+        for bad in
+            ["-5", "1.5", "", "e6", "4e", "4e99", "2e19", "many", "true", "\"5\"", "inf", "1_e3"]
+        {
             assert!(parse_count(bad).is_err(), "{bad}");
         }
         assert_eq!(parse_small_count("1e1"), Ok(10));

@@ -16,8 +16,8 @@ pub enum Period {
 impl Period {
     /// Returns `true` if a multiple of the period lies in `(before, after]`.
     ///
-    /// Depends only on the two counters, never on when the process started, so a resumed run hits the same
-    /// points as an uninterrupted one.
+    /// Depends only on the two counters, never on when the process started, so a resumed run hits
+    /// the same points as an uninterrupted one.
     pub fn falls_between(self, before: u64, after: u64) -> bool {
         match self {
             Self::EveryFrames(frames) => before / frames < after / frames,

@@ -51,8 +51,10 @@ impl Preset {
         runs_dir: &Path,
     ) -> Result<(), ConfigError> {
         for preset in self.with_ancestors(runs_dir)?.iter().rev() {
-            layers
-                .add_table(&preset.settings, &Origin::Preset(format!("{} ({})", preset.name, preset.place)));
+            layers.add_table(
+                &preset.settings,
+                &Origin::Preset(format!("{} ({})", preset.name, preset.place)),
+            );
         }
         Ok(())
     }
@@ -69,7 +71,11 @@ impl Preset {
         Ok(chain)
     }
 
-    fn from_table(name: &str, place: String, mut table: Map<String, Value>) -> Result<Self, ConfigError> {
+    fn from_table(
+        name: &str,
+        place: String,
+        mut table: Map<String, Value>,
+    ) -> Result<Self, ConfigError> {
         let mut take_text = |key: &str| match table.remove(key) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
@@ -84,8 +90,8 @@ impl Preset {
     }
 }
 
-/// Returns a game's default preset: its own, else the fallback for Atari games. Presets of Ape-X end in
-/// `-apex`.
+/// Returns a game's default preset: its own, else the fallback for Atari games. Presets of Ape-X
+/// end in `-apex`.
 pub fn preset_for(
     game: &str,
     algo: Algo,
@@ -213,7 +219,10 @@ mod tests {
         fs::create_dir(runs.path().join("presets")).unwrap();
         fs::write(runs.path().join("presets/a.toml"), "extends = 5").unwrap();
         let error = Preset::find("a", runs.path()).unwrap_err().to_string();
-        assert!(error.contains("`extends`: is 5 in preset a") && error.contains("must be text"), "{error}");
+        assert!(
+            error.contains("`extends`: is 5 in preset a") && error.contains("must be text"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -224,7 +233,8 @@ mod tests {
         fs::create_dir(runs.path().join("presets")).unwrap();
         fs::write(runs.path().join("presets/a.toml"), "extends = \"b\"").unwrap();
         fs::write(runs.path().join("presets/b.toml"), "extends = \"a\"").unwrap();
-        let error = Preset::find("a", runs.path()).unwrap().with_ancestors(runs.path()).unwrap_err();
+        let error =
+            Preset::find("a", runs.path()).unwrap().with_ancestors(runs.path()).unwrap_err();
         assert!(matches!(error, ConfigError::CircularPreset(_)), "{error}");
     }
 }

@@ -48,9 +48,11 @@ pub struct RunConfig {
     pub frames: u64,
     /// `auto`, `cpu` or `cuda:N`.
     pub device: DeviceChoice,
-    /// Worker threads of environments (A2C) or learner (Ape-X); absent: one per core. No effect on results.
+    /// Worker threads of environments (A2C) or learner (Ape-X); absent: one per core. No effect on
+    /// results.
     pub threads: Option<u32>,
-    /// Threads per libtorch operation. They change the order of sums, and so the last bits of results.
+    /// Threads per libtorch operation. They change the order of sums, and so the last bits of
+    /// results.
     pub torch_threads: u32,
     /// Frames between two log points.
     pub log_every_frames: Period,
@@ -72,8 +74,9 @@ pub struct RunConfig {
     pub apex: ApexConfig,
 }
 
-/// Evaluations at frame 0, periodically during training, and with the final weights. They do not affect
-/// learning but select the best checkpoint, so their period should be a multiple of the checkpoint period.
+/// Evaluations at frame 0, periodically during training, and with the final weights. They do not
+/// affect learning but select the best checkpoint, so their period should be a multiple of the
+/// checkpoint period.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EvaluationConfig {
@@ -81,8 +84,8 @@ pub struct EvaluationConfig {
     pub every_frames: Period,
     /// Full games per evaluation, always the same ones.
     pub episodes: u64,
-    /// Emulator frames of all games of an evaluation together, after which unfinished games are cut and
-    /// count with their return so far.
+    /// Emulator frames of all games of an evaluation together, after which unfinished games are cut
+    /// and count with their return so far.
     pub max_frames: u64,
     /// Full games with the final weights, none of them used by earlier evaluations.
     pub final_episodes: u64,

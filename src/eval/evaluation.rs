@@ -1,16 +1,16 @@
 //! Evaluation: full games with a trained network.
 //!
-//! Each game has its own environment and random generator, derived from its number. Which games are played
-//! is fixed before the first one starts, so short games are not over-represented, and neither threads nor
-//! machine affect the result.
+//! Each game has its own environment and random generator, derived from its number. Which games are
+//! played is fixed before the first one starts, so short games are not over-represented, and
+//! neither threads nor machine affect the result.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use coordrl_agents::{ActMode, Policy, find_torso};
 use coordrl_envs::{
-    Assets, Env, EnvConfig, EnvError, EnvSeed, EpisodeStats, FrameLimit, ResolvedEnvConfig, Rng, Role,
-    derive_rng, make_env,
+    Assets, Env, EnvConfig, EnvError, EnvSeed, EpisodeStats, FrameLimit, ResolvedEnvConfig, Rng,
+    Role, derive_rng, make_env,
 };
 use rayon::ThreadPool;
 use rayon::prelude::*;
@@ -22,8 +22,8 @@ use crate::eval::known_scores::known_scores;
 use crate::run::assemble::assets;
 use crate::stop_flag::StopFlag;
 
-/// Number of concurrent games without a frame limit. Fixed, because the batch size can change the last bits
-/// of the network's outputs.
+/// Number of concurrent games without a frame limit. Fixed, because the batch size can change the
+/// last bits of the network's outputs.
 const SLOTS: usize = 16;
 
 /// Games to play, and how to play them.
@@ -42,19 +42,20 @@ pub struct EvalPlan<'a> {
     pub seed: u64,
     /// Number of the first game: see [`WHILE_TRAINING`] and [`FINAL`].
     pub first_game: u64,
-    /// Emulator frames, over all games, after which unfinished games are cut; `None` for no limit. With a
-    /// limit, all games start at once, so that those cut are cut at the same length.
+    /// Emulator frames, over all games, after which unfinished games are cut; `None` for no limit.
+    /// With a limit, all games start at once, so that those cut are cut at the same length.
     pub max_frames: Option<u64>,
 }
 
-/// First game number during training. These games select the best checkpoint, so `coordrl eval`, which
-/// starts at 0, must play others: otherwise it would report the score of the luckiest draw.
+/// First game number during training. These games select the best checkpoint, so `coordrl eval`,
+/// which starts at 0, must play others: otherwise it would report the score of the luckiest draw.
 pub const WHILE_TRAINING: u64 = 1 << 32;
 /// First game number of the final evaluation, separate for the same reason.
 pub const FINAL: u64 = 1 << 33;
 
 impl<'a> EvalPlan<'a> {
-    /// Plans the games of a run during training, with its own rules and its algorithm's default policy.
+    /// Plans the games of a run during training, with its own rules and its algorithm's default
+    /// policy.
     pub fn while_training(config: &'a RunConfig, assets: &'a Assets) -> Self {
         Self {
             game: &config.game,
@@ -83,7 +84,11 @@ impl<'a> EvalPlan<'a> {
 ///
 /// # Errors
 /// If the game cannot be created or the weights do not fit.
-pub fn policy_of(config: &RunConfig, weights: &[(String, Tensor)], device: Device) -> anyhow::Result<Policy> {
+pub fn policy_of(
+    config: &RunConfig,
+    weights: &[(String, Tensor)],
+    device: Device,
+) -> anyhow::Result<Policy> {
     let assets = assets(config.rom_dir.as_deref());
     let probe = EnvSeed { seed: config.seed, role: Role::EvalEnv, index: 0 };
     let spec = make_env(&config.game, &config.env, &assets, probe)?.spec().clone();
@@ -115,8 +120,8 @@ pub struct PlayedGame {
 
 /// Plays the games of a plan; results are ordered by game number.
 ///
-/// A lost life ends the agent's episode as in training (followed by FIRE if the protocol presses it), but
-/// only full games count. Returns `None` if stopped.
+/// A lost life ends the agent's episode as in training (followed by FIRE if the protocol presses
+/// it), but only full games count. Returns `None` if stopped.
 pub fn play(
     plan: &EvalPlan<'_>,
     policy: &Policy,
@@ -148,7 +153,12 @@ pub fn play(
                 None => next.push(slot),
                 Some(stats) => {
                     results.push((slot.number, PlayedGame { stats, was_cut: false }));
-                    next.extend(waiting.next().map(|number| Game::start(plan, number, false)).transpose()?);
+                    next.extend(
+                        waiting
+                            .next()
+                            .map(|number| Game::start(plan, number, false))
+                            .transpose()?,
+                    );
                 }
             }
         }
@@ -159,7 +169,11 @@ pub fn play(
 }
 
 /// Starts games in parallel: loading an emulator takes longer than many steps.
-fn start_all(plan: &EvalPlan<'_>, numbers: &[u64], pool: &ThreadPool) -> Result<Vec<Game>, EnvError> {
+fn start_all(
+    plan: &EvalPlan<'_>,
+    numbers: &[u64],
+    pool: &ThreadPool,
+) -> Result<Vec<Game>, EnvError> {
     pool.install(|| numbers.par_iter().map(|&number| Game::start(plan, number, false)).collect())
 }
 
@@ -175,7 +189,9 @@ fn step_all(
     actions: &[usize],
     pool: &ThreadPool,
 ) -> Result<Vec<Option<EpisodeStats>>, EnvError> {
-    pool.install(|| slots.par_iter_mut().zip(actions).map(|(slot, &action)| slot.step(action)).collect())
+    pool.install(|| {
+        slots.par_iter_mut().zip(actions).map(|(slot, &action)| slot.step(action)).collect()
+    })
 }
 
 impl Game {
@@ -203,7 +219,8 @@ impl Game {
         Ok(step.episode)
     }
 
-    /// Cuts the game at its current length. Excludes points scored during the no-op after a lost life.
+    /// Cuts the game at its current length. Excludes points scored during the no-op after a lost
+    /// life.
     fn cut(self) -> PlayedGame {
         PlayedGame { stats: self.so_far, was_cut: true }
     }
@@ -239,8 +256,8 @@ pub struct Evaluation {
     /// Statistics over the games.
     #[serde(flatten)]
     pub summary: Summary,
-    /// (mean return − random) / |human − random|, for games with known scores in their default mode and
-    /// difficulty.
+    /// (mean return − random) / |human − random|, for games with known scores in their default mode
+    /// and difficulty.
     pub human_normalised: Option<f64>,
     /// Remarks needed to read the numbers correctly, in full sentences.
     pub remarks: Vec<String>,
@@ -352,7 +369,10 @@ pub struct Summary {
 
 impl Summary {
     /// Summarises at least one game.
-    #[expect(clippy::cast_precision_loss, reason = "numbers of games and frames stay far below 2^53")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "numbers of games and frames stay far below 2^53"
+    )]
     pub fn of(games: &[EpisodeStats]) -> Self {
         let n = games.len() as f64;
         let mut returns: Vec<f64> = games.iter().map(|game| game.episode_return).collect();
@@ -368,7 +388,11 @@ impl Summary {
             median_return: (below + above) / 2.0,
             min_return: returns[0],
             max_return: returns[returns.len() - 1],
-            mean_length_frames: games.iter().map(|game| game.episode_length_frames as f64).sum::<f64>() / n,
+            mean_length_frames: games
+                .iter()
+                .map(|game| game.episode_length_frames as f64)
+                .sum::<f64>()
+                / n,
         }
     }
 }
@@ -389,12 +413,18 @@ mod tests {
         let summary = Summary::of(&games(&[4.0, 1.0, 2.0, 3.0]));
         assert_eq!((summary.mean_return, summary.median_return), (2.5, 2.5));
         assert_eq!(summary.sd_return, Some((5.0f64 / 3.0).sqrt()));
-        assert_eq!((summary.min_return, summary.max_return, summary.mean_length_frames), (1.0, 4.0, 8.0));
+        assert_eq!(
+            (summary.min_return, summary.max_return, summary.mean_length_frames),
+            (1.0, 4.0, 8.0)
+        );
     }
 
     #[test]
     fn one_game_has_no_deviation() {
         let summary = Summary::of(&games(&[-21.0]));
-        assert_eq!((summary.mean_return, summary.sd_return, summary.median_return), (-21.0, None, -21.0));
+        assert_eq!(
+            (summary.mean_return, summary.sd_return, summary.median_return),
+            (-21.0, None, -21.0)
+        );
     }
 }

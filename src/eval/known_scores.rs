@@ -1,17 +1,20 @@
 //! Known scores of a random policy and of a human, and the settings for which they hold.
 
-use coordrl_envs::{FrameLimit, GameSetting, Protocol, ReferenceScores, ResolvedEnvConfig, reference_scores};
+use coordrl_envs::{
+    FrameLimit, GameSetting, Protocol, ReferenceScores, ResolvedEnvConfig, reference_scores,
+};
 
 /// Maximum game length in the known scores, in emulator frames.
 const FRAMES_OF_KNOWN_SCORES: u64 = 108_000;
 
-/// Returns the settings under which a game's known scores do not hold, as `` `env.mode` 3 ``. Known scores
-/// are of games that begin with no-ops, last up to 108 000 frames, and use the default mode and difficulty.
+/// Returns the settings under which a game's known scores do not hold, as `` `env.mode` 3 ``. Known
+/// scores are of games that begin with no-ops, last up to 108 000 frames, and use the default mode
+/// and difficulty.
 ///
-/// - Another mode or difficulty is another game. An explicit number counts as another even if it is the
-///   default, which only the emulator knows.
-/// - A shorter limit leaves less time to score; a longer one, or none, is accepted, since few games last as
-///   long.
+/// - Another mode or difficulty is another game. An explicit number counts as another even if it is
+///   the default, which only the emulator knows.
+/// - A shorter limit leaves less time to score; a longer one, or none, is accepted, since few games
+///   last as long.
 /// - The protocol `raw` starts without no-ops and needs an action at every frame.
 /// - Sticky actions and the full action set are accepted: published scores under them use the same
 ///   normalisation (Machado et al. 2018, arXiv:1709.06009).

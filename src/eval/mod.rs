@@ -1,6 +1,7 @@
 //! Full games with a trained network.
 //!
-//! - [`evaluation`]: games played for their scores; [`known_scores`]: published scores for comparison.
+//! - [`evaluation`]: games played for their scores; [`known_scores`]: published scores for
+//!   comparison.
 //! - [`video`]: a game recorded as images.
 
 pub mod evaluation;

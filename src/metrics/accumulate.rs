@@ -1,5 +1,5 @@
-//! Metrics between two log points, and the window of recent games. Both are saved in every checkpoint, so
-//! that a resumed run reports what an uninterrupted one would.
+//! Metrics between two log points, and the window of recent games. Both are saved in every
+//! checkpoint, so that a resumed run reports what an uninterrupted one would.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -136,7 +136,10 @@ impl RecentGames {
     }
 
     /// Returns the mean length in emulator frames.
-    #[expect(clippy::cast_precision_loss, reason = "a game is at most a few hundred thousand frames")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a game is at most a few hundred thousand frames"
+    )]
     pub fn mean_length_frames(&self) -> Option<f64> {
         self.mean(|game| game.episode_length_frames as f64)
     }

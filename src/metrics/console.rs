@@ -105,7 +105,9 @@ impl Console {
     fn describe(&self, position: u64, note: &str) -> String {
         let left = self.end.saturating_sub(position);
         let (speed, time_left) = match self.per_sec {
-            Some(speed) if speed > 0.0 => (format!("{speed:.0}"), describe_secs(left as f64 / speed)),
+            Some(speed) if speed > 0.0 => {
+                (format!("{speed:.0}"), describe_secs(left as f64 / speed))
+            }
             _ => ("-".to_owned(), "-".to_owned()),
         };
         format!("{speed} {}/s, {note}, {time_left} left", self.axis.name())
@@ -113,7 +115,11 @@ impl Console {
 }
 
 /// Formats seconds as hours and minutes, or minutes and seconds.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "for display; casts saturate")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "for display; casts saturate"
+)]
 pub fn describe_secs(secs: f64) -> String {
     let secs = secs.round() as u64;
     match secs {
@@ -125,7 +131,8 @@ pub fn describe_secs(secs: f64) -> String {
 
 fn new_bar(axis: Axis, position: u64, end: u64) -> ProgressBar {
     let template = format!("{{bar:30}} {{human_pos}}/{{human_len}} {} · {{msg}}", axis.name());
-    let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    let style =
+        ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::new(end).with_style(style).with_position(position)
 }
 

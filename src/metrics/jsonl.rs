@@ -15,7 +15,8 @@ pub struct JsonlSink {
 }
 
 impl JsonlSink {
-    /// Opens the file and truncates it to `bytes`: a resumed run recomputes everything after its checkpoint.
+    /// Opens the file and truncates it to `bytes`: a resumed run recomputes everything after its
+    /// checkpoint.
     ///
     /// # Errors
     /// [`io::ErrorKind::UnexpectedEof`] if the file is shorter than `bytes`.

@@ -1,4 +1,5 @@
-//! Speed and time shares. They belong to the process, not to the run, so they are never in a checkpoint.
+//! Speed and time shares. They belong to the process, not to the run, so they are never in a
+//! checkpoint.
 
 use std::time::{Duration, Instant};
 

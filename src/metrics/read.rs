@@ -29,9 +29,9 @@ impl ReadPoint {
     }
 }
 
-/// Reads all log points, oldest first. An incomplete last line is ignored: the run is still writing it, or
-/// was killed. A missing file is a run before its first log point. Archived runs have `metrics.jsonl.gz`
-/// instead.
+/// Reads all log points, oldest first. An incomplete last line is ignored: the run is still writing
+/// it, or was killed. A missing file is a run before its first log point. Archived runs have
+/// `metrics.jsonl.gz` instead.
 ///
 /// # Errors
 /// If the file cannot be read, or a complete line is malformed.
@@ -68,7 +68,8 @@ fn read_text(path: &Path) -> io::Result<String> {
     Ok(text)
 }
 
-/// Reads the last complete log point from the end of the file only, which is cheap enough for polling.
+/// Reads the last complete log point from the end of the file only, which is cheap enough for
+/// polling.
 ///
 /// # Errors
 /// If the file exists but cannot be read, or the line is malformed.
@@ -118,8 +119,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("metrics.jsonl");
         assert_eq!(read_points(&path).unwrap(), []);
-        let line =
-            |frames: u64, value: &str| format!("{{\"frames\":{frames},\"train/episode_return\":{value}}}\n");
+        let line = |frames: u64, value: &str| {
+            format!("{{\"frames\":{frames},\"train/episode_return\":{value}}}\n")
+        };
         fs::write(&path, line(10, "null") + &line(20, "1.5") + "{\"frames\":3").unwrap();
         let points = read_points(&path).unwrap();
         let read: Vec<_> = points

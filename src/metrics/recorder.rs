@@ -44,7 +44,8 @@ impl Recorder {
         Err(RunDirError::Damaged { path, cause })
     }
 
-    /// Opens the files, truncated to the lengths in the checkpoint. `position` is the position of the run.
+    /// Opens the files, truncated to the lengths in the checkpoint. `position` is the position of
+    /// the run.
     pub fn open(run: &RunDir, written: &Written, position: u64) -> Result<Self, RunDirError> {
         let metrics_path = run.metrics_path();
         let events_dir = run.events_dir();
@@ -61,8 +62,8 @@ impl Recorder {
         self.tensorboard.log(point).map_err(|cause| cannot_write(&self.events_dir, cause))
     }
 
-    /// Waits until everything is on disk and returns the lengths, so that a checkpoint never refers to bytes
-    /// that a crash could lose.
+    /// Waits until everything is on disk and returns the lengths, so that a checkpoint never refers
+    /// to bytes that a crash could lose.
     pub fn sync(&mut self) -> Result<Written, RunDirError> {
         self.jsonl.sync().map_err(|cause| cannot_write(&self.metrics_path, cause))?;
         let events = self.tensorboard.sync().and_then(|()| self.tensorboard.files());

@@ -118,7 +118,8 @@ mod tests {
             let row = format!("| `{}` | {} | {} |", tag.name, tag.unit, tag.sentence);
             assert!(page.contains(&row), "docs/metrics.md lacks this row:\n{row}");
         }
-        let rows = page.lines().filter(|line| line.starts_with("| `") && line.contains('/')).count();
+        let rows =
+            page.lines().filter(|line| line.starts_with("| `") && line.contains('/')).count();
         assert_eq!(rows, all().len(), "docs/metrics.md lists tags that do not exist");
     }
 }

@@ -1,7 +1,7 @@
 //! TensorBoard event files in tensorboard-rs' record format.
 //!
-//! Its own `SummaryWriter` panics in a thread when the disk is full, and two writers started within one
-//! second overwrite each other; so files are opened, named and closed here (see docs/adr/0032).
+//! Its own `SummaryWriter` panics in a thread when the disk is full, and two writers started within
+//! one second overwrite each other; so files are opened, named and closed here (see docs/adr/0032).
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Seek, SeekFrom};
@@ -39,8 +39,8 @@ pub struct TensorBoardSink {
 }
 
 impl TensorBoardSink {
-    /// Truncates the files of earlier sessions to the lengths in the checkpoint, removes files unknown to it,
-    /// and starts a new one.
+    /// Truncates the files of earlier sessions to the lengths in the checkpoint, removes files
+    /// unknown to it, and starts a new one.
     pub fn open(dir: &Path, earlier: &[EventFile], start_position: u64) -> io::Result<Self> {
         cut_earlier(dir, earlier)?;
         let (name, file) = create_after(dir, earlier)?;
@@ -63,8 +63,8 @@ impl TensorBoardSink {
         version.set_file_version("brain.Event:2".to_owned());
         self.write(&version)?;
         if start_position > 0 {
-            // A START event makes TensorBoard discard what it has read from this step on, the step itself
-            // included; `+ 1` keeps the checkpoint's own log point.
+            // A START event makes TensorBoard discard what it has read from this step on, the step
+            // itself included; `+ 1` keeps the checkpoint's own log point.
             let mut log = SessionLog::new();
             log.set_status(SessionLog_SessionStatus::START);
             let mut start = new_event(start_position + 1);
@@ -103,8 +103,9 @@ impl MetricSink for TensorBoardSink {
 
 fn new_event(position: u64) -> Event {
     let mut event = Event::new();
-    event
-        .set_wall_time(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64()));
+    event.set_wall_time(
+        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64()),
+    );
     event.set_step(i64::try_from(position).unwrap_or(i64::MAX));
     event
 }
@@ -136,8 +137,8 @@ fn event_paths(dir: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// Creates a file whose name sorts after all earlier ones, even if the clock was set back or two sessions
-/// start within one second: TensorBoard reads a folder's files in order of their names.
+/// Creates a file whose name sorts after all earlier ones, even if the clock was set back or two
+/// sessions start within one second: TensorBoard reads a folder's files in order of their names.
 fn create_after(dir: &Path, earlier: &[EventFile]) -> io::Result<(String, File)> {
     let last = earlier.iter().filter_map(|file| seconds_in_name(&file.name)).max();
     let mut seconds = crate::run::run_dir::now_unix_secs().max(last.map_or(0, |last| last + 1));

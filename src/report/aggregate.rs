@@ -1,7 +1,8 @@
 //! Aggregate scores over all games, normalised in each so that a random policy is 0 and a human 1.
 
 use coordrl_stats::{
-    Aggregate, Bootstrap, Interval, Scores, StatsError, performance_profile, probability_of_improvement,
+    Aggregate, Bootstrap, Interval, Scores, StatsError, performance_profile,
+    probability_of_improvement,
 };
 use serde::Serialize;
 
@@ -76,14 +77,17 @@ pub struct Improvement {
     pub arm: String,
     /// Probability of improvement, averaged over games.
     pub probability: f64,
-    /// Stratified bootstrap interval over seeds; absent if any game of either arm has a single seed.
+    /// Stratified bootstrap interval over seeds; absent if any game of either arm has a single
+    /// seed.
     pub interval: Option<Interval>,
 }
 
 impl Aggregates {
-    /// Returns the caption for intervals: `shown`, which describes them, and a note where there are none.
+    /// Returns the caption for intervals: `shown`, which describes them, and a note where there are
+    /// none.
     pub fn about_intervals(&self, shown: &str) -> String {
-        let has_intervals = |arm: &&AggregateArm| arm.values.iter().all(|value| value.interval.is_some());
+        let has_intervals =
+            |arm: &&AggregateArm| arm.values.iter().all(|value| value.interval.is_some());
         match self.arms.iter().filter(has_intervals).count() {
             0 => NO_INTERVAL.to_owned(),
             all if all == self.arms.len() => shown.to_owned(),
@@ -105,7 +109,8 @@ pub fn of_group(
     let names: Vec<String> = group.arms().map(|arm| grid.arms[arm].name()).collect();
     let has_all = |game: &&GameRow| names.iter().all(|name| game.arm(name).is_some());
     let shared: Vec<&GameRow> = games.iter().filter(has_all).collect();
-    let usable: Vec<&GameRow> = shared.iter().copied().filter(|game| game.reference().is_some()).collect();
+    let usable: Vec<&GameRow> =
+        shared.iter().copied().filter(|game| game.reference().is_some()).collect();
     let mut aggregates = Aggregates {
         baseline: names[0].clone(),
         games: usable.iter().map(|game| game.game.clone()).collect(),
@@ -117,7 +122,8 @@ pub fn of_group(
         aggregates.why_absent = Some(why_absent(&shared));
         return Ok(aggregates);
     }
-    let scores = names.iter().map(|name| normalised(&usable, name)).collect::<Result<Vec<_>, _>>()?;
+    let scores =
+        names.iter().map(|name| normalised(&usable, name)).collect::<Result<Vec<_>, _>>()?;
     let thresholds = thresholds(&scores);
     for (name, scores) in names.iter().zip(&scores) {
         aggregates.arms.push(of_arm(name, scores, &thresholds, bootstrap)?);
@@ -148,8 +154,8 @@ fn normalised(games: &[&GameRow], arm: &str) -> Result<Scores, StatsError> {
     Scores::try_new(scores.collect())
 }
 
-/// Returns `true` if every game has at least two runs. Resampling a single run always returns that run,
-/// so an interval would treat its game as known exactly.
+/// Returns `true` if every game has at least two runs. Resampling a single run always returns that
+/// run, so an interval would treat its game as known exactly.
 fn has_spread(scores: &Scores) -> bool {
     scores.games().iter().all(|runs| runs.len() > 1)
 }
@@ -161,7 +167,8 @@ fn of_arm(
     bootstrap: Bootstrap,
 ) -> Result<AggregateArm, StatsError> {
     let of_all = |scores: &Scores| Aggregate::ALL.map(|aggregate| aggregate.of(scores)).to_vec();
-    let intervals = if has_spread(scores) { bootstrap.of_many(scores, of_all)? } else { Vec::new() };
+    let intervals =
+        if has_spread(scores) { bootstrap.of_many(scores, of_all)? } else { Vec::new() };
     let value = |(place, aggregate): (usize, Aggregate)| AggregateValue {
         name: aggregate.name(),
         value: aggregate.of(scores),
@@ -175,7 +182,11 @@ fn of_arm(
     })
 }
 
-fn profile(scores: &Scores, thresholds: &[f64], bootstrap: Bootstrap) -> Result<Profile, StatsError> {
+fn profile(
+    scores: &Scores,
+    thresholds: &[f64],
+    bootstrap: Bootstrap,
+) -> Result<Profile, StatsError> {
     let of = |scores: &Scores| performance_profile(scores, thresholds);
     let repetitions = bootstrap.repetitions.min(PROFILE_REPETITIONS);
     let bands = if has_spread(scores) {
@@ -190,7 +201,8 @@ fn profile(scores: &Scores, thresholds: &[f64], bootstrap: Bootstrap) -> Result<
     Ok(Profile { scores: thresholds.to_vec(), share: of(scores), low, high })
 }
 
-/// Returns evenly spaced scores from the lowest (at most 0) to the highest (at least 1), rounded outwards.
+/// Returns evenly spaced scores from the lowest (at most 0) to the highest (at least 1), rounded
+/// outwards.
 fn thresholds(arms: &[Scores]) -> Vec<f64> {
     let all = || arms.iter().flat_map(Scores::all);
     let low = (all().fold(0.0, f64::min) * 10.0).floor() / 10.0;
@@ -287,9 +299,13 @@ mod tests {
 
     #[test]
     fn why_there_is_nothing_is_said() {
-        let of = aggregates(vec![ending("catch", "conv", 1, 1.0), ending("catch", "coordconv", 1, 1.0)]);
+        let of =
+            aggregates(vec![ending("catch", "conv", 1, 1.0), ending("catch", "coordconv", 1, 1.0)]);
         assert!(of.why_absent.unwrap().ends_with("not for catch."));
-        let of = aggregates(vec![ending("pong", "conv", 1, 1.0), ending("breakout", "coordconv", 1, 1.0)]);
+        let of = aggregates(vec![
+            ending("pong", "conv", 1, 1.0),
+            ending("breakout", "coordconv", 1, 1.0),
+        ]);
         assert!(of.why_absent.unwrap().contains("no game"));
     }
 }

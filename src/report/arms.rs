@@ -49,8 +49,8 @@ pub struct Grid {
     cells: BTreeMap<(usize, usize), Vec<Run>>,
 }
 
-/// Returns the arms in the order they were found, the usual baseline of each algorithm first so that it
-/// has the same colour everywhere.
+/// Returns the arms in the order they were found, the usual baseline of each algorithm first so
+/// that it has the same colour everywhere.
 fn arms_of(runs: &[Run]) -> Vec<Arm> {
     let mut arms: Vec<Arm> = Vec::new();
     for arm in runs.iter().map(Arm::of) {
@@ -98,8 +98,8 @@ pub struct ArmRow {
     pub parameters: Vec<u64>,
     /// Emulator frames per second over whole runs: mean, minimum and maximum.
     pub frames_per_sec: [f64; 3],
-    /// Share of the torso's features that were dead at the end: mean, minimum and maximum over the runs
-    /// that report it.
+    /// Share of the torso's features that were dead at the end: mean, minimum and maximum over the
+    /// runs that report it.
     pub dead_share: Option<[f64; 3]>,
 }
 
@@ -176,8 +176,8 @@ impl Grid {
         if one_algorithm { torso.clone() } else { format!("{torso} ({})", spelled(*algo)) }
     }
 
-    /// Returns the groups of arms to compare: the torsos within each algorithm or, if every algorithm has
-    /// a single torso, the algorithms.
+    /// Returns the groups of arms to compare: the torsos within each algorithm or, if every
+    /// algorithm has a single torso, the algorithms.
     ///
     /// # Errors
     /// If `wanted` is neither a torso nor an arm here.
@@ -233,9 +233,11 @@ mod tests {
 
     #[test]
     fn torsos_are_compared_within_their_algorithm() {
-        let grid = grid(&[("a2c", "coordconv"), ("a2c", "conv"), ("apex", "conv"), ("apex", "impala")]);
+        let grid =
+            grid(&[("a2c", "coordconv"), ("a2c", "conv"), ("apex", "conv"), ("apex", "impala")]);
         let groups = grid.groups(None).unwrap();
-        let expected = [Group { baseline: 0, others: vec![1] }, Group { baseline: 2, others: vec![3] }];
+        let expected =
+            [Group { baseline: 0, others: vec![1] }, Group { baseline: 2, others: vec![3] }];
         assert_eq!(groups, expected);
         assert_eq!([grid.label(0), grid.label(1)], ["conv (A2C)", "coordconv (A2C)"]);
         let groups = grid.groups(Some("apex-impala")).unwrap();
@@ -247,7 +249,10 @@ mod tests {
     fn algorithms_are_compared_where_each_has_one_torso_and_one_arm_with_nothing() {
         let two = grid(&[("a2c", "impala"), ("apex", "impala")]);
         assert_eq!(two.groups(None).unwrap(), [Group { baseline: 0, others: vec![1] }]);
-        assert_eq!(two.groups(Some("apex-impala")).unwrap(), [Group { baseline: 1, others: vec![0] }]);
+        assert_eq!(
+            two.groups(Some("apex-impala")).unwrap(),
+            [Group { baseline: 1, others: vec![0] }]
+        );
         let one = grid(&[("a2c", "impala")]);
         assert_eq!(one.groups(None).unwrap(), []);
         assert_eq!(one.label(0), "impala");
@@ -255,8 +260,12 @@ mod tests {
 
     #[test]
     fn an_unknown_baseline_meets_the_nearest() {
-        let error = grid(&[("a2c", "conv"), ("a2c", "coordconv")]).groups(Some("cordconv")).unwrap_err();
+        let error =
+            grid(&[("a2c", "conv"), ("a2c", "coordconv")]).groups(Some("cordconv")).unwrap_err();
         let text = error.to_string();
-        assert!(text.contains("did you mean `coordconv`?") && text.contains("conv, coordconv"), "{text}");
+        assert!(
+            text.contains("did you mean `coordconv`?") && text.contains("conv, coordconv"),
+            "{text}"
+        );
     }
 }

@@ -48,18 +48,24 @@ impl Report {
     pub fn build(request: &Request, found: FoundRuns) -> Result<Self, ReportError> {
         let bootstrap = Bootstrap { repetitions: request.repetitions, level: LEVEL, seed: SEED };
         let design = found.design().cloned();
-        let primary = request.primary.or(design.as_ref().map(|design| design.primary)).unwrap_or_default();
+        let primary =
+            request.primary.or(design.as_ref().map(|design| design.primary)).unwrap_or_default();
         let reference = design.as_ref().and_then(|design| design.reference.as_deref());
         let grid = Grid::new(found.runs);
         let groups = grid.groups(request.baseline.as_deref().or(reference))?;
         let games = measures::games(&grid, &request.thresholds, bootstrap)?;
-        let compared = |scores: &[GameScores]| compare::compare(&grid, &groups, scores, primary, bootstrap);
+        let compared =
+            |scores: &[GameScores]| compare::compare(&grid, &groups, scores, primary, bootstrap);
         let scores: Vec<GameScores> = games.iter().map(GameScores::of).collect();
         let with_failed = with_failed_as_worst(&scores, &found.excluded);
         let comparisons = compared(&scores)?;
         let mut report = Self {
             version: REPORT_VERSION,
-            made_by: format!("coordrl {} ({})", env!("CARGO_PKG_VERSION"), env!("COORDRL_BUILD_COMMIT")),
+            made_by: format!(
+                "coordrl {} ({})",
+                env!("CARGO_PKG_VERSION"),
+                env!("COORDRL_BUILD_COMMIT")
+            ),
             command: request.command(),
             repetitions: request.repetitions,
             level: LEVEL,
@@ -87,7 +93,8 @@ impl Report {
 }
 
 fn protocols(grid: &Grid) -> Vec<String> {
-    let names = grid.all().map(|run| format!("{:?}", run.config.env.resolve().protocol).to_lowercase());
+    let names =
+        grid.all().map(|run| format!("{:?}", run.config.env.resolve().protocol).to_lowercase());
     names.collect::<BTreeSet<_>>().into_iter().collect()
 }
 

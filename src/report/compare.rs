@@ -1,4 +1,5 @@
-//! Comparison of an arm with its baseline over all games: counts, headline and strength of evidence.
+//! Comparison of an arm with its baseline over all games: counts, headline and strength of
+//! evidence.
 
 use coordrl_stats::{Bootstrap, StatsError, holm_adjusted};
 use serde::Serialize;
@@ -30,7 +31,8 @@ pub struct Comparison {
     pub arm: String,
     /// Name of the baseline arm.
     pub baseline: String,
-    /// "coordconv against conv: 1 better and 0 worse after Holm; uncorrected 6 better, 2 similar, 1 worse".
+    /// "coordconv against conv: 1 better and 0 worse after Holm; uncorrected 6 better, 2 similar, 1
+    /// worse".
     pub headline: String,
     /// Strength of the evidence, in one or two sentences.
     pub strength: String,
@@ -89,8 +91,8 @@ pub fn compare(
     Ok(comparisons)
 }
 
-/// Applies Holm's correction to the p-values of the primary measure over all games and pairs of arms.
-/// A game without a test counts towards the number of tests, as if it had found nothing.
+/// Applies Holm's correction to the p-values of the primary measure over all games and pairs of
+/// arms. A game without a test counts towards the number of tests, as if it had found nothing.
 fn correct_for_number(comparisons: &mut [Comparison]) {
     let family = comparisons.iter().map(|comparison| comparison.games.len()).sum();
     let games = || comparisons.iter().flat_map(|comparison| &comparison.games);
@@ -132,7 +134,8 @@ fn compare_pair(
 
 impl Count {
     fn of(verdicts: &[GameVerdict]) -> Self {
-        let count = |verdict: Verdict| verdicts.iter().filter(|game| game.verdict == verdict).count();
+        let count =
+            |verdict: Verdict| verdicts.iter().filter(|game| game.verdict == verdict).count();
         Self {
             better: count(Verdict::Better),
             similar: count(Verdict::Similar),
@@ -150,14 +153,16 @@ impl Count {
 }
 
 fn strength_in_words(verdicts: &[GameVerdict]) -> String {
-    let known: Vec<&GameVerdict> = verdicts.iter().filter(|game| game.verdict != Verdict::Unknown).collect();
+    let known: Vec<&GameVerdict> =
+        verdicts.iter().filter(|game| game.verdict != Verdict::Unknown).collect();
     let decided = known.iter().filter(|game| game.strength.is_some()).count();
     let supported = known.iter().filter(|game| game.strength == Some(Strength::Supported)).count();
     if verdicts.is_empty() {
         return "They have no game in common.".to_owned();
     }
     let Some(least) = known.iter().map(|game| game.least_p).reduce(f64::min) else {
-        return "One seed in an arm says nothing about the spread, so there is no verdict.".to_owned();
+        return "One seed in an arm says nothing about the spread, so there is no verdict."
+            .to_owned();
     };
     if decided == 0 {
         return "No game shows a difference, which is not to say that there is none.".to_owned();
@@ -197,7 +202,8 @@ fn test_in_words<'a>(games: impl Iterator<Item = &'a GameVerdict>) -> String {
     }
 }
 
-/// Describes how many false positives the rule is expected to give; empty if it found no difference.
+/// Describes how many false positives the rule is expected to give; empty if it found no
+/// difference.
 fn chance_in_words(verdicts: &[GameVerdict]) -> String {
     let judged = verdicts.iter().filter(|game| game.verdict != Verdict::Unknown).count();
     if verdicts.iter().all(|game| game.strength.is_none()) {
@@ -231,7 +237,9 @@ impl Tests {
             expected_by_chance: ALPHA * p_values.len() as f64,
             verdicts_by_chance: expected_by_chance(comparisons.iter().flat_map(|pair| &pair.games)),
             significant: p_values.iter().filter(|p| **p <= ALPHA).count(),
-            after_holm: games().filter(|game| game.p_after_holm.is_some_and(|p| p <= ALPHA)).count(),
+            after_holm: games()
+                .filter(|game| game.p_after_holm.is_some_and(|p| p <= ALPHA))
+                .count(),
         }
     }
 }
@@ -272,11 +280,13 @@ mod tests {
         let many = judged(&scores(100), &scores(0));
         let five = judged(&[1.0, 2.0, 3.0, 1.5, 2.5], &[11.0, 12.0, 13.0, 11.5, 12.5]);
         let text = strength_in_words(std::slice::from_ref(&many));
-        let expected =
-            "1 difference, supported by a permutation test (p ≤ 0.05, estimated by 100 000 random deals).";
+        let expected = "1 difference, supported by a permutation test (p ≤ 0.05, estimated by 100 000 random deals).";
         assert_eq!(text, expected);
         let text = strength_in_words(&[many, five]);
-        assert!(text.contains("exact or, with many seeds, estimated by 100 000 random deals"), "{text}");
+        assert!(
+            text.contains("exact or, with many seeds, estimated by 100 000 random deals"),
+            "{text}"
+        );
     }
 
     #[test]

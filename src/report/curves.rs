@@ -15,8 +15,8 @@ const SEEDS_FOR_BAND: usize = 3;
 /// Common grid on which a game's curves can be compared.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Common {
-    /// Frames, increasing: the log points of the shortest run, from the first frame at which every run
-    /// has a mean return to the last that every run reached.
+    /// Frames, increasing: the log points of the shortest run, from the first frame at which every
+    /// run has a mean return to the last that every run reached.
     pub frames: Vec<f64>,
 }
 
@@ -71,7 +71,10 @@ impl Common {
 
     /// Returns a run's curve on the grid, as (frames, score).
     pub fn scores(&self, run: &Run) -> Vec<(f64, f64)> {
-        self.frames.iter().map(|&frames| (frames, at(&run.curve, frames, |point| point.score))).collect()
+        self.frames
+            .iter()
+            .map(|&frames| (frames, at(&run.curve, frames, |point| point.score)))
+            .collect()
     }
 
     /// Returns at most [`DRAWN`] frames of the grid, including both ends.

@@ -142,7 +142,9 @@ impl Why {
     pub fn text(&self) -> String {
         match self {
             Self::Missing => "planned, not begun".to_owned(),
-            Self::Failed { ended_with, message } if message.is_empty() => format!("failed with {ended_with}"),
+            Self::Failed { ended_with, message } if message.is_empty() => {
+                format!("failed with {ended_with}")
+            }
             Self::Failed { ended_with, message } => format!("failed with {ended_with}: {message}"),
             Self::Unfinished { frames: at, of } => {
                 format!("unfinished, at {} of {} frames", frames(*at as f64), frames(*of as f64))

@@ -42,11 +42,15 @@ impl GameScores {
     }
 }
 
-/// Adds the lowest score of its game for each failed or diverged run. Returns `None` if there is no such
-/// run in these games. Missing and unfinished runs are not added: their outcome is unknown.
-pub fn with_failed_as_worst(games: &[GameScores], excluded: &[ExcludedRun]) -> Option<Vec<GameScores>> {
+/// Adds the lowest score of its game for each failed or diverged run. Returns `None` if there is no
+/// such run in these games. Missing and unfinished runs are not added: their outcome is unknown.
+pub fn with_failed_as_worst(
+    games: &[GameScores],
+    excluded: &[ExcludedRun],
+) -> Option<Vec<GameScores>> {
     let mut filled = games.to_vec();
-    let failed = excluded.iter().filter(|run| matches!(run.why, Why::Failed { .. } | Why::Diverged { .. }));
+    let failed =
+        excluded.iter().filter(|run| matches!(run.why, Why::Failed { .. } | Why::Diverged { .. }));
     for cell in failed.filter_map(|run| run.cell.as_ref()) {
         let Some(place) = games.iter().position(|game| game.game == cell.game) else { continue };
         let (final_score, area) = games[place].worst();
@@ -67,11 +71,15 @@ mod tests {
     use crate::report::excluded::Cell;
 
     fn scores(values: &[f64]) -> ArmScores {
-        ArmScores { finals: values.to_vec(), areas: values.iter().map(|value| value / 2.0).collect() }
+        ArmScores {
+            finals: values.to_vec(),
+            areas: values.iter().map(|value| value / 2.0).collect(),
+        }
     }
 
     fn excluded(game: &str, torso: &str, why: Why) -> ExcludedRun {
-        let cell = Cell { game: game.to_owned(), algo: Algo::A2c, torso: torso.to_owned(), seed: 9 };
+        let cell =
+            Cell { game: game.to_owned(), algo: Algo::A2c, torso: torso.to_owned(), seed: 9 };
         ExcludedRun { cell: Some(cell), run: PathBuf::new(), why }
     }
 
@@ -88,8 +96,10 @@ mod tests {
         };
         let games = std::slice::from_ref(&game);
 
-        let gone =
-            [excluded("pong", "conv", failed()), excluded("pong", "conv", Why::Diverged { frames: 7 })];
+        let gone = [
+            excluded("pong", "conv", failed()),
+            excluded("pong", "conv", Why::Diverged { frames: 7 }),
+        ];
         let filled = with_failed_as_worst(games, &gone).unwrap();
         assert_eq!(filled[0].arms["a2c-conv"].finals, [3.0, 4.0, 2.0, 2.0]);
         assert_eq!(filled[0].arms["a2c-conv"].areas, [1.5, 2.0, 1.0, 1.0]);
@@ -107,7 +117,8 @@ mod tests {
     fn an_arm_whose_runs_all_failed_is_compared_too() {
         let arms = [("a2c-conv".to_owned(), scores(&[3.0, 4.0]))].into();
         let games = [GameScores { game: "pong".to_owned(), arms }];
-        let filled = with_failed_as_worst(&games, &[excluded("pong", "coordconv", failed())]).unwrap();
+        let filled =
+            with_failed_as_worst(&games, &[excluded("pong", "coordconv", failed())]).unwrap();
         assert_eq!(filled[0].arms["a2c-coordconv"].finals, [3.0]);
     }
 }

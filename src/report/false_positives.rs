@@ -2,14 +2,23 @@
 
 use super::verdict::{GameVerdict, Verdict};
 
-/// Seeds per arm, and the share of games that the rule calls better or worse (interval of the primary
-/// measure excludes 0) although both arms' scores come from one distribution. Simulated with 8 000 games
-/// each, normal scores and 1 000 bootstrap draws; a test repeats some.
-const BY_SEEDS: [(usize, f64); 9] =
-    [(2, 0.33), (3, 0.20), (4, 0.15), (5, 0.12), (6, 0.11), (7, 0.10), (8, 0.10), (9, 0.09), (10, 0.09)];
+/// Seeds per arm, and the share of games that the rule calls better or worse (interval of the
+/// primary measure excludes 0) although both arms' scores come from one distribution. Simulated
+/// with 8 000 games each, normal scores and 1 000 bootstrap draws; a test repeats some.
+const BY_SEEDS: [(usize, f64); 9] = [
+    (2, 0.33),
+    (3, 0.20),
+    (4, 0.15),
+    (5, 0.12),
+    (6, 0.11),
+    (7, 0.10),
+    (8, 0.10),
+    (9, 0.09),
+    (10, 0.09),
+];
 
-/// Returns the share of games called better or worse by chance with this many seeds in the smaller arm;
-/// `None` for a single seed. More seeds than were simulated use the last simulated value.
+/// Returns the share of games called better or worse by chance with this many seeds in the smaller
+/// arm; `None` for a single seed. More seeds than were simulated use the last simulated value.
 pub fn by_chance(seeds: usize) -> Option<f64> {
     BY_SEEDS.iter().rev().find(|(simulated, _)| *simulated <= seeds).map(|(_, share)| *share)
 }
@@ -66,14 +75,20 @@ mod tests {
             let plans = plans_of(seeds);
             let games: Vec<&GameVerdict> = plans.iter().flatten().collect();
             assert!(games.len() >= 5000);
-            let significant = games.iter().filter(|game| game.deciding().p.unwrap() <= ALPHA).count();
-            assert!(significant > games.len() / 100, "{seeds} seeds: the simulation finds nothing at all");
+            let significant =
+                games.iter().filter(|game| game.deciding().p.unwrap() <= ALPHA).count();
+            assert!(
+                significant > games.len() / 100,
+                "{seeds} seeds: the simulation finds nothing at all"
+            );
             share_at_most_alpha(significant, games.len(), &format!("{seeds} seeds, p"));
-            let supported = games.iter().filter(|game| game.strength == Some(Strength::Supported)).count();
+            let supported =
+                games.iter().filter(|game| game.strength == Some(Strength::Supported)).count();
             share_at_most_alpha(supported, games.len(), &format!("{seeds} seeds, supported"));
 
             let any_is_left = |plan: &&Vec<GameVerdict>| {
-                let p_values: Vec<f64> = plan.iter().map(|game| game.deciding().p.unwrap()).collect();
+                let p_values: Vec<f64> =
+                    plan.iter().map(|game| game.deciding().p.unwrap()).collect();
                 holm_adjusted(&p_values, GAMES_OF_A_PLAN).into_iter().any(|p| p <= ALPHA)
             };
             let families = plans.iter().filter(any_is_left).count();

@@ -40,8 +40,8 @@ impl Marks {
         self.lines.extend(has_interval.then_some(2));
     }
 
-    /// Counts a band along this many points, out along one edge and back along the other; a band at a
-    /// single point is a line.
+    /// Counts a band along this many points, out along one edge and back along the other; a band at
+    /// a single point is a line.
     pub(super) fn add_band(&mut self, points: usize) {
         if points > 1 { self.bands.push(2 * points) } else { self.lines.push(2 * points) }
     }

@@ -4,7 +4,8 @@ mod curves;
 mod games;
 
 use coordrl_plots::{
-    Canvas, Colour, Figure, Intervals, LegendEntry, LegendPlace, LineChart, PALETTE, PlotError, Rect,
+    Canvas, Colour, Figure, Intervals, LegendEntry, LegendPlace, LineChart, PALETTE, PlotError,
+    Rect,
 };
 
 use self::curves::{Over, curves_of};
@@ -125,7 +126,9 @@ fn points_of(x: &[f64], y: &[f64]) -> Vec<(f64, f64)> {
 
 /// Reduces a name to letters, digits and hyphens, which every file system and HTML id accepts.
 fn slug(name: &str) -> String {
-    let safe = |letter: char| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '-' };
+    let safe = |letter: char| {
+        if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '-' }
+    };
     name.chars().take(40).map(safe).collect()
 }
 

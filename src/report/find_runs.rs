@@ -80,14 +80,15 @@ struct Search {
     found: FoundRuns,
     /// Real paths of runs already seen, so that one run reached by two paths counts once.
     seen: BTreeSet<PathBuf>,
-    /// Number of runs in each folder searched, by its real path: a link may point to an ancestor or to a
-    /// folder that is searched anyway.
+    /// Number of runs in each folder searched, by its real path: a link may point to an ancestor or
+    /// to a folder that is searched anyway.
     searched: BTreeMap<PathBuf, usize>,
 }
 
 impl Search {
     fn add(&mut self, path: &Path) -> Result<(), RunDirError> {
-        let not_a_run = |cause: &str| RunDirError::NotARun { path: path.to_owned(), cause: cause.to_owned() };
+        let not_a_run =
+            |cause: &str| RunDirError::NotARun { path: path.to_owned(), cause: cause.to_owned() };
         if !path.is_dir() {
             return Err(not_a_run("no such folder"));
         }
@@ -108,7 +109,12 @@ impl Search {
         let record = read_record(&record_path(folder))?;
         let name = record.name;
         let commands = record.commands.iter().map(|command| format::as_typed(command)).collect();
-        self.found.sweeps.push(Sweep { folder: folder.to_owned(), name, commands, design: record.design });
+        self.found.sweeps.push(Sweep {
+            folder: folder.to_owned(),
+            name,
+            commands,
+            design: record.design,
+        });
         let runs_dir = runs_dir_as_spelled(folder);
         for cell in &record.cells {
             let path = tidy(&runs_dir.join(&cell.run));
@@ -128,8 +134,8 @@ impl Search {
         }
     }
 
-    /// Adds a run named by the user. It is read even if a search found it before: a search excludes damaged
-    /// runs silently, but a damaged run that the user named is an error.
+    /// Adds a run named by the user. It is read even if a search found it before: a search excludes
+    /// damaged runs silently, but a damaged run that the user named is an error.
     fn add_named(&mut self, path: &Path) -> Result<(), RunDirError> {
         let run = Run::read(path)?;
         if self.is_new(path) {
@@ -138,8 +144,8 @@ impl Search {
         Ok(())
     }
 
-    /// Adds a run found by a search, or excludes it: one bad run must not prevent the report. Returns `true`
-    /// if the folder holds a run, known or new; a study does not count.
+    /// Adds a run found by a search, or excludes it: one bad run must not prevent the report.
+    /// Returns `true` if the folder holds a run, known or new; a study does not count.
     fn add_found(&mut self, path: &Path) -> bool {
         if matches!(Run::is_one(path), Ok(false)) {
             return false;
@@ -147,14 +153,17 @@ impl Search {
         if self.is_new(path) {
             match Run::read(path) {
                 Ok(run) => self.found.runs.push(run),
-                Err(error) => self.found.excluded.push(ExcludedRun::of_damaged(path, damage(path, error))),
+                Err(error) => {
+                    self.found.excluded.push(ExcludedRun::of_damaged(path, damage(path, error)))
+                }
             }
         }
         true
     }
 
-    /// Adds runs at any depth and returns their number, including known ones. Follows links, visiting each
-    /// folder once. Does not descend into runs or sweeps; lists skipped sweeps, which may know more runs.
+    /// Adds runs at any depth and returns their number, including known ones. Follows links,
+    /// visiting each folder once. Does not descend into runs or sweeps; lists skipped sweeps, which
+    /// may know more runs.
     fn search_below(&mut self, folder: &Path) -> Result<usize, RunDirError> {
         let place = real(folder);
         if let Some(&found) = self.searched.get(&place) {
@@ -166,7 +175,8 @@ impl Search {
             path: folder.to_owned(),
             cause: format!("it cannot be read: {error}"),
         };
-        let entries = fs::read_dir(folder).map_err(cannot)?.collect::<Result<Vec<_>, _>>().map_err(cannot)?;
+        let entries =
+            fs::read_dir(folder).map_err(cannot)?.collect::<Result<Vec<_>, _>>().map_err(cannot)?;
         let mut paths: Vec<PathBuf> = entries.into_iter().map(|entry| entry.path()).collect();
         paths.sort();
 
@@ -177,7 +187,10 @@ impl Search {
             } else if !path.is_dir() {
                 // A file is not a run.
             } else if record_path(&path).is_file() {
-                self.pass_over(&path, "a sweep; named itself, it says which of its runs are missing");
+                self.pass_over(
+                    &path,
+                    "a sweep; named itself, it says which of its runs are missing",
+                );
             } else if has_config(&path) {
                 found += usize::from(self.add_found(&path));
             } else {
@@ -202,16 +215,17 @@ fn real(path: &Path) -> PathBuf {
     fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }
 
-/// Returns a sweep's folder of all runs, relative to the sweep's path as given. Falls back to the real path
-/// if a link is involved, since the parent of a link's target is not the parent of the link.
+/// Returns a sweep's folder of all runs, relative to the sweep's path as given. Falls back to the
+/// real path if a link is involved, since the parent of a link's target is not the parent of the
+/// link.
 fn runs_dir_as_spelled(sweep: &Path) -> PathBuf {
     let spelled = tidy(&runs_dir_of(sweep));
     let there = real(&runs_dir_of(&real(sweep)));
     if real(&spelled) == there { spelled } else { there }
 }
 
-/// Reads a cell's run, which is complete at the frame count of the sweep. A run without `meta.json` is
-/// starting, or was stopped while starting.
+/// Reads a cell's run, which is complete at the frame count of the sweep. A run without `meta.json`
+/// is starting, or was stopped while starting.
 fn read_cell(cell: &CellRecord, path: &Path) -> Result<Run, Why> {
     let not_begun = || failure_of(cell).unwrap_or(Why::Missing);
     if !has_config(path) {
@@ -233,9 +247,10 @@ fn read_cell(cell: &CellRecord, path: &Path) -> Result<Run, Why> {
 /// Returns the reason why a run could not be read.
 fn damage(path: &Path, error: RunDirError) -> Why {
     match error {
-        RunDirError::Damaged { path: file, cause } => {
-            Why::Damaged { file: file.strip_prefix(path).map(Path::to_owned).unwrap_or(file), cause }
-        }
+        RunDirError::Damaged { path: file, cause } => Why::Damaged {
+            file: file.strip_prefix(path).map(Path::to_owned).unwrap_or(file),
+            cause,
+        },
         other => Why::Unusable { cause: other.to_string() },
     }
 }
@@ -294,8 +309,8 @@ fn leave_out_unusable(found: FoundRuns) -> FoundRuns {
     kept
 }
 
-/// Scores a whole game by its training games if any of its runs has no evaluations: evaluation and training
-/// scores are not comparable.
+/// Scores a whole game by its training games if any of its runs has no evaluations: evaluation and
+/// training scores are not comparable.
 fn score_alike(found: FoundRuns) -> FoundRuns {
     let lacking = found.runs.iter().filter(|run| run.scored_by == ScoredBy::Training);
     let games: BTreeSet<String> = lacking.map(|run| run.config.game.clone()).collect();
@@ -321,8 +336,9 @@ fn why_unusable(run: &Run) -> Option<Why> {
     }
 }
 
-/// Excludes runs whose first full game ended after the shortest run of the same game: scores are compared up
-/// to there, and these have none yet. The shortest run always has one, so the budget does not change.
+/// Excludes runs whose first full game ended after the shortest run of the same game: scores are
+/// compared up to there, and these have none yet. The shortest run always has one, so the budget
+/// does not change.
 fn leave_out_late(found: FoundRuns) -> FoundRuns {
     let mut budgets: BTreeMap<String, u64> = BTreeMap::new();
     for run in &found.runs {

@@ -23,7 +23,10 @@ pub fn score(value: f64) -> String {
 
 /// Formats an interval, or a dash if there is none.
 pub fn span(span: Option<Interval>) -> String {
-    span.map_or_else(|| "-".to_owned(), |span| format!("[{}, {}]", score(span.low), score(span.high)))
+    span.map_or_else(
+        || "-".to_owned(),
+        |span| format!("[{}, {}]", score(span.low), score(span.high)),
+    )
 }
 
 /// Formats emulator frames: `40 000`, `1.25 million`.
@@ -96,10 +99,11 @@ pub fn shortened(name: &str) -> String {
     head.iter().chain(&['…']).chain(tail).collect()
 }
 
-/// Returns a recorded command line as a user would type it: the program by name alone, without the flag
-/// that ties a run to its sweep.
+/// Returns a recorded command line as a user would type it: the program by name alone, without the
+/// flag that ties a run to its sweep.
 pub fn as_typed(words: &[String]) -> Vec<String> {
-    let mut words: Vec<String> = words.iter().filter(|word| *word != FOLLOW_STDIN).cloned().collect();
+    let mut words: Vec<String> =
+        words.iter().filter(|word| *word != FOLLOW_STDIN).cloned().collect();
     if let Some(program) = words.first_mut()
         && let Some(name) = Path::new(program.as_str()).file_name()
     {
@@ -124,13 +128,17 @@ mod tests {
             [0.0, 400.0, 40_000.0, 1e6, 1.25e6].map(frames),
             ["0", "400", "40 000", "1 million", "1.25 million"]
         );
-        assert_eq!([0.5 / 60.0, 0.5, 2.0, f64::NAN].map(duration), ["30 s", "30.0 min", "2.0 h", "-"]);
+        assert_eq!(
+            [0.5 / 60.0, 0.5, 2.0, f64::NAN].map(duration),
+            ["30 s", "30.0 min", "2.0 h", "-"]
+        );
         assert_eq!([0.0079, 0.1, 1.0].map(probability), ["0.0079", "0.10", "1.00"]);
         assert_eq!([1.0 / 100_001.0, 0.0].map(probability), ["0.000010", "0.000000000000"]);
         assert_eq!(span(Some(Interval { low: -1.0, high: 2.0 })), "[-1.00, 2.00]");
         assert_eq!(list(&["a", "b", "c"]), "a, b and c");
         assert_eq!(command(&["a".to_owned(), "b c".to_owned()]), "a 'b c'");
-        let typed = as_typed(&["/some/dir/coordrl", "train", "a/b", FOLLOW_STDIN].map(str::to_owned));
+        let typed =
+            as_typed(&["/some/dir/coordrl", "train", "a/b", FOLLOW_STDIN].map(str::to_owned));
         assert_eq!(typed, ["coordrl", "train", "a/b"]);
         assert_eq!(as_typed(&["coordrl".to_owned()]), ["coordrl"]);
         assert_eq!(as_typed(&[]), Vec::<String>::new());

@@ -39,9 +39,13 @@ pub fn limits(grid: &Grid, report: &Report) -> Vec<String> {
 
 fn about_training_games(report: &Report) -> Option<String> {
     let is_trained = |game: &&GameRow| game.scored_by == ScoredBy::Training;
-    let games: Vec<&str> = report.games.iter().filter(is_trained).map(|game| game.game.as_str()).collect();
-    let of_games =
-        if games.len() == report.games.len() { String::new() } else { format!(" of {}", list(&games)) };
+    let games: Vec<&str> =
+        report.games.iter().filter(is_trained).map(|game| game.game.as_str()).collect();
+    let of_games = if games.len() == report.games.len() {
+        String::new()
+    } else {
+        format!(" of {}", list(&games))
+    };
     (!games.is_empty()).then(|| {
         format!(
             "How good the finished agents are: scores{of_games} are those of training games, played while learning and \
@@ -92,8 +96,11 @@ fn about_budget(report: &Report) -> Option<String> {
 }
 
 fn about_speed(grid: &Grid) -> String {
-    let mut hosts: Vec<&str> =
-        grid.all().flat_map(|run| &run.meta.sessions).map(|session| session.host.as_str()).collect();
+    let mut hosts: Vec<&str> = grid
+        .all()
+        .flat_map(|run| &run.meta.sessions)
+        .map(|session| session.host.as_str())
+        .collect();
     hosts.sort_unstable();
     hosts.dedup();
     let machines = if hosts.len() == 1 { "one machine" } else { "these machines" };

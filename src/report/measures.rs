@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use coordrl_envs::ReferenceScores;
-use coordrl_stats::{Bootstrap, Interval, Scores, StatsError, area_under_curve, first_reaching, mean};
+use coordrl_stats::{
+    Bootstrap, Interval, Scores, StatsError, area_under_curve, first_reaching, mean,
+};
 use serde::Serialize;
 
 use super::ReportError;
@@ -103,8 +105,8 @@ pub struct Threshold {
 /// Frames at which the seeds of an arm reached a score.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Reached {
-    /// Median over seeds, where seeds that never reached the score count as last; absent if the median is
-    /// such a seed.
+    /// Median over seeds, where seeds that never reached the score count as last; absent if the
+    /// median is such a seed.
     pub median_frames: Option<f64>,
     /// Frames at each seed's first log point at or above the score.
     pub frames: Vec<Option<f64>>,
@@ -145,7 +147,11 @@ impl GameArm {
 ///
 /// # Errors
 /// If thresholds are given although there are several games.
-pub fn games(grid: &Grid, thresholds: &[f64], bootstrap: Bootstrap) -> Result<Vec<GameRow>, ReportError> {
+pub fn games(
+    grid: &Grid,
+    thresholds: &[f64],
+    bootstrap: Bootstrap,
+) -> Result<Vec<GameRow>, ReportError> {
     if !thresholds.is_empty() && grid.games.len() > 1 {
         return Err(ReportError::ThresholdsOfManyGames { games: grid.games.join(", ") });
     }
@@ -190,15 +196,18 @@ fn game_row(
     Ok(row)
 }
 
-/// Returns the common grid of training games, for a second curve where evaluations decide; `None` if they
-/// do not, or if a run finished no game within the budget.
+/// Returns the common grid of training games, for a second curve where evaluations decide; `None`
+/// if they do not, or if a run finished no game within the budget.
 fn training_grid(grid: &Grid, game: usize) -> Option<Common> {
-    if grid.scored_by(game) == ScoredBy::Training || grid.of_game(game).any(|run| run.training.is_empty()) {
+    if grid.scored_by(game) == ScoredBy::Training
+        || grid.of_game(game).any(|run| run.training.is_empty())
+    {
         return None;
     }
     let runs: Vec<Run> = by_training(grid.of_game(game));
     let common = Common::of(runs.iter());
-    let has_all = runs.iter().all(|run| common.scores(run).iter().all(|(_, score)| score.is_finite()));
+    let has_all =
+        runs.iter().all(|run| common.scores(run).iter().all(|(_, score)| score.is_finite()));
     has_all.then_some(common)
 }
 
@@ -210,7 +219,8 @@ fn by_training<'a>(runs: impl IntoIterator<Item = &'a Run>) -> Vec<Run> {
 
 /// Returns a game's reference scores, if all of its runs use settings for which they hold.
 fn reference_of(grid: &Grid, game: usize) -> Option<ReferenceScores> {
-    let known = grid.of_game(game).map(|run| known_scores(&run.config.game, &run.config.env.resolve()));
+    let known =
+        grid.of_game(game).map(|run| known_scores(&run.config.game, &run.config.env.resolve()));
     known.reduce(Option::and).flatten()
 }
 
@@ -222,13 +232,15 @@ fn game_arm(
     bootstrap: Bootstrap,
 ) -> Result<GameArm, StatsError> {
     let seeds: Vec<SeedRow> = runs.iter().map(|run| seed_row(run, common, least_budget)).collect();
-    let summary = |value: fn(&SeedRow) -> f64| summary(seeds.iter().map(value).collect(), bootstrap);
+    let summary =
+        |value: fn(&SeedRow) -> f64| summary(seeds.iter().map(value).collect(), bootstrap);
     let (final_score, area) = (summary(|seed| seed.final_score)?, summary(|seed| seed.area)?);
     let curve = curve(runs, common, bootstrap)?;
     Ok(GameArm { arm, final_score, area, curve, training_curve: None, seeds })
 }
 
-/// Measures a run. One with the smallest budget ends at its own last log point; longer ones are cut there.
+/// Measures a run. One with the smallest budget ends at its own last log point; longer ones are cut
+/// there.
 fn seed_row(run: &Run, common: &Common, least_budget: u64) -> SeedRow {
     let end = if run.length() == least_budget { f64::INFINITY } else { common.budget() };
     SeedRow {
@@ -240,7 +252,12 @@ fn seed_row(run: &Run, common: &Common, least_budget: u64) -> SeedRow {
         frames: run.frames,
         hours: run.wall_secs / 3600.0,
         commits: run.meta.commits().into_iter().map(str::to_owned).collect(),
-        commands: run.meta.sessions.iter().map(|session| format::as_typed(&session.command)).collect(),
+        commands: run
+            .meta
+            .sessions
+            .iter()
+            .map(|session| format::as_typed(&session.command))
+            .collect(),
     }
 }
 
@@ -253,21 +270,25 @@ fn summary(values: Vec<f64>, bootstrap: Bootstrap) -> Result<Summary, StatsError
     Ok(Summary { mean: middle, interval: Some(interval) })
 }
 
-/// Derives thresholds from the runs: between the start and the best final score, plus the human score.
+/// Derives thresholds from the runs: between the start and the best final score, plus the human
+/// score.
 fn levels(grid: &Grid, game: usize, row: &GameRow) -> Vec<(String, f64)> {
     let firsts = grid.of_game(game).filter_map(|run| run.curve.first()).map(|point| point.score);
     let start = row.random.unwrap_or_else(|| firsts.fold(f64::INFINITY, f64::min));
     let best = row.arms.iter().map(|arm| arm.final_score.mean).fold(f64::NEG_INFINITY, f64::max);
     let mut levels = Vec::new();
     if best > start {
-        let level =
-            |share: f64| (format!("{:.0} % of the way", share * 100.0), start + share * (best - start));
+        let level = |share: f64| {
+            (format!("{:.0} % of the way", share * 100.0), start + share * (best - start))
+        };
         levels.extend(SHARES.map(level));
     }
     let points = grid.of_game(game).flat_map(|run| &run.curve);
     let within = points.filter(|point| point.frames <= row.budget_frames);
     let highest = within.map(|point| point.score).fold(f64::NEG_INFINITY, f64::max);
-    levels.extend(row.human.filter(|&human| highest >= human).map(|human| ("human".to_owned(), human)));
+    levels.extend(
+        row.human.filter(|&human| highest >= human).map(|human| ("human".to_owned(), human)),
+    );
     levels
 }
 
@@ -276,11 +297,15 @@ fn named(thresholds: &[f64]) -> Vec<(String, f64)> {
 }
 
 fn threshold(grid: &Grid, game: usize, row: &GameRow, (label, score): (String, f64)) -> Threshold {
-    let cells = (0..grid.arms.len()).map(|arm| grid.cell(game, arm)).filter(|runs| !runs.is_empty());
+    let cells =
+        (0..grid.arms.len()).map(|arm| grid.cell(game, arm)).filter(|runs| !runs.is_empty());
     let reached = |runs: &[Run]| {
         let first = |run: &Run| {
             let within = run.curve.iter().filter(|point| point.frames <= row.budget_frames);
-            first_reaching(&within.map(|point| (point.frames, point.score)).collect::<Vec<_>>(), score)
+            first_reaching(
+                &within.map(|point| (point.frames, point.score)).collect::<Vec<_>>(),
+                score,
+            )
         };
         let frames: Vec<Option<f64>> = runs.iter().map(first).collect();
         Reached { median_frames: median_with_never(&frames), frames }
@@ -288,7 +313,8 @@ fn threshold(grid: &Grid, game: usize, row: &GameRow, (label, score): (String, f
     Threshold { label, score, arms: cells.map(reached).collect() }
 }
 
-/// Returns the median; with an even number of seeds, the midpoint of the middle two if both reached it.
+/// Returns the median; with an even number of seeds, the midpoint of the middle two if both reached
+/// it.
 fn median_with_never(frames: &[Option<f64>]) -> Option<f64> {
     let mut times: Vec<f64> = frames.iter().map(|frames| frames.unwrap_or(f64::INFINITY)).collect();
     times.sort_by(f64::total_cmp);
@@ -325,8 +351,8 @@ mod tests {
 
     #[test]
     fn the_final_score_is_that_of_the_weights_at_the_end_not_of_a_long_past() {
-        // The return jumps from 0 to 10 at 60 % of the frames; games last ten times as long from there, so
-        // the mean over the last 100 training games still includes earlier ones.
+        // The return jumps from 0 to 10 at 60 % of the frames; games last ten times as long from
+        // there, so the mean over the last 100 training games still includes earlier ones.
         let training = [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.5, 1.0, 1.5, 2.0];
         let evaluations = [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 10.0, 10.0, 10.0, 10.0];
         let fake = |seed| Fake::new("catch", "conv", seed).with_scores(&training);
@@ -334,7 +360,11 @@ mod tests {
 
         let row = scored(fake(1).with_evaluations(&evaluations, 10.0));
         assert_eq!((row.scored_by, row.arms[0].finals()), (ScoredBy::Evaluation, vec![10.0]));
-        assert_eq!(row.arms[0].areas(), [4.5], "0 up to half of the frames, then up to 10 within a tenth");
+        assert_eq!(
+            row.arms[0].areas(),
+            [4.5],
+            "0 up to half of the frames, then up to 10 within a tenth"
+        );
         assert_eq!(row.arms[0].training_curve.as_ref().unwrap().mean.last(), Some(&2.0));
 
         let row = scored(fake(2).without_evaluations());
@@ -377,7 +407,8 @@ mod tests {
             let run = Fake::new("pong", "conv", 1).with_scores(&[-21.0, end]);
             games(&grid(vec![run]), &[], FEW).unwrap().remove(0)
         };
-        let labels: Vec<String> = row(15.0).thresholds.into_iter().map(|threshold| threshold.label).collect();
+        let labels: Vec<String> =
+            row(15.0).thresholds.into_iter().map(|threshold| threshold.label).collect();
         assert_eq!(labels, ["25 % of the way", "50 % of the way", "75 % of the way", "human"]);
         let short = Fake::new("pong", "conv", 1).with_scores(&[-21.0, -20.0]);
         let long = Fake::new("pong", "conv", 2).with_scores(&[-21.0, -20.0, 15.0]);

@@ -28,7 +28,8 @@ pub struct Report {
     pub primary: Primary,
     /// One comparison per pair of arms.
     pub comparisons: Vec<Comparison>,
-    /// Comparisons with every failed or diverged run scored as the worst of its game; empty if there is none.
+    /// Comparisons with every failed or diverged run scored as the worst of its game; empty if
+    /// there is none.
     pub failed_as_worst: Vec<Comparison>,
     /// Protocols of the runs: `classic`, `machado` or `raw`.
     pub protocols: Vec<String>,
@@ -55,6 +56,9 @@ pub struct Report {
 impl Report {
     /// Returns the display name of an arm.
     pub fn label(&self, arm: &str) -> String {
-        self.arms.iter().find(|row| row.name == arm).map_or_else(|| arm.to_owned(), |row| row.label.clone())
+        self.arms
+            .iter()
+            .find(|row| row.name == arm)
+            .map_or_else(|| arm.to_owned(), |row| row.label.clone())
     }
 }

@@ -166,8 +166,8 @@ fn holds_study(folder: &Path) -> bool {
     })
 }
 
-/// All log points at one frame count, usually a single one. The last interval of a run can be written twice,
-/// the second time without values.
+/// All log points at one frame count, usually a single one. The last interval of a run can be
+/// written twice, the second time without values.
 #[derive(Debug)]
 struct Place<'a> {
     frames: u64,
@@ -182,10 +182,15 @@ impl Place<'_> {
 
     fn training_point(&self) -> Option<CurvePoint> {
         let score = self.value(&tags::EPISODE_RETURN)?;
-        Some(CurvePoint { frames: self.frames as f64, hours: self.hours().unwrap_or(f64::NAN), score })
+        Some(CurvePoint {
+            frames: self.frames as f64,
+            hours: self.hours().unwrap_or(f64::NAN),
+            score,
+        })
     }
 
-    /// Returns the mean of an evaluation; at the end, that of the final one, which has the most games.
+    /// Returns the mean of an evaluation; at the end, that of the final one, which has the most
+    /// games.
     fn evaluation(&self) -> Option<f64> {
         self.value(&tags::EVAL_FINAL_RETURN).or_else(|| self.value(&tags::EVAL_RETURN))
     }
@@ -195,7 +200,8 @@ impl Place<'_> {
     }
 }
 
-/// Builds the curve of evaluations. Their lines have no time, so each uses that of the last log point.
+/// Builds the curve of evaluations. Their lines have no time, so each uses that of the last log
+/// point.
 fn evaluation_curve(places: &[Place<'_>]) -> Vec<CurvePoint> {
     let tells_time = places.iter().any(|place| place.hours().is_some());
     let mut hours = if tells_time { 0.0 } else { f64::NAN };
@@ -220,12 +226,14 @@ fn evaluated(places: &[Place<'_>]) -> Option<Evaluated> {
     Some(Evaluated { has_final, last_games: of_last.unwrap_or(0.0) as u64, games_cut: cut as u64 })
 }
 
-/// Returns the frames since the last log point with at least 100 fewer games than the end, or the start.
+/// Returns the frames since the last log point with at least 100 fewer games than the end, or the
+/// start.
 fn window_frames(places: &[Place<'_>]) -> f64 {
     let Some(last) = places.last() else { return 0.0 };
     let games = |place: &Place<'_>| place.value(&tags::EPISODES);
     let Some(all) = games(last) else { return last.frames as f64 };
-    let is_before = |place: &&Place<'_>| games(place).is_some_and(|count| count <= all - WINDOW_GAMES as f64);
+    let is_before =
+        |place: &&Place<'_>| games(place).is_some_and(|count| count <= all - WINDOW_GAMES as f64);
     let start = places.iter().rev().find(is_before).map_or(0, |place| place.frames);
     (last.frames - start) as f64
 }
@@ -235,7 +243,8 @@ fn places(points: &[ReadPoint]) -> Result<Vec<Place<'_>>, String> {
     let mut places: Vec<Place<'_>> = Vec::with_capacity(points.len());
     let mut line = 1;
     for points in points.chunk_by(|a, b| a.position(Axis::Frames) == b.position(Axis::Frames)) {
-        let frames = points[0].position(Axis::Frames).ok_or(format!("line {line} has no `frames`"))?;
+        let frames =
+            points[0].position(Axis::Frames).ok_or(format!("line {line} has no `frames`"))?;
         if places.last().is_some_and(|before| before.frames > frames) {
             return Err(format!("line {line}: `frames` goes back"));
         }
@@ -253,7 +262,8 @@ mod tests {
     #[test]
     fn a_curve_begins_with_the_first_mean() {
         let folder = tempfile::tempdir().unwrap();
-        let path = Fake::new("pong", "conv", 1).with_scores(&[f64::NAN, 2.0, 3.0]).write(folder.path());
+        let path =
+            Fake::new("pong", "conv", 1).with_scores(&[f64::NAN, 2.0, 3.0]).write(folder.path());
         let run = Run::read(&path).unwrap();
         let places: Vec<_> = run.curve.iter().map(|point| (point.frames, point.score)).collect();
         assert_eq!(places, [(2000.0, 2.0), (3000.0, 3.0)]);
@@ -264,15 +274,22 @@ mod tests {
     #[test]
     fn evaluations_count_where_there_are_any_and_the_last_is_the_final_one() {
         let folder = tempfile::tempdir().unwrap();
-        let fake =
-            Fake::new("pong", "conv", 1).with_scores(&[1.0, 2.0, 3.0]).with_evaluations(&[0.0, 5.0], 9.0);
+        let fake = Fake::new("pong", "conv", 1)
+            .with_scores(&[1.0, 2.0, 3.0])
+            .with_evaluations(&[0.0, 5.0], 9.0);
         let mut run = Run::read(&fake.write(folder.path())).unwrap();
         let points = |run: &Run| -> Vec<_> {
-            run.curve.iter().map(|point| (point.frames, point.hours * 3600.0, point.score)).collect()
+            run.curve
+                .iter()
+                .map(|point| (point.frames, point.hours * 3600.0, point.score))
+                .collect()
         };
         assert_eq!(points(&run), [(0.0, 0.0, 0.0), (1000.0, 1.0, 5.0), (3000.0, 3.0, 9.0)]);
         assert_eq!(run.scored_by, ScoredBy::Evaluation);
-        assert_eq!(run.evaluated, Some(Evaluated { has_final: true, last_games: 100, games_cut: 0 }));
+        assert_eq!(
+            run.evaluated,
+            Some(Evaluated { has_final: true, last_games: 100, games_cut: 0 })
+        );
 
         run.score_by_training();
         assert_eq!(points(&run), [(1000.0, 1.0, 1.0), (2000.0, 2.0, 2.0), (3000.0, 3.0, 3.0)]);
@@ -285,14 +302,20 @@ mod tests {
         let with = |games: &[u64]| {
             let line = |(index, games): (usize, &u64)| {
                 let frames = (index + 1) * 1000;
-                format!("{{\"frames\":{frames},\"train/episode_return\":1.0,\"train/episodes\":{games}}}\n")
+                format!(
+                    "{{\"frames\":{frames},\"train/episode_return\":1.0,\"train/episodes\":{games}}}\n"
+                )
             };
             let text: String = games.iter().enumerate().map(line).collect();
             fs::write(path.join("metrics.jsonl"), text).unwrap();
             Run::read(&path).unwrap().window_frames
         };
         assert_eq!(with(&[50, 100, 150, 200]), 2000.0);
-        assert_eq!(with(&[90, 120, 150, 180]), 4000.0, "it reaches back behind the first log point");
+        assert_eq!(
+            with(&[90, 120, 150, 180]),
+            4000.0,
+            "it reaches back behind the first log point"
+        );
         assert_eq!(with(&[10, 20]), 2000.0, "fewer games than the window holds");
     }
 

@@ -8,7 +8,9 @@ use serde_json::json;
 use super::run::Run;
 use crate::config::{Algo, RunConfig};
 use crate::run::run_dir::{Meta, RunDir, Session};
-use crate::sweep::record::{CellFailure, CellRecord, RECORD_VERSION, SweepRecord, folder_of, record_path};
+use crate::sweep::record::{
+    CellFailure, CellRecord, RECORD_VERSION, SweepRecord, folder_of, record_path,
+};
 
 /// Frames between two log points.
 const STEP: u64 = 1000;
@@ -49,10 +51,17 @@ impl Fake {
             cpu: None,
             cores: 2,
         };
-        let meta =
-            Meta { commit: "0123456789ab".to_owned(), sessions: vec![session], ..Meta::new(seed, 1000) };
-        let config =
-            RunConfig { game: game.to_owned(), torso: torso.to_owned(), seed, ..RunConfig::default() };
+        let meta = Meta {
+            commit: "0123456789ab".to_owned(),
+            sessions: vec![session],
+            ..Meta::new(seed, 1000)
+        };
+        let config = RunConfig {
+            game: game.to_owned(),
+            torso: torso.to_owned(),
+            seed,
+            ..RunConfig::default()
+        };
         let fake = Self {
             config,
             meta,
@@ -129,7 +138,9 @@ impl Fake {
             format!("{point}\n")
         };
         let mut lines: Vec<(u64, String)> = self.evaluation_lines();
-        lines.extend(self.scores.iter().enumerate().map(|one| (STEP * (one.0 as u64 + 1), line(one))));
+        lines.extend(
+            self.scores.iter().enumerate().map(|one| (STEP * (one.0 as u64 + 1), line(one))),
+        );
         lines.sort_by_key(|(frames, _)| *frames);
         let text: String = lines.into_iter().map(|(_, line)| line).collect();
         fs::write(run.metrics_path(), text).unwrap();
@@ -139,8 +150,7 @@ impl Fake {
     /// Returns the evaluation lines with their frames.
     fn evaluation_lines(&self) -> Vec<(u64, String)> {
         let line = |frames: u64, tag: &str, score: f64, games: u64| {
-            let point =
-                json!({ "frames": frames, tag: score, "eval/episodes": games as f64, "eval/games_cut": 0.0 });
+            let point = json!({ "frames": frames, tag: score, "eval/episodes": games as f64, "eval/games_cut": 0.0 });
             (frames, format!("{point}\n"))
         };
         let end = STEP * self.scores.len() as u64;
@@ -149,12 +159,16 @@ impl Fake {
             Evaluations::LikeTraining => {
                 let scores = self.scores.iter().enumerate().filter(|(_, score)| score.is_finite());
                 let frames = |index: usize| STEP * (index as u64 + 1);
-                scores.map(|(index, score)| line(frames(index), "eval/final_return", *score, 100)).collect()
+                scores
+                    .map(|(index, score)| line(frames(index), "eval/final_return", *score, 100))
+                    .collect()
             }
             Evaluations::Of(on_the_way, last) => {
                 let steps = on_the_way.iter().enumerate();
                 let mut lines: Vec<(u64, String)> = steps
-                    .map(|(index, score)| line(STEP * index as u64, "eval/episode_return", *score, 10))
+                    .map(|(index, score)| {
+                        line(STEP * index as u64, "eval/episode_return", *score, 10)
+                    })
                     .collect();
                 lines.push(line(end, "eval/final_return", *last, 100));
                 lines
@@ -163,8 +177,8 @@ impl Fake {
     }
 }
 
-/// Writes a sweep below `runs` with these runs as cells, each with an optional failure. Does not write the
-/// runs themselves.
+/// Writes a sweep below `runs` with these runs as cells, each with an optional failure. Does not
+/// write the runs themselves.
 pub fn write_sweep(runs: &Path, cells: &[(Fake, Option<&str>)]) -> PathBuf {
     let cell = |(fake, failure): &(Fake, Option<&str>)| CellRecord {
         game: fake.config.game.clone(),

@@ -53,7 +53,8 @@ fn what_a_sweep_fixed_decides_and_departures_from_it_are_said() {
         .flat_map(|torso| [1, 2].map(|seed| Fake::new("pong", torso, seed)))
         .collect();
     cells.iter().for_each(|fake| drop(fake.write(folder.path())));
-    let sweep = write_sweep(folder.path(), &cells.into_iter().map(|fake| (fake, None)).collect::<Vec<_>>());
+    let sweep =
+        write_sweep(folder.path(), &cells.into_iter().map(|fake| (fake, None)).collect::<Vec<_>>());
     let record = sweep.join("sweep.json");
     let mut json: serde_json::Value = serde_json::from_slice(&fs::read(&record).unwrap()).unwrap();
     json["design"] = serde_json::json!({ "primary": "final", "reference": "coordconv" });
@@ -64,7 +65,10 @@ fn what_a_sweep_fixed_decides_and_departures_from_it_are_said() {
         Report::build(&request, find_runs(std::slice::from_ref(&sweep)).unwrap()).unwrap()
     };
     let report = build(None);
-    assert_eq!((report.primary, report.comparisons[0].baseline.as_str()), (Primary::Final, "a2c-coordconv"));
+    assert_eq!(
+        (report.primary, report.comparisons[0].baseline.as_str()),
+        (Primary::Final, "a2c-coordconv")
+    );
     assert_eq!(report.warnings, Vec::<String>::new());
 
     let report = build(Some(Primary::Area));
@@ -88,9 +92,18 @@ fn the_same_runs_give_the_same_bytes_wherever_the_report_lies() {
     assert_eq!(names(&a), names(&b));
     assert_eq!(names(&a).len(), 2 + 2 * report.figures.len());
     for name in names(&a) {
-        assert_eq!(fs::read(a.join(&name)).unwrap(), fs::read(b.join(&name)).unwrap(), "{}", name.display());
+        assert_eq!(
+            fs::read(a.join(&name)).unwrap(),
+            fs::read(b.join(&name)).unwrap(),
+            "{}",
+            name.display()
+        );
     }
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3, "something was left beside the reports");
+    assert_eq!(
+        fs::read_dir(folder.path()).unwrap().count(),
+        3,
+        "something was left beside the reports"
+    );
 }
 
 #[test]
@@ -195,7 +208,10 @@ fn a_damaged_run_is_listed_and_the_others_are_shown() {
     assert!(report.warnings[0].starts_with("2 runs are left out of all numbers: 2 damaged."));
     let text = fs::read_to_string(folder.path().join("out/report.json")).unwrap();
     let json: serde_json::Value = serde_json::from_str(&text).unwrap();
-    assert_eq!((&json["excluded"][0]["game"], &json["excluded"][0]["seed"]), (&"pong".into(), &1.into()));
+    assert_eq!(
+        (&json["excluded"][0]["game"], &json["excluded"][0]["seed"]),
+        (&"pong".into(), &1.into())
+    );
     assert!(json["excluded"][1]["game"].is_null());
     let page = fs::read_to_string(folder.path().join("out/index.html")).unwrap();
     assert!(page.contains("meta.json is damaged") && page.contains("config.json is damaged"));
@@ -212,7 +228,10 @@ fn scores_of_the_default_mode_put_no_other_mode_on_a_scale() {
     }
     let report = make(&runs, &folder.path().join("out")).unwrap();
     assert!(report.aggregates[0].why_absent.is_some());
-    assert!(report.figures.iter().all(|figure| figure.game.is_some()), "nothing is drawn over all games");
+    assert!(
+        report.figures.iter().all(|figure| figure.game.is_some()),
+        "nothing is drawn over all games"
+    );
     let page = fs::read_to_string(folder.path().join("out/index.html")).unwrap();
     assert!(page.contains("Runs have `env.mode` 1, but the known scores"));
 }
@@ -254,7 +273,8 @@ fn report_json_holds_what_the_page_shows() {
     assert_eq!(pair["count"]["better"], 1);
     assert_eq!(json["games"][0]["arms"][0]["seeds"][2]["final_score"], 0.3);
     assert_eq!((&json["tests"]["made"], &json["primary"]), (&1.into(), &"area".into()));
-    // Over frames: six seeds, two means, a human's score, two bands; points at 2000 and 3000 frames.
+    // Over frames: six seeds, two means, a human's score, two bands; points at 2000 and 3000
+    // frames.
     assert_eq!(
         json["figures"][0]["marks"],
         serde_json::json!({"lines": [2, 2, 2, 2, 2, 2, 2, 2, 2], "bands": [4, 4], "dots": 0})
@@ -282,7 +302,9 @@ fn a_sweep_shows_what_it_lacks_and_how_it_was_made() {
     let report = make(&sweep, &folder.path().join("out")).unwrap();
     assert!(report.warnings[0].starts_with("1 run is left out of all numbers: 1 not begun"));
     let page = fs::read_to_string(folder.path().join("out/index.html")).unwrap();
-    assert!(page.contains("planned, not begun") && page.contains("<code>coordrl sweep mine</code>"));
+    assert!(
+        page.contains("planned, not begun") && page.contains("<code>coordrl sweep mine</code>")
+    );
     assert!(page.contains("<code>coordrl train pong</code>"));
     let json = fs::read_to_string(folder.path().join("out/report.json")).unwrap();
     assert!(!json.contains("/bin/coordrl") && !page.contains("/bin/coordrl"));
@@ -312,7 +334,9 @@ fn runs_that_failed_are_counted_as_the_worst_in_a_second_comparison() {
     let finals = report.failed_as_worst[0].games[0].final_score.difference;
     assert!((finals - ((9.1 + 9.2 + 1.1 + 1.1) / 4.0 - 1.25)).abs() < 1e-9, "{finals}");
     let page = fs::read_to_string(folder.path().join("out/index.html")).unwrap();
-    assert!(page.contains("If failed runs count") && page.contains("<td class=\"number\">4 / 4</td>"));
+    assert!(
+        page.contains("If failed runs count") && page.contains("<td class=\"number\">4 / 4</td>")
+    );
 
     write_runs(&folder.path().join("whole"), &["conv", "coordconv"], &["pong"]);
     let whole = make(&folder.path().join("whole"), &folder.path().join("whole-out")).unwrap();

@@ -1,8 +1,8 @@
 //! Verdict of one game: better, similar or worse, by a fixed rule, and its strength.
 
 use coordrl_stats::{
-    Bootstrap, Interval, Scores, StatsError, least_p_value, mean, mean_difference, permutation_p_value,
-    sampled_permutation_p_value, without_rounding,
+    Bootstrap, Interval, Scores, StatsError, least_p_value, mean, mean_difference,
+    permutation_p_value, sampled_permutation_p_value, without_rounding,
 };
 use serde::Serialize;
 
@@ -92,8 +92,8 @@ pub struct GameVerdict {
     pub strength: Option<Strength>,
     /// Primary measure, which decided the verdict; the other is shown beside it.
     pub primary: Primary,
-    /// P-value of the primary measure after Holm's correction over all games and pairs of arms in the report;
-    /// absent with the p-value.
+    /// P-value of the primary measure after Holm's correction over all games and pairs of arms in
+    /// the report; absent with the p-value.
     pub p_after_holm: Option<f64>,
     /// `true` if the intervals of the two measures lie on opposite sides of 0.
     pub contradiction: bool,
@@ -118,7 +118,8 @@ pub fn judge(
     Ok(conclude(game, seeds, primary, final_score, area))
 }
 
-/// Applies the rule. *Better*: the interval of the primary measure lies above 0; *worse*: below 0; otherwise
+/// Applies the rule. *Better*: the interval of the primary measure lies above 0; *worse*: below 0;
+/// otherwise
 /// *similar*. A difference is *supported* if the permutation test of the primary measure has p ≤ 0.05. The
 /// other measure is not used: testing both would raise the false-positive rate above 5 %.
 pub(super) fn conclude(
@@ -140,7 +141,8 @@ pub(super) fn conclude(
     };
     let supported = deciding.p.is_some_and(|p| p <= ALPHA);
     let strength = if supported { Strength::Supported } else { Strength::Suggestive };
-    let contradiction = deciding.is_above() && other.is_below() || deciding.is_below() && other.is_above();
+    let contradiction =
+        deciding.is_above() && other.is_below() || deciding.is_below() && other.is_above();
     GameVerdict {
         game: game.to_owned(),
         seeds,
@@ -269,7 +271,10 @@ mod tests {
         assert_eq!(of(flat, down).verdict, Verdict::Worse);
         assert_eq!((of(up, flat).verdict, of(up, flat).strength), (Verdict::Similar, None));
         let by_final = conclude("pong", [5, 5], Primary::Final, up, flat);
-        assert_eq!((by_final.verdict, by_final.strength), (Verdict::Better, Some(Strength::Supported)));
+        assert_eq!(
+            (by_final.verdict, by_final.strength),
+            (Verdict::Better, Some(Strength::Supported))
+        );
     }
 
     #[test]
@@ -314,7 +319,8 @@ mod tests {
         let same = judged(&[1.0, 1.0, 1.0], &[1.0, 1.0, 1.0]);
         assert_eq!((same.verdict, same.final_score.p), (Verdict::Similar, Some(1.0)));
         // Three times 0.1 over 3 is not five times 0.1 over 5 in floating point.
-        for (arm, baseline) in [([0.1; 3].as_slice(), [0.1; 5].as_slice()), (&[0.1; 5], &[0.1; 3])] {
+        for (arm, baseline) in [([0.1; 3].as_slice(), [0.1; 5].as_slice()), (&[0.1; 5], &[0.1; 3])]
+        {
             let same = judged(arm, baseline);
             assert_eq!((same.verdict, same.final_score.difference), (Verdict::Similar, 0.0));
             assert_eq!(same.final_score.interval, Some(Interval { low: 0.0, high: 0.0 }));
@@ -323,7 +329,8 @@ mod tests {
 
     #[test]
     fn too_many_seeds_are_tested_by_random_deals() {
-        let [low, high]: [Vec<f64>; 2] = [0, 100].map(|from| (from..from + 14).map(f64::from).collect());
+        let [low, high]: [Vec<f64>; 2] =
+            [0, 100].map(|from| (from..from + 14).map(f64::from).collect());
         let many = judged(&high, &low);
         assert_eq!((many.verdict, many.strength), (Verdict::Better, Some(Strength::Supported)));
         assert_eq!(

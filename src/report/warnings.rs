@@ -64,7 +64,8 @@ fn runs_left_out(excluded: &[ExcludedRun]) -> Vec<String> {
             None => reasons.push((reason, 1)),
         }
     }
-    let parts: Vec<String> = reasons.iter().map(|(reason, number)| format!("{number} {reason}")).collect();
+    let parts: Vec<String> =
+        reasons.iter().map(|(reason, number)| format!("{number} {reason}")).collect();
     let is_are = if excluded.len() == 1 { "is" } else { "are" };
     let text = format!(
         "{} {is_are} left out of all numbers: {}. The end of the page says which. If failing has to do with the torso, \
@@ -76,7 +77,8 @@ fn runs_left_out(excluded: &[ExcludedRun]) -> Vec<String> {
 }
 
 fn damaged_runs(excluded: &[ExcludedRun]) -> Vec<String> {
-    let damaged = excluded.iter().filter(|run| matches!(run.why, Why::Damaged { .. } | Why::Unusable { .. }));
+    let damaged =
+        excluded.iter().filter(|run| matches!(run.why, Why::Damaged { .. } | Why::Unusable { .. }));
     damaged.map(|run| format!("A run cannot be read: {}.", run.text())).collect()
 }
 
@@ -89,8 +91,10 @@ fn games_without_an_arm(grid: &Grid, groups: &[Group]) -> Vec<String> {
     let mut texts = Vec::new();
     for (game, name) in grid.games.iter().enumerate() {
         let compared = groups.iter().flat_map(Group::arms);
-        let lacking: Vec<String> =
-            compared.filter(|&arm| grid.cell(game, arm).is_empty()).map(|arm| grid.label(arm)).collect();
+        let lacking: Vec<String> = compared
+            .filter(|&arm| grid.cell(game, arm).is_empty())
+            .map(|arm| grid.label(arm))
+            .collect();
         if !lacking.is_empty() {
             texts.push(format!("{name} has no complete run of {}.", list(&lacking)));
         }
@@ -105,7 +109,11 @@ fn unequal_budgets(grid: &Grid) -> Vec<String> {
         budgets.dedup();
         let texts: Vec<String> = budgets.iter().map(|&budget| frames(budget as f64)).collect();
         (budgets.len() > 1).then(|| {
-            format!("Unequal budgets: runs had {} frames; all are compared at {}", list(&texts), texts[0])
+            format!(
+                "Unequal budgets: runs had {} frames; all are compared at {}",
+                list(&texts),
+                texts[0]
+            )
         })
     })
 }
@@ -138,18 +146,21 @@ fn unequal_seeds(grid: &Grid) -> Vec<String> {
         let seeds_of = |arm: usize| -> Vec<String> {
             grid.cell(game, arm).iter().map(|run| run.config.seed.to_string()).collect()
         };
-        let arms: Vec<usize> = (0..grid.arms.len()).filter(|&arm| !grid.cell(game, arm).is_empty()).collect();
+        let arms: Vec<usize> =
+            (0..grid.arms.len()).filter(|&arm| !grid.cell(game, arm).is_empty()).collect();
         if arms.iter().any(|&arm| seeds_of(arm) != seeds_of(arms[0])) {
-            let parts: Vec<String> =
-                arms.iter().map(|&arm| format!("{} has {}", grid.label(arm), list(&seeds_of(arm)))).collect();
+            let parts: Vec<String> = arms
+                .iter()
+                .map(|&arm| format!("{} has {}", grid.label(arm), list(&seeds_of(arm))))
+                .collect();
             add(&mut texts, Some(format!("The seeds differ: {}", list(&parts))), name);
         }
     }
     finish(texts)
 }
 
-/// Finds settings that differ within a game, except those that identify arms and seeds, depend on the
-/// machine, or belong to an algorithm not in use.
+/// Finds settings that differ within a game, except those that identify arms and seeds, depend on
+/// the machine, or belong to an algorithm not in use.
 fn mixed_settings(grid: &Grid) -> Vec<String> {
     let mut texts = Vec::new();
     for (game, name) in grid.games.iter().enumerate() {
@@ -187,9 +198,13 @@ fn settings_of(grid: &Grid, game: usize) -> BTreeMap<String, BTreeMap<String, Ve
     for arm in 0..grid.arms.len() {
         for run in grid.cell(game, arm) {
             let counts = |key: &str| {
-                !NO_SETTING.contains(&key) && !FREE_ON_RESUME.contains(&key) && !run.config.is_idle(key)
+                !NO_SETTING.contains(&key)
+                    && !FREE_ON_RESUME.contains(&key)
+                    && !run.config.is_idle(key)
             };
-            for (key, value) in config::leaves(&run.config).into_iter().filter(|(key, _)| counts(key)) {
+            for (key, value) in
+                config::leaves(&run.config).into_iter().filter(|(key, _)| counts(key))
+            {
                 let arms = settings.entry(key).or_default().entry(value.to_string()).or_default();
                 let label = grid.label(arm);
                 if !arms.contains(&label) {
@@ -226,7 +241,8 @@ fn mixed_commits(grid: &Grid) -> Vec<String> {
 fn other_weights(grid: &Grid) -> Vec<String> {
     let is_other = |run: &&Run| run.meta.forked_from.is_some() || run.meta.init_from.is_some();
     let number = grid.all().filter(is_other).count();
-    let text = format!("{} began with weights of another run, or as a fork of one.", count(number, "run"));
+    let text =
+        format!("{} began with weights of another run, or as a fork of one.", count(number, "run"));
     if number > 0 { vec![text] } else { Vec::new() }
 }
 
@@ -244,7 +260,8 @@ fn mixed_machines(grid: &Grid) -> Vec<String> {
     let mut all: Vec<String> = grid.all().flat_map(machines).collect();
     all.sort();
     all.dedup();
-    let text = format!("Hours and frames per second do not compare: runs were made on {}.", list(&all));
+    let text =
+        format!("Hours and frames per second do not compare: runs were made on {}.", list(&all));
     if all.len() > 1 { vec![text] } else { Vec::new() }
 }
 
@@ -264,20 +281,25 @@ fn algorithm_and_torso(grid: &Grid, groups: &[Group]) -> Vec<String> {
     texts
 }
 
-/// Without evaluations, scores are means over the last games, which reach further back the longer games are;
-/// and a better agent may play longer games.
+/// Without evaluations, scores are means over the last games, which reach further back the longer
+/// games are; and a better agent may play longer games.
 fn training_scores(grid: &Grid) -> Vec<String> {
     per_game(grid, |runs| {
         if runs.iter().any(|run| run.scored_by == ScoredBy::Evaluation) {
             return None;
         }
         let lacking = runs.iter().filter(|run| run.evaluated.is_none()).count();
-        let of_runs =
-            if lacking == runs.len() { String::new() } else { format!(" of {}", count(lacking, "run")) };
+        let of_runs = if lacking == runs.len() {
+            String::new()
+        } else {
+            format!(" of {}", count(lacking, "run"))
+        };
         let fewest = runs.iter().map(|run| run.episodes).min()?;
         let longest = runs.iter().map(|run| run.window_frames).fold(0.0, f64::max);
         let games = match fewest < GAMES_OF_A_MEAN {
-            true => format!("fewer than {GAMES_OF_A_MEAN} training games, {fewest} in the shortest run"),
+            true => {
+                format!("fewer than {GAMES_OF_A_MEAN} training games, {fewest} in the shortest run")
+            }
             false => format!("the last {GAMES_OF_A_MEAN} training games"),
         };
         Some(format!(
@@ -358,7 +380,9 @@ mod tests {
     fn each_oddity_is_named() {
         let one = |texts: Vec<String>, parts: &[&str]| {
             assert_eq!(texts.len(), 1, "{texts:?}");
-            parts.iter().for_each(|part| assert!(texts[0].contains(part), "`{part}` is not in {}", texts[0]));
+            parts.iter().for_each(|part| {
+                assert!(texts[0].contains(part), "`{part}` is not in {}", texts[0])
+            });
         };
         one(
             with(|fake| fake.config.frames = 2500),
@@ -369,7 +393,10 @@ mod tests {
             with(|fake| fake.config.a2c.discount = 0.5),
             &["`a2c.discount`", "0.5 for coordconv", "0.99 for conv"],
         );
-        one(with(|fake| fake.meta.commit = "fff".to_owned()), &["2 commits", "0123456789ab and fff"]);
+        one(
+            with(|fake| fake.meta.commit = "fff".to_owned()),
+            &["2 commits", "0123456789ab and fff"],
+        );
         one(
             with(|fake| fake.meta.sessions[0].commit = Some("fff".to_owned())), // resumed by another build
             &["2 commits", "0123456789ab and fff"],
@@ -381,7 +408,10 @@ mod tests {
             fakes.iter_mut().for_each(|fake| fake.episodes = games);
             warned(fakes)
         };
-        one(trained(150), &["For want of evaluations scores", "the last 100 training games", "3 000 frames"]);
+        one(
+            trained(150),
+            &["For want of evaluations scores", "the last 100 training games", "3 000 frames"],
+        );
         one(trained(12), &["fewer than 100 training games", "12 in the shortest"]);
         let dirty = warned(
             pair()
@@ -411,7 +441,10 @@ mod tests {
         }
         let texts = warned(fakes);
         assert_eq!(texts.len(), 1, "{texts:?}");
-        assert!(texts[0].starts_with("Runs have `env.difficulty` 1 and `env.mode` 3, but"), "{texts:?}");
+        assert!(
+            texts[0].starts_with("Runs have `env.difficulty` 1 and `env.mode` 3, but"),
+            "{texts:?}"
+        );
         assert!(texts[0].ends_with("(pong)."), "{texts:?}");
     }
 
@@ -433,7 +466,8 @@ mod tests {
         let game = "pong".to_owned();
         let torso = "conv".to_owned();
         let cell = Cell { game, algo: Algo::A2c, torso, seed: 1 };
-        let excluded = why.map(|why| ExcludedRun { cell: Some(cell.clone()), run: PathBuf::new(), why });
+        let excluded =
+            why.map(|why| ExcludedRun { cell: Some(cell.clone()), run: PathBuf::new(), why });
         let texts = runs_left_out(&excluded);
         assert!(
             texts[0].starts_with("3 runs are left out of all numbers: 2 not begun and 1 without"),

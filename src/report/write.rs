@@ -48,9 +48,12 @@ impl Destination {
             Err(cause) => Err(self.cannot(cause)),
             Ok(entries) => {
                 let ours = |name: &str| [PAGE, DATA, FIGURES].contains(&name);
-                let names: Vec<String> =
-                    entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
-                let is_report = names.iter().any(|name| name == DATA) && names.iter().all(|name| ours(name));
+                let names: Vec<String> = entries
+                    .flatten()
+                    .map(|entry| entry.file_name().to_string_lossy().into_owned())
+                    .collect();
+                let is_report =
+                    names.iter().any(|name| name == DATA) && names.iter().all(|name| ours(name));
                 if names.is_empty() || is_report { Ok(()) } else { Err(taken("holds other files")) }
             }
         }
@@ -60,8 +63,8 @@ impl Destination {
         ReportError::CannotWrite { path: self.folder.clone(), cause }
     }
 
-    /// Writes everything to a temporary folder and renames it into place, replacing an earlier report.
-    /// A failure leaves nothing new behind.
+    /// Writes everything to a temporary folder and renames it into place, replacing an earlier
+    /// report. A failure leaves nothing new behind.
     ///
     /// # Errors
     /// If a file cannot be written.
@@ -121,8 +124,8 @@ impl FirstMade {
     }
 }
 
-/// Returns a hidden name next to `place`, unique to this process. It does not include the name of `place`,
-/// which may already be as long as the file system allows.
+/// Returns a hidden name next to `place`, unique to this process. It does not include the name of
+/// `place`, which may already be as long as the file system allows.
 fn beside(place: &Path, what: &str) -> PathBuf {
     place.with_file_name(format!(".coordrl-report.{what}-{}", std::process::id()))
 }

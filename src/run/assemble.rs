@@ -43,7 +43,12 @@ pub fn assemble(config: &RunConfig) -> anyhow::Result<Assembled> {
     let threads = setup.pool.current_num_threads() + algorithm.own_threads();
     let agent = algorithm.build(setup)?;
     let replay_bytes = algorithm.memory(spec.obs_shape, device).replay_bytes;
-    Ok(Assembled { agent, device, threads, replay_bytes: (replay_bytes > 0).then_some(replay_bytes) })
+    Ok(Assembled {
+        agent,
+        device,
+        threads,
+        replay_bytes: (replay_bytes > 0).then_some(replay_bytes),
+    })
 }
 
 /// Builds everything that an agent is built from besides its settings.
@@ -63,8 +68,8 @@ pub fn agent_setup(config: &RunConfig, device: Device) -> anyhow::Result<AgentSe
     })
 }
 
-/// Checks that the game can be loaded as set and that the network can be built for its observations.
-/// Returns the facts of the environment.
+/// Checks that the game can be loaded as set and that the network can be built for its
+/// observations. Returns the facts of the environment.
 ///
 /// # Errors
 /// If either cannot.
@@ -79,8 +84,9 @@ pub fn check_parts(config: &RunConfig) -> anyhow::Result<EnvSpec> {
 
 /// Where ROMs are: the setting, else the environment variable, else where set-up put them.
 pub fn assets(rom_dir: Option<&Path>) -> Assets {
-    let chosen =
-        rom_dir.map(Path::to_owned).or_else(|| std::env::var_os(ROM_DIR_VARIABLE).map(PathBuf::from));
+    let chosen = rom_dir
+        .map(Path::to_owned)
+        .or_else(|| std::env::var_os(ROM_DIR_VARIABLE).map(PathBuf::from));
     match chosen {
         Some(rom_dir) => Assets { rom_dir },
         None => Assets::in_deps(Path::new(env!("COORDRL_BUILD_DEPS_DIR"))),
@@ -96,10 +102,15 @@ pub fn build_pool(threads: Option<u32>, torch_threads: u32) -> anyhow::Result<Th
         .context("cannot start the worker threads; ask for fewer")
 }
 
-/// One vector of environments an actor. Environment `i` of the run has stream `i`, whoever holds it.
+/// One vector of environments an actor. Environment `i` of the run has stream `i`, whoever holds
+/// it.
 ///
 /// Loading a game and playing its start takes a tenth of a second: `pool` loads them side by side.
-fn build_actors(config: &RunConfig, sizes: &[usize], pool: &ThreadPool) -> anyhow::Result<Vec<VecEnv>> {
+fn build_actors(
+    config: &RunConfig,
+    sizes: &[usize],
+    pool: &ThreadPool,
+) -> anyhow::Result<Vec<VecEnv>> {
     let assets = assets(config.rom_dir.as_deref());
     let load = |index: usize| {
         let seed = EnvSeed { seed: config.seed, role: Role::TrainEnv, index: index as u64 };

@@ -73,7 +73,11 @@ pub fn group(runs_dir: &Path, config: &RunConfig) -> PathBuf {
 }
 
 /// Continues a run in its own folder.
-pub fn resume(run: RunDir, config: RunConfig, from: Checkpoint<Progress>) -> anyhow::Result<Trainer> {
+pub fn resume(
+    run: RunDir,
+    config: RunConfig,
+    from: Checkpoint<Progress>,
+) -> anyhow::Result<Trainer> {
     Recorder::check(&run, &from.progress.written, CHOOSE_EARLIER)?;
     let mut assembled = assemble(&config)?;
     let mut meta = run.read_meta()?;
@@ -113,8 +117,8 @@ pub(crate) const FREE_ON_RESUME: &[&str] = &[
     "video.max_frames",
 ];
 
-/// Settings outside an algorithm's table that decide the shape of a checkpoint: not even a fork can change
-/// them.
+/// Settings outside an algorithm's table that decide the shape of a checkpoint: not even a fork can
+/// change them.
 const FIXED_ON_FORK: &[&str] = &["game", "algo", "torso", "seed"];
 
 /// Returns whether the algorithm in use cannot fork with another value of `key`.
@@ -125,14 +129,15 @@ fn is_fixed_by_algorithm(config: &RunConfig, key: &str, same_moments: bool) -> b
     };
     // These two decide which running averages the optimiser keeps.
     let decides_moments = |name: &str| {
-        key.strip_prefix(algorithm.optimizer_table).is_some_and(|rest| rest.strip_prefix('.') == Some(name))
+        key.strip_prefix(algorithm.optimizer_table)
+            .is_some_and(|rest| rest.strip_prefix('.') == Some(name))
     };
     algorithm.fixed_on_fork.contains(&key)
         || (!same_moments && (decides_moments("centered") || decides_moments("momentum")))
 }
 
-/// Changes that would make a continued run another run, each with its reason. What helps against them
-/// depends on the command.
+/// Changes that would make a continued run another run, each with its reason. What helps against
+/// them depends on the command.
 pub fn refused_on_resume(old: &RunConfig, new: &RunConfig, frames_done: u64) -> Vec<String> {
     let mut refusals = Vec::new();
     for (key, change) in changes(old, new) {
@@ -146,7 +151,11 @@ pub fn refused_on_resume(old: &RunConfig, new: &RunConfig, frames_done: u64) -> 
 }
 
 /// Refuses changes that would make a run resumed by `coordrl train` another run.
-pub fn check_resume(old: &RunConfig, new: &Layered<RunConfig>, frames_done: u64) -> anyhow::Result<()> {
+pub fn check_resume(
+    old: &RunConfig,
+    new: &Layered<RunConfig>,
+    frames_done: u64,
+) -> anyhow::Result<()> {
     let refusals = refused_on_resume(old, &new.config, frames_done);
     if refusals.is_empty() {
         return Ok(());
@@ -165,7 +174,9 @@ fn way_on(old: &RunConfig, new: &RunConfig, frames_done: u64) -> String {
     match new.frames > frames_done {
         true => "add `--fork` to start a new run from this checkpoint".to_owned(),
         false => {
-            format!("with `--fork` and `--frames` above {frames_done} a new run starts from this checkpoint")
+            format!(
+                "with `--fork` and `--frames` above {frames_done} a new run starts from this checkpoint"
+            )
         }
     }
 }
@@ -220,15 +231,17 @@ fn refuse_frames(old: &RunConfig, new: &RunConfig, frames_done: u64) -> Option<S
             "{change} is shorter; it stands at {frames_done}, and a run can only be extended"
         ));
     }
-    (!has_constant_schedule(new))
-        .then(|| format!("{change} alters the learning rates already used: its schedule is not constant"))
+    (!has_constant_schedule(new)).then(|| {
+        format!("{change} alters the learning rates already used: its schedule is not constant")
+    })
 }
 
 /// Keys whose values differ, each with `old → new`.
 fn changes(old: &RunConfig, new: &RunConfig) -> Vec<(String, String)> {
     let old = config::leaves(old);
     let new = config::leaves(new);
-    let old_of = |key: &str| old.iter().find(|(known, _)| known == key).map(|(_, value)| value.clone());
+    let old_of =
+        |key: &str| old.iter().find(|(known, _)| known == key).map(|(_, value)| value.clone());
     new.into_iter()
         .filter_map(|(key, value)| {
             let before = old_of(&key).unwrap_or_default();
@@ -253,13 +266,15 @@ fn take_over(agent: &mut dyn Agent, checkpoint: Checkpoint<Progress>) -> anyhow:
     Ok(progress)
 }
 
-/// Only reading the replay shows whether its bytes are those written: that is not the settings' fault.
+/// Only reading the replay shows whether its bytes are those written: that is not the settings'
+/// fault.
 fn explain_load(error: AgentError, replay: Option<&Path>) -> anyhow::Error {
     use ReplayError::{DamagedPlane, Io, SnapshotDamaged};
     match (&error, replay) {
-        (AgentError::Replay(cause @ (SnapshotDamaged { .. } | DamagedPlane { .. })), Some(file)) => {
-            CheckpointError::damaged_replay(file, cause).into()
-        }
+        (
+            AgentError::Replay(cause @ (SnapshotDamaged { .. } | DamagedPlane { .. })),
+            Some(file),
+        ) => CheckpointError::damaged_replay(file, cause).into(),
         (AgentError::Replay(Io(_)), _) => anyhow::Error::new(error).context(CANNOT_READ_REPLAY),
         _ => anyhow::Error::new(error).context("the checkpoint does not fit the run's settings"),
     }
@@ -267,9 +282,9 @@ fn explain_load(error: AgentError, replay: Option<&Path>) -> anyhow::Error {
 
 fn load_weights_only(agent: &mut dyn Agent, from: &Path) -> anyhow::Result<()> {
     let weights = read_init_weights(from)?;
-    agent
-        .load_weights(&weights)
-        .map_err(|error| BadRequest::error(format!("`--init-from {}` does not fit: {error}", from.display())))
+    agent.load_weights(&weights).map_err(|error| {
+        BadRequest::error(format!("`--init-from {}` does not fit: {error}", from.display()))
+    })
 }
 
 /// The weights of a safetensors file, or of a run's last checkpoint.
@@ -277,9 +292,12 @@ fn read_init_weights(from: &Path) -> anyhow::Result<Vec<(String, Tensor)>> {
     if from.is_dir() {
         let run = RunDir::open_to_read(from)?;
         let entry = checkpoint::choose(&run.checkpoints_dir(), "last")?;
-        return Ok(checkpoint::read_weights(&entry, None).map_err(CheckpointError::without_flag)?.1);
+        return Ok(checkpoint::read_weights(&entry, None)
+            .map_err(CheckpointError::without_flag)?
+            .1);
     }
-    let bad = |cause: String| BadRequest::error(format!("`--init-from {}`: {cause}", from.display()));
+    let bad =
+        |cause: String| BadRequest::error(format!("`--init-from {}`: {cause}", from.display()));
     let bytes = std::fs::read(from).map_err(|error| bad(error.to_string()))?;
     weights_file::from_bytes(&bytes).map_err(|error| bad(error.to_string()))
 }
@@ -333,7 +351,10 @@ mod tests {
         let damaged = explained(ReplayError::DamagedPlane { reason: "too short".to_owned() });
         assert_eq!(exit_code_of(&damaged), ExitCode::BadRun);
         let text = format!("{damaged:#}");
-        assert!(text.starts_with("checkpoint runs/a/600 is damaged: runs/a/600/replay.bin: "), "{text}");
+        assert!(
+            text.starts_with("checkpoint runs/a/600 is damaged: runs/a/600/replay.bin: "),
+            "{text}"
+        );
         let [found, expected] = ["2", "1"].map(str::to_owned);
         let other = explained(ReplayError::SnapshotMismatch { what: "version", found, expected });
         assert_eq!(exit_code_of(&other), ExitCode::BadRun);

@@ -4,7 +4,8 @@
 //! - [`assemble`]: builds environments, worker threads and an agent from resolved settings.
 //! - [`train_loop`]: update, log, evaluate, checkpoint; [`progress`]: its own part of a checkpoint.
 //! - [`run_dir`]: the run folder, its lock, and the only code that knows its files.
-//! - [`checkpoint`]: everything needed to resume exactly; [`weights_file`]: named tensors as safetensors.
+//! - [`checkpoint`]: everything needed to resume exactly; [`weights_file`]: named tensors as
+//!   safetensors.
 
 pub mod assemble;
 pub mod checkpoint;

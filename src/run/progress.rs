@@ -23,8 +23,8 @@ pub struct Progress {
     pub sums: MetricAccumulator,
     /// Recent full games.
     pub games: RecentGames,
-    /// Up to where it has been seen to whether to evaluate, film, log and checkpoint. Behind `frames`
-    /// where a run was stopped in the middle of that: the rest is made up for.
+    /// Up to where it has been seen to whether to evaluate, film, log and checkpoint. Behind
+    /// `frames` where a run was stopped in the middle of that: the rest is made up for.
     pub settled_frames: u64,
     /// What the best checkpoint goes by.
     pub best_by: BestBy,

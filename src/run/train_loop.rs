@@ -59,11 +59,11 @@ pub struct Trainer {
 }
 
 impl Trainer {
-    /// Returns whether a run that has trained all its frames was stopped before its last log point or
-    /// its final evaluation.
+    /// Returns whether a run that has trained all its frames was stopped before its last log point
+    /// or its final evaluation.
     ///
-    /// Both come after the last checkpoint, so a crash between loses them; training on, for no frame
-    /// at all, makes them again.
+    /// Both come after the last checkpoint, so a crash between loses them; training on, for no
+    /// frame at all, makes them again.
     pub fn lacks_its_end(run: &RunDir, config: &RunConfig, frames: u64) -> bool {
         let lacks_evaluation = config.is_evaluated() && run.evaluated_frames() != Some(frames);
 
@@ -145,24 +145,30 @@ impl Trainer {
 
     /// Gives whether everything that fell due with it was seen to.
     fn update_once(&mut self) -> anyhow::Result<bool> {
-        let told = self.agent.update(&mut self.progress.sums).map_err(|error| self.explain(error))?;
+        let told =
+            self.agent.update(&mut self.progress.sums).map_err(|error| self.explain(error))?;
         self.take(&told);
         let settled = self.settle()?;
         self.console.update(self.progress.frames, || note(&self.progress));
         Ok(settled)
     }
 
-    /// Sees to what falls between the frames settled before and those trained now. Told to stop in an
-    /// evaluation or a film, it leaves the rest to the process that resumes the run, which stands at the
-    /// same weights. A checkpoint may find a few frames more: they are the next update's to settle.
-    /// Gives whether it came to an end.
+    /// Sees to what falls between the frames settled before and those trained now. Told to stop in
+    /// an evaluation or a film, it leaves the rest to the process that resumes the run, which
+    /// stands at the same weights. A checkpoint may find a few frames more: they are the next
+    /// update's to settle. Gives whether it came to an end.
     fn settle(&mut self) -> anyhow::Result<bool> {
         let before = self.progress.settled_frames;
         let after = self.progress.frames;
-        let RunConfig { evaluation, video, log_every_frames, checkpoint_every_frames, .. } = &self.config;
-        let [evaluates, films, logs, checkpoints] =
-            [evaluation.every_frames, video.every_frames, *log_every_frames, *checkpoint_every_frames]
-                .map(|period| period.falls_between(before, after));
+        let RunConfig { evaluation, video, log_every_frames, checkpoint_every_frames, .. } =
+            &self.config;
+        let [evaluates, films, logs, checkpoints] = [
+            evaluation.every_frames,
+            video.every_frames,
+            *log_every_frames,
+            *checkpoint_every_frames,
+        ]
+        .map(|period| period.falls_between(before, after));
         let evaluates = evaluates && self.config.is_evaluated();
         if (evaluates || films) && !self.look_at_the_agent(evaluates, films)? {
             return Ok(false);
@@ -177,8 +183,8 @@ impl Trainer {
         Ok(true)
     }
 
-    /// Evaluates the first weights. The checkpoint at frame 0 does not know of it: a run that is stopped
-    /// before the next one evaluates them again. Returns whether it came to an end.
+    /// Evaluates the first weights. The checkpoint at frame 0 does not know of it: a run that is
+    /// stopped before the next one evaluates them again. Returns whether it came to an end.
     fn evaluate_at_the_start(&mut self) -> anyhow::Result<bool> {
         if self.progress.frames > 0 || !self.config.is_evaluated() {
             return Ok(true);
@@ -186,11 +192,12 @@ impl Trainer {
         self.look_at_the_agent(true, false)
     }
 
-    /// Plays with the weights of the moment while training pauses. Generators and environments are the
-    /// evaluation's own, and its time does not count: what is learnt does not depend on it. Returns
-    /// whether it came to an end.
+    /// Plays with the weights of the moment while training pauses. Generators and environments are
+    /// the evaluation's own, and its time does not count: what is learnt does not depend on it.
+    /// Returns whether it came to an end.
     fn look_at_the_agent(&mut self, evaluates: bool, films: bool) -> anyhow::Result<bool> {
-        let rest = self.agent.pause(&mut self.progress.sums).map_err(|error| self.explain(error))?;
+        let rest =
+            self.agent.pause(&mut self.progress.sums).map_err(|error| self.explain(error))?;
         self.take(&rest);
         let start = Instant::now();
         let policy = self.policy()?;
@@ -216,8 +223,9 @@ impl Trainer {
         Ok(true)
     }
 
-    /// Evaluates the weights that the run ends with. It comes after the last checkpoint, as the last log
-    /// point does: if the run is extended, its line is cut. Returns whether it came to an end.
+    /// Evaluates the weights that the run ends with. It comes after the last checkpoint, as the
+    /// last log point does: if the run is extended, its line is cut. Returns whether it came to an
+    /// end.
     fn evaluate_at_the_end(&mut self) -> anyhow::Result<bool> {
         if !self.config.is_evaluated() {
             return Ok(true);
@@ -234,14 +242,19 @@ impl Trainer {
     }
 
     /// Plays the games of a plan; `None` if it was told to stop.
-    fn play_games(&self, plan: &EvalPlan<'_>, policy: &Policy) -> anyhow::Result<Option<Evaluated>> {
+    fn play_games(
+        &self,
+        plan: &EvalPlan<'_>,
+        policy: &Policy,
+    ) -> anyhow::Result<Option<Evaluated>> {
         let start = Instant::now();
         let pool = build_pool(self.config.threads, self.config.torch_threads)?;
         let Some(games) = play(plan, policy, &pool, &self.stop)? else { return Ok(None) };
 
         let checkpoint = checkpoint::folder_of(&self.run.checkpoints_dir(), self.progress.frames);
         let folders = [self.run.path(), checkpoint.as_path()];
-        let evaluation = Evaluation::new(plan, &self.config.torso, folders, self.progress.frames, &games);
+        let evaluation =
+            Evaluation::new(plan, &self.config.torso, folders, self.progress.frames, &games);
         Ok(Some(Evaluated { evaluation, secs: start.elapsed().as_secs_f64() }))
     }
 
@@ -291,7 +304,8 @@ impl Trainer {
     /// A run that diverged must say where it is still whole, and keep what it diverged on.
     fn explain(&self, error: AgentError) -> anyhow::Error {
         let last = checkpoint::list(&self.run.checkpoints_dir()).pop();
-        let place = last.map_or_else(|| "none".to_owned(), |entry| entry.path.display().to_string());
+        let place =
+            last.map_or_else(|| "none".to_owned(), |entry| entry.path.display().to_string());
         let frames = self.progress.frames;
         let kept = match error {
             AgentError::NonFinite { .. } => self.keep_batch(),
@@ -348,7 +362,8 @@ impl Trainer {
 
     /// Metrics go to the disk first: a checkpoint never knows of bytes that a crash could take.
     fn checkpoint(&mut self) -> anyhow::Result<PathBuf> {
-        let rest = self.agent.pause(&mut self.progress.sums).map_err(|error| self.explain(error))?;
+        let rest =
+            self.agent.pause(&mut self.progress.sums).map_err(|error| self.explain(error))?;
         self.take(&rest);
         self.progress.written = self.recorder.sync()?;
         let state = self.agent.save().map_err(|error| self.explain(error))?;

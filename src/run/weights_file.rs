@@ -81,12 +81,18 @@ fn to_host(name: &str, tensor: &Tensor) -> Result<HostTensor, WeightsFileError> 
         Kind::Double => Dtype::F64,
         Kind::Int64 => Dtype::I64,
         Kind::Uint8 => Dtype::U8,
-        other => return Err(WeightsFileError::Dtype { name: name.to_owned(), dtype: format!("{other:?}") }),
+        other => {
+            return Err(WeightsFileError::Dtype {
+                name: name.to_owned(),
+                dtype: format!("{other:?}"),
+            });
+        }
     };
     let host = tensor.f_detach()?.f_to_device(tch::Device::Cpu)?.f_contiguous()?;
     let mut bytes = vec![0; host.numel() * kind.elt_size_in_bytes()];
     host.f_copy_data_u8(&mut bytes, host.numel())?;
-    let shape = host.size().into_iter().map(|length| usize::try_from(length).unwrap_or(0)).collect();
+    let shape =
+        host.size().into_iter().map(|length| usize::try_from(length).unwrap_or(0)).collect();
     Ok(HostTensor { dtype, shape, bytes })
 }
 
@@ -96,7 +102,9 @@ fn kind_of(name: &str, dtype: Dtype) -> Result<Kind, WeightsFileError> {
         Dtype::F64 => Ok(Kind::Double),
         Dtype::I64 => Ok(Kind::Int64),
         Dtype::U8 => Ok(Kind::Uint8),
-        other => Err(WeightsFileError::Dtype { name: name.to_owned(), dtype: format!("{other:?}") }),
+        other => {
+            Err(WeightsFileError::Dtype { name: name.to_owned(), dtype: format!("{other:?}") })
+        }
     }
 }
 
@@ -106,7 +114,8 @@ mod tests {
 
     #[test]
     fn tensors_survive_to_the_last_bit_in_any_layout() {
-        let rows = Tensor::from_slice(&[1.0f32, -0.0, f32::MIN_POSITIVE, 3.5, 1e-42, 7.0]).reshape([2, 3]);
+        let rows =
+            Tensor::from_slice(&[1.0f32, -0.0, f32::MIN_POSITIVE, 3.5, 1e-42, 7.0]).reshape([2, 3]);
         let tensors = vec![
             ("b.transposed".to_owned(), rows.transpose(0, 1)),
             ("a.scalar".to_owned(), Tensor::from(5i64)),
@@ -123,7 +132,10 @@ mod tests {
     #[test]
     fn the_same_tensors_give_the_same_bytes() {
         let make = || {
-            vec![("w".to_owned(), Tensor::from_slice(&[1.0f32, 2.0])), ("b".to_owned(), Tensor::from(1.0f64))]
+            vec![
+                ("w".to_owned(), Tensor::from_slice(&[1.0f32, 2.0])),
+                ("b".to_owned(), Tensor::from(1.0f64)),
+            ]
         };
         assert_eq!(to_bytes(&make()).unwrap(), to_bytes(&make()).unwrap());
     }

@@ -16,8 +16,9 @@ use crate::stop_flag::StopFlag;
 /// Part of a baseline's epochs that is left in a quick campaign.
 const QUICK_SHARE: u32 = 10;
 
-/// Epochs of a layer under study, whatever its marks: to stop when a mark on the test centres holds would
-/// choose the end by the test. More than twice what the slowest of ten seeds needed to hold it.
+/// Epochs of a layer under study, whatever its marks: to stop when a mark on the test centres holds
+/// would choose the end by the test. More than twice what the slowest of ten seeds needed to hold
+/// it.
 fn fixed_epochs(task: Task) -> u32 {
     match task {
         Task::Classify => 20,
@@ -78,7 +79,8 @@ impl Campaign {
     /// Writes table, results and pictures; gives their folder.
     pub fn write(&self, results: &[StudyResult]) -> anyhow::Result<PathBuf> {
         let folder = self.runs_dir.join("studies/all").join(&self.name);
-        std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        std::fs::create_dir_all(&folder)
+            .with_context(|| format!("cannot create {}", folder.display()))?;
         let put = |name: &str, bytes: &[u8]| {
             let path = folder.join(name);
             replace_file(&path, bytes).with_context(|| format!("cannot write {}", path.display()))
@@ -101,7 +103,9 @@ impl Campaign {
         ];
         for (task, split, layer) in self.combinations() {
             let same = |result: &&StudyResult| {
-                result.task == task.name() && result.split == split.name() && result.layer == layer.name
+                result.task == task.name()
+                    && result.split == split.name()
+                    && result.layer == layer.name
             };
             let rows: Vec<&StudyResult> = results.iter().filter(same).collect();
             lines.extend(row(task, split, layer, &rows));
@@ -146,7 +150,11 @@ impl Campaign {
     }
 
     /// Makes one study, or goes on with it; `None` if a signal came.
-    fn study(&self, config: &StudyRunConfig, stop: &StopFlag) -> anyhow::Result<Option<StudyResult>> {
+    fn study(
+        &self,
+        config: &StudyRunConfig,
+        stop: &StopFlag,
+    ) -> anyhow::Result<Option<StudyResult>> {
         let name = Self::run_name(&self.name, config.seed);
         let path = launch::group(&self.runs_dir, config).join(&name);
         let mut run = if path.exists() {
@@ -172,7 +180,8 @@ fn row(task: Task, split: Split, layer: &StudyLayer, results: &[&StudyResult]) -
     // Errors in pixels end far below one.
     let digits = if measure.ends_with("px") { 4 } else { 3 };
     let side = |index: usize| {
-        let values: Vec<f64> = results.iter().map(|result| result.main_measure().1[index]).collect();
+        let values: Vec<f64> =
+            results.iter().map(|result| result.main_measure().1[index]).collect();
         describe(&values, digits)
     };
     let held = results.iter().filter(|result| result.held).count();
@@ -192,10 +201,11 @@ fn row(task: Task, split: Split, layer: &StudyLayer, results: &[&StudyResult]) -
     ))
 }
 
-/// The median over the seeds of a time to the mark, those that never held it counting as longer than all
-/// others; a dash if it falls on one of those.
+/// The median over the seeds of a time to the mark, those that never held it counting as longer
+/// than all others; a dash if it falls on one of those.
 fn to_mark(results: &[&StudyResult], time: impl Fn(&TimeToMark) -> f64) -> String {
-    let times = results.iter().map(|result| result.time_to_mark.as_ref().map_or(f64::INFINITY, &time));
+    let times =
+        results.iter().map(|result| result.time_to_mark.as_ref().map_or(f64::INFINITY, &time));
     let middle = median(times);
     if middle.is_finite() { format!("{middle:.0}") } else { "–".to_owned() }
 }
@@ -203,8 +213,9 @@ fn to_mark(results: &[&StudyResult], time: impl Fn(&TimeToMark) -> f64) -> Strin
 /// The median, and the range if there are several.
 fn describe(values: &[f64], digits: usize) -> String {
     let middle = median(values.iter().copied());
-    let (low, high) =
-        values.iter().fold((f64::MAX, f64::MIN), |(low, high), &value| (low.min(value), high.max(value)));
+    let (low, high) = values
+        .iter()
+        .fold((f64::MAX, f64::MIN), |(low, high), &value| (low.min(value), high.max(value)));
     match values.len() {
         1 => format!("{middle:.digits$}"),
         _ => format!("{middle:.digits$} ({low:.digits$} to {high:.digits$})"),

@@ -90,8 +90,10 @@ impl StudyRunConfig {
         if amplitude == 1.0 || matches!(layer.kind, LayerKind::InPlace(_)) {
             return None;
         }
-        let message =
-            format!("is {amplitude}, but the layer `{}` has no coordinates; leave it at 1", layer.name);
+        let message = format!(
+            "is {amplitude}, but the layer `{}` has no coordinates; leave it at 1",
+            layer.name
+        );
         Some(problem("study.coordinate_amplitude", message))
     }
 }
@@ -128,7 +130,10 @@ pub fn split_of(name: &str) -> Result<Split, Problem> {
 pub fn task_of(name: &str) -> Result<Task, Problem> {
     Task::ALL.into_iter().find(|task| task.name() == name).ok_or_else(|| {
         let hint = did_you_mean(name, Task::ALL.iter().map(|task| task.name()));
-        problem("task", format!("unknown task `{name}`{hint} (there are: classify, render, regress)"))
+        problem(
+            "task",
+            format!("unknown task `{name}`{hint} (there are: classify, render, regress)"),
+        )
     })
 }
 
@@ -159,7 +164,8 @@ mod tests {
         let mut config = StudyRunConfig { layer: "conv".to_owned(), ..Default::default() };
         config.study.coordinate_amplitude = 0.125;
         let problems = config.check();
-        let expected = "`study.coordinate_amplitude` is 0.125, but the layer `conv` has no coordinates";
+        let expected =
+            "`study.coordinate_amplitude` is 0.125, but the layer `conv` has no coordinates";
         assert!(problems[0].to_string().starts_with(expected), "{problems:?}");
         config.layer = "coordconv".to_owned();
         assert_eq!(config.check(), []);

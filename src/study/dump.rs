@@ -21,9 +21,10 @@ pub struct DumpError {
     pub cause: io::Error,
 }
 
-/// Writes `squares/x<column>_y<row>.png` for each of the 3136 centres, and `not_so_clevr.safetensors`
-/// with `centres` `i64 [3136, 2]` (x, y), `squares` and `pixels` `f32 [3136, 64, 64]` (1.0 where
-/// white), and for both splits `<split>.train` and `<split>.test`, the positions of their centres.
+/// Writes `squares/x<column>_y<row>.png` for each of the 3136 centres, and
+/// `not_so_clevr.safetensors` with `centres` `i64 [3136, 2]` (x, y), `squares` and `pixels` `f32
+/// [3136, 64, 64]` (1.0 where white), and for both splits `<split>.train` and `<split>.test`, the
+/// positions of their centres.
 pub fn write(dir: &Path) -> Result<(), DumpError> {
     let squares = dir.join("squares");
     fs::create_dir_all(&squares).map_err(|cause| DumpError { path: squares.clone(), cause })?;
@@ -32,14 +33,16 @@ pub fn write(dir: &Path) -> Result<(), DumpError> {
         write_png(&path, centre).map_err(|cause| DumpError { path, cause })?;
     }
     let path = dir.join("not_so_clevr.safetensors");
-    let bytes = tensors().and_then(|named| weights_file::to_bytes(&named).map_err(io::Error::other));
+    let bytes =
+        tensors().and_then(|named| weights_file::to_bytes(&named).map_err(io::Error::other));
     bytes.and_then(|bytes| replace_file(&path, &bytes)).map_err(|cause| DumpError { path, cause })
 }
 
 fn write_png(path: &Path, centre: Centre) -> io::Result<()> {
     let mut canvas = vec![0f32; PIXELS];
     centre.draw_square(&mut canvas);
-    let grey: Vec<u8> = canvas.into_iter().map(|value| if value == 1.0 { 255 } else { 0 }).collect();
+    let grey: Vec<u8> =
+        canvas.into_iter().map(|value| if value == 1.0 { 255 } else { 0 }).collect();
     let side = CANVAS as u32;
     let mut encoder = png::Encoder::new(BufWriter::new(File::create(path)?), side, side);
     encoder.set_color(png::ColorType::Grayscale);
@@ -61,7 +64,8 @@ fn tensors() -> io::Result<Vec<(String, Tensor)>> {
     for split in Split::ALL {
         let members = split.indices();
         for (part, indices) in [("train", members.train), ("test", members.test)] {
-            let indices: Vec<i64> = indices.into_iter().filter_map(|index| index.try_into().ok()).collect();
+            let indices: Vec<i64> =
+                indices.into_iter().filter_map(|index| index.try_into().ok()).collect();
             named.push((format!("{}.{part}", split.name()), Tensor::from_slice(&indices)));
         }
     }
@@ -95,7 +99,10 @@ mod tests {
         let mut grey = vec![0; PIXELS];
         reader.next_frame(&mut grey).unwrap();
         assert_eq!(grey.iter().filter(|&&value| value == 255).count(), 81);
-        assert_eq!((grey[55 * 64], grey[54 * 64], grey[63 * 64 + 8], grey[63 * 64 + 9]), (255, 0, 255, 0));
+        assert_eq!(
+            (grey[55 * 64], grey[54 * 64], grey[63 * 64 + 8], grey[63 * 64 + 9]),
+            (255, 0, 255, 0)
+        );
 
         let bytes = fs::read(dir.path().join("not_so_clevr.safetensors")).unwrap();
         let named = weights_file::from_bytes(&bytes).unwrap();

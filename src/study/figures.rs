@@ -5,7 +5,8 @@
 use std::path::Path;
 
 use coordrl_plots::{
-    Axis, ColourMap, ColourRange, Figure, Group, HeatMap, HeatMaps, LineChart, Panels, Scatter, Series,
+    Axis, ColourMap, ColourRange, Figure, Group, HeatMap, HeatMaps, LineChart, Panels, Scatter,
+    Series,
 };
 use coordrl_studies::data::{CANVAS, PIXELS};
 use coordrl_studies::{Centre, Split, Study, Task};
@@ -59,7 +60,9 @@ fn painted(task: Task, results: &[&StudyResult]) -> anyhow::Result<HeatMaps> {
     let column = usize::from(SHOWN.x);
     let title = match task {
         Task::Render => format!("The square around ({column}, {row}), a test centre, as painted"),
-        _ => format!("Probability of each pixel for ({column}, {row}), a test centre: lower right quarter"),
+        _ => format!(
+            "Probability of each pixel for ({column}, {row}), a test centre: lower right quarter"
+        ),
     };
     let mut truth = vec![0f32; PIXELS];
     match task {
@@ -95,7 +98,9 @@ fn places(results: &[&StudyResult]) -> anyhow::Result<Panels> {
     for split in Split::ALL {
         let mut row: Vec<Box<dyn Figure>> = Vec::new();
         for layer in &layers {
-            let found = results.iter().find(|result| result.split == split.name() && result.layer == *layer);
+            let found = results
+                .iter()
+                .find(|result| result.split == split.name() && result.layer == *layer);
             if let Some(result) = found {
                 row.push(Box::new(scatter(&open(&result.run)?)?));
             }
@@ -131,11 +136,16 @@ fn over_time(task: Task, results: &[&StudyResult]) -> anyhow::Result<LineChart> 
             Axis::linear("test accuracy").with_range(0.0, 1.05),
             1.0,
         ),
-        Task::Render => {
-            (&tags::STUDY_TEST_IOU, "Squares drawn", Axis::linear("test IoU").with_range(0.0, 1.05), 0.99)
-        }
+        Task::Render => (
+            &tags::STUDY_TEST_IOU,
+            "Squares drawn",
+            Axis::linear("test IoU").with_range(0.0, 1.05),
+            0.99,
+        ),
         // From a quarter of the canvas to a thousandth of a pixel.
-        Task::Regress => (&tags::STUDY_TEST_ERROR, "Places told", Axis::log("test error (pixels)"), 0.5),
+        Task::Regress => {
+            (&tags::STUDY_TEST_ERROR, "Places told", Axis::log("test error (pixels)"), 0.5)
+        }
     };
     let title = format!("{title}, among the centres never trained on");
     let mut chart =
@@ -149,7 +159,10 @@ fn over_time(task: Task, results: &[&StudyResult]) -> anyhow::Result<LineChart> 
 /// (seconds, value) of every log point.
 fn curve(run: &Path, tag: &Tag) -> anyhow::Result<Vec<(f64, f64)>> {
     let points = read_points(&RunDir::open_to_read(run)?.metrics_path())?;
-    Ok(points.iter().filter_map(|point| Some((point.value(&tags::WALL_SECS)?, point.value(tag)?))).collect())
+    Ok(points
+        .iter()
+        .filter_map(|point| Some((point.value(&tags::WALL_SECS)?, point.value(tag)?)))
+        .collect())
 }
 
 fn unique(names: impl Iterator<Item = String>) -> Vec<String> {

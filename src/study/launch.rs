@@ -107,24 +107,35 @@ pub fn resume(
 
 /// Settings that may differ between a study and its continuation: how long, where and how fast it
 /// runs, but not what it learns.
-const FREE_ON_RESUME: &[&str] =
-    &["study.epochs", "stop_when_held", "device", "threads", "checkpoint_every_epochs", "keep_checkpoints"];
+const FREE_ON_RESUME: &[&str] = &[
+    "study.epochs",
+    "stop_when_held",
+    "device",
+    "threads",
+    "checkpoint_every_epochs",
+    "keep_checkpoints",
+];
 
 /// Refuses changes that would make a continued study another one; `way_on` says what helps.
-pub fn check_resume(old: &StudyRunConfig, new: &StudyRunConfig, way_on: &str) -> anyhow::Result<()> {
+pub fn check_resume(
+    old: &StudyRunConfig,
+    new: &StudyRunConfig,
+    way_on: &str,
+) -> anyhow::Result<()> {
     let was = config::leaves(old);
     let is = config::leaves(new);
-    let changed = was
-        .iter()
-        .zip(&is)
-        .filter(|((key, before), (_, after))| before != after && !FREE_ON_RESUME.contains(&key.as_str()));
+    let changed = was.iter().zip(&is).filter(|((key, before), (_, after))| {
+        before != after && !FREE_ON_RESUME.contains(&key.as_str())
+    });
     let refusals: Vec<String> =
         changed.map(|((key, before), (_, after))| format!("`{key}`: {before} → {after}")).collect();
     if refusals.is_empty() {
         return Ok(());
     }
     let list = refusals.join("\n  - ");
-    Err(BadRequest::error(format!("a resumed study must stay the same study:\n  - {list}\n{way_on}")))
+    Err(BadRequest::error(format!(
+        "a resumed study must stay the same study:\n  - {list}\n{way_on}"
+    )))
 }
 
 fn build(config: &StudyRunConfig) -> anyhow::Result<(Study, Device, usize)> {

@@ -1,5 +1,5 @@
-//! What the paper found, for the tables: Liu et al. 2018 (arXiv:1807.03247) and the authors' article
-//! on it (eng.uber.com/coordconv). A layer of somebody's own has no such number.
+//! What the paper found, for the tables: Liu et al. 2018 (arXiv:1807.03247) and the authors'
+//! article on it (eng.uber.com/coordconv). A layer of somebody's own has no such number.
 
 use coordrl_studies::{LayerKind, Split, StudyLayer, Task};
 

@@ -29,7 +29,8 @@ pub struct StudyProgress {
     pub written: Written,
 }
 
-/// How much training it took until the task's mark had held for as many evaluations as the settings ask.
+/// How much training it took until the task's mark had held for as many evaluations as the settings
+/// ask.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TimeToMark {
@@ -62,9 +63,11 @@ impl StudyProgress {
         self.sums.learning_rate = Some(report.learning_rate);
     }
 
-    /// Remembers this moment as the one at which the mark was first held, if it was not held before.
+    /// Remembers this moment as the one at which the mark was first held, if it was not held
+    /// before.
     pub fn hold_mark(&mut self) {
-        let now = TimeToMark { epochs: self.epochs, updates: self.updates, seconds: self.wall_secs };
+        let now =
+            TimeToMark { epochs: self.epochs, updates: self.updates, seconds: self.wall_secs };
         self.mark.get_or_insert(now);
     }
 

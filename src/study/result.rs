@@ -30,7 +30,8 @@ pub struct StudyResult {
     pub epochs: u32,
     /// Optimiser steps.
     pub updates: u64,
-    /// Whether the task's mark has ever held for as many evaluations in a row as the settings ask for.
+    /// Whether the task's mark has ever held for as many evaluations in a row as the settings ask
+    /// for.
     pub held: bool,
     /// When it first had; absent if never.
     pub time_to_mark: Option<TimeToMark>,

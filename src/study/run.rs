@@ -114,7 +114,9 @@ impl StudyRun {
             }
             self.log_point()?;
         }
-        if self.progress.epochs.is_multiple_of(self.config.checkpoint_every_epochs) && !self.is_done() {
+        if self.progress.epochs.is_multiple_of(self.config.checkpoint_every_epochs)
+            && !self.is_done()
+        {
             self.checkpoint()?;
         }
         Ok(())
@@ -159,7 +161,8 @@ impl StudyRun {
     /// A run that diverged must say where it is still whole.
     fn explain(&self, error: StudyError) -> anyhow::Error {
         let last = checkpoint::list(&self.run.checkpoints_dir()).pop();
-        let place = last.map_or_else(|| "none".to_owned(), |entry| entry.path.display().to_string());
+        let place =
+            last.map_or_else(|| "none".to_owned(), |entry| entry.path.display().to_string());
         let updates = self.progress.updates;
         anyhow::Error::new(error)
             .context(format!("the study stopped at {updates} updates; last checkpoint: {place}"))
@@ -186,7 +189,11 @@ fn note_of(progress: &StudyProgress) -> String {
         None => format!("epoch {}", progress.epochs),
         Some(evaluation) => {
             let test = describe(&evaluation.test.measures);
-            format!("epoch {}, train {}, test {test}", progress.epochs, describe(&evaluation.train.measures))
+            format!(
+                "epoch {}, train {}, test {test}",
+                progress.epochs,
+                describe(&evaluation.train.measures)
+            )
         }
     }
 }

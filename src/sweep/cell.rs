@@ -83,11 +83,13 @@ impl Cell {
         let frames = checkpoint::list(&run.checkpoints_dir()).last().map(|entry| entry.position);
         let refusals = launch::refused_on_resume(&old, self.config(), frames.unwrap_or(0));
         if !refusals.is_empty() {
-            let cause = format!("\n  - {}\nchoose another `--name` for the sweep", refusals.join("\n  - "));
+            let cause =
+                format!("\n  - {}\nchoose another `--name` for the sweep", refusals.join("\n  - "));
             return Err(RunDirError::OtherRun { path, cause });
         }
         let end = self.config().frames;
-        let is_done = |frames: u64| frames >= end && !Trainer::lacks_its_end(&run, self.config(), frames);
+        let is_done =
+            |frames: u64| frames >= end && !Trainer::lacks_its_end(&run, self.config(), frames);
         match frames {
             Some(frames) if is_done(frames) => Ok(CellState::Done),
             // The checkpoints of a finished run were removed, but its metrics are complete.
@@ -96,13 +98,15 @@ impl Cell {
             None if holds_nothing_to_lose(&path) => Ok(CellState::Waiting),
             None => Err(RunDirError::OtherRun {
                 path,
-                cause: "it has no checkpoint to go on from, and files that would be lost; move it away"
-                    .to_owned(),
+                cause:
+                    "it has no checkpoint to go on from, and files that would be lost; move it away"
+                        .to_owned(),
             }),
         }
     }
 
-    /// Removes what is left of a run stopped before its first checkpoint, so that it can start again.
+    /// Removes what is left of a run stopped before its first checkpoint, so that it can start
+    /// again.
     ///
     /// # Errors
     /// If another process uses the folder, or it cannot be removed.
@@ -125,7 +129,8 @@ fn is_unbegun(path: &Path) -> bool {
     !is_begun && holds_nothing_to_lose(path)
 }
 
-/// Returns `true` if everything in `path` comes from a run stopped before its first log point and checkpoint.
+/// Returns `true` if everything in `path` comes from a run stopped before its first log point and
+/// checkpoint.
 fn holds_nothing_to_lose(path: &Path) -> bool {
     let names = fs::read_dir(path).map(|entries| entries.flatten().map(|entry| entry.file_name()));
     let is_early = |name: OsString| EARLY_FILES.iter().any(|known| name == *known);

@@ -14,8 +14,8 @@ use crate::sweep::record::CellFailure;
 /// Flag of `coordrl train` that makes it save a checkpoint and exit when stdin closes.
 pub const FOLLOW_STDIN: &str = "--stop-when-stdin-closes";
 
-/// Training process. Dropping it, or the end of this process for any reason, closes its stdin, upon which
-/// it saves a checkpoint and exits.
+/// Training process. Dropping it, or the end of this process for any reason, closes its stdin, upon
+/// which it saves a checkpoint and exits.
 #[derive(Debug)]
 pub struct TrainingProcess {
     process: Child,
@@ -78,8 +78,8 @@ impl TrainingProcess {
     }
 }
 
-/// Returns a command for the running executable, even if its file has been replaced since: all runs of a
-/// sweep then use the same code, and rebuilding during a sweep is safe.
+/// Returns a command for the running executable, even if its file has been replaced since: all runs
+/// of a sweep then use the same code, and rebuilding during a sweep is safe.
 #[cfg(target_os = "linux")]
 fn this_program() -> anyhow::Result<Command> {
     use std::os::unix::process::CommandExt;
@@ -93,7 +93,8 @@ fn this_program() -> anyhow::Result<Command> {
     Ok(Command::new(std::env::current_exe().context("cannot tell where this program lies")?))
 }
 
-/// Leaves the process group: Ctrl-C reaches all of a terminal's group, but only this process stops its runs.
+/// Leaves the process group: Ctrl-C reaches all of a terminal's group, but only this process stops
+/// its runs.
 #[cfg(unix)]
 fn leave_group(command: &mut Command) {
     use std::os::unix::process::CommandExt;

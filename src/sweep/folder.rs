@@ -39,7 +39,8 @@ impl SweepFolder {
         read_record(&path).map(Some)
     }
 
-    /// Checks that the folder can be opened, before trial runs take minutes. Leaves no files behind.
+    /// Checks that the folder can be opened, before trial runs take minutes. Leaves no files
+    /// behind.
     ///
     /// # Errors
     /// Same as [`SweepFolder::open`].
@@ -56,7 +57,12 @@ impl SweepFolder {
     ///
     /// # Errors
     /// If another process uses it, it has cells that are not among these, or it cannot be written.
-    pub fn open(runs_dir: &Path, name: &str, plan: &SweepPlan, cells: &[Cell]) -> anyhow::Result<Self> {
+    pub fn open(
+        runs_dir: &Path,
+        name: &str,
+        plan: &SweepPlan,
+        cells: &[Cell],
+    ) -> anyhow::Result<Self> {
         let path = folder_of(runs_dir, name);
         let cannot = |cause| RunDirError::CannotCreate { path: path.clone(), cause };
         fs::create_dir_all(&path).map_err(cannot)?;
@@ -123,8 +129,10 @@ pub fn read_record(path: &Path) -> Result<SweepRecord, RunDirError> {
             let cause = format!("it has version {version}, this program reads {RECORD_VERSION}");
             Err(RunDirError::OtherVersion { path: path.to_owned(), cause })
         }
-        _ => serde_json::from_value(record)
-            .map_err(|error| RunDirError::Damaged { path: path.to_owned(), cause: error.to_string() }),
+        _ => serde_json::from_value(record).map_err(|error| RunDirError::Damaged {
+            path: path.to_owned(),
+            cause: error.to_string(),
+        }),
     }
 }
 
@@ -141,12 +149,17 @@ pub fn check_design(old: &SweepRecord, plan: &SweepPlan) -> Result<(), SweepErro
 }
 
 /// Checks that no earlier cell is missing from the plan; a sweep may only grow.
-pub fn check_holds_all(name: &str, old: &[CellRecord], new: &[CellRecord]) -> Result<(), SweepError> {
+pub fn check_holds_all(
+    name: &str,
+    old: &[CellRecord],
+    new: &[CellRecord],
+) -> Result<(), SweepError> {
     match old.iter().find(|old| !new.iter().any(|new| new.run == old.run)) {
         None => Ok(()),
-        Some(missing) => {
-            Err(SweepError::LeavesOut { name: name.to_owned(), missing: missing.run.display().to_string() })
-        }
+        Some(missing) => Err(SweepError::LeavesOut {
+            name: name.to_owned(),
+            missing: missing.run.display().to_string(),
+        }),
     }
 }
 
@@ -162,7 +175,8 @@ fn keep_failures(old: Vec<CellRecord>, new: &mut [CellRecord]) {
 fn take_lock(folder: &Path) -> anyhow::Result<File> {
     let path = folder.join(LOCK);
     let cannot = |cause| RunDirError::CannotWrite { path: path.clone(), cause };
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(cannot)?;
+    let file =
+        OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(cannot)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(SweepError::InUse(folder.to_owned()).into()),

@@ -59,7 +59,12 @@ pub struct RemainingRun<'a> {
 
 impl<'a> RemainingRun<'a> {
     /// Returns what is left of a cell; `None` if it is done.
-    pub fn of(cell: &'a Cell, state: CellState, measured: Measured, runs_dir: &Path) -> Option<Self> {
+    pub fn of(
+        cell: &'a Cell,
+        state: CellState,
+        measured: Measured,
+        runs_dir: &Path,
+    ) -> Option<Self> {
         let (done, held_bytes) = match state {
             CellState::Waiting => (0, 0),
             CellState::Begun { frames } => (frames, bytes_held_by(&runs_dir.join(&cell.run))),
@@ -77,7 +82,8 @@ impl<'a> RemainingRun<'a> {
     #[expect(clippy::cast_precision_loss, reason = "an estimate")]
     fn seconds(&self) -> f64 {
         let training = self.frames as f64 / self.measured.frames_per_sec;
-        let evaluations = self.measured.secs_per_game.map_or(0.0, |secs| secs * self.games() as f64);
+        let evaluations =
+            self.measured.secs_per_game.map_or(0.0, |secs| secs * self.games() as f64);
 
         training + evaluations
     }
@@ -103,7 +109,8 @@ impl<'a> RemainingRun<'a> {
             Period::EveryFrames(frames) => config.frames / frames.max(1),
             Period::Off => 0,
         };
-        // The first, the periodic and the last checkpoint; the newest of them and the best are kept.
+        // The first, the periodic and the last checkpoint; the newest of them and the best are
+        // kept.
         let written = count(config.checkpoint_every_frames).saturating_add(2);
         let checkpoints = written.min(u64::from(config.keep_checkpoints) + 1);
         let points = count(config.log_every_frames).saturating_add(1);
@@ -111,8 +118,8 @@ impl<'a> RemainingRun<'a> {
         checkpoints.saturating_mul(measured.checkpoint_bytes).saturating_add(of_points)
     }
 
-    /// Returns the size of the replay in its newest checkpoint. A short run does not fill it, and on disk it
-    /// is always compressed.
+    /// Returns the size of the replay in its newest checkpoint. A short run does not fill it, and
+    /// on disk it is always compressed.
     fn replay_bytes(&self) -> u64 {
         if !self.saves_replay() {
             return 0;
@@ -143,8 +150,8 @@ impl SweepEstimate {
     }
 }
 
-/// Returns the time at which the last run ends if each starts as soon as one of `jobs` slots is free. Slots
-/// may idle at the end, when one long run is left.
+/// Returns the time at which the last run ends if each starts as soon as one of `jobs` slots is
+/// free. Slots may idle at the end, when one long run is left.
 fn time_of(seconds: &[f64], jobs: usize) -> f64 {
     let mut slots: Vec<f64> = vec![0.0; jobs.clamp(1, seconds.len().max(1))];
     for own in seconds {
@@ -155,8 +162,8 @@ fn time_of(seconds: &[f64], jobs: usize) -> f64 {
     slots.into_iter().fold(0.0, f64::max)
 }
 
-/// Returns the bytes kept by all runs, plus what concurrent runs need temporarily: the checkpoint being
-/// written, with its own replay, before older ones are removed.
+/// Returns the bytes kept by all runs, plus what concurrent runs need temporarily: the checkpoint
+/// being written, with its own replay, before older ones are removed.
 fn disk_bytes(left: &[RemainingRun<'_>], jobs: usize) -> u64 {
     let mut bytes: u64 = 0;
     let mut passing = Vec::new();
@@ -170,14 +177,17 @@ fn disk_bytes(left: &[RemainingRun<'_>], jobs: usize) -> u64 {
     passing.iter().rev().take(jobs).fold(bytes, |sum, largest| sum.saturating_add(*largest))
 }
 
-/// Returns the bytes covered by [`RemainingRun::kept_bytes`] and the replay. Forecasts exclude videos.
+/// Returns the bytes covered by [`RemainingRun::kept_bytes`] and the replay. Forecasts exclude
+/// videos.
 fn bytes_held_by(run: &Path) -> u64 {
     let Ok(run) = RunDir::open_to_read(run) else { return 0 };
-    folder_bytes(&run.checkpoints_dir()) + folder_bytes(&run.events_dir()) + folder_bytes(&run.metrics_path())
+    folder_bytes(&run.checkpoints_dir())
+        + folder_bytes(&run.events_dir())
+        + folder_bytes(&run.metrics_path())
 }
 
-/// Returns the caveats to append to a forecast: a better agent may play longer evaluation games, and videos
-/// are not measured.
+/// Returns the caveats to append to a forecast: a better agent may play longer evaluation games,
+/// and videos are not measured.
 pub fn conditions(left: &[RemainingRun<'_>]) -> &'static str {
     let evaluates = left.iter().any(|run| run.games() > 0);
     let films = left.iter().any(|run| run.config.video.every_frames != Period::Off);
@@ -189,8 +199,8 @@ pub fn conditions(left: &[RemainingRun<'_>]) -> &'static str {
     }
 }
 
-/// Measures earlier work on a cell. Returns `None` before the last session's second log point, or if that
-/// session's thread count, and therefore its speed, differs from the cell's.
+/// Measures earlier work on a cell. Returns `None` before the last session's second log point, or
+/// if that session's thread count, and therefore its speed, differs from the cell's.
 pub fn measured_earlier(cell: &Cell, runs_dir: &Path) -> Option<Measured> {
     let run = RunDir::open_to_read(&runs_dir.join(&cell.run)).ok()?;
     let session = run.read_meta().ok()?.sessions.pop()?;
@@ -207,7 +217,8 @@ fn threads_of(config: &RunConfig) -> Option<usize> {
 /// Measures the session of a run that began at `start_frames`.
 fn measured_in(run: &RunDir, start_frames: u64) -> Option<Measured> {
     let points = read_points(&run.metrics_path()).ok()?;
-    let of_session = points.iter().filter(|point| point.position(Axis::Frames) > Some(start_frames));
+    let of_session =
+        points.iter().filter(|point| point.position(Axis::Frames) > Some(start_frames));
     let speeds = of_session.filter_map(|point| point.value(&tags::FRAMES_PER_SEC));
     // The first point includes start-up.
     let speeds: Vec<f64> = speeds.skip(1).collect();
@@ -216,7 +227,8 @@ fn measured_in(run: &RunDir, start_frames: u64) -> Option<Measured> {
     Some(Measured {
         // The median of no points is NaN, which the filter rejects.
         frames_per_sec: Some(median(speeds)).filter(|speed| *speed > 0.0)?,
-        checkpoint_bytes: folder_bytes(&newest.path).saturating_sub(checkpoint::replay_bytes(&newest.path)),
+        checkpoint_bytes: folder_bytes(&newest.path)
+            .saturating_sub(checkpoint::replay_bytes(&newest.path)),
         bytes_per_point: written / points.len() as u64,
         secs_per_game: secs_per_game(&points),
     })
@@ -224,14 +236,13 @@ fn measured_in(run: &RunDir, start_frames: u64) -> Option<Measured> {
 
 /// Returns the seconds per game in a run's last evaluation: game lengths change with the agent.
 fn secs_per_game(points: &[ReadPoint]) -> Option<f64> {
-    points
-        .iter()
-        .rev()
-        .find_map(|point| Some(point.value(&tags::EVALUATION_SECS)? / point.value(&tags::EVAL_EPISODES)?))
+    points.iter().rev().find_map(|point| {
+        Some(point.value(&tags::EVALUATION_SECS)? / point.value(&tags::EVAL_EPISODES)?)
+    })
 }
 
-/// Measures an arm by trial runs of `cell`, as many at once as the sweep will run. Returns `None` if the
-/// runs are too short for trials, or if stopped.
+/// Measures an arm by trial runs of `cell`, as many at once as the sweep will run. Returns `None`
+/// if the runs are too short for trials, or if stopped.
 ///
 /// # Errors
 /// If a trial fails, as the run itself would.
@@ -251,16 +262,19 @@ pub fn measure(
     let mut trials = Vec::new();
     for index in 0..at_once {
         let arguments = trial_arguments(cell, frames, folder.path(), index);
-        trials.push(TrainingProcess::start(&arguments, &folder.path().join(format!("{index}.log")))?);
+        trials
+            .push(TrainingProcess::start(&arguments, &folder.path().join(format!("{index}.log")))?);
     }
-    // Wait for all of them even if one fails: they write into the folder, which is removed on return.
+    // Wait for all of them even if one fails: they write into the folder, which is removed on
+    // return.
     let ended: Vec<anyhow::Result<bool>> =
         trials.iter_mut().map(|trial| wait_for(trial, cell, stop)).collect();
     if !ended.into_iter().collect::<anyhow::Result<Vec<bool>>>()?.into_iter().all(|done| done) {
         return Ok(None);
     }
     let group = folder.path().join(&config.game).join(cell.arm());
-    let runs = (0..at_once).filter_map(|index| RunDir::open_to_read(&group.join(index.to_string())).ok());
+    let runs =
+        (0..at_once).filter_map(|index| RunDir::open_to_read(&group.join(index.to_string())).ok());
     Ok(slowest(runs.filter_map(|run| measured_in(&run, 0))))
 }
 
@@ -294,7 +308,8 @@ fn trial_arguments(cell: &Cell, frames: u64, folder: &Path, index: usize) -> Vec
     }
     let config = cell.config();
     if config.is_evaluated() {
-        // As many games as in a periodic evaluation: the trial's last evaluation is the one measured.
+        // As many games as in a periodic evaluation: the trial's last evaluation is the one
+        // measured.
         add(format!("--set=evaluation.every_frames={frames}"));
         add(format!("--set=evaluation.final_episodes={}", config.evaluation.episodes));
     }
@@ -343,8 +358,12 @@ mod tests {
     use crate::config::Layered;
     use crate::run::run_dir::{Meta, Session};
 
-    const MEASURED: Measured =
-        Measured { frames_per_sec: 100.0, checkpoint_bytes: 1_000, bytes_per_point: 5, secs_per_game: None };
+    const MEASURED: Measured = Measured {
+        frames_per_sec: 100.0,
+        checkpoint_bytes: 1_000,
+        bytes_per_point: 5,
+        secs_per_game: None,
+    };
 
     fn left(config: &RunConfig) -> RemainingRun<'_> {
         RemainingRun { config, frames: config.frames, held_bytes: 0, measured: MEASURED }
@@ -370,7 +389,11 @@ mod tests {
     fn slots_that_stay_empty_make_nothing_faster() {
         let config = a2c();
         assert_eq!(SweepEstimate::of(&[left(&config)], 8).seconds, 10.0, "one run is one run");
-        assert_eq!(SweepEstimate::of(&[left(&config); 3], 2).seconds, 20.0, "the second round is half empty");
+        assert_eq!(
+            SweepEstimate::of(&[left(&config); 3], 2).seconds,
+            20.0,
+            "the second round is half empty"
+        );
         let begun = RemainingRun { frames: 400, ..left(&config) };
         assert_eq!(SweepEstimate::of(&[left(&config), begun, begun], 2).seconds, 10.0);
         assert_eq!(SweepEstimate::of(&[], 2), SweepEstimate::default());
@@ -390,8 +413,11 @@ mod tests {
         let kept = 4 * 1_000 + 11 * 5;
         assert_eq!(disk_bytes(&[run; 3], 2), 3 * kept + 2 * 1_000);
         assert_eq!(disk_bytes(&[run], 2), kept + 1_000);
-        let endless =
-            RunConfig { frames: u64::MAX, log_every_frames: Period::EveryFrames(1), ..config.clone() };
+        let endless = RunConfig {
+            frames: u64::MAX,
+            log_every_frames: Period::EveryFrames(1),
+            ..config.clone()
+        };
         assert_eq!(disk_bytes(&[left(&endless); 2], 1), u64::MAX, "no overflow");
     }
 
@@ -400,9 +426,16 @@ mod tests {
         let config = a2c();
         let run = left(&config);
         let kept = 4 * 1_000 + 11 * 5;
-        assert_eq!(disk_bytes(&[RemainingRun { held_bytes: 1_500, ..run }], 1), kept - 1_500 + 1_000);
+        assert_eq!(
+            disk_bytes(&[RemainingRun { held_bytes: 1_500, ..run }], 1),
+            kept - 1_500 + 1_000
+        );
         let more_than_it_needs = RemainingRun { held_bytes: 1_000_000, ..run };
-        assert_eq!(disk_bytes(&[more_than_it_needs, run], 1), kept + 1_000, "it is not another's room");
+        assert_eq!(
+            disk_bytes(&[more_than_it_needs, run], 1),
+            kept + 1_000,
+            "it is not another's room"
+        );
     }
 
     #[test]
@@ -480,7 +513,8 @@ mod tests {
         assert_eq!(secs_per_game(&read_points(&path).unwrap()), Some(0.5));
     }
 
-    /// Writes six log points, a checkpoint, and a second session from frame 300 on with two threads.
+    /// Writes six log points, a checkpoint, and a second session from frame 300 on with two
+    /// threads.
     fn earlier_run(path: &Path, config: &RunConfig) {
         let run = RunDir::create(path, true).unwrap();
         run.write_config(config).unwrap();
@@ -503,7 +537,8 @@ mod tests {
         earlier_run(&folder.path().join("a"), &config);
         let settings = Layered { config, problems: Vec::new(), origins: Default::default() };
         let mut cell = Cell { settings, arguments: Vec::new(), run: "a".into() };
-        let speed = |cell: &Cell| measured_earlier(cell, folder.path()).map(|found| found.frames_per_sec);
+        let speed =
+            |cell: &Cell| measured_earlier(cell, folder.path()).map(|found| found.frames_per_sec);
         assert_eq!(speed(&cell), Some(35.0), "the session's first point tells of the start");
         cell.settings.config.threads = Some(1);
         assert_eq!(speed(&cell), None, "one thread is not as fast as two");

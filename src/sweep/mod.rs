@@ -1,9 +1,9 @@
 //! Sweeps: grids of runs, one process each, over games × algorithms × torsos × seeds.
 //!
-//! A [`plan::SweepPlan`] becomes [`cell::Cell`]s. A cell's progress is read from its run folder only, so a
-//! sweep can be killed at any time and resumed by the same command. [`forecast`] estimates its cost,
-//! [`scheduler`] runs the processes, [`progress_table`] displays them, and [`record`] stores what the
-//! report needs.
+//! A [`plan::SweepPlan`] becomes [`cell::Cell`]s. A cell's progress is read from its run folder
+//! only, so a sweep can be killed at any time and resumed by the same command. [`forecast`]
+//! estimates its cost, [`scheduler`] runs the processes, [`progress_table`] displays them, and
+//! [`record`] stores what the report needs.
 
 pub mod cell;
 pub mod child;
@@ -28,7 +28,9 @@ pub enum SweepError {
     #[error("the plan asks twice for {0}; name each game, algorithm, torso and seed once")]
     Duplicate(String),
     /// The plan lacks runs that the folder's sweep has.
-    #[error("sweep `{name}` already holds {missing}, which this plan leaves out; choose another `--name`")]
+    #[error(
+        "sweep `{name}` already holds {missing}, which this plan leaves out; choose another `--name`"
+    )]
     LeavesOut {
         /// Name of the sweep.
         name: String,
@@ -83,7 +85,9 @@ impl SweepError {
     /// Returns the exit code for this error.
     pub fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Duplicate(_) | Self::LeavesOut { .. } | Self::OtherDesign { .. } => ExitCode::BadRequest,
+            Self::Duplicate(_) | Self::LeavesOut { .. } | Self::OtherDesign { .. } => {
+                ExitCode::BadRequest
+            }
             Self::InUse(_) => ExitCode::BadRun,
             Self::Disk { .. } => ExitCode::MachineRefused,
             Self::Trial { code, .. } => *code,
@@ -105,12 +109,15 @@ mod tests {
     #[test]
     fn a_disk_that_is_too_small_is_told_with_all_that_helps() {
         let text = |replays| {
-            let error = SweepError::Disk { needed: 3 << 30, free: 1 << 30, folder: "runs".into(), replays };
+            let error =
+                SweepError::Disk { needed: 3 << 30, free: 1 << 30, folder: "runs".into(), replays };
             error.to_string()
         };
         let with_replays = text(true);
         assert!(
-            with_replays.starts_with("the runs will take about 3.0 GiB of disk, 1.0 GiB are free in runs; ")
+            with_replays.starts_with(
+                "the runs will take about 3.0 GiB of disk, 1.0 GiB are free in runs; "
+            )
         );
         for part in [
             "`keep_checkpoints`",

@@ -68,7 +68,9 @@ impl From<WrittenSeeds> for Seeds {
     fn from(written: WrittenSeeds) -> Self {
         match written {
             WrittenSeeds::Count(Count(count)) => Self::Count(count),
-            WrittenSeeds::List(list) => Self::List(list.into_iter().map(|Count(seed)| seed).collect()),
+            WrittenSeeds::List(list) => {
+                Self::List(list.into_iter().map(|Count(seed)| seed).collect())
+            }
         }
     }
 }
@@ -111,8 +113,8 @@ fn wrong_seeds(text: &str) -> String {
 }
 
 impl SweepPlan {
-    /// Finds a plan by name (`nine-games`) or by path (`mine/plan.toml`). A file in `<runs_dir>/plans`
-    /// overrides the built-in plan of the same name.
+    /// Finds a plan by name (`nine-games`) or by path (`mine/plan.toml`). A file in
+    /// `<runs_dir>/plans` overrides the built-in plan of the same name.
     ///
     /// # Errors
     /// If the plan does not exist or does not parse.
@@ -129,7 +131,8 @@ impl SweepPlan {
         let Some(text) = built_in.get(name) else {
             let hint = did_you_mean(name, built_in.keys().copied());
             let all: Vec<&str> = built_in.keys().copied().collect();
-            let message = format!("no plan `{name}`{hint}; there are {}, or name a file", all.join(", "));
+            let message =
+                format!("no plan `{name}`{hint}; there are {}, or name a file", all.join(", "));
             return Err(ConfigError::Problems(vec![Problem { key: "plan".to_owned(), message }]));
         };
         Self::parse(text, Path::new(&format!("{name}.toml")))
@@ -161,8 +164,9 @@ impl SweepPlan {
 
 /// Returns the names of the built-in plans with their summaries.
 pub fn built_in_plans() -> Vec<(String, String)> {
-    let summary =
-        |text: &str| toml::from_str(text).ok().and_then(|plan: SweepPlan| plan.summary).unwrap_or_default();
+    let summary = |text: &str| {
+        toml::from_str(text).ok().and_then(|plan: SweepPlan| plan.summary).unwrap_or_default()
+    };
     built_in().iter().map(|(name, text)| ((*name).to_owned(), summary(text))).collect()
 }
 
@@ -174,8 +178,10 @@ fn built_in() -> BTreeMap<&'static str, &'static str> {
 }
 
 fn read(path: &Path) -> Result<String, ConfigError> {
-    std::fs::read_to_string(path)
-        .map_err(|error| ConfigError::Unreadable { path: path.to_owned(), cause: error.to_string() })
+    std::fs::read_to_string(path).map_err(|error| ConfigError::Unreadable {
+        path: path.to_owned(),
+        cause: error.to_string(),
+    })
 }
 
 fn flatten(prefix: &str, table: &Table, assignments: &mut Vec<String>) {
@@ -217,7 +223,11 @@ mod tests {
         assignments.sort();
         assert_eq!(
             assignments,
-            ["a2c.optimizer.kind=\"adam\"", "a2c.optimizer.learning_rate=0.0002", "keep_checkpoints=1"]
+            [
+                "a2c.optimizer.kind=\"adam\"",
+                "a2c.optimizer.learning_rate=0.0002",
+                "keep_checkpoints=1"
+            ]
         );
     }
 
@@ -233,7 +243,8 @@ mod tests {
             let error = parse(text).unwrap_err().to_string();
             parts.iter().for_each(|part| assert!(error.contains(part), "{part} not in {error}"));
         }
-        let error = SweepPlan::find("nine-game", Path::new("/nonexistent")).unwrap_err().to_string();
+        let error =
+            SweepPlan::find("nine-game", Path::new("/nonexistent")).unwrap_err().to_string();
         assert!(error.contains("did you mean `nine-games`?"), "{error}");
     }
 
@@ -254,7 +265,10 @@ mod tests {
         std::fs::create_dir(runs.path().join("plans")).unwrap();
         std::fs::write(runs.path().join("plans/nine-games.toml"), "games = [\"catch\"]").unwrap();
         assert_eq!(SweepPlan::find("nine-games", runs.path()).unwrap().games, ["catch"]);
-        assert_eq!(SweepPlan::find("nine-games", Path::new("/nonexistent")).unwrap().games.len(), 9);
+        assert_eq!(
+            SweepPlan::find("nine-games", Path::new("/nonexistent")).unwrap().games.len(),
+            9
+        );
     }
 
     #[test]
@@ -262,11 +276,18 @@ mod tests {
         let plan = |name| SweepPlan::find(name, Path::new("/nonexistent")).unwrap();
         let [long, short] = ["nine-games", "nine-games-small"].map(plan);
         assert!(long.games.contains(&"ms_pacman".to_owned()));
-        assert_eq!((&long.games, &long.algos, &long.torsos), (&short.games, &short.algos, &short.torsos));
+        assert_eq!(
+            (&long.games, &long.algos, &long.torsos),
+            (&short.games, &short.algos, &short.torsos)
+        );
         assert_eq!((long.frames, short.frames), (Some(40_000_000), Some(2_000_000)));
         for plan in [long, short] {
             assert_eq!(plan.games.len(), 9);
-            assert_eq!(plan.seeds.unwrap().count(), 8, "with fewer nothing passes Holm over nine games");
+            assert_eq!(
+                plan.seeds.unwrap().count(),
+                8,
+                "with fewer nothing passes Holm over nine games"
+            );
             let never_scores = ["enduro", "freeway"];
             assert!(plan.games.iter().all(|game| !never_scores.contains(&game.as_str())));
         }

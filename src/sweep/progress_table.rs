@@ -100,7 +100,8 @@ impl Default for ProgressTable {
 }
 
 fn new_bar() -> ProgressBar {
-    let style = ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
+    let style =
+        ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::new_spinner().with_style(style)
 }
 
@@ -110,10 +111,12 @@ fn terminal_rows() -> usize {
     usize::from(rows).saturating_sub(4).max(4)
 }
 
-/// Formats one row per game and arm, with one letter per seed. Drops rows without a running process first.
+/// Formats one row per game and arm, with one letter per seed. Drops rows without a running process
+/// first.
 fn grid(cells: &[CellProgress], rows: usize) -> String {
     let groups = by_game_and_arm(cells);
-    let is_busy = |group: &&Vec<&CellProgress>| group.iter().any(|cell| cell.status == CellStatus::Running);
+    let is_busy =
+        |group: &&Vec<&CellProgress>| group.iter().any(|cell| cell.status == CellStatus::Running);
     let shown: Vec<&Vec<&CellProgress>> = match groups.len() > rows {
         true => groups.iter().filter(is_busy).take(rows).collect(),
         false => groups.iter().collect(),
@@ -125,7 +128,9 @@ fn grid(cells: &[CellProgress], rows: usize) -> String {
 fn by_game_and_arm(cells: &[CellProgress]) -> Vec<Vec<&CellProgress>> {
     let mut groups: Vec<Vec<&CellProgress>> = Vec::new();
     for cell in cells {
-        let same = |group: &&mut Vec<&CellProgress>| group[0].game == cell.game && group[0].arm == cell.arm;
+        let same = |group: &&mut Vec<&CellProgress>| {
+            group[0].game == cell.game && group[0].arm == cell.arm
+        };
         match groups.iter_mut().find(same) {
             Some(group) => group.push(cell),
             None => groups.push(vec![cell]),
@@ -139,8 +144,11 @@ fn row(group: &[&CellProgress]) -> Vec<String> {
     let (frames, end) = frames_of(group.iter().copied());
     let running = group.iter().filter(|cell| cell.status == CellStatus::Running);
     let speed: f64 = running.filter_map(|cell| cell.frames_per_sec).sum();
-    let returns: Vec<String> =
-        group.iter().filter_map(|cell| cell.episode_return).map(|mean| format!("{mean:.1}")).collect();
+    let returns: Vec<String> = group
+        .iter()
+        .filter_map(|cell| cell.episode_return)
+        .map(|mean| format!("{mean:.1}"))
+        .collect();
     vec![
         group[0].game.clone(),
         group[0].arm.clone(),
@@ -174,12 +182,17 @@ fn summary(cells: &[CellProgress]) -> String {
         parts[0].push_str(&format!(", {} failed", count(CellStatus::Failed)));
     }
     let (frames, end) = frames_of(cells.iter());
-    parts.push(format!("{:.0} % of {} frames", 100.0 * frames as f64 / end.max(1) as f64, millions(end)));
+    parts.push(format!(
+        "{:.0} % of {} frames",
+        100.0 * frames as f64 / end.max(1) as f64,
+        millions(end)
+    ));
     let running = || cells.iter().filter(|cell| cell.status == CellStatus::Running);
     let speed: f64 = running().filter_map(|cell| cell.frames_per_sec).sum();
     if speed > 0.0 {
         parts.push(format!("{speed:.0} frames/s"));
-        let (frames, end) = frames_of(cells.iter().filter(|cell| cell.status != CellStatus::Failed));
+        let (frames, end) =
+            frames_of(cells.iter().filter(|cell| cell.status != CellStatus::Failed));
         parts.push(format!("{} left", describe_secs(end.saturating_sub(frames) as f64 / speed)));
     }
     parts.join(" · ")
@@ -198,7 +211,8 @@ fn running(cells: &[CellProgress]) -> String {
 }
 
 fn frames_of<'a>(cells: impl Iterator<Item = &'a CellProgress>) -> (u64, u64) {
-    let add = |(frames, end), cell: &CellProgress| (frames + cell.frames.min(cell.end), end + cell.end);
+    let add =
+        |(frames, end), cell: &CellProgress| (frames + cell.frames.min(cell.end), end + cell.end);
     cells.fold((0, 0), add)
 }
 
@@ -255,8 +269,9 @@ mod tests {
 
     #[test]
     fn where_rows_do_not_fit_those_that_move_are_shown() {
-        let mut cells: Vec<CellProgress> =
-            (0..30).map(|game| cell(&format!("game{game}"), "a2c-conv", CellStatus::Waiting, 0)).collect();
+        let mut cells: Vec<CellProgress> = (0..30)
+            .map(|game| cell(&format!("game{game}"), "a2c-conv", CellStatus::Waiting, 0))
+            .collect();
         cells[20].status = CellStatus::Running;
         let text = grid(&cells, 5);
         assert_eq!(text.lines().count(), 2, "{text}");

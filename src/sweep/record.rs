@@ -25,8 +25,8 @@ pub struct SweepRecord {
     pub name: String,
     /// Summary from the plan.
     pub summary: Option<String>,
-    /// Command line of every process that worked on the sweep, oldest first, each word in the form of
-    /// [`crate::text::path_text`].
+    /// Command line of every process that worked on the sweep, oldest first, each word in the form
+    /// of [`crate::text::path_text`].
     pub commands: Vec<Vec<String>>,
     /// Design of its report; absent in sweeps of early versions.
     #[serde(default)]

@@ -1,4 +1,5 @@
-//! Scheduler: keeps the requested number of training processes running until every cell is done or given up.
+//! Scheduler: keeps the requested number of training processes running until every cell is done or
+//! given up.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -23,7 +24,8 @@ use crate::stop_flag::StopFlag;
 /// Number of attempts before a cell is given up.
 const ATTEMPTS: u32 = 2;
 const POLL: Duration = Duration::from_millis(200);
-/// Wait for a run that another process uses: a killed sweep's run may still be writing its last checkpoint.
+/// Wait for a run that another process uses: a killed sweep's run may still be writing its last
+/// checkpoint.
 const PATIENCE_WITH_OTHERS: Duration = Duration::from_secs(120);
 
 /// Sweep in execution.
@@ -74,17 +76,18 @@ impl Scheduler {
         jobs: usize,
         stop: StopFlag,
     ) -> Self {
-        let mut slots: Vec<Slot> = cells.into_iter().map(|(cell, state)| Slot::new(cell, state)).collect();
+        let mut slots: Vec<Slot> =
+            cells.into_iter().map(|(cell, state)| Slot::new(cell, state)).collect();
         slots.iter_mut().for_each(|slot| slot.look(&runs_dir));
         Self { folder, runs_dir, jobs, stop, table: ProgressTable::new(), slots }
     }
 
-    /// Runs until every cell is done or given up, or until stopped by a signal; then every process saves a
-    /// checkpoint first.
+    /// Runs until every cell is done or given up, or until stopped by a signal; then every process
+    /// saves a checkpoint first.
     ///
     /// # Errors
-    /// If processes cannot be started or the sweep's folder cannot be written. Running processes then stop
-    /// with a checkpoint of their own.
+    /// If processes cannot be started or the sweep's folder cannot be written. Running processes
+    /// then stop with a checkpoint of their own.
     pub fn work(mut self) -> anyhow::Result<SweepOutcome> {
         for index in 0..self.slots.len() {
             if matches!(self.slots[index].work, Work::Done) {
@@ -121,7 +124,9 @@ impl Scheduler {
             if let Work::GivenUp(failure, _) = &slot.work {
                 let CellFailure { attempts, ended_with, message } = failure;
                 let title = slot.cell.title();
-                self.table.tell(&format!("{title} failed {attempts} times, with {ended_with}: {message}"));
+                self.table.tell(&format!(
+                    "{title} failed {attempts} times, with {ended_with}: {message}"
+                ));
             }
         }
         SweepOutcome { cells, failed, interrupted: self.stop.is_raised() }
@@ -198,19 +203,25 @@ impl Scheduler {
     fn arguments_to_begin(&self, cell: &Cell) -> anyhow::Result<Vec<OsString>> {
         let name = cell.run.file_name().context("a run folder without a name")?;
         let mut arguments: Vec<OsString> = cell.arguments.iter().map(OsString::from).collect();
-        arguments.extend(["--runs-dir".into(), self.runs_dir.clone().into(), "--name".into(), name.into()]);
+        arguments.extend([
+            "--runs-dir".into(),
+            self.runs_dir.clone().into(),
+            "--name".into(),
+            name.into(),
+        ]);
         Ok(arguments)
     }
 
-    /// Returns the arguments to resume a run. It keeps its own settings, but those that may change are passed
-    /// again because the plan's may have changed.
+    /// Returns the arguments to resume a run. It keeps its own settings, but those that may change
+    /// are passed again because the plan's may have changed.
     fn arguments_to_resume(&self, cell: &Cell) -> Vec<OsString> {
         let config = cell.config();
-        let mut arguments: Vec<OsString> = vec!["--resume".into(), self.runs_dir.join(&cell.run).into()];
+        let mut arguments: Vec<OsString> =
+            vec!["--resume".into(), self.runs_dir.join(&cell.run).into()];
         arguments.push(format!("--frames={}", config.frames).into());
-        let free = leaves(config)
-            .into_iter()
-            .filter(|(key, value)| launch::FREE_ON_RESUME.contains(&key.as_str()) && !value.is_null());
+        let free = leaves(config).into_iter().filter(|(key, value)| {
+            launch::FREE_ON_RESUME.contains(&key.as_str()) && !value.is_null()
+        });
         arguments.extend(free.map(|(key, value)| OsString::from(format!("--set={key}={value}"))));
         arguments
     }
@@ -234,8 +245,12 @@ impl Scheduler {
                 self.slots[index].set(Work::Waiting);
                 Ok(())
             }
-            Ended::WithoutError => self.failed(index, unfinished("exit status: 0"), ExitCode::Unexpected),
-            Ended::Stopped => self.failed(index, unfinished("exit status: 130"), ExitCode::Interrupted),
+            Ended::WithoutError => {
+                self.failed(index, unfinished("exit status: 0"), ExitCode::Unexpected)
+            }
+            Ended::Stopped => {
+                self.failed(index, unfinished("exit status: 130"), ExitCode::Interrupted)
+            }
             Ended::Failed(failure, code) => self.failed(index, failure, code),
         }
     }
@@ -244,8 +259,10 @@ impl Scheduler {
         let slot = &mut self.slots[index];
         slot.set(Work::Done);
         let mean = slot.progress.episode_return;
-        let result =
-            mean.map_or_else(|| "no full game has ended".to_owned(), |mean| format!("mean return {mean:.2}"));
+        let result = mean.map_or_else(
+            || "no full game has ended".to_owned(),
+            |mean| format!("mean return {mean:.2}"),
+        );
         let text = format!("{} is done: {result}", slot.cell.title());
         self.table.tell(&text);
         Ok(self.folder.note(index, None)?)
@@ -255,7 +272,8 @@ impl Scheduler {
         let slot = &mut self.slots[index];
         slot.failed += 1;
         let failure = CellFailure { attempts: slot.failed, ..failure };
-        let text = format!("{} ended with {}: {}", slot.cell.title(), failure.ended_with, failure.message);
+        let text =
+            format!("{} ended with {}: {}", slot.cell.title(), failure.ended_with, failure.message);
         self.table.tell(&text);
         if failure.attempts >= ATTEMPTS {
             return self.give_up(index, failure, code);
@@ -266,12 +284,20 @@ impl Scheduler {
 
     /// Gives up a cell whose folder became unusable after the sweep began; the others continue.
     fn cannot_start(&mut self, index: usize, error: &RunDirError) -> anyhow::Result<()> {
-        let failure =
-            CellFailure { attempts: 1, ended_with: "no process".to_owned(), message: error.to_string() };
+        let failure = CellFailure {
+            attempts: 1,
+            ended_with: "no process".to_owned(),
+            message: error.to_string(),
+        };
         self.give_up(index, failure, error.exit_code())
     }
 
-    fn give_up(&mut self, index: usize, failure: CellFailure, code: ExitCode) -> anyhow::Result<()> {
+    fn give_up(
+        &mut self,
+        index: usize,
+        failure: CellFailure,
+        code: ExitCode,
+    ) -> anyhow::Result<()> {
         self.folder.note(index, Some(failure.clone()))?;
         self.slots[index].set(Work::GivenUp(failure, code));
         Ok(())
@@ -315,15 +341,19 @@ impl Slot {
 
     /// Reads the run's progress. A line that cannot be read now is read at the next poll.
     fn look(&mut self, runs_dir: &std::path::Path) {
-        let metrics = RunDir::open_to_read(&runs_dir.join(&self.cell.run)).map(|run| run.metrics_path());
-        let Ok(Some(point)) = metrics.map_err(drop).and_then(|path| read_last_point(&path).map_err(drop))
+        let metrics =
+            RunDir::open_to_read(&runs_dir.join(&self.cell.run)).map(|run| run.metrics_path());
+        let Ok(Some(point)) =
+            metrics.map_err(drop).and_then(|path| read_last_point(&path).map_err(drop))
         else {
             return;
         };
         self.progress.frames = point.position(Axis::Frames).unwrap_or(0);
         // Lines of evaluations have neither value.
-        self.progress.frames_per_sec = point.value(&tags::FRAMES_PER_SEC).or(self.progress.frames_per_sec);
-        self.progress.episode_return = point.value(&tags::EPISODE_RETURN).or(self.progress.episode_return);
+        self.progress.frames_per_sec =
+            point.value(&tags::FRAMES_PER_SEC).or(self.progress.frames_per_sec);
+        self.progress.episode_return =
+            point.value(&tags::EPISODE_RETURN).or(self.progress.episode_return);
     }
 
     fn is_done(&self, runs_dir: &std::path::Path) -> bool {

@@ -1,7 +1,7 @@
 //! Checks of user-chosen names before anything is written under them.
 //!
-//! File systems limit the length of a name in bytes. Text that the program adds to a user's name counts
-//! too, so names are checked before a folder is created or a game is played.
+//! File systems limit the length of a name in bytes. Text that the program adds to a user's name
+//! counts too, so names are checked before a folder is created or a game is played.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -64,11 +64,15 @@ mod tests {
             assert_eq!(exit_code_of(&error), ExitCode::BadRequest);
             let text = error.to_string();
             assert!(
-                text.starts_with("`--name sss") && text.contains(&format!("at most {}", 255 - added)),
+                text.starts_with("`--name sss")
+                    && text.contains(&format!("at most {}", 255 - added)),
                 "{text}"
             );
         }
-        assert!(check_folder_name("--name", &"ä".repeat(128), 0).is_err(), "bytes count, not letters");
+        assert!(
+            check_folder_name("--name", &"ä".repeat(128), 0).is_err(),
+            "bytes count, not letters"
+        );
         for bad in ["", ".hidden", "..", "a/b", "a\\b"] {
             assert!(check_folder_name("--name", bad, 0).is_err(), "{bad}");
         }

@@ -1,9 +1,9 @@
 //! Reversible text form of paths and command-line words.
 //!
-//! On Unix a path is arbitrary bytes. Text that is only displayed may lose some; text that names a file, is
-//! pasted into a shell or is read back by a program must not. JSON holds Unicode only, so paths are written
-//! there with every byte that is not UTF-8 as `\xff` (two lower-case hexadecimal digits) and every
-//! backslash as `\\`; all other text is unchanged.
+//! On Unix a path is arbitrary bytes. Text that is only displayed may lose some; text that names a
+//! file, is pasted into a shell or is read back by a program must not. JSON holds Unicode only, so
+//! paths are written there with every byte that is not UTF-8 as `\xff` (two lower-case hexadecimal
+//! digits) and every backslash as `\\`; all other text is unchanged.
 //!
 //! Fields of type [`PathBuf`] use it as `#[serde(with = "crate::text::path_text")]`.
 
@@ -68,8 +68,8 @@ fn digit(letter: u8) -> Option<u8> {
     }
 }
 
-/// Quotes a word for a shell: unchanged, in quotes or, if it is not UTF-8, as `$'r\377'`, which bash, zsh,
-/// ksh and POSIX.1-2024 shells understand.
+/// Quotes a word for a shell: unchanged, in quotes or, if it is not UTF-8, as `$'r\377'`, which
+/// bash, zsh, ksh and POSIX.1-2024 shells understand.
 pub fn shell_word(word: impl AsRef<OsStr>) -> String {
     let word = word.as_ref();
     let plain = word.to_str().and_then(|text| shlex::try_quote(text).ok());
@@ -82,7 +82,9 @@ fn ansi_c_quoted(bytes: &[u8]) -> String {
         for letter in chunk.valid().chars() {
             match letter {
                 '\'' | '\\' => text.extend(['\\', letter]),
-                letter if letter.is_control() => text.push_str(&octal(letter.to_string().as_bytes())),
+                letter if letter.is_control() => {
+                    text.push_str(&octal(letter.to_string().as_bytes()))
+                }
                 letter => text.push(letter),
             }
         }
@@ -103,16 +105,22 @@ mod tests {
 
     use super::*;
 
-    /// Returns words with non-UTF-8 bytes in every position, and text special to shells or to this form.
+    /// Returns words with non-UTF-8 bytes in every position, and text special to shells or to this
+    /// form.
     fn odd_words() -> Vec<OsString> {
         let mut words =
             vec!["runs/pong", "my run", "it's", r"a\xff", r"\\", "näme", "$HOME `x` \"y\"", "\n\t"]
                 .into_iter()
                 .map(OsString::from)
                 .collect::<Vec<_>>();
-        for bytes in
-            [&b"r\xff"[..], b"\xff", b"\xffab 12'\\x\n", b"\xc3(\xc3\xa9", b"a\xf0\x9f\x98", b"\xff7\xffff"]
-        {
+        for bytes in [
+            &b"r\xff"[..],
+            b"\xff",
+            b"\xffab 12'\\x\n",
+            b"\xc3(\xc3\xa9",
+            b"a\xf0\x9f\x98",
+            b"\xff7\xffff",
+        ] {
             words.push(OsStr::from_bytes(bytes).to_owned());
         }
         words

@@ -13,7 +13,8 @@ pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
         padded.join("  ").trim_end().to_owned()
     };
     let header: Vec<String> = header.iter().map(ToString::to_string).collect();
-    let lines: Vec<String> = [line(&header)].into_iter().chain(rows.iter().map(|row| line(row))).collect();
+    let lines: Vec<String> =
+        [line(&header)].into_iter().chain(rows.iter().map(|row| line(row))).collect();
     lines.join("\n")
 }
 

@@ -35,7 +35,8 @@ impl Aggregate {
         }
     }
 
-    /// Computes the aggregate of `scores`, which should be normalised unless there is a single game.
+    /// Computes the aggregate of `scores`, which should be normalised unless there is a single
+    /// game.
     pub fn of(self, scores: &Scores) -> f64 {
         let of_games = || scores.games().iter().map(|game| mean(game.iter().copied()));
         match self {
@@ -64,7 +65,8 @@ mod tests {
     #[test]
     fn worked_by_hand() {
         let scores =
-            Scores::try_new(vec![vec![0.0, 2.0, 4.0], vec![0.5, 0.5, 0.8], vec![9.0, 0.0, 0.0]]).unwrap();
+            Scores::try_new(vec![vec![0.0, 2.0, 4.0], vec![0.5, 0.5, 0.8], vec![9.0, 0.0, 0.0]])
+                .unwrap();
         let of = |aggregate: Aggregate| aggregate.of(&scores);
         // Sorted: 0 0 | 0 0.5 0.5 0.8 2 | 4 9; two of nine are dropped at either end.
         let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-12, "{a} for {b}");

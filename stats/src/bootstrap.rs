@@ -60,7 +60,8 @@ impl Bootstrap {
         all.into_iter().next().ok_or(StatsError::NoRepetitions)
     }
 
-    /// Computes intervals of several statistics from the same resamples, such as the points of a curve.
+    /// Computes intervals of several statistics from the same resamples, such as the points of a
+    /// curve.
     ///
     /// # Errors
     /// If the settings are invalid.
@@ -76,7 +77,8 @@ impl Bootstrap {
         })
     }
 
-    /// Computes the interval of a statistic of two variants, whose runs are resampled independently.
+    /// Computes the interval of a statistic of two variants, whose runs are resampled
+    /// independently.
     ///
     /// # Errors
     /// If the settings are invalid, or the two differ in the number of games.
@@ -182,8 +184,14 @@ mod tests {
     fn settings_without_sense_are_refused() {
         let some = scores(&[&[1.0]]);
         let mean = |scores: &Scores| Aggregate::Mean.of(scores);
-        assert_eq!(Bootstrap { level: 1.0, ..FEW }.of(&some, mean), Err(StatsError::Level { level: 1.0 }));
-        assert_eq!(Bootstrap { repetitions: 0, ..FEW }.of(&some, mean), Err(StatsError::NoRepetitions));
+        assert_eq!(
+            Bootstrap { level: 1.0, ..FEW }.of(&some, mean),
+            Err(StatsError::Level { level: 1.0 })
+        );
+        assert_eq!(
+            Bootstrap { repetitions: 0, ..FEW }.of(&some, mean),
+            Err(StatsError::NoRepetitions)
+        );
         let two = scores(&[&[1.0], &[2.0]]);
         assert!(FEW.of_pair(&some, &two, |_, _| 0.0).is_err());
     }

@@ -10,8 +10,9 @@ use crate::{Scores, StatsError, mean};
 /// Random deals per generator; fixed, so that results do not depend on the number of threads.
 const CHUNK: u32 = 1000;
 
-/// P(a run of `left` scores above one of `right`), ties counting half, averaged over games: Agarwal et
-/// al. 2021, section 4.3. In each game this is the Mann–Whitney statistic over the number of pairs.
+/// P(a run of `left` scores above one of `right`), ties counting half, averaged over games: Agarwal
+/// et al. 2021, section 4.3. In each game this is the Mann–Whitney statistic over the number of
+/// pairs.
 ///
 /// # Errors
 /// If the two differ in the number of games.
@@ -47,12 +48,12 @@ fn share_above(left: &[f64], right: &[f64]) -> f64 {
     mean(left.iter().flat_map(|&a| right.iter().map(move |&b| beats(a, b))))
 }
 
-/// Two-sided exact permutation p-value of the difference of means in one game: the share of all ways to
-/// deal the scores into two groups of these sizes whose difference is at least as large. Makes no
-/// assumption about the distribution.
+/// Two-sided exact permutation p-value of the difference of means in one game: the share of all
+/// ways to deal the scores into two groups of these sizes whose difference is at least as large.
+/// Makes no assumption about the distribution.
 ///
-/// The number of ways grows fast (12 870 for 8 against 8), but they are counted without enumeration.
-/// NaN if a group is empty or a score is not finite.
+/// The number of ways grows fast (12 870 for 8 against 8), but they are counted without
+/// enumeration. NaN if a group is empty or a score is not finite.
 pub fn permutation_p_value(left: &[f64], right: &[f64]) -> f64 {
     let (fewer, more) = if left.len() <= right.len() { (left, right) } else { (right, left) };
     let Some(seen) = Dealt::try_new(fewer, more) else { return f64::NAN };
@@ -61,10 +62,10 @@ pub fn permutation_p_value(left: &[f64], right: &[f64]) -> f64 {
     outside as f64 / ways as f64
 }
 
-/// [`permutation_p_value`] estimated from `deals` random ways to deal the scores, for groups with too many
-/// ways to count: p = (b + 1) / (m + 1), where b of m deals differ at least as much as the observed
-/// scores. This is never 0 and no more optimistic than the exact test. Source: Phipson & Smyth 2010
-/// (Statistical Applications in Genetics and Molecular Biology 9(1), article 39).
+/// [`permutation_p_value`] estimated from `deals` random ways to deal the scores, for groups with
+/// too many ways to count: p = (b + 1) / (m + 1), where b of m deals differ at least as much as the
+/// observed scores. This is never 0 and no more optimistic than the exact test. Source: Phipson &
+/// Smyth 2010 (Statistical Applications in Genetics and Molecular Biology 9(1), article 39).
 ///
 /// The same seed yields the same p on any number of threads. NaN if the exact test returns NaN.
 pub fn sampled_permutation_p_value(left: &[f64], right: &[f64], deals: u32, seed: u64) -> f64 {
@@ -74,7 +75,8 @@ pub fn sampled_permutation_p_value(left: &[f64], right: &[f64], deals: u32, seed
         rng.set_stream(chunk.into());
         let mut scores = seen.scores.clone();
         let count = CHUNK.min(deals - chunk * CHUNK);
-        (0..count).filter(|_| seen.is_matched_by(deal(&mut scores, left.len(), &mut rng))).count() as u64
+        (0..count).filter(|_| seen.is_matched_by(deal(&mut scores, left.len(), &mut rng))).count()
+            as u64
     };
     let extreme: u64 = (0..deals.div_ceil(CHUNK)).into_par_iter().map(extreme_in).sum();
     (extreme + 1) as f64 / (f64::from(deals) + 1.0)
@@ -143,11 +145,12 @@ pub fn least_p_value(left: usize, right: usize) -> f64 {
     (extreme / ways).min(1.0)
 }
 
-/// Counts subsets of `size` numbers whose sum is at most `low` or at least `high`, and all such subsets.
+/// Counts subsets of `size` numbers whose sum is at most `low` or at least `high`, and all such
+/// subsets.
 ///
-/// The numbers are split in two halves, the sums of each half are sorted, and pairs of sums are counted by
-/// walking through both lists: Horowitz & Sahni 1974 (Journal of the ACM 21(2)). 10 against 10 have
-/// 184 756 subsets, and 1 024 sums in each half.
+/// The numbers are split in two halves, the sums of each half are sorted, and pairs of sums are
+/// counted by walking through both lists: Horowitz & Sahni 1974 (Journal of the ACM 21(2)). 10
+/// against 10 have 184 756 subsets, and 1 024 sums in each half.
 fn count_sums_outside(numbers: &[f64], size: usize, low: f64, high: f64) -> (u64, u64) {
     let (first, second) = numbers.split_at(numbers.len() / 2);
     let [first, second] = [first, second].map(|half| sorted_subset_sums(half, size));
@@ -226,7 +229,9 @@ mod tests {
         assert_eq!(permutation_p_value(&[1.0, 1.0], &[1.0, 1.0]), 1.0);
         assert_eq!(permutation_p_value(&[9.0, 8.0, 7.0], &[1.0, 2.0, 3.0]), least_p_value(3, 3));
         assert_eq!(permutation_p_value(&[9.0, 8.0, 7.0], &[1.0]), least_p_value(3, 1));
-        assert!(permutation_p_value(&[], &[1.0]).is_nan() && permutation_p_value(&[1.0], &[]).is_nan());
+        assert!(
+            permutation_p_value(&[], &[1.0]).is_nan() && permutation_p_value(&[1.0], &[]).is_nan()
+        );
         assert!(permutation_p_value(&[1.0, f64::NAN], &[1.0]).is_nan());
     }
 
@@ -269,7 +274,10 @@ mod tests {
     fn scores_that_are_equal_but_for_rounding_are_equal() {
         let sum = 0.1 + 0.2;
         assert!(sum > 0.3);
-        assert_eq!(probability_of_improvement(&scores(&[&[sum]]), &scores(&[&[0.3]])).unwrap(), 0.5);
+        assert_eq!(
+            probability_of_improvement(&scores(&[&[sum]]), &scores(&[&[0.3]])).unwrap(),
+            0.5
+        );
         assert_eq!(permutation_p_value(&[0.1; 3], &[0.1; 5]), 1.0);
     }
 
@@ -280,7 +288,8 @@ mod tests {
         let exact = permutation_p_value(&left, &right);
         let sampled = sampled_permutation_p_value(&left, &right, 100_000, 1);
         assert!((sampled - exact).abs() < 0.005 && sampled != exact, "{sampled} for {exact}");
-        let [low, high]: [Vec<f64>; 2] = [0, 100].map(|from| (from..from + 16).map(f64::from).collect());
+        let [low, high]: [Vec<f64>; 2] =
+            [0, 100].map(|from| (from..from + 16).map(f64::from).collect());
         assert_eq!(sampled_permutation_p_value(&low, &high, 999, 1), 1.0 / 1000.0);
         assert_eq!(sampled_permutation_p_value(&low, &low, 999, 1), 1.0);
         assert_eq!(sampled_permutation_p_value(&low, &high, 0, 1), 1.0);

@@ -25,7 +25,9 @@ pub enum StatsError {
         score: f64,
     },
     /// Two variants with different numbers of games.
-    #[error("one variant has {left} games and the other {right}: they must have the same, in the same order")]
+    #[error(
+        "one variant has {left} games and the other {right}: they must have the same, in the same order"
+    )]
     OtherGames {
         /// Games of the first.
         left: usize,

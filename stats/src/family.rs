@@ -2,12 +2,13 @@
 
 use crate::least_p_value;
 
-/// Holm-adjusted p-values, in the order given: rejecting those at or below a level keeps the probability of
-/// any false rejection at or below that level. Holm 1979 (Scandinavian Journal of Statistics 6): the k-th
-/// smallest of n is multiplied by n − k + 1 and raised to at least its predecessors.
+/// Holm-adjusted p-values, in the order given: rejecting those at or below a level keeps the
+/// probability of any false rejection at or below that level. Holm 1979 (Scandinavian Journal of
+/// Statistics 6): the k-th smallest of n is multiplied by n − k + 1 and raised to at least its
+/// predecessors.
 ///
-/// `family` is the number of planned tests: tests not run count as having found nothing. It is raised to
-/// the number of tests run.
+/// `family` is the number of planned tests: tests not run count as having found nothing. It is
+/// raised to the number of tests run.
 pub fn holm_adjusted(p_values: &[f64], family: usize) -> Vec<f64> {
     let tests = family.max(p_values.len());
     let mut order: Vec<usize> = (0..p_values.len()).collect();
@@ -22,8 +23,8 @@ pub fn holm_adjusted(p_values: &[f64], family: usize) -> Vec<f64> {
     adjusted
 }
 
-/// Smallest Holm-adjusted p-value possible with exact tests of `seeds` against as many, in a `family` of
-/// tests: above the significance level, no result at all can pass.
+/// Smallest Holm-adjusted p-value possible with exact tests of `seeds` against as many, in a
+/// `family` of tests: above the significance level, no result at all can pass.
 pub fn least_holm_adjusted(seeds: usize, family: usize) -> f64 {
     (least_p_value(seeds, seeds) * family.max(1) as f64).min(1.0)
 }
@@ -36,7 +37,10 @@ mod tests {
     fn holm_worked_by_hand() {
         let close = |found: Vec<f64>, expected: &[f64]| {
             assert_eq!(found.len(), expected.len());
-            found.iter().zip(expected).for_each(|(a, b)| assert!((a - b).abs() < 1e-12, "{found:?}"));
+            found
+                .iter()
+                .zip(expected)
+                .for_each(|(a, b)| assert!((a - b).abs() < 1e-12, "{found:?}"));
         };
         // 4 × 0.01, 3 × 0.02, 2 × 0.04, 1 × 0.9.
         close(holm_adjusted(&[0.04, 0.01, 0.9, 0.02], 4), &[0.08, 0.04, 0.9, 0.06]);

@@ -1,11 +1,11 @@
 //! Statistics of scores over games and seeds: aggregates, intervals, tests. Pure functions.
 //!
-//! A *score* is the final number of one run. [`Scores`] holds those of one variant: one per seed for each
-//! game. The seed is the source of chance, so the bootstrap resamples seeds: games are fixed, and
-//! episodes of the same run are not independent repetitions.
+//! A *score* is the final number of one run. [`Scores`] holds those of one variant: one per seed
+//! for each game. The seed is the source of chance, so the bootstrap resamples seeds: games are
+//! fixed, and episodes of the same run are not independent repetitions.
 //!
-//! Source of aggregates and intervals: Agarwal et al. 2021 (arXiv:2108.13264); the tests compare with
-//! their Python library, rliable.
+//! Source of aggregates and intervals: Agarwal et al. 2021 (arXiv:2108.13264); the tests compare
+//! with their Python library, rliable.
 //!
 //! ```
 //! use coordrl_stats::{Aggregate, Bootstrap, Scores};

@@ -17,7 +17,8 @@ pub fn median(mut numbers: Vec<f64>) -> f64 {
     quantile(&numbers, 0.5)
 }
 
-/// The quantile `share` of sorted numbers, with linear interpolation (numpy's default); NaN if empty.
+/// The quantile `share` of sorted numbers, with linear interpolation (numpy's default); NaN if
+/// empty.
 pub fn quantile(sorted: &[f64], share: f64) -> f64 {
     let Some(last) = sorted.len().checked_sub(1) else { return f64::NAN };
     let place = share.clamp(0.0, 1.0) * last as f64;
@@ -40,16 +41,16 @@ pub fn area_under_curve(points: &[(f64, f64)]) -> f64 {
     points.windows(2).map(trapezoid).sum::<f64>() / length
 }
 
-/// The first x at which the curve reaches `threshold`, if ever. A shortfall within rounding counts as
-/// reached: otherwise a threshold computed from the curve's own heights could be missed.
+/// The first x at which the curve reaches `threshold`, if ever. A shortfall within rounding counts
+/// as reached: otherwise a threshold computed from the curve's own heights could be missed.
 pub fn first_reaching(points: &[(f64, f64)], threshold: f64) -> Option<f64> {
     let highest = points.iter().map(|(_, y)| y.abs()).fold(0.0, f64::max);
     let slack = rounding_of(&[threshold, highest]);
     points.iter().find(|(_, y)| *y >= threshold - slack).map(|(x, _)| *x)
 }
 
-/// Rounding error allowed in a result, relative to the sum of its inputs: several thousand times the error of
-/// one operation, and far below any meaningful difference of scores.
+/// Rounding error allowed in a result, relative to the sum of its inputs: several thousand times
+/// the error of one operation, and far below any meaningful difference of scores.
 const ROUNDING: f64 = 1e-12;
 
 /// Upper bound on the rounding error of means and differences of these numbers.
@@ -57,8 +58,8 @@ pub(crate) fn rounding_of(numbers: &[f64]) -> f64 {
     ROUNDING * numbers.iter().map(|number| number.abs()).sum::<f64>()
 }
 
-/// A difference computed from `numbers`, or 0 if it is within rounding. In floating point, three times 0.1
-/// over 3 differs from five times 0.1 over 5, and no conclusion may depend on that.
+/// A difference computed from `numbers`, or 0 if it is within rounding. In floating point, three
+/// times 0.1 over 3 differs from five times 0.1 over 5, and no conclusion may depend on that.
 pub fn without_rounding(difference: f64, numbers: &[f64]) -> f64 {
     if difference.abs() <= rounding_of(numbers) { 0.0 } else { difference }
 }
@@ -72,7 +73,10 @@ mod tests {
         assert_eq!(median(vec![3.0, 1.0, 2.0]), 2.0);
         assert_eq!(median(vec![4.0, 1.0, 2.0, 3.0]), 2.5);
         let sorted = [0.0, 10.0, 20.0];
-        assert_eq!([0.0, 0.25, 0.9, 1.0].map(|share| quantile(&sorted, share)), [0.0, 5.0, 18.0, 20.0]);
+        assert_eq!(
+            [0.0, 0.25, 0.9, 1.0].map(|share| quantile(&sorted, share)),
+            [0.0, 5.0, 18.0, 20.0]
+        );
         assert!(quantile(&[], 0.5).is_nan() && mean([]).is_nan());
     }
 

@@ -15,11 +15,12 @@ const MOST_TENTHS: u32 = 100;
 /// Above this many seeds the exact test is too slow to simulate, and as powerful as Student's.
 const MOST_SIMULATED: usize = 12;
 
-/// Smallest difference of means, in standard deviations over seeds, that the exact two-sided permutation
-/// test detects at level `alpha` with probability [`POWER`], given `seeds` normal scores in each group:
-/// simulated in steps of 0.1, above 12 seeds by the normal approximation.
+/// Smallest difference of means, in standard deviations over seeds, that the exact two-sided
+/// permutation test detects at level `alpha` with probability [`POWER`], given `seeds` normal
+/// scores in each group: simulated in steps of 0.1, above 12 seeds by the normal approximation.
 ///
-/// `None` if no scores of so few seeds can reach `alpha`, or if only differences above 10 are detected.
+/// `None` if no scores of so few seeds can reach `alpha`, or if only differences above 10 are
+/// detected.
 pub fn least_visible_difference(seeds: usize, alpha: f64) -> Option<f64> {
     if seeds < 2 || least_p_value(seeds, seeds) > alpha {
         return None;
@@ -28,8 +29,10 @@ pub fn least_visible_difference(seeds: usize, alpha: f64) -> Option<f64> {
         return Some(approximated(seeds, alpha));
     }
 
-    // The same draws for every effect: sampling noise must not break the order that bisection needs.
-    let pairs: Vec<[Vec<f64>; 2]> = (0..COMPARISONS).map(|index| pair_of_groups(seeds, index)).collect();
+    // The same draws for every effect: sampling noise must not break the order that bisection
+    // needs.
+    let pairs: Vec<[Vec<f64>; 2]> =
+        (0..COMPARISONS).map(|index| pair_of_groups(seeds, index)).collect();
     let finds = |tenths: u32| power(&pairs, f64::from(tenths) / 10.0, alpha) >= POWER;
 
     // Power rises with the effect, so the smallest detectable effect can be bisected.
@@ -45,8 +48,9 @@ pub fn least_visible_difference(seeds: usize, alpha: f64) -> Option<f64> {
     Some(f64::from(found) / 10.0)
 }
 
-/// Power of Student's test, with Guenther's correction of the normal quantiles for few degrees of freedom
-/// (Guenther 1981, The American Statistician 35(4)); rounded up to a tenth, as in the simulation.
+/// Power of Student's test, with Guenther's correction of the normal quantiles for few degrees of
+/// freedom (Guenther 1981, The American Statistician 35(4)); rounded up to a tenth, as in the
+/// simulation.
 fn approximated(seeds: usize, alpha: f64) -> f64 {
     let two_sided = normal_quantile(1.0 - alpha / 2.0);
     let corrected = seeds as f64 - two_sided * two_sided / 4.0;
@@ -90,10 +94,14 @@ mod tests {
     /// From an independent simulation in NumPy, 2000 comparisons per step of 0.1.
     #[test]
     fn the_least_visible_difference_agrees_with_an_independent_simulation() {
-        let cases = [(4, 0.05, 2.9), (5, 0.05, 2.2), (8, 0.05, 1.6), (8, 0.05 / 9.0, 2.2), (10, 0.05, 1.4)];
+        let cases =
+            [(4, 0.05, 2.9), (5, 0.05, 2.2), (8, 0.05, 1.6), (8, 0.05 / 9.0, 2.2), (10, 0.05, 1.4)];
         for (seeds, alpha, expected) in cases {
             let found = least_visible_difference(seeds, alpha).unwrap();
-            assert!((found - expected).abs() < 0.15, "{seeds} seeds at {alpha}: {found}, not {expected}");
+            assert!(
+                (found - expected).abs() < 0.15,
+                "{seeds} seeds at {alpha}: {found}, not {expected}"
+            );
         }
     }
 

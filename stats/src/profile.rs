@@ -2,8 +2,8 @@
 
 use crate::Scores;
 
-/// For each threshold, the share of runs scoring above it, averaged with equal weight per game: Agarwal
-/// et al. 2021, section 4.2.
+/// For each threshold, the share of runs scoring above it, averaged with equal weight per game:
+/// Agarwal et al. 2021, section 4.2.
 pub fn performance_profile(scores: &Scores, thresholds: &[f64]) -> Vec<f64> {
     let above = |threshold: f64| {
         let share = |game: &Vec<f64>| {

@@ -2,7 +2,8 @@
 
 use crate::StatsError;
 
-/// Scores of each game's runs, one per seed. There is at least one game, and at least one score per game.
+/// Scores of each game's runs, one per seed. There is at least one game, and at least one score per
+/// game.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scores {
     games: Vec<Vec<f64>>,
@@ -44,7 +45,9 @@ impl Scores {
     /// If a result is not finite.
     pub fn map(&self, change: impl Fn(usize, f64) -> f64) -> Result<Self, StatsError> {
         let games = self.games.iter().enumerate();
-        Self::try_new(games.map(|(game, scores)| scores.iter().map(|&x| change(game, x)).collect()).collect())
+        Self::try_new(
+            games.map(|(game, scores)| scores.iter().map(|&x| change(game, x)).collect()).collect(),
+        )
     }
 
     /// Returns the scores of one game alone.
@@ -69,7 +72,10 @@ mod tests {
         let error = Scores::try_new(vec![vec![1.0, f64::NAN]]).unwrap_err().to_string();
         assert!(error.contains("game 0, run 1"), "{error}");
         let scores = Scores::try_new(vec![vec![1.0], vec![2.0, 3.0]]).unwrap();
-        assert_eq!(scores.map(|game, x| x + game as f64).unwrap().games(), [vec![1.0], vec![3.0, 4.0]]);
+        assert_eq!(
+            scores.map(|game, x| x + game as f64).unwrap().games(),
+            [vec![1.0], vec![3.0, 4.0]]
+        );
         assert!(scores.map(|_, x| x / 0.0).is_err());
         assert_eq!(scores.all().collect::<Vec<_>>(), [1.0, 2.0, 3.0]);
         assert_eq!(scores.game(1).games(), [vec![2.0, 3.0]]);

@@ -21,7 +21,10 @@ fn scores(variant: u32) -> Scores {
         let variant = f64::from(variant);
         0.1 * game.powf(1.3) + 0.15 * variant + (noise - 0.4) * (0.5 + 0.1 * game)
     };
-    Scores::try_new((0..GAMES).map(|game| (0..RUNS).map(|run| score(game, run)).collect()).collect()).unwrap()
+    Scores::try_new(
+        (0..GAMES).map(|game| (0..RUNS).map(|run| score(game, run)).collect()).collect(),
+    )
+    .unwrap()
 }
 
 fn numbers(value: &Value) -> Vec<f64> {
@@ -50,7 +53,8 @@ fn aggregates_and_their_intervals_equal_rliable() {
         let scores = scores(variant);
         let expected = &golden["aggregates"][format!("variant {variant}")];
         let [points, low, high] = ["points", "low", "high"].map(|key| numbers(&expected[key]));
-        let of_all = |scores: &Scores| Aggregate::ALL.map(|aggregate| aggregate.of(scores)).to_vec();
+        let of_all =
+            |scores: &Scores| Aggregate::ALL.map(|aggregate| aggregate.of(scores)).to_vec();
         let intervals = Bootstrap::default().of_many(&scores, of_all).unwrap();
         for (place, aggregate) in Aggregate::ALL.into_iter().enumerate() {
             let what = format!("{} of variant {variant}", aggregate.name());
@@ -80,6 +84,9 @@ fn performance_profiles_equal_rliable() {
     for variant in 0..2 {
         let found = performance_profile(&scores(variant), &thresholds);
         let expected = numbers(&golden["profiles"][format!("variant {variant}")]);
-        found.iter().zip(&expected).for_each(|(found, expected)| assert_point(*found, *expected, "profile"));
+        found
+            .iter()
+            .zip(&expected)
+            .for_each(|(found, expected)| assert_point(*found, *expected, "profile"));
     }
 }

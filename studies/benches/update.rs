@@ -60,7 +60,11 @@ fn compare_classifiers(threads: usize) {
     let gflop = 1e-9 * batch as f64 * Products::flop_a_row();
     println!("\nclassify, batch {batch}, {threads} threads, updates/s (median of {TURNS} turns)");
     let line = |name: &str, speed: f64| {
-        println!("{name:<28} {speed:>8.1}   ratio {:.2}   {:>6.1} GFLOP/s", speed / plain, speed * gflop);
+        println!(
+            "{name:<28} {speed:>8.1}   ratio {:.2}   {:>6.1} GFLOP/s",
+            speed / plain,
+            speed * gflop
+        );
     };
     line("plain", plain);
     line("coordrl", ours);
@@ -94,7 +98,9 @@ impl Plain {
         let kind = (Kind::Float, Device::Cpu);
         let mut weights = Vec::new();
         for pair in CHANNELS.windows(2) {
-            weights.push((Tensor::randn([pair[1], pair[0], 1, 1], kind) * 0.1).set_requires_grad(true));
+            weights.push(
+                (Tensor::randn([pair[1], pair[0], 1, 1], kind) * 0.1).set_requires_grad(true),
+            );
             weights.push(Tensor::zeros([pair[1]], kind).set_requires_grad(true));
         }
         let line = Tensor::linspace(-1.0, 1.0, SIDE, kind);
@@ -119,7 +125,8 @@ impl Plain {
             }
         }
         let logits = picture.reshape([batch, PIXELS]);
-        let loss = logits.cross_entropy_loss::<Tensor>(&self.targets, None, Reduction::Mean, -100, 0.0);
+        let loss =
+            logits.cross_entropy_loss::<Tensor>(&self.targets, None, Reduction::Mean, -100, 0.0);
         let gradients = Tensor::run_backward(&[&loss], &self.weights, false, false);
         tch::no_grad(|| {
             for (weight, gradient) in self.weights.iter_mut().zip(&gradients) {
@@ -138,8 +145,9 @@ struct Products {
 impl Products {
     fn new() -> Self {
         let random = |shape: [i64; 2]| Tensor::randn(shape, (Kind::Float, Device::Cpu));
-        let layer =
-            |pair: &[i64]| [random([PIXELS, pair[0]]), random([pair[0], pair[1]]), random([PIXELS, pair[1]])];
+        let layer = |pair: &[i64]| {
+            [random([PIXELS, pair[0]]), random([pair[0], pair[1]]), random([PIXELS, pair[1]])]
+        };
         Self { layers: CHANNELS[1..].windows(2).map(layer).collect() }
     }
 

@@ -29,10 +29,10 @@ pub struct StudyConfig {
     pub l2: f64,
     /// Loss to minimise.
     pub loss: Loss,
-    /// Weight of the CoordConv renderer's second loss, 0 for none: the cross-entropy between its first
-    /// stage's map and the map's target. With 1×1 windows in the second stage the target is the
-    /// square itself, uniform over its pixels; with larger windows it is the centre alone, as in the
-    /// released code's intermediate loss.
+    /// Weight of the CoordConv renderer's second loss, 0 for none: the cross-entropy between its
+    /// first stage's map and the map's target. With 1×1 windows in the second stage the target is
+    /// the square itself, uniform over its pixels; with larger windows it is the centre alone, as
+    /// in the released code's intermediate loss.
     pub map_loss: f64,
     /// Factor on the map that the CoordConv renderer's first stage passes to the second. The map is
     /// a softmax: a uniform one is 1 / 4096 everywhere, too small to affect the second stage.
@@ -52,9 +52,9 @@ pub struct StudyConfig {
     pub eval_every_epochs: u32,
     /// Consecutive evaluations that must meet the task's mark before it counts as held.
     pub hold_evaluations: u32,
-    /// Number of parts of a batch whose gradients are computed in parallel on a CPU. It determines the
-    /// order of summation, so results depend on it (but not on the number of threads). Networks with
-    /// batch normalisation always use one.
+    /// Number of parts of a batch whose gradients are computed in parallel on a CPU. It determines
+    /// the order of summation, so results depend on it (but not on the number of threads). Networks
+    /// with batch normalisation always use one.
     pub shards: u32,
 }
 
@@ -191,8 +191,9 @@ impl StudyConfig {
             }
         }
         if !self.loss.suits(task) {
-            let fitting =
-                [Loss::CrossEntropy, Loss::Bce, Loss::Mse].into_iter().filter(|loss| loss.suits(task));
+            let fitting = [Loss::CrossEntropy, Loss::Bce, Loss::Mse]
+                .into_iter()
+                .filter(|loss| loss.suits(task));
             let names: Vec<&str> = fitting.map(Loss::name).collect();
             let text = format!("is \"{}\", which does not suit `{task}`; ", self.loss.name());
             refuse("loss", text + &format!("it can be \"{}\"", names.join("\" or \"")));
@@ -238,7 +239,8 @@ mod tests {
             shards: 0,
             ..Default::default()
         };
-        let keys: Vec<String> = config.check(Task::Regress).into_iter().map(|problem| problem.key).collect();
+        let keys: Vec<String> =
+            config.check(Task::Regress).into_iter().map(|problem| problem.key).collect();
         let expected = [
             "batch_size",
             "epochs",
@@ -263,8 +265,7 @@ mod tests {
     #[test]
     fn a_loss_that_does_not_suit_meets_those_that_do() {
         let problems = StudyConfig::default().check(Task::Render);
-        let text =
-            "`study.loss` is \"cross_entropy\", which does not suit `render`; it can be \"bce\" or \"mse\"";
+        let text = "`study.loss` is \"cross_entropy\", which does not suit `render`; it can be \"bce\" or \"mse\"";
         assert_eq!(problems.iter().map(Problem::to_string).collect::<Vec<_>>(), [text]);
         let config = StudyConfig { loss: Loss::Bce, ..Default::default() };
         assert_eq!(config.check(Task::Regress).len(), 1);
@@ -280,14 +281,18 @@ mod tests {
             step_limit: 2,
             ..Default::default()
         };
-        assert_eq!([0, 1, 2, 3, 4, 9].map(|epoch| config.rate(epoch)), [1.0, 1.0, 0.5, 0.5, 0.25, 0.25]);
+        assert_eq!(
+            [0, 1, 2, 3, 4, 9].map(|epoch| config.rate(epoch)),
+            [1.0, 1.0, 0.5, 0.5, 0.25, 0.25]
+        );
         let constant = StudyConfig { schedule: RateSchedule::Constant, ..config };
         assert_eq!(constant.rate(9), 1.0);
     }
 
     #[test]
     fn toml_and_json_come_back_as_they_went_and_unknown_keys_are_refused() {
-        let config = StudyConfig { schedule: RateSchedule::Step, loss: Loss::Bce, ..Default::default() };
+        let config =
+            StudyConfig { schedule: RateSchedule::Step, loss: Loss::Bce, ..Default::default() };
         let toml = toml::to_string(&config).unwrap();
         assert_eq!(toml::from_str::<StudyConfig>(&toml).unwrap(), config);
         let json = serde_json::to_string(&config).unwrap();

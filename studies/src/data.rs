@@ -158,7 +158,8 @@ mod tests {
         assert_eq!((train.len(), test.len()), (2368, 768));
         assert_eq!(test[..12], [1, 3, 21, 35, 37, 44, 45, 49, 52, 65, 67, 69]);
         assert_eq!(test[762..], [3116, 3119, 3121, 3125, 3128, 3131]);
-        let checksum: usize = test.iter().enumerate().map(|(place, index)| (place + 1) * index).sum();
+        let checksum: usize =
+            test.iter().enumerate().map(|(place, index)| (place + 1) * index).sum();
         assert_eq!(checksum, 624_581_117);
     }
 

@@ -33,7 +33,9 @@ pub enum StudyError {
     #[error(transparent)]
     Network(#[from] NetworkError),
     /// Training diverged. The weights are those before this update.
-    #[error("{what} not finite in update {update}: training diverged; try a lower `study.learning_rate`")]
+    #[error(
+        "{what} not finite in update {update}: training diverged; try a lower `study.learning_rate`"
+    )]
     NonFinite {
         /// Non-finite quantity: `"loss"`, `"gradient"`.
         what: &'static str,

@@ -1,8 +1,8 @@
 //! The layer under study, and the registry of available layers.
 
 use coordrl_agents::nn::{
-    Conv, ConvSpec, CoordinateSpec, CoordinateStart, Coordinates, Init, NetworkError, Padding, ParamScope,
-    Window,
+    Conv, ConvSpec, CoordinateSpec, CoordinateStart, Coordinates, Init, NetworkError, Padding,
+    ParamScope, Window,
 };
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
@@ -11,14 +11,16 @@ use crate::StudyError;
 
 /// A layer that can replace the CoordConv layer in the published networks.
 pub trait Layer: Send {
-    /// Maps `[N, C, H, W]` to `[N, out, H, W]`, linear or not; fastest with channels last in memory.
+    /// Maps `[N, C, H, W]` to `[N, out, H, W]`, linear or not; fastest with channels last in
+    /// memory.
     fn forward(&self, picture: &Tensor) -> Tensor;
 
-    /// Applies [`Layer::forward`] to pictures whose every channel is constant, given as `[N, C]`: the
-    /// inputs of the painting tasks. Override where constancy saves work.
+    /// Applies [`Layer::forward`] to pictures whose every channel is constant, given as `[N, C]`:
+    /// the inputs of the painting tasks. Override where constancy saves work.
     fn forward_tiled(&self, numbers: &Tensor, [height, width]: [i64; 2]) -> Tensor {
         let [rows, channels] = numbers.size()[..] else { return self.forward(numbers) };
-        let picture = numbers.view([rows, channels, 1, 1]).expand([rows, channels, height, width], false);
+        let picture =
+            numbers.view([rows, channels, 1, 1]).expand([rows, channels, height, width], false);
         self.forward(&picture)
     }
 }
@@ -46,8 +48,8 @@ pub struct LayerShape {
 pub enum LayerStart {
     /// All drawn from the same distribution, as in the authors' code.
     Drawn,
-    /// Zero for the coordinates, or any other source of positional information: the layer starts out
-    /// as a plain convolution.
+    /// Zero for the coordinates, or any other source of positional information: the layer starts
+    /// out as a plain convolution.
     Plain,
 }
 
@@ -149,7 +151,10 @@ impl Layer for Conv {
 }
 
 /// Builds the paper's layer: coordinates xx and yy appended to the picture, then a 1×1 convolution.
-fn build_coord_conv(scope: &mut ParamScope<'_>, shape: LayerShape) -> Result<Box<dyn Layer>, NetworkError> {
+fn build_coord_conv(
+    scope: &mut ParamScope<'_>,
+    shape: LayerShape,
+) -> Result<Box<dyn Layer>, NetworkError> {
     let LayerShape { channels_in, channels_out, height, width, start, amplitude } = shape;
     let window = Window { channels_out, kernel: 1, stride: 1 };
     let spec = ConvSpec { window, padding: Padding::Valid, init: Init::HeNormal };

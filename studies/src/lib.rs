@@ -9,8 +9,8 @@
 //!   [`Study::update`]
 //!
 //! Networks, losses, splits and settings are those of the authors' released code
-//! (uber-research/CoordConv) unless noted otherwise. This crate does not read files, print or depend on
-//! the command line.
+//! (uber-research/CoordConv) unless noted otherwise. This crate does not read files, print or
+//! depend on the command line.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -53,7 +53,9 @@ pub use config::{Inputs, Loss, RateSchedule, StudyConfig};
 pub use counters::Counters;
 pub use data::{Centre, Split, SplitIndices};
 pub use error::StudyError;
-pub use layer::{BuildLayer, Layer, LayerKind, LayerShape, LayerStart, StudyLayer, find_layer, layers};
+pub use layer::{
+    BuildLayer, Layer, LayerKind, LayerShape, LayerStart, StudyLayer, find_layer, layers,
+};
 pub use score::{Evaluation, Measures, Score};
 pub use state::StudyState;
 pub use study::{Study, StudySetup, UpdateReport};

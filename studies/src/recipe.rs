@@ -4,8 +4,8 @@ use crate::config::{Inputs, Loss, RateSchedule};
 use crate::{LayerKind, LayerStart, Split, StudyConfig, StudyLayer, Task};
 
 impl StudyConfig {
-    /// Returns settings with which the task's network for this layer learns it or, for the baselines,
-    /// gets as far as it can.
+    /// Returns settings with which the task's network for this layer learns it or, for the
+    /// baselines, gets as far as it can.
     pub fn recipe(task: Task, layer: &StudyLayer, _split: Split) -> Self {
         match (task, layer.kind) {
             (Task::Classify, LayerKind::InPlace(_)) => classify(),
@@ -51,7 +51,8 @@ fn render() -> StudyConfig {
 ///
 /// The network has no activation and ends in a maximum over all positions. With coordinate weights
 /// drawn like the others, that maximum is often at an edge from the start: the pixel then gets no
-/// gradient, and all predictions collapse to the mean position. Starting plain, the pixel wins first.
+/// gradient, and all predictions collapse to the mean position. Starting plain, the pixel wins
+/// first.
 fn regress() -> StudyConfig {
     StudyConfig {
         loss: Loss::Mse,
@@ -62,9 +63,9 @@ fn regress() -> StudyConfig {
     }
 }
 
-/// Windows of 4, the largest the authors tried: with stride 2 every output pixel then has equally many
-/// inputs, and the network fits its training centres, which with windows of 3 it does not within
-/// 200 epochs. Batches of 32, the larger of theirs: with 16 the running statistics of batch
+/// Windows of 4, the largest the authors tried: with stride 2 every output pixel then has equally
+/// many inputs, and the network fits its training centres, which with windows of 3 it does not
+/// within 200 epochs. Batches of 32, the larger of theirs: with 16 the running statistics of batch
 /// normalisation are so noisy that accuracy fluctuates.
 fn classify_baseline() -> StudyConfig {
     StudyConfig {

@@ -23,7 +23,8 @@ pub(crate) fn input_of(
             Inputs::Pixels => f32::from(number),
             Inputs::Coordinates => f32::from(number) * 2.0 / (CANVAS - 1) as f32 - 1.0,
         };
-        let numbers: Vec<f32> = centres.iter().flat_map(|centre| [centre.x, centre.y].map(scale)).collect();
+        let numbers: Vec<f32> =
+            centres.iter().flat_map(|centre| [centre.x, centre.y].map(scale)).collect();
         Tensor::f_from_slice(&numbers)?.f_view([rows, 2])?
     } else {
         let side = CANVAS as i64;
@@ -54,12 +55,18 @@ pub(crate) fn target_of(
     Ok(target.f_to_device(device)?)
 }
 
-/// Builds cross-entropy targets of the map between a renderer's stages: the pixel, `i64 [N]`, or one
-/// probability per pixel, `[N, 4096]`, uniform over the square.
-pub(crate) fn map_target(holds: MapHolds, centres: &[Centre], device: Device) -> Result<Tensor, StudyError> {
+/// Builds cross-entropy targets of the map between a renderer's stages: the pixel, `i64 [N]`, or
+/// one probability per pixel, `[N, 4096]`, uniform over the square.
+pub(crate) fn map_target(
+    holds: MapHolds,
+    centres: &[Centre],
+    device: Device,
+) -> Result<Tensor, StudyError> {
     match holds {
         MapHolds::Centre => target_of(Task::Classify, Loss::CrossEntropy, centres, device),
-        MapHolds::Square => Ok(canvases(centres, Centre::draw_square)?.f_to_device(device)? / SQUARE_PIXELS),
+        MapHolds::Square => {
+            Ok(canvases(centres, Centre::draw_square)?.f_to_device(device)? / SQUARE_PIXELS)
+        }
     }
 }
 
@@ -79,16 +86,19 @@ fn canvases(centres: &[Centre], draw: impl Fn(Centre, &mut [f32])) -> Result<Ten
 pub(crate) fn loss_sum(loss: Loss, output: &Tensor, target: &Tensor) -> Tensor {
     let outputs = output.size()[1] as f64;
     match loss {
-        Loss::CrossEntropy => output.cross_entropy_loss::<Tensor>(target, None, Reduction::Sum, -100, 0.0),
+        Loss::CrossEntropy => {
+            output.cross_entropy_loss::<Tensor>(target, None, Reduction::Sum, -100, 0.0)
+        }
         Loss::Bce => {
-            output.binary_cross_entropy_with_logits::<Tensor>(target, None, None, Reduction::Sum) / outputs
+            output.binary_cross_entropy_with_logits::<Tensor>(target, None, None, Reduction::Sum)
+                / outputs
         }
         Loss::Mse => output.mse_loss(target, Reduction::Sum) / outputs,
     }
 }
 
-/// Converts the logits of a painted picture to probabilities (`CrossEntropy`: over all pixels; `Bce`:
-/// of each pixel), or returns them as grey levels (`Mse`).
+/// Converts the logits of a painted picture to probabilities (`CrossEntropy`: over all pixels;
+/// `Bce`: of each pixel), or returns them as grey levels (`Mse`).
 pub(crate) fn picture_of(loss: Loss, logits: &Tensor) -> Tensor {
     match loss {
         Loss::CrossEntropy => logits.softmax(-1, Kind::Float),
@@ -123,7 +133,10 @@ mod tests {
         assert_eq!(numbers(&target(Task::Classify, Loss::CrossEntropy)), [3780.0, 670.0]);
         assert_eq!(target(Task::Classify, Loss::Bce).double_value(&[0, 3780]), 1.0);
         assert_eq!(target(Task::Render, Loss::Mse).sum(Kind::Float).double_value(&[]), 162.0);
-        assert_eq!(numbers(&target(Task::Regress, Loss::Mse)), [0.0625, 0.921875, 0.46875, 0.15625]);
+        assert_eq!(
+            numbers(&target(Task::Regress, Loss::Mse)),
+            [0.0625, 0.921875, 0.46875, 0.15625]
+        );
     }
 
     #[test]

@@ -70,9 +70,10 @@ impl Evaluation {
     /// Returns `true` if the task's mark ([`Task::mark`]) is met.
     pub fn meets_mark(&self) -> bool {
         match (self.train.measures, self.test.measures) {
-            (Measures::Classify { accuracy: train, .. }, Measures::Classify { accuracy: test, .. }) => {
-                train == 1.0 && test == 1.0
-            }
+            (
+                Measures::Classify { accuracy: train, .. },
+                Measures::Classify { accuracy: test, .. },
+            ) => train == 1.0 && test == 1.0,
             (_, Measures::Render { iou, .. }) => iou >= 0.99,
             (_, Measures::Regress { error_px }) => error_px < 0.5,
             _ => false,
@@ -118,9 +119,10 @@ pub(crate) fn sums_of(
     let measures = match task {
         Task::Render => overlaps(loss, output, &target)?,
         Task::Classify | Task::Regress => {
-            let distances = places(task, loss, output)?.into_iter().zip(centres).map(|(found, centre)| {
-                (found[0] - f64::from(centre.x)).hypot(found[1] - f64::from(centre.y))
-            });
+            let distances =
+                places(task, loss, output)?.into_iter().zip(centres).map(|(found, centre)| {
+                    (found[0] - f64::from(centre.x)).hypot(found[1] - f64::from(centre.y))
+                });
             let distances: Vec<f64> = distances.collect();
             let sum: f64 = distances.iter().sum();
             match task {
@@ -141,7 +143,10 @@ pub(crate) fn places(task: Task, loss: Loss, output: &Tensor) -> Result<Vec<[f64
         Task::Regress => pairs(&(output.f_to_kind(Kind::Double)? * side as f64)),
         Task::Classify => {
             let pixels: Vec<i64> = Vec::try_from(output.f_argmax(-1, false)?)?;
-            Ok(pixels.into_iter().map(|pixel| [(pixel % side) as f64, (pixel / side) as f64]).collect())
+            Ok(pixels
+                .into_iter()
+                .map(|pixel| [(pixel % side) as f64, (pixel / side) as f64])
+                .collect())
         }
         Task::Render => {
             let white = picture_of(loss, output).f_gt(0.5)?.f_to_kind(Kind::Double)?; // [N, 4096]
@@ -219,7 +224,8 @@ mod tests {
 
     #[test]
     fn regression_measures_pixels() {
-        let output = Tensor::from_slice(&[13f32 / 64.0, 24.0 / 64.0, 40.0 / 64.0, 50.0 / 64.0]).view([2, 2]);
+        let output =
+            Tensor::from_slice(&[13f32 / 64.0, 24.0 / 64.0, 40.0 / 64.0, 50.0 / 64.0]).view([2, 2]);
         let sums = sums_of(Task::Regress, Loss::Mse, &output, &CENTRES).unwrap();
         assert_eq!(sums.score(Task::Regress, 2).measures, Measures::Regress { error_px: 2.5 });
     }

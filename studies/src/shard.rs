@@ -56,12 +56,15 @@ impl Shard {
 
     /// Computes these rows' part of the gradient of the mean loss over a batch of `batch_rows`.
     ///
-    /// Runs forward and backward over a few rows at a time, so that their activations stay in the cache.
+    /// Runs forward and backward over a few rows at a time, so that their activations stay in the
+    /// cache.
     pub fn gradient(&self, centres: &[Centre], batch_rows: usize) -> Result<Gradient, StudyError> {
         let rows = self.rows_at_a_time(self.network.row_split().train_rows());
         let count: i64 = self.leaves.iter().map(|leaf| leaf.numel() as i64).sum();
-        let mut sum =
-            Gradient { flat: Tensor::f_zeros([count], (Kind::Float, self.shard_spec.device))?, loss: 0.0 };
+        let mut sum = Gradient {
+            flat: Tensor::f_zeros([count], (Kind::Float, self.shard_spec.device))?,
+            loss: 0.0,
+        };
         for part in centres.chunks(rows) {
             let gradient = self.gradient_of_part(part, batch_rows)?;
             sum.add(&gradient)?;
@@ -69,7 +72,11 @@ impl Shard {
         Ok(sum)
     }
 
-    fn gradient_of_part(&self, centres: &[Centre], batch_rows: usize) -> Result<Gradient, StudyError> {
+    fn gradient_of_part(
+        &self,
+        centres: &[Centre],
+        batch_rows: usize,
+    ) -> Result<Gradient, StudyError> {
         let ShardSpec { task, inputs, loss, map_loss, device } = self.shard_spec;
         let input = input_of(task, inputs, centres, device)?;
         let (output, map) = self.network.forward_with_map(&input, Mode::Train);
@@ -81,7 +88,8 @@ impl Shard {
                 drawn + loss_sum(Loss::CrossEntropy, &logits, &target) * map_loss
             }
         };
-        // Divided by the rows of the whole batch, not of this part, so that parts add up to the mean.
+        // Divided by the rows of the whole batch, not of this part, so that parts add up to the
+        // mean.
         let loss = sum / batch_rows as f64;
         let gradients = Tensor::f_run_backward(&[&loss], &self.leaves, false, false)?;
         let loss = loss.f_double_value(&[])?;
@@ -97,12 +105,16 @@ impl Shard {
         let _no_graph = tch::no_grad_guard();
         let ShardSpec { task, inputs, device, .. } = self.shard_spec;
         for part in centres.chunks(self.rows_at_a_time(self.network.row_split().evaluate_rows())) {
-            see(part, &self.network.forward(&input_of(task, inputs, part, device)?, Mode::Evaluate))?;
+            see(
+                part,
+                &self.network.forward(&input_of(task, inputs, part, device)?, Mode::Evaluate),
+            )?;
         }
         Ok(())
     }
 
-    /// Returns the number of rows per pass. A GPU has no such cache and benefits from large batches.
+    /// Returns the number of rows per pass. A GPU has no such cache and benefits from large
+    /// batches.
     fn rows_at_a_time(&self, on_cpu: usize) -> usize {
         match self.shard_spec.device {
             Device::Cpu => on_cpu,

@@ -40,7 +40,14 @@ struct Version {
 
 impl TrainerState {
     pub fn new(task: Task, split: Split, seed: u64) -> Self {
-        Self { version: VERSION, task, split, seed, counters: Counters::default(), evaluations: Vec::new() }
+        Self {
+            version: VERSION,
+            task,
+            split,
+            seed,
+            counters: Counters::default(),
+            evaluations: Vec::new(),
+        }
     }
 
     pub fn to_bytes(&self) -> Result<Vec<u8>, StudyError> {
@@ -56,7 +63,8 @@ impl TrainerState {
         rmp_serde::from_slice(bytes).map_err(parse)
     }
 
-    /// Checks that a study of this task and split, with this number of training centres, can resume from it.
+    /// Checks that a study of this task and split, with this number of training centres, can resume
+    /// from it.
     pub fn check(&self, task: Task, split: Split, train_rows: usize) -> Result<(), StudyError> {
         if (self.task, self.split) != (task, split) {
             let found = self.task;

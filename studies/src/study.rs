@@ -114,7 +114,8 @@ impl Study {
     pub fn update(&mut self) -> Result<UpdateReport, StudyError> {
         let start = self.trainer.counters.rows_into_epoch as usize;
         let end = (start + self.config.batch_size as usize).min(self.order.len());
-        let batch: Vec<Centre> = self.order[start..end].iter().map(|&index| self.centres[index]).collect();
+        let batch: Vec<Centre> =
+            self.order[start..end].iter().map(|&index| self.centres[index]).collect();
         let mut gradient = self.differentiate(&batch)?;
         let l2_loss = self.add_l2(&mut gradient.flat)?;
         let grad_norm = gradient.flat.f_norm()?.f_to_kind(Kind::Double)?.f_double_value(&[])?;
@@ -157,8 +158,8 @@ impl Study {
         Ok(evaluation)
     }
 
-    /// Returns `true` if an epoch has just ended that requires an evaluation, not made yet. The end of
-    /// training always requires one.
+    /// Returns `true` if an epoch has just ended that requires an evaluation, not made yet. The end
+    /// of training always requires one.
     pub fn evaluation_due(&self) -> bool {
         let Counters { epochs, rows_into_epoch, .. } = self.trainer.counters;
         let asked = epochs.is_multiple_of(self.config.eval_every_epochs) || self.finished();
@@ -171,7 +172,8 @@ impl Study {
     pub fn mark_held(&self) -> bool {
         let needed = self.config.hold_evaluations as usize;
         let evaluations = &self.trainer.evaluations;
-        evaluations.len() >= needed && evaluations.iter().rev().take(needed).all(Evaluation::meets_mark)
+        evaluations.len() >= needed
+            && evaluations.iter().rev().take(needed).all(Evaluation::meets_mark)
     }
 
     /// Returns the task.
@@ -285,8 +287,9 @@ impl Study {
             RowSplit::Whole(_) => 1,
             RowSplit::Rows(_) => self.shards.len(),
         };
-        let mut gradients =
-            self.for_each_shard(batch, working, |shard, part| shard.gradient(part, batch.len()))?.into_iter();
+        let mut gradients = self
+            .for_each_shard(batch, working, |shard, part| shard.gradient(part, batch.len()))?
+            .into_iter();
         let mut sum = match gradients.next() {
             Some(first) => first,
             None => lock(&self.shards[0]).gradient(&[], 1)?,
@@ -297,9 +300,9 @@ impl Study {
         Ok(sum)
     }
 
-    /// Splits `centres` into up to `working` parts, one per shard, runs `job` on them in parallel and returns
-    /// the results in order. Every shard finishes; if several fail, the first shard's error is
-    /// returned.
+    /// Splits `centres` into up to `working` parts, one per shard, runs `job` on them in parallel
+    /// and returns the results in order. Every shard finishes; if several fail, the first shard's
+    /// error is returned.
     fn for_each_shard<R: Send>(
         &self,
         centres: &[Centre],
@@ -313,7 +316,8 @@ impl Study {
         };
         let results: Vec<Result<R, StudyError>> =
             self.pool.install(|| parts.into_par_iter().with_max_len(1).map(run).collect());
-        // Collected before looking for errors: which of several is returned must not depend on timing.
+        // Collected before looking for errors: which of several is returned must not depend on
+        // timing.
         results.into_iter().collect()
     }
 
@@ -328,7 +332,8 @@ impl Study {
         Ok(self.config.l2 * squares)
     }
 
-    /// Counts an update that ended at row `end` of its epoch; returns `true` if that ended the epoch.
+    /// Counts an update that ended at row `end` of its epoch; returns `true` if that ended the
+    /// epoch.
     fn count(&mut self, end: usize) -> bool {
         let counters = &mut self.trainer.counters;
         counters.updates += 1;
@@ -384,8 +389,8 @@ impl std::fmt::Debug for Study {
 /// Makes the C library keep memory that libtorch frees instead of returning it to the system, which
 /// would have to zero the same pages again for every few rows.
 ///
-/// glibc raises its thresholds to (up to twice) the largest mapped block that is freed, up to 32 MiB.
-/// Elsewhere this is a single harmless allocation.
+/// glibc raises its thresholds to (up to twice) the largest mapped block that is freed, up to 32
+/// MiB. Elsewhere this is a single harmless allocation.
 fn keep_freed_memory() {
     drop(Tensor::empty([31 << 18], (Kind::Float, Device::Cpu))); // 31 MiB, never touched
 }
@@ -405,7 +410,8 @@ fn build_shards(
 ) -> Result<(Tensor, Vec<Mutex<Shard>>), StudyError> {
     Shard::build(spec, shard_spec, store)?; // draws the parameters
     let params = store.pack()?;
-    // Built after packing: only these networks' weights alias the flat tensor that the optimiser steps.
+    // Built after packing: only these networks' weights alias the flat tensor that the optimiser
+    // steps.
     let build = |_| Ok(Mutex::new(Shard::build(spec, shard_spec, store)?));
     Ok((params, (0..count).map(build).collect::<Result<_, StudyError>>()?))
 }

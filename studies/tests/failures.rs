@@ -8,8 +8,8 @@ use std::sync::Arc;
 use coordrl_agents::nn::{Conv, ParamScope, Window};
 use coordrl_agents::{NetworkError, build_pool};
 use coordrl_studies::{
-    Layer, LayerKind, LayerShape, Loss, Study, StudyConfig, StudyError, StudyLayer, StudySetup, Task,
-    find_layer,
+    Layer, LayerKind, LayerShape, Loss, Study, StudyConfig, StudyError, StudyLayer, StudySetup,
+    Task, find_layer,
 };
 use support::{HOW, How, assert_same_state, study};
 use tch::{Device, Tensor};
@@ -37,7 +37,10 @@ impl Layer for Narrow {
     }
 }
 
-fn build_narrow(scope: &mut ParamScope<'_>, shape: LayerShape) -> Result<Box<dyn Layer>, NetworkError> {
+fn build_narrow(
+    scope: &mut ParamScope<'_>,
+    shape: LayerShape,
+) -> Result<Box<dyn Layer>, NetworkError> {
     let window = Window { channels_out: 5, kernel: 1, stride: 1 };
     Ok(Box::new(Narrow(Conv::build(scope, "layer", shape.channels_in, window, None)?)))
 }
@@ -49,7 +52,8 @@ fn a_layer_that_does_not_fit_is_named_with_both_shapes() {
     for (task, channels) in [(Task::Classify, 32), (Task::Render, 32), (Task::Regress, 8)] {
         let how = How { task, ..HOW };
         let error = try_study(&layer, &how.recipe(), how).unwrap_err().to_string();
-        let expected = format!("makes [1, 5, 64, 64], but the network needs [1, {channels}, 64, 64]");
+        let expected =
+            format!("makes [1, 5, 64, 64], but the network needs [1, {channels}, 64, 64]");
         assert!(error.contains(&expected), "{error}");
     }
 }

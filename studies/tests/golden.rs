@@ -91,7 +91,8 @@ fn check(case: &str, golden: &Value) {
     let mut study = study(&config(how.task, filter_size), how);
     set_first_weights(&mut study);
     let report = study.update().unwrap();
-    let found = [("loss", report.loss), ("l2_loss", report.l2_loss), ("grad_norm", report.grad_norm)];
+    let found =
+        [("loss", report.loss), ("l2_loss", report.l2_loss), ("grad_norm", report.grad_norm)];
     for (key, found) in found {
         let expected = golden[key].as_f64().expect(key);
         assert_close(found, expected, expected, &format!("{case}: {key}"));
@@ -99,7 +100,8 @@ fn check(case: &str, golden: &Value) {
     let state = study.save().unwrap();
     let (_, mean) = state.optimizer.iter().find(|(name, _)| name == "mean").unwrap();
     // Adam's mean after one step is a tenth of the gradient.
-    let flat: Vec<f64> = Vec::<f32>::try_from(mean).unwrap().iter().map(|&x| f64::from(x) * 10.0).collect();
+    let flat: Vec<f64> =
+        Vec::<f32>::try_from(mean).unwrap().iter().map(|&x| f64::from(x) * 10.0).collect();
     let mut rest = &flat[..];
     for (name, values) in &state.weights {
         let what = format!("{case}: {name}");

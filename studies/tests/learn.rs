@@ -6,7 +6,9 @@ mod support;
 
 use coordrl_agents::NetworkError;
 use coordrl_agents::nn::{Conv, ParamScope, Window};
-use coordrl_studies::{Evaluation, Layer, LayerKind, LayerShape, Measures, Study, StudyLayer, find_layer};
+use coordrl_studies::{
+    Evaluation, Layer, LayerKind, LayerShape, Measures, Study, StudyLayer, find_layer,
+};
 use support::{HOW, study_of};
 use tch::Tensor;
 
@@ -19,7 +21,10 @@ impl Layer for Plain {
     }
 }
 
-fn build_plain(scope: &mut ParamScope<'_>, shape: LayerShape) -> Result<Box<dyn Layer>, NetworkError> {
+fn build_plain(
+    scope: &mut ParamScope<'_>,
+    shape: LayerShape,
+) -> Result<Box<dyn Layer>, NetworkError> {
     let window = Window { channels_out: shape.channels_out, kernel: 1, stride: 1 };
     Ok(Box::new(Plain(Conv::build(scope, "layer", shape.channels_in, window, None)?)))
 }
@@ -50,7 +55,10 @@ fn coordinates_find_every_pixel_even_where_none_was_shown() {
         place == [f64::from(centre.x), f64::from(centre.y)]
     };
     let members = &study.indices().test;
-    assert_eq!(members.iter().filter(|index| right(index)).count() as f64 / members.len() as f64, test);
+    assert_eq!(
+        members.iter().filter(|index| right(index)).count() as f64 / members.len() as f64,
+        test
+    );
     let centre = study.centres()[study.indices().test[100]];
     let picture = study.picture(centre).unwrap();
     assert!((picture.iter().sum::<f32>() - 1.0).abs() < 1e-3);
@@ -60,7 +68,8 @@ fn coordinates_find_every_pixel_even_where_none_was_shown() {
 #[test]
 fn without_coordinates_the_same_network_learns_nothing() {
     let kind = LayerKind::InPlace(build_plain);
-    let plain = StudyLayer { name: "plain", summary: "the CoordConv layer without coordinates", kind };
+    let plain =
+        StudyLayer { name: "plain", summary: "the CoordConv layer without coordinates", kind };
     let (_, [train, test]) = after_one_epoch(&plain);
     assert!(train < 0.01 && test < 0.01, "accuracy {train} on train, {test} on test");
 }

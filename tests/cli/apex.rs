@@ -50,7 +50,8 @@ fn train(sandbox: &Sandbox, name: &str, more: &[&str]) -> PathBuf {
 #[test]
 fn a_run_leaves_the_usual_folder_and_its_replay_in_the_newest_checkpoint() {
     let sandbox = Sandbox::new();
-    let long = ["--frames=4000", "--set=apex.experience_queue=1", "--set=checkpoint_every_frames=1000"];
+    let long =
+        ["--frames=4000", "--set=apex.experience_queue=1", "--set=checkpoint_every_frames=1000"];
     let ended = sandbox.run(&arguments("a", &long));
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert!(ended.stderr.contains("replay of 300 transitions, up to "), "{ended:?}");
@@ -74,7 +75,8 @@ fn a_run_leaves_the_usual_folder_and_its_replay_in_the_newest_checkpoint() {
         checkpoints(&run).iter().map(|path| path.join("replay.bin").is_file()).collect();
     assert_eq!(with_replay.iter().filter(|is_there| **is_there).count(), 1);
     assert_eq!(with_replay.last(), Some(&true));
-    let config: Value = serde_json::from_str(&fs::read_to_string(run.join("config.json")).unwrap()).unwrap();
+    let config: Value =
+        serde_json::from_str(&fs::read_to_string(run.join("config.json")).unwrap()).unwrap();
     assert_eq!((&config["algo"], &config["apex"]["actors"]), (&"apex".into(), &2.into()));
 }
 
@@ -86,7 +88,10 @@ fn in_one_thread_a_run_killed_and_resumed_is_the_run_never_killed() {
     let killed = run_path(&sandbox, "killed");
     let mut child = sandbox.spawn(&arguments("killed", &serial));
     while checkpoints(&killed).len() < 2 {
-        assert!(child.try_wait().unwrap().is_none(), "the run was through before it could be killed");
+        assert!(
+            child.try_wait().unwrap().is_none(),
+            "the run was through before it could be killed"
+        );
         thread::sleep(Duration::from_millis(3));
     }
     child.kill().unwrap();
@@ -101,7 +106,11 @@ fn interrupt(sandbox: &Sandbox, name: &str, more: &[&str], ready: impl Fn(&Path)
     let mut child = sandbox.spawn(&arguments(name, more));
     let run = run_path(sandbox, name);
     while !ready(&run) {
-        assert!(child.try_wait().unwrap().is_none(), "{:?}", Ended::from(child.wait_with_output().unwrap()));
+        assert!(
+            child.try_wait().unwrap().is_none(),
+            "{:?}",
+            Ended::from(child.wait_with_output().unwrap())
+        );
         thread::sleep(Duration::from_millis(3));
     }
     let asked = Instant::now();
@@ -122,7 +131,8 @@ fn ctrl_c_at_any_moment_leaves_a_checkpoint_to_go_on_from() {
         "--set=apex.replay.warmup_transitions=1000000",
     ];
     // The learner learns 16 times from each transition: actors wait nearly all the time.
-    let full_channel = ["--frames=1e9", "--set=apex.experience_queue=1", "--set=apex.samples_per_insert=16"];
+    let full_channel =
+        ["--frames=1e9", "--set=apex.experience_queue=1", "--set=apex.samples_per_insert=16"];
     let first = |run: &Path| !checkpoints(run).is_empty();
     let later = |run: &Path| checkpoints(run).len() > 1;
     for (name, more, ready) in [
@@ -145,8 +155,16 @@ fn goes_on_with_its_replay(sandbox: &Sandbox, run: &Path) {
     let at = metrics_position(run);
     let more_frames = (at + 200).to_string();
     let name = format!("{at}-on");
-    let fork =
-        ["train", "--resume", run.to_str().unwrap(), "--fork", "--name", &name, "--frames", &more_frames];
+    let fork = [
+        "train",
+        "--resume",
+        run.to_str().unwrap(),
+        "--fork",
+        "--name",
+        &name,
+        "--frames",
+        &more_frames,
+    ];
     let ended = sandbox.run(&fork);
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert!(!ended.stderr.contains("a new warm-up is gathered"), "{ended:?}");
@@ -185,7 +203,10 @@ fn a_flipped_bit_in_a_replay_is_told_by_file_and_the_run_goes_on_without_it() {
     let more_frames = (metrics_position(&run) + 200).to_string();
     let resume = ["train", "--resume", run.to_str().unwrap(), "--frames", &more_frames];
     let ended = sandbox.run(&resume);
-    ended.expect_refusal(3, &[file.to_str().unwrap(), "is damaged", "after a new warm-up: remove it"]);
+    ended.expect_refusal(
+        3,
+        &[file.to_str().unwrap(), "is damaged", "after a new warm-up: remove it"],
+    );
     assert!(!ended.stderr.contains("does not fit"), "{ended:?}");
     fs::remove_file(&file).unwrap();
     let ended = sandbox.run(&resume);
@@ -227,12 +248,16 @@ fn evaluations_change_nothing_that_is_learnt() {
     let serial = ["--set=apex.serial=true"];
     let plain = train(&sandbox, "plain", &serial);
     let run = train(&sandbox, "evaluated", &[&serial[..], &evaluated].concat());
-    let weights = |run: &Path| fs::read(checkpoints(run).pop().unwrap().join("weights.safetensors")).unwrap();
+    let weights =
+        |run: &Path| fs::read(checkpoints(run).pop().unwrap().join("weights.safetensors")).unwrap();
     assert_eq!(weights(&plain), weights(&run));
     for run in [run, train(&sandbox, "threads", &evaluated)] {
         let points = metrics(&run);
         let returns = points.iter().filter_map(|point| point["eval/episode_return"].as_f64());
-        assert!(returns.clone().count() >= 2 && returns.into_iter().all(|mean| (-1.0..=1.0).contains(&mean)));
+        assert!(
+            returns.clone().count() >= 2
+                && returns.into_iter().all(|mean| (-1.0..=1.0).contains(&mean))
+        );
     }
 }
 

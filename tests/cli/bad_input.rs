@@ -18,13 +18,19 @@ fn unknown_games_torsos_keys_and_presets_bring_suggestions() {
         &["train", "pong", "--torso", "cordconv"],
         &["unknown torso `cordconv`", "did you mean `coordconv"],
     );
-    refused(&["train", "pong", "--set", "a2c.rollout_steps=5"], &["did you mean `a2c.rollout_agent_steps`?"]);
+    refused(
+        &["train", "pong", "--set", "a2c.rollout_steps=5"],
+        &["did you mean `a2c.rollout_agent_steps`?"],
+    );
     refused(&["train", "pong", "--preset", "zo"], &["no preset `zo`", "did you mean `zoo`?"]);
     refused(&["train", "pong", "--algo", "ppo"], &["`algo`", "ppo"]);
     refused(&["train", "Pong-v777"], &["no id `Pong-v777`", "`Pong-v4`"]);
     refused(&["config", "show", "Pong-v"], &["no id `Pong-v`", "`Pong-v4`"]);
     refused(&["sweep", "--games=Pong-v5,Pong-ram-v4"], &["`ALE/Pong-v5`", "the console's RAM"]);
-    refused(&["trace", "brekout", "--steps", "5", "--action-seed", "1"], &["did you mean `breakout`"]);
+    refused(
+        &["trace", "brekout", "--steps", "5", "--action-seed", "1"],
+        &["did you mean `breakout`"],
+    );
 }
 
 #[test]
@@ -55,17 +61,26 @@ fn counts_of_zero_and_below_are_refused() {
 
 #[test]
 fn contradictory_settings_are_all_listed_at_once() {
-    let arguments =
-        ["train", "pogn", "--envs=2", "--set=a2c.actors=3", "--set=env.frame_skip=0", "--threads=0"];
+    let arguments = [
+        "train",
+        "pogn",
+        "--envs=2",
+        "--set=a2c.actors=3",
+        "--set=env.frame_skip=0",
+        "--threads=0",
+    ];
     refused(&arguments, &["4 problems", "`game`", "`a2c.actors`", "`env.frame_skip`", "`threads`"]);
-    let check = ["config", "check", "pong", "--envs=2", "--set=a2c.actors=3", "--set=a2c.discont=2"];
+    let check =
+        ["config", "check", "pong", "--envs=2", "--set=a2c.actors=3", "--set=a2c.discont=2"];
     refused(&check, &["2 problems", "at most 2 here", "did you mean `a2c.discount`?"]);
 }
 
 #[test]
 fn settings_files_that_cannot_be_read_or_parsed_are_named() {
     refused(&["train", "catch", "--config", "missing.toml"], &["missing.toml"]);
-    for (name, text, format) in [("bad.toml", "seed = = 3", "TOML"), ("bad.json", "{seed: 3}", "JSON")] {
+    for (name, text, format) in
+        [("bad.toml", "seed = = 3", "TOML"), ("bad.json", "{seed: 3}", "JSON")]
+    {
         let sandbox = Sandbox::new();
         fs::write(sandbox.path().join(name), text).unwrap();
         sandbox.run(&["train", "catch", "--config", name]).expect_refusal(2, &[name, format]);
@@ -76,7 +91,8 @@ fn settings_files_that_cannot_be_read_or_parsed_are_named() {
 #[test]
 fn settings_that_only_show_when_game_and_network_meet_are_found_by_the_check() {
     for command in [&["config", "check"][..], &["train"]] {
-        let with = |arguments: &[&str], parts: &[&str]| refused(&[command, arguments].concat(), parts);
+        let with =
+            |arguments: &[&str], parts: &[&str]| refused(&[command, arguments].concat(), parts);
         with(&["pong", "--set=env.screen_size=20"], &["20", "36"]);
         with(&["pong", "--set=env.mode=77"], &["mode 77", "`env.mode`"]);
     }
@@ -86,7 +102,9 @@ fn settings_that_only_show_when_game_and_network_meet_are_found_by_the_check() {
 fn a_run_that_cannot_fit_into_memory_is_refused_before_it_starts() {
     for setting in ["a2c.envs=100000000", "a2c.rollout_agent_steps=4000000000"] {
         let sandbox = Sandbox::new();
-        sandbox.run(&["train", "catch", "--set", setting]).expect_refusal(5, &["GiB", "`a2c.envs`"]);
+        sandbox
+            .run(&["train", "catch", "--set", setting])
+            .expect_refusal(5, &["GiB", "`a2c.envs`"]);
         assert_eq!(sandbox.files(), Vec::<std::path::PathBuf>::new());
     }
 }
@@ -99,7 +117,8 @@ fn paths_that_are_no_text_are_paths_all_the_same() {
 
     let sandbox = Sandbox::new();
     let odd = sandbox.path().join(OsStr::from_bytes(b"r\xffns"));
-    let mut train = sandbox.command(&[&["train", "catch", "--name=a", "--frames=40"], QUICK].concat());
+    let mut train =
+        sandbox.command(&[&["train", "catch", "--name=a", "--frames=40"], QUICK].concat());
     let ended = crate::support::Ended::from(train.arg("--runs-dir").arg(&odd).output().unwrap());
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert!(odd.join("catch/a2c-conv/a/meta.json").is_file());
@@ -189,7 +208,11 @@ fn a_run_of_a_later_version_is_told_as_such_and_refused_with_3() {
         fs::write(run.join(name), text.replacen(from, to, 1)).unwrap();
     };
     edit("config.json", "{", "{\"world_model\": true, ");
-    edit("meta.json", concat!("\"version\": \"", env!("CARGO_PKG_VERSION")), "\"version\": \"7.0.0");
+    edit(
+        "meta.json",
+        concat!("\"version\": \"", env!("CARGO_PKG_VERSION")),
+        "\"version\": \"7.0.0",
+    );
     let before = files_below(&run);
     for command in [&["eval"][..], &["train", "--resume"], &["report", "--out=x"]] {
         let ended = sandbox.run(&[command, &[path]].concat());
@@ -233,13 +256,15 @@ fn a_damaged_checkpoint_is_refused_with_3_and_the_previous_one_named() {
 fn weights_that_do_not_fit_or_are_none_are_refused() {
     let sandbox = Sandbox::new();
     fs::write(sandbox.path().join("noise.safetensors"), "noise").unwrap();
-    let with = |from: &str| sandbox.run(&[&["train", "catch", "--init-from", from], QUICK].concat());
+    let with =
+        |from: &str| sandbox.run(&[&["train", "catch", "--init-from", from], QUICK].concat());
     with("noise.safetensors").expect_refusal(2, &["noise.safetensors"]);
     with("missing.safetensors").expect_refusal(2, &["missing.safetensors"]);
     let run = sandbox.train("a", &["--frames", "40"]);
     let before = sandbox.files();
     let weights = checkpoints(&run).pop().unwrap().join("weights.safetensors");
-    let other_torso = ["train", "catch", "--torso=coordconv", "--init-from", weights.to_str().unwrap()];
+    let other_torso =
+        ["train", "catch", "--torso=coordconv", "--init-from", weights.to_str().unwrap()];
     sandbox.run(&[&other_torso, QUICK].concat()).expect_refusal(2, &["does not fit", "conv1"]);
     assert_eq!(sandbox.files(), before);
 }
@@ -263,9 +288,12 @@ fn a_run_that_diverges_ends_with_4_and_keeps_its_checkpoint() {
 #[test]
 fn actions_files_are_checked_before_the_first_step() {
     let sandbox = Sandbox::new();
-    for (text, part) in [("0\n1\n6\n", "line 3"), ("0\nleft\n", "line 2"), ("", "holds 0 actions")] {
+    for (text, part) in [("0\n1\n6\n", "line 3"), ("0\nleft\n", "line 2"), ("", "holds 0 actions")]
+    {
         fs::write(sandbox.path().join("actions.txt"), text).unwrap();
-        sandbox.run(&["trace", "pong", "--actions", "actions.txt"]).expect_refusal(2, &["actions.txt", part]);
+        sandbox
+            .run(&["trace", "pong", "--actions", "actions.txt"])
+            .expect_refusal(2, &["actions.txt", part]);
     }
     fs::write(sandbox.path().join("actions.txt"), "0\n1\n").unwrap();
     let too_many = ["trace", "pong", "--actions", "actions.txt", "--steps", "3"];

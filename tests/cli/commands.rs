@@ -24,12 +24,23 @@ fn games_are_listed_for_people_and_for_programs() {
 fn config_show_tells_value_and_origin_of_every_setting() {
     let sandbox = Sandbox::new();
     fs::write(sandbox.path().join("mine.toml"), "seed = 7\n[a2c]\ndiscount = 0.98\n").unwrap();
-    let arguments =
-        ["config", "show", "Breakout", "--preset=baselines", "--config=mine.toml", "--set=env.noop_max=3"];
-    let shown = json(&sandbox.run(&[&arguments[..], &["--torso=coordconv", "--json"]].concat()).stdout);
+    let arguments = [
+        "config",
+        "show",
+        "Breakout",
+        "--preset=baselines",
+        "--config=mine.toml",
+        "--set=env.noop_max=3",
+    ];
+    let shown =
+        json(&sandbox.run(&[&arguments[..], &["--torso=coordconv", "--json"]].concat()).stdout);
     let expect = |key: &str, value: Value, origin: &str| {
         assert_eq!(shown[key]["value"], value, "{key}");
-        assert!(shown[key]["origin"].as_str().unwrap().contains(origin), "{key}: {}", shown[key]["origin"]);
+        assert!(
+            shown[key]["origin"].as_str().unwrap().contains(origin),
+            "{key}: {}",
+            shown[key]["origin"]
+        );
     };
     expect("game", "breakout".into(), "<game>");
     expect("seed", 7.into(), "mine.toml");
@@ -47,7 +58,8 @@ fn an_id_of_gymnasiums_is_told_which_rules_it_does_not_bring() {
     let note = "`ALE/Pong-v5` names the game alone";
     let trace = ["trace", "ALE/Pong-v5", "--steps=1", "--action-seed=1"];
     let sweep = ["sweep", "--games=ALE/Pong-v5", "--dry-run", "--frames=160"];
-    let train = ["train", "ALE/Pong-v5", "--frames=16", "--envs=1", "--set=a2c.actors=1", "--device=cpu"];
+    let train =
+        ["train", "ALE/Pong-v5", "--frames=16", "--envs=1", "--set=a2c.actors=1", "--device=cpu"];
     let show = ["config", "show", "--set=game=\"ALE/Pong-v5\""];
     for command in [&show[..], &["config", "check", "ALE/Pong-v5"], &trace, &sweep, &train] {
         let ended = sandbox.run(command);
@@ -64,9 +76,12 @@ fn an_id_of_gymnasiums_is_told_which_rules_it_does_not_bring() {
 fn presets_are_found_from_any_folder_and_files_win() {
     let sandbox = Sandbox::new();
     assert!(sandbox.run(&["presets", "list"]).stdout.contains("baselines"));
-    assert!(sandbox.run(&["presets", "show", "baselines"]).stdout.contains("schedule = \"linear\""));
+    assert!(
+        sandbox.run(&["presets", "show", "baselines"]).stdout.contains("schedule = \"linear\"")
+    );
     fs::create_dir_all(sandbox.path().join("runs/presets")).unwrap();
-    fs::write(sandbox.path().join("runs/presets/pong.toml"), "summary = \"mine\"\nseed = 3\n").unwrap();
+    fs::write(sandbox.path().join("runs/presets/pong.toml"), "summary = \"mine\"\nseed = 3\n")
+        .unwrap();
     assert!(sandbox.run(&["presets", "list"]).stdout.contains("mine"));
     let shown = json(&sandbox.run(&["config", "show", "pong", "--json"]).stdout);
     assert_eq!(shown["seed"]["value"], 3);
@@ -85,8 +100,8 @@ fn a_run_folder_holds_what_it_should_and_its_config_repeats_it() {
     assert!(fs::read_dir(run.join("tb")).unwrap().next().is_some());
     assert_eq!(checkpoints(&run).len(), 2);
 
-    let again =
-        ["train", "--config", run.join("config.json").to_str().unwrap(), "--name", "b"].map(str::to_owned);
+    let again = ["train", "--config", run.join("config.json").to_str().unwrap(), "--name", "b"]
+        .map(str::to_owned);
     let ended = sandbox.run(&again.each_ref().map(String::as_str));
     assert_eq!(ended.code, Some(0), "{ended:?}");
     crate::support::assert_same_run(&run, &sandbox.run_path("b"));
@@ -109,7 +124,9 @@ fn log_points_carry_every_tag_and_no_return_before_the_first_game_has_ended() {
     assert_eq!(points[0]["train/episodes"], 0.0);
     assert!(points[0]["train/episode_return"].is_null());
     let last = points.last().unwrap();
-    assert!(last["train/episode_return"].is_number() && last["train/episodes"].as_f64().unwrap() > 1.0);
+    assert!(
+        last["train/episode_return"].is_number() && last["train/episodes"].as_f64().unwrap() > 1.0
+    );
 }
 
 #[test]
@@ -118,8 +135,8 @@ fn eval_plays_the_games_asked_for_repeats_itself_and_writes_nothing() {
     let run = sandbox.train("a", &["--frames", "400"]);
     let before = sandbox.files();
     let eval = |arguments: &[&str]| {
-        let ended =
-            sandbox.run(&[&["eval", run.to_str().unwrap(), "--json", "--device=cpu"], arguments].concat());
+        let ended = sandbox
+            .run(&[&["eval", run.to_str().unwrap(), "--json", "--device=cpu"], arguments].concat());
         assert_eq!(ended.code, Some(0), "{ended:?}");
         json(&ended.stdout)
     };
@@ -128,7 +145,8 @@ fn eval_plays_the_games_asked_for_repeats_itself_and_writes_nothing() {
     assert_eq!(first["returns"].as_array().unwrap().len(), 21);
     assert_eq!((&first["episodes"], &first["policy"]), (&21.into(), &"sampled".into()));
     assert_eq!(first["frames"], 400);
-    // More games are the same games and then some: which are played does not depend on how they end.
+    // More games are the same games and then some: which are played does not depend on how they
+    // end.
     let more = eval(&["--episodes=24"]);
     assert_eq!(first["returns"].as_array().unwrap()[..], more["returns"].as_array().unwrap()[..21]);
     assert_ne!(first["returns"], eval(&["--episodes=21", "--seed=2"])["returns"]);
@@ -146,18 +164,26 @@ fn eval_tells_and_changes_the_rules_but_not_what_the_network_sees() {
     let run = sandbox.path().join("runs/pong/a2c-conv/a");
     let eval = |arguments: &[&str]| {
         let short = ["--episodes=2", "--json", "--max-episode-frames=400"];
-        let ended = sandbox.run(&[&["eval", run.to_str().unwrap()], &short[..], arguments].concat());
+        let ended =
+            sandbox.run(&[&["eval", run.to_str().unwrap()], &short[..], arguments].concat());
         assert_eq!(ended.code, Some(0), "{ended:?}");
         json(&ended.stdout)
     };
     let trained = eval(&[]);
     assert_eq!(trained["start"], "1 to 30 no-ops, FIRE where the game has it, at most 400 frames");
     // No-ops count towards the limit, but not as part of the game.
-    let lengths = trained["lengths_frames"].as_array().unwrap().iter().map(|frames| frames.as_u64().unwrap());
+    let lengths =
+        trained["lengths_frames"].as_array().unwrap().iter().map(|frames| frames.as_u64().unwrap());
     assert!(lengths.clone().all(|frames| (360..=400).contains(&frames)), "{lengths:?}");
-    assert!(trained["human_normalised"].is_null(), "the known scores are not of games of 400 frames");
+    assert!(
+        trained["human_normalised"].is_null(),
+        "the known scores are not of games of 400 frames"
+    );
     let machado = eval(&["--protocol=machado", "--epsilon=0.25"]);
-    assert_eq!((&machado["protocol"], &machado["policy"]), (&"machado".into(), &"epsilon 0.25".into()));
+    assert_eq!(
+        (&machado["protocol"], &machado["policy"]),
+        (&"machado".into(), &"epsilon 0.25".into())
+    );
     assert_eq!(machado["start"], "plain reset, sticky actions 0.25, at most 400 frames");
     assert_eq!(machado["env"]["full_action_set"], false, "the network has six outputs");
     assert_eq!(machado["counting"], "full games, not lives");
@@ -177,7 +203,8 @@ fn eval_tells_and_changes_the_rules_but_not_what_the_network_sees() {
     ] {
         sandbox.run(&[&["eval", path], wrong].concat()).expect_refusal(2, &[part]);
     }
-    let listed = sandbox.run(&["eval", path, "--episodes=2", "--max-episode-frames=400", "--games"]).stdout;
+    let listed =
+        sandbox.run(&["eval", path, "--episodes=2", "--max-episode-frames=400", "--games"]).stdout;
     assert!(listed.contains("human-normalised") && listed.contains("\n2     "), "{listed}");
 }
 
@@ -197,15 +224,22 @@ fn evaluations_during_training_are_logged_and_change_nothing_that_is_learnt() {
         let video = fs::read(run.join(format!("videos/{frames:012}.gif"))).unwrap();
         assert!(video.starts_with(b"GIF89a") && video.len() > 200, "{} bytes", video.len());
     }
-    let weights = |run: &Path| fs::read(checkpoints(run).pop().unwrap().join("weights.safetensors")).unwrap();
+    let weights =
+        |run: &Path| fs::read(checkpoints(run).pop().unwrap().join("weights.safetensors")).unwrap();
     assert_eq!(weights(&plain), weights(&run));
     let points = metrics(&run);
-    let returns: Vec<_> = points.iter().filter_map(|point| point["eval/episode_return"].as_f64()).collect();
-    assert!(returns.len() >= 3 && returns.iter().all(|mean| (-1.0..=1.0).contains(mean)), "{returns:?}");
+    let returns: Vec<_> =
+        points.iter().filter_map(|point| point["eval/episode_return"].as_f64()).collect();
+    assert!(
+        returns.len() >= 3 && returns.iter().all(|mean| (-1.0..=1.0).contains(mean)),
+        "{returns:?}"
+    );
     assert!(metrics(&plain)[0].get("eval/episode_return").is_none());
     let none = ["train", "catch", "--set=evaluation.episodes=0"];
     sandbox.run(&none).expect_refusal(2, &["`evaluation.episodes`"]);
-    sandbox.run(&["train", "catch", "--set=video.max_frames=0"]).expect_refusal(2, &["`video.max_frames`"]);
+    sandbox
+        .run(&["train", "catch", "--set=video.max_frames=0"])
+        .expect_refusal(2, &["`video.max_frames`"]);
 }
 
 #[test]
@@ -223,8 +257,18 @@ fn trace_repeats_itself_and_goes_on_from_a_saved_state() {
     let all = trace(&["--actions=all.txt", "--obs-out=obs.npy"]);
     assert_eq!(all.lines().count(), 60);
     assert_eq!(fs::metadata(sandbox.path().join("obs.npy")).unwrap().len(), 128 + 60 * 4 * 84 * 84);
-    let keys = ["step", "action", "reward", "lives", "terminated", "truncated", "ram_crc32", "screen_crc32"];
-    let first: serde_json::Map<String, Value> = serde_json::from_str(all.lines().next().unwrap()).unwrap();
+    let keys = [
+        "step",
+        "action",
+        "reward",
+        "lives",
+        "terminated",
+        "truncated",
+        "ram_crc32",
+        "screen_crc32",
+    ];
+    let first: serde_json::Map<String, Value> =
+        serde_json::from_str(all.lines().next().unwrap()).unwrap();
     assert!(first.keys().eq(keys), "{first:?}");
     let head = trace(&["--actions=first.txt", "--save-state=half.bin"]);
     let tail = trace(&["--actions=rest.txt", "--load-state=half.bin"]);

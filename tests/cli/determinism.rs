@@ -25,7 +25,8 @@ fn another_seed_gives_another_run() {
 fn pong_on_the_emulator_is_the_same_with_one_thread_and_two() {
     let sandbox = Sandbox::new();
     let train = |name, threads| {
-        let small = ["--device=cpu", "--envs=3", "--set=env.screen_size=36", "--set=log_every_frames=240"];
+        let small =
+            ["--device=cpu", "--envs=3", "--set=env.screen_size=36", "--set=log_every_frames=240"];
         let command = ["train", "pong", "--frames=1200", "--name", name, "--threads", threads];
         let ended = sandbox.run(&[&command[..], &small].concat());
         assert_eq!(ended.code, Some(0), "{ended:?}");

@@ -10,12 +10,15 @@ use crate::support::{Ended, Sandbox, assert_same_run};
 const DISK: &str = "1500k";
 
 /// Runs a shell script where file systems can be mounted without leaving a trace: in a mount
-/// namespace of its own, as root or as root of a user namespace. `None` if the system allows neither.
+/// namespace of its own, as root or as root of a user namespace. `None` if the system allows
+/// neither.
 fn in_mount_namespace(script: &str) -> Option<Ended> {
     for flags in ["-m", "-rm"] {
-        let can = Command::new("unshare").args([flags, "sh", "-c", "mount -t tmpfs tmpfs /mnt"]).output();
+        let can =
+            Command::new("unshare").args([flags, "sh", "-c", "mount -t tmpfs tmpfs /mnt"]).output();
         if can.is_ok_and(|output| output.status.success()) {
-            let output = Command::new("unshare").args([flags, "sh", "-c", script]).output().unwrap();
+            let output =
+                Command::new("unshare").args([flags, "sh", "-c", script]).output().unwrap();
             return Some(Ended::from(output));
         }
     }
@@ -26,7 +29,8 @@ fn in_mount_namespace(script: &str) -> Option<Ended> {
 /// and leaves the run in `runs` of the sandbox.
 fn train_until_full(sandbox: &Sandbox) -> Ended {
     let program = env!("CARGO_BIN_EXE_coordrl");
-    let arguments = sandbox.train_arguments("a", &["--runs-dir", "disk/runs", "--frames", "4000"]).join(" ");
+    let arguments =
+        sandbox.train_arguments("a", &["--runs-dir", "disk/runs", "--frames", "4000"]).join(" ");
     let folder = sandbox.path().display();
     fs::create_dir(sandbox.path().join("disk")).unwrap();
     let script = format!(
@@ -36,8 +40,10 @@ fn train_until_full(sandbox: &Sandbox) -> Ended {
     in_mount_namespace(&script).unwrap_or_else(|| {
         sandbox.train("a", &["--frames", "500"]);
         let run = sandbox.run_path("a");
-        let script =
-            format!("trap '' XFSZ; ulimit -f 200; {program} train --resume {} --frames 4000", run.display());
+        let script = format!(
+            "trap '' XFSZ; ulimit -f 200; {program} train --resume {} --frames 4000",
+            run.display()
+        );
         Ended::from(Command::new("sh").args(["-c", &script]).output().unwrap())
     })
 }
@@ -45,7 +51,8 @@ fn train_until_full(sandbox: &Sandbox) -> Ended {
 #[test]
 fn a_full_disk_ends_the_run_with_its_cause_and_the_last_checkpoint_whole() {
     let sandbox = Sandbox::new();
-    train_until_full(&sandbox).expect_refusal(5, &["cannot write", "earlier checkpoints are untouched"]);
+    train_until_full(&sandbox)
+        .expect_refusal(5, &["cannot write", "earlier checkpoints are untouched"]);
     let run = sandbox.run_path("a");
     assert!(!half_written(&run.join("checkpoints")), "a half-written checkpoint was left behind");
     let ended = sandbox.run(&["train", "--resume", run.to_str().unwrap(), "--frames", "4000"]);

@@ -1,4 +1,5 @@
-//! Help texts are part of the interface. After a wanted change: `UPDATE_SNAPSHOTS=1 cargo test help`.
+//! Help texts are part of the interface. After a wanted change: `UPDATE_SNAPSHOTS=1 cargo test
+//! help`.
 
 use std::fs;
 use std::path::Path;
@@ -41,7 +42,9 @@ fn help_is_what_it_was_and_every_command_ends_with_three_examples_or_more() {
 }
 
 fn compare(name: &str, found: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cli/snapshots").join(format!("{name}.txt"));
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/cli/snapshots")
+        .join(format!("{name}.txt"));
     if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
         fs::write(&path, found).unwrap();
     }
@@ -53,6 +56,9 @@ fn compare(name: &str, found: &str) {
 fn version_and_unknown_flags() {
     let sandbox = Sandbox::new();
     let ended = sandbox.run(&["--version"]);
-    assert_eq!((ended.code, ended.stdout.trim()), (Some(0), concat!("coordrl ", env!("CARGO_PKG_VERSION"))));
+    assert_eq!(
+        (ended.code, ended.stdout.trim()),
+        (Some(0), concat!("coordrl ", env!("CARGO_PKG_VERSION")))
+    );
     sandbox.run(&["train", "pong", "--torsos", "conv"]).expect_refusal(2, &["--torsos", "--torso"]);
 }

@@ -35,7 +35,8 @@ fn ended(child: Child) -> Ended {
 fn words_of(line: &str) -> Vec<OsString> {
     let script = format!("printf '%s\\0' {line}");
     let output = Command::new("bash").arg("-c").arg(script).output().unwrap();
-    let words = output.stdout.split(|byte| *byte == 0).map(|word| OsString::from_vec(word.to_vec()));
+    let words =
+        output.stdout.split(|byte| *byte == 0).map(|word| OsString::from_vec(word.to_vec()));
     let mut words: Vec<OsString> = words.collect();
     assert_eq!(words.pop(), Some(OsString::new()), "each word ends with a zero");
     words
@@ -44,7 +45,8 @@ fn words_of(line: &str) -> Vec<OsString> {
 #[test]
 fn runs_begun_at_once_are_numbered_in_their_own_folder() {
     let sandbox = Sandbox::new();
-    let children: Vec<Child> = (0..3).map(|_| train(&sandbox, &["--frames=160", "--seed=1"])).collect();
+    let children: Vec<Child> =
+        (0..3).map(|_| train(&sandbox, &["--frames=160", "--seed=1"])).collect();
     for child in children {
         let ended = ended(child);
         assert_eq!(ended.code, Some(0), "{ended:?}");
@@ -63,7 +65,9 @@ fn the_command_that_goes_on_can_be_pasted() {
     let run = run_in_odd("a");
     let metrics = sandbox.path().join(&run).join("metrics.jsonl");
     wait_for("a log point", || fs::metadata(&metrics).is_ok_and(|file| file.len() > 0));
-    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    assert!(
+        Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success()
+    );
     let ended = ended(child);
     assert_eq!(ended.code, Some(130), "{ended:?}");
     let (_, line) = ended.stderr.split_once("continue with: ").unwrap();
@@ -105,8 +109,13 @@ fn a_sweep_and_a_study_print_their_results_from_there() {
     let quick = QUICK.iter().filter(|flag| **flag != "--envs=4");
     let mut sweep =
         sandbox.command(&["sweep", "--games=catch", "--torsos=conv", "--seeds=1", "--frames=160"]);
-    sweep.args(["--no-forecast", "--json", "--set=a2c.envs=4"]).args(quick).arg("--runs-dir").arg(odd());
-    let mut study = sandbox.command(&["study", "regress", "--layer=conv", "--device=cpu", "--epochs=1"]);
+    sweep
+        .args(["--no-forecast", "--json", "--set=a2c.envs=4"])
+        .args(quick)
+        .arg("--runs-dir")
+        .arg(odd());
+    let mut study =
+        sandbox.command(&["study", "regress", "--layer=conv", "--device=cpu", "--epochs=1"]);
     study.args(["--set=study.eval_every_epochs=1", "--json"]).arg("--runs-dir").arg(odd());
     let result = |command: &mut Command| {
         let ended = Ended::from(command.output().unwrap());

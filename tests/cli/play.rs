@@ -47,7 +47,8 @@ fn a_video_has_the_consoles_size_and_as_many_pictures_as_asked_for() {
     let sandbox = Sandbox::new();
     let run = pong(&sandbox, "a2c");
     let before = sandbox.files().len();
-    let ended = sandbox.run(&["play", &run, "--video=a.gif", "--frames=240", "--contact-sheet=a.png"]);
+    let ended =
+        sandbox.run(&["play", &run, "--video=a.gif", "--frames=240", "--contact-sheet=a.png"]);
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert!(ended.stdout.contains("not over yet"), "{ended:?}");
     let (width, height, pictures) = look_at_gif(&fs::read(sandbox.path().join("a.gif")).unwrap());
@@ -57,7 +58,11 @@ fn a_video_has_the_consoles_size_and_as_many_pictures_as_asked_for() {
     let sheet = fs::read(sandbox.path().join("a.png")).unwrap();
     let info = png::Decoder::new(std::io::Cursor::new(sheet)).read_info().unwrap();
     assert_eq!((info.info().width, info.info().height), (6 * 164 + 4, 4 * 214 + 4));
-    assert_eq!(sandbox.files().len(), before + 2, "the run is left as it was, and nothing else remains");
+    assert_eq!(
+        sandbox.files().len(),
+        before + 2,
+        "the run is left as it was, and nothing else remains"
+    );
 }
 
 #[test]
@@ -92,8 +97,15 @@ fn what_the_network_sees_stands_beside_the_screen() {
         let run = pong(&sandbox, algo);
         let name = format!("{algo}.webp");
         let video = format!("--video={name}");
-        let ended =
-            sandbox.run(&["play", &run, &video, "--frames=40", "--panel", "--torso-view", "--fps=60"]);
+        let ended = sandbox.run(&[
+            "play",
+            &run,
+            &video,
+            "--frames=40",
+            "--panel",
+            "--torso-view",
+            "--fps=60",
+        ]);
         assert_eq!(ended.code, Some(0), "{ended:?}");
         let bytes = fs::read(sandbox.path().join(name)).unwrap();
         let decoder = webp_animation::Decoder::new(&bytes).unwrap();
@@ -114,7 +126,8 @@ fn a_game_without_an_emulator_is_shown_as_the_network_sees_it() {
     assert_eq!((width, height, pictures), (36, 36, 10), "the first position and nine more");
     // The very game that `eval` plays under that number.
     let policy = "--policy=greedy";
-    let listed = sandbox.run(&["eval", run.to_str().unwrap(), "--episodes=3", policy, "--json"]).stdout;
+    let listed =
+        sandbox.run(&["eval", run.to_str().unwrap(), "--episodes=3", policy, "--json"]).stdout;
     let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
     for game in 1..=3 {
         let number = format!("--game={game}");

@@ -46,7 +46,11 @@ fn a_report_is_a_page_its_data_and_its_figures_and_comes_out_the_same_twice() {
     assert_eq!(files.iter().filter(|path| path.is_file()).count(), 6); // page, data, two figures twice
     for file in files.iter().filter(|path| path.is_file()) {
         let other = b.join(file.strip_prefix(&a).unwrap());
-        assert!(fs::read(file).unwrap() == fs::read(&other).unwrap(), "{} differs", other.display());
+        assert!(
+            fs::read(file).unwrap() == fs::read(&other).unwrap(),
+            "{} differs",
+            other.display()
+        );
     }
 }
 
@@ -61,7 +65,10 @@ fn scores_are_those_of_the_runs() {
     let last: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
     assert_eq!(arm["seeds"][1]["final_score"], last["train/episode_return"]);
     let parameters = |arm: usize| json["arms"][arm]["parameters"][0].as_u64().unwrap();
-    assert!(parameters(1) > parameters(0) && json["arms"][0]["frames_per_sec"][0].as_f64().unwrap() > 0.0);
+    assert!(
+        parameters(1) > parameters(0)
+            && json["arms"][0]["frames_per_sec"][0].as_f64().unwrap() > 0.0
+    );
 }
 
 #[test]
@@ -82,7 +89,10 @@ fn runs_can_be_named_one_by_one_with_another_baseline_and_own_thresholds() {
         .collect();
     assert_eq!(scores, [&Value::from(-0.9), &Value::from(2.0)]);
     let command = json["command"].as_str().unwrap();
-    assert!(command.ends_with("--baseline coordconv '--thresholds=-0.9,2' --repetitions 500"), "{command}");
+    assert!(
+        command.ends_with("--baseline coordconv '--thresholds=-0.9,2' --repetitions 500"),
+        "{command}"
+    );
 }
 
 #[test]
@@ -141,10 +151,16 @@ fn paths_without_a_complete_run_are_refused_with_3() {
     let sandbox = Sandbox::new();
     fs::create_dir(sandbox.path().join("empty")).unwrap();
     refused(&sandbox, &["nowhere", "--out=x"], 3, &["nowhere", "no such folder"]);
-    refused(&sandbox, &["empty", "--out=x"], 3, &["empty is not a run folder: nor is there one in it"]);
+    refused(
+        &sandbox,
+        &["empty", "--out=x"],
+        3,
+        &["empty is not a run folder: nor is there one in it"],
+    );
     let run = sandbox.train("a", &["--frames=400"]);
     let metrics = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
-    fs::write(run.join("metrics.jsonl"), metrics.lines().next().unwrap().to_owned() + "\n").unwrap();
+    fs::write(run.join("metrics.jsonl"), metrics.lines().next().unwrap().to_owned() + "\n")
+        .unwrap();
     refused(
         &sandbox,
         &["runs", "--out=x"],
@@ -181,5 +197,8 @@ fn wrong_requests_are_refused_with_2_and_nothing_is_left() {
     refused(&[&run, "--out", &file], &["is taken: it is a file"]);
     refused(&[&run, "--out=/proc/report"], &["cannot write the report to /proc/report"]);
     refused(&[&run, "--out", &format!("{file}/x/y")], &["cannot write the report to"]);
-    refused(&[&run, "--out=made/on/the/way", "--thresholds=1", "--baseline=x"], &["`--baseline x`"]);
+    refused(
+        &[&run, "--out=made/on/the/way", "--thresholds=1", "--baseline=x"],
+        &["`--baseline x`"],
+    );
 }

@@ -23,7 +23,11 @@ fn a_run_of_2n_is_a_run_of_n_extended() {
     // 530 frames, 540 with the last update whole, end between two log points and two checkpoints.
     let whole = sandbox.train("whole", &["--frames", "1060"]);
     let half = sandbox.train("half", &["--frames", "530"]);
-    assert_eq!(metrics(&half).last().unwrap()["frames"], 540, "the rest of the last interval is reported");
+    assert_eq!(
+        metrics(&half).last().unwrap()["frames"],
+        540,
+        "the rest of the last interval is reported"
+    );
     let ended = resume(&sandbox, &half, &["--frames", "1060"]);
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert_same_run(&whole, &half);
@@ -33,8 +37,9 @@ fn a_run_of_2n_is_a_run_of_n_extended() {
 fn an_evaluated_run_of_2n_is_a_run_of_n_extended() {
     let sandbox = Sandbox::new();
     let evaluated = ["--set=evaluation.every_frames=400", "--set=evaluation.episodes=5"];
-    let train =
-        |name: &str, frames: &str| sandbox.train(name, &[&evaluated[..], &["--frames", frames]].concat());
+    let train = |name: &str, frames: &str| {
+        sandbox.train(name, &[&evaluated[..], &["--frames", frames]].concat())
+    };
     let whole = train("whole", "1060");
     let half = train("half", "530");
     assert_eq!(evaluation(&half)["frames"], 540);
@@ -53,13 +58,16 @@ fn evaluation(run: &Path) -> Value {
 #[test]
 fn evaluations_have_lines_of_their_own_at_the_start_on_the_way_and_at_the_end() {
     let sandbox = Sandbox::new();
-    let settings = ["--frames=1060", "--set=evaluation.every_frames=400", "--set=evaluation.episodes=5"];
+    let settings =
+        ["--frames=1060", "--set=evaluation.every_frames=400", "--set=evaluation.episodes=5"];
     let run = sandbox.train("a", &[&settings[..], &["--set=evaluation.final_episodes=7"]].concat());
     let lines = metrics(&run);
     let of = |tag: &str| -> Vec<(u64, u64)> {
         let evaluations = lines.iter().filter(|line| line[tag].is_f64());
         evaluations
-            .map(|line| (line["frames"].as_u64().unwrap(), line["eval/episodes"].as_f64().unwrap() as u64))
+            .map(|line| {
+                (line["frames"].as_u64().unwrap(), line["eval/episodes"].as_f64().unwrap() as u64)
+            })
             .collect()
     };
     assert_eq!(of("eval/episode_return"), [(0, 5), (400, 5), (800, 5)]);
@@ -68,7 +76,8 @@ fn evaluations_have_lines_of_their_own_at_the_start_on_the_way_and_at_the_end() 
 
     // Training is that of a run without evaluations.
     let plain = sandbox.train("plain", &["--frames=1060", "--set=evaluation.every_frames=off"]);
-    let trained: Vec<Value> = lines.into_iter().filter(|line| line["train/updates"].is_f64()).collect();
+    let trained: Vec<Value> =
+        lines.into_iter().filter(|line| line["train/updates"].is_f64()).collect();
     assert_eq!(trained, metrics(&plain));
     assert!(last_weights(&plain) == last_weights(&run));
     assert!(!plain.join("evaluation.json").exists());
@@ -84,7 +93,10 @@ fn a_final_evaluation_that_is_missing_is_made_again() {
 
     let ended = resume(&sandbox, &run, &[]);
     assert_eq!(ended.code, Some(0), "{ended:?}");
-    assert_eq!((evaluation(&run)["returns"].clone(), metrics(&run)), (whole["returns"].clone(), lines));
+    assert_eq!(
+        (evaluation(&run)["returns"].clone(), metrics(&run)),
+        (whole["returns"].clone(), lines)
+    );
     assert!(resume(&sandbox, &run, &[]).stderr.contains("nothing to do"));
 }
 
@@ -104,7 +116,8 @@ fn games_of_an_evaluation_are_cut_at_its_limit_all_at_the_same_length_and_named(
     assert_eq!(evaluation["mean_return"], 0.0, "the ball has not come down");
 }
 
-/// A run that the program made when `rmsprop` was its default, stopped half way; see the folder's README.
+/// A run that the program made when `rmsprop` was its default, stopped half way; see the folder's
+/// README.
 #[test]
 fn an_old_run_with_rmsprop_resumes_to_the_last_bit() {
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/old_rmsprop_run");
@@ -185,9 +198,11 @@ fn emulator_resumes_exactly(game: &str, settings: &[&str]) {
     let sandbox = Sandbox::new();
     let run = |name: &str| sandbox.path().join("runs").join(game).join("a2c-conv").join(name);
     let train = |name: &str, frames: &str| -> PathBuf {
-        let small = ["--device=cpu", "--envs=2", "--set=env.screen_size=36", "--set=log_every_frames=400"];
+        let small =
+            ["--device=cpu", "--envs=2", "--set=env.screen_size=36", "--set=log_every_frames=400"];
         let common = [&["train", game], &small[..]].concat();
-        let ended = sandbox.run(&[&common[..], settings, &["--name", name, "--frames", frames]].concat());
+        let ended =
+            sandbox.run(&[&common[..], settings, &["--name", name, "--frames", frames]].concat());
         assert_eq!(ended.code, Some(0), "{ended:?}");
         run(name)
     };
@@ -204,9 +219,13 @@ fn ctrl_c_checkpoints_says_how_to_go_on_and_leaves_with_130() {
         let sandbox = Sandbox::new();
         let run = sandbox.run_path("a");
         let child = sandbox.spawn(&sandbox.train_arguments("a", &["--frames", "8000"]));
-        wait_for("a log point", || fs::metadata(run.join("metrics.jsonl")).is_ok_and(|file| file.len() > 0));
-        let killed =
-            Command::new("kill").args([&format!("-{signal}"), &child.id().to_string()]).status().unwrap();
+        wait_for("a log point", || {
+            fs::metadata(run.join("metrics.jsonl")).is_ok_and(|file| file.len() > 0)
+        });
+        let killed = Command::new("kill")
+            .args([&format!("-{signal}"), &child.id().to_string()])
+            .status()
+            .unwrap();
         assert!(killed.success());
         let ended = Ended::from(child.wait_with_output().unwrap());
         assert_eq!(ended.code, Some(130), "{ended:?}");
@@ -249,7 +268,9 @@ fn where_hang_ups_are_ignored_a_run_goes_on_to_its_end() {
     shell.args(["-c", "trap '' HUP; exec \"$0\" \"$@\"", program]).args(&arguments);
     let piped = std::process::Stdio::piped;
     let child = shell.current_dir(sandbox.path()).stdout(piped()).stderr(piped()).spawn().unwrap();
-    wait_for("a log point", || fs::metadata(run.join("metrics.jsonl")).is_ok_and(|file| file.len() > 0));
+    wait_for("a log point", || {
+        fs::metadata(run.join("metrics.jsonl")).is_ok_and(|file| file.len() > 0)
+    });
     hang_up(child.id());
     let ended = Ended::from(child.wait_with_output().unwrap());
     assert_eq!(ended.code, Some(0), "{ended:?}");
@@ -264,7 +285,8 @@ fn ctrl_c_twice_leaves_at_once_and_loses_nothing_before_the_last_checkpoint() {
     let long_updates = ["--frames", "400000", "--set", "a2c.rollout_agent_steps=20000"];
     let mut child = sandbox.spawn(&sandbox.train_arguments("a", &long_updates));
     wait_for("the first checkpoint", || !checkpoints(&run).is_empty());
-    let interrupt = || Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    let interrupt =
+        || Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
     assert!(interrupt().success());
     thread::sleep(Duration::from_millis(300));
     assert!(interrupt().success());
@@ -308,10 +330,12 @@ fn changes_that_alter_the_algorithm_are_refused_all_at_once() {
 fn a_linear_schedule_cannot_be_extended() {
     let sandbox = Sandbox::new();
     let run = sandbox.train("a", &["--frames", "200", "--set", "a2c.optimizer.schedule=linear"]);
-    resume(&sandbox, &run, &["--frames", "400"]).expect_refusal(2, &["schedule is not constant", "--fork"]);
+    resume(&sandbox, &run, &["--frames", "400"])
+        .expect_refusal(2, &["schedule is not constant", "--fork"]);
     let ended = resume(&sandbox, &run, &[]);
     let told = ["nothing to do", "cannot be extended", "`--fork` with a larger `--frames`"];
-    told.iter().for_each(|part| assert!(ended.stderr.contains(part), "{part} not in {}", ended.stderr));
+    told.iter()
+        .for_each(|part| assert!(ended.stderr.contains(part), "{part} not in {}", ended.stderr));
     assert!(!ended.stderr.contains("extends it"), "{ended:?}");
     let ended = resume(&sandbox, &run, &["--fork", "--frames", "400", "--name", "b"]);
     assert_eq!(ended.code, Some(0), "what is told works: {ended:?}");
@@ -330,7 +354,8 @@ fn a_fork_goes_on_in_a_folder_of_its_own() {
     assert!(forked[0]["frames"].as_u64().unwrap() > 400, "{forked:?}");
     let meta = fs::read_to_string(sandbox.run_path("b").join("meta.json")).unwrap();
     assert!(meta.contains("forked_from") && meta.contains("000000000400"), "{meta}");
-    resume(&sandbox, &run, &["--fork", "--envs=8"]).expect_refusal(2, &["`a2c.envs`", "--init-from"]);
+    resume(&sandbox, &run, &["--fork", "--envs=8"])
+        .expect_refusal(2, &["`a2c.envs`", "--init-from"]);
 }
 
 #[test]
@@ -351,7 +376,11 @@ fn a_fork_lands_beside_its_run_unless_told_where() {
     fork(&archive.join("a"), ".", &["--name=d"]);
     fork(sandbox.path(), "archive/a", &["--name=e", "--runs-dir=else/where"]);
     for name in ["archive/b", "archive/c", "archive/d", "else/where/catch/a2c-conv/e"] {
-        assert!(sandbox.path().join(name).join("meta.json").is_file(), "{name}: {:?}", sandbox.files());
+        assert!(
+            sandbox.path().join(name).join("meta.json").is_file(),
+            "{name}: {:?}",
+            sandbox.files()
+        );
     }
     assert!(!sandbox.path().join("runs").exists() && !archive.join("runs").exists());
 }
@@ -360,7 +389,8 @@ fn a_fork_lands_beside_its_run_unless_told_where() {
 fn weights_of_a_run_can_begin_another() {
     let sandbox = Sandbox::new();
     let run = sandbox.train("a", &["--frames", "400"]);
-    let next = sandbox.train("b", &["--frames", "100", "--seed", "5", "--init-from", run.to_str().unwrap()]);
+    let next = sandbox
+        .train("b", &["--frames", "100", "--seed", "5", "--init-from", run.to_str().unwrap()]);
     let first = fs::read(next.join("checkpoints/000000000000/weights.safetensors")).unwrap();
     assert!(first == last_weights(&run), "the weights are taken over unchanged");
 }
@@ -374,7 +404,8 @@ fn a_metrics_file_that_lost_lines_is_damaged() {
     let there = checkpoints(&run);
     // Nothing is touched before everything is checked.
     let more = ["--frames", "800"];
-    resume(&sandbox, &run, &more).expect_refusal(3, &["metrics.jsonl", "damaged", "`--checkpoint`"]);
+    resume(&sandbox, &run, &more)
+        .expect_refusal(3, &["metrics.jsonl", "damaged", "`--checkpoint`"]);
     assert_eq!(fs::read(run.join("config.json")).unwrap(), config);
     assert_eq!(checkpoints(&run), there);
 }
@@ -427,7 +458,8 @@ fn a_checkpoint_put_into_another_runs_folder_is_refused() {
     let sandbox = Sandbox::new();
     let conv = sandbox.train("a", &["--frames", "400"]);
     let other = sandbox.path().join("runs/catch/a2c-coordconv/b");
-    let ended = sandbox.run(&sandbox.train_arguments("b", &["--torso=coordconv", "--frames", "400"]));
+    let ended =
+        sandbox.run(&sandbox.train_arguments("b", &["--torso=coordconv", "--frames", "400"]));
     assert_eq!(ended.code, Some(0), "{ended:?}");
     let checkpoint = checkpoints(&other).pop().unwrap();
     fs::remove_dir_all(&checkpoint).unwrap();
@@ -474,7 +506,9 @@ fn stopped_at_600_frames_makes_up_for_it(frames: usize) {
     let more = |run: &Path, episodes: u64| -> Vec<String> {
         let run = run.to_str().unwrap();
         let episodes = format!("--set=evaluation.episodes={episodes}");
-        ["train", "--resume", run, &format!("--frames={frames}"), &episodes].map(str::to_owned).to_vec()
+        ["train", "--resume", run, &format!("--frames={frames}"), &episodes]
+            .map(str::to_owned)
+            .to_vec()
     };
     let whole = start("whole");
     let arguments = more(&whole, 2);
@@ -495,11 +529,16 @@ fn stopped_at_600_frames_makes_up_for_it(frames: usize) {
     let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
     assert!(sent.success());
     assert_eq!(child.wait().unwrap().code(), Some(130));
-    assert_eq!(scores(&stopped).last(), Some(&(Value::from(600), Value::Null)), "it is not evaluated yet");
+    assert_eq!(
+        scores(&stopped).last(),
+        Some(&(Value::from(600), Value::Null)),
+        "it is not evaluated yet"
+    );
     let ended = resume(&sandbox, &stopped, &["--set=evaluation.episodes=2"]);
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert_same_run(&whole, &stopped);
-    let returns = metrics(&stopped).iter().filter(|point| point["eval/episode_return"].is_number()).count();
+    let returns =
+        metrics(&stopped).iter().filter(|point| point["eval/episode_return"].is_number()).count();
     assert_eq!(returns, frames / 600);
     assert_eq!(scores(&whole), scores(&stopped));
     let evaluated = scores(&stopped).into_iter().filter(|(_, score)| score.is_number()).count();

@@ -60,7 +60,11 @@ fn a_study_killed_and_resumed_is_the_study_never_killed_and_epochs_extend_it() {
     let mut child = sandbox.spawn(&study("killed", &["--epochs=2"]));
     while checkpoints(&run).len() < 2 {
         thread::sleep(Duration::from_millis(5));
-        assert_eq!(child.try_wait().unwrap().map(|status| status.success()), None, "it was through too soon");
+        assert_eq!(
+            child.try_wait().unwrap().map(|status| status.success()),
+            None,
+            "it was through too soon"
+        );
     }
     child.kill().unwrap();
     child.wait().unwrap();
@@ -82,7 +86,10 @@ fn a_closed_terminal_ends_a_study_with_a_checkpoint() {
     let run = run_path(&sandbox, "a");
     let child = sandbox.spawn(&study("a", &["--epochs=1000"]));
     crate::support::wait_for("the first checkpoint", || !checkpoints(&run).is_empty());
-    let sent = std::process::Command::new("kill").args(["-HUP", &child.id().to_string()]).status().unwrap();
+    let sent = std::process::Command::new("kill")
+        .args(["-HUP", &child.id().to_string()])
+        .status()
+        .unwrap();
     assert!(sent.success());
     let ended = Ended::from(child.wait_with_output().unwrap());
     assert_eq!(ended.code, Some(130), "{ended:?}");
@@ -96,7 +103,10 @@ fn wrong_requests_are_refused_and_nothing_is_written() {
         sandbox.run(arguments).expect_refusal(2, parts);
         assert_eq!(sandbox.files(), Vec::<PathBuf>::new(), "{arguments:?} wrote something");
     };
-    refused(&["study", "classify", "--layer=cordconv"], &["`cordconv`", "did you mean `coordconv`?"]);
+    refused(
+        &["study", "classify", "--layer=cordconv"],
+        &["`cordconv`", "did you mean `coordconv`?"],
+    );
     refused(&["study", "render", "--split=quadrat"], &["`quadrat`", "did you mean `quadrant`?"]);
     refused(&["study", "regress", "--epochs=0"], &["`study.epochs`"]);
     refused(
@@ -104,7 +114,10 @@ fn wrong_requests_are_refused_and_nothing_is_written() {
         &["2 problems", "`threads`", "`study.l2`"],
     );
     refused(&["study", "render", "--set=study.loss=cross_entropy"], &["`study.loss`", "bce"]);
-    refused(&["study", "classify", "--set=study.learning_rat=1"], &["did you mean `study.learning_rate`?"]);
+    refused(
+        &["study", "classify", "--set=study.learning_rat=1"],
+        &["did you mean `study.learning_rate`?"],
+    );
     refused(&["study", "classify", "--set=task=render"], &["`render`", "`classify`"]);
     refused(
         &["study", "classify", "--set=study.coordinate_amplitude=0"],
@@ -128,7 +141,9 @@ fn an_amplitude_is_part_of_a_study_and_old_settings_have_the_papers() {
     let folder = sandbox.path().join("runs/studies/regress-uniform/coordconv");
     let again = |name: &str, more: &[&str]| {
         let path = folder.join(name);
-        sandbox.run(&[&["study", "regress", "--json", "--resume", path.to_str().unwrap()], more].concat())
+        sandbox.run(
+            &[&["study", "regress", "--json", "--resume", path.to_str().unwrap()], more].concat(),
+        )
     };
 
     start("quiet", &["--set=study.coordinate_amplitude=0.125"]);
@@ -139,7 +154,10 @@ fn an_amplitude_is_part_of_a_study_and_old_settings_have_the_papers() {
     start("old", &[]);
     let path = folder.join("old/config.json");
     let mut config: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-    assert_eq!(config["study"].as_object_mut().unwrap().remove("coordinate_amplitude"), Some(1.0.into()));
+    assert_eq!(
+        config["study"].as_object_mut().unwrap().remove("coordinate_amplitude"),
+        Some(1.0.into())
+    );
     fs::write(&path, config.to_string()).unwrap();
     finished(&again("old", &[]));
 }
@@ -150,9 +168,13 @@ fn runs_of_another_task_and_folders_that_are_none_are_refused_with_3() {
     finished(&sandbox.run(&study("a", &["--epochs=1", "--json"])));
     let run = run_path(&sandbox, "a");
     let path = run.to_str().unwrap();
-    sandbox.run(&["study", "classify", "--resume", path]).expect_refusal(3, &["`regress`", "`classify`"]);
+    sandbox
+        .run(&["study", "classify", "--resume", path])
+        .expect_refusal(3, &["`regress`", "`classify`"]);
     sandbox.run(&["study", "regress", "--resume", "nowhere"]).expect_refusal(3, &["nowhere"]);
-    for command in [&["eval", path][..], &["play", "--video=a.gif", path], &["train", "--resume", path]] {
+    for command in
+        [&["eval", path][..], &["play", "--video=a.gif", path], &["train", "--resume", path]]
+    {
         let ended = sandbox.run(command);
         ended.expect_refusal(3, &[path, "is a study", "`coordrl study regress --resume "]);
         assert!(!ended.stderr.contains("damaged"), "{ended:?}");

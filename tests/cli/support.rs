@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// Settings of a run that takes a second: small screens and rollouts, many log points and checkpoints.
+/// Settings of a run that takes a second: small screens and rollouts, many log points and
+/// checkpoints.
 pub const QUICK: &[&str] = &[
     "--device=cpu",
     "--envs=4",
@@ -106,7 +107,10 @@ impl Ended {
     pub fn expect_refusal(&self, code: i32, parts: &[&str]) {
         assert_eq!(self.code, Some(code), "{self:?}");
         assert_eq!(self.stdout, "", "a refusal is talk, not a result");
-        assert!(!self.stderr.contains("panicked") && !self.stderr.contains("backtrace"), "{self:?}");
+        assert!(
+            !self.stderr.contains("panicked") && !self.stderr.contains("backtrace"),
+            "{self:?}"
+        );
         assert_eq!(self.stderr.matches("error: ").count(), 1, "one message: {self:?}");
         for part in parts {
             assert!(self.stderr.contains(part), "`{part}` is not in: {}", self.stderr);

@@ -15,7 +15,8 @@ fn quick() -> Vec<&'static str> {
 }
 
 fn sweep<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
-    [&["sweep", "--games=catch", "--no-forecast", "--name=s"], quick().as_slice(), arguments].concat()
+    [&["sweep", "--games=catch", "--no-forecast", "--name=s"], quick().as_slice(), arguments]
+        .concat()
 }
 
 fn run_of(sandbox: &Sandbox, torso: &str, seed: u64) -> PathBuf {
@@ -49,7 +50,11 @@ fn every_combination_is_made_once_and_is_the_run_that_train_makes() {
     let before = sandbox.files();
     let again = sandbox.run(&arguments);
     assert_eq!((again.code, states(&again)), (Some(0), vec!["done".to_owned(); 4]));
-    assert!(!again.stderr.contains(" begins") && !again.stderr.contains(" goes on"), "{}", again.stderr);
+    assert!(
+        !again.stderr.contains(" begins") && !again.stderr.contains(" goes on"),
+        "{}",
+        again.stderr
+    );
     assert_eq!(sandbox.files(), before, "nothing is made again");
 
     let more = sandbox.run(&sweep(&["--frames=1000", "--seeds=3", "--json"]));
@@ -77,7 +82,8 @@ fn a_sweep_that_is_killed_or_interrupted_goes_on_where_its_runs_stopped() {
     let sandbox = Sandbox::new();
     let arguments = sweep(&["--frames=8000", "--seeds=1", "--jobs=2", "--json"]);
     let runs = [run_of(&sandbox, "conv", 1), run_of(&sandbox, "coordconv", 1)];
-    let under_way = |frames: u64| wait_for("runs", || runs.iter().all(|run| last_frames(run) > frames));
+    let under_way =
+        |frames: u64| wait_for("runs", || runs.iter().all(|run| last_frames(run) > frames));
 
     let mut child = sandbox.spawn(&arguments);
     under_way(400);
@@ -93,7 +99,10 @@ fn a_sweep_that_is_killed_or_interrupted_goes_on_where_its_runs_stopped() {
         assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
         let stopped = Ended::from(child.wait_with_output().unwrap());
         assert_eq!(stopped.code, Some(130), "{signal}: {stopped:?}");
-        assert!(stopped.stderr.contains("the same command goes on from here"), "{signal}: {stopped:?}");
+        assert!(
+            stopped.stderr.contains("the same command goes on from here"),
+            "{signal}: {stopped:?}"
+        );
         assert_eq!(states(&stopped), ["unfinished"; 2]);
         assert!(runs.iter().all(|run| is_at_rest(run)));
     }
@@ -111,12 +120,19 @@ fn a_run_that_fails_is_tried_twice_and_does_not_keep_others_from_being_made() {
     let arguments = sweep(&["--frames=1000", "--seeds=1"]);
     assert_eq!(sandbox.run(&arguments).code, Some(0));
     let longer = sweep(&["--frames=2000", "--seeds=1", "--json"]);
-    let weights = checkpoints(&run_of(&sandbox, "conv", 1)).pop().unwrap().join("weights.safetensors");
+    let weights =
+        checkpoints(&run_of(&sandbox, "conv", 1)).pop().unwrap().join("weights.safetensors");
     let good = fs::read(&weights).unwrap();
     fs::write(&weights, b"rubbish").unwrap();
     let ended = sandbox.run(&longer);
-    assert_eq!((ended.code, states(&ended)), (Some(3), vec!["failed".to_owned(), "done".to_owned()]));
-    assert!(ended.stderr.contains("catch a2c-conv seed 1 failed 2 times, with exit status: 3"), "{ended:?}");
+    assert_eq!(
+        (ended.code, states(&ended)),
+        (Some(3), vec!["failed".to_owned(), "done".to_owned()])
+    );
+    assert!(
+        ended.stderr.contains("catch a2c-conv seed 1 failed 2 times, with exit status: 3"),
+        "{ended:?}"
+    );
     assert!(ended.stderr.contains("weights.safetensors"), "the cause is told: {}", ended.stderr);
     assert_eq!(record(&sandbox)["cells"][0]["failure"]["attempts"], 2);
 
@@ -130,7 +146,8 @@ fn a_run_that_fails_is_tried_twice_and_does_not_keep_others_from_being_made() {
 #[test]
 fn a_run_that_diverges_ends_the_sweep_with_its_code() {
     let sandbox = Sandbox::new();
-    let wild = ["--frames=2000", "--seeds=1", "--torsos=conv", "--set=a2c.optimizer.learning_rate=1e30"];
+    let wild =
+        ["--frames=2000", "--seeds=1", "--torsos=conv", "--set=a2c.optimizer.learning_rate=1e30"];
     let ended = sandbox.run(&sweep(&wild));
     assert_eq!(ended.code, Some(4), "{ended:?}");
     assert!(ended.stderr.contains("a second time") && ended.stdout.contains("failed"), "{ended:?}");
@@ -139,11 +156,14 @@ fn a_run_that_diverges_ends_the_sweep_with_its_code() {
 #[test]
 fn a_forecast_is_made_from_trial_runs_and_leaves_nothing() {
     let sandbox = Sandbox::new();
-    let mut arguments = sweep(&["--frames=40000", "--seeds=2", "--dry-run", "--set=log_every_frames=1000"]);
+    let mut arguments =
+        sweep(&["--frames=40000", "--seeds=2", "--dry-run", "--set=log_every_frames=1000"]);
     arguments.retain(|word| *word != "--no-forecast");
     let ended = sandbox.run(&arguments);
     assert_eq!(ended.code, Some(0), "{ended:?}");
-    for part in ["1 game × 2 arms × 2 seeds = 4 runs", "measured: a2c-coordconv", "forecast: ", "of disk"] {
+    for part in
+        ["1 game × 2 arms × 2 seeds = 4 runs", "measured: a2c-coordconv", "forecast: ", "of disk"]
+    {
         assert!(ended.stderr.contains(part), "{part} not in {}", ended.stderr);
     }
     assert_eq!(sandbox.files(), Vec::<PathBuf>::new());
@@ -165,14 +185,18 @@ fn what_decides_is_fixed_before_the_runs() {
     assert_eq!(ended.code, Some(0), "{ended:?}");
     let text = fs::read(sandbox.path().join("runs/sweeps/plan/sweep.json")).unwrap();
     let record: Value = serde_json::from_slice(&text).unwrap();
-    assert_eq!(record["design"], serde_json::json!({ "primary": "final", "reference": "coordconv" }));
+    assert_eq!(
+        record["design"],
+        serde_json::json!({ "primary": "final", "reference": "coordconv" })
+    );
 
     plan("area", "coordconv").expect_refusal(2, &["the final score against coordconv", "`--name`"]);
     let ended = plan("final", "coordconv");
     assert_eq!(ended.code, Some(0), "{ended:?}");
 }
 
-/// Of a sweep of `catch` with seed 10: its log `catch-a2c-coordconv-<name>-seed10.log` has 255 bytes.
+/// Of a sweep of `catch` with seed 10: its log `catch-a2c-coordconv-<name>-seed10.log` has 255
+/// bytes.
 const LONGEST_NAME: &str = match std::str::from_utf8(&[b's'; 224]) {
     Ok(name) => name,
     Err(_) => panic!(),
@@ -181,7 +205,8 @@ const LONGEST_NAME: &str = match std::str::from_utf8(&[b's'; 224]) {
 #[test]
 fn the_longest_name_that_is_taken_does() {
     let sandbox = Sandbox::new();
-    let mut arguments = sweep(&["--frames=160", "--seeds=10,", "--torsos=coordconv", "--name", LONGEST_NAME]);
+    let mut arguments =
+        sweep(&["--frames=160", "--seeds=10,", "--torsos=coordconv", "--name", LONGEST_NAME]);
     arguments.retain(|word| *word != "--name=s");
     let ended = sandbox.run(&arguments);
     assert_eq!(ended.code, Some(0), "{ended:?}");
@@ -208,7 +233,10 @@ fn what_is_wrong_with_a_plan_is_told_at_once_and_nothing_is_written() {
     refused(&["sweep", "--games=pong", "--seeds=x"], &["--seeds", "4,5,6"]);
     refused(&["sweep", "--games=pong", "--frames=0"], &["`--frames 0`"]);
     refused(&["sweep", "--games=pong", "--jobs=0"], &["`--jobs 0`"]);
-    refused(&["sweep", "--games=pong", "--set=a2c.rollout_steps=5"], &["`a2c.rollout_agent_steps`"]);
+    refused(
+        &["sweep", "--games=pong", "--set=a2c.rollout_steps=5"],
+        &["`a2c.rollout_agent_steps`"],
+    );
     refused(&["sweep", "--games=pong", "--name=a/b"], &["a/b"]);
     let long = LONGEST_NAME.to_owned() + "s";
     for mode in ["--dry-run", "--no-forecast"] {
@@ -233,7 +261,10 @@ fn folders_of_other_runs_and_sweeps_under_way_are_left_alone() {
     sandbox.train("s-seed1", &["--frames=500", "--set=a2c.discount=0.5"]);
     let before = sandbox.files();
     let ended = sandbox.run(&sweep(&["--frames=500", "--seeds=1"]));
-    ended.expect_refusal(3, &["a2c-conv/s-seed1", "another run", "a2c.discount", "another `--name`"]);
+    ended.expect_refusal(
+        3,
+        &["a2c-conv/s-seed1", "another run", "a2c.discount", "another `--name`"],
+    );
     assert!(!ended.stderr.contains("--fork"), "a sweep has no such flag: {}", ended.stderr);
     assert_eq!(sandbox.files(), before);
 
@@ -258,7 +289,13 @@ fn folders_of_other_runs_and_sweeps_under_way_are_left_alone() {
 #[test]
 fn a_folder_that_goes_bad_on_the_way_fails_its_run_alone() {
     let sandbox = Sandbox::new();
-    let child = sandbox.spawn(&sweep(&["--frames=8000", "--seeds=3", "--torsos=conv", "--jobs=1", "--json"]));
+    let child = sandbox.spawn(&sweep(&[
+        "--frames=8000",
+        "--seeds=3",
+        "--torsos=conv",
+        "--jobs=1",
+        "--json",
+    ]));
     wait_for("the first run", || last_frames(&run_of(&sandbox, "conv", 1)) > 0);
     let foreign = run_of(&sandbox, "conv", 2);
     fs::create_dir_all(&foreign).unwrap();
@@ -274,7 +311,10 @@ fn a_folder_that_goes_bad_on_the_way_fails_its_run_alone() {
         (&1.into(), &"no process".into()),
         "{ended:?}"
     );
-    assert!(ended.stderr.contains("conv/s-seed2") && foreign.join("thesis.txt").exists(), "{ended:?}");
+    assert!(
+        ended.stderr.contains("conv/s-seed2") && foreign.join("thesis.txt").exists(),
+        "{ended:?}"
+    );
 }
 
 #[test]
@@ -295,7 +335,11 @@ fn finished_runs_keep_their_results_and_lengths_of_presets_may_grow() {
     let runs = sandbox.path().join("runs");
     fs::create_dir_all(runs.join("presets")).unwrap();
     let preset = |frames: u64| {
-        fs::write(runs.join("presets/mine.toml"), format!("extends = \"catch\"\nframes = {frames}")).unwrap();
+        fs::write(
+            runs.join("presets/mine.toml"),
+            format!("extends = \"catch\"\nframes = {frames}"),
+        )
+        .unwrap();
     };
     preset(1000);
     let arguments = sweep(&["--preset=mine", "--seeds=1", "--torsos=conv", "--json"]);
@@ -324,7 +368,11 @@ fn a_run_without_its_numbers_is_a_failure_that_names_them() {
     fs::remove_file(run_of(&sandbox, "conv", 1).join("metrics.jsonl")).unwrap();
     let ended = sandbox.run(&arguments);
     assert_eq!((ended.code, states(&ended)), (Some(3), vec!["failed".to_owned()]), "{ended:?}");
-    assert!(ended.stderr.contains("metrics.jsonl") && ended.stderr.contains("damaged"), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("metrics.jsonl") && ended.stderr.contains("damaged"),
+        "{}",
+        ended.stderr
+    );
 }
 
 #[test]
@@ -348,7 +396,8 @@ fn a_program_that_is_replaced_while_a_sweep_goes_on_changes_nothing_in_it() {
     let arguments = sweep(&["--frames=8000", "--seeds=2", "--torsos=conv", "--jobs=1", "--json"]);
     let mut command = Command::new(&program);
     command.args(&arguments).current_dir(sandbox.path());
-    let child = command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn();
+    let child =
+        command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn();
     wait_for("the first run", || last_frames(&run_of(&sandbox, "conv", 1)) > 0);
     fs::remove_file(&program).unwrap();
     fs::write(&program, "something else").unwrap();
@@ -389,7 +438,8 @@ fn speeds_of_earlier_runs_hold_for_as_many_threads_and_for_no_more_runs_than_are
         assert!(told.contains(part), "{part} not in {told}");
     }
     // Runs that were never evaluated are not done where they are to be.
-    let told = forecast(&["--frames=1000", "--threads-per-run=1", "--set=evaluation.every_frames=500"]);
+    let told =
+        forecast(&["--frames=1000", "--threads-per-run=1", "--set=evaluation.every_frames=500"]);
     assert!(told.contains("0 done, 3 begun") && told.contains("if evaluated games stay"), "{told}");
     let told = forecast(&["--frames=40000", "--threads-per-run=2"]);
     assert!(told.contains(" frames/s, 4 at a time"), "one thread does not tell of two: {told}");

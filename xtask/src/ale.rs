@@ -1,5 +1,5 @@
-//! The Arcade Learning Environment's source distribution: fetching and unpacking it, and generating the one
-//! header that its own build would generate.
+//! The Arcade Learning Environment's source distribution: fetching and unpacking it, and generating
+//! the one header that its own build would generate.
 
 use crate::layout::Layout;
 use crate::pins::ALE;
@@ -36,8 +36,8 @@ pub fn stamp_lines() -> Vec<String> {
 /// Writes `version.hpp`, which ALE's own build generates, into `include`.
 pub fn write_version_header(layout: &Layout, include: &Path) -> Result<()> {
     let template = layout.ale_sources().join("version.hpp.in");
-    let text =
-        fs::read_to_string(&template).with_context(|| format!("cannot read {}", template.display()))?;
+    let text = fs::read_to_string(&template)
+        .with_context(|| format!("cannot read {}", template.display()))?;
     fs::create_dir_all(include).with_context(|| format!("cannot create {}", include.display()))?;
     let header = include.join("version.hpp");
     fs::write(&header, filled_in(&text, ALE.version))
@@ -47,7 +47,8 @@ pub fn write_version_header(layout: &Layout, include: &Path) -> Result<()> {
 /// Fills in the `@ALE_…@` placeholders of the header's template.
 fn filled_in(template: &str, version: &str) -> String {
     let mut numbers = version.split('.');
-    let mut text = template.replace("@ALE_VERSION@", version).replace("@ALE_VERSION_GIT_SHA@", "unknown");
+    let mut text =
+        template.replace("@ALE_VERSION@", version).replace("@ALE_VERSION_GIT_SHA@", "unknown");
     for part in ["MAJOR", "MINOR", "PATCH"] {
         text = text.replace(&format!("@ALE_VERSION_{part}@"), numbers.next().unwrap_or("0"));
     }

@@ -10,9 +10,9 @@ use std::process::ExitCode;
 
 /// Set-up, checks and shortcuts of the coordrl workspace.
 ///
-/// The first `train` or `test` sets everything up: libtorch and the Arcade Learning Environment are fetched
-/// through pip, checked and kept in `.deps`. COORDRL_DEPS_DIR names a folder that several checkouts share
-/// instead.
+/// The first `train` or `test` sets everything up: libtorch and the Arcade Learning Environment are
+/// fetched through pip, checked and kept in `.deps`. COORDRL_DEPS_DIR names a folder that several
+/// checkouts share instead.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", after_help = EXAMPLES)]
 pub struct Cli {
@@ -70,8 +70,8 @@ struct Passed {
 const PASSING_ON: [&str; 3] = ["train", "test", "parity"];
 
 impl Cli {
-    /// Parses the command line. A `--` right after a task that passes its arguments on is one of those
-    /// arguments: a second one in front of it keeps clap from consuming it.
+    /// Parses the command line. A `--` right after a task that passes its arguments on is one of
+    /// those arguments: a second one in front of it keeps clap from consuming it.
     pub fn read(words: impl IntoIterator<Item = OsString>) -> Self {
         Self::try_read(words).unwrap_or_else(|error| error.exit())
     }
@@ -85,14 +85,17 @@ impl Cli {
     }
 }
 
-/// Runs the requested task. `train`, `test` and `parity` replace this process by the program they start.
+/// Runs the requested task. `train`, `test` and `parity` replace this process by the program they
+/// start.
 pub fn run(cli: Cli) -> Result<ExitCode> {
     let layout = Layout::of_checkout();
     if !matches!(cli.task, Task::Doctor) {
         setup::run(&layout)?;
     }
     match cli.task {
-        Task::Setup => crate::talk::line(format!("everything is set up in {}", layout.deps().display())),
+        Task::Setup => {
+            crate::talk::line(format!("everything is set up in {}", layout.deps().display()))
+        }
         Task::Doctor => return Ok(doctor::run(&layout)),
         Task::Train(passed) => {
             return Err(process::become_program(gates::train_command(&layout, &passed.arguments)));
@@ -132,6 +135,9 @@ mod tests {
         assert_eq!(arguments_of(&words), words[2..]);
         assert_eq!(arguments_of(&["xtask", "train", "--help"]), ["--help"]);
         assert_eq!(arguments_of(&["xtask", "test", "--", "--nocapture"]), ["--", "--nocapture"]);
-        assert_eq!(arguments_of(&["xtask", "test", "-p", "xtask", "--", "a"]), ["-p", "xtask", "--", "a"]);
+        assert_eq!(
+            arguments_of(&["xtask", "test", "-p", "xtask", "--", "a"]),
+            ["-p", "xtask", "--", "a"]
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! `.deps`: a folder of the checkout, or a link to the folder named by `COORDRL_DEPS_DIR`, so that several
-//! checkouts share one set of downloads.
+//! `.deps`: a folder of the checkout, or a link to the folder named by `COORDRL_DEPS_DIR`, so that
+//! several checkouts share one set of downloads.
 
 use crate::layout::Layout;
 use anyhow::{Context, Result, bail};
@@ -16,8 +16,8 @@ pub fn prepare(layout: &Layout) -> Result<()> {
     prepare_at(layout.deps(), wanted.as_deref())
 }
 
-/// Locks the folder for one set-up at a time. The operating system owns the lock, so a killed set-up leaves
-/// none behind.
+/// Locks the folder for one set-up at a time. The operating system owns the lock, so a killed
+/// set-up leaves none behind.
 pub fn lock(layout: &Layout) -> Result<File> {
     let path = layout.deps().join(".lock");
     let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
@@ -30,10 +30,13 @@ pub fn lock(layout: &Layout) -> Result<File> {
 
 fn prepare_at(place: &Path, wanted: Option<&Path>) -> Result<()> {
     let Some(wanted) = wanted else {
-        return fs::create_dir_all(place).with_context(|| format!("cannot create {}", place.display()));
+        return fs::create_dir_all(place)
+            .with_context(|| format!("cannot create {}", place.display()));
     };
-    fs::create_dir_all(wanted).with_context(|| format!("cannot create {} ({VARIABLE})", wanted.display()))?;
-    let wanted = wanted.canonicalize().with_context(|| format!("cannot find {}", wanted.display()))?;
+    fs::create_dir_all(wanted)
+        .with_context(|| format!("cannot create {} ({VARIABLE})", wanted.display()))?;
+    let wanted =
+        wanted.canonicalize().with_context(|| format!("cannot find {}", wanted.display()))?;
     // Succeeds only on an empty folder, so nothing is lost.
     let _ = fs::remove_dir(place);
     match place.canonicalize() {
@@ -44,7 +47,9 @@ fn prepare_at(place: &Path, wanted: Option<&Path>) -> Result<()> {
             there.display(),
             wanted.display()
         ),
-        Err(_) => symlink(&wanted, place).with_context(|| format!("cannot link {}", place.display())),
+        Err(_) => {
+            symlink(&wanted, place).with_context(|| format!("cannot link {}", place.display()))
+        }
     }
 }
 

@@ -21,7 +21,11 @@ pub fn run(layout: &Layout) -> ExitCode {
     for finding in &findings {
         talk::answer(line(finding));
     }
-    if findings.iter().all(|finding| finding.state.is_ok()) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if findings.iter().all(|finding| finding.state.is_ok()) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 fn line(finding: &Finding) -> String {
@@ -43,7 +47,10 @@ fn findings(layout: &Layout) -> Vec<Finding> {
         part("libtorch", libtorch_state(layout)),
         part("device", device(layout)),
         part("ALE library", ale_library(layout)),
-        part("ROMs", roms::check(&layout.roms()).map_err(|error| format!("{error:#}. Fix: {SET_UP}"))),
+        part(
+            "ROMs",
+            roms::check(&layout.roms()).map_err(|error| format!("{error:#}. Fix: {SET_UP}")),
+        ),
         part(".deps writable", writable(layout.deps())),
         part("target writable", writable(&crate::gates::target_dir(layout))),
         part("runs writable", writable(&layout.root().join("runs"))),
@@ -51,7 +58,8 @@ fn findings(layout: &Layout) -> Vec<Finding> {
 }
 
 fn space(layout: &Layout) -> Result<String, String> {
-    machine::space(layout.deps(), setup::needed_megabytes(layout)).map_err(|missing| missing.to_string())
+    machine::space(layout.deps(), setup::needed_megabytes(layout))
+        .map_err(|missing| missing.to_string())
 }
 
 fn libtorch_state(layout: &Layout) -> Result<String, String> {
@@ -78,8 +86,8 @@ fn libtorch_state(layout: &Layout) -> Result<String, String> {
     Ok(format!("{version} in {}", dir.display()))
 }
 
-/// Returns the compute device. CUDA libraries can be missing only if there is a driver; otherwise the CPU
-/// is correct.
+/// Returns the compute device. CUDA libraries can be missing only if there is a driver; otherwise
+/// the CPU is correct.
 fn device(layout: &Layout) -> Result<String, String> {
     match libtorch::nvidia_driver() {
         None => Ok("CPU (no NVIDIA driver)".to_owned()),
@@ -100,13 +108,15 @@ fn ale_library(layout: &Layout) -> Result<String, String> {
 /// Tests by writing a file: permissions alone are not conclusive (read-only disks, containers).
 fn writable(dir: &Path) -> Result<String, String> {
     let probe = dir.join(format!(".doctor-{}", std::process::id()));
-    let tried =
-        fs::create_dir_all(dir).and_then(|()| fs::write(&probe, "")).and_then(|()| fs::remove_file(&probe));
+    let tried = fs::create_dir_all(dir)
+        .and_then(|()| fs::write(&probe, ""))
+        .and_then(|()| fs::remove_file(&probe));
     match tried {
         Ok(()) => Ok(dir.display().to_string()),
-        Err(error) => {
-            Err(format!("{}: {error}. Fix: make the folder yours, or use another checkout", dir.display()))
-        }
+        Err(error) => Err(format!(
+            "{}: {error}. Fix: make the folder yours, or use another checkout",
+            dir.display()
+        )),
     }
 }
 
@@ -121,7 +131,10 @@ mod tests {
         let findings = findings(&layout);
         for part in ["ALE library", "ROMs"] {
             let finding = findings.iter().find(|finding| finding.part == part).unwrap();
-            assert!(finding.state.as_ref().unwrap_err().contains("Fix: cargo xtask setup"), "{part}");
+            assert!(
+                finding.state.as_ref().unwrap_err().contains("Fix: cargo xtask setup"),
+                "{part}"
+            );
             assert!(line(finding).starts_with("missing  "));
         }
         let folder = findings.iter().find(|finding| finding.part == ".deps writable").unwrap();

@@ -29,21 +29,31 @@ const TYPOS: Gate = Gate {
     program: "typos",
     arguments: &[],
     environment: &[],
-    tool: Some(Tool { probe: &["typos", "--version"], install: "cargo install typos-cli --locked" }),
+    tool: Some(Tool {
+        probe: &["typos", "--version"],
+        install: "cargo install typos-cli --locked",
+    }),
 };
-const CLIPPY: Gate =
-    cargo("clippy", &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]);
+const CLIPPY: Gate = cargo(
+    "clippy",
+    &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"],
+);
 const DOCS: Gate = Gate {
     environment: &[("RUSTDOCFLAGS", "-D warnings")],
     ..cargo("docs", &["doc", "--workspace", "--no-deps", "--locked"])
 };
 const TESTS: Gate = cargo("tests", &["test", "--workspace", "--locked"]);
 const DENY: Gate = Gate {
-    tool: Some(Tool { probe: &["cargo", "deny", "--version"], install: "cargo install cargo-deny --locked" }),
+    tool: Some(Tool {
+        probe: &["cargo", "deny", "--version"],
+        install: "cargo install cargo-deny --locked",
+    }),
     ..cargo("deny", &["deny", "check"])
 };
-const WITHOUT_ALE: Gate =
-    cargo("build without ALE", &["build", "--package", "coordrl-envs", "--no-default-features", "--locked"]);
+const WITHOUT_ALE: Gate = cargo(
+    "build without ALE",
+    &["build", "--package", "coordrl-envs", "--no-default-features", "--locked"],
+);
 
 /// All gates, as required of every change.
 pub const ALL: &[Gate] = &[FMT, TYPOS, CLIPPY, DOCS, TESTS, DENY, WITHOUT_ALE];
@@ -52,8 +62,8 @@ pub const LINTS: &[Gate] = &[FMT, CLIPPY, DOCS];
 /// The gates of the continuous integration.
 pub const CI: &[Gate] = &[FMT, CLIPPY, DOCS, TESTS];
 
-/// Runs `gates` until one fails. A missing tool fails too, but only at the end: the other checks still
-/// report.
+/// Runs `gates` until one fails. A missing tool fails too, but only at the end: the other checks
+/// still report.
 pub fn run(layout: &Layout, gates: &[Gate]) -> Result<()> {
     let mut missing = Vec::new();
     for gate in gates {
@@ -85,7 +95,8 @@ pub fn test_command(layout: &Layout, arguments: &[OsString]) -> Command {
 
 /// Returns `true` if the arguments name packages: cargo would let `--workspace` override them.
 fn name_packages(arguments: &[OsString]) -> bool {
-    let for_cargo = arguments.iter().take_while(|word| *word != "--").map(|word| word.to_string_lossy());
+    let for_cargo =
+        arguments.iter().take_while(|word| *word != "--").map(|word| word.to_string_lossy());
     for_cargo
         .into_iter()
         .any(|word| word.starts_with("-p") || word == "--package" || word.starts_with("--package="))
@@ -111,7 +122,8 @@ const fn cargo(name: &'static str, arguments: &'static [&'static str]) -> Gate {
 }
 
 fn command(layout: &Layout, gate: &Gate) -> Command {
-    let mut command = if gate.program == "cargo" { process::cargo() } else { Command::new(gate.program) };
+    let mut command =
+        if gate.program == "cargo" { process::cargo() } else { Command::new(gate.program) };
     command.args(gate.arguments).envs(gate.environment.iter().copied()).current_dir(layout.root());
     command
 }
@@ -145,7 +157,9 @@ mod tests {
     #[test]
     fn passing_gates_pass_and_a_failing_one_is_named() {
         run(&layout(), &[PASSES]).unwrap();
-        assert!(run(&layout(), &[PASSES, FAILS]).unwrap_err().to_string().contains("`false` failed"));
+        assert!(
+            run(&layout(), &[PASSES, FAILS]).unwrap_err().to_string().contains("`false` failed")
+        );
     }
 
     #[test]
@@ -177,11 +191,15 @@ mod tests {
 
     #[test]
     fn tests_run_over_the_workspace_unless_packages_are_named() {
-        let whole = |arguments: &[&str]| words_of_test(arguments).contains(&"--workspace".to_owned());
+        let whole =
+            |arguments: &[&str]| words_of_test(arguments).contains(&"--workspace".to_owned());
         assert!(whole(&[]) && whole(&["--release"]) && whole(&["name", "--", "-p"]));
-        for one in
-            [&["-p", "xtask"][..], &["-pxtask"], &["--package", "xtask"], &["--release", "--package=xtask"]]
-        {
+        for one in [
+            &["-p", "xtask"][..],
+            &["-pxtask"],
+            &["--package", "xtask"],
+            &["--release", "--package=xtask"],
+        ] {
             assert!(!whole(one), "{one:?}");
         }
     }

@@ -23,7 +23,8 @@ fn digest_of<D: Digest>(path: &Path) -> Result<String> {
     let mut hasher = D::new();
     let mut buffer = vec![0; 1 << 20];
     loop {
-        let count = file.read(&mut buffer).with_context(|| format!("cannot read {}", path.display()))?;
+        let count =
+            file.read(&mut buffer).with_context(|| format!("cannot read {}", path.display()))?;
         if count == 0 {
             return Ok(hexadecimal(&hasher.finalize()));
         }

@@ -11,7 +11,8 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// Finds the checkout that this program was started in: cargo sets the package folder when running it.
+    /// Finds the checkout that this program was started in: cargo sets the package folder when
+    /// running it.
     pub fn of_checkout() -> Self {
         let package = env::var_os("CARGO_MANIFEST_DIR")
             .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
@@ -39,7 +40,8 @@ impl Layout {
         self.deps.join("downloads")
     }
 
-    /// The unpacked wheels, laid out as in Python's site-packages so that the libraries find one another.
+    /// The unpacked wheels, laid out as in Python's site-packages so that the libraries find one
+    /// another.
     pub fn libtorch(&self) -> PathBuf {
         self.deps.join("libtorch")
     }

@@ -1,6 +1,6 @@
-//! Compiles ALE into one static library, `.deps/ale/lib/libale.a`, as its own CMake files do for a release
-//! without Python and SDL, but with nothing more than a C++ compiler. Object files are kept until the
-//! library is finished, so an interrupted build resumes.
+//! Compiles ALE into one static library, `.deps/ale/lib/libale.a`, as its own CMake files do for a
+//! release without Python and SDL, but with nothing more than a C++ compiler. Object files are kept
+//! until the library is finished, so an interrupted build resumes.
 
 use crate::layout::Layout;
 use crate::{ale, stamp, talk, unpack};
@@ -18,7 +18,8 @@ const RECIPE: &str = "c++17 O3 NDEBUG pic, zlib from libz-sys";
 
 pub fn is_ready(layout: &Layout) -> bool {
     let files = [layout.ale_library(), layout.ale_generated_headers().join("version.hpp")];
-    files.iter().all(|file| file.exists()) && stamp::covers(&layout.ale_library_dir(), &stamp_lines())
+    files.iter().all(|file| file.exists())
+        && stamp::covers(&layout.ale_library_dir(), &stamp_lines())
 }
 
 /// Compiles whatever is not compiled yet.
@@ -62,7 +63,14 @@ fn prepare_build_dir(layout: &Layout) -> Result<PathBuf> {
 fn recipe(layout: &Layout, out_dir: &Path) -> cc::Build {
     let target = env!("XTASK_TARGET");
     let mut build = cc::Build::new();
-    build.cpp(true).std("c++17").opt_level(3).debug(false).define("NDEBUG", None).pic(true).warnings(false);
+    build
+        .cpp(true)
+        .std("c++17")
+        .opt_level(3)
+        .debug(false)
+        .define("NDEBUG", None)
+        .pic(true)
+        .warnings(false);
     build
         .include(layout.ale().join("src"))
         .include(layout.ale_generated_headers())
@@ -100,10 +108,13 @@ fn compile_all(units: &[&Unit], recipe: &cc::Build, workers: usize) -> Result<()
             scope.spawn(|| {
                 while let Some(unit) = units.get(next.fetch_add(1, Ordering::Relaxed)) {
                     if let Err(error) = compile(unit, &compiler) {
-                        // Exhaust the queue so that the other workers stop after their current file; report
-                        // the first failure.
+                        // Exhaust the queue so that the other workers stop after their current
+                        // file; report the first failure.
                         next.store(units.len(), Ordering::Relaxed);
-                        failure.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).get_or_insert(error);
+                        failure
+                            .lock()
+                            .unwrap_or_else(|poisoned| poisoned.into_inner())
+                            .get_or_insert(error);
                     }
                     report(done.fetch_add(1, Ordering::Relaxed) + 1, units.len());
                 }
@@ -123,13 +134,15 @@ fn compile(unit: &Unit, compiler: &cc::Tool) -> Result<()> {
     let partial = unit.object.with_extension("partial");
     let mut command = compiler.to_command();
     command.arg("-c").arg(&unit.source).arg("-o").arg(&partial);
-    let output = command.output().with_context(|| format!("cannot start {}", compiler.path().display()))?;
+    let output =
+        command.output().with_context(|| format!("cannot start {}", compiler.path().display()))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         bail!("cannot compile {} ({}):\n{said}", unit.source.display(), output.status);
     }
     // Renamed once complete, so an interrupted build never leaves a truncated object to be reused.
-    fs::rename(&partial, &unit.object).with_context(|| format!("cannot write {}", unit.object.display()))
+    fs::rename(&partial, &unit.object)
+        .with_context(|| format!("cannot write {}", unit.object.display()))
 }
 
 fn archive(layout: &Layout, build_dir: &Path, units: &[Unit]) -> Result<()> {
@@ -153,9 +166,13 @@ mod tests {
         for folder in FOLDERS {
             fs::create_dir_all(layout.ale_sources().join(folder)).unwrap();
         }
-        fs::write(layout.ale_sources().join("version.hpp.in"), "#define ALE_VERSION \"@ALE_VERSION@\"")
-            .unwrap();
-        let code_of_version = "#include <version.hpp>\nconst char* version() { return ALE_VERSION; }";
+        fs::write(
+            layout.ale_sources().join("version.hpp.in"),
+            "#define ALE_VERSION \"@ALE_VERSION@\"",
+        )
+        .unwrap();
+        let code_of_version =
+            "#include <version.hpp>\nconst char* version() { return ALE_VERSION; }";
         fs::write(layout.ale_sources().join("ale_interface.cpp"), code_of_version).unwrap();
         fs::write(layout.ale_sources().join("emucore/TIA.cxx"), code).unwrap();
         (dir, layout)

@@ -42,13 +42,17 @@ pub fn ensure(layout: &Layout) -> Result<()> {
     let archives = pins.iter().map(|pin| pip::fetch(pin, layout)).collect::<Result<Vec<_>>>()?;
     let partial = unpack::fresh_neighbour(&layout.libtorch())?;
     for archive in &archives {
-        talk::line(format!("  unpacking {}", archive.file_name().unwrap_or_default().to_string_lossy()));
+        talk::line(format!(
+            "  unpacking {}",
+            archive.file_name().unwrap_or_default().to_string_lossy()
+        ));
         unpack::wheel(archive, &partial, is_needed)?;
     }
     stamp::write(&partial, &stamp_lines())?;
     unpack::put_in_place(&partial, &layout.libtorch())?;
     for archive in archives {
-        fs::remove_file(&archive).with_context(|| format!("cannot remove {}", archive.display()))?;
+        fs::remove_file(&archive)
+            .with_context(|| format!("cannot remove {}", archive.display()))?;
     }
     Ok(())
 }
@@ -76,8 +80,8 @@ pub fn nvidia_driver() -> Option<String> {
     crate::process::first_line(Command::new("nvidia-smi").arg("-L"))
 }
 
-/// Returns whether to install CUDA. `COORDRL_CUDA=yes` or `no` overrides detection, for a set-up shared by
-/// machines.
+/// Returns whether to install CUDA. `COORDRL_CUDA=yes` or `no` overrides detection, for a set-up
+/// shared by machines.
 fn wants_cuda() -> bool {
     match env::var("COORDRL_CUDA").as_deref() {
         Ok("yes") => true,
@@ -98,11 +102,11 @@ fn stamp_lines() -> Vec<String> {
 /// Accepts libraries, headers and licences, but not the Python half of the wheel.
 fn is_needed(name: &Path) -> bool {
     let below = |dir: &str| name.starts_with(dir);
-    let licence = name
-        .components()
-        .next()
-        .is_some_and(|top| Path::new(&top).extension().is_some_and(|extension| extension == "dist-info"));
-    let python = name.file_name().is_some_and(|file| file.to_string_lossy().contains("torch_python"));
+    let licence = name.components().next().is_some_and(|top| {
+        Path::new(&top).extension().is_some_and(|extension| extension == "dist-info")
+    });
+    let python =
+        name.file_name().is_some_and(|file| file.to_string_lossy().contains("torch_python"));
     (below("torch/lib") && !python)
         || below("torch/include")
         || below("nvidia")
@@ -133,7 +137,9 @@ mod tests {
         ] {
             assert!(is_needed(Path::new(name)), "{name}");
         }
-        for name in ["torch/nn/functional.py", "functorch/__init__.py", "torch/lib/libtorch_python.so"] {
+        for name in
+            ["torch/nn/functional.py", "functorch/__init__.py", "torch/lib/libtorch_python.so"]
+        {
             assert!(!is_needed(Path::new(name)), "{name}");
         }
     }

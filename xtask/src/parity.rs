@@ -37,8 +37,9 @@ fn ensure_packages(layout: &Layout) -> Result<()> {
 
 /// Compiled packages fit one Python version only, so the stamp includes it.
 fn stamp_lines() -> Result<Vec<String>> {
-    let version = process::first_line(pip::python().args(["-c", "import sys; print(*sys.version_info[:2])"]))
-        .context("python3 does not run")?;
+    let version =
+        process::first_line(pip::python().args(["-c", "import sys; print(*sys.version_info[:2])"]))
+            .context("python3 does not run")?;
     let requirements = pins::PARITY_REQUIREMENTS.lines().filter(|line| !line.starts_with('#'));
     Ok(requirements.map(str::to_owned).chain([format!("python {version}")]).collect())
 }
@@ -47,7 +48,11 @@ fn script(layout: &Layout, arguments: &[OsString]) -> Command {
     let program = gates::target_dir(layout).join("release").join("coordrl");
     let mut command = pip::python();
     command.env("PYTHONPATH", layout.parity_packages());
-    command.arg(layout.root().join("envs/parity/parity.py")).arg("--coordrl").arg(program).args(arguments);
+    command
+        .arg(layout.root().join("envs/parity/parity.py"))
+        .arg("--coordrl")
+        .arg(program)
+        .args(arguments);
     command
 }
 
@@ -60,7 +65,8 @@ mod tests {
     fn the_script_gets_the_program_and_the_arguments() {
         let layout = Layout::at(Path::new("/checkout").to_path_buf());
         let command = script(&layout, &["--games".into(), "pong".into()]);
-        let words: Vec<String> = command.get_args().map(|word| word.to_string_lossy().into_owned()).collect();
+        let words: Vec<String> =
+            command.get_args().map(|word| word.to_string_lossy().into_owned()).collect();
         assert_eq!(words[0], "/checkout/envs/parity/parity.py");
         assert_eq!(words[1], "--coordrl");
         assert!(words[2].ends_with("release/coordrl"));

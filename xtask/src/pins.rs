@@ -1,10 +1,10 @@
 //! Downloads of set-up, pinned by version and SHA-256, independent of the machine's Python.
 //!
-//! libtorch comes from the `torch` wheel. Its CPU library links two CUDA libraries (runtime, profiler
-//! interface), so even a machine without a GPU needs them; the other CUDA libraries are fetched only if
-//! there is an NVIDIA driver. Versions follow the wheel's own `Requires-Dist` (`cuda-toolkit==13.0.3` and
-//! the pins beside it), except NCCL: the release named there was unavailable when this list was made, and
-//! the next one is compatible in name and calls.
+//! libtorch comes from the `torch` wheel. Its CPU library links two CUDA libraries (runtime,
+//! profiler interface), so even a machine without a GPU needs them; the other CUDA libraries are
+//! fetched only if there is an NVIDIA driver. Versions follow the wheel's own `Requires-Dist`
+//! (`cuda-toolkit==13.0.3` and the pins beside it), except NCCL: the release named there was
+//! unavailable when this list was made, and the next one is compatible in name and calls.
 
 /// Packaging of a pinned file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,11 +120,16 @@ mod tests {
     #[test]
     fn every_parity_requirement_is_pinned_and_hashed() {
         let logical_lines = PARITY_REQUIREMENTS.replace("\\\n", " ");
-        let requirements: Vec<&str> =
-            logical_lines.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
+        let requirements: Vec<&str> = logical_lines
+            .lines()
+            .filter(|line| !line.is_empty() && !line.starts_with('#'))
+            .collect();
         assert!(requirements.len() >= 3);
         for requirement in requirements {
-            assert!(requirement.contains("==") && requirement.contains("--hash=sha256:"), "{requirement}");
+            assert!(
+                requirement.contains("==") && requirement.contains("--hash=sha256:"),
+                "{requirement}"
+            );
         }
     }
 }

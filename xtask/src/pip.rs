@@ -22,7 +22,10 @@ pub fn fetch(pin: &Pin, layout: &Layout) -> Result<PathBuf> {
     talk::line(format!("  {} {}: downloading {} MB", pin.package, pin.version, pin.megabytes));
     let partial = unpack::fresh_neighbour(&file)?;
     let requirements = partial.join("requirements.txt");
-    write(&requirements, &format!("{}=={} --hash=sha256:{}\n", pin.package, pin.version, pin.sha256))?;
+    write(
+        &requirements,
+        &format!("{}=={} --hash=sha256:{}\n", pin.package, pin.version, pin.sha256),
+    )?;
     let found = partial.join("found");
     let mut command = python();
     command.args(download_arguments(pin, &requirements, &found));
@@ -70,9 +73,9 @@ fn download_arguments(pin: &Pin, requirements: &Path, into: &Path) -> Vec<OsStri
     arguments
 }
 
-/// Writes a stand-in for the package's build backend, first on Python's module path. Before pip delivers a
-/// source package it asks the backend for name and version, which would require CMake and a few more
-/// packages. Nothing is built here, so the stand-in only answers that question.
+/// Writes a stand-in for the package's build backend, first on Python's module path. Before pip
+/// delivers a source package it asks the backend for name and version, which would require CMake
+/// and a few more packages. Nothing is built here, so the stand-in only answers that question.
 fn metadata_backend(pin: &Pin, dir: &Path) -> Result<PathBuf> {
     let path = dir.join("backend");
     let package = path.join("scikit_build_core");
@@ -100,7 +103,8 @@ def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
 }
 
 fn keep_verified(pin: &Pin, found: &Path, file: &Path) -> Result<()> {
-    let mut names = fs::read_dir(found).with_context(|| format!("cannot read {}", found.display()))?;
+    let mut names =
+        fs::read_dir(found).with_context(|| format!("cannot read {}", found.display()))?;
     let Some(entry) = names.next() else {
         bail!("pip said it fetched {} {} but left no file", pin.package, pin.version);
     };
@@ -118,9 +122,11 @@ fn run_pip(command: &mut Command, what: &str) -> Result<()> {
     if !std::io::stderr().is_terminal() {
         command.arg("--quiet");
     }
-    // Only stderr is a pipe: with a second one, pip could block on it while this thread reads the first.
+    // Only stderr is a pipe: with a second one, pip could block on it while this thread reads the
+    // first.
     command.stdin(Stdio::null()).stdout(Stdio::from(std::io::stderr())).stderr(Stdio::piped());
-    let mut child = command.spawn().with_context(|| format!("cannot start `{}`", process::shown(command)))?;
+    let mut child =
+        command.spawn().with_context(|| format!("cannot start `{}`", process::shown(command)))?;
     let said = child.stderr.take().map(relay).unwrap_or_default();
     if child.wait().context("cannot wait for pip")?.success() {
         return Ok(());
@@ -170,7 +176,8 @@ fn explain(said: &str) -> &'static str {
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {
-    let mut file = fs::File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
+    let mut file =
+        fs::File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
     file.write_all(text.as_bytes()).with_context(|| format!("cannot write {}", path.display()))
 }
 
@@ -208,7 +215,10 @@ mod tests {
         fs::write(found.join("torch.whl"), "not torch").unwrap();
         let kept = dir.path().join("kept");
         let error = keep_verified(&pins::LIBTORCH[0], &found, &kept).unwrap_err().to_string();
-        assert!(error.contains("torch 2.13.0") && error.contains(pins::LIBTORCH[0].sha256), "{error}");
+        assert!(
+            error.contains("torch 2.13.0") && error.contains(pins::LIBTORCH[0].sha256),
+            "{error}"
+        );
         assert!(!kept.exists());
     }
 
@@ -229,7 +239,10 @@ mod tests {
         let cases = [
             ("THESE PACKAGES DO NOT MATCH THE HASHES", "another file than the pinned one"),
             ("OSError: [Errno 28] No space left on device", "disk is full"),
-            ("NewConnectionError: Failed to establish\nERROR: No matching distribution", "no network"),
+            (
+                "NewConnectionError: Failed to establish\nERROR: No matching distribution",
+                "no network",
+            ),
             ("/usr/bin/python3: No module named pip", "apt install python3-pip"),
             ("ERROR: No matching distribution found for torch", "a mirror may lack it"),
             ("something else", "pip's own message"),
@@ -247,7 +260,8 @@ mod tests {
         let mut command = python();
         command.env("PYTHONPATH", path).args(["-c", ask]).arg(dir.path());
         assert_eq!(process::first_line(&mut command).unwrap(), "ale_py-0.12.1.dist-info");
-        let metadata = fs::read_to_string(dir.path().join("ale_py-0.12.1.dist-info/METADATA")).unwrap();
+        let metadata =
+            fs::read_to_string(dir.path().join("ale_py-0.12.1.dist-info/METADATA")).unwrap();
         assert!(metadata.contains("Name: ale-py\nVersion: 0.12.1\n"), "{metadata}");
     }
 }

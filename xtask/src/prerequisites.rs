@@ -56,7 +56,10 @@ fn cpp_compiler_named(program: &str) -> Result<String, Missing> {
     command.args(words);
     let code = "#include <filesystem>\nstd::filesystem::path path;\n";
     let compile = ["-std=c++17", "-fsyntax-only", "-x", "c++", "-"];
-    if !accepts_input(Command::new(command.get_program()).args(command.get_args()).args(compile), code) {
+    if !accepts_input(
+        Command::new(command.get_program()).args(command.get_args()).args(compile),
+        code,
+    ) {
         return Err(missing());
     }
     process::first_line(command.arg("--version")).ok_or_else(missing)
@@ -67,7 +70,8 @@ pub fn python() -> Result<String, Missing> {
 }
 
 pub fn pip() -> Result<String, Missing> {
-    let line = process::first_line(pip::python().args(["-m", "pip", "--version"])).ok_or(Missing::Pip)?;
+    let line =
+        process::first_line(pip::python().args(["-m", "pip", "--version"])).ok_or(Missing::Pip)?;
     Ok(line.split(" from ").next().unwrap_or(&line).to_owned())
 }
 

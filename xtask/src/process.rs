@@ -5,8 +5,9 @@ use std::ffi::OsStr;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-/// Replaces this process by `command`. Exit code, signals and terminal are then the program's own: Ctrl-C
-/// reaches only it, and the shell waits for exactly it. Returns only if the program cannot be started.
+/// Replaces this process by `command`. Exit code, signals and terminal are then the program's own:
+/// Ctrl-C reaches only it, and the shell waits for exactly it. Returns only if the program cannot
+/// be started.
 pub fn become_program(mut command: Command) -> anyhow::Error {
     let error = command.exec();
     anyhow::Error::new(error).context(format!("cannot start `{}`", shown(&command)))
@@ -60,7 +61,10 @@ mod tests {
 
     #[test]
     fn the_first_line_is_trimmed() {
-        assert_eq!(first_line(Command::new("sh").args(["-c", "echo ' a '; echo b"])), Some("a".to_owned()));
+        assert_eq!(
+            first_line(Command::new("sh").args(["-c", "echo ' a '; echo b"])),
+            Some("a".to_owned())
+        );
         assert_eq!(first_line(Command::new("sh").args(["-c", "echo a; exit 1"])), None);
     }
 }

@@ -16,9 +16,10 @@ pub fn check(dir: &Path) -> Result<String> {
 
 fn check_against(dir: &Path, count: usize) -> Result<String> {
     let list = dir.join("md5.json");
-    let text = fs::read_to_string(&list).with_context(|| format!("cannot read {}", list.display()))?;
-    let wanted: BTreeMap<String, String> =
-        serde_json::from_str(&text).with_context(|| format!("cannot understand {}", list.display()))?;
+    let text =
+        fs::read_to_string(&list).with_context(|| format!("cannot read {}", list.display()))?;
+    let wanted: BTreeMap<String, String> = serde_json::from_str(&text)
+        .with_context(|| format!("cannot understand {}", list.display()))?;
     if wanted.len() != count {
         bail!("{} lists {} ROMs, expected {count}", list.display(), wanted.len());
     }

@@ -46,7 +46,8 @@ fn megabytes_for(pins: &[&Pin]) -> u64 {
 }
 
 fn check_machine(layout: &Layout) -> Result<()> {
-    let mut findings = vec![machine::cpp_compiler(), machine::space(layout.deps(), needed_megabytes(layout))];
+    let mut findings =
+        vec![machine::cpp_compiler(), machine::space(layout.deps(), needed_megabytes(layout))];
     let fetches = !(libtorch::is_ready(layout) && ale::is_ready(layout));
     if fetches {
         // Without Python, pip need not be checked.

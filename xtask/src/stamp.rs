@@ -10,11 +10,12 @@ const FILE_NAME: &str = ".setup-stamp";
 /// Marks `dir` as finished and made from `lines`.
 pub fn write(dir: &Path, lines: &[String]) -> Result<()> {
     let path = dir.join(FILE_NAME);
-    fs::write(&path, lines.join("\n") + "\n").with_context(|| format!("cannot write {}", path.display()))
+    fs::write(&path, lines.join("\n") + "\n")
+        .with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// Returns `true` if `dir` is finished and made from at least `lines`: a folder with CUDA also serves a CPU
-/// run.
+/// Returns `true` if `dir` is finished and made from at least `lines`: a folder with CUDA also
+/// serves a CPU run.
 pub fn covers(dir: &Path, lines: &[String]) -> bool {
     let Ok(text) = fs::read_to_string(dir.join(FILE_NAME)) else {
         return false;

@@ -1,5 +1,5 @@
-//! Archive extraction. Archives are unpacked into a neighbouring folder, which is then renamed, so a folder
-//! in its final place is always complete.
+//! Archive extraction. Archives are unpacked into a neighbouring folder, which is then renamed, so
+//! a folder in its final place is always complete.
 
 use anyhow::{Context, Result, bail};
 use flate2::read::GzDecoder;
@@ -31,8 +31,9 @@ pub fn source(archive: &Path, into: &Path) -> Result<()> {
     let mut tar = tar::Archive::new(GzDecoder::new(BufReader::new(file)));
     for entry in tar.entries().with_context(describe)? {
         let mut entry = entry.with_context(describe)?;
-        let name = below_top_folder(&entry.path().with_context(describe)?)
-            .with_context(|| format!("{}: an entry would land outside the folder", archive.display()))?;
+        let name = below_top_folder(&entry.path().with_context(describe)?).with_context(|| {
+            format!("{}: an entry would land outside the folder", archive.display())
+        })?;
         if entry.header().entry_type().is_file() {
             write_file(&mut entry, &into.join(name)).with_context(describe)?;
         }
@@ -47,7 +48,8 @@ pub fn put_in_place(from: &Path, to: &Path) -> Result<()> {
     if to.exists() {
         fs::rename(to, &old).with_context(|| format!("cannot move {} away", to.display()))?;
     }
-    fs::rename(from, to).with_context(|| format!("cannot rename {} to {}", from.display(), to.display()))?;
+    fs::rename(from, to)
+        .with_context(|| format!("cannot rename {} to {}", from.display(), to.display()))?;
     remove(&old)
 }
 
@@ -87,7 +89,8 @@ fn write_file(content: &mut impl io::Read, path: &Path) -> Result<()> {
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent)?;
     }
-    let mut file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
+    let mut file =
+        File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
     io::copy(content, &mut file).with_context(|| format!("cannot write {}", path.display()))?;
     Ok(())
 }
@@ -108,7 +111,8 @@ mod tests {
     }
 
     fn tar_gz_of(path: &Path, entries: &[(&str, &str)]) {
-        let gzip = flate2::write::GzEncoder::new(File::create(path).unwrap(), flate2::Compression::fast());
+        let gzip =
+            flate2::write::GzEncoder::new(File::create(path).unwrap(), flate2::Compression::fast());
         let mut tar = tar::Builder::new(gzip);
         for (name, content) in entries {
             let mut header = tar::Header::new_gnu();

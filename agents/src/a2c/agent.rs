@@ -16,9 +16,9 @@ use crate::on_policy::{ActorCriticBatch, Collector, RolloutPlan, Targets};
 use crate::report::nanos_since;
 use crate::{AgentError, AgentSetup, AgentState, Counters, Timing};
 
-/// Advantage actor-critic, synchronous: all environments act under one set of weights for a whole rollout, then
-/// the weights change once. Source: Mnih et al. 2016 (arXiv:1602.01783), with the actors in step instead of
-/// asynchronous.
+/// Advantage actor-critic, synchronous: all environments act under one set of weights for a whole
+/// rollout, then the weights change once. Source: Mnih et al. 2016 (arXiv:1602.01783), with the
+/// actors in step instead of asynchronous.
 ///
 /// After an error the environments may stand anywhere: load a saved state or drop the agent.
 pub struct A2c {
@@ -61,7 +61,8 @@ impl A2c {
         let mut timing = collector.take_timing();
 
         let learning = Instant::now();
-        let apply = || catch_panic(Worker::Learner, || learner.apply(gradient, config, rate, plan.update));
+        let apply =
+            || catch_panic(Worker::Learner, || learner.apply(gradient, config, rate, plan.update));
         let applied = collector.pool().install(apply)?;
         timing.learn_nanos += nanos_since(learning);
         let threads = collector.pool().current_num_threads() as u64;

@@ -6,12 +6,14 @@ use coordrl_envs::{EnvSpec, Problem};
 use tch::{Device, Tensor};
 
 use super::{A2c, A2cConfig, A2cReport};
-use crate::algorithms::{Algorithm, AlgorithmConfig, ENV_BYTES, MemoryAdvice, MemoryEstimate, learn_factor};
+use crate::algorithms::{
+    Algorithm, AlgorithmConfig, ENV_BYTES, MemoryAdvice, MemoryEstimate, learn_factor,
+};
 use crate::nn::{NamedTensors, Network, NetworkError, TorsoEntry};
 use crate::shared_tags::{DEAD_SHARE, GRAD_NORM, LEARNING_RATE, REWARD_CLIPPED};
 use crate::{
-    ActMode, Agent, AgentError, AgentSetup, AgentState, Counters, Metrics, OptimizerConfig, Policy, Tag,
-    UpdateReport, tags,
+    ActMode, Agent, AgentError, AgentSetup, AgentState, Counters, Metrics, OptimizerConfig, Policy,
+    Tag, UpdateReport, tags,
 };
 
 /// Synchronous advantage actor-critic.
@@ -77,8 +79,9 @@ impl AlgorithmConfig for A2cConfig {
         let envs = u64::from(self.envs);
         let rows = envs.saturating_mul(u64::from(self.rollout_agent_steps).saturating_add(1));
         let obs = rows.saturating_mul(obs_shape.iter().product::<usize>() as u64);
-        let other_bytes =
-            envs.saturating_mul(ENV_BYTES).saturating_add(obs.saturating_mul(1 + learn_factor(device)));
+        let other_bytes = envs
+            .saturating_mul(ENV_BYTES)
+            .saturating_add(obs.saturating_mul(1 + learn_factor(device)));
         MemoryEstimate { replay_bytes: 0, other_bytes }
     }
 

@@ -90,7 +90,8 @@ impl A2cConfig {
         let coefs = [("a2c.entropy_coef", self.entropy_coef), ("a2c.value_coef", self.value_coef)];
         for (key, value) in coefs {
             if !(value.is_finite() && value >= 0.0) {
-                problems.push(problem(key, format!("is {value}; it must be a number of 0 or more")));
+                problems
+                    .push(problem(key, format!("is {value}; it must be a number of 0 or more")));
             }
         }
         if let Some(norm) = self.max_grad_norm
@@ -126,8 +127,7 @@ impl A2cConfig {
             _ => {}
         }
         if self.normalize_advantage && self.rows_per_update() == 1 {
-            let text =
-                "is on, but one row an update (1 environment × 1 agent step) has no spread to divide by";
+            let text = "is on, but one row an update (1 environment × 1 agent step) has no spread to divide by";
             problems.push(problem("a2c.normalize_advantage", text.to_owned()));
         }
     }
@@ -158,8 +158,9 @@ mod tests {
 
     #[test]
     fn environments_are_split_as_evenly_as_possible() {
-        let split =
-            |envs, actors| A2cConfig { envs, actors: Some(actors), ..Default::default() }.envs_per_actor();
+        let split = |envs, actors| {
+            A2cConfig { envs, actors: Some(actors), ..Default::default() }.envs_per_actor()
+        };
         assert_eq!(split(16, 2), [8, 8]);
         assert_eq!(split(7, 3), [3, 2, 2]);
         assert_eq!(split(3, 3), [1, 1, 1]);
@@ -198,8 +199,12 @@ mod tests {
 
     #[test]
     fn one_row_cannot_be_normalised() {
-        let config =
-            A2cConfig { envs: 1, rollout_agent_steps: 1, normalize_advantage: true, ..Default::default() };
+        let config = A2cConfig {
+            envs: 1,
+            rollout_agent_steps: 1,
+            normalize_advantage: true,
+            ..Default::default()
+        };
         assert_eq!(keys(&config), ["a2c.normalize_advantage"]);
     }
 

@@ -74,7 +74,8 @@ impl Learner {
         }
 
         let dead_share = gradient.dead_share();
-        let stepped = self.optimizer.clipped_step(&self.params, gradient.flat, config.max_grad_norm, rate);
+        let stepped =
+            self.optimizer.clipped_step(&self.params, gradient.flat, config.max_grad_norm, rate);
         let grad_norm = stepped.ok_or_else(|| not_finite("gradient"))?;
         Ok(Applied { losses, total_loss, grad_norm, dead_share })
     }
@@ -120,8 +121,11 @@ mod tests {
         ] {
             let mut learner = learner();
             let parts = vec![gradient([1.0, 1.0], 0.0), bad];
-            let error =
-                learner.apply(sum(parts), &A2cConfig::default(), 0.1, 7).err().expect(what).to_string();
+            let error = learner
+                .apply(sum(parts), &A2cConfig::default(), 0.1, 7)
+                .err()
+                .expect(what)
+                .to_string();
             assert!(error.starts_with(&format!("{what} not finite in update 7: ")), "{error}");
             assert_eq!(learner.params, Tensor::from_slice(&[1f32, 2.0]));
             assert_eq!(learner.optimizer.steps(), 0);

@@ -145,7 +145,8 @@ impl Actor {
     /// Everything since the last call, with the version of the weights that acted last.
     pub fn take_experience(&mut self, weights_version: u64) -> Experience {
         let timing = self.envs.take_timing();
-        let ActorStats { agent_steps, reward_sum, episodes, infer_nanos } = std::mem::take(&mut self.stats);
+        let ActorStats { agent_steps, reward_sum, episodes, infer_nanos } =
+            std::mem::take(&mut self.stats);
         Experience {
             actor: self.index as u32,
             parts: self.tracks.iter_mut().filter_map(Track::take_part).collect(),
@@ -287,13 +288,24 @@ impl Actor {
 impl Track {
     /// Notes what the decision led to. `obs` is what to act on next; `cut` is, where the episode
     /// was cut short, the greatest Q of its true last observation, and that observation.
-    fn record(&mut self, step: &VecStep, obs: &[u8], cut: Option<(f32, &[u8])>) -> Result<(), AgentError> {
+    fn record(
+        &mut self,
+        step: &VecStep,
+        obs: &[u8],
+        cut: Option<(f32, &[u8])>,
+    ) -> Result<(), AgentError> {
         let outcome = match cut {
-            Some((max_q, last)) => StepOutcome::Truncated { last_obs: self.writer.follow(last)?, max_q },
+            Some((max_q, last)) => {
+                StepOutcome::Truncated { last_obs: self.writer.follow(last)?, max_q }
+            }
             None if step.is_last() => StepOutcome::Terminated,
             None => StepOutcome::Continues,
         };
-        self.obs = if step.is_last() { self.writer.begin_episode(obs)? } else { self.writer.follow(obs)? };
+        self.obs = if step.is_last() {
+            self.writer.begin_episode(obs)?
+        } else {
+            self.writer.follow(obs)?
+        };
         if let Some(decision) = self.decision.take() {
             self.n_step.push(decision, step.reward, outcome, &mut self.completed);
         }

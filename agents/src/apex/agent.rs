@@ -149,7 +149,8 @@ impl Apex {
         self.pause_workers()?;
         let mut report = std::mem::take(&mut self.ingested).into_report();
         let parts = self.parts()?;
-        (report.replay_len, report.samples_per_insert) = (parts.replay.len() as u64, parts.rates.measured());
+        (report.replay_len, report.samples_per_insert) =
+            (parts.replay.len() as u64, parts.rates.measured());
         Ok(report)
     }
 
@@ -204,7 +205,11 @@ impl Apex {
     /// # Errors
     /// If the state or the replay is damaged or of another agent. After [`AgentError::Env`] or
     /// [`AgentError::Replay`] the agent must not be used.
-    pub fn load(&mut self, state: AgentState, replay: Option<&mut dyn Read>) -> Result<(), AgentError> {
+    pub fn load(
+        &mut self,
+        state: AgentState,
+        replay: Option<&mut dyn Read>,
+    ) -> Result<(), AgentError> {
         let AgentState { weights, optimizer, mut target, trainer } = state;
         let trainer = TrainerState::from_bytes(&trainer)?;
         let acting = take_named(&mut target, ACTING);
@@ -214,13 +219,15 @@ impl Apex {
             && trainer.actors.iter().zip(&parts.actors).all(|(state, actor)| actor.fits(state));
         if !fits {
             return Err(bad(
-                "its actors have other environments; see `apex.envs` and `apex.actors`".to_owned()
+                "its actors have other environments; see `apex.envs` and `apex.actors`".to_owned(),
             ));
         }
         let updates = trainer.counters.updates;
         self.learner.load(&LearnerState { online: weights, target, optimizer, updates })?;
         self.acting.load(&match acting {
-            Some(numbers) => Weights { version: trainer.acting_version, numbers: numbers_of(&numbers)? },
+            Some(numbers) => {
+                Weights { version: trainer.acting_version, numbers: numbers_of(&numbers)? }
+            }
             None => self.learner.weights()?,
         })?;
         let config = self.config.clone();

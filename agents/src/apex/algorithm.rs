@@ -11,8 +11,8 @@ use crate::algorithms::{Algorithm, AlgorithmConfig, MemoryAdvice, MemoryEstimate
 use crate::nn::{NamedTensors, NetworkError, QNetwork, TorsoEntry};
 use crate::shared_tags::{DEAD_SHARE, GRAD_NORM, LEARNING_RATE, REWARD_CLIPPED};
 use crate::{
-    ActMode, Agent, AgentError, AgentSetup, AgentState, Counters, Metrics, OptimizerConfig, Policy, Tag,
-    UpdateReport, tags,
+    ActMode, Agent, AgentError, AgentSetup, AgentState, Counters, Metrics, OptimizerConfig, Policy,
+    Tag, UpdateReport, tags,
 };
 
 /// Exploration rate ε of evaluations: practically greedy, but no game can loop forever.
@@ -109,9 +109,15 @@ impl AlgorithmConfig for ApexConfig {
         }
     }
 
-    fn memory_advice(&self, obs_shape: [usize; 3], estimate: MemoryEstimate, free: u64) -> MemoryAdvice {
+    fn memory_advice(
+        &self,
+        obs_shape: [usize; 3],
+        estimate: MemoryEstimate,
+        free: u64,
+    ) -> MemoryAdvice {
         let MemoryEstimate { replay_bytes, other_bytes } = estimate;
-        let fitting = fitting_capacity(self, obs_shape, replay_bytes, free.saturating_sub(other_bytes));
+        let fitting =
+            fitting_capacity(self, obs_shape, replay_bytes, free.saturating_sub(other_bytes));
         MemoryAdvice::Replay { capacity: self.replay.capacity, fitting }
     }
 

@@ -44,7 +44,8 @@ pub(super) struct ReadyBatch {
 impl ReadyBatch {
     /// For a learner on this device.
     pub fn new(batch: Batch, obs_shape: [usize; 3], device: Device) -> Self {
-        let rows = (device != Device::Cpu).then(|| LearnBatch::from(&batch).to_tensors(obs_shape, device));
+        let rows =
+            (device != Device::Cpu).then(|| LearnBatch::from(&batch).to_tensors(obs_shape, device));
         Self { batch, rows }
     }
 }
@@ -64,7 +65,11 @@ impl<'a> From<&'a Batch> for LearnBatch<'a> {
 
 impl LearnBatch<'_> {
     /// Whether all parts are of one length and all actions are there.
-    pub(super) fn check(&self, obs_shape: [usize; 3], num_actions: usize) -> Result<(), AgentError> {
+    pub(super) fn check(
+        &self,
+        obs_shape: [usize; 3],
+        num_actions: usize,
+    ) -> Result<(), AgentError> {
         let rows = self.actions.len();
         let bytes = rows * obs_shape.iter().product::<usize>();
         for (what, found, expected) in [
@@ -81,7 +86,9 @@ impl LearnBatch<'_> {
         }
         let known = 0..num_actions as i64;
         match self.actions.iter().position(|action| !known.contains(action)) {
-            Some(row) => Err(AgentError::ActionRange { row, action: self.actions[row], num_actions }),
+            Some(row) => {
+                Err(AgentError::ActionRange { row, action: self.actions[row], num_actions })
+            }
             None => Ok(()),
         }
     }
@@ -142,10 +149,14 @@ mod tests {
         for (parts, expected) in [(1, vec![5]), (2, vec![3, 2]), (5, vec![1; 5]), (9, vec![1; 5])] {
             let split = batch.split(parts, [2, 1, 1]);
             assert_eq!(split.iter().map(|part| part.actions.len()).collect::<Vec<_>>(), expected);
-            let joined = |of: fn(&LearnBatch<'_>) -> Vec<f64>| split.iter().flat_map(of).collect::<Vec<_>>();
+            let joined =
+                |of: fn(&LearnBatch<'_>) -> Vec<f64>| split.iter().flat_map(of).collect::<Vec<_>>();
             let bytes: Vec<f64> = obs.iter().map(|&byte| byte.into()).collect();
             assert_eq!(joined(|part| part.obs.iter().map(|&byte| byte.into()).collect()), bytes);
-            assert_eq!(joined(|part| part.next_obs.iter().map(|&byte| byte.into()).collect()), bytes);
+            assert_eq!(
+                joined(|part| part.next_obs.iter().map(|&byte| byte.into()).collect()),
+                bytes
+            );
             let rewards: Vec<f32> = split.iter().flat_map(|part| part.rewards).copied().collect();
             assert_eq!(rewards, numbers);
             assert!(split.iter().all(|part| part.discounts == part.rewards));

@@ -41,8 +41,8 @@ pub struct ApexConfig {
     pub publish_every_updates: u32,
     /// Where actors get their Q-values. In one thread only `local` works.
     pub inference: Inference,
-    /// Everything in one thread, in a fixed order: repeatable to the last bit. What is sent, queued,
-    /// published and prefetched between threads has no meaning then.
+    /// Everything in one thread, in a fixed order: repeatable to the last bit. What is sent,
+    /// queued, published and prefetched between threads has no meaning then.
     pub serial: bool,
     /// Samples learnt from for each transition inserted after the warm-up, or `"off"`: as many as
     /// the machine gives.
@@ -164,7 +164,8 @@ impl ApexConfig {
         split_evenly(self.envs as usize, self.num_actors() as usize)
     }
 
-    /// Threads that a run has beside those that learn: actors, and what fills and empties the replay.
+    /// Threads that a run has beside those that learn: actors, and what fills and empties the
+    /// replay.
     pub fn num_threads(&self) -> usize {
         if self.serial {
             return 0;
@@ -248,14 +249,16 @@ impl ApexConfig {
         ];
         for (key, number) in numbers {
             if !(number.is_finite() && number >= 0.0) {
-                problems.push(problem(key, format!("is {number}; it must be a number of 0 or more")));
+                problems
+                    .push(problem(key, format!("is {number}; it must be a number of 0 or more")));
             }
         }
     }
 
     fn check_rates(&self, problems: &mut Vec<Problem>) {
         if self.serial && self.inference == Inference::Central {
-            let text = "is \"central\", but in one thread there is nobody to infer for; try \"local\"";
+            let text =
+                "is \"central\", but in one thread there is nobody to infer for; try \"local\"";
             problems.push(problem("inference", text.to_owned()));
         }
         let Some(ratio) = self.samples_per_insert else {
@@ -285,15 +288,17 @@ impl ApexConfig {
     fn check_replay(&self, problems: &mut Vec<Problem>) {
         let ApexReplayConfig { capacity, warmup_transitions, .. } = self.replay;
         if warmup_transitions > capacity {
-            let text =
-                format!("is {warmup_transitions}, more than `apex.replay.capacity` = {capacity} holds");
+            let text = format!(
+                "is {warmup_transitions}, more than `apex.replay.capacity` = {capacity} holds"
+            );
             problems.push(problem("replay.warmup_transitions", text));
         }
     }
 
     fn tolerance(&self) -> f64 {
         let least = self.samples_per_insert.map_or(0.0, |ratio| self.least_tolerance(ratio));
-        self.samples_tolerance.unwrap_or_else(|| least.max(10.0 * f64::from(self.learner.batch_size)))
+        self.samples_tolerance
+            .unwrap_or_else(|| least.max(10.0 * f64::from(self.learner.batch_size)))
     }
 
     /// An actor's batch of experience holds, for each environment, what its agent steps completed:
@@ -317,7 +322,8 @@ mod tests {
     fn the_defaults_are_valid_and_toml_and_json_come_back() {
         for serial in [false, true] {
             let samples_per_insert = serial.then_some(8.0);
-            let config = ApexConfig { serial, samples_per_insert, actors: Some(3), ..Default::default() };
+            let config =
+                ApexConfig { serial, samples_per_insert, actors: Some(3), ..Default::default() };
             assert_eq!(config.check(), vec![]);
             let toml = toml::to_string(&config).unwrap();
             assert_eq!(toml::from_str::<ApexConfig>(&toml).unwrap(), config);

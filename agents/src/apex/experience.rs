@@ -125,7 +125,8 @@ mod tests {
         let reward = -1.5;
         let discount = 0.75;
         let td_error_abs = 0.25;
-        let transitions = vec![Transition { obs, next_obs, action, reward, discount, td_error_abs }];
+        let transitions =
+            vec![Transition { obs, next_obs, action, reward, discount, td_error_abs }];
         StreamPart { stream: 4, first_plane: 0, planes, transitions }
     }
 
@@ -137,12 +138,16 @@ mod tests {
         assert_eq!(Experience::from_bytes(&experience.to_bytes().unwrap()).unwrap(), experience);
     }
 
-    /// Another layout wants another version. Then these files are written anew, from what this prints.
+    /// Another layout wants another version. Then these files are written anew, from what this
+    /// prints.
     #[test]
     fn messages_of_this_version_are_what_they_always_were() {
         let messages = [
             (weights().to_bytes().unwrap(), &include_bytes!("../../golden/weights_v1.msgpack")[..]),
-            (experience().to_bytes().unwrap(), &include_bytes!("../../golden/experience_v1.msgpack")[..]),
+            (
+                experience().to_bytes().unwrap(),
+                &include_bytes!("../../golden/experience_v1.msgpack")[..],
+            ),
         ];
         assert!(messages.iter().all(|(written, golden)| written == golden), "{messages:?}");
     }

@@ -72,7 +72,8 @@ impl QSource for InferenceNetwork {
 /// One network for all actors, which any of them uses while it is free: whoever takes it puts every
 /// question that waits through it as one batch, and brings it back.
 ///
-/// No thread of its own: it would wake and be woken for every batch, and take a core from the actors.
+/// No thread of its own: it would wake and be woken for every batch, and take a core from the
+/// actors.
 #[derive(Clone)]
 pub(crate) struct SharedInference {
     ask: Sender<Question>,
@@ -192,7 +193,8 @@ impl InferenceClient {
                 recv(answers) -> answer => return answer.map_err(|_| AgentError::WorkersGone),
                 recv(free) -> batcher => {
                     let mut hand = InHand { batcher: batcher.ok(), give_back };
-                    // Answered, or given up, in the meantime? Then the network is for those who still wait.
+                    // Answered, or given up, in the meantime? Then the network is for those who
+                    // still wait.
                     match answers.try_recv() {
                         Ok(answer) => return Ok(answer),
                         Err(TryRecvError::Disconnected) => return Err(AgentError::WorkersGone),
@@ -240,7 +242,12 @@ mod tests {
     const SOON: Duration = Duration::from_secs(30);
 
     fn spec() -> QSpec {
-        QSpec { torso: *find_torso("conv").unwrap(), head: QHead::Dueling, obs_shape: SHAPE, num_actions: 3 }
+        QSpec {
+            torso: *find_torso("conv").unwrap(),
+            head: QHead::Dueling,
+            obs_shape: SHAPE,
+            num_actions: 3,
+        }
     }
 
     fn weights(version: u64) -> Weights {
@@ -277,7 +284,8 @@ mod tests {
         let board = LatestWeights::default();
         let first = weights(1);
         let shared = SharedInference::new(Box::new(InferenceBatcher::new(network(&first))));
-        let mut client = InferenceClient::new(shared.clone(), Box::new(LocalLink::new(1, board.clone()).0));
+        let mut client =
+            InferenceClient::new(shared.clone(), Box::new(LocalLink::new(1, board.clone()).0));
         let waiting: Vec<_> = (0..3).map(|actor| post(&shared, actor, actor + 1)).collect();
         let mut own = network(&first);
         let values = client.q_values(&obs(3, 4), 4).unwrap();
@@ -313,7 +321,10 @@ mod tests {
                         (InferenceClient::new(shared, Box::new(link)), network(first));
                     for turn in 0..20 {
                         let obs = obs(actor + turn, 2);
-                        assert_close(&client.q_values(&obs, 2).unwrap(), &own.q_values(&obs, 2).unwrap());
+                        assert_close(
+                            &client.q_values(&obs, 2).unwrap(),
+                            &own.q_values(&obs, 2).unwrap(),
+                        );
                     }
                 });
             }

@@ -88,12 +88,21 @@ impl Learner {
         }
         // On a GPU a batch is learnt from as a whole.
         let shards = if device == Device::Cpu { config.shards } else { 1 };
-        let build = |store| Replicas::build(torso, obs_shape, num_actions, config.head, shards, store);
+        let build =
+            |store| Replicas::build(torso, obs_shape, num_actions, config.head, shards, store);
         let online = build(ParamStore::new(seed, device))?;
         let mut target = build(ParamStore::of_shapes(device))?;
         target.store.copy_from(&online.store)?;
         let optimizer = Optimizer::new(&config.optimizer, &online.params);
-        Ok(Self { config: config.clone(), obs_shape, num_actions, online, target, optimizer, updates: 0 })
+        Ok(Self {
+            config: config.clone(),
+            obs_shape,
+            num_actions,
+            online,
+            target,
+            optimizer,
+            updates: 0,
+        })
     }
 
     /// One update: towards the targets of `batch`, then, when it is time, a copy into the target
@@ -118,7 +127,8 @@ impl Learner {
             None => self.shards(batch)?,
         };
         let loss = shards.iter().map(|shard| shard.loss).sum();
-        let td_errors: Vec<f32> = shards.iter().flat_map(|shard| &shard.td_errors).map(|e| e.abs()).collect();
+        let td_errors: Vec<f32> =
+            shards.iter().flat_map(|shard| &shard.td_errors).map(|e| e.abs()).collect();
         let mean = |sum: f64| sum / td_errors.len() as f64;
         let mean_abs_td = mean(td_errors.iter().map(|&error| f64::from(error)).sum());
         let mean_q = mean(shards.iter().flat_map(|shard| &shard.q).map(|&q| f64::from(q)).sum());
@@ -131,7 +141,16 @@ impl Learner {
             self.target.store.copy_from(&self.online.store)?;
         }
         let updates = self.updates;
-        Ok(LearnStats { td_errors, loss, grad_norm, mean_q, mean_abs_td, dead_share, updates, target_copied })
+        Ok(LearnStats {
+            td_errors,
+            loss,
+            grad_norm,
+            mean_q,
+            mean_abs_td,
+            dead_share,
+            updates,
+            target_copied,
+        })
     }
 
     /// Number of updates made.

@@ -19,7 +19,8 @@ pub struct LearnerConfig {
     /// Transitions that one update learns from, B.
     pub batch_size: u32,
     /// Shards of the batch whose gradients are taken in parallel and then summed, so that rounding
-    /// depends on it (and not on the number of threads). For CPUs: on a GPU there is one, the whole.
+    /// depends on it (and not on the number of threads). For CPUs: on a GPU there is one, the
+    /// whole.
     pub shards: u32,
     /// Value what follows by double Q-learning; else by the target network's greatest value.
     pub double_q: bool,
@@ -45,8 +46,8 @@ pub struct LearnerConfig {
 impl Default for LearnerConfig {
     fn default() -> Self {
         let optimizer = OptimizerConfig {
-            // The authors' numbers are those of TensorFlow's form: ε 1.5e-7 under the root acts like 4e-4
-            // beside it.
+            // The authors' numbers are those of TensorFlow's form: ε 1.5e-7 under the root acts
+            // like 4e-4 beside it.
             kind: OptimizerKind::RmspropTf,
             learning_rate: 6.25e-5, // 0.00025 / 4
             decay: 0.95,
@@ -77,7 +78,8 @@ impl LearnerConfig {
 
     /// What values are squashed by; the actors' first priorities need it too.
     pub fn value_rescaling(&self) -> ValueRescaling {
-        self.value_rescaling_epsilon.map_or(ValueRescaling::Off, |epsilon| ValueRescaling::On { epsilon })
+        self.value_rescaling_epsilon
+            .map_or(ValueRescaling::Off, |epsilon| ValueRescaling::On { epsilon })
     }
 
     /// Everything that is wrong with these settings; keys start with `prefix`.
@@ -100,17 +102,24 @@ impl LearnerConfig {
                 format!("is {}, more than the batch has rows ({})", self.shards, self.batch_size),
             );
         }
-        for (key, number) in [("max_grad_norm", self.max_grad_norm), ("huber_delta", self.huber_delta)] {
+        for (key, number) in
+            [("max_grad_norm", self.max_grad_norm), ("huber_delta", self.huber_delta)]
+        {
             match number {
                 Some(number) if !(number.is_finite() && number > 0.0) => {
-                    refuse(key, format!("is {number}; it must be above 0, or \"off\" for no limit"));
+                    refuse(
+                        key,
+                        format!("is {number}; it must be above 0, or \"off\" for no limit"),
+                    );
                 }
                 _ => {}
             }
         }
         match self.value_rescaling_epsilon {
             Some(epsilon) if !(0.0..=1.0).contains(&epsilon) => {
-                let text = format!("is {epsilon}; it must be between 0 and 1, or \"off\" for no rescaling");
+                let text = format!(
+                    "is {epsilon}; it must be between 0 and 1, or \"off\" for no rescaling"
+                );
                 refuse("value_rescaling_epsilon", text);
             }
             _ => {}
@@ -133,7 +142,10 @@ mod tests {
     fn the_defaults_are_the_papers_and_valid() {
         let config = LearnerConfig::default();
         assert_eq!(config.check("apex.learner"), vec![]);
-        assert_eq!((config.loss(), config.value_rescaling()), (TdLoss::HalfSquared, ValueRescaling::Off));
+        assert_eq!(
+            (config.loss(), config.value_rescaling()),
+            (TdLoss::HalfSquared, ValueRescaling::Off)
+        );
         assert_eq!(config.optimizer.learning_rate, 0.000_25 / 4.0);
     }
 

@@ -36,7 +36,8 @@ impl Rates {
     pub fn may_insert(&self, count: u64) -> bool {
         let Some(ratio) = self.samples_per_insert else { return true };
         let after = Self { inserted: self.inserted + count, ..*self };
-        self.inserted < self.warmup_transitions || after.due(ratio) - self.sampled as f64 <= self.tolerance
+        self.inserted < self.warmup_transitions
+            || after.due(ratio) - self.sampled as f64 <= self.tolerance
     }
 
     /// The least tolerance with which neither side can wait for the other forever: a batch, and
@@ -45,8 +46,8 @@ impl Rates {
         batch as f64 + samples_per_insert * insert as f64
     }
 
-    /// The same past under the ratio and the warm-up of `other`. What was sampled under others is no
-    /// debt and no credit: both sides go on at once.
+    /// The same past under the ratio and the warm-up of `other`. What was sampled under others is
+    /// no debt and no credit: both sides go on at once.
     pub fn under(self, other: &Self) -> Self {
         let same = self.samples_per_insert == other.samples_per_insert
             && self.warmup_transitions == other.warmup_transitions;

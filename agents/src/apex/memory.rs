@@ -6,8 +6,8 @@ use super::{ApexConfig, ApexReplayConfig};
 use crate::algorithms::{ENV_BYTES, learn_factor};
 use crate::replay::Replay;
 
-/// Bytes of an LZ4-compressed frame as a share of its pixels. Atari's take a tenth to a quarter; dense ones
-/// more.
+/// Bytes of an LZ4-compressed frame as a share of its pixels. Atari's take a tenth to a quarter;
+/// dense ones more.
 const COMPRESSED_SHARE: f64 = 0.25;
 
 /// Bytes of a full replay of `capacity` transitions.
@@ -17,9 +17,14 @@ pub(super) fn replay_bytes(config: &ApexConfig, obs_shape: [usize; 3], capacity:
     if config.replay.compress { (whole as f64 * COMPRESSED_SHARE) as u64 } else { whole }
 }
 
-/// Returns the capacity whose replay takes no more than `room` bytes: in proportion to `replay`, the bytes of
-/// the one asked for, and less by hundredths for what does not grow with it.
-pub(super) fn fitting_capacity(config: &ApexConfig, obs_shape: [usize; 3], replay: u64, room: u64) -> u64 {
+/// Returns the capacity whose replay takes no more than `room` bytes: in proportion to `replay`,
+/// the bytes of the one asked for, and less by hundredths for what does not grow with it.
+pub(super) fn fitting_capacity(
+    config: &ApexConfig,
+    obs_shape: [usize; 3],
+    replay: u64,
+    room: u64,
+) -> u64 {
     let each = (replay / config.replay.capacity.max(1)).max(1);
     let mut capacity = room / each;
     while capacity > 0 && replay_bytes(config, obs_shape, capacity) > room {
@@ -28,20 +33,21 @@ pub(super) fn fitting_capacity(config: &ApexConfig, obs_shape: [usize; 3], repla
     capacity
 }
 
-/// Bytes of environments, batches drawn ahead (two observations per transition), experience in flight, and
-/// learning from a batch.
+/// Bytes of environments, batches drawn ahead (two observations per transition), experience in
+/// flight, and learning from a batch.
 pub(super) fn apex_bytes(config: &ApexConfig, obs_shape: [usize; 3], device: Device) -> u64 {
     let obs_len = obs_shape.iter().product::<usize>() as u64;
     let batch = u64::from(config.learner.batch_size).saturating_mul(2 * obs_len);
-    let ahead = u64::from(config.prefetch_batches).saturating_add(u64::from(config.prefetch_threads) + 1);
+    let ahead =
+        u64::from(config.prefetch_batches).saturating_add(u64::from(config.prefetch_threads) + 1);
     u64::from(config.envs)
         .saturating_mul(ENV_BYTES)
         .saturating_add(batch.saturating_mul(ahead.saturating_add(learn_factor(device))))
         .saturating_add(experience_bytes(config, obs_shape))
 }
 
-/// Bytes of experience in flight: all that the actors gather, and messages of one actor each, in the queue
-/// and in the thread that empties it. One frame per step, since stacks are built later.
+/// Bytes of experience in flight: all that the actors gather, and messages of one actor each, in
+/// the queue and in the thread that empties it. One frame per step, since stacks are built later.
 fn experience_bytes(config: &ApexConfig, [_, height, width]: [usize; 3]) -> u64 {
     let largest = config.envs_per_actor().first().copied().unwrap_or(0) as u64;
     let messages = largest.saturating_mul(u64::from(config.experience_queue).saturating_add(1));

@@ -3,7 +3,8 @@
 //! 2018 (arXiv:1803.00933).
 //!
 //! - `actor`: environments, ε-greedy, n steps, first priorities; knows no threads
-//! - `learner`: networks, optimiser step; knows no replay; `shard`: targets, loss and gradient of some rows
+//! - `learner`: networks, optimiser step; knows no replay; `shard`: targets, loss and gradient of
+//!   some rows
 //! - `link`, `experience`: what lies between the two: experience one way, weights the other
 //! - `limiter`: keeps both in step
 //! - `agent`: all of it put together; `serial`: its update in one thread, to be read first

@@ -16,8 +16,8 @@ pub struct ApexReport {
     pub mean_clipped_reward: Option<f64>,
     /// Whole games that ended, in the order in which they reached the replay.
     pub episodes: Vec<EpisodeStats>,
-    /// Mean number of updates, over agent steps, that the learner was ahead of the weights that acted;
-    /// absent if nothing arrived.
+    /// Mean number of updates, over agent steps, that the learner was ahead of the weights that
+    /// acted; absent if nothing arrived.
     pub policy_lag_updates: Option<f64>,
     /// Transitions in the replay.
     pub replay_len: u64,
@@ -66,7 +66,8 @@ impl IngestStats {
         let (sum, count) = self.lags;
         ApexReport {
             agent_steps: self.agent_steps,
-            mean_clipped_reward: (self.agent_steps > 0).then(|| self.reward_sum / self.agent_steps as f64),
+            mean_clipped_reward: (self.agent_steps > 0)
+                .then(|| self.reward_sum / self.agent_steps as f64),
             episodes: self.episodes,
             policy_lag_updates: (count > 0).then(|| sum as f64 / count as f64),
             timing: self.timing,

@@ -1,5 +1,5 @@
-//! Ape-X in one thread: algorithms 1 and 2 of Horgan et al. 2018, one after the other. Read this first;
-//! [`threaded`](super::threaded) runs the same steps side by side.
+//! Ape-X in one thread: algorithms 1 and 2 of Horgan et al. 2018, one after the other. Read this
+//! first; [`threaded`](super::threaded) runs the same steps side by side.
 //!
 //! Bit for bit repeatable: acting and learning take turns by the rates alone, never by the clock.
 
@@ -37,7 +37,8 @@ impl Apex {
         Ok(report)
     }
 
-    /// Algorithm 1: every actor takes a step, and its transitions enter the replay with priorities of its own.
+    /// Algorithm 1: every actor takes a step, and its transitions enter the replay with priorities
+    /// of its own.
     fn act(&mut self) -> Result<(), AgentError> {
         let Self { work: Work::Paused(parts), learner, acting, config, .. } = self else {
             return Err(AgentError::WorkersGone);
@@ -60,7 +61,8 @@ impl Apex {
 
     /// Algorithm 2: draw a batch, learn from it, give its transitions their new priorities.
     fn learn(&mut self, batch_size: u64) -> Result<LearnReport, AgentError> {
-        let Self { work: Work::Paused(parts), learner, draws, batch, config, counters, .. } = self else {
+        let Self { work: Work::Paused(parts), learner, draws, batch, config, counters, .. } = self
+        else {
             return Err(AgentError::WorkersGone);
         };
         parts.rates.sampled += batch_size;

@@ -51,7 +51,12 @@ pub(super) fn differentiate(
 }
 
 /// Targets `[rows]`. No graph is kept; the guard is gone on return.
-fn targets(config: &LearnerConfig, online: &QNetwork, target: &QNetwork, rows: &TransitionTensors) -> Tensor {
+fn targets(
+    config: &LearnerConfig,
+    online: &QNetwork,
+    target: &QNetwork,
+    rows: &TransitionTensors,
+) -> Tensor {
     let _no_graph = tch::no_grad_guard();
     let TransitionTensors { rewards, discounts, next_obs, .. } = rows;
     let rescaling = config.value_rescaling();

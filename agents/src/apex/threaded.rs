@@ -1,5 +1,5 @@
-//! Ape-X in many threads: the steps of [`serial`](super::serial), with acting, ingestion and prefetching beside
-//! the learner, which runs in the caller's thread.
+//! Ape-X in many threads: the steps of [`serial`](super::serial), with acting, ingestion and
+//! prefetching beside the learner, which runs in the caller's thread.
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,8 @@ use crate::{AgentError, Timing};
 const PATIENCE: Duration = Duration::from_millis(100);
 
 impl Apex {
-    /// Makes one update if a batch comes within [`PATIENCE`], and reports what was ingested meanwhile.
+    /// Makes one update if a batch comes within [`PATIENCE`], and reports what was ingested
+    /// meanwhile.
     pub(super) fn update_threaded(&mut self) -> Result<ApexReport, AgentError> {
         self.start_workers()?;
         match self.try_update_threaded() {
@@ -60,10 +61,18 @@ impl Apex {
         // The limiter has counted batches drawn ahead as well.
         let learned_from = Rates { sampled: self.sampled, ..rates };
         let report = std::mem::take(&mut self.ingested).into_report();
-        Ok(ApexReport { learned, replay_len, samples_per_insert: learned_from.measured(), ..report })
+        Ok(ApexReport {
+            learned,
+            replay_len,
+            samples_per_insert: learned_from.measured(),
+            ..report
+        })
     }
 
-    fn learn_threaded(&mut self, on_device: Option<TransitionTensors>) -> Result<LearnReport, AgentError> {
+    fn learn_threaded(
+        &mut self,
+        on_device: Option<TransitionTensors>,
+    ) -> Result<LearnReport, AgentError> {
         let Self { learner, batch, pool, .. } = self;
         let mut report =
             pool.install(|| catch_panic(Worker::Learner, || learn(learner, batch, on_device)))?;
@@ -89,7 +98,10 @@ impl Apex {
         match std::mem::replace(&mut self.work, Work::Lost) {
             Work::Paused(parts) => {
                 self.sampled = parts.rates.sampled;
-                let left = self.total_frames.saturating_sub(self.counters.frames).div_ceil(self.frame_skip);
+                let left = self
+                    .total_frames
+                    .saturating_sub(self.counters.frames)
+                    .div_ceil(self.frame_skip);
                 let spec = WorkerSpec {
                     config: &self.config,
                     q_spec: self.q_spec,

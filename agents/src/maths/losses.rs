@@ -125,7 +125,8 @@ mod tests {
         let advantages = leaf([1.0, 2.0]);
         let returns = leaf([1.0, 1.0]);
         let logits = logits().set_requires_grad(true);
-        let sums = a2c_loss_sums(&logits, &values, &Tensor::from_slice(&[0i64, 1]), &advantages, &returns);
+        let sums =
+            a2c_loss_sums(&logits, &values, &Tensor::from_slice(&[0i64, 1]), &advantages, &returns);
         sums.total(0.01, 0.5, 2.0).backward();
         assert!(!advantages.grad().defined() && !returns.grad().defined());
         // d/dV of 0.5 · (R − V)² / 2 rows is −0.5 · (R − V).

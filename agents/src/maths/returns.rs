@@ -38,7 +38,12 @@ pub fn n_step_returns(rewards: &Tensor, discounts: &Tensor, bootstrap_value: &Te
 ///
 /// # Panics
 /// If shapes disagree: a bug in the caller, never user input.
-pub fn gae_advantages(rewards: &Tensor, discounts: &Tensor, values: &Tensor, gae_lambda: f64) -> Tensor {
+pub fn gae_advantages(
+    rewards: &Tensor,
+    discounts: &Tensor,
+    values: &Tensor,
+    gae_lambda: f64,
+) -> Tensor {
     let steps = rewards.size()[0];
     assert_eq!(rewards.size(), discounts.size(), "rewards and discounts are both [T, N]");
     assert_eq!(values.size(), [steps + 1, rewards.size()[1]], "values are [T + 1, N]");
@@ -60,7 +65,13 @@ mod tests {
     use proptest::prelude::*;
 
     /// Computes the discounted sum from each t onwards in a scalar f64 loop.
-    fn oracle_return(rewards: &[Vec<f64>], discounts: &[Vec<f64>], last: &[f64], t: usize, i: usize) -> f64 {
+    fn oracle_return(
+        rewards: &[Vec<f64>],
+        discounts: &[Vec<f64>],
+        last: &[f64],
+        t: usize,
+        i: usize,
+    ) -> f64 {
         let mut sum = 0.0;
         let mut weight = 1.0;
         for k in t..rewards.len() {
@@ -83,7 +94,9 @@ mod tests {
     fn check_returns(rewards: &[Vec<f64>], discounts: &[Vec<f64>], last: &[f64]) {
         let found = n_step_returns(&tensor(rewards), &tensor(discounts), &Tensor::from_slice(last));
         let expected: Vec<Vec<f64>> = (0..rewards.len())
-            .map(|t| (0..last.len()).map(|i| oracle_return(rewards, discounts, last, t, i)).collect())
+            .map(|t| {
+                (0..last.len()).map(|i| oracle_return(rewards, discounts, last, t, i)).collect()
+            })
             .collect();
         assert_close(&found, &expected);
     }
@@ -108,8 +121,11 @@ mod tests {
     fn numbers_worked_by_hand() {
         // r = 1, 2, 3; the episode ends after the second; V(s_3) = 10; γ = 0.5.
         let column = |v: [f64; 3]| Tensor::from_slice(&v).view([3, 1]);
-        let returns =
-            n_step_returns(&column([1.0, 2.0, 3.0]), &column([0.5, 0.0, 0.5]), &Tensor::from_slice(&[10.0]));
+        let returns = n_step_returns(
+            &column([1.0, 2.0, 3.0]),
+            &column([0.5, 0.0, 0.5]),
+            &Tensor::from_slice(&[10.0]),
+        );
         assert_eq!(Vec::<f64>::try_from(returns.view(-1)).unwrap(), [2.0, 2.0, 8.0]);
     }
 
@@ -124,7 +140,14 @@ mod tests {
     }
 
     /// Computes A_t = Σ_k (Π discount·λ) δ_{t+k}, summed forwards instead of backwards.
-    fn oracle_gae(r: &[Vec<f64>], d: &[Vec<f64>], v: &[Vec<f64>], lambda: f64, t: usize, i: usize) -> f64 {
+    fn oracle_gae(
+        r: &[Vec<f64>],
+        d: &[Vec<f64>],
+        v: &[Vec<f64>],
+        lambda: f64,
+        t: usize,
+        i: usize,
+    ) -> f64 {
         let mut sum = 0.0;
         let mut weight = 1.0;
         for k in t..r.len() {

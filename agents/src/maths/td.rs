@@ -113,7 +113,12 @@ pub fn max_q_targets(
     targets(rewards, discounts, &next_q_target.amax(1, false), rescaling)
 }
 
-fn targets(rewards: &Tensor, discounts: &Tensor, next_values: &Tensor, rescaling: ValueRescaling) -> Tensor {
+fn targets(
+    rewards: &Tensor,
+    discounts: &Tensor,
+    next_values: &Tensor,
+    rescaling: ValueRescaling,
+) -> Tensor {
     assert_eq!(rewards.size(), discounts.size(), "rewards and discounts are both [B]");
     assert_eq!(rewards.size(), next_values.size(), "there is one row of values for each reward");
     rescaling.squash(&(rewards + discounts * rescaling.unsquash(next_values))).detach()
@@ -189,7 +194,11 @@ mod tests {
         // √(3 + 1) − 1 = 1, √(8 + 1) − 1 = 2, √(99 + 1) − 1 = 9; plus 0.01 · x each.
         let values = Tensor::from_slice(&[0.0, 3.0, -8.0, 99.0]);
         assert_close(&numbers(&ON.squash(&values)), &[0.0, 1.03, -2.08, 9.99], 1e-12);
-        assert_close(&numbers(&ON.unsquash(&Tensor::from_slice(&[1.03, -2.08]))), &[3.0, -8.0], 1e-12);
+        assert_close(
+            &numbers(&ON.unsquash(&Tensor::from_slice(&[1.03, -2.08]))),
+            &[3.0, -8.0],
+            1e-12,
+        );
         assert_close(&[ON.squash_one(3.0), ON.squash_one(-8.0)], &[1.03, -2.08], 1e-12);
         assert_eq!(OFF.unsquash(&OFF.squash(&values)), values);
         let root_only = ValueRescaling::On { epsilon: 0.0 };
@@ -198,21 +207,27 @@ mod tests {
 
     #[test]
     fn the_inverse_undoes_it_from_a_millionth_to_a_million() {
-        let sizes = (-6..=6).flat_map(|power| [1.0, 2.5, 7.3].map(|first| first * 10f64.powi(power)));
-        let values: Vec<f64> = sizes.flat_map(|x| [x, -x]).filter(|x| x.abs() <= 1e6).chain([0.0]).collect();
+        let sizes =
+            (-6..=6).flat_map(|power| [1.0, 2.5, 7.3].map(|first| first * 10f64.powi(power)));
+        let values: Vec<f64> =
+            sizes.flat_map(|x| [x, -x]).filter(|x| x.abs() <= 1e6).chain([0.0]).collect();
         for epsilon in [1e-2, 1e-3] {
             let rescaling = ValueRescaling::On { epsilon };
             let exact = Tensor::from_slice(&values);
             for (kind, tolerance) in [(Kind::Double, 1e-13), (Kind::Float, 2e-6)] {
                 let given = exact.to_kind(kind);
                 let back = rescaling.unsquash(&rescaling.squash(&given));
-                let off = ((&back - &given).abs() / given.abs().clamp_min(1e-9)).max().double_value(&[]);
+                let off =
+                    ((&back - &given).abs() / given.abs().clamp_min(1e-9)).max().double_value(&[]);
                 assert!(off < tolerance, "{kind:?}: off by {off}");
             }
             let one: Vec<f64> =
                 values.iter().map(|&x| rescaling.unsquash_one(rescaling.squash_one(x))).collect();
             for (found, expected) in one.iter().zip(&values) {
-                assert!((found - expected).abs() <= 1e-13 * expected.abs(), "{found} for {expected}");
+                assert!(
+                    (found - expected).abs() <= 1e-13 * expected.abs(),
+                    "{found} for {expected}"
+                );
             }
         }
     }

@@ -32,7 +32,11 @@ pub struct BatchNorm {
 impl BatchNorm {
     /// Builds the layer with parameters `{name}.weight` and `{name}.bias` and buffers
     /// `{name}.running_mean` and `{name}.running_var`, all `[channels]`.
-    pub fn build(scope: &mut ParamScope<'_>, name: &str, channels: i64) -> Result<Self, NetworkError> {
+    pub fn build(
+        scope: &mut ParamScope<'_>,
+        name: &str,
+        channels: i64,
+    ) -> Result<Self, NetworkError> {
         let shape = [channels];
         Ok(Self {
             weight: scope.get(&format!("{name}.weight"), &shape, Init::Ones)?,
@@ -76,8 +80,10 @@ mod tests {
         assert!((trained[0] + 1.0).abs() < 1e-4 && (trained[1] - 1.0).abs() < 1e-4, "{trained:?}");
         assert!((numbers(norm.running_mean.copy())[0] - 0.2).abs() < 1e-6);
         assert!((numbers(norm.running_var.copy())[0] - 1.1).abs() < 1e-6);
-        let evaluated =
-            norm.forward(&(Tensor::zeros([1, 1, 1, 1], (Kind::Float, Device::Cpu)) + 0.2), Mode::Evaluate);
+        let evaluated = norm.forward(
+            &(Tensor::zeros([1, 1, 1, 1], (Kind::Float, Device::Cpu)) + 0.2),
+            Mode::Evaluate,
+        );
         assert!(numbers(evaluated)[0].abs() < 1e-6);
     }
 }

@@ -96,7 +96,8 @@ impl Conv {
 
         let in_window = coordinates.filter(|made| made.spec.taps == Taps::Window);
         let extra = in_window.map_or(0, |made| made.channels());
-        let zeros = in_window.filter(|made| made.spec.start == CoordinateStart::Zeros).map_or(0, |_| extra);
+        let zeros =
+            in_window.filter(|made| made.spec.start == CoordinateStart::Zeros).map_or(0, |_| extra);
         let shape = [channels_out, channels_in + extra, kernel, kernel];
         let weight = scope.get_with_zeros(&format!("{name}.weight"), &shape, init, zeros)?;
         let bias = scope.get(&format!("{name}.bias"), &[channels_out], Init::Zeros)?;
@@ -137,7 +138,8 @@ impl Conv {
         }
         let own = numbers.size()[1];
         let map = self.coordinate_map(own)?;
-        let weight = self.weight.narrow(1, 0, own).sum_dim_intlist([2i64, 3].as_slice(), false, Kind::Float);
+        let weight =
+            self.weight.narrow(1, 0, own).sum_dim_intlist([2i64, 3].as_slice(), false, Kind::Float);
         let part = numbers.matmul(&weight.transpose(0, 1)); // [N, out]
         Some(part.unsqueeze(-1).unsqueeze(-1) + map)
     }
@@ -302,10 +304,15 @@ mod tests {
             let mut scope = ParamScope::new(&mut store);
             let conv = Conv::build(&mut scope, "c", 2, window, coordinates).unwrap();
             let tiled = conv.forward_tiled(&numbers).unwrap();
-            assert!(tiled.allclose(&conv.forward(&picture), 1e-5, 1e-5, false), "{kernel}×{kernel}");
+            assert!(
+                tiled.allclose(&conv.forward(&picture), 1e-5, 1e-5, false),
+                "{kernel}×{kernel}"
+            );
         }
         assert!(
-            padded(3, 1, Some(Coordinates::new(6, 8, Radius::Without))).forward_tiled(&numbers).is_none()
+            padded(3, 1, Some(Coordinates::new(6, 8, Radius::Without)))
+                .forward_tiled(&numbers)
+                .is_none()
         );
         assert!(padded(1, 1, None).forward_tiled(&numbers).is_none());
     }
@@ -339,9 +346,12 @@ mod tests {
         spec: ConvSpec,
     ) -> Conv {
         let mut store = ParamStore::new(1, Device::Cpu);
-        let conv = Conv::build_with(&mut ParamScope::new(&mut store), "c", 3, spec, coordinates).unwrap();
+        let conv =
+            Conv::build_with(&mut ParamScope::new(&mut store), "c", 3, spec, coordinates).unwrap();
         let bias = small_integers(&[5], 4);
-        let given = |name: &str| weights.iter().find(|(known, _)| *known == name).map(|(_, values)| *values);
+        let given = |name: &str| {
+            weights.iter().find(|(known, _)| *known == name).map(|(_, values)| *values)
+        };
         let fill = |(name, values): (String, Tensor)| {
             let values = match given(&name) {
                 Some(values) => values.shallow_clone(),
@@ -378,7 +388,8 @@ mod tests {
             let weights = small_integers(&[5, 5, kernel, kernel], 2);
             let coordinates = Coordinates::new(9, 5, Radius::Without);
             let appended = channels(coordinates).append_to(&picture);
-            let expected = appended.conv2d(&weights, Some(small_integers(&[5], 4)), stride, 0, 1, 1);
+            let expected =
+                appended.conv2d(&weights, Some(small_integers(&[5], 4)), stride, 0, 1, 1);
             let layer = build_layer(&weights, Some(coordinates), window(kernel, stride));
             assert_eq!(layer.forward(&picture), expected);
         }
@@ -392,7 +403,8 @@ mod tests {
             let spec = CoordinateSpec { amplitude, ..CoordinateSpec::PAPER };
             let weights = weights.copy();
             let _ = weights.narrow(1, 3, 2).g_div_scalar_(amplitude);
-            build_layer(&weights, Some(Coordinates::with_spec(9, 7, spec)), window(3, 1)).forward(&picture)
+            build_layer(&weights, Some(Coordinates::with_spec(9, 7, spec)), window(3, 1))
+                .forward(&picture)
         };
         let plain = with(1.0);
         for amplitude in [0.125, 3.0] {
@@ -406,8 +418,13 @@ mod tests {
         for source in [ChannelSource::Coordinates, ChannelSource::Noise] {
             for padding in [Padding::Valid, Padding::Same] {
                 for (kernel, stride) in [(3, 1), (3, 2), (4, 2), (8, 4), (1, 1), (2, 3)] {
-                    let spec = ConvSpec { window: window(kernel, stride), padding, init: Init::BEFORE_RELU };
-                    let pixels = Tensor::rand([5, 3, kernel, kernel], (Kind::Float, Device::Cpu)) - 0.5;
+                    let spec = ConvSpec {
+                        window: window(kernel, stride),
+                        padding,
+                        init: Init::BEFORE_RELU,
+                    };
+                    let pixels =
+                        Tensor::rand([5, 3, kernel, kernel], (Kind::Float, Device::Cpu)) - 0.5;
                     let tap = Tensor::rand([5, 2, 1, 1], (Kind::Float, Device::Cpu)) - 0.5;
                     let at = |taps| {
                         let spec = CoordinateSpec { taps, source, ..CoordinateSpec::PAPER };
@@ -415,7 +432,8 @@ mod tests {
                     };
 
                     let given = [("c.weight", &pixels), ("c.coordinate_weight", &tap)];
-                    let found = build_with_weights(&given, at(Taps::Centre), spec).forward(&picture);
+                    let found =
+                        build_with_weights(&given, at(Taps::Centre), spec).forward(&picture);
 
                     let centre = (kernel - 1) / 2;
                     let whole = with_zero_coordinates(&pixels, 2);
@@ -438,7 +456,8 @@ mod tests {
             let mut store = ParamStore::new(1, Device::Cpu);
             let spec = CoordinateSpec { start, taps, ..CoordinateSpec::PAPER };
             let coordinates = Some(Coordinates::with_spec(9, 7, spec));
-            Conv::build(&mut ParamScope::new(&mut store), "c", 3, window(3, 1), coordinates).unwrap();
+            Conv::build(&mut ParamScope::new(&mut store), "c", 3, window(3, 1), coordinates)
+                .unwrap();
             store.to_named()
         };
         let largest = |values: &Tensor| values.abs().max().double_value(&[]);
@@ -449,8 +468,10 @@ mod tests {
         assert!(largest(&drawn.narrow(1, 3, 2)) > 0.0);
         assert_eq!(largest(&zeros.narrow(1, 3, 2)), 0.0);
 
-        let (drawn, zeros) =
-            (draw(CoordinateStart::Drawn, Taps::Centre), draw(CoordinateStart::Zeros, Taps::Centre));
+        let (drawn, zeros) = (
+            draw(CoordinateStart::Drawn, Taps::Centre),
+            draw(CoordinateStart::Zeros, Taps::Centre),
+        );
         assert_eq!(drawn[..2], zeros[..2]);
         assert_eq!(drawn[2].0, "c.coordinate_weight");
         assert!(largest(&drawn[2].1) > 0.0);

@@ -208,10 +208,13 @@ mod tests {
     fn coordinates_before_the_dense_layer_are_a_second_bias() {
         for source in [ChannelSource::Coordinates, ChannelSource::Noise] {
             let spec = CoordinateSpec { source, ..CoordinateSpec::PAPER };
-            let spec =
-                ConvTorsoSpec { coordinates: Some((spec, Position::DenseLayer)), ..ConvTorsoSpec::PUBLISHED };
+            let spec = ConvTorsoSpec {
+                coordinates: Some((spec, Position::DenseLayer)),
+                ..ConvTorsoSpec::PUBLISHED
+            };
             let mut store = ParamStore::new(1, Device::Cpu);
-            let torso = ConvTorso::build(&mut ParamScope::new(&mut store), [4, 44, 52], &spec).unwrap();
+            let torso =
+                ConvTorso::build(&mut ParamScope::new(&mut store), [4, 44, 52], &spec).unwrap();
             let named = store.to_named();
             let get = |name: &str| named.iter().find(|(known, _)| known == name).unwrap().1.copy();
 
@@ -231,7 +234,10 @@ mod tests {
 
             let obs = Tensor::randint(256, [3, 4, 44, 52], (Kind::Uint8, Device::Cpu));
             assert!(added.abs().max().double_value(&[]) > 0.01);
-            assert!(torso.forward(&obs).allclose(&plain.forward(&obs), 1e-4, 1e-5, false), "{source:?}");
+            assert!(
+                torso.forward(&obs).allclose(&plain.forward(&obs), 1e-4, 1e-5, false),
+                "{source:?}"
+            );
         }
     }
 

@@ -4,8 +4,8 @@
 
 use super::conv_torso::FIRST_KERNEL;
 use super::{
-    ChannelSource, ConvTorso, ConvTorsoSpec, CoordinateSpec, CoordinateStart, NetworkError, ParamScope,
-    Pooling, Position, Radius, Taps, Torso,
+    ChannelSource, ConvTorso, ConvTorsoSpec, CoordinateSpec, CoordinateStart, NetworkError,
+    ParamScope, Pooling, Position, Radius, Taps, Torso,
 };
 
 /// Return type of every builder in the registry.
@@ -73,7 +73,10 @@ pub(super) fn build_noise_conv(scope: &mut ParamScope<'_>, obs_shape: [usize; 3]
 }
 
 /// A control: the values of `coordconv` at permuted positions.
-pub(super) fn build_coord_conv_shuffled(scope: &mut ParamScope<'_>, obs_shape: [usize; 3]) -> Built {
+pub(super) fn build_coord_conv_shuffled(
+    scope: &mut ParamScope<'_>,
+    obs_shape: [usize; 3],
+) -> Built {
     build_first(scope, obs_shape, CoordinateSpec { source: ChannelSource::Shuffled, ..PAPER })
 }
 
@@ -92,7 +95,8 @@ mod tests {
 
     fn build(name: &str) -> (ParamStore, Box<dyn Torso>) {
         let mut store = ParamStore::new(1, Device::Cpu);
-        let torso = (find_torso(name).unwrap().build)(&mut ParamScope::new(&mut store), OBS_SHAPE).unwrap();
+        let torso =
+            (find_torso(name).unwrap().build)(&mut ParamScope::new(&mut store), OBS_SHAPE).unwrap();
         (store, torso)
     }
 
@@ -142,7 +146,8 @@ mod tests {
             };
             let filled: NamedTensors = store.to_named().into_iter().map(fill).collect();
             store.load(&filled).unwrap();
-            let (expected, found) = tch::no_grad(|| (plain_torso.forward(&obs), torso.forward(&obs)));
+            let (expected, found) =
+                tch::no_grad(|| (plain_torso.forward(&obs), torso.forward(&obs)));
             assert!(expected.max().double_value(&[]) > 0.0);
             assert!(found.allclose(&expected, 1e-5, 1e-6, false), "{name}");
         }

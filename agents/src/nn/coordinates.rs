@@ -212,7 +212,8 @@ impl CoordinateChannels {
     /// lower cost.
     pub fn append_to(&self, picture: &Tensor) -> Tensor {
         let rows = picture.permute([0, 2, 3, 1]); // [N, H, W, C]
-        let channels = self.values.permute([0, 2, 3, 1]).expand([rows.size()[0], -1, -1, -1], false);
+        let channels =
+            self.values.permute([0, 2, 3, 1]).expand([rows.size()[0], -1, -1, -1], false);
         Tensor::cat(&[rows, channels], 3).permute([0, 3, 1, 2])
     }
 
@@ -284,7 +285,8 @@ mod tests {
     fn build(seed: u64, spec: CoordinateSpec, height: i64, width: i64) -> (ParamStore, Tensor) {
         let mut store = ParamStore::new(seed, Device::Cpu);
         let coordinates = Coordinates::with_spec(height, width, spec);
-        let channels = CoordinateChannels::build(&mut ParamScope::new(&mut store), "c", coordinates);
+        let channels =
+            CoordinateChannels::build(&mut ParamScope::new(&mut store), "c", coordinates);
         (store, channels.unwrap().picture().squeeze_dim(0))
     }
 
@@ -317,7 +319,8 @@ mod tests {
         let picture = Tensor::rand([2, 4, 3, 5], (Kind::Float, Device::Cpu));
         let mut store = ParamStore::new(1, Device::Cpu);
         let coordinates = Coordinates::new(3, 5, Radius::Without);
-        let channels = CoordinateChannels::build(&mut ParamScope::new(&mut store), "c", coordinates).unwrap();
+        let channels =
+            CoordinateChannels::build(&mut ParamScope::new(&mut store), "c", coordinates).unwrap();
         let appended = channels.append_to(&picture);
         assert_eq!(appended.size(), [2, 6, 3, 5]);
         assert_eq!(appended.narrow(1, 0, 4), picture);
@@ -355,7 +358,11 @@ mod tests {
             of_source(ChannelSource::Shuffled),
         ] {
             let named = saved(spec);
-            assert_eq!((named[0].0.as_str(), named[0].1.size()), ("c.channels", vec![2, 3, 5]), "{spec:?}");
+            assert_eq!(
+                (named[0].0.as_str(), named[0].1.size()),
+                ("c.channels", vec![2, 3, 5]),
+                "{spec:?}"
+            );
         }
     }
 
@@ -380,7 +387,8 @@ mod tests {
 
         let mut store = ParamStore::new(1, Device::Cpu);
         let coordinates = Coordinates::with_spec(40, 50, of_source(ChannelSource::Noise));
-        let other = CoordinateChannels::build(&mut ParamScope::new(&mut store), "d", coordinates).unwrap();
+        let other =
+            CoordinateChannels::build(&mut ParamScope::new(&mut store), "d", coordinates).unwrap();
         assert_ne!(found, other.picture().squeeze_dim(0));
     }
 
@@ -390,8 +398,10 @@ mod tests {
         // Each position's coordinates as sortable bits; the third is the radius of the other two.
         let places = |channels: &Tensor| {
             let triples = rows(&channels.flatten(1, -1).transpose(0, 1).contiguous());
-            let mut bits: Vec<Vec<u32>> =
-                triples.into_iter().map(|triple| triple.into_iter().map(f32::to_bits).collect()).collect();
+            let mut bits: Vec<Vec<u32>> = triples
+                .into_iter()
+                .map(|triple| triple.into_iter().map(f32::to_bits).collect())
+                .collect();
             bits.sort();
             bits
         };

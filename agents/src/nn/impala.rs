@@ -5,8 +5,8 @@
 use tch::Tensor;
 
 use super::{
-    Conv, ConvSpec, Coordinates, Init, Linear, NetworkError, Padding, ParamScope, Pooling, Radius, Torso,
-    Window, scale_pixels,
+    Conv, ConvSpec, Coordinates, Init, Linear, NetworkError, Padding, ParamScope, Pooling, Radius,
+    Torso, Window, scale_pixels,
 };
 
 /// Output channels of the three sections.
@@ -59,7 +59,8 @@ impl ImpalaTorso {
             sections.push(Section::build(scope, &name, [c, channels_out], coordinates.take())?);
             (c, h, w) = (channels_out, halved(h), halved(w));
         }
-        let fc = Linear::build(scope, "torso.fc", pooling.inputs(c, h, w), FEATURES, Init::BEFORE_RELU)?;
+        let fc =
+            Linear::build(scope, "torso.fc", pooling.inputs(c, h, w), FEATURES, Init::BEFORE_RELU)?;
         Ok(Self { sections, pooling, fc })
     }
 }
@@ -72,7 +73,8 @@ impl Section {
         coordinates: Option<Coordinates>,
     ) -> Result<Self, NetworkError> {
         let spec = conv_spec(channels);
-        let conv = Conv::build_with(scope, &format!("{name}.conv"), channels_in, spec, coordinates)?;
+        let conv =
+            Conv::build_with(scope, &format!("{name}.conv"), channels_in, spec, coordinates)?;
         let block = |index| Block::build(scope, &format!("{name}.block{index}"), channels);
         let blocks = (1..=BLOCKS_PER_SECTION).map(block).collect::<Result<_, _>>()?;
         Ok(Self { conv, blocks })
@@ -88,7 +90,13 @@ impl Section {
 impl Block {
     fn build(scope: &mut ParamScope<'_>, name: &str, channels: i64) -> Result<Self, NetworkError> {
         let mut conv = |index| {
-            Conv::build_with(scope, &format!("{name}.conv{index}"), channels, conv_spec(channels), None)
+            Conv::build_with(
+                scope,
+                &format!("{name}.conv{index}"),
+                channels,
+                conv_spec(channels),
+                None,
+            )
         };
         Ok(Self { conv1: conv(1)?, conv2: conv(2)? })
     }
@@ -101,7 +109,8 @@ impl Block {
 
 impl Torso for ImpalaTorso {
     fn forward(&self, obs: &Tensor) -> Tensor {
-        let picture = self.sections.iter().fold(scale_pixels(obs), |seen, section| section.forward(&seen));
+        let picture =
+            self.sections.iter().fold(scale_pixels(obs), |seen, section| section.forward(&seen));
         self.fc.forward(&self.pooling.apply(&picture.relu())).relu_() // [N, 256]
     }
 
@@ -148,7 +157,10 @@ pub(super) fn build_impala_gap(scope: &mut ParamScope<'_>, obs_shape: [usize; 3]
     Ok(Box::new(ImpalaTorso::build(scope, obs_shape, None, Pooling::GlobalMean)?))
 }
 
-pub(super) fn build_coord_conv_impala_gap(scope: &mut ParamScope<'_>, obs_shape: [usize; 3]) -> Built {
+pub(super) fn build_coord_conv_impala_gap(
+    scope: &mut ParamScope<'_>,
+    obs_shape: [usize; 3],
+) -> Built {
     let coordinates = Some(coordinates_for(obs_shape));
     Ok(Box::new(ImpalaTorso::build(scope, obs_shape, coordinates, Pooling::GlobalMean)?))
 }
@@ -165,20 +177,26 @@ mod tests {
 
     fn build(name: &str, obs_shape: [usize; 3]) -> (ParamStore, Box<dyn Torso>) {
         let mut store = ParamStore::new(1, Device::Cpu);
-        let torso = (find_torso(name).unwrap().build)(&mut ParamScope::new(&mut store), obs_shape).unwrap();
+        let torso =
+            (find_torso(name).unwrap().build)(&mut ParamScope::new(&mut store), obs_shape).unwrap();
         (store, torso)
     }
 
     #[test]
     fn parameters_counted_by_hand() {
         // 3×3 windows and one bias per output channel.
-        let conv = |channels_in: u64, channels_out: u64| channels_out * channels_in * 9 + channels_out;
-        let sections = conv(4, 16) + 4 * conv(16, 16) + conv(16, 32) + 4 * conv(32, 32) + 5 * conv(32, 32);
+        let conv =
+            |channels_in: u64, channels_out: u64| channels_out * channels_in * 9 + channels_out;
+        let sections =
+            conv(4, 16) + 4 * conv(16, 16) + conv(16, 32) + 4 * conv(32, 32) + 5 * conv(32, 32);
         let dense = 32 * 11 * 11 * 256 + 256; // 84 → 42 → 21 → 11
         assert_eq!(sections + dense, 1_089_232);
         assert_eq!(build("impala", [4, 84, 84]).0.parameter_count(), 1_089_232);
         let coordinates = 16 * 2 * 9;
-        assert_eq!(build("coordconv-impala", [4, 84, 84]).0.parameter_count(), 1_089_232 + coordinates);
+        assert_eq!(
+            build("coordconv-impala", [4, 84, 84]).0.parameter_count(),
+            1_089_232 + coordinates
+        );
     }
 
     #[test]

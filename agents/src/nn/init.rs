@@ -39,7 +39,12 @@ impl Init {
     /// The generator is derived from (seed, name), not from the order of creation: networks that
     /// share a layer (same name, same shape) initialise it identically, whatever their other layers
     /// are.
-    pub(crate) fn values(self, seed: u64, name: &str, shape: &[i64]) -> Result<Tensor, NetworkError> {
+    pub(crate) fn values(
+        self,
+        seed: u64,
+        name: &str,
+        shape: &[i64],
+    ) -> Result<Tensor, NetworkError> {
         match self {
             Self::Zeros => Ok(Tensor::f_zeros(shape, (Kind::Float, tch::Device::Cpu))?),
             Self::Ones => Ok(Tensor::f_ones(shape, (Kind::Float, tch::Device::Cpu))?),

@@ -22,8 +22,8 @@ pub use batch_norm::{BatchNorm, Mode};
 pub use conv::{Conv, ConvSpec, Padding, Window, scale_pixels};
 pub use conv_torso::{ConvTorso, ConvTorsoSpec, Position};
 pub use coordinates::{
-    ChannelSource, CoordinateChannels, CoordinateRange, CoordinateSpec, CoordinateStart, Coordinates, Radius,
-    Taps, coordinate_channels,
+    ChannelSource, CoordinateChannels, CoordinateRange, CoordinateSpec, CoordinateStart,
+    Coordinates, Radius, Taps, coordinate_channels,
 };
 pub(crate) use dead_features::{LiveFeatures, live_features};
 pub use error::NetworkError;

@@ -53,8 +53,13 @@ impl Network {
     ///
     /// # Errors
     /// As [`Network::build`].
-    pub fn check(torso: &TorsoEntry, obs_shape: [usize; 3], num_actions: usize) -> Result<(), NetworkError> {
-        Self::build(torso, obs_shape, num_actions, &mut ParamStore::of_shapes(tch::Device::Cpu)).map(drop)
+    pub fn check(
+        torso: &TorsoEntry,
+        obs_shape: [usize; 3],
+        num_actions: usize,
+    ) -> Result<(), NetworkError> {
+        Self::build(torso, obs_shape, num_actions, &mut ParamStore::of_shapes(tch::Device::Cpu))
+            .map(drop)
     }
 
     /// Evaluates `obs`, `u8 [N, C, H, W]` on the parameters' device.
@@ -131,7 +136,9 @@ mod tests {
             let mut shared = 0;
             for (name, values) in store.to_named() {
                 let of_name = plain.iter().find(|(plain_name, _)| *plain_name == name);
-                if let Some((_, plain_values)) = of_name.filter(|(_, plain)| plain.size() == values.size()) {
+                if let Some((_, plain_values)) =
+                    of_name.filter(|(_, plain)| plain.size() == values.size())
+                {
                     assert_eq!(values, *plain_values, "{}: {name}", torso.name);
                     shared += 1;
                 }
@@ -154,7 +161,8 @@ mod tests {
     fn gradients_are_laid_out_as_the_parameters_are() {
         let (mut store, _) = build("conv", 1);
         let flat = store.pack().unwrap();
-        let network = Network::build(find_torso("conv").unwrap(), [4, 84, 84], 6, &mut store).unwrap();
+        let network =
+            Network::build(find_torso("conv").unwrap(), [4, 84, 84], 6, &mut store).unwrap();
         let obs = Tensor::randint(256, [2, 4, 84, 84], (Kind::Uint8, Device::Cpu));
         let loss = network.forward(&obs).value.sum(Kind::Float);
         let gradient = network.gradient(&loss).unwrap();

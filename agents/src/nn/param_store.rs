@@ -37,7 +37,14 @@ struct Param {
 impl ParamStore {
     /// Creates an empty store; initial values are derived from `seed` and each parameter's name.
     pub fn new(seed: u64, device: Device) -> Self {
-        Self { seed, device, params: Vec::new(), buffers: Vec::new(), flat: None, only_shapes: false }
+        Self {
+            seed,
+            device,
+            params: Vec::new(),
+            buffers: Vec::new(),
+            flat: None,
+            only_shapes: false,
+        }
     }
 
     /// Creates a store whose parameters have shapes but no drawn values: to check whether a network
@@ -155,7 +162,8 @@ impl ParamStore {
     pub fn load(&mut self, weights: &[(String, Tensor)]) -> Result<(), NetworkError> {
         self.check(weights)?;
         for (name, values) in weights {
-            let stored = self.params.iter_mut().chain(&mut self.buffers).find(|param| param.name == *name);
+            let stored =
+                self.params.iter_mut().chain(&mut self.buffers).find(|param| param.name == *name);
             if let Some(param) = stored {
                 param.values.f_copy_(values)?;
             }
@@ -209,7 +217,8 @@ impl ParamStore {
             return Err(NetworkError::UnknownParameter { name: name.to_owned() });
         }
         let init = if self.only_shapes { Init::Zeros } else { init };
-        let values = init.values_with_zeros(self.seed, name, shape, zeros)?.f_to_device(self.device)?;
+        let values =
+            init.values_with_zeros(self.seed, name, shape, zeros)?.f_to_device(self.device)?;
         self.params.push(Param { name: name.to_owned(), values });
         Ok(self.params.len() - 1)
     }
@@ -291,7 +300,12 @@ impl<'a> ParamScope<'a> {
     /// Returns a tensor saved with the parameters but not trained, such as running statistics.
     ///
     /// It shares the store's memory: in-place changes by one network are visible to all.
-    pub fn buffer(&mut self, name: &str, shape: &[i64], init: Init) -> Result<Tensor, NetworkError> {
+    pub fn buffer(
+        &mut self,
+        name: &str,
+        shape: &[i64],
+        init: Init,
+    ) -> Result<Tensor, NetworkError> {
         self.store.get_or_init_buffer(name, shape, |seed| init.values(seed, name, shape))
     }
 

@@ -194,7 +194,8 @@ mod tests {
             let named = build("conv", head).0.to_named().into_iter().skip(8);
             named.map(|(name, _)| name).filter(|name| name.ends_with("weight")).collect::<Vec<_>>()
         };
-        let streams = ["value_hidden.weight", "value.weight", "advantage_hidden.weight", "advantage.weight"];
+        let streams =
+            ["value_hidden.weight", "value.weight", "advantage_hidden.weight", "advantage.weight"];
         assert_eq!(names(QHead::Dueling), streams);
         assert_eq!(names(QHead::Plain), ["q.weight"]);
         let mut store = ParamStore::new(1, Device::Cpu);

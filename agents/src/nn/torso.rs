@@ -5,11 +5,13 @@ use tch::Tensor;
 use super::brightness::build_brightness;
 use super::conv_torso::{build_conv, build_conv_gap};
 use super::coord_conv::{
-    build_coord_conv, build_coord_conv_all, build_coord_conv_all_r, build_coord_conv_gap, build_coord_conv_r,
-    build_coord_conv_scaled, build_coord_conv_shuffled, build_coord_conv_tap, build_coord_conv_zero,
-    build_noise_conv,
+    build_coord_conv, build_coord_conv_all, build_coord_conv_all_r, build_coord_conv_gap,
+    build_coord_conv_r, build_coord_conv_scaled, build_coord_conv_shuffled, build_coord_conv_tap,
+    build_coord_conv_zero, build_noise_conv,
 };
-use super::impala::{build_coord_conv_impala, build_coord_conv_impala_gap, build_impala, build_impala_gap};
+use super::impala::{
+    build_coord_conv_impala, build_coord_conv_impala_gap, build_impala, build_impala_gap,
+};
 use super::{NetworkError, ParamScope};
 
 /// Maps observations to features.
@@ -55,21 +57,49 @@ const TORSOS: &[TorsoEntry] = &[
     entry("coordconv-r", "coordconv, with the radius as a third coordinate", build_coord_conv_r),
     entry("coordconv-all-r", "coordconv-all, with the radius too", build_coord_conv_all_r),
     entry("coordconv-scaled", "coordconv, with coordinates × 1/8", build_coord_conv_scaled),
-    entry("coordconv-tap", "coordconv, with one weight per coordinate and filter", build_coord_conv_tap),
-    entry("coordconv-zero", "coordconv, with initial coordinate weights of 0", build_coord_conv_zero),
-    entry("noiseconv", "a control: fixed noise in place of coordconv's coordinates", build_noise_conv),
+    entry(
+        "coordconv-tap",
+        "coordconv, with one weight per coordinate and filter",
+        build_coord_conv_tap,
+    ),
+    entry(
+        "coordconv-zero",
+        "coordconv, with initial coordinate weights of 0",
+        build_coord_conv_zero,
+    ),
+    entry(
+        "noiseconv",
+        "a control: fixed noise in place of coordconv's coordinates",
+        build_noise_conv,
+    ),
     entry(
         "coordconv-shuffled",
         "a control: coordconv's coordinates, places shuffled",
         build_coord_conv_shuffled,
     ),
     entry("conv-gap", "conv, with global average pooling before the dense layer", build_conv_gap),
-    entry("coordconv-gap", "conv-gap, with coordinates before the first convolution", build_coord_conv_gap),
+    entry(
+        "coordconv-gap",
+        "conv-gap, with coordinates before the first convolution",
+        build_coord_conv_gap,
+    ),
     entry("impala", "three sections of residual blocks (Espeholt et al. 2018)", build_impala),
     entry("coordconv-impala", "impala, with coordinates first", build_coord_conv_impala),
-    entry("impala-gap", "impala, with global average pooling before the dense layer", build_impala_gap),
-    entry("coordconv-impala-gap", "impala-gap, with coordinates first", build_coord_conv_impala_gap),
-    entry("brightness", "a control that sees how bright the screen is, not where", build_brightness),
+    entry(
+        "impala-gap",
+        "impala, with global average pooling before the dense layer",
+        build_impala_gap,
+    ),
+    entry(
+        "coordconv-impala-gap",
+        "impala-gap, with coordinates first",
+        build_coord_conv_impala_gap,
+    ),
+    entry(
+        "brightness",
+        "a control that sees how bright the screen is, not where",
+        build_brightness,
+    ),
 ];
 
 const fn entry(name: &'static str, summary: &'static str, build: BuildTorso) -> TorsoEntry {
@@ -127,13 +157,17 @@ mod tests {
     #[test]
     fn observations_too_small_are_refused_at_the_door() {
         for torso in torsos() {
-            let Some(missing) = (1..84).take_while(|&width| build(torso, width).is_err()).last() else {
+            let Some(missing) = (1..84).take_while(|&width| build(torso, width).is_err()).last()
+            else {
                 continue; // accepts any size
             };
             let error = build(torso, missing).unwrap_err().to_string();
             let given = format!("84×{missing}");
             let least = missing + 1;
-            assert!(error.contains(&given) && error.contains(&format!("{least}×{least}")), "{error}");
+            assert!(
+                error.contains(&given) && error.contains(&format!("{least}×{least}")),
+                "{error}"
+            );
         }
     }
 
@@ -141,7 +175,11 @@ mod tests {
     fn the_least_sizes_are_those_of_the_published_networks() {
         for torso in torsos().iter().filter(|torso| torso.name != "brightness") {
             let least = if torso.name.contains("impala") { 8 } else { 36 };
-            assert!(build(torso, least).is_ok() && build(torso, least - 1).is_err(), "{}", torso.name);
+            assert!(
+                build(torso, least).is_ok() && build(torso, least - 1).is_err(),
+                "{}",
+                torso.name
+            );
         }
     }
 

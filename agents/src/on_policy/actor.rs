@@ -68,7 +68,11 @@ impl Actor {
     }
 
     /// Collects a whole rollout with `network` and computes its targets.
-    pub fn collect(&mut self, network: &Network, plan: &RolloutPlan) -> Result<Targets, AgentError> {
+    pub fn collect(
+        &mut self,
+        network: &Network,
+        plan: &RolloutPlan,
+    ) -> Result<Targets, AgentError> {
         self.rollout.begin();
         for t in 0..plan.rollout_agent_steps {
             self.decide(t, network, plan)?;
@@ -78,7 +82,12 @@ impl Actor {
     }
 
     /// Chooses the actions of step `t`.
-    pub fn decide(&mut self, t: usize, network: &Network, plan: &RolloutPlan) -> Result<(), AgentError> {
+    pub fn decide(
+        &mut self,
+        t: usize,
+        network: &Network,
+        plan: &RolloutPlan,
+    ) -> Result<(), AgentError> {
         let output = self.infer_row(t, network, plan)?;
         for ((action, row), rng) in self.actions.iter_mut().zip(output.rows()).zip(&mut self.rngs) {
             *action = ActMode::Sampled.choose(row.logits, rng);
@@ -130,7 +139,11 @@ impl Actor {
         if output.is_finite() {
             return Ok(output);
         }
-        Err(AgentError::NonFinite { what: "logits or values", update: plan.update, table: plan.table })
+        Err(AgentError::NonFinite {
+            what: "logits or values",
+            update: plan.update,
+            table: plan.table,
+        })
     }
 
     pub fn index(&self) -> usize {

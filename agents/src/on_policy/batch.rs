@@ -16,8 +16,8 @@ pub struct ActorCriticBatch {
     pub advantages: Tensor,
     /// Returns `[B]`.
     pub returns: Tensor,
-    /// Number of rows of the whole update, of which this may be a shard. Losses are sums over the shard divided
-    /// by it, so that the gradients of shards add up to that of the mean.
+    /// Number of rows of the whole update, of which this may be a shard. Losses are sums over the
+    /// shard divided by it, so that the gradients of shards add up to that of the mean.
     pub update_rows: f64,
 }
 
@@ -76,7 +76,8 @@ pub type LossFn<'a> = &'a (dyn Fn(&Output, &ActorCriticBatch) -> Loss + Sync);
 pub struct BatchGradient {
     /// Gradient, flat `[P]` in the order of [`ParamStore::pack`](crate::nn::ParamStore::pack).
     pub flat: Tensor,
-    /// Means over the rows of the update, in the order of [`Loss::sums`]; of a shard its contribution to them.
+    /// Means over the rows of the update, in the order of [`Loss::sums`]; of a shard its
+    /// contribution to them.
     pub means: Vec<f64>,
     pub(crate) live: LiveFeatures,
 }
@@ -86,7 +87,11 @@ impl BatchGradient {
     ///
     /// # Errors
     /// If libtorch fails.
-    pub fn of(network: &Network, batch: &ActorCriticBatch, loss: LossFn<'_>) -> Result<Self, NetworkError> {
+    pub fn of(
+        network: &Network,
+        batch: &ActorCriticBatch,
+        loss: LossFn<'_>,
+    ) -> Result<Self, NetworkError> {
         let output = network.forward(&batch.obs);
         let Loss { total, sums } = loss(&output, batch);
         let flat = network.gradient(&total)?; // [P]

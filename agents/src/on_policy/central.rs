@@ -106,7 +106,12 @@ impl ActorQueue {
         (0..self.here.len()).map(|index| self.finish(index, network, plan)).collect()
     }
 
-    fn finish(&mut self, index: usize, network: &Network, plan: &RolloutPlan) -> Result<Targets, AgentError> {
+    fn finish(
+        &mut self,
+        index: usize,
+        network: &Network,
+        plan: &RolloutPlan,
+    ) -> Result<Targets, AgentError> {
         let mut actor = self.wait_for(index)?;
         let targets = actor.finish(network, plan);
         self.here[index] = Some(actor);

@@ -39,8 +39,9 @@ pub struct ActorState {
 
 /// Environments that act under one network, and the threads that step them.
 ///
-/// Results do not depend on the number of threads or on scheduling: every environment has its own generator,
-/// and gradients are added in the actors' order. After an error the environments may stand anywhere.
+/// Results do not depend on the number of threads or on scheduling: every environment has its own
+/// generator, and gradients are added in the actors' order. After an error the environments may
+/// stand anywhere.
 pub struct Collector {
     actors: Vec<Actor>,
     /// One per actor, or a single one where gradients are central.
@@ -51,8 +52,9 @@ pub struct Collector {
 }
 
 impl Collector {
-    /// Draws the initial weights and resets all environments. Returns the collector and the parameters, flat
-    /// `[P]`, in memory shared with its networks: an optimiser changes them in place.
+    /// Draws the initial weights and resets all environments. Returns the collector and the
+    /// parameters, flat `[P]`, in memory shared with its networks: an optimiser changes them in
+    /// place.
     ///
     /// # Errors
     /// If an environment cannot be reset or the network cannot be built.
@@ -68,7 +70,8 @@ impl Collector {
             Gradients::Auto => device != Device::Cpu,
         };
         let count = if central { 1 } else { actors.len() };
-        let (store, params, networks) = build_networks(torso, actors[0].spec(), device, seed, count)?;
+        let (store, params, networks) =
+            build_networks(torso, actors[0].spec(), device, seed, count)?;
         let start = |place, envs| Actor::start(place, envs, rollout_agent_steps, seed);
         let actors = pool.install(|| start_each(actors, start))?;
         Ok((Self { actors, networks, store, pool, central }, params))
@@ -81,7 +84,9 @@ impl Collector {
     pub fn collect(&mut self, plan: &RolloutPlan) -> Result<Vec<Targets>, AgentError> {
         let Self { actors, networks, pool, .. } = self;
         if self.central {
-            return catch_panic(Worker::Learner, || central::collect(actors, &networks[0], pool, plan));
+            return catch_panic(Worker::Learner, || {
+                central::collect(actors, &networks[0], pool, plan)
+            });
         }
         pool.install(|| sharded::collect(actors, networks, plan))
     }
@@ -152,18 +157,23 @@ impl Collector {
         timing
     }
 
-    /// Returns the values of the observations acted on in the last rollout, in the order of the targets.
+    /// Returns the values of the observations acted on in the last rollout, in the order of the
+    /// targets.
     pub fn values(&self) -> Vec<f32> {
         self.actors.iter().flat_map(|actor| actor.rollout.acted_values()).copied().collect()
     }
 
     /// Sum of the rewards of the last rollout.
     pub fn reward_sum(&self) -> f64 {
-        self.actors.iter().flat_map(|actor| actor.rollout.rewards()).map(|&reward| f64::from(reward)).sum()
+        self.actors
+            .iter()
+            .flat_map(|actor| actor.rollout.rewards())
+            .map(|&reward| f64::from(reward))
+            .sum()
     }
 
-    /// Returns the games that ended in the last rollout, by agent step and then by environment, regardless of
-    /// the grouping into actors.
+    /// Returns the games that ended in the last rollout, by agent step and then by environment,
+    /// regardless of the grouping into actors.
     pub fn episodes(&self) -> Vec<EpisodeStats> {
         let mut ended: Vec<(usize, usize, &EndedGame)> = Vec::new();
         for (actor, first_env) in self.actors.iter().zip(first_envs(&self.actors)) {
@@ -174,8 +184,8 @@ impl Collector {
         ended.into_iter().map(|(_, _, game)| game.stats).collect()
     }
 
-    /// Returns the data of the last or failed rollout: `actor<k>.obs` `u8 [T + 1, n, C, H, W]`, `.actions`,
-    /// `.rewards`, `.discounts` `[T, n]` and `.values` `[T + 1, n]`.
+    /// Returns the data of the last or failed rollout: `actor<k>.obs` `u8 [T + 1, n, C, H, W]`,
+    /// `.actions`, `.rewards`, `.discounts` `[T, n]` and `.values` `[T + 1, n]`.
     pub fn last_rollout(&self) -> NamedTensors {
         let named = |actor: &Actor| actor.rollout.to_named(&format!("actor{}", actor.index()));
         self.actors.iter().flat_map(named).collect()

@@ -1,5 +1,5 @@
-//! On-policy learning: groups of environments act under one set of weights for a rollout, which is learned
-//! from once or a few times and then dropped.
+//! On-policy learning: groups of environments act under one set of weights for a rollout, which is
+//! learned from once or a few times and then dropped.
 //!
 //! - [`Collector`]: actors, networks and threads; the part that an on-policy algorithm starts from
 //! - [`ActorCriticBatch`]: a rollout as tensors; [`BatchGradient`]: what a loss makes of it

@@ -92,7 +92,12 @@ impl Rollout {
     }
 
     /// Records the actions and values of the n observations at step `t`.
-    pub fn record_decision(&mut self, t: usize, actions: &[usize], values: impl Iterator<Item = f32>) {
+    pub fn record_decision(
+        &mut self,
+        t: usize,
+        actions: &[usize],
+        values: impl Iterator<Item = f32>,
+    ) {
         let rows = t * self.envs..(t + 1) * self.envs;
         for (slot, &action) in self.actions[rows.clone()].iter_mut().zip(actions) {
             *slot = action as i64;

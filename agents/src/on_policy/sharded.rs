@@ -26,7 +26,8 @@ pub(super) fn collect(
     networks: &mut [Network],
     plan: &RolloutPlan,
 ) -> Result<Vec<Targets>, AgentError> {
-    let mut targets = for_each(actors, networks, |(actor, network), _| actor.collect(network, plan))?;
+    let mut targets =
+        for_each(actors, networks, |(actor, network), _| actor.collect(network, plan))?;
     if plan.normalize_advantage {
         normalize_advantages(&mut targets);
     }

@@ -100,7 +100,10 @@ pub(super) mod tests {
         let allowed = "C from 1 to 16, H and W at least 1, H · W below 2^31";
         for shape in [[0, 1, 1], [17, 1, 1], [1, 0, 1], [1, 1, 0], [1, 1 << 20, 1 << 20]] {
             let wrong = ReplayConfig { obs_shape: shape, ..small(1) };
-            assert_eq!(error(wrong), format!("the replay's `obs_shape` is {shape:?}: it must be {allowed}"));
+            assert_eq!(
+                error(wrong),
+                format!("the replay's `obs_shape` is {shape:?}: it must be {allowed}")
+            );
         }
     }
 

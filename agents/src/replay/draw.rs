@@ -124,7 +124,11 @@ impl Draw {
     }
 }
 
-fn copy_planes(planes: &[Option<Plane>], plane_len: usize, out: &mut Vec<u8>) -> Result<(), ReplayError> {
+fn copy_planes(
+    planes: &[Option<Plane>],
+    plane_len: usize,
+    out: &mut Vec<u8>,
+) -> Result<(), ReplayError> {
     out.resize(planes.len() * plane_len, 0);
     for (plane, out) in planes.iter().zip(out.chunks_exact_mut(plane_len)) {
         match plane {

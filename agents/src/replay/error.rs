@@ -147,7 +147,9 @@ pub enum ReplayError {
 impl From<std::io::Error> for ReplayError {
     fn from(error: std::io::Error) -> Self {
         match error.kind() {
-            std::io::ErrorKind::UnexpectedEof => Self::SnapshotDamaged { reason: "it ends too early" },
+            std::io::ErrorKind::UnexpectedEof => {
+                Self::SnapshotDamaged { reason: "it ends too early" }
+            }
             _ => Self::Io(error),
         }
     }

@@ -15,10 +15,12 @@ impl Replay {
     pub fn bytes_forecast(max_len: u64, obs_shape: [usize; 3], streams: u64) -> u64 {
         let [channels, height, width] = obs_shape.map(|size| size as u64);
         // A queue that grows by doubling may allocate twice what it holds.
-        let plane = allocated(height.saturating_mul(width)).saturating_add(2 * size_of::<Plane>() as u64);
+        let plane =
+            allocated(height.saturating_mul(width)).saturating_add(2 * size_of::<Plane>() as u64);
         let leaves = SumTree::leaves_for(usize::try_from(max_len).unwrap_or(usize::MAX)) as u64;
         let per_transition = plane.saturating_add(size_of::<Record>() as u64);
-        let per_stream = channels.saturating_mul(3).saturating_mul(plane).saturating_add(STREAM_TABLE);
+        let per_stream =
+            channels.saturating_mul(3).saturating_mul(plane).saturating_add(STREAM_TABLE);
         (max_len.saturating_mul(per_transition))
             .saturating_add(leaves.saturating_mul(2 * size_of::<f64>() as u64))
             .saturating_add(streams.saturating_mul(per_stream))

@@ -86,7 +86,12 @@ impl PlaneStore {
                 }
                 needs => {
                     let found = needs.unwrap_or_default();
-                    return Err(ReplayError::MissingPlane { stream: number, index, found, available });
+                    return Err(ReplayError::MissingPlane {
+                        stream: number,
+                        index,
+                        found,
+                        available,
+                    });
                 }
             }
         }
@@ -147,7 +152,8 @@ impl PlaneStore {
 
     /// Returns all bytes in use, including allocator overhead.
     pub fn bytes_used(&self) -> u64 {
-        let queue = |stream: &Stream| (stream.planes.capacity() * size_of::<Plane>()) as u64 + STREAM_TABLE;
+        let queue =
+            |stream: &Stream| (stream.planes.capacity() * size_of::<Plane>()) as u64 + STREAM_TABLE;
         let spare = self.spare.len() as u64 * allocated(self.plane_len as u64);
         self.heap_bytes + spare + self.streams.values().map(queue).sum::<u64>()
     }

@@ -102,11 +102,15 @@ impl PlaneWriter {
             return refuse("its observation has another size");
         }
         let plane_len = self.plane_len();
-        if pending.len() as u64 > next_plane || pending.iter().any(|plane| !plane.may_hold(plane_len)) {
+        if pending.len() as u64 > next_plane
+            || pending.iter().any(|plane| !plane.may_hold(plane_len))
+        {
             return refuse("its planes are of another size or too many");
         }
         let [channels, ..] = self.obs_shape;
-        if last_ref.is_some_and(|obs| obs.range(channels).is_none_or(|range| range.end != next_plane)) {
+        if last_ref
+            .is_some_and(|obs| obs.range(channels).is_none_or(|range| range.end != next_plane))
+        {
             return refuse("its observation is not the last of its stream");
         }
         *self = Self { next_plane, last_obs, last_ref, pending, ..*self };
@@ -176,7 +180,8 @@ mod tests {
         for episode in episodes {
             for (t, values) in episode.iter().enumerate() {
                 let bytes = obs(values);
-                let written = if t == 0 { writer.begin_episode(&bytes) } else { writer.follow(&bytes) };
+                let written =
+                    if t == 0 { writer.begin_episode(&bytes) } else { writer.follow(&bytes) };
                 assert_eq!(writer.first_pending(), planes.len() as u64);
                 let new = writer.take_planes();
                 costs.push(new.len());

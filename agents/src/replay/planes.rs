@@ -35,7 +35,11 @@ impl Plane {
             PlaneForm::Raw => Self::Raw(bytes.into()),
             PlaneForm::Lz4 => {
                 let packed = lz4_flex::block::compress(bytes);
-                if packed.len() < bytes.len() { Self::Lz4(packed.into()) } else { Self::Raw(bytes.into()) }
+                if packed.len() < bytes.len() {
+                    Self::Lz4(packed.into())
+                } else {
+                    Self::Raw(bytes.into())
+                }
             }
         }
     }
@@ -95,7 +99,8 @@ pub struct ObsRef {
 /// of an episode.
 const ZERO: u8 = 0;
 
-const _: () = assert!((MAX_CHANNELS - 1) * MAX_CHANNELS <= u8::MAX as usize, "distances fit one byte");
+const _: () =
+    assert!((MAX_CHANNELS - 1) * MAX_CHANNELS <= u8::MAX as usize, "distances fit one byte");
 
 impl ObsRef {
     /// Creates a reference to `planes`, one per channel (`None`: zeros), in a stream of `end`
@@ -150,11 +155,16 @@ pub(super) fn check_obs_shape(shape: [usize; 3]) -> Result<(), ReplayError> {
 mod shared_bytes {
     use super::{Arc, Deserialize};
 
-    pub fn serialize<S: serde::Serializer>(bytes: &Arc<[u8]>, serializer: S) -> Result<S::Ok, S::Error> {
+    pub fn serialize<S: serde::Serializer>(
+        bytes: &Arc<[u8]>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         serializer.serialize_bytes(bytes)
     }
 
-    pub fn deserialize<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Arc<[u8]>, D::Error> {
+    pub fn deserialize<'de, D: serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Arc<[u8]>, D::Error> {
         Ok(serde_bytes::ByteBuf::deserialize(deserializer)?.into_vec().into())
     }
 }
@@ -166,7 +176,8 @@ mod tests {
     #[test]
     fn planes_come_back_in_either_form() {
         let flat = [7u8; 200];
-        let noise: Vec<u8> = (0..200u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+        let noise: Vec<u8> =
+            (0..200u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
         for bytes in [&flat[..], &noise, &[1]] {
             for form in [PlaneForm::Raw, PlaneForm::Lz4] {
                 let plane = Plane::pack(bytes, form);
@@ -176,17 +187,26 @@ mod tests {
                 assert!(plane.may_hold(bytes.len()));
             }
         }
-        assert!(matches!(Plane::pack(&flat, PlaneForm::Lz4), Plane::Lz4(packed) if packed.len() < 20));
-        assert!(matches!(Plane::pack(&noise, PlaneForm::Lz4), Plane::Raw(_)), "LZ4 would not be smaller");
+        assert!(
+            matches!(Plane::pack(&flat, PlaneForm::Lz4), Plane::Lz4(packed) if packed.len() < 20)
+        );
+        assert!(
+            matches!(Plane::pack(&noise, PlaneForm::Lz4), Plane::Raw(_)),
+            "LZ4 would not be smaller"
+        );
     }
 
     #[test]
     fn planes_of_another_size_or_damaged_are_refused() {
-        let error = |plane: &Plane, len| plane.unpack_into(&mut vec![0; len]).unwrap_err().to_string();
+        let error =
+            |plane: &Plane, len| plane.unpack_into(&mut vec![0; len]).unwrap_err().to_string();
         let raw = Plane::pack(&[1, 2, 3], PlaneForm::Raw);
         assert_eq!(error(&raw, 4), "a plane's compressed bytes are damaged: 3 bytes instead of 4");
         let packed = Plane::pack(&[7; 200], PlaneForm::Lz4);
-        assert_eq!(error(&packed, 201), "a plane's compressed bytes are damaged: 200 bytes instead of 201");
+        assert_eq!(
+            error(&packed, 201),
+            "a plane's compressed bytes are damaged: 200 bytes instead of 201"
+        );
         assert!(error(&packed, 199).starts_with("a plane's compressed bytes are damaged: "));
         let nonsense = Plane::Lz4(vec![0xFFu8; 9].into());
         assert!(error(&nonsense, 200).starts_with("a plane's compressed bytes are damaged: "));
@@ -195,7 +215,8 @@ mod tests {
 
     #[test]
     fn planes_and_references_travel_as_bytes() {
-        let planes = [Plane::pack(&[200; 300], PlaneForm::Raw), Plane::pack(&[200; 300], PlaneForm::Lz4)];
+        let planes =
+            [Plane::pack(&[200; 300], PlaneForm::Raw), Plane::pack(&[200; 300], PlaneForm::Lz4)];
         let sent = rmp_serde::to_vec(&planes).unwrap();
         assert!(sent.len() < 300 + 60, "{} bytes", sent.len());
         assert_eq!(rmp_serde::from_slice::<[Plane; 2]>(&sent).unwrap(), planes);

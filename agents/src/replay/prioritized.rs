@@ -58,8 +58,12 @@ impl Replay {
     pub fn insert(&mut self, part: StreamPart) -> Result<Range<u64>, ReplayError> {
         let needed_from = self.planes.check(&part)?;
         let first_priority = |(index, transition)| self.first_priority(index, transition);
-        let priorities =
-            part.transitions.iter().enumerate().map(first_priority).collect::<Result<Vec<_>, _>>()?;
+        let priorities = part
+            .transitions
+            .iter()
+            .enumerate()
+            .map(first_priority)
+            .collect::<Result<Vec<_>, _>>()?;
         let ids = self.next_id..self.next_id + part.transitions.len() as u64;
         let places: Vec<usize> = ids.clone().map(|id| self.place_of(id)).collect();
         // The last step that can fail comes before the first change to records and planes.
@@ -91,7 +95,11 @@ impl Replay {
     ///
     /// Transitions dropped since they were sampled are skipped; returns their number. For a
     /// repeated id the last TD error counts. On error, nothing is changed.
-    pub fn update_priorities(&mut self, ids: &[u64], td_errors: &[f32]) -> Result<u64, ReplayError> {
+    pub fn update_priorities(
+        &mut self,
+        ids: &[u64],
+        td_errors: &[f32],
+    ) -> Result<u64, ReplayError> {
         if ids.len() != td_errors.len() {
             return Err(ReplayError::UpdateLength { ids: ids.len(), td_errors: td_errors.len() });
         }
@@ -172,7 +180,9 @@ impl Replay {
 
     fn first_priority(&self, index: usize, transition: &Transition) -> Result<f64, ReplayError> {
         let Transition { reward, discount, td_error_abs, .. } = *transition;
-        for (what, value) in [("td_error", td_error_abs), ("reward", reward), ("discount", discount)] {
+        for (what, value) in
+            [("td_error", td_error_abs), ("reward", reward), ("discount", discount)]
+        {
             check_finite(what, index as u64, value)?;
         }
         Ok(self.config.priority(td_error_abs))
@@ -239,7 +249,9 @@ pub(super) mod tests {
         assert_eq!((replay.len(), replay.oldest_id()), (10, 0));
         assert_eq!(replay.insert(small_part(10, &[1.0; 5])).unwrap(), 10..15);
         assert_eq!((replay.len(), replay.oldest_id(), replay.inserted()), (12, 3, 15));
-        assert!(!replay.is_live(2) && replay.is_live(3) && replay.is_live(14) && !replay.is_live(15));
+        assert!(
+            !replay.is_live(2) && replay.is_live(3) && replay.is_live(14) && !replay.is_live(15)
+        );
         assert_eq!(replay.trim(), 4);
         assert_eq!((replay.len(), replay.oldest_id()), (8, 7));
         assert_eq!(replay.trim(), 0);
@@ -277,7 +289,10 @@ pub(super) mod tests {
     #[test]
     fn stale_updates_are_skipped_and_counted() {
         let mut replay = filled(&[1.0; 15]);
-        assert_eq!(replay.update_priorities(&[0, 2, 3, 14, 14], &[9.0, 9.0, -2.0, 5.0, 0.5]).unwrap(), 2);
+        assert_eq!(
+            replay.update_priorities(&[0, 2, 3, 14, 14], &[9.0, 9.0, -2.0, 5.0, 0.5]).unwrap(),
+            2
+        );
         assert_eq!((replay.priority(3), replay.priority(14)), (Some(2.0), Some(0.5)));
         assert_eq!(replay.tree.total(), 10.0 + 2.0 + 0.5);
         assert_eq!(replay.update_priorities(&[], &[]).unwrap(), 0);
@@ -366,7 +381,8 @@ pub(super) mod tests {
             let reward = 0.0;
             let discount = 0.9;
             let td_error_abs = 1.0;
-            let transition = Transition { obs: acted_on, next_obs, action, reward, discount, td_error_abs };
+            let transition =
+                Transition { obs: acted_on, next_obs, action, reward, discount, td_error_abs };
             acted_on = next_obs;
             if t % 300 == 299 {
                 obs.fill(0);
@@ -376,13 +392,21 @@ pub(super) mod tests {
             let first_plane = writer.first_pending();
             let planes = writer.take_planes();
             replay
-                .insert(StreamPart { stream: 0, first_plane, planes, transitions: vec![transition] })
+                .insert(StreamPart {
+                    stream: 0,
+                    first_plane,
+                    planes,
+                    transitions: vec![transition],
+                })
                 .unwrap();
         }
         assert_eq!(replay.len() as u64, max_len);
         let used = replay.bytes_used();
         let forecast = Replay::bytes_forecast(max_len, [4, 84, 84], 1);
-        assert!(used <= forecast && forecast < used + used / 20, "used {used}, forecast {forecast}");
+        assert!(
+            used <= forecast && forecast < used + used / 20,
+            "used {used}, forecast {forecast}"
+        );
         assert!(used / max_len <= 7300, "{} bytes a transition", used / max_len);
     }
 }

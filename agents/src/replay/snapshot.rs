@@ -136,7 +136,10 @@ impl Replay {
         for _ in 0..count {
             stream.planes.push_back(read_plane(bytes, &mut raw, self.config.plane_form)?);
         }
-        if needed_from < first || needed_from > stream.end() || !self.planes.add_stream(number, stream) {
+        if needed_from < first
+            || needed_from > stream.end()
+            || !self.planes.add_stream(number, stream)
+        {
             return damaged("its streams contradict each other");
         }
         Ok(())
@@ -155,7 +158,11 @@ impl Replay {
     }
 }
 
-fn write_record(out: &mut Sealing<impl Write>, record: &Record, priority: f64) -> Result<(), ReplayError> {
+fn write_record(
+    out: &mut Sealing<impl Write>,
+    record: &Record,
+    priority: f64,
+) -> Result<(), ReplayError> {
     for obs in [record.obs, record.next_obs] {
         let (end, back) = obs.to_parts();
         out.u64(end)?;
@@ -207,7 +214,8 @@ fn read_plane(
     }
     bytes.fill(&mut raw[..len])?;
     // A plane that was written uncompressed would not get smaller.
-    let packed = if compressed { Plane::Lz4(raw[..len].into()) } else { Plane::Raw(raw[..].into()) };
+    let packed =
+        if compressed { Plane::Lz4(raw[..len].into()) } else { Plane::Raw(raw[..].into()) };
     // Even if it stays compressed: damage should show now, not in a later draw.
     if packed.unpack_into(raw).is_err() {
         return damaged("a plane cannot be decompressed");
@@ -331,7 +339,8 @@ mod tests {
         assert_eq!(written(&restored), bytes);
         let rng = || derive_rng(4, Role::TrainPolicy, 0);
         for start in [16, 18, 20, 22, 24] {
-            let [one, other] = [&replay, &restored].map(|replay| replay.draw(50, &mut rng()).unwrap());
+            let [one, other] =
+                [&replay, &restored].map(|replay| replay.draw(50, &mut rng()).unwrap());
             assert_eq!(one, other);
             for replay in [&mut replay, &mut restored] {
                 replay.insert(small_part(start, &[0.9, 0.4])).unwrap();
@@ -412,7 +421,8 @@ mod tests {
     #[test]
     fn other_replays_and_versions_are_named() {
         let bytes = written(&sample());
-        let error = |config, bytes: &[u8]| Replay::read_from(config, bytes).unwrap_err().to_string();
+        let error =
+            |config, bytes: &[u8]| Replay::read_from(config, bytes).unwrap_err().to_string();
         let text = "the snapshot's obs_shape is [2, 1, 2], but this replay's is [1, 2, 2]";
         assert_eq!(error(ReplayConfig { obs_shape: [1, 2, 2], ..small(8) }, &bytes), text);
         let text = "the snapshot's capacity with slack is 12, but this replay's is 13";
@@ -430,16 +440,29 @@ mod tests {
         let records = 48;
         let record_len = 24 + 24 + 4 + 2 + 4 + 4 + 8;
         let streams = records + replay.len() * record_len;
-        let error = |at, new: &[u8]| read(&with_checksum(bytes.clone(), at, new)).unwrap_err().to_string();
+        let error =
+            |at, new: &[u8]| read(&with_checksum(bytes.clone(), at, new)).unwrap_err().to_string();
         let damaged = |reason| format!("the snapshot is damaged: {reason}");
         assert_eq!(error(40, &[13]), damaged("its counters contradict each other"));
         let priority = records + record_len - 8;
         assert_eq!(error(priority, &[0xFF; 8]), damaged("a priority is none"));
-        assert_eq!(error(records, &[1; 8]), damaged("a transition refers to planes that are not in it"));
-        assert_eq!(error(streams + 8 + 4, &[0xFF; 8]), damaged("its counters contradict each other"));
-        assert_eq!(error(streams + 8 + 12, &[0xEE, 0xEE]), damaged("its streams contradict each other"));
+        assert_eq!(
+            error(records, &[1; 8]),
+            damaged("a transition refers to planes that are not in it")
+        );
+        assert_eq!(
+            error(streams + 8 + 4, &[0xFF; 8]),
+            damaged("its counters contradict each other")
+        );
+        assert_eq!(
+            error(streams + 8 + 12, &[0xEE, 0xEE]),
+            damaged("its streams contradict each other")
+        );
         assert_eq!(error(streams + 8 + 28, &[3]), damaged("a plane has an impossible length"));
-        assert_eq!(error(streams + 8 + 28, &[1, 0, 0, 0x80]), damaged("a plane cannot be decompressed"));
+        assert_eq!(
+            error(streams + 8 + 28, &[1, 0, 0, 0x80]),
+            damaged("a plane cannot be decompressed")
+        );
         let mut changed = bytes.clone();
         *changed.last_mut().unwrap() ^= 1;
         assert_eq!(read(&changed).unwrap_err().to_string(), damaged("its checksum is another"));

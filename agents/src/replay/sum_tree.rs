@@ -123,7 +123,8 @@ impl SumTree {
             for (node, mass) in found.iter_mut().zip(&mut left_over) {
                 let left = self.nodes[2 * *node];
                 let right = self.nodes[2 * *node + 1];
-                // Branch-free: the direction is random, so a branch would be mispredicted half the time.
+                // Branch-free: the direction is random, so a branch would be mispredicted half the
+                // time.
                 let go_right = (*mass >= left) & (right > 0.0);
                 *mass -= if go_right { left } else { 0.0 };
                 *node = 2 * *node + usize::from(go_right);
@@ -219,7 +220,8 @@ mod tests {
         assert_eq!((tree.total(), tree.find(0.1).unwrap()), (0.25, 0));
     }
 
-    const NOTHING: &str = "there is nothing to draw: no transition of the replay has a priority above 0";
+    const NOTHING: &str =
+        "there is nothing to draw: no transition of the replay has a priority above 0";
 
     #[test]
     fn refused_priorities_change_nothing() {
@@ -227,7 +229,10 @@ mod tests {
         let before = tree.clone();
         for bad in [-1.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY, f64::MAX] {
             let error = tree.set_batch(&[0, 2], &[5.0, bad]).unwrap_err().to_string();
-            assert_eq!(error, format!("the priority at 2 is {bad}: it must be finite, and 0 or more"));
+            assert_eq!(
+                error,
+                format!("the priority at 2 is {bad}: it must be finite, and 0 or more")
+            );
         }
         assert_eq!(tree, before);
     }
@@ -246,7 +251,8 @@ mod tests {
     fn zeros_are_never_found_at_the_edges() {
         let mut rng = derive_rng(1, Role::TrainPolicy, 0);
         for _ in 0..50 {
-            let priority = |_| if uniform(&mut rng) < 0.5 { 0.0 } else { uniform(&mut rng).powi(30) };
+            let priority =
+                |_| if uniform(&mut rng) < 0.5 { 0.0 } else { uniform(&mut rng).powi(30) };
             let mut priorities: Vec<f64> = (0..37).map(priority).collect();
             priorities[17] = 1e-300;
             let tree = tree_of(&priorities);
@@ -275,7 +281,10 @@ mod tests {
             let share = found.iter().filter(|found| **found == leaf).count() as f64 / draws as f64;
             let expected = priority / 8.0;
             let deviation = (expected * (1.0 - expected) / draws as f64).sqrt();
-            assert!((share - expected).abs() <= 4.0 * deviation, "leaf {leaf}: {share} for {expected}");
+            assert!(
+                (share - expected).abs() <= 4.0 * deviation,
+                "leaf {leaf}: {share} for {expected}"
+            );
         }
     }
 

@@ -107,7 +107,8 @@ impl World {
         let count = if inserted == first { 0 } else { below(&mut self.rng, 12) };
         let mut draw_id = |_| first + below(&mut self.rng, inserted - first);
         let ids: Vec<usize> = (0..count).map(&mut draw_id).collect();
-        let td_errors: Vec<f32> = ids.iter().map(|_| below(&mut self.rng, 7) as f32 - 3.0).collect();
+        let td_errors: Vec<f32> =
+            ids.iter().map(|_| below(&mut self.rng, 7) as f32 - 3.0).collect();
         let sent: Vec<u64> = ids.iter().map(|&id| id as u64).collect();
         let stale = self.replay.update_priorities(&sent, &td_errors).unwrap();
         assert_eq!(stale as usize, ids.iter().filter(|id| **id < self.naive.oldest).count());
@@ -129,13 +130,18 @@ impl World {
         let obs = batch.obs.chunks(obs_len);
         let next_obs = batch.next_obs.chunks(obs_len);
         let rows = batch.rows;
-        let raw_weight = |p: f64| ((inserted - self.naive.oldest) as f64 * p).powf(-IMPORTANCE_EXPONENT);
+        let raw_weight =
+            |p: f64| ((inserted - self.naive.oldest) as f64 * p).powf(-IMPORTANCE_EXPONENT);
         let largest = rows.probabilities.iter().copied().map(raw_weight).fold(0.0, f64::max);
         for (row, (obs, next_obs)) in obs.zip(next_obs).enumerate() {
             let id = rows.ids[row] as usize;
             let (expected, priority) = &self.naive.all[id];
             assert!(id >= self.naive.oldest && *priority > 0.0, "{id} is gone, or of priority 0");
-            assert_eq!((obs, next_obs), (&expected.obs[..], &expected.next_obs[..]), "transition {id}");
+            assert_eq!(
+                (obs, next_obs),
+                (&expected.obs[..], &expected.next_obs[..]),
+                "transition {id}"
+            );
             let numbers = (rows.actions[row], rows.rewards[row], rows.discounts[row]);
             let told = &expected.numbers;
             assert_eq!(numbers, (i64::from(told.action), told.reward, told.discount));

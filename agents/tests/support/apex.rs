@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use coordrl_agents::{
-    AgentSetup, Apex, ApexConfig, ApexReport, OptimizerConfig, OptimizerKind, TorsoEntry, build_pool,
-    find_torso,
+    AgentSetup, Apex, ApexConfig, ApexReport, OptimizerConfig, OptimizerKind, TorsoEntry,
+    build_pool, find_torso,
 };
 use coordrl_envs::{Env, VecEnv};
 
@@ -36,8 +36,12 @@ pub fn recipe() -> ApexConfig {
 
 /// Returns settings for a few fast updates.
 pub fn quick() -> ApexConfig {
-    let mut config =
-        ApexConfig { envs: 3, send_every_agent_steps: 2, samples_per_insert: Some(1.0), ..recipe() };
+    let mut config = ApexConfig {
+        envs: 3,
+        send_every_agent_steps: 2,
+        samples_per_insert: Some(1.0),
+        ..recipe()
+    };
     config.replay.capacity = 150;
     config.replay.warmup_transitions = 40;
     config.replay.trim_every_updates = 5;
@@ -89,7 +93,9 @@ pub fn train_to(agent: &mut Apex, frames: u64) -> Vec<ApexReport> {
 
 /// Returns `count` reports without the times.
 pub fn reports(agent: &mut Apex, count: usize) -> Vec<ApexReport> {
-    (0..count).map(|_| ApexReport { timing: Default::default(), ..agent.update().unwrap() }).collect()
+    (0..count)
+        .map(|_| ApexReport { timing: Default::default(), ..agent.update().unwrap() })
+        .collect()
 }
 
 /// Returns the replay's bytes.

@@ -49,7 +49,12 @@ fn assert_like(found: &[f64], golden: &Value, what: &str) {
     let entries = numbers(golden, "entries");
     for (i, expected) in entries.iter().enumerate() {
         let place = i * found.len() / entries.len();
-        assert_close(found[place], *expected, expected.abs().max(typical), &format!("{what}[{place}]"));
+        assert_close(
+            found[place],
+            *expected,
+            expected.abs().max(typical),
+            &format!("{what}[{place}]"),
+        );
     }
 }
 
@@ -66,7 +71,12 @@ pub fn assert_gradients(flat: Vec<f32>, weights: &[(String, Tensor)], golden: &V
 }
 
 /// Compares changes rather than weights, because a step is small relative to a weight.
-pub fn assert_changes(before: &[(String, Tensor)], after: &[(String, Tensor)], golden: &Value, what: &str) {
+pub fn assert_changes(
+    before: &[(String, Tensor)],
+    after: &[(String, Tensor)],
+    golden: &Value,
+    what: &str,
+) {
     assert_eq!(after.len(), golden.as_object().expect("weights by name").len());
     for ((name, values), (_, first)) in after.iter().zip(before) {
         let change = (values.to_kind(Kind::Double) - first).reshape([-1]);

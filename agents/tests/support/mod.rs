@@ -8,7 +8,9 @@ pub mod scripted;
 use std::sync::Arc;
 
 use coordrl_agents::device::DeviceChoice;
-use coordrl_agents::{A2c, A2cConfig, A2cReport, AgentError, AgentSetup, AgentState, build_pool, find_torso};
+use coordrl_agents::{
+    A2c, A2cConfig, A2cReport, AgentError, AgentSetup, AgentState, build_pool, find_torso,
+};
 use coordrl_envs::{Assets, Env, EnvConfig, EnvSeed, Role, VecEnv, make_env};
 use tch::Device;
 
@@ -85,7 +87,9 @@ pub fn updates(agent: &mut A2c, count: usize) -> Vec<A2cReport> {
 
 /// Asserts bitwise equality.
 pub fn assert_same_state(a: &AgentState, b: &AgentState) {
-    for (left, right) in [(&a.weights, &b.weights), (&a.optimizer, &b.optimizer), (&a.target, &b.target)] {
+    for (left, right) in
+        [(&a.weights, &b.weights), (&a.optimizer, &b.optimizer), (&a.target, &b.target)]
+    {
         assert_eq!(left.len(), right.len());
         for ((name, x), (other, y)) in left.iter().zip(right) {
             assert_eq!(name, other);

@@ -65,7 +65,9 @@ impl Scripted {
     fn show(&mut self, obs: &mut [u8]) {
         let index = self.index;
         let shown = self.shown;
-        let fill = |(position, byte): (usize, &mut u8)| *byte = (self.pixel)(index, shown, position as u64);
+        let fill = |(position, byte): (usize, &mut u8)| {
+            *byte = (self.pixel)(index, shown, position as u64)
+        };
         obs.iter_mut().enumerate().for_each(fill);
         self.shown += 1;
     }

@@ -204,14 +204,19 @@ impl Ale {
     ///
     /// Emulator code trusts these bytes, so only the crate's checksummed states get here.
     pub(crate) fn load_state(&mut self, state: &[u8]) -> Result<(), EnvError> {
-        self.shim.pin_mut().load_state(state).map_err(|error| crate::saved::bad(&self.game, error.what()))
+        self.shim
+            .pin_mut()
+            .load_state(state)
+            .map_err(|error| crate::saved::bad(&self.game, error.what()))
     }
 }
 
 /// Refuses any ROM other than the one that ALE's settings of `game` are written for.
 fn check_rom(game: &str, path: &Path) -> Result<(), EnvError> {
     let rom = std::fs::read(path).map_err(|cause| match cause.kind() {
-        std::io::ErrorKind::NotFound => EnvError::RomMissing { game: game.to_owned(), path: path.to_owned() },
+        std::io::ErrorKind::NotFound => {
+            EnvError::RomMissing { game: game.to_owned(), path: path.to_owned() }
+        }
         _ => EnvError::RomUnreadable { path: path.to_owned(), cause },
     })?;
     let found = ffi::rom_digest(&rom).map_err(|error| failed(game, error))?;

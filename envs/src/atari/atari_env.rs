@@ -58,7 +58,12 @@ struct State {
 
 impl AtariEnv {
     /// Loads `game`, in any spelling of [`find_game`], from the ROMs of `assets`.
-    pub fn try_new(game: &str, config: &EnvConfig, assets: &Assets, seed: EnvSeed) -> Result<Self, EnvError> {
+    pub fn try_new(
+        game: &str,
+        config: &EnvConfig,
+        assets: &Assets,
+        seed: EnvSeed,
+    ) -> Result<Self, EnvError> {
         let name = find_game(game)?.name;
         let problems = config.check();
         if !problems.is_empty() {
@@ -71,7 +76,8 @@ impl AtariEnv {
         let has_fire = minimal.contains(&FIRE);
         let actions = if config.full_action_set { (0..18).collect() } else { minimal };
         let fires = config.fire_on_reset && has_fire;
-        let opening = if fires { actions.iter().copied().skip(1).take(2).collect() } else { Vec::new() };
+        let opening =
+            if fires { actions.iter().copied().skip(1).take(2).collect() } else { Vec::new() };
         let size = config.screen_size as usize;
         Ok(Self {
             spec: spec_of(name, &config, &actions),
@@ -138,7 +144,8 @@ impl AtariEnv {
         Ok(ended)
     }
 
-    /// Returns the statistics of a game that has just ended in a reset, if the agent played in it at all.
+    /// Returns the statistics of a game that has just ended in a reset, if the agent played in it
+    /// at all.
     fn finished_game(&self) -> Option<EpisodeStats> {
         let stats = self.game.stats();
         (self.phase == Phase::NoGame && stats.episode_length_frames > 0).then_some(stats)
@@ -246,7 +253,8 @@ impl Env for AtariEnv {
         self.check_obs(obs)?;
         let state: State = saved::unpack(&self.spec.name, state)?;
         if !self.stack.restore(&state.stack) {
-            let reason = "its frame stack has another size; check `env.frame_stack` and `env.screen_size`";
+            let reason =
+                "its frame stack has another size; check `env.frame_stack` and `env.screen_size`";
             return Err(saved::bad(&self.spec.name, reason));
         }
         // If the emulator refuses the state, only a new game can be played.
@@ -269,8 +277,11 @@ impl Env for AtariEnv {
             let [_, red, green, blue] = palette[usize::from(*index)].to_be_bytes();
             [red, green, blue]
         };
-        let screen =
-            |indices: Vec<u8>| Screen { width, height, rgb: indices.iter().flat_map(rgb_of).collect() };
+        let screen = |indices: Vec<u8>| Screen {
+            width,
+            height,
+            rgb: indices.iter().flat_map(rgb_of).collect(),
+        };
         self.game.take_recorded().into_iter().map(screen).collect()
     }
 
@@ -287,7 +298,10 @@ fn spec_of(name: &str, config: &ResolvedEnvConfig, actions: &[AleAction]) -> Env
     EnvSpec {
         name: name.to_owned(),
         obs_shape: [config.frame_stack as usize, size, size],
-        actions: actions.iter().map(|action| ACTION_NAMES[usize::from(*action)].to_owned()).collect(),
+        actions: actions
+            .iter()
+            .map(|action| ACTION_NAMES[usize::from(*action)].to_owned())
+            .collect(),
         frame_skip: config.frame_skip,
     }
 }

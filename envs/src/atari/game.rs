@@ -31,9 +31,9 @@ pub(super) struct Game {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Progress {
     /// `true` if the emulator must be reset before a game starts: a frame has run, or
-    /// [`Game::begin_after_reset`] was called. Right after loading, the game is already at its start, and
-    /// a reset would not always lead to the same state: the console's timer starts at a random value
-    /// and its RAM keeps its contents.
+    /// [`Game::begin_after_reset`] was called. Right after loading, the game is already at its
+    /// start, and a reset would not always lead to the same state: the console's timer starts at a
+    /// random value and its RAM keeps its contents.
     used: bool,
     /// Action pressed in the latest frame; sticky actions repeat it.
     pressed: AleAction,
@@ -152,10 +152,11 @@ impl Game {
         Ok(Held { reward, end: self.end() })
     }
 
-    /// Runs one emulator frame. The previous action stays pressed with the sticky probability, drawn
-    /// anew for each frame (Machado et al. 2018, §5.2).
+    /// Runs one emulator frame. The previous action stays pressed with the sticky probability,
+    /// drawn anew for each frame (Machado et al. 2018, §5.2).
     fn frame(&mut self, action: AleAction) -> Result<f64, EnvError> {
-        let sticks = self.sticky_action_prob > 0.0 && self.rng.random::<f64>() < self.sticky_action_prob;
+        let sticks =
+            self.sticky_action_prob > 0.0 && self.rng.random::<f64>() < self.sticky_action_prob;
         if !sticks {
             self.progress.pressed = action;
         }
@@ -211,7 +212,11 @@ impl Game {
     }
 
     pub(super) fn save(&self) -> Result<GameState, EnvError> {
-        Ok(GameState { ale: self.ale.save_state()?, rng: self.rng.clone(), progress: self.progress })
+        Ok(GameState {
+            ale: self.ale.save_state()?,
+            rng: self.rng.clone(),
+            progress: self.progress,
+        })
     }
 
     pub(super) fn load(&mut self, state: GameState) -> Result<(), EnvError> {
@@ -239,7 +244,8 @@ mod tests {
         let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../.deps");
         let deps = std::env::var_os("COORDRL_DEPS_DIR").map_or_else(beside, PathBuf::from);
         let ale = Ale::open("pong", &Assets::in_deps(&deps).rom_dir.join("pong.bin")).unwrap();
-        let config = ResolvedEnvConfig { sticky_action_prob, ..EnvConfig::of(Protocol::Raw).resolve() };
+        let config =
+            ResolvedEnvConfig { sticky_action_prob, ..EnvConfig::of(Protocol::Raw).resolve() };
         Game::new(ale, &config, derive_rng(1, Role::TrainEnv, 0))
     }
 

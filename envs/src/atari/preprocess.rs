@@ -2,15 +2,15 @@
 
 /// Shrinks an image by area averaging, as OpenCV's `INTER_AREA` does.
 ///
-/// Output pixel (i, j) is the mean of the input over the rectangle it covers; input pixels cut by the
-/// rectangle's edge are weighted by the part inside. All arithmetic is on integers: along an axis
-/// of `from` pixels reduced to `to`, lengths are measured in units of 1/`to` pixel, so each output
-/// pixel is `from` units long and each input pixel `to`. The result is therefore the true mean,
-/// rounded half up, on every machine.
+/// Output pixel (i, j) is the mean of the input over the rectangle it covers; input pixels cut by
+/// the rectangle's edge are weighted by the part inside. All arithmetic is on integers: along an
+/// axis of `from` pixels reduced to `to`, lengths are measured in units of 1/`to` pixel, so each
+/// output pixel is `from` units long and each input pixel `to`. The result is therefore the true
+/// mean, rounded half up, on every machine.
 ///
-/// Most rows of an Atari screen repeat the one above. Repeated rows are converted to grey once, and an
-/// output row that covers only repeats of rows under the previous output row is copied from it: the
-/// weights always add up to the same total, so the values are equal.
+/// Most rows of an Atari screen repeat the one above. Repeated rows are converted to grey once, and
+/// an output row that covers only repeats of rows under the previous output row is copied from it:
+/// the weights always add up to the same total, so the values are equal.
 #[derive(Clone, Debug)]
 pub struct AreaResize {
     rows: Vec<Taps>,
@@ -21,7 +21,8 @@ pub struct AreaResize {
     width: usize,
     /// `true` for each input row that equals the one above in both frames.
     repeats: Vec<bool>,
-    /// Grey pixels of one input row, the index of that row, and Σ weight · grey over an output row's rows.
+    /// Grey pixels of one input row, the index of that row, and Σ weight · grey over an output
+    /// row's rows.
     grey: Vec<u8>,
     grey_row: usize,
     sums: Vec<u16>,
@@ -71,7 +72,13 @@ impl AreaResize {
     ///
     /// `latest` and `previous` are screens of palette indices; the maximum over two frames keeps
     /// objects that a game draws only on every other frame (Mnih et al. 2015).
-    pub fn draw(&mut self, grey: &[u8; 256], latest: &[u8], previous: Option<&[u8]>, out: &mut [u8]) {
+    pub fn draw(
+        &mut self,
+        grey: &[u8; 256],
+        latest: &[u8],
+        previous: Option<&[u8]>,
+        out: &mut [u8],
+    ) {
         let frames = Frames { latest, previous, width: self.width };
         for (row, repeats) in self.repeats.iter_mut().enumerate() {
             *repeats = row > 0 && frames.repeats(row);
@@ -176,7 +183,14 @@ mod tests {
     }
 
     /// The mean over a rectangle, computed with fractions instead of integer units.
-    fn mean(height: usize, width: usize, size: usize, image: &[u8], row: usize, column: usize) -> f64 {
+    fn mean(
+        height: usize,
+        width: usize,
+        size: usize,
+        image: &[u8],
+        row: usize,
+        column: usize,
+    ) -> f64 {
         let overlap = |out: usize, from: usize, pixel: usize| {
             let scale = from as f64 / size as f64;
             let start = out as f64 * scale;
@@ -186,7 +200,9 @@ mod tests {
         let mut sum = 0.0;
         for y in 0..height {
             for x in 0..width {
-                sum += overlap(row, height, y) * overlap(column, width, x) * f64::from(image[y * width + x]);
+                sum += overlap(row, height, y)
+                    * overlap(column, width, x)
+                    * f64::from(image[y * width + x]);
             }
         }
         sum
@@ -202,7 +218,8 @@ mod tests {
 
     #[test]
     fn every_pixel_is_the_true_mean_to_half_a_level() {
-        let noise = |len: usize| -> Vec<u8> { (0..len).map(|i| (i * i * 31 % 251) as u8).collect() };
+        let noise =
+            |len: usize| -> Vec<u8> { (0..len).map(|i| (i * i * 31 % 251) as u8).collect() };
         for (height, width, size) in
             [(210, 160, 84), (250, 160, 84), (230, 160, 64), (210, 160, 1), (5, 4, 3)]
         {
@@ -211,7 +228,10 @@ mod tests {
             for (index, pixel) in out.iter().enumerate().step_by(97) {
                 let expected = mean(height, width, size, &image, index / size, index % size);
                 let off = (f64::from(*pixel) - expected).abs();
-                assert!(off <= 0.5 + 1e-6, "{height}×{width}→{size} at {index}: {pixel} against {expected}");
+                assert!(
+                    off <= 0.5 + 1e-6,
+                    "{height}×{width}→{size} at {index}: {pixel} against {expected}"
+                );
             }
         }
     }
@@ -241,7 +261,8 @@ mod tests {
 
     #[test]
     fn repeated_rows_are_averaged_like_any_others() {
-        // Bands of equal rows, some as thin as one row, with noise in between and in one frame only.
+        // Bands of equal rows, some as thin as one row, with noise in between and in one frame
+        // only.
         let band = |row: usize| [40, 40, 40, 90, 90, 7, 200, 200, 200, 200][row / 5 % 10];
         let mut latest = vec![0u8; 210 * 160];
         let mut previous = vec![0u8; 210 * 160];
@@ -259,7 +280,10 @@ mod tests {
         resize.draw(&identity(), &latest, Some(&previous), &mut out);
         for (index, pixel) in out.iter().enumerate() {
             let expected = mean(210, 160, 84, &brighter, index / 84, index % 84);
-            assert!((f64::from(*pixel) - expected).abs() <= 0.5 + 1e-6, "{index}: {pixel}, {expected}");
+            assert!(
+                (f64::from(*pixel) - expected).abs() <= 0.5 + 1e-6,
+                "{index}: {pixel}, {expected}"
+            );
         }
         // Leftovers of an earlier screen must not show.
         let mut again = vec![0x54; 84 * 84];

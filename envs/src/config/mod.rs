@@ -41,7 +41,8 @@ pub struct EnvConfig {
     /// Number of most recent frames in an observation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub frame_stack: Option<u32>,
-    /// Presses FIRE (and then the action after it) at the start of an episode, in games that have FIRE.
+    /// Presses FIRE (and then the action after it) at the start of an episode, in games that have
+    /// FIRE.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fire_on_reset: Option<bool>,
     /// Ends the agent's episode when a life is lost; the game continues.
@@ -157,7 +158,9 @@ impl EnvConfig {
             screen_size: self.screen_size.unwrap_or(base.screen_size),
             frame_stack: self.frame_stack.unwrap_or(base.frame_stack),
             fire_on_reset: self.fire_on_reset.unwrap_or(base.fire_on_reset),
-            life_loss_ends_episode: self.life_loss_ends_episode.unwrap_or(base.life_loss_ends_episode),
+            life_loss_ends_episode: self
+                .life_loss_ends_episode
+                .unwrap_or(base.life_loss_ends_episode),
             reward_clip: self.reward_clip.unwrap_or(base.reward_clip),
             sticky_action_prob: self.sticky_action_prob.unwrap_or(base.sticky_action_prob),
             full_action_set: self.full_action_set.unwrap_or(base.full_action_set),
@@ -178,7 +181,8 @@ impl EnvConfig {
     }
 }
 
-/// Largest `noop_max`, `frame_skip` and `frame_stack`: larger values are typing errors or exhaust memory.
+/// Largest `noop_max`, `frame_skip` and `frame_stack`: larger values are typing errors or exhaust
+/// memory.
 const MOST: u32 = 1_000;
 /// Largest `screen_size`: screens are 160 pixels wide, and area averaging only shrinks.
 const WIDEST: u32 = 160;
@@ -225,7 +229,8 @@ impl ResolvedEnvConfig {
 }
 
 impl From<ResolvedEnvConfig> for EnvConfig {
-    /// Makes every field explicit, as stored in a run folder: later defaults cannot change old runs.
+    /// Makes every field explicit, as stored in a run folder: later defaults cannot change old
+    /// runs.
     fn from(values: ResolvedEnvConfig) -> Self {
         Self {
             protocol: values.protocol,
@@ -305,7 +310,8 @@ mod tests {
     #[test]
     fn words_and_numbers_are_read_and_anything_else_is_refused() {
         let read = |text: &str| serde_json::from_str::<EnvConfig>(text);
-        let config = read(r#"{"max_episode_frames": "off", "mode": 3, "difficulty": "default"}"#).unwrap();
+        let config =
+            read(r#"{"max_episode_frames": "off", "mode": 3, "difficulty": "default"}"#).unwrap();
         assert_eq!(config.max_episode_frames, Some(FrameLimit::Off));
         assert_eq!(config.mode, Some(GameSetting::Number(3)));
         assert_eq!(config.difficulty, Some(GameSetting::Default));

@@ -102,6 +102,8 @@ impl Visitor<'_> for WordOrNumber {
     }
 
     fn visit_i64<E: de::Error>(self, number: i64) -> Result<Self::Value, E> {
-        u64::try_from(number).map(Some).map_err(|_| E::invalid_value(de::Unexpected::Signed(number), &self))
+        u64::try_from(number)
+            .map(Some)
+            .map_err(|_| E::invalid_value(de::Unexpected::Signed(number), &self))
     }
 }

@@ -1,10 +1,10 @@
 //! Catch: a ball falls and must be caught with a paddle.
 //!
 //! The rules are those of bsuite (Osband et al. 2020, <https://github.com/google-deepmind/bsuite>):
-//! on a board of 10 rows by 5 columns, the paddle starts in the middle of the bottom row and the ball
-//! in a random column of the top row, falling one row per step; when it reaches the bottom row the
-//! game ends with +1 if the paddle is under it, else −1. Here the board is drawn as pixels, so that
-//! every Atari torso can process it. A random player scores about −0.6, a perfect one +1.
+//! on a board of 10 rows by 5 columns, the paddle starts in the middle of the bottom row and the
+//! ball in a random column of the top row, falling one row per step; when it reaches the bottom row
+//! the game ends with +1 if the paddle is under it, else −1. Here the board is drawn as pixels, so
+//! that every Atari torso can process it. A random player scores about −0.6, a perfect one +1.
 
 use rand::RngExt as _;
 use serde::{Deserialize, Serialize};
@@ -61,8 +61,15 @@ impl Catch {
             actions: ACTIONS.map(str::to_owned).to_vec(),
             frame_skip: 1,
         };
-        let board = Board { ball_row: 0, ball_column: 0, paddle_column: COLUMNS / 2, playing: false };
-        Self { spec, size: config.screen_size, rng, board, stack: FrameStack::new(depth, size * size) }
+        let board =
+            Board { ball_row: 0, ball_column: 0, paddle_column: COLUMNS / 2, playing: false };
+        Self {
+            spec,
+            size: config.screen_size,
+            rng,
+            board,
+            stack: FrameStack::new(depth, size * size),
+        }
     }
 
     fn draw(&mut self, obs: &mut [u8]) {
@@ -122,7 +129,8 @@ impl Env for Catch {
         }
         let board = &mut self.board;
         // Actions 0, 1, 2 move by −1, 0, +1; adding first keeps the arithmetic unsigned.
-        board.paddle_column = (board.paddle_column + action as u32).saturating_sub(1).min(COLUMNS - 1);
+        board.paddle_column =
+            (board.paddle_column + action as u32).saturating_sub(1).min(COLUMNS - 1);
         board.ball_row += 1;
         board.playing = board.ball_row < ROWS - 1;
         let caught = board.ball_column == board.paddle_column;
@@ -134,7 +142,8 @@ impl Env for Catch {
             (true, true) => 1.0,
             (true, false) => -1.0,
         };
-        let stats = EpisodeStats { episode_return: reward.into(), episode_length_frames: steps.into() };
+        let stats =
+            EpisodeStats { episode_return: reward.into(), episode_length_frames: steps.into() };
         let episode = over.then_some(stats);
         Ok(Step { reward, raw_reward: reward, terminated: over, truncated: false, episode })
     }
@@ -148,7 +157,8 @@ impl Env for Catch {
         self.check_obs(obs)?;
         let state: State = saved::unpack(NAME, state)?;
         let board = state.board;
-        if board.ball_row >= ROWS || board.ball_column >= COLUMNS || board.paddle_column >= COLUMNS {
+        if board.ball_row >= ROWS || board.ball_column >= COLUMNS || board.paddle_column >= COLUMNS
+        {
             return Err(saved::bad(NAME, "its board has other measures"));
         }
         if !self.stack.restore(&state.stack) {
@@ -177,7 +187,8 @@ mod tests {
         env.reset(obs).unwrap();
         loop {
             let towards = i64::from(env.board.ball_column) - i64::from(env.board.paddle_column);
-            let action = if towards == 0 && sign < 0 { 2 } else { (towards.signum() * sign + 1) as usize };
+            let action =
+                if towards == 0 && sign < 0 { 2 } else { (towards.signum() * sign + 1) as usize };
             if let Some(stats) = env.step(action, obs).unwrap().episode {
                 return (stats.episode_return, stats.episode_length_frames);
             }
@@ -212,9 +223,13 @@ mod tests {
         assert!(older.iter().all(|byte| *byte == 0));
         let white = |row: usize, column: usize| newest[row * 84 + column] == 255;
         // 84 pixels over 10 rows and 5 columns: the bottom row is 75…83, the middle column 33…49.
-        assert!(white(75, 33) && white(83, 49) && !white(74, 33) && !white(75, 32) && !white(75, 50));
+        assert!(
+            white(75, 33) && white(83, 49) && !white(74, 33) && !white(75, 32) && !white(75, 50)
+        );
         let column = env.board.ball_column as usize;
-        assert!(white(0, column * 84 / 5) && white(7, column * 84 / 5) && !white(8, column * 84 / 5));
+        assert!(
+            white(0, column * 84 / 5) && white(7, column * 84 / 5) && !white(8, column * 84 / 5)
+        );
     }
 
     #[test]

@@ -84,7 +84,9 @@ impl All {
     }
 
     fn campaign(&self) -> anyhow::Result<Campaign> {
-        for (option, seeds) in [("seeds", Some(self.seeds)), ("baseline-seeds", self.baseline_seeds)] {
+        for (option, seeds) in
+            [("seeds", Some(self.seeds)), ("baseline-seeds", self.baseline_seeds)]
+        {
             if seeds == Some(0) {
                 return Err(BadRequest::error(format!("`--{option} 0`: the least is 1")));
             }

@@ -38,8 +38,8 @@ pub enum Ending {
     Stopped,
 }
 
-/// Plays game `number` of a plan as `coordrl eval` does and passes each decision to `see`. Ends with the
-/// game, after `frame_limit` frames, or when stopped.
+/// Plays game `number` of a plan as `coordrl eval` does and passes each decision to `see`. Ends
+/// with the game, after `frame_limit` frames, or when stopped.
 ///
 /// # Errors
 /// If the environment or the network fails, or `see` does.

@@ -1,4 +1,5 @@
-//! GIF encoder: plays everywhere. One palette for all images; each stores only the part that changed.
+//! GIF encoder: plays everywhere. One palette for all images; each stores only the part that
+//! changed.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -52,12 +53,14 @@ impl GifVideo {
         Ok(Self { width, height, palette, parts: Vec::new(), shown: Vec::new(), millis: 0.0 })
     }
 
-    /// Returns the smallest rectangle that contains all differences; the whole image if it is the first.
+    /// Returns the smallest rectangle that contains all differences; the whole image if it is the
+    /// first.
     fn changed(&self, colours: &[u8]) -> Option<[usize; 4]> {
         if self.shown.is_empty() {
             return Some([0, 0, self.width, self.height]);
         }
-        let differs = |y: usize, x: usize| colours[y * self.width + x] != self.shown[y * self.width + x];
+        let differs =
+            |y: usize, x: usize| colours[y * self.width + x] != self.shown[y * self.width + x];
         let rows = || (0..self.height).filter(|&y| (0..self.width).any(|x| differs(y, x)));
         let top = rows().next()?;
         let bottom = rows().next_back()?;
@@ -104,7 +107,8 @@ impl Video for GifVideo {
     fn finish(self: Box<Self>) -> anyhow::Result<Vec<u8>> {
         ensure!(!self.parts.is_empty(), "a video without pictures");
         let mut bytes = Vec::new();
-        let side = |length: usize| u16::try_from(length).context("a side longer than a GIF can say");
+        let side =
+            |length: usize| u16::try_from(length).context("a side longer than a GIF can say");
         let mut encoder =
             Encoder::new(&mut bytes, side(self.width)?, side(self.height)?, &self.palette.bytes())?;
         encoder.set_repeat(Repeat::Infinite)?;
@@ -128,7 +132,11 @@ impl Video for GifVideo {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "times are positive and short")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "times are positive and short"
+)]
 fn centis(millis: f64) -> u64 {
     (millis / 10.0).round() as u64
 }
@@ -209,7 +217,11 @@ mod tests {
         }
         let (pictures, delays) = decode(&video.finish().unwrap());
         assert_eq!(pictures, shown);
-        assert_eq!(delays.iter().map(|&delay| u32::from(delay)).sum::<u32>(), 40, "12/30 of a second");
+        assert_eq!(
+            delays.iter().map(|&delay| u32::from(delay)).sum::<u32>(),
+            40,
+            "12/30 of a second"
+        );
         assert!(delays.iter().all(|delay| (3..=4).contains(delay)), "{delays:?}");
     }
 

@@ -57,7 +57,8 @@ impl<'a> PanelRenderer<'a> {
         Ok(parts.into_iter().map(with_few_colours).collect())
     }
 
-    /// Renders the page: the screen unchanged if it is alone, otherwise enlarged with the parts to its right.
+    /// Renders the page: the screen unchanged if it is alone, otherwise enlarged with the parts to
+    /// its right.
     ///
     /// # Errors
     /// If a part does not fit.
@@ -93,8 +94,10 @@ impl<'a> PanelRenderer<'a> {
         let [depth, height, width] = self.spec.obs_shape;
         let factor = FRAME.div_ceil(height.max(width).max(1));
         let columns = depth.min(2);
-        let side = |count: usize, length: usize| (count * (length * factor + GAP)).saturating_sub(GAP);
-        let mut page = Picture::filled(side(columns, width), side(depth.div_ceil(2), height), PAPER);
+        let side =
+            |count: usize, length: usize| (count * (length * factor + GAP)).saturating_sub(GAP);
+        let mut page =
+            Picture::filled(side(columns, width), side(depth.div_ceil(2), height), PAPER);
         for (index, frame) in obs.chunks_exact(height * width).enumerate() {
             let column = index % columns;
             let row = index / columns;
@@ -112,7 +115,8 @@ impl<'a> PanelRenderer<'a> {
         let insight = moment.insight;
         let scores = insight.scores.iter().map(|&score| f64::from(score));
         self.widest = scores.clone().map(f64::abs).fold(self.widest, f64::max);
-        let range = if insight.are_probabilities { (0.0, 1.0) } else { (-self.widest, self.widest) };
+        let range =
+            if insight.are_probabilities { (0.0, 1.0) } else { (-self.widest, self.widest) };
         let what = if insight.are_probabilities { "probabilities" } else { "Q" };
         let title = format!("value {:.2} · {what}", insight.value);
         let bars = self.spec.actions.iter().cloned().zip(scores);
@@ -122,19 +126,26 @@ impl<'a> PanelRenderer<'a> {
 
     /// Draws the maps of the first layer, black at 0 or below.
     fn maps(&mut self, moment: &Moment<'_>) -> anyhow::Result<Option<Picture>> {
-        let Some(Maps { values, shape: [maps, height, width] }) = self.policy.first_layer(moment.obs)? else {
+        let Some(Maps { values, shape: [maps, height, width] }) =
+            self.policy.first_layer(moment.obs)?
+        else {
             return Ok(None);
         };
         self.brightest.resize(maps, 0.0);
         let factor = (MAPS_WIDTH / 8 / width.max(1)).clamp(1, 4);
         let columns = (MAPS_WIDTH / (width * factor + 2)).clamp(1, maps.max(1));
         let side = |count: usize, length: usize| count * (length * factor + 2);
-        let mut page = Picture::filled(side(columns, width), side(maps.div_ceil(columns), height), PAPER);
+        let mut page =
+            Picture::filled(side(columns, width), side(maps.div_ceil(columns), height), PAPER);
         let all = values.chunks_exact((height * width).max(1)).zip(&mut self.brightest);
         for (index, (map, brightest)) in all.enumerate() {
             *brightest = map.iter().copied().fold(*brightest, f32::max);
             let scale = if *brightest > 0.0 { 255.0 / *brightest } else { 0.0 };
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "casts saturate")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "casts saturate"
+            )]
             let grey: Vec<u8> = map.iter().map(|value| (value * scale) as u8).collect();
             let picture = Picture::of_grey(&grey, width).enlarged(factor);
             page.put(&picture, side(index % columns, width), side(index / columns, height))?;
@@ -158,24 +169,40 @@ mod tests {
 
     #[test]
     fn pages_have_room_for_everything_at_every_size_of_observation() {
-        let sizes = [(36, 1, (36, 36)), (40, 2, (160, 210)), (84, 4, (160, 250)), (160, 8, (160, 210))];
+        let sizes =
+            [(36, 1, (36, 36)), (40, 2, (160, 210)), (84, 4, (160, 250)), (160, 8, (160, 210))];
         for (size, depth, (width, height)) in sizes {
-            let actions: Vec<String> = (0..18).map(|action| format!("DOWNRIGHTFIRE{action}")).collect();
-            let spec = EnvSpec { name: "x".into(), obs_shape: [depth, size, size], actions, frame_skip: 4 };
+            let actions: Vec<String> =
+                (0..18).map(|action| format!("DOWNRIGHTFIRE{action}")).collect();
+            let spec = EnvSpec {
+                name: "x".into(),
+                obs_shape: [depth, size, size],
+                actions,
+                frame_skip: 4,
+            };
             let torso = find_torso("conv").unwrap();
             let mut store = ParamStore::new(1, Device::Cpu);
             Network::build(torso, spec.obs_shape, 18, &mut store).unwrap();
             let policy = Policy::build(torso, &spec, &store.to_named(), Device::Cpu).unwrap();
             let obs: Vec<u8> = (0..spec.obs_len()).map(|i| (i % 255) as u8).collect();
-            let insight =
-                ActionScores { scores: vec![1.0 / 18.0; 18], are_probabilities: true, value: -123.456 };
+            let insight = ActionScores {
+                scores: vec![1.0 / 18.0; 18],
+                are_probabilities: true,
+                value: -123.456,
+            };
             let pictures = Vec::new();
             let moment = Moment { obs: &obs, insight: &insight, action: 3, pictures, millis: 16.0 };
-            let mut pages = PanelRenderer::new(SidePanel { panel: true, torso_view: true }, &policy, &spec);
+            let mut pages =
+                PanelRenderer::new(SidePanel { panel: true, torso_view: true }, &policy, &spec);
             let parts = pages.beside(&moment).unwrap();
             assert_eq!(parts.len(), 2);
             let page = pages.page(Picture::filled(width, height, [1; 3]), &parts).unwrap();
-            assert!(page.height >= LEAST_HEIGHT && page.width < 1500, "{} × {}", page.width, page.height);
+            assert!(
+                page.height >= LEAST_HEIGHT && page.width < 1500,
+                "{} × {}",
+                page.width,
+                page.height
+            );
             let greys: std::collections::BTreeSet<u8> = parts[0].rgb.iter().copied().collect();
             assert!((3..=64).contains(&greys.len()), "{}", greys.len());
         }

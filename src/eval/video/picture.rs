@@ -44,7 +44,12 @@ impl Picture {
     /// If it does not fit.
     pub fn put(&mut self, other: &Self, left: usize, top: usize) -> anyhow::Result<()> {
         let fits = left + other.width <= self.width && top + other.height <= self.height;
-        ensure!(fits, "a picture of {} × {} does not fit at {left}, {top}", other.width, other.height);
+        ensure!(
+            fits,
+            "a picture of {} × {} does not fit at {left}, {top}",
+            other.width,
+            other.height
+        );
         for (y, row) in other.rgb.chunks_exact(3 * other.width.max(1)).enumerate() {
             let start = 3 * ((top + y) * self.width + left);
             self.rgb[start..start + row.len()].copy_from_slice(row);
@@ -52,8 +57,8 @@ impl Picture {
         Ok(())
     }
 
-    /// Returns the brighter of the two images at each pixel, so that sprites that flicker remain visible when
-    /// only every other frame is shown.
+    /// Returns the brighter of the two images at each pixel, so that sprites that flicker remain
+    /// visible when only every other frame is shown.
     #[must_use]
     pub fn brighter(mut self, other: &Self) -> Self {
         let brightness = |pixel: &[u8]| pixel.iter().map(|&part| u32::from(part)).sum::<u32>();

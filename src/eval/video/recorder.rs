@@ -43,8 +43,8 @@ pub struct VideoRecorder {
 }
 
 impl VideoRecorder {
-    /// Builds a recorder for this format, if any, at `fps` images per second: 60, 30 or 15. With `keeps`, it
-    /// also keeps images for a contact sheet.
+    /// Builds a recorder for this format, if any, at `fps` images per second: 60, 30 or 15. With
+    /// `keeps`, it also keeps images for a contact sheet.
     pub fn new(format: Option<Format>, fps: usize, keeps: bool) -> Self {
         let fps = as_times(fps.max(1));
         Self { format, video: None, fps, open: None, keeps, kept: Vec::new(), every: 1, seen: 0 }
@@ -82,8 +82,9 @@ impl VideoRecorder {
         Ok(ending)
     }
 
-    /// Merges screens into one image, taking the brightest value of each pixel so that nothing that flickers
-    /// is lost. Once there are enough, returns the image and its number of screens; each lasts `millis`.
+    /// Merges screens into one image, taking the brightest value of each pixel so that nothing that
+    /// flickers is lost. Once there are enough, returns the image and its number of screens; each
+    /// lasts `millis`.
     fn merge_frames(&mut self, screen: Picture, millis: f64) -> Option<(Picture, f64)> {
         let together = (1000.0 / self.fps / millis).round();
         let (picture, count) = match self.open.take() {
@@ -175,6 +176,9 @@ mod tests {
         assert!((SHEET.0..MOST_KEPT).contains(&recorder.kept.len()), "{}", recorder.kept.len());
         let levels: Vec<u8> = recorder.kept.iter().map(|picture| picture.rgb[0]).collect();
         assert!(levels[0] == 0 && *levels.last().unwrap() > 180, "{levels:?}");
-        assert!(levels.windows(3).all(|three| three[1] - three[0] == three[2] - three[1]), "{levels:?}");
+        assert!(
+            levels.windows(3).all(|three| three[1] - three[0] == three[2] - three[1]),
+            "{levels:?}"
+        );
     }
 }

@@ -31,8 +31,11 @@ pub fn contact_sheet(pictures: &[Picture], columns: usize) -> anyhow::Result<Pic
 /// If encoding fails.
 pub fn to_png(picture: &Picture) -> anyhow::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    let mut encoder =
-        png::Encoder::new(&mut bytes, u32::try_from(picture.width)?, u32::try_from(picture.height)?);
+    let mut encoder = png::Encoder::new(
+        &mut bytes,
+        u32::try_from(picture.width)?,
+        u32::try_from(picture.height)?,
+    );
     encoder.set_color(png::ColorType::Rgb);
     encoder.set_depth(png::BitDepth::Eight);
     let mut writer = encoder.write_header()?;
@@ -54,11 +57,15 @@ mod tests {
 
     #[test]
     fn pictures_stand_in_rows() {
-        let pictures: Vec<Picture> = (1..=3).map(|level| Picture::filled(2, 1, [level; 3])).collect();
+        let pictures: Vec<Picture> =
+            (1..=3).map(|level| Picture::filled(2, 1, [level; 3])).collect();
         let page = contact_sheet(&pictures, 2).unwrap();
         assert_eq!((page.width, page.height), (3 * GAP + 4, 3 * GAP + 2));
         let at = |x: usize, y: usize| page.rgb[3 * (y * page.width + x)];
-        assert_eq!([at(GAP, GAP), at(2 * GAP + 2, GAP), at(GAP, 2 * GAP + 1), at(0, 0)], [1, 2, 3, 255]);
+        assert_eq!(
+            [at(GAP, GAP), at(2 * GAP + 2, GAP), at(GAP, 2 * GAP + 1), at(0, 0)],
+            [1, 2, 3, 255]
+        );
         assert!(contact_sheet(&[], 2).is_err());
     }
 

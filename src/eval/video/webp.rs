@@ -27,8 +27,10 @@ impl WebpVideo {
             "pictures of {width} × {height} pixels: a WebP file has 1 to {MOST} on either side"
         );
         let size = (u32::try_from(width)?, u32::try_from(height)?);
-        let lossless = EncodingConfig { encoding_type: EncodingType::Lossless, ..EncodingConfig::default() };
-        let options = EncoderOptions { encoding_config: Some(lossless), ..EncoderOptions::default() };
+        let lossless =
+            EncodingConfig { encoding_type: EncodingType::Lossless, ..EncodingConfig::default() };
+        let options =
+            EncoderOptions { encoding_config: Some(lossless), ..EncoderOptions::default() };
         let encoder = Encoder::new_with_options(size, options).map_err(failed)?;
         Ok(Self { width, height, encoder, millis: 0.0, pictures: 0 })
     }
@@ -45,7 +47,8 @@ impl Video for WebpVideo {
             picture.height
         );
         let (pixels, _) = picture.rgb.as_chunks::<3>();
-        let rgba: Vec<u8> = pixels.iter().flat_map(|&[red, green, blue]| [red, green, blue, 255]).collect();
+        let rgba: Vec<u8> =
+            pixels.iter().flat_map(|&[red, green, blue]| [red, green, blue, 255]).collect();
         self.encoder.add_frame(&rgba, whole(self.millis)).map_err(failed)?;
         self.millis += millis;
         self.pictures += 1;
@@ -85,7 +88,8 @@ mod tests {
         let frames: Vec<_> = decoder.into_iter().collect();
         assert_eq!(frames.len(), 12);
         for (step, frame) in frames.iter().enumerate() {
-            let rgb: Vec<u8> = frame.data().chunks(4).flat_map(|pixel| pixel[..3].to_vec()).collect();
+            let rgb: Vec<u8> =
+                frame.data().chunks(4).flat_map(|pixel| pixel[..3].to_vec()).collect();
             assert_eq!(rgb, picture(step as u8).rgb, "picture {step}");
         }
         assert_eq!(frames[11].timestamp(), 200, "a frame's time is that of its end");

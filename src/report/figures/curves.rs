@@ -8,7 +8,8 @@ use crate::report::curves::{Band, Curve};
 use crate::report::measures::{GameArm, GameRow};
 use crate::report::run::ScoredBy;
 
-/// Share of the way from a random policy to a human that an arm must reach for the human score to be drawn.
+/// Share of the way from a random policy to a human that an arm must reach for the human score to
+/// be drawn.
 const NEAR_HUMAN: f64 = 0.5;
 
 /// X axis of a curve.
@@ -20,8 +21,8 @@ pub(super) enum Over {
     TrainingFrames,
 }
 
-/// Draws the learning curves of a game. Curves over time, and of training games beside evaluations, are
-/// drawn only if the runs have the data.
+/// Draws the learning curves of a game. Curves over time, and of training games beside evaluations,
+/// are drawn only if the runs have the data.
 pub(super) fn curves_of(
     report: &Report,
     place: usize,
@@ -33,7 +34,8 @@ pub(super) fn curves_of(
     {
         return Ok(None);
     }
-    let Some(curves) = game.arms.iter().map(|arm| curve_of(arm, over)).collect::<Option<Vec<&Curve>>>()
+    let Some(curves) =
+        game.arms.iter().map(|arm| curve_of(arm, over)).collect::<Option<Vec<&Curve>>>()
     else {
         return Ok(None);
     };
@@ -81,7 +83,13 @@ fn score_axis(game: &GameRow, over: Over) -> &'static str {
 }
 
 /// Draws each seed's curve if there are several seeds.
-fn add_seeds(mut chart: LineChart, marks: &mut Marks, curve: &Curve, x: &[f64], colour: Colour) -> LineChart {
+fn add_seeds(
+    mut chart: LineChart,
+    marks: &mut Marks,
+    curve: &Curve,
+    x: &[f64],
+    colour: Colour,
+) -> LineChart {
     if curve.band == Band::None {
         return chart;
     }
@@ -111,7 +119,11 @@ fn add_mean(
 fn axis_of(game: &GameRow, over: Over) -> (Axis, f64) {
     if over != Over::Time {
         let millions = game.budget_frames >= 1e6;
-        return if millions { (Axis::linear("million frames"), 1e-6) } else { (Axis::linear("frames"), 1.0) };
+        return if millions {
+            (Axis::linear("million frames"), 1e-6)
+        } else {
+            (Axis::linear("frames"), 1.0)
+        };
     }
     let longest = game.arms.iter().flat_map(|arm| &arm.curve.hours).copied().fold(0.0, f64::max);
     match longest {
@@ -141,8 +153,11 @@ fn caption_of_curves(game: &GameRow, over: Over) -> String {
     } else {
         ""
     };
-    let hours =
-        if over == Over::Time { " Time is the mean over seeds of the time spent training." } else { "" };
+    let hours = if over == Over::Time {
+        " Time is the mean over seeds of the time spent training."
+    } else {
+        ""
+    };
     let mut caption = format!("{thin}{}.{hours}", bands.join("; or "));
     if let Some(first) = caption.get_mut(0..1) {
         first.make_ascii_uppercase();

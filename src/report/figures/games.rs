@@ -10,14 +10,15 @@ use crate::report::compare::Comparison;
 use crate::report::format::count;
 use crate::report::measures::GameRow;
 
-/// Draws the differences in final score of each game, with a random policy at 0 and a human at 1; `None`
-/// if no game has known reference scores.
+/// Draws the differences in final score of each game, with a random policy at 0 and a human at 1;
+/// `None` if no game has known reference scores.
 pub(super) fn differences(
     report: &Report,
     place: usize,
     comparison: &Comparison,
 ) -> Result<Option<Drawn>, PlotError> {
-    let [arm, baseline] = [&comparison.arm, &comparison.baseline].map(|name| report.short_label(name));
+    let [arm, baseline] =
+        [&comparison.arm, &comparison.baseline].map(|name| report.short_label(name));
     let title = format!("{arm} less {baseline}, final score");
     let axis = Axis::linear("difference in human-normalised score");
     let mut figure = Intervals::new(&title, axis).with_reference(0.0);
@@ -28,7 +29,8 @@ pub(super) fn differences(
         let scale = (known.human - known.random).abs();
         let estimate = Estimate::new(&game.game, game.final_score.difference / scale);
         let interval = game.final_score.interval;
-        let scaled = interval.map(|span| Interval { low: span.low / scale, high: span.high / scale });
+        let scaled =
+            interval.map(|span| Interval { low: span.low / scale, high: span.high / scale });
         let estimate = with_interval(estimate, scaled, &mut marks);
         figure = figure.with_estimate(estimate.with_colour(report.colour(&comparison.arm)));
     }
@@ -51,7 +53,11 @@ fn with_interval(estimate: Estimate, interval: Option<Interval>, marks: &mut Mar
 }
 
 /// Draws IQM, median, mean and optimality gap of each arm.
-pub(super) fn sums(report: &Report, place: usize, aggregates: &Aggregates) -> Result<Drawn, PlotError> {
+pub(super) fn sums(
+    report: &Report,
+    place: usize,
+    aggregates: &Aggregates,
+) -> Result<Drawn, PlotError> {
     let title = "All games as one number".to_owned();
     let mut figure = Intervals::new(&title, Axis::linear("human-normalised score"));
     let mut marks = Marks::default();
@@ -73,7 +79,11 @@ pub(super) fn sums(report: &Report, place: usize, aggregates: &Aggregates) -> Re
 }
 
 /// Draws the performance profiles.
-pub(super) fn profile(report: &Report, place: usize, aggregates: &Aggregates) -> Result<Drawn, PlotError> {
+pub(super) fn profile(
+    report: &Report,
+    place: usize,
+    aggregates: &Aggregates,
+) -> Result<Drawn, PlotError> {
     let title = "How many runs are above a score".to_owned();
     let mut chart = LineChart::new(
         &title,

@@ -88,12 +88,15 @@ fn damaged_runs_in_a_folder_are_left_out_and_named_alone_or_with_nothing_else_th
     let found = found_in(&[folder.path()]);
     assert_eq!(seeds(&found), [1, 4]);
     let texts = reasons(&found);
-    let expected =
-        ["pong, a2c-conv, seed 2: metrics.jsonl is damaged: line 1", "seed3: config.json is damaged: "];
+    let expected = [
+        "pong, a2c-conv, seed 2: metrics.jsonl is damaged: line 1",
+        "seed3: config.json is damaged: ",
+    ];
     assert_eq!(texts.len(), expected.len());
     texts.iter().zip(expected).for_each(|(text, part)| assert!(text.contains(part), "{text}"));
     assert_eq!(found.excluded[1].cell, None);
-    let both_ways = find_runs(&[folder.path().to_owned(), paths[1].clone()]).unwrap_err().to_string();
+    let both_ways =
+        find_runs(&[folder.path().to_owned(), paths[1].clone()]).unwrap_err().to_string();
     assert!(both_ways.contains("metrics.jsonl is damaged"), "{both_ways}");
     [0, 3].iter().for_each(|&run: &usize| fs::write(paths[run].join("meta.json"), "{").unwrap());
     assert!(refused(folder.path()).contains("of 4 runs none is complete"));
@@ -123,7 +126,10 @@ fn a_run_without_a_game_before_the_shortest_ends_is_left_out() {
     Fake::new("catch", "conv", 1).with_scores(&[f64::NAN, f64::NAN, 99.0]).write(folder.path());
     let found = found_in(&[folder.path()]);
     assert_eq!(seeds(&found), [1, 1, 2]);
-    assert_eq!(reasons(&found), ["pong, a2c-conv, seed 3: no full game within the budget, 2 000 frames"]);
+    assert_eq!(
+        reasons(&found),
+        ["pong, a2c-conv, seed 3: no full game within the budget, 2 000 frames"]
+    );
 }
 
 #[test]
@@ -153,8 +159,14 @@ fn of_paths_that_lead_to_one_place_the_first_is_kept() {
     let [a, link, nowhere] = ["a", "link", "nowhere"].map(|name| folder.path().join(name));
     fs::create_dir(&a).unwrap();
     std::os::unix::fs::symlink(&a, &link).unwrap();
-    let kept =
-        without_repeats(vec![a.clone(), nowhere.clone(), a.join("../a"), link, a.clone(), nowhere.clone()]);
+    let kept = without_repeats(vec![
+        a.clone(),
+        nowhere.clone(),
+        a.join("../a"),
+        link,
+        a.clone(),
+        nowhere.clone(),
+    ]);
     assert_eq!(kept, [a, nowhere]);
 }
 
@@ -167,7 +179,10 @@ fn a_cell_whose_folder_holds_another_run_is_left_out() {
     let sweep = write_sweep(folder.path(), &[(fake(1), None), (fake(3), None)]);
     let found = found_in(&[&sweep]);
     assert_eq!(seeds(&found), [3]);
-    assert_eq!(reasons(&found), ["pong, a2c-conv, seed 1: its folder holds pong, a2c-conv, seed 2"]);
+    assert_eq!(
+        reasons(&found),
+        ["pong, a2c-conv, seed 1: its folder holds pong, a2c-conv, seed 2"]
+    );
 }
 
 #[test]
@@ -185,7 +200,11 @@ fn runs_are_found_at_any_depth_studies_and_sweeps_passed_over() {
     let found = found_in(&[runs]);
     assert_eq!((found.runs.len(), found.excluded.len()), (3, 0));
     assert_eq!(found.passed_over.len(), 1);
-    assert!(found.passed_over[0].contains("sweeps/mine (a sweep; named itself"), "{:?}", found.passed_over);
+    assert!(
+        found.passed_over[0].contains("sweeps/mine (a sweep; named itself"),
+        "{:?}",
+        found.passed_over
+    );
     assert!(refused(&study).contains("it holds a study"));
     assert!(refused(&runs.join("studies")).contains("it holds studies"));
 }
@@ -265,12 +284,18 @@ fn paths_that_are_no_runs_and_damaged_files_are_named() {
     assert!(refused(folder.path()).contains("nor is there one in it"));
     unfinished(1).write(folder.path());
     let text = refused(folder.path());
-    assert!(text.contains("of 1 run none is complete") && text.contains("at 3 000 of 9 000"), "{text}");
+    assert!(
+        text.contains("of 1 run none is complete") && text.contains("at 3 000 of 9 000"),
+        "{text}"
+    );
     let run = fake(2).write(folder.path());
     fs::write(run.join("meta.json"), "{").unwrap();
     assert!(refused(&run).contains("meta.json is damaged"));
     let text = refused(folder.path());
-    assert!(text.contains("of 2 runs none is complete") && text.contains("meta.json is damaged"), "{text}");
+    assert!(
+        text.contains("of 2 runs none is complete") && text.contains("meta.json is damaged"),
+        "{text}"
+    );
     let sweep = write_sweep(folder.path(), &[]);
     fs::write(record_path(&sweep), "[]").unwrap();
     assert!(refused(&sweep).contains("sweep.json is damaged"));

@@ -25,8 +25,8 @@ pub(super) fn in_grid(figures: Vec<Markup>) -> Markup {
     html! { div.figures { @for figure in &figures { (figure) } } }
 }
 
-/// Prepares an SVG for inlining: makes its ids unique on the page, lets it scale, and labels it for screen
-/// readers.
+/// Prepares an SVG for inlining: makes its ids unique on the page, lets it scale, and labels it for
+/// screen readers.
 fn inline(svg: &str, name: &str, title: &str) -> String {
     let label = html! { (title) }.into_string();
     svg.replacen(

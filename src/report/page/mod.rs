@@ -10,7 +10,8 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use self::figure::{figure, in_grid};
 use self::tables::{
-    arms_table, differences_table, left_out_table, runs_table, scrolling, thresholds_table, verdict_table,
+    arms_table, differences_table, left_out_table, runs_table, scrolling, thresholds_table,
+    verdict_table,
 };
 use super::Report;
 use super::aggregate::{Aggregates, NO_INTERVAL};
@@ -73,7 +74,11 @@ fn lead(report: &Report) -> String {
     let names: Vec<&str> = report.games.iter().map(|game| game.game.as_str()).collect();
     if budgets.iter().all(|budget| *budget == budgets[0]) {
         let cut = report.games.iter().any(|game| game.unequal_budgets);
-        return format!("{head}, {}: {}.", budget_in_words(&budgets[0], cut, " each"), list(&names));
+        return format!(
+            "{head}, {}: {}.",
+            budget_in_words(&budgets[0], cut, " each"),
+            list(&names)
+        );
     }
     let with_budget = |(game, budget): (&GameRow, &String)| {
         format!("{} ({})", game.game, budget_in_words(budget, game.unequal_budgets, ""))
@@ -163,8 +168,12 @@ fn failed_as_worst(report: &Report) -> Markup {
 }
 
 fn notes(report: &Report, comparison: &Comparison) -> Markup {
-    let contradictions: Vec<&str> =
-        comparison.games.iter().filter(|game| game.contradiction).map(|game| game.game.as_str()).collect();
+    let contradictions: Vec<&str> = comparison
+        .games
+        .iter()
+        .filter(|game| game.contradiction)
+        .map(|game| game.game.as_str())
+        .collect();
     html! {
         p.note {
             "Means over seeds, with 95 % bootstrap intervals in brackets. " (measures_in_words(report)) " p: " (test_in_words(&comparison.games)) "."
@@ -179,7 +188,8 @@ fn notes(report: &Report, comparison: &Comparison) -> Markup {
 
 /// Describes the two measures, depending on how many games are scored by evaluations.
 fn measures_in_words(report: &Report) -> &'static str {
-    let evaluated = report.games.iter().filter(|game| game.scored_by == ScoredBy::Evaluation).count();
+    let evaluated =
+        report.games.iter().filter(|game| game.scored_by == ScoredBy::Evaluation).count();
     match evaluated {
         0 => {
             "The final score is the mean return of the last 100 full games; the area is the mean return over training."
@@ -198,7 +208,9 @@ fn test_in_words(games: &[GameVerdict]) -> String {
     let deals = grouped(f64::from(RANDOM_DEALS));
     match KindOfTest::of(games) {
         KindOfTest::Exact => "exact two-sided permutation test".to_owned(),
-        KindOfTest::Estimated => format!("two-sided permutation test, estimated by {deals} random deals"),
+        KindOfTest::Estimated => {
+            format!("two-sided permutation test, estimated by {deals} random deals")
+        }
         KindOfTest::Mixed => {
             format!(
                 "two-sided permutation test, exact or, where it says ≈, estimated by {deals} random deals"
@@ -227,7 +239,8 @@ fn curves(report: &Report, drawn: &[Drawn]) -> Markup {
 }
 
 fn thresholds(report: &Report) -> Markup {
-    let with: Vec<&GameRow> = report.games.iter().filter(|game| !game.thresholds.is_empty()).collect();
+    let with: Vec<&GameRow> =
+        report.games.iter().filter(|game| !game.thresholds.is_empty()).collect();
     html! {
         section {
             h2 { "Frames to thresholds" }
@@ -364,7 +377,9 @@ fn chance_in_words(report: &Report) -> String {
     let per_cent = |share: f64| format!("{:.0}", share * 100.0);
     let one = |seeds: usize| {
         let verdicts = per_cent(by_chance(seeds)?);
-        Some(format!("with {seeds} seeds an arm the rule says better or worse in {verdicts} of 100 games"))
+        Some(format!(
+            "with {seeds} seeds an arm the rule says better or worse in {verdicts} of 100 games"
+        ))
     };
     let parts: Vec<String> = seeds.into_iter().filter_map(one).collect();
     if parts.is_empty() {
@@ -378,10 +393,14 @@ fn tests_in_words(report: &Report) -> String {
     if tests.made == 0 {
         return String::new();
     }
-    let least = report.comparisons.iter().flat_map(|comparison| &comparison.games).map(|game| game.least_p);
+    let least =
+        report.comparisons.iter().flat_map(|comparison| &comparison.games).map(|game| game.least_p);
     let least = least.fold(1.0, f64::min);
     let expected = match least > ALPHA {
-        true => format!("none can be at or below {ALPHA}, the least possible being {}", probability(least)),
+        true => format!(
+            "none can be at or below {ALPHA}, the least possible being {}",
+            probability(least)
+        ),
         false => format!(
             "by chance alone up to {} would be expected at or below {ALPHA}",
             score(tests.expected_by_chance)
@@ -401,7 +420,8 @@ fn tests_in_words(report: &Report) -> String {
     ) + &nothing_can_pass(report)
 }
 
-/// Notes if, with few seeds and many games, even the smallest p-value cannot pass Holm's correction.
+/// Notes if, with few seeds and many games, even the smallest p-value cannot pass Holm's
+/// correction.
 fn nothing_can_pass(report: &Report) -> String {
     let games = || report.comparisons.iter().flat_map(|comparison| &comparison.games);
     let least = games().map(|game| game.least_p).fold(1.0, f64::min) * games().count() as f64;

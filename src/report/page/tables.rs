@@ -142,8 +142,10 @@ fn reached(reached: Option<&Reached>) -> Markup {
 }
 
 pub(super) fn aggregates_table(report: &Report, aggregates: &Aggregates) -> Markup {
-    let names =
-        aggregates.arms.first().map(|arm| arm.values.iter().map(|value| value.name).collect::<Vec<_>>());
+    let names = aggregates
+        .arms
+        .first()
+        .map(|arm| arm.values.iter().map(|value| value.name).collect::<Vec<_>>());
     html! {
         table {
             thead {
@@ -189,7 +191,9 @@ pub(super) fn arms_table(report: &Report) -> Markup {
 fn dead_share(share: Option<[f64; 3]>) -> Markup {
     match share {
         None => html! { "–" },
-        Some([mean, least, most]) => html! { (score(mean)) small { (score(least)) " to " (score(most)) } },
+        Some([mean, least, most]) => {
+            html! { (score(mean)) small { (score(least)) " to " (score(most)) } }
+        }
     }
 }
 

@@ -62,17 +62,23 @@ impl CheckpointError {
         }
     }
 
-    /// Of a replay that turns out to be damaged as an agent reads it: it is too large to be checked before.
+    /// Of a replay that turns out to be damaged as an agent reads it: it is too large to be checked
+    /// before.
     pub fn damaged_replay(file: &Path, cause: &ReplayError) -> Self {
-        let way_on = "without that file the run goes on after a new warm-up: remove it and try again";
-        Self::damaged(file.parent().unwrap_or(file), format!("{}: {cause}; {way_on}", file.display()))
+        let way_on =
+            "without that file the run goes on after a new warm-up: remove it and try again";
+        Self::damaged(
+            file.parent().unwrap_or(file),
+            format!("{}: {cause}; {way_on}", file.display()),
+        )
     }
 
     /// The same for commands that cannot choose a checkpoint.
     pub fn without_flag(self) -> Self {
         match self {
             Self::Damaged { path, cause, previous: Some(previous) } => {
-                let way_on = format!("remove it to go on from the newest whole one, {}", previous.display());
+                let way_on =
+                    format!("remove it to go on from the newest whole one, {}", previous.display());
                 Self::Damaged { path, cause: format!("{cause}; {way_on}"), previous: None }
             }
             other => other,

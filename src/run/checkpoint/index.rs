@@ -24,7 +24,9 @@ pub fn list(dir: &Path) -> Vec<Entry> {
         .into_iter()
         .flatten()
         .flatten()
-        .filter_map(|item| Some(Entry { position: position_in_name(&item.path())?, path: item.path() }))
+        .filter_map(|item| {
+            Some(Entry { position: position_in_name(&item.path())?, path: item.path() })
+        })
         .filter(|entry| !has_been_replaced(dir, entry))
         .collect();
     entries.sort_by_key(|entry| entry.position);
@@ -42,7 +44,8 @@ pub fn choose(dir: &Path, wanted: &str) -> Result<Entry, CheckpointError> {
     let last = entries.last().cloned().ok_or_else(|| CheckpointError::NoneFound(dir.to_owned()))?;
     let found = match wanted {
         "last" => Some(last),
-        // Before 100 games have ended, or an evaluation fell on a checkpoint, none is best: the last one stands in.
+        // Before 100 games have ended, or an evaluation fell on a checkpoint, none is best: the
+        // last one stands in.
         "best" => Some(best(&entries).cloned().unwrap_or(last)),
         _ => parse_count(wanted)
             .ok()
@@ -51,7 +54,11 @@ pub fn choose(dir: &Path, wanted: &str) -> Result<Entry, CheckpointError> {
     found.ok_or_else(|| CheckpointError::NotFound {
         dir: dir.to_owned(),
         wanted: wanted.to_owned(),
-        available: entries.iter().map(|entry| entry.position.to_string()).collect::<Vec<_>>().join(", "),
+        available: entries
+            .iter()
+            .map(|entry| entry.position.to_string())
+            .collect::<Vec<_>>()
+            .join(", "),
     })
 }
 

@@ -101,8 +101,8 @@ impl Manifest {
         }
     }
 
-    /// The format of a manifest that is whole JSON with other fields than this program knows. One with the
-    /// fields of this format, but other bytes, is damaged, whatever number it bears.
+    /// The format of a manifest that is whole JSON with other fields than this program knows. One
+    /// with the fields of this format, but other bytes, is damaged, whatever number it bears.
     fn foreign_format(bytes: &[u8]) -> Option<u64> {
         let value: serde_json::Value = serde_json::from_slice(bytes).ok()?;
         let format = value.get("format_version")?.as_u64()?;
@@ -137,5 +137,6 @@ pub(super) fn read_manifest(path: &Path) -> Result<Manifest, CheckpointError> {
 
 /// Reads a file of a checkpoint folder.
 pub(super) fn read_file(path: &Path, name: &str) -> Result<Vec<u8>, CheckpointError> {
-    fs::read(path.join(name)).map_err(|error| CheckpointError::damaged(path, format!("{name}: {error}")))
+    fs::read(path.join(name))
+        .map_err(|error| CheckpointError::damaged(path, format!("{name}: {error}")))
 }

@@ -12,7 +12,8 @@ pub(super) const MANIFEST: &str = "manifest.json";
 
 /// Folders that a crash may leave; cleared by the next write.
 pub(super) const TEMPORARY_PREFIX: &str = ".tmp-";
-/// Before the name of a checkpoint while another takes its place: a whole one, for use until that is there.
+/// Before the name of a checkpoint while another takes its place: a whole one, for use until that
+/// is there.
 pub(super) const REPLACED_PREFIX: &str = ".replaced-";
 
 /// The folder of the checkpoint at `position`.

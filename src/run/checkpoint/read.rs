@@ -35,7 +35,10 @@ impl<P> Checkpoint<P> {
 }
 
 /// Reads the newest checkpoint. If it is damaged the error names the newest whole one before it.
-pub fn read_newest<P: RunProgress>(dir: &Path, whose: &Identity) -> Result<Checkpoint<P>, CheckpointError> {
+pub fn read_newest<P: RunProgress>(
+    dir: &Path,
+    whose: &Identity,
+) -> Result<Checkpoint<P>, CheckpointError> {
     let newest = choose(dir, "last")?;
     read(&newest.path, whose).map_err(|error| name_previous(dir, error))
 }
@@ -44,7 +47,8 @@ pub fn read_newest<P: RunProgress>(dir: &Path, whose: &Identity) -> Result<Check
 fn name_previous(dir: &Path, error: CheckpointError) -> CheckpointError {
     match error {
         CheckpointError::Damaged { path, cause, .. } => {
-            let earlier = list(dir).into_iter().rev().skip_while(|entry| entry.path != path).skip(1);
+            let earlier =
+                list(dir).into_iter().rev().skip_while(|entry| entry.path != path).skip(1);
             let whole = earlier.map(|entry| entry.path).find(|path| all_files(path).is_ok());
             CheckpointError::Damaged { path, cause, previous: whole }
         }
@@ -62,7 +66,10 @@ pub fn valid_after(dir: &Path, position: u64) -> Vec<Entry> {
 /// Whether every file is what was written.
 fn all_files(path: &Path) -> Result<(), CheckpointError> {
     let manifest = read_manifest(path)?;
-    manifest.files.iter().try_for_each(|sum| checked_bytes(path, &manifest, &sum.name).map(drop))?;
+    manifest
+        .files
+        .iter()
+        .try_for_each(|sum| checked_bytes(path, &manifest, &sum.name).map(drop))?;
     replay(path, &manifest).map(drop)
 }
 
@@ -80,7 +87,10 @@ fn replay(path: &Path, manifest: &Manifest) -> Result<Option<PathBuf>, Checkpoin
 }
 
 /// Reads one checkpoint folder, of a run of this identity.
-pub fn read<P: RunProgress>(path: &Path, whose: &Identity) -> Result<Checkpoint<P>, CheckpointError> {
+pub fn read<P: RunProgress>(
+    path: &Path,
+    whose: &Identity,
+) -> Result<Checkpoint<P>, CheckpointError> {
     let manifest = read_manifest(path)?;
     check_identity(path, &manifest, whose)?;
     let file = |name| checked_bytes(path, &manifest, name);
@@ -93,8 +103,9 @@ pub fn read<P: RunProgress>(path: &Path, whose: &Identity) -> Result<Checkpoint<
         },
         trainer: file(TRAINER)?,
     };
-    let progress = serde_json::from_slice(&file(PROGRESS)?)
-        .map_err(|error| CheckpointError::damaged(path, format!("{PROGRESS} does not parse: {error}")))?;
+    let progress = serde_json::from_slice(&file(PROGRESS)?).map_err(|error| {
+        CheckpointError::damaged(path, format!("{PROGRESS} does not parse: {error}"))
+    })?;
     let replay = replay(path, &manifest)?;
     Ok(Checkpoint { manifest, state, progress, replay })
 }
@@ -117,7 +128,11 @@ pub fn read_weights(
     })
 }
 
-fn check_identity(path: &Path, manifest: &Manifest, whose: &Identity) -> Result<(), CheckpointError> {
+fn check_identity(
+    path: &Path,
+    manifest: &Manifest,
+    whose: &Identity,
+) -> Result<(), CheckpointError> {
     if manifest.identity == *whose {
         return Ok(());
     }
@@ -126,17 +141,19 @@ fn check_identity(path: &Path, manifest: &Manifest, whose: &Identity) -> Result<
 }
 
 fn checked_bytes(path: &Path, manifest: &Manifest, name: &str) -> Result<Vec<u8>, CheckpointError> {
-    let sum = manifest
-        .files
-        .iter()
-        .find(|sum| sum.name == name)
-        .ok_or_else(|| CheckpointError::damaged(path, format!("manifest.json does not list {name}")))?;
+    let sum = manifest.files.iter().find(|sum| sum.name == name).ok_or_else(|| {
+        CheckpointError::damaged(path, format!("manifest.json does not list {name}"))
+    })?;
     let bytes = read_file(path, name)?;
     sum.check(&bytes).map_err(|cause| CheckpointError::damaged(path, cause))?;
     Ok(bytes)
 }
 
-fn tensors(path: &Path, name: &str, bytes: &[u8]) -> Result<Vec<(String, Tensor)>, CheckpointError> {
+fn tensors(
+    path: &Path,
+    name: &str,
+    bytes: &[u8],
+) -> Result<Vec<(String, Tensor)>, CheckpointError> {
     weights_file::from_bytes(bytes)
         .map_err(|error| CheckpointError::damaged(path, format!("{name}: {error}")))
 }

@@ -10,8 +10,8 @@ use super::error::CheckpointError;
 use super::index::{Entry, best, list};
 use super::manifest::{FORMAT_VERSION, FileSum, Identity, Manifest, read_manifest};
 use super::names::{
-    MANIFEST, OPTIMIZER, PROGRESS, REPLACED_PREFIX, REPLAY, TARGET, TEMPORARY_PREFIX, TRAINER, WEIGHTS,
-    folder_of, replaced_folder_of,
+    MANIFEST, OPTIMIZER, PROGRESS, REPLACED_PREFIX, REPLAY, TARGET, TEMPORARY_PREFIX, TRAINER,
+    WEIGHTS, folder_of, replaced_folder_of,
 };
 use super::progress::RunProgress;
 use crate::durable_file::{sync_dir, write_durably};
@@ -22,8 +22,8 @@ pub type WriteReplay<'a> = &'a dyn Fn(&mut dyn Write) -> io::Result<()>;
 
 /// Writes a checkpoint whole or not at all, and gives its folder.
 ///
-/// One that is there already under this position is kept if it holds the same, else replaced: weights
-/// may be evaluated, and in one thread Ape-X learns, while the position stands still.
+/// One that is there already under this position is kept if it holds the same, else replaced:
+/// weights may be evaluated, and in one thread Ape-X learns, while the position stands still.
 pub fn write(
     dir: &Path,
     state: &AgentState,
@@ -125,7 +125,10 @@ impl<W: Write> Write for Summing<W> {
     }
 }
 
-fn encode(state: &AgentState, progress: &impl RunProgress) -> anyhow::Result<Vec<(&'static str, Vec<u8>)>> {
+fn encode(
+    state: &AgentState,
+    progress: &impl RunProgress,
+) -> anyhow::Result<Vec<(&'static str, Vec<u8>)>> {
     let mut files = vec![
         (WEIGHTS, weights_file::to_bytes(&state.weights)?),
         (OPTIMIZER, weights_file::to_bytes(&state.optimizer)?),
@@ -168,10 +171,14 @@ fn remove_replay(entry: &Entry) -> Result<(), CheckpointError> {
 
 /// Removes the checkpoints past `position`: the run is about to go another way from there.
 ///
-/// Also clears what a crash left: beside a checkpoint that goes, one it had replaced would count again.
+/// Also clears what a crash left: beside a checkpoint that goes, one it had replaced would count
+/// again.
 pub fn remove_later_than(dir: &Path, position: u64) -> Result<(), CheckpointError> {
     tidy(dir).map_err(|cause| CheckpointError::CannotWrite { path: dir.to_owned(), cause })?;
-    list(dir).iter().filter(|entry| entry.position > position).try_for_each(|entry| remove(dir, entry))
+    list(dir)
+        .iter()
+        .filter(|entry| entry.position > position)
+        .try_for_each(|entry| remove(dir, entry))
 }
 
 /// Renames before removing, so that a crash cannot leave half a folder under a final name.

@@ -22,7 +22,8 @@ fn state(value: f32) -> AgentState {
 }
 
 fn progress(frames: u64, mean_return: f64) -> Progress {
-    let mut progress = Progress { frames, updates: frames / 80, wall_secs: 0.1 + 0.2, ..Progress::default() };
+    let mut progress =
+        Progress { frames, updates: frames / 80, wall_secs: 0.1 + 0.2, ..Progress::default() };
     for _ in 0..100 {
         progress.games.add(EpisodeStats { episode_return: mean_return, episode_length_frames: 9 });
     }
@@ -288,7 +289,8 @@ fn a_replay_that_cannot_be_written_leaves_nothing() {
         to.write_all(&[1; 5000])?;
         Err(io::ErrorKind::StorageFull.into())
     };
-    let error = write(dir.path(), &state(1.0), &progress(200, 0.0), identity(), Some(full)).unwrap_err();
+    let error =
+        write(dir.path(), &state(1.0), &progress(200, 0.0), identity(), Some(full)).unwrap_err();
     assert_eq!(error.exit_code(), ExitCode::MachineRefused);
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     assert!(newest(dir.path()).unwrap().open_replay().unwrap().is_some());

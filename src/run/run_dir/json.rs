@@ -18,7 +18,8 @@ pub fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, RunDi
 /// Writes a value as JSON, whole or not at all.
 pub fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), RunDirError> {
     let cannot = |cause| RunDirError::CannotWrite { path: path.to_owned(), cause };
-    let mut text = serde_json::to_string_pretty(value).map_err(|error| cannot(io::Error::other(error)))?;
+    let mut text =
+        serde_json::to_string_pretty(value).map_err(|error| cannot(io::Error::other(error)))?;
     text.push('\n');
     replace_file(path, text.as_bytes()).map_err(cannot)
 }

@@ -15,7 +15,8 @@ const COMMIT: &str = env!("COORDRL_BUILD_COMMIT");
 pub struct Meta {
     /// Version of this program.
     pub version: String,
-    /// Commit it was built from, or `unknown`; with `-dirty` if the sources were not those of the commit.
+    /// Commit it was built from, or `unknown`; with `-dirty` if the sources were not those of the
+    /// commit.
     pub commit: String,
     /// Seed of the run.
     pub seed: u64,
@@ -51,7 +52,8 @@ pub struct Session {
     pub host: String,
     /// Operating system and processor family.
     pub platform: String,
-    /// Model of the processor; absent where the system does not tell, and in runs of the first versions.
+    /// Model of the processor; absent where the system does not tell, and in runs of the first
+    /// versions.
     #[serde(default)]
     pub cpu: Option<String>,
     /// Cores the process may use.
@@ -99,7 +101,10 @@ impl Meta {
         let commit = self.commits().pop().unwrap_or_default();
         let is_this = self.version == this && commit == COMMIT;
         (!is_this).then(|| {
-            format!("it was written by version {} ({commit}), this is {this} ({COMMIT})", self.version)
+            format!(
+                "it was written by version {} ({commit}), this is {this} ({COMMIT})",
+                self.version
+            )
         })
     }
 

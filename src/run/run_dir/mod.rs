@@ -151,7 +151,9 @@ impl RunDir {
     /// # Errors
     /// If the name is none that a folder can have.
     pub fn planned_path(group: &Path, seed: u64, name: Option<&str>) -> anyhow::Result<PathBuf> {
-        let Some(name) = name else { return Ok(group.join(format!("seed{seed}-{}", meta::timestamp()))) };
+        let Some(name) = name else {
+            return Ok(group.join(format!("seed{seed}-{}", meta::timestamp())));
+        };
         names::check_folder_name("--name", name, 0)?;
         Ok(group.join(name))
     }
@@ -166,7 +168,9 @@ impl RunDir {
         let mut copies = 1;
         while let Err(error) = fs::create_dir(&path) {
             match error.kind() {
-                io::ErrorKind::AlreadyExists if named_by_user => return Err(RunDirError::Exists(path)),
+                io::ErrorKind::AlreadyExists if named_by_user => {
+                    return Err(RunDirError::Exists(path));
+                }
                 io::ErrorKind::AlreadyExists => {
                     copies += 1;
                     let mut numbered = planned.as_os_str().to_owned();
@@ -191,7 +195,8 @@ impl RunDir {
 
     /// Opens a run without lock: nothing in it will be written.
     pub fn open_to_read(path: &Path) -> Result<Self, RunDirError> {
-        let not_a_run = |cause: &str| RunDirError::NotARun { path: path.to_owned(), cause: cause.to_owned() };
+        let not_a_run =
+            |cause: &str| RunDirError::NotARun { path: path.to_owned(), cause: cause.to_owned() };
         if !path.is_dir() {
             return Err(not_a_run("no such folder"));
         }
@@ -290,8 +295,8 @@ impl RunDir {
     /// Reads `config.json`.
     ///
     /// # Errors
-    /// If it is damaged, of another kind of run, or written by another version of this program. Only the
-    /// first is called damage: somebody who reads that deletes.
+    /// If it is damaged, of another kind of run, or written by another version of this program.
+    /// Only the first is called damage: somebody who reads that deletes.
     pub fn read_config<C: RunConfiguration>(&self) -> Result<C, RunDirError> {
         let path = self.config_path();
         let value: Value = read_json(&path)?;
@@ -303,7 +308,8 @@ impl RunDir {
         }
     }
 
-    /// Why a `config.json` that parses does not fit: another version wrote it, or something is wrong with it.
+    /// Why a `config.json` that parses does not fit: another version wrote it, or something is
+    /// wrong with it.
     fn misfit(&self, path: PathBuf, error: &serde_json::Error) -> RunDirError {
         let writer = self.read_meta().ok().and_then(|meta| meta.other_writer());
         match writer {
@@ -343,8 +349,12 @@ impl RunDir {
 fn take_lock(path: &Path) -> Result<File, RunDirError> {
     let lock_path = path.join(LOCK);
     let cannot = |cause| RunDirError::CannotWrite { path: lock_path.clone(), cause };
-    let file =
-        OpenOptions::new().create(true).truncate(false).write(true).open(&lock_path).map_err(cannot)?;
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&lock_path)
+        .map_err(cannot)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(RunDirError::InUse(path.to_owned())),
@@ -425,10 +435,16 @@ mod tests {
 
         write(r#"{"task": "classify", "layer": "conv"}"#);
         let text = read().to_string();
-        assert!(text.contains("is a study") && text.contains("`coordrl study classify --resume "), "{text}");
+        assert!(
+            text.contains("is a study") && text.contains("`coordrl study classify --resume "),
+            "{text}"
+        );
         write(r#"{"game": "pong"}"#);
         let text = run.read_config::<crate::study::StudyRunConfig>().unwrap_err().to_string();
-        assert!(text.contains("is a run of a game") && text.contains("`coordrl train --resume "), "{text}");
+        assert!(
+            text.contains("is a run of a game") && text.contains("`coordrl train --resume "),
+            "{text}"
+        );
     }
 
     #[test]

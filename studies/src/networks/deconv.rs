@@ -19,8 +19,8 @@ struct Double {
 }
 
 impl Double {
-    /// Builds the layer with parameters `{name}.weight` `[in, out, kernel, kernel]` and `{name}.bias`
-    /// `[out]`.
+    /// Builds the layer with parameters `{name}.weight` `[in, out, kernel, kernel]` and
+    /// `{name}.bias` `[out]`.
     fn build(
         scope: &mut ParamScope<'_>,
         name: &str,
@@ -35,18 +35,20 @@ impl Double {
 
     /// Maps `[N, in, H, W]` to `[N, out, 2·H, 2·W]`.
     ///
-    /// The full result is 2·H + kernel − 2 high. TensorFlow crops half of the excess before and half
-    /// after, an odd row after; libtorch's padding crops equally on both sides.
+    /// The full result is 2·H + kernel − 2 high. TensorFlow crops half of the excess before and
+    /// half after, an odd row after; libtorch's padding crops equally on both sides.
     fn forward(&self, picture: &Tensor) -> Tensor {
         let before = (self.kernel - 2).max(0) / 2;
         let missing = i64::from(self.kernel == 1);
-        let full = picture.conv_transpose2d(&self.weight, Some(&self.bias), 2, before, missing, 1, 1);
+        let full =
+            picture.conv_transpose2d(&self.weight, Some(&self.bias), 2, before, missing, 1, 1);
         let size = picture.size();
         full.narrow(2, 0, 2 * size[2]).narrow(3, 0, 2 * size[3])
     }
 }
 
-/// Six doublings, with batch normalisation and a ReLU after all but the last, which outputs the logits.
+/// Six doublings, with batch normalisation and a ReLU after all but the last, which outputs the
+/// logits.
 #[derive(Debug)]
 pub(super) struct Deconv {
     doublings: Vec<Double>,
@@ -119,11 +121,14 @@ mod tests {
     fn doubling_is_that_of_tensorflow() {
         for kernel in 1..=5 {
             let mut store = ParamStore::new(1, Device::Cpu);
-            let double = Double::build(&mut ParamScope::new(&mut store), "d", [1, 1], kernel).unwrap();
+            let double =
+                Double::build(&mut ParamScope::new(&mut store), "d", [1, 1], kernel).unwrap();
             let picture = Tensor::rand([1, 1, 3, 3], (Kind::Float, Device::Cpu));
-            let numbers = |tensor: &Tensor| Vec::<f32>::try_from(tensor.detach().reshape([-1])).unwrap();
+            let numbers =
+                |tensor: &Tensor| Vec::<f32>::try_from(tensor.detach().reshape([-1])).unwrap();
             let found = numbers(&double.forward(&picture));
-            let expected = doubled_by_hand(&numbers(&picture), 3, &numbers(&double.weight), kernel as usize);
+            let expected =
+                doubled_by_hand(&numbers(&picture), 3, &numbers(&double.weight), kernel as usize);
             assert_eq!(found.len(), 36);
             for (found, expected) in found.iter().zip(&expected) {
                 assert!((found - expected).abs() < 1e-5, "kernel {kernel}: {found} {expected}");

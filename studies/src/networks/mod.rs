@@ -1,7 +1,7 @@
 //! The networks of the three tasks, following the authors' released code (uber-research/CoordConv).
 //!
-//! Differences from that code, none of which changes results: pictures are `[N, C, H, W]` by name and
-//! channels last in memory; TensorFlow's "same" padding is explicit.
+//! Differences from that code, none of which changes results: pictures are `[N, C, H, W]` by name
+//! and channels last in memory; TensorFlow's "same" padding is explicit.
 
 mod deconv;
 mod pointwise;
@@ -53,7 +53,8 @@ pub(crate) enum MapHolds {
 /// Splitting of a batch into passes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RowSplit {
-    /// No splitting while training: rows depend on each other. Evaluated in passes of this many rows.
+    /// No splitting while training: rows depend on each other. Evaluated in passes of this many
+    /// rows.
     Whole(usize),
     /// Passes of at most this many rows, whose activations then stay in a core's cache.
     Rows(usize),
@@ -100,8 +101,11 @@ pub(crate) fn build(spec: NetworkSpec<'_>, scope: &mut ParamScope<'_>) -> Built 
     let NetworkSpec { task, split, layer, config } = spec;
     let mul = i64::from(config.channel_mul);
     let filter = i64::from(config.filter_size);
-    let under_study =
-        |build| UnderStudy { build, start: config.layer_start, amplitude: config.coordinate_amplitude };
+    let under_study = |build| UnderStudy {
+        build,
+        start: config.layer_start,
+        amplitude: config.coordinate_amplitude,
+    };
     match (task, layer.kind) {
         (Task::Classify | Task::Render, LayerKind::Baseline) => {
             Ok(Box::new(deconv::Deconv::build(scope, mul, filter)?))
@@ -131,7 +135,8 @@ fn build_layer(
     [channels_in, channels_out]: [i64; 2],
 ) -> Result<Box<dyn Layer>, StudyError> {
     let UnderStudy { build, start, amplitude } = under_study;
-    let shape = LayerShape { channels_in, channels_out, height: SIDE, width: SIDE, start, amplitude };
+    let shape =
+        LayerShape { channels_in, channels_out, height: SIDE, width: SIDE, start, amplitude };
     let layer = build(scope, shape)?;
     let zeros = |shape: &[i64]| scope.constant(Tensor::zeros(shape, (Kind::Float, Device::Cpu)));
     let made = if task.paints() {
@@ -172,7 +177,8 @@ mod tests {
 
     fn count(task: Task, split: Split, layer: &str, channel_mul: u32, filter_size: u32) -> u64 {
         let layer = find_layer(layer).unwrap();
-        let config = StudyConfig { channel_mul, filter_size, ..StudyConfig::recipe(task, layer, split) };
+        let config =
+            StudyConfig { channel_mul, filter_size, ..StudyConfig::recipe(task, layer, split) };
         let mut store = ParamStore::new(1, Device::Cpu);
         build_on(&mut store, NetworkSpec { task, split, layer, config: &config });
         store.parameter_count()
@@ -214,14 +220,18 @@ mod tests {
                 let layer = find_layer(layer).unwrap();
                 let config = StudyConfig { filter_size, ..StudyConfig::recipe(task, layer, split) };
                 let mut store = ParamStore::new(1, Device::Cpu);
-                let network = build_on(&mut store, NetworkSpec { task, split, layer, config: &config });
+                let network =
+                    build_on(&mut store, NetworkSpec { task, split, layer, config: &config });
                 let (shape, outputs) =
                     if task.paints() { (vec![3, 2], 4096) } else { (vec![3, 1, 64, 64], 2) };
                 let input = Tensor::rand(&shape[..], (Kind::Float, Device::Cpu));
                 let whole = network.forward(&input, Mode::Evaluate);
                 assert_eq!(whole.size(), [3, outputs], "{task} {layer:?} {filter_size}");
                 let part = network.forward(&input.narrow(0, 1, 1), Mode::Evaluate);
-                assert!(part.allclose(&whole.narrow(0, 1, 1), 1e-4, 1e-5, false), "{task} {layer:?}");
+                assert!(
+                    part.allclose(&whole.narrow(0, 1, 1), 1e-4, 1e-5, false),
+                    "{task} {layer:?}"
+                );
             }
         }
     }

@@ -38,15 +38,19 @@ impl PixelConv {
     }
 }
 
-/// (x, y), tiled to two constant channels; the layer under study; then 1×1 convolutions, with a ReLU
-/// after each layer but the last, whose single channel holds the logits.
+/// (x, y), tiled to two constant channels; the layer under study; then 1×1 convolutions, with a
+/// ReLU after each layer but the last, whose single channel holds the logits.
 pub(super) struct Pointwise {
     layer: Box<dyn Layer>,
     convs: Vec<PixelConv>,
 }
 
 impl Pointwise {
-    pub fn build(scope: &mut ParamScope<'_>, layer: UnderStudy, mul: i64) -> Result<Self, StudyError> {
+    pub fn build(
+        scope: &mut ParamScope<'_>,
+        layer: UnderStudy,
+        mul: i64,
+    ) -> Result<Self, StudyError> {
         let mut channels = HIDDEN[0] * mul;
         let layer = build_layer(scope, layer, Task::Classify, [2, channels])?;
         let outputs = HIDDEN[1..].iter().map(|hidden| hidden * mul).chain([1]);

@@ -104,10 +104,15 @@ impl ConvMean {
         let mut stages = Vec::new();
         for (index, Stage { kernel, stride, norm }) in STAGES.into_iter().enumerate() {
             let channels_in = if index == 0 { 1 } else { width };
-            let conv =
-                conv(scope, &format!("conv{}", index + 1), channels_in, window(width, kernel, stride))?;
+            let conv = conv(
+                scope,
+                &format!("conv{}", index + 1),
+                channels_in,
+                window(width, kernel, stride),
+            )?;
             let name = format!("norm{}", index + 1);
-            let made = (norm != Norm::None).then(|| BatchNorm::build(scope, &name, width)).transpose()?;
+            let made =
+                (norm != Norm::None).then(|| BatchNorm::build(scope, &name, width)).transpose()?;
             stages.push((conv, norm, made));
         }
         let last = conv(scope, "conv9", width, window(2, 3, 1))?;
@@ -146,9 +151,11 @@ impl CoordMax {
     pub fn build(scope: &mut ParamScope<'_>, layer: UnderStudy) -> Result<Self, StudyError> {
         let width = COORD_CHANNELS;
         let layer = build_layer(scope, layer, Task::Regress, [1, width])?;
-        let windows = [window(width, 1, 1), window(width, 1, 1), window(width, 3, 1), window(2, 3, 1)];
+        let windows =
+            [window(width, 1, 1), window(width, 1, 1), window(width, 3, 1), window(2, 3, 1)];
         let build = |(index, window)| conv(scope, &format!("conv{}", index + 2), width, window);
-        let convs = windows.into_iter().enumerate().map(build).collect::<Result<_, NetworkError>>()?;
+        let convs =
+            windows.into_iter().enumerate().map(build).collect::<Result<_, NetworkError>>()?;
         Ok(Self { layer, convs })
     }
 }

@@ -24,8 +24,8 @@ pub(super) struct Stages {
 /// The classifier's network, a softmax over all positions, then padded convolutions with a
 /// ReLU between them. `channel_mul` widens the second stage only.
 ///
-/// With 1×1 windows the second stage sees one pixel at a time, so the first stage's map must already
-/// contain the square.
+/// With 1×1 windows the second stage sees one pixel at a time, so the first stage's map must
+/// already contain the square.
 pub(super) struct Render {
     first: Pointwise,
     map_scale: f64,
@@ -55,7 +55,8 @@ impl Second {
         let mut pixels = Vec::new();
         let mut windows = Vec::new();
         let mut channels = 1;
-        for (index, channels_out) in HIDDEN.iter().map(|hidden| hidden * mul).chain([1]).enumerate() {
+        for (index, channels_out) in HIDDEN.iter().map(|hidden| hidden * mul).chain([1]).enumerate()
+        {
             let name = format!("draw{}", index + 1);
             match filter {
                 1 => pixels.push(PixelConv::build(scope, &name, channels, channels_out)?),

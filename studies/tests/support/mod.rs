@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use coordrl_agents::build_pool;
-use coordrl_studies::{Split, Study, StudyConfig, StudyLayer, StudySetup, StudyState, Task, find_layer};
+use coordrl_studies::{
+    Split, Study, StudyConfig, StudyLayer, StudySetup, StudyState, Task, find_layer,
+};
 use tch::Device;
 
 /// How a study is put together, apart from its settings.
@@ -29,7 +31,8 @@ impl How {
 pub fn study_of(layer: &StudyLayer, config: &StudyConfig, how: How) -> Study {
     let How { task, split, seed, threads, .. } = how;
     let pool = Arc::new(build_pool(threads, 1).unwrap());
-    Study::build(StudySetup { task, split, layer, config, seed, device: Device::Cpu, pool }).unwrap()
+    Study::build(StudySetup { task, split, layer, config, seed, device: Device::Cpu, pool })
+        .unwrap()
 }
 
 pub fn study(config: &StudyConfig, how: How) -> Study {

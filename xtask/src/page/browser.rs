@@ -40,14 +40,21 @@ impl Browser {
 
     /// Returns the document as text after its scripts and those of its frames had time to run.
     pub fn document(&self, page: &Path) -> Result<String> {
-        let output =
-            self.open(page, &["--window-size=1600,1000", "--virtual-time-budget=10000", "--dump-dom"])?;
+        let output = self.open(
+            page,
+            &["--window-size=1600,1000", "--virtual-time-budget=10000", "--dump-dom"],
+        )?;
         String::from_utf8(output.stdout).context("the document is not UTF-8")
     }
 
-    /// Saves a screenshot of the whole page and returns the console's messages. An earlier file is deleted
-    /// first: it must not pass for the new one.
-    pub fn picture(&self, page: &Path, (width, height): (u32, u32), file: &Path) -> Result<Vec<String>> {
+    /// Saves a screenshot of the whole page and returns the console's messages. An earlier file is
+    /// deleted first: it must not pass for the new one.
+    pub fn picture(
+        &self,
+        page: &Path,
+        (width, height): (u32, u32),
+        file: &Path,
+    ) -> Result<Vec<String>> {
         let size = format!("--window-size={width},{height}");
         match fs::remove_file(file) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
@@ -119,8 +126,7 @@ mod tests {
 
     #[test]
     fn only_the_console_counts() {
-        let log =
-            "[1:2:ERROR:dbus/bus.cc(408)] no bus\n[1:2:INFO:CONSOLE:3] \"boom\", source: file:///x (3)\n";
+        let log = "[1:2:ERROR:dbus/bus.cc(408)] no bus\n[1:2:INFO:CONSOLE:3] \"boom\", source: file:///x (3)\n";
         assert_eq!(console_lines(log).len(), 1);
         assert!(console_lines(log)[0].contains("boom"));
     }

@@ -6,7 +6,8 @@ use std::fs;
 use std::path::Path;
 
 /// Game, score at the start, score at the end.
-const GAMES: [(&str, f64, f64); 3] = [("breakout", 1.7, 80.0), ("catch", -1.0, 0.9), ("pong", -20.7, 16.0)];
+const GAMES: [(&str, f64, f64); 3] =
+    [("breakout", 1.7, 80.0), ("catch", -1.0, 0.9), ("pong", -20.7, 16.0)];
 /// Algorithm, torso, factor on the learning speed.
 const ARMS: [(&str, &str, f64); 4] = [
     ("a2c", "conv", 1.0),
@@ -18,8 +19,8 @@ const SEEDS: u64 = 3;
 const POINTS: u64 = 60;
 const FRAMES: u64 = 3_000_000;
 
-/// Writes run folders below `runs`: all games, arms and seeds, including an unfinished run, one of another
-/// commit, and an arm missing in one game.
+/// Writes run folders below `runs`: all games, arms and seeds, including an unfinished run, one of
+/// another commit, and an arm missing in one game.
 pub fn write_runs(runs: &Path) -> Result<()> {
     for (place, (game, start, end)) in GAMES.into_iter().enumerate() {
         for (arm, (algo, torso, speed)) in ARMS.into_iter().enumerate() {
@@ -27,8 +28,10 @@ pub fn write_runs(runs: &Path) -> Result<()> {
                 if (algo, game) == ("apex", "catch") {
                     continue;
                 }
-                let run = Run { game, algo, torso, seed, start, end, speed, oddity: place * 10 + arm };
-                let folder = runs.join(game).join(format!("{algo}-{torso}")).join(format!("seed{seed}"));
+                let run =
+                    Run { game, algo, torso, seed, start, end, speed, oddity: place * 10 + arm };
+                let folder =
+                    runs.join(game).join(format!("{algo}-{torso}")).join(format!("seed{seed}"));
                 run.write(&folder).with_context(|| format!("cannot write {}", folder.display()))?;
             }
         }
@@ -52,7 +55,8 @@ impl Run {
     fn write(&self, folder: &Path) -> Result<()> {
         fs::create_dir_all(folder)?;
         let Self { game, algo, torso, seed, .. } = self;
-        let config = json!({"game": game, "algo": algo, "torso": torso, "seed": seed, "frames": FRAMES});
+        let config =
+            json!({"game": game, "algo": algo, "torso": torso, "seed": seed, "frames": FRAMES});
         fs::write(folder.join("config.json"), config.to_string())?;
         fs::write(folder.join("meta.json"), self.meta().to_string())?;
         // The last run of one arm stops half way.
@@ -100,7 +104,8 @@ mod tests {
         write_runs(folder.path()).unwrap();
         let last = |path: &str| {
             let text = fs::read_to_string(folder.path().join(path).join("metrics.jsonl")).unwrap();
-            let line: serde_json::Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+            let line: serde_json::Value =
+                serde_json::from_str(text.lines().last().unwrap()).unwrap();
             line["frames"].as_u64().unwrap()
         };
         assert_eq!(last("pong/apex-conv/seed3"), FRAMES);

@@ -1,5 +1,5 @@
-//! `cargo xtask page`: checks a report's page in a real browser: no errors, nothing loaded, every mark
-//! present, nothing wider than the screen.
+//! `cargo xtask page`: checks a report's page in a real browser: no errors, nothing loaded, every
+//! mark present, nothing wider than the screen.
 
 mod browser;
 mod example;
@@ -21,14 +21,16 @@ const WIDTHS: [u32; 2] = [1280, 390];
 /// File name of the copy that is checked.
 const CHECKED: &str = "checked.html";
 
-/// Checks the report in `folder`, or one made from synthetic runs, and saves screenshots to `shots`.
+/// Checks the report in `folder`, or one made from synthetic runs, and saves screenshots to
+/// `shots`.
 pub fn run(layout: &Layout, folder: Option<&Path>, shots: &Path) -> Result<()> {
     let browser = Browser::find()?;
     let scratch = shots.join("scratch");
     fs::create_dir_all(&scratch).with_context(|| format!("cannot create {}", scratch.display()))?;
     let outcome = match folder {
         Some(folder) => check(&browser, folder, shots, &scratch),
-        None => make_report(layout, &scratch).and_then(|report| check(&browser, &report, shots, &scratch)),
+        None => make_report(layout, &scratch)
+            .and_then(|report| check(&browser, &report, shots, &scratch)),
     };
     // Leftovers do no harm.
     let _ = fs::remove_dir_all(&scratch);
@@ -55,7 +57,8 @@ fn check(browser: &Browser, report: &Path, shots: &Path, scratch: &Path) -> Resu
         fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
     };
     let page = read("index.html")?;
-    let data: serde_json::Value = serde_json::from_str(&read("report.json")?).context("report.json")?;
+    let data: serde_json::Value =
+        serde_json::from_str(&read("report.json")?).context("report.json")?;
     fs::write(scratch.join(CHECKED), with_check(&page)?)?;
     let mut all = Vec::new();
     for width in WIDTHS {
@@ -92,7 +95,8 @@ fn with_check(page: &str) -> Result<String> {
     Ok(page.replacen("<head>", &head, 1))
 }
 
-/// Wraps the checked page in a frame: a browser's window cannot be as narrow as a phone, a frame can.
+/// Wraps the checked page in a frame: a browser's window cannot be as narrow as a phone, a frame
+/// can.
 fn framed(width: u32) -> String {
     format!(
         "<!DOCTYPE html><title>around</title><pre id=\"seen\"></pre><script>addEventListener('message', event => \

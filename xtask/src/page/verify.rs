@@ -40,9 +40,11 @@ struct Marks {
 impl Seen {
     /// Parses the script's results from the document.
     pub fn read(document: &str) -> Result<Self> {
-        let text = document.split("<pre id=\"seen\">").nth(1).and_then(|rest| rest.split("</pre>").next());
         let text =
-            text.filter(|text| !text.is_empty()).context("the page's script did not run to its end")?;
+            document.split("<pre id=\"seen\">").nth(1).and_then(|rest| rest.split("</pre>").next());
+        let text = text
+            .filter(|text| !text.is_empty())
+            .context("the page's script did not run to its end")?;
         let seen: Value = serde_json::from_str(text).context("what the page's script left")?;
         let figures = seen["figures"].as_array().map_or(&[][..], Vec::as_slice);
         Ok(Self {
@@ -85,7 +87,11 @@ impl Marks {
             sizes.sort_unstable();
             sizes
         };
-        Self { lines: sizes("lines"), bands: sizes("bands"), dots: marks["dots"].as_u64().unwrap_or(0) }
+        Self {
+            lines: sizes("lines"),
+            bands: sizes("bands"),
+            dots: marks["dots"].as_u64().unwrap_or(0),
+        }
     }
 }
 
@@ -100,7 +106,8 @@ fn pixels(value: &Value) -> u32 {
 
 /// Lists all problems of a page viewed at `width`.
 pub fn problems(seen: &Seen, report: &Value, width: u32) -> Vec<String> {
-    let mut problems: Vec<String> = seen.errors.iter().map(|error| format!("error: {error}")).collect();
+    let mut problems: Vec<String> =
+        seen.errors.iter().map(|error| format!("error: {error}")).collect();
     problems.extend(seen.loaded.iter().map(|address| format!("it loads {address}")));
     if seen.width != width {
         problems.push(format!("the window is {} px wide", seen.width));
@@ -108,7 +115,8 @@ pub fn problems(seen: &Seen, report: &Value, width: u32) -> Vec<String> {
     if seen.page_width > width {
         problems.push(format!("the page is {} px wide", seen.page_width));
     }
-    problems.extend(seen.too_wide.iter().map(|element| format!("{element} is wider than the window")));
+    problems
+        .extend(seen.too_wide.iter().map(|element| format!("{element} is wider than the window")));
     problems.extend(figure_problems(seen, report));
     problems
 }
@@ -117,7 +125,11 @@ fn figure_problems(seen: &Seen, report: &Value) -> Vec<String> {
     let mut problems = Vec::new();
     let expected = report["figures"].as_array().map_or(&[][..], Vec::as_slice);
     if expected.is_empty() || expected.len() != seen.figures.len() {
-        problems.push(format!("{} figures for {} in report.json", seen.figures.len(), expected.len()));
+        problems.push(format!(
+            "{} figures for {} in report.json",
+            seen.figures.len(),
+            expected.len()
+        ));
     }
     for row in expected {
         let name = row["name"].as_str().unwrap_or_default();
@@ -195,7 +207,10 @@ mod tests {
     #[test]
     fn a_script_that_did_not_end_is_an_error() {
         assert!(
-            Seen::read("<pre id=\"seen\"></pre>").unwrap_err().to_string().contains("did not run to its end")
+            Seen::read("<pre id=\"seen\"></pre>")
+                .unwrap_err()
+                .to_string()
+                .contains("did not run to its end")
         );
     }
 }

@@ -99,7 +99,8 @@ impl QSource for Fixed {
 }
 
 fn config() -> ApexConfig {
-    let mut config = ApexConfig { envs: 2, n_step: N as u32, discount: DISCOUNT, ..Default::default() };
+    let mut config =
+        ApexConfig { envs: 2, n_step: N as u32, discount: DISCOUNT, ..Default::default() };
     (config.replay.capacity, config.replay.warmup_transitions) = (1000, 1);
     (config.replay.priority_exponent, config.replay.priority_epsilon) = (1.0, 0.125);
     config
@@ -136,7 +137,8 @@ fn fresh_logs() -> [Log; 2] {
 #[test]
 fn the_ladder_of_epsilons_goes_over_the_environments_of_all_actors() {
     let config = ApexConfig { envs: 4, actors: Some(2), ..config() };
-    let actors = [0, 1].map(|actor| actor_at(Place { actor, first_env: 2 * actor }, &config, &fresh_logs()));
+    let actors =
+        [0, 1].map(|actor| actor_at(Place { actor, first_env: 2 * actor }, &config, &fresh_logs()));
     let tracks = || actors.iter().flat_map(|actor| &actor.tracks);
     assert_eq!(tracks().map(|track| track.epsilon).collect::<Vec<_>>(), config.epsilons());
     assert_eq!(tracks().map(|track| track.stream).collect::<Vec<_>>(), [0, 1, 2, 3]);
@@ -159,7 +161,8 @@ fn expected(log: &[Happened], t: usize) -> Option<(f32, f32, Option<[u8; 2]>, f3
         };
         if let Some(next) = next {
             let discount = if next.is_some() { discount } else { 0.0 };
-            let value = next.map_or(0.0, |frames| q_of(frames[1]).into_iter().fold(f32::MIN, f32::max));
+            let value =
+                next.map_or(0.0, |frames| q_of(frames[1]).into_iter().fold(f32::MIN, f32::max));
             let error = reward + discount * value - q_of(log[t].shown[1])[log[t].action];
             return Some((reward, discount, next, error.abs()));
         }
@@ -199,7 +202,8 @@ fn what_is_drawn_is_what_the_actor_saw_did_and_got() {
             let t = log.iter().position(|step| step.shown[1] == obs[3])?;
             let (reward, discount, next, error) = expected(log, t)?;
             let frames = |[old, new]: [u8; 2]| vec![old, old, new, new];
-            let next_fits = next.is_none_or(|next| batch.next_obs[4 * row..4 * row + 4] == frames(next)[..]);
+            let next_fits =
+                next.is_none_or(|next| batch.next_obs[4 * row..4 * row + 4] == frames(next)[..]);
             let priority = replay.priority(batch.rows.ids[row]).unwrap();
             let fits = obs == &frames(log[t].shown)[..]
                 && batch.rows.actions[row] == log[t].action as i64

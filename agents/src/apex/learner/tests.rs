@@ -5,7 +5,8 @@ const SHAPE: [usize; 3] = [1, 36, 36];
 const PIXELS: usize = 36 * 36;
 
 fn config() -> LearnerConfig {
-    let optimizer = OptimizerConfig { kind: OptimizerKind::Adam, learning_rate: 1e-3, ..Default::default() };
+    let optimizer =
+        OptimizerConfig { kind: OptimizerKind::Adam, learning_rate: 1e-3, ..Default::default() };
     LearnerConfig { optimizer, target_copy_updates: 3, ..Default::default() }
 }
 
@@ -39,7 +40,8 @@ impl Owned {
 }
 
 fn same(a: &LearnerState, b: &LearnerState) -> bool {
-    (&a.online, &a.target, &a.optimizer, a.updates) == (&b.online, &b.target, &b.optimizer, b.updates)
+    (&a.online, &a.target, &a.optimizer, a.updates)
+        == (&b.online, &b.target, &b.optimizer, b.updates)
 }
 
 #[test]
@@ -64,7 +66,9 @@ fn shards_change_nothing_but_rounding() {
     for shards in [2, 3, 4] {
         let mut learner = learner(&LearnerConfig { shards, ..config.clone() });
         let learned = learner.learn(&owned.batch()).unwrap();
-        let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-5 * b.abs(), "{shards} shards: {a} for {b}");
+        let close = |a: f64, b: f64| {
+            assert!((a - b).abs() < 1e-5 * b.abs(), "{shards} shards: {a} for {b}")
+        };
         close(learned.loss, expected.loss);
         close(learned.grad_norm, expected.grad_norm);
         close(learned.mean_q, expected.mean_q);
@@ -100,7 +104,8 @@ fn a_saved_learner_goes_on_to_the_last_bit() {
     (0..2).for_each(|_| drop(learner.learn(&owned.batch()).unwrap()));
     let saved = learner.save().unwrap();
     let learned: Vec<_> = (0..3).map(|_| learner.learn(&owned.batch()).unwrap()).collect();
-    let mut other = Learner::build(find_torso("conv").unwrap(), SHAPE, 2, Device::Cpu, 9, &config()).unwrap();
+    let mut other =
+        Learner::build(find_torso("conv").unwrap(), SHAPE, 2, Device::Cpu, 9, &config()).unwrap();
     other.load(&saved).unwrap();
     assert!(same(&other.save().unwrap(), &saved));
     let again: Vec<_> = (0..3).map(|_| other.learn(&owned.batch()).unwrap()).collect();
@@ -147,7 +152,9 @@ fn a_state_that_does_not_fit_changes_nothing() {
     let before = learner.save().unwrap();
     let rmsprop = LearnerConfig::default();
     let plain = LearnerConfig { head: QHead::Plain, ..config() };
-    for (other, expected) in [(&rmsprop, "`mean_square`"), (&plain, "`value_hidden.weight` is missing")] {
+    for (other, expected) in
+        [(&rmsprop, "`mean_square`"), (&plain, "`value_hidden.weight` is missing")]
+    {
         let mut state = self::learner(other).save().unwrap();
         if other == &rmsprop {
             let _ = state.optimizer.remove(0);
@@ -164,14 +171,23 @@ fn batches_that_do_not_fit_are_named() {
     let owned = owned();
     let whole = owned.batch();
     for (batch, expected) in [
-        (LearnBatch { rewards: &[0.0; 3], ..whole }, "a batch of 4 transitions cannot have 3 rewards"),
+        (
+            LearnBatch { rewards: &[0.0; 3], ..whole },
+            "a batch of 4 transitions cannot have 3 rewards",
+        ),
         (
             LearnBatch { next_obs: &owned.obs[1..], ..whole },
             "a batch of 4 transitions cannot have 5183 bytes of following observations",
         ),
         (LearnBatch { actions: &[], ..whole }, "a batch of 1 transitions cannot have 0 actions"),
-        (LearnBatch { actions: &[0, 1, 2, 0], ..whole }, "transition 2 of the batch took action 2 of 2"),
-        (LearnBatch { actions: &[-1, 1, 1, 0], ..whole }, "transition 0 of the batch took action -1 of 2"),
+        (
+            LearnBatch { actions: &[0, 1, 2, 0], ..whole },
+            "transition 2 of the batch took action 2 of 2",
+        ),
+        (
+            LearnBatch { actions: &[-1, 1, 1, 0], ..whole },
+            "transition 0 of the batch took action -1 of 2",
+        ),
     ] {
         assert_eq!(learner.learn(&batch).unwrap_err().to_string(), expected);
     }
@@ -209,7 +225,10 @@ fn wrong_settings_and_small_observations_are_refused() {
     };
     let none = LearnerConfig { batch_size: 0, ..Default::default() };
     let error = build(SHAPE, &none);
-    assert_eq!(error, "the agent's settings are wrong: `apex.learner.batch_size` is 0; the least is 1");
+    assert_eq!(
+        error,
+        "the agent's settings are wrong: `apex.learner.batch_size` is 0; the least is 1"
+    );
     assert!(build([1, 20, 20], &config()).contains("20×20"));
 }
 

@@ -47,7 +47,8 @@ impl ActorLoop {
         Ok((actor, self.q.into_network()))
     }
 
-    /// Claims agent steps from those that all actors share; the last claim may exceed them by a few.
+    /// Claims agent steps from those that all actors share; the last claim may exceed them by a
+    /// few.
     fn take_steps(&self, count: u64) -> bool {
         let take = |left: u64| (left > 0).then(|| left.saturating_sub(count));
         self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take).is_ok()
@@ -94,7 +95,8 @@ mod tests {
     use crate::maths::ValueRescaling;
 
     fn small_catch(index: u64) -> Box<dyn Env> {
-        let config = EnvConfig { screen_size: Some(36), frame_stack: Some(1), ..Default::default() };
+        let config =
+            EnvConfig { screen_size: Some(36), frame_stack: Some(1), ..Default::default() };
         let seed = EnvSeed { seed: 1, role: Role::TrainEnv, index };
         make_env("catch", &config, &Assets { rom_dir: "none".into() }, seed).unwrap()
     }

@@ -1,4 +1,5 @@
-//! The threads that run beside the learner: actors, ingestion into the replay, prefetching of batches.
+//! The threads that run beside the learner: actors, ingestion into the replay, prefetching of
+//! batches.
 //!
 //! ```text
 //! actor 0 ─┐ experience (bounded)              batches (bounded)
@@ -8,9 +9,9 @@
 //!    └─────────────────────── the latest weights ──────────────────────┘
 //! ```
 //!
-//! Every wait ends when the other side of a channel is gone, the limiter is closed, or the shared network is
-//! returned (its guard returns it even on a panic). Stopping, for a checkpoint or after a failure, therefore
-//! needs no signal that a thread could miss.
+//! Every wait ends when the other side of a channel is gone, the limiter is closed, or the shared
+//! network is returned (its guard returns it even on a panic). Stopping, for a checkpoint or after
+//! a failure, therefore needs no signal that a thread could miss.
 
 mod actor_loop;
 mod ingest;
@@ -101,8 +102,15 @@ impl Workers {
             LocalLink::new(config.experience_queue as usize, shared.latest_weights.clone());
         let (to_learner, batches) = bounded(config.prefetch_batches as usize);
         let (stats, ingested) = unbounded();
-        let mut workers =
-            Self { shared, pool, batches, ingested, actors: Vec::new(), central: None, others: Vec::new() };
+        let mut workers = Self {
+            shared,
+            pool,
+            batches,
+            ingested,
+            actors: Vec::new(),
+            central: None,
+            others: Vec::new(),
+        };
         let start = || {
             workers.start_actors(actors, spec, &link)?;
             workers.start_ingest(experience, stats)?;
@@ -175,8 +183,8 @@ impl Workers {
         let _ = self.pool.used.send(batch); // the pool holds the other end as well
     }
 
-    /// Ends all threads without losing experience: actors stop between two agent steps, and everything they
-    /// have sent or are about to send is inserted. Batches drawn ahead are dropped.
+    /// Ends all threads without losing experience: actors stop between two agent steps, and
+    /// everything they have sent or are about to send is inserted. Batches drawn ahead are dropped.
     ///
     /// # Errors
     /// The first failure of any thread; what it worked on is lost.
@@ -200,9 +208,11 @@ impl Workers {
 
         // Every thread has ended, so these are the last references.
         let rates = shared.limiter.rates();
-        let replay = Arc::into_inner(shared.replay).map(Mutex::into_inner).ok_or(AgentError::WorkersGone)?;
+        let replay =
+            Arc::into_inner(shared.replay).map(Mutex::into_inner).ok_or(AgentError::WorkersGone)?;
         let replay = replay.unwrap_or_else(PoisonError::into_inner);
-        let actors = actors.into_iter().collect::<Option<Vec<_>>>().ok_or(AgentError::WorkersGone)?;
+        let actors =
+            actors.into_iter().collect::<Option<Vec<_>>>().ok_or(AgentError::WorkersGone)?;
 
         let actors = actors.into_iter().zip(&mut pool.actors).map(|((actor, network), slot)| {
             slot.network = network;
@@ -228,13 +238,15 @@ impl Workers {
         let left = Arc::new(AtomicU64::new(spec.agent_steps_left));
         let weights = self.shared.latest_weights.latest();
         for (index, actor) in actors.into_iter().enumerate() {
-            // Environments are stepped in the actor's own pool, never in the one this code happens to run in.
+            // Environments are stepped in the actor's own pool, never in the one this code happens
+            // to run in.
             let slot = self.pool.slot(index)?;
             let pool = Arc::clone(&slot.pool);
             let q = match &self.central {
-                Some(central) => {
-                    ActorInference::Central(InferenceClient::new(central.clone(), Box::new(link.clone())))
-                }
+                Some(central) => ActorInference::Central(InferenceClient::new(
+                    central.clone(),
+                    Box::new(link.clone()),
+                )),
                 None => ActorInference::Own(slot.network(spec.q_spec, &weights)?),
             };
             let actor_loop = ActorLoop {
@@ -256,7 +268,8 @@ fn join<R>(handle: JoinHandle<Option<R>>) -> Option<R> {
     handle.join().ok().flatten()
 }
 
-/// Locks the replay even after a panic under the lock: that panic has been recorded and ends the run.
+/// Locks the replay even after a panic under the lock: that panic has been recorded and ends the
+/// run.
 fn lock(replay: &Mutex<Replay>) -> MutexGuard<'_, Replay> {
     replay.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -16,9 +16,9 @@ use crate::error::Worker;
 use crate::replay::Batch;
 use crate::threads::start_pool;
 
-/// Resources reused across pauses: actor threads, inference networks, weight and batch buffers. They are
-/// megabytes each, and libtorch caches memory per thread: rebuilt after every checkpoint they would
-/// fragment the heap, and a run would grow.
+/// Resources reused across pauses: actor threads, inference networks, weight and batch buffers.
+/// They are megabytes each, and libtorch caches memory per thread: rebuilt after every checkpoint
+/// they would fragment the heap, and a run would grow.
 pub(in crate::apex) struct WorkerPool {
     pub(super) actors: Vec<ActorSlot>,
     /// Network of central inference, while the actors are paused.
@@ -42,7 +42,13 @@ impl WorkerPool {
         let (used, to_reuse) = unbounded();
         let batches = config.prefetch_batches + config.prefetch_threads;
         (0..batches).for_each(|_| drop(used.send(Batch::default())));
-        Self { actors: Vec::new(), central: None, latest_weights: LatestWeights::default(), used, to_reuse }
+        Self {
+            actors: Vec::new(),
+            central: None,
+            latest_weights: LatestWeights::default(),
+            used,
+            to_reuse,
+        }
     }
 
     /// Returns the place where actors look for newer weights.
@@ -59,13 +65,18 @@ impl WorkerPool {
     }
 
     /// Returns one network for all actors, on the latest weights.
-    pub(super) fn shared_inference(&mut self, spec: &WorkerSpec<'_>) -> Result<SharedInference, AgentError> {
+    pub(super) fn shared_inference(
+        &mut self,
+        spec: &WorkerSpec<'_>,
+    ) -> Result<SharedInference, AgentError> {
         let weights = self.latest_weights.latest();
         let batcher = match self.central.take() {
             Some(mut batcher) => batcher.load(&weights).map(|()| batcher)?,
-            None => {
-                Box::new(InferenceBatcher::new(InferenceNetwork::build(spec.q_spec, spec.device, &weights)?))
-            }
+            None => Box::new(InferenceBatcher::new(InferenceNetwork::build(
+                spec.q_spec,
+                spec.device,
+                &weights,
+            )?)),
         };
         Ok(SharedInference::new(batcher))
     }

@@ -54,8 +54,8 @@ impl Optimizer {
         });
     }
 
-    /// Clips `gradient`, flat `[P]`, to a Euclidean norm of at most `max_norm` and makes one step. Returns the
-    /// norm before clipping; `None` if it is not finite, with nothing changed.
+    /// Clips `gradient`, flat `[P]`, to a Euclidean norm of at most `max_norm` and makes one step.
+    /// Returns the norm before clipping; `None` if it is not finite, with nothing changed.
     pub fn clipped_step(
         &mut self,
         params: &Tensor,
@@ -86,7 +86,9 @@ impl Optimizer {
 
     /// Copies all state that later steps depend on to the CPU.
     pub fn to_named(&self) -> NamedTensors {
-        let copy = |(name, moment): (&str, &Tensor)| (name.to_owned(), moment.to_device(Device::Cpu).copy());
+        let copy = |(name, moment): (&str, &Tensor)| {
+            (name.to_owned(), moment.to_device(Device::Cpu).copy())
+        };
         let steps = (STEPS.to_owned(), Tensor::from_slice(&[self.steps as i64]));
         self.moments.named().into_iter().map(copy).chain([steps]).collect()
     }

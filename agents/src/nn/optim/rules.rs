@@ -111,7 +111,13 @@ fn with_momentum(config: &OptimizerConfig, moments: &mut Moments, change: Tensor
 /// Computes Adam: p ← p − rate / (1 − β₁ᵗ) · m / (√v / √(1 − β₂ᵗ) + ε), m ← β₁ · m + (1 − β₁) · g,
 /// v ← β₂ · v + (1 − β₂) · g², with t the number of steps including this one. Source: Kingma & Ba
 /// 2015 (arXiv:1412.6980), with ε as in PyTorch.
-fn adam(config: &OptimizerConfig, g: &Tensor, moments: &mut Moments, steps: u64, rate: f64) -> Tensor {
+fn adam(
+    config: &OptimizerConfig,
+    g: &Tensor,
+    moments: &mut Moments,
+    steps: u64,
+    rate: f64,
+) -> Tensor {
     let Moments { mean_square, mean, .. } = moments;
     let _ = mean_square.lerp_(&g.square(), 1.0 - config.beta2);
     drop_tiny(mean_square, LEAST_MEAN_SQUARE);

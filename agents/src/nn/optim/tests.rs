@@ -26,7 +26,10 @@ fn run(config: &OptimizerConfig) -> Vec<f64> {
 }
 
 /// Runs a scalar loop in which `change(g, step, rate, memory)` is the change of one parameter.
-fn by_hand(mut memory: [f64; 3], change: impl Fn(f64, usize, f64, &mut [f64; 3]) -> f64) -> Vec<f64> {
+fn by_hand(
+    mut memory: [f64; 3],
+    change: impl Fn(f64, usize, f64, &mut [f64; 3]) -> f64,
+) -> Vec<f64> {
     let fresh = memory;
     let mut numbers = FIRST;
     for (i, number) in numbers.iter_mut().enumerate() {
@@ -63,14 +66,19 @@ fn rmsprop_with_bias_correction() {
 
 #[test]
 fn rmsprop_with_bias_correction_is_adam_without_a_mean() {
-    let adam = OptimizerConfig { beta1: 0.0, beta2: 0.99, ..config(OptimizerKind::Adam, 0.0, false) };
+    let adam =
+        OptimizerConfig { beta1: 0.0, beta2: 0.99, ..config(OptimizerKind::Adam, 0.0, false) };
     assert_close(&run(&config(OptimizerKind::RmspropCorrected, 0.0, false)), &run(&adam));
 }
 
 /// Returns the first step's change in multiples of the learning rate.
 fn first_change(config: &OptimizerConfig, gradient: f64) -> f64 {
     let params = Tensor::zeros([1], (Kind::Double, Device::Cpu));
-    Optimizer::new(config, &params).step(&params, &Tensor::from_slice(&[gradient]), config.learning_rate);
+    Optimizer::new(config, &params).step(
+        &params,
+        &Tensor::from_slice(&[gradient]),
+        config.learning_rate,
+    );
 
     -params.double_value(&[0]) * gradient.signum() / config.learning_rate
 }
@@ -201,7 +209,9 @@ fn chunks_do_not_show() {
 #[test]
 fn saved_and_restored_steps_on_to_the_last_bit() {
     use OptimizerKind::{Adam, Rmsprop, RmspropCorrected, RmspropTf};
-    for (kind, centered) in [(RmspropCorrected, false), (Rmsprop, true), (RmspropTf, true), (Adam, true)] {
+    for (kind, centered) in
+        [(RmspropCorrected, false), (Rmsprop, true), (RmspropTf, true), (Adam, true)]
+    {
         let config = config(kind, 0.9, centered);
         let params = Tensor::from_slice(&[1f32, -2.0, 0.5]);
         let gradient = |k: f32| Tensor::from_slice(&[k, 0.3, -1e-3 * k]);
