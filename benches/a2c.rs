@@ -30,6 +30,7 @@ fn main() {
     if std::env::args().any(|argument| argument == "--test") {
         return;
     }
+
     let python = std::env::var("COORDRL_BENCH_PYTHON").ok();
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
     let device = options::device();
@@ -39,6 +40,7 @@ fn main() {
     if device == Device::Cpu {
         kinds.push(("conv", Gradients::Central));
     }
+
     let mut agents: Vec<A2c> =
         kinds.iter().map(|(torso, how)| agent(torso, *how, device)).collect();
     let mut ours: Vec<Vec<f64>> = vec![Vec::new(); kinds.len()];
@@ -49,6 +51,7 @@ fn main() {
         }
         theirs.extend(python.as_deref().map(|python| train_peer(python, cores, device)));
     }
+
     let peer = (!theirs.is_empty()).then(|| median(theirs));
     println!(
         "breakout, 16 environments × 5 agent steps, {cores} threads, {device:?}, agent steps a second (median of {turns} turns)"
@@ -56,6 +59,7 @@ fn main() {
     if let Some(peer) = peer {
         println!("{:<28} {peer:>8.0}", "PyTorch + EnvPool");
     }
+
     for ((torso, gradients), speeds) in kinds.iter().zip(ours) {
         let name = format!("coordrl {torso} {gradients:?}");
         let speed = median(speeds);

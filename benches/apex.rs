@@ -38,6 +38,7 @@ fn main() {
     if std::env::args().any(|argument| argument == "--test") {
         return;
     }
+
     tch::set_num_threads(1);
     let device = options::device();
     let turns = options::turns(TURNS);
@@ -58,6 +59,7 @@ fn main() {
         let shared = f64::midpoint(before, infer_beside(&shared, &mut groups[..busy]));
         Turn { cores: busy as f64, device, stepped, own, shared, local, central }
     };
+
     let turns: Vec<Turn> = (0..turns).map(turn).collect();
     print_table(actors, cores, device, &turns);
 }
@@ -117,6 +119,7 @@ fn print_table(actors: usize, cores: usize, device: Device, turns: &[Turn]) {
     bare(&format!("inference on {device:?}, environments in the other threads"), |turn| {
         turn.shared
     });
+
     bare("calculated: all cores step, then one thread infers", Turn::central_in_turn);
     share(
         "actors, central inference",
@@ -154,6 +157,7 @@ fn agent(inference: Inference, actors: usize, device: Device) -> Apex {
         frames: u64::MAX,
         ..RunConfig::default()
     };
+
     config.apex.envs = (actors * ENVS_PER_ACTOR) as u32;
     config.apex.actors = Some(actors as u32);
     config.apex.inference = inference;

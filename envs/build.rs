@@ -18,6 +18,7 @@ mod ale {
         for path in [BRIDGE, SHIM, "src/atari/shim.hpp"] {
             println!("cargo:rerun-if-changed={path}");
         }
+
         let deps = deps_dir();
         let source = deps.join("ale/src");
         let built = deps.join("ale/lib");

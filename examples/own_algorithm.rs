@@ -122,6 +122,7 @@ impl Ppo {
             let _no_graph = tch::no_grad_guard();
             log_probs(&self.collector.network().forward(&batch.obs).logits, &batch.actions) // [B]
         };
+
         let mut rows: Vec<i64> = (0..batch.actions.size()[0]).collect();
         let minibatch_rows = rows.len().div_ceil(self.config.minibatches);
         let count = (self.config.epochs * self.config.minibatches) as f64;
@@ -136,6 +137,7 @@ impl Ppo {
                 means.clipped_share += step.clipped_share / count;
             }
         }
+
         Ok(means)
     }
 
@@ -261,11 +263,13 @@ fn catch(seed: u64) -> anyhow::Result<Ppo> {
         let seed = EnvSeed { seed, role: Role::TrainEnv, index };
         make_env("catch", &env_config, &Assets { rom_dir: "none".into() }, seed)
     };
+
     let per_actor = config.envs / config.actors;
     let actors = (0..config.actors).map(|actor| {
         let first = (actor * per_actor) as u64;
         VecEnv::try_new((first..first + per_actor as u64).map(env).collect::<Result<_, _>>()?)
     });
+
     let setup = AgentSetup {
         torso: find_torso("conv")?,
         device: Device::Cpu,
@@ -274,6 +278,7 @@ fn catch(seed: u64) -> anyhow::Result<Ppo> {
         actors: actors.collect::<Result<_, _>>()?,
         pool: Arc::new(build_pool(config.actors, 1)?),
     };
+
     Ok(Ppo::build(&config, setup)?)
 }
 
@@ -318,6 +323,7 @@ mod tests {
         for agent in [&mut whole, &mut resumed] {
             train(agent, 1_500).unwrap();
         }
+
         assert_eq!(whole.counters(), resumed.counters());
         for ((name, a), (_, b)) in whole.weights().iter().zip(&resumed.weights()) {
             assert_eq!(a, b, "{name}");

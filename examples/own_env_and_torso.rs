@@ -81,9 +81,11 @@ impl Env for WhichQuarter {
         if action >= num_actions {
             return Err(EnvError::IllegalAction { action, num_actions, game });
         }
+
         if !self.lit {
             return Err(EnvError::NeedsReset { game });
         }
+
         let reward = if action == self.quarter() { 1.0 } else { 0.0 };
         self.lit = false;
         self.draw(obs)?;
@@ -148,6 +150,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for violation in check_env(&mut WhichQuarter::new(1, 0)) {
         eprintln!("the environment breaks its contract: {violation:?}");
     }
+
     let optimizer =
         OptimizerConfig { kind: OptimizerKind::Adam, learning_rate: 3e-3, ..Default::default() };
     let config = A2cConfig { optimizer, ..A2cConfig::default() };
@@ -159,6 +162,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         actors.push(VecEnv::try_new(envs.collect())?);
         index += size as u64;
     }
+
     let pool = Arc::new(build_pool(0, 1)?); // a worker a core, one libtorch thread each
     let total_frames = 1000 * config.rows_per_update();
     let setup =
@@ -175,5 +179,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
         println!("{:>6} frames: mean return {:.2}", agent.counters().frames, sum / games as f64);
     }
+
     Ok(())
 }

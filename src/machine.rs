@@ -59,6 +59,7 @@ fn check_against(
     if needed <= free {
         return Ok(());
     }
+
     Err(match algorithm.memory_advice(obs_shape, estimate, free) {
         MemoryAdvice::Rollout { envs, steps } => TooLarge::Rollout { envs, steps, needed, free },
         MemoryAdvice::Replay { capacity, fitting } => {

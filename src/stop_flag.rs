@@ -39,6 +39,7 @@ impl StopFlag {
         if !is_ignored(SIGHUP)? {
             flag::register(SIGHUP, Arc::clone(&stop.0))?;
         }
+
         Ok(stop)
     }
 

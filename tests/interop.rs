@@ -113,6 +113,7 @@ fn fill_by_formula(store: &mut ParamStore, torso: &str, outputs: &Value) {
             *values = formula(number, &values.size(), 8, 8.0); // both sides compute the scaled ones
         }
     }
+
     store.load(&weights).unwrap();
 }
 

@@ -70,6 +70,7 @@ fn agent(config: &RunConfig) -> Apex {
         let seed = EnvSeed { seed: config.seed, role: Role::TrainEnv, index };
         make_env(&config.game, &config.env, &Assets { rom_dir: "none".into() }, seed).unwrap()
     };
+
     Apex::build(
         &config.apex,
         AgentSetup {

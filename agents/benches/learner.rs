@@ -80,6 +80,7 @@ fn main() {
     if std::env::args().any(|argument| argument == "--test") {
         return;
     }
+
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
     let threads = i32::try_from(cores).unwrap();
     let device = device::device();
@@ -104,6 +105,7 @@ fn main() {
             rates.push(rows_per_second(agent));
         }
     }
+
     println!("updates of 16 × 5 rows on {cores} cores and {device:?}, median of {TURNS} turns");
     println!("{:<38} {:>10} {:>10} {:>7}", "", "rows/s", "acting", "ratio");
     let first = median(rates[0].iter().map(|(rate, _)| *rate).collect());

@@ -58,6 +58,7 @@ fn sum_tree() {
         rates[1].push(samples_per_second(&tree, &nobody, one_by_one));
         rates[2].push(with_inserts(&tree, &inserted));
     }
+
     println!("samples from a sum tree of {LEAVES} leaves, median of {TURNS} turns");
     let names = ["batches of 512", "one by one", "batches, inserts from another thread"];
     print_rates(&names, rates, "samples/s");
@@ -139,6 +140,7 @@ fn draws(replays: &[Replay; 2]) {
             rates[2 + form].push(per_second(1, draw));
         }
     }
+
     println!("batches of {BATCH} of {SHAPE:?} out of {TRANSITIONS}, median of {TURNS} turns");
     let names = [
         "drawn and assembled, raw",
@@ -173,6 +175,7 @@ fn appetite(replay: &Replay) {
         let assemble = || replay.draw(BATCH, &mut rng).unwrap().assemble_into(&mut batch).unwrap();
         rates[1].push(per_second(1, assemble));
     }
+
     rates[0].remove(0);
     println!(
         "\na learner of conv, {shards} shards on {cores} cores and {device:?}, and the thread that feeds it"
@@ -216,6 +219,7 @@ fn filled(plane_form: PlaneForm) -> Replay {
             .unwrap();
         obs_ref = next_obs;
     }
+
     replay
 }
 
@@ -230,6 +234,7 @@ fn paint(frame: &mut [u8], t: usize) {
             _ => 0,
         };
     }
+
     for thing in 0..40 {
         let y = (thing * 37 + t * (1 + thing % 3)) % 80;
         let x = (thing * 53 + t * (1 + thing % 5)) % 80;

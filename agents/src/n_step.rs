@@ -135,11 +135,13 @@ impl<O: Clone> NStep<O> {
             pending.reward += pending.discount * f64::from(reward);
             pending.discount *= self.discount;
         }
+
         let next = match outcome {
             StepOutcome::Continues => return,
             StepOutcome::Terminated => None,
             StepOutcome::Truncated { last_obs, max_q } => Some((last_obs, max_q)),
         };
+
         out.extend(
             self.pending.drain(..).map(|pending| pending.complete(next.clone(), self.rescaling)),
         );
@@ -162,6 +164,7 @@ impl<O: Clone> NStep<O> {
                 format!("it has {found} actions that wait for their n steps, but n is {n}");
             return Err(AgentError::State { reason });
         }
+
         let mut expected = 1.0;
         for pending in state.pending.iter().rev() {
             expected *= self.discount;
@@ -174,6 +177,7 @@ impl<O: Clone> NStep<O> {
                 return Err(AgentError::State { reason });
             }
         }
+
         self.pending = state.pending.into();
         Ok(())
     }
@@ -277,6 +281,7 @@ mod tests {
             q_taken: step.q_taken,
             max_q: step.max_q,
         };
+
         let outcome = match step.end {
             End::No => StepOutcome::Continues,
             End::Terminated => StepOutcome::Terminated,
@@ -284,6 +289,7 @@ mod tests {
                 StepOutcome::Truncated { last_obs: (episode, t + 1), max_q: step.last_max_q }
             }
         };
+
         steps.push(decision, step.reward, outcome, out);
     }
 
@@ -326,6 +332,7 @@ mod tests {
                 });
             }
         }
+
         found
     }
 
@@ -387,6 +394,7 @@ mod tests {
                     taken += 1;
                 }
             }
+
             prop_assert_eq!(out, expected);
         }
     }

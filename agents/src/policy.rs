@@ -44,6 +44,7 @@ fn sample(logits: &[f32], rng: &mut Rng) -> usize {
             return index;
         }
     }
+
     // Rounding left no mass; fall back to the argmax.
     argmax(logits)
 }
@@ -240,6 +241,7 @@ impl Policy {
         if outputs.iter().all(Output::is_finite) {
             return Ok(outputs);
         }
+
         let reason = "its weights give logits or values that are not finite".to_owned();
         Err(AgentError::State { reason })
     }
@@ -390,6 +392,7 @@ mod tests {
                 *values = Tensor::from_slice(&[0f32, 9.0]);
             }
         }
+
         let torso = find_torso("conv").unwrap();
         let policy = Policy::build(torso, &spec(), &weights, Device::Cpu).unwrap();
         let mut a = derive_rng(1, Role::EvalPolicy, 0);

@@ -44,6 +44,7 @@ fn evaluate(agent: &mut Apex, torso: &str) -> f64 {
             }
         };
     }
+
     sum / 100.0
 }
 

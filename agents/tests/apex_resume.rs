@@ -86,6 +86,7 @@ fn threads_at_rest_can_be_saved_and_go_on() {
         agent = catch_apex(&quick(), how);
         agent.load(saved, Some(&mut replay.as_slice())).unwrap();
     }
+
     let reports = train_to(&mut agent, 3_000);
     let last = reports.iter().rev().find_map(|report| report.learned.as_ref()).unwrap();
     assert!(last.learned.loss.is_finite());

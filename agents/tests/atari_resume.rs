@@ -23,6 +23,7 @@ fn restored_elsewhere_it_plays_and_learns_on_to_the_last_bit() {
     if !repeats_itself() {
         return;
     }
+
     // Qbert is one of the games whose state the emulator alone does not restore exactly.
     for (game, protocol) in [("pong", Protocol::Classic), ("qbert", Protocol::Machado)] {
         let config = A2cConfig { envs: 3, rollout_agent_steps: 20, ..Default::default() };

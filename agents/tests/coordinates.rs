@@ -66,6 +66,7 @@ mod speed {
                 channels.conv2d(&weight, none, 4, 0, 1, 1)
             }
         };
+
         (map, get(weights, "torso.conv1.bias").copy())
     }
 
@@ -295,6 +296,7 @@ mod saved_channels {
         while agent.counters().updates < 2 * config.learner.target_copy_updates {
             agent.update().unwrap();
         }
+
         let learner_and_actors_have_it = |state: &AgentState| {
             assert_eq!(*get(&state.weights, CHANNELS), first);
             assert_eq!(*get(&state.target, CHANNELS), first);
@@ -302,6 +304,7 @@ mod saved_channels {
             let acting = numbers(&state.target, "acting");
             assert!(acting.ends_with(&numbers(&state.weights, CHANNELS)));
         };
+
         let saved = agent.save().unwrap();
         learner_and_actors_have_it(&saved);
 

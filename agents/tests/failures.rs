@@ -106,6 +106,7 @@ fn settings_and_environments_that_do_not_fit_are_refused_before_anything_starts(
             },
         )
     };
+
     let four = A2cConfig { envs: 4, actors: Some(2), ..Default::default() };
     let error = build(group(&four, make)).unwrap_err().to_string();
     assert!(error.contains("[2, 2]") && error.contains("[2, 2, 2]"), "{error}");
@@ -121,5 +122,6 @@ fn settings_and_environments_that_do_not_fit_are_refused_before_anything_starts(
     let small = try_agent(&config(Gradients::Auto), HOW, |index| {
         Box::new(Scripted::new(index, [1, 20, 20], 2))
     });
+
     assert!(small.unwrap_err().to_string().contains("20×20 pixels are too small"));
 }

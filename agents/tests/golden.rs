@@ -38,6 +38,7 @@ fn start(torso: &'static str, gradients: Gradients, optimizer: OptimizerConfig) 
         optimizer,
         ..Default::default()
     };
+
     let how = How { torso, seed: 11, threads: 2, total_frames: 1000 };
     let mut agent = agent(&config, how, environment);
     let mut weights = agent.save().unwrap().weights;
@@ -61,6 +62,7 @@ fn check_losses_and_gradients(torso: &'static str, gradients: Gradients, golden:
         let expected = number(golden, key);
         assert_close(found, expected, expected.abs(), key);
     }
+
     let state = agent.save().unwrap();
     let flat = support::numbers(&state.optimizer, "mean");
     assert_gradients(flat, &state.weights, &golden["gradients"], torso);

@@ -82,6 +82,7 @@ impl Parts {
                 .flat_map(|i| (0..pixels).map(move |p| noise(i, shown, p)))
                 .collect::<Vec<u8>>()
         };
+
         let discount =
             |i: u64| [DISCOUNT.powi(3), 0.0, DISCOUNT, DISCOUNT.powi(3)][i as usize % 4] as f32;
         Self {
@@ -120,6 +121,7 @@ fn check_report(learned: &LearnStats, golden: &Value, what: &str) {
         let expected = number(golden, key);
         assert_close(found, expected, expected.abs(), &format!("{what}: {key}"));
     }
+
     let expected = numbers(golden, "td_errors");
     assert_eq!(learned.td_errors.len(), expected.len());
     let typical = expected.iter().sum::<f64>() / expected.len() as f64;
@@ -131,6 +133,7 @@ fn check_report(learned: &LearnStats, golden: &Value, what: &str) {
             &format!("{what}: a TD error"),
         );
     }
+
     assert_close(learned.mean_abs_td, typical, typical, &format!("{what}: mean_abs_td"));
 }
 

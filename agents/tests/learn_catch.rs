@@ -40,6 +40,7 @@ fn evaluate(agent: &coordrl_agents::A2c, torso: &str) -> f64 {
             }
         };
     }
+
     sum / 100.0
 }
 

@@ -16,6 +16,7 @@ fn restored_elsewhere_it_goes_on_to_the_last_bit() {
     if !repeats_itself() {
         return;
     }
+
     for kind in [OptimizerKind::Rmsprop, OptimizerKind::RmspropTf, OptimizerKind::Adam] {
         let mut config = config();
         config.optimizer.kind = kind;
@@ -63,6 +64,7 @@ fn damaged_bytes_are_an_error_and_never_a_panic() {
         let error = agent.load(state).unwrap_err();
         assert!(matches!(error, AgentError::State { .. }), "cut at {cut}: {error}");
     }
+
     assert_same_state(&agent.save().unwrap(), &before);
     // A flipped bit may go unnoticed here (checkpoints have checksums) but must not end the
     // process.

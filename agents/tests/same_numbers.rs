@@ -16,6 +16,7 @@ fn the_number_of_threads_changes_nothing() {
     if !repeats_itself() {
         return;
     }
+
     for gradients in [Gradients::Actors, Gradients::Central] {
         for normalize_advantage in [false, true] {
             let config = A2cConfig { gradients, normalize_advantage, ..config(7, 3) };

@@ -20,6 +20,7 @@ fn learn(gradients: Gradients, gae_lambda: f64, end: fn(u64, u64) -> Option<End>
         schedule: coordrl_agents::Schedule::Linear,
         ..Default::default()
     };
+
     let config = A2cConfig {
         envs: 4,
         discount: DISCOUNT,
@@ -29,6 +30,7 @@ fn learn(gradients: Gradients, gae_lambda: f64, end: fn(u64, u64) -> Option<End>
         max_grad_norm: None,
         ..Default::default()
     };
+
     const UPDATES: usize = 150;
     let how = support::How { total_frames: 4 * 5 * 4 * UPDATES as u64, ..HOW };
     let mut agent = agent(&config, how, |index| {
@@ -37,6 +39,7 @@ fn learn(gradients: Gradients, gae_lambda: f64, end: fn(u64, u64) -> Option<End>
         env.pixel = |_, _, _| 128;
         Box::new(env)
     });
+
     updates(&mut agent, UPDATES);
     value(&agent)
 }

@@ -26,6 +26,7 @@ fn main() {
     if std::env::args().any(|argument| argument == "--test") {
         return;
     }
+
     let python = std::env::var("COORDRL_BENCH_PYTHON").ok();
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
     println!(
@@ -52,6 +53,7 @@ fn report(game: &str, envpool_name: &str, threads: usize, python: Option<&str>) 
         shares.push(share);
         theirs.extend(python.map(|python| play_envpool(python, envpool_name, threads)));
     }
+
     let ours = median(ours);
     let share = 100.0 * median(shares);
     let (envpool, ratio) = match theirs.is_empty() {
@@ -61,6 +63,7 @@ fn report(game: &str, envpool_name: &str, threads: usize, python: Option<&str>) 
             (format!("{theirs:.0}"), format!("{:.2}", ours / theirs))
         }
     };
+
     println!("{game:<10} {threads:>7} {ours:>10.0} {share:>7.0} % {envpool:>10} {ratio:>7}");
 }
 

@@ -103,6 +103,7 @@ impl Check<'_> {
         if self.env.reset(&mut obs[1..]).is_ok() {
             self.blame(Rule::WrongBufferRefused, "reset took a buffer one byte too short");
         }
+
         self.env.reset(&mut obs)?;
         if self.env.step(self.spec.num_actions(), &mut obs).is_ok() {
             self.blame(
@@ -110,9 +111,11 @@ impl Check<'_> {
                 format!("action {} was taken", self.spec.num_actions()),
             );
         }
+
         if self.env.step(0, &mut obs[1..]).is_ok() {
             self.blame(Rule::WrongBufferRefused, "step took a buffer one byte too short");
         }
+
         Ok(())
     }
 
@@ -130,6 +133,7 @@ impl Check<'_> {
                 self.env.reset(&mut obs)?;
             }
         }
+
         Ok(())
     }
 
@@ -140,9 +144,11 @@ impl Check<'_> {
                 format!("rewards {} and {}", step.reward, step.raw_reward),
             );
         }
+
         if step.terminated && step.truncated {
             self.blame(Rule::EndConsistent, "one step was terminated and truncated");
         }
+
         if step.episode.is_some() && !step.is_last() {
             self.blame(Rule::EndConsistent, "a game ended without ending the agent's episode");
         }
@@ -157,11 +163,13 @@ impl Check<'_> {
             Err(EnvError::StateNotSupported { .. }) => return Ok(()),
             saved => saved?,
         };
+
         let mut restored = self.obs(0xAB);
         self.env.load_state(&state, &mut restored)?;
         if restored != current {
             self.blame(Rule::RestoreExact, "restoring wrote another observation than was current");
         }
+
         let first = self.replay(&state, 0xAB)?;
         let second = self.replay(&state, 0x54)?;
         self.compare(&first, &second);
@@ -184,6 +192,7 @@ impl Check<'_> {
                 seen.push(Seen { step: Step::default(), obs: obs.clone() });
             }
         }
+
         Ok(seen)
     }
 
@@ -194,9 +203,11 @@ impl Check<'_> {
                 "some bytes of an observation kept what the buffer held before",
             );
         }
+
         if first.len() != second.len() {
             self.blame(Rule::RestoreExact, "episodes ended at other steps after restoring");
         }
+
         if let Some(index) = first.iter().zip(second).position(|(a, b)| a.differs_from(b)) {
             self.blame(Rule::RestoreExact, format!("step {index} after restoring differs"));
         }
@@ -211,9 +222,11 @@ impl Check<'_> {
                 self.blame(Rule::DamagedStateRefused, "a state with one bit flipped was restored");
             }
         }
+
         if self.env.load_state(&[], &mut obs).is_ok() {
             self.blame(Rule::DamagedStateRefused, "an empty state was restored");
         }
+
         Ok(())
     }
 }

@@ -148,6 +148,7 @@ where
                 return Err(unwrappable(format!("its actions are {other:?}, not numbered ones")));
             }
         };
+
         let wanted = obs_shape.iter().product::<usize>();
         match env.observation_space() {
             Space::Box { low, .. } if low.len() == wanted => {}
@@ -161,6 +162,7 @@ where
                 return Err(unwrappable("its observations are not images".to_owned()));
             }
         }
+
         let actions = (0..num_actions).map(|action| action.to_string()).collect();
         let spec = EnvSpec { name: name.to_owned(), obs_shape, actions, frame_skip: 1 };
         Ok(Self { env, spec, episode: None, seed })
@@ -177,9 +179,11 @@ where
                 expected,
             });
         }
+
         for (byte, pixel) in obs.iter_mut().zip(image.iter()) {
             *byte = *pixel;
         }
+
         Ok(())
     }
 
@@ -215,6 +219,7 @@ where
         if action >= num_actions {
             return Err(EnvError::IllegalAction { action, num_actions, game });
         }
+
         let Some(mut stats) = self.episode else { return Err(EnvError::NeedsReset { game }) };
         let (image, reward, terminated, truncated, _) = self.env.step(action);
         let truncated = truncated && !terminated;

@@ -74,9 +74,11 @@ impl GymId {
             let nearest = format!("`{}`", game.name);
             return Err(EnvError::UnknownGymId { name: typed.to_owned(), nearest });
         }
+
         if parts.ram {
             return Err(EnvError::RamObservations { name: typed.to_owned(), game: game.name });
         }
+
         match parts.version_of(game) {
             Some(version) => Ok(Some(Self::new(game, parts.variant, version))),
             None => {
@@ -114,6 +116,7 @@ impl GymId {
             let there = self.sticky_action_prob;
             rules.push(format!("{here} (the id has `--set env.sticky_action_prob={there}`)"));
         }
+
         if self.frame_skip != Some(env.frame_skip) {
             let there = match self.frame_skip {
                 Some(frames) => format!("the id has `--set env.frame_skip={frames}`"),
@@ -121,14 +124,17 @@ impl GymId {
             };
             rules.push(format!("an action is held for {} frames ({there})", env.frame_skip));
         }
+
         if env.full_action_set {
             rules.push("all 18 actions (the id has `--set env.full_action_set=false`)".to_owned());
         }
+
         let protocol = match env.protocol {
             Protocol::Classic => "classic",
             Protocol::Machado => "machado",
             Protocol::Raw => "raw",
         };
+
         (!rules.is_empty()).then(|| {
             format!(
                 "`{}` names the game alone; the rules are those of `env.protocol = {protocol}`: {}",
@@ -147,6 +153,7 @@ impl<'a> Parts<'a> {
             Some((rest, version)) => (rest, Some(version)),
             None => (without_namespace.unwrap_or(typed), None),
         };
+
         let (rest, variant) =
             match (rest.strip_suffix("NoFrameskip"), rest.strip_suffix("Deterministic")) {
                 (Some(rest), _) => (rest, Variant::NoFrameskip),
@@ -161,6 +168,7 @@ impl<'a> Parts<'a> {
             variant,
             version,
         };
+
         let is_plain =
             !parts.in_ale && !parts.ram && variant == Variant::Plain && version.is_none();
         (!is_plain).then_some(parts)
@@ -199,6 +207,7 @@ fn spell(game: &GameInfo, variant: Variant, version: u32) -> String {
         }
         begins_word = !letter.is_ascii_alphabetic();
     }
+
     match (version, variant) {
         (5, _) => format!("ALE/{name}-v5"),
         (_, Variant::Plain) => format!("{name}-v{version}"),
@@ -236,6 +245,7 @@ mod tests {
             );
             assert_eq!(find_game(typed).unwrap(), id.game);
         }
+
         assert_eq!(id("ALE/Pong").id, "ALE/Pong-v5");
         assert_eq!(id("PongNoFrameskip").id, "PongNoFrameskip-v4");
         assert_eq!(id("ALE/TicTacToe3D-v5").game.name, "tic_tac_toe_3d");
@@ -269,10 +279,12 @@ mod tests {
             let error = find_game(typed).unwrap_err().to_string();
             assert!(error.contains(typed) && error.contains(nearest), "{error}");
         }
+
         for typed in ["Pong-ram-v4", "ALE/Pong-ram-v5", "Pong-ramNoFrameskip-v4", "Pong-ram"] {
             let error = find_game(typed).unwrap_err();
             assert!(matches!(error, EnvError::RamObservations { game: "pong", .. }), "{error}");
         }
+
         let error = find_game("ALE/Brekout-v5").unwrap_err().to_string();
         assert!(
             error.contains("unknown game `ALE/Brekout-v5` (did you mean `breakout`"),

@@ -35,6 +35,7 @@ pub fn unpack<T: DeserializeOwned>(game: &str, packed: &[u8]) -> Result<T, EnvEr
     if u32::from_le_bytes(*checksum) != crc32fast::hash(body) {
         return Err(bad(game, "its checksum does not fit: the bytes are damaged"));
     }
+
     let body =
         lz4_flex::decompress_size_prepended(body).map_err(|error| bad(game, error.to_string()))?;
     // Read the name on its own first: another game's state may have a different layout.
@@ -44,6 +45,7 @@ pub fn unpack<T: DeserializeOwned>(game: &str, packed: &[u8]) -> Result<T, EnvEr
     if of != game {
         return Err(bad(game, format!("it is a state of `{of}`")));
     }
+
     let (_, state): (String, T) =
         rmp_serde::from_slice(&body).map_err(|error| bad(game, error.to_string()))?;
     Ok(state)

@@ -118,6 +118,7 @@ impl Tracer {
         if self.over {
             return Ok(None);
         }
+
         let mut step = [VecStep::default()];
         self.envs.step(&[action], &mut self.obs, &mut step)?;
         let [step] = step;
@@ -135,6 +136,7 @@ impl Tracer {
             ram_crc32: seen.ram_crc32,
             screen_crc32: seen.screen_crc32,
         };
+
         self.next_step += 1;
         Ok(Some(record))
     }

@@ -117,6 +117,7 @@ impl VecEnv {
                 Err(error) => slot.error = Some(error),
             }
         });
+
         self.first_error()
     }
 

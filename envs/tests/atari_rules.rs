@@ -43,6 +43,7 @@ fn a_lost_life_ends_the_episode_and_the_game_goes_on_until_the_last() {
         assert!(obs[..3 * 84 * 84].iter().all(|byte| *byte == 0), "older frames are zero");
         assert!(obs[3 * 84 * 84..].iter().any(|byte| *byte != 0));
     }
+
     let step = wait_for_the_end(&mut env, &mut obs);
     assert!(step.terminated && step.episode.is_some());
     env.reset(&mut obs).unwrap();
@@ -62,6 +63,7 @@ fn whole_games_are_played_where_lives_do_not_end_episodes() {
             return;
         }
     }
+
     panic!("the game did not end");
 }
 
@@ -79,6 +81,7 @@ fn without_fire_breakout_stands_still_and_with_it_the_ball_flies() {
         }
         moved
     };
+
     assert!(moves(true) > 10);
     assert_eq!(moves(false), 0);
 }
@@ -91,6 +94,7 @@ fn the_limit_counts_all_frames_of_the_game_and_cuts_in_the_middle_of_a_skip() {
     for _ in 0..10 {
         assert!(!env.step(NOOP, &mut obs).unwrap().is_last());
     }
+
     let step = env.step(NOOP, &mut obs).unwrap();
     assert_eq!((step.terminated, step.truncated), (false, true));
     let expected = EpisodeStats { episode_return: 0.0, episode_length_frames: 42 };
@@ -109,6 +113,7 @@ fn a_limit_reached_in_the_reset_after_a_lost_life_reports_the_game_there() {
         }
         8 + 4 * (steps + 1)
     };
+
     // One frame more: the life is lost in time, the no-op after it is not.
     let limit = FrameLimit::frames(frames_to_first_loss + 1);
     let (mut env, mut obs) =
@@ -140,6 +145,7 @@ fn the_agent_sees_the_sign_and_the_return_keeps_the_score() {
             env.reset(&mut obs).unwrap();
         }
     }
+
     panic!("the game did not end");
 }
 
@@ -177,6 +183,7 @@ fn modes_and_difficulties_change_the_game() {
         }
         hasher.finalize()
     };
+
     let default = played(None, None);
     assert_eq!(played(Some(coordrl_envs::GameSetting::Default), None), default);
     assert_ne!(played(Some(Number(3)), None), default);
@@ -197,6 +204,7 @@ fn environments_of_one_seed_and_other_indices_begin_differently_and_each_repeats
         }
         (obs, crc32fast::hash(env.ale().ram()))
     };
+
     assert_eq!(first(0), first(0));
     let different = (1..6).filter(|index| first(*index) != first(0)).count();
     assert!(different >= 4, "{different} of 5 differ");

@@ -89,21 +89,25 @@ impl Env for Faulty {
         if self.is(Fault::Fails) && self.steps > 20 {
             return Err(EnvError::StateNotSupported { game: "faulty".to_owned() });
         }
+
         if self.is(Fault::SpecChanges) && self.steps > 20 {
             self.spec.frame_skip = 2;
         }
+
         let action = if self.is(Fault::TakesAnyAction) { action.min(2) } else { action };
         let before = obs.get(7).copied();
         let mut step = match self.env.step(action, obs) {
             Err(EnvError::NeedsReset { .. }) if self.is(Fault::NeedsNoReset) => Step::default(),
             taken => taken?,
         };
+
         self.spoil(&mut step, obs);
         if self.is(Fault::LeavesAByte)
             && let Some(before) = before
         {
             obs[7] = before;
         }
+
         Ok(step)
     }
 
@@ -235,6 +239,7 @@ fn there_and_back_through_gymnasium_is_the_same_game() {
             plain.reset(&mut b).unwrap();
         }
     }
+
     let text = wrapped.save_state().unwrap_err().to_string();
     assert_eq!(text, "environment `catch` cannot save or restore its state");
     assert_eq!(check_env(&mut wrapped), [], "having no state is no fault");
@@ -283,6 +288,7 @@ fn spaces_that_do_not_fit_are_refused_and_images_are_written_row_by_row() {
     let wrap = |actions, observations, image| {
         FromGym::try_new("odd", Odd { actions, observations, image }, [1, 2, 3], None)
     };
+
     let refused =
         |actions, observations| wrap(actions, observations, [1, 2, 3]).err().unwrap().to_string();
     assert!(refused(image_box(1), image_box(6)).contains("its actions are Box"));
@@ -328,6 +334,7 @@ fn wrong_buffers_are_named_before_anything_moves() {
     let mut text = |actions: &[usize], obs: &mut [u8], steps: &mut [VecStep]| {
         envs.step(actions, obs, steps).unwrap_err().to_string()
     };
+
     assert_eq!(text(&[0], &mut obs, &mut steps), "the buffer of actions holds 1 elements, not 2");
     assert_eq!(
         text(&[0, 0], &mut obs[1..], &mut steps),
@@ -364,6 +371,7 @@ fn without_the_emulator_atari_games_say_so() {
         Assets, EnvSeed, make_env,
         trace::{Begin, Tracer},
     };
+
     let assets = Assets { rom_dir: "roms".into() };
     let seed = EnvSeed { seed: 0, role: Role::TrainEnv, index: 0 };
     let text = make_env("pong", &EnvConfig::default(), &assets, seed).err().unwrap().to_string();

@@ -41,6 +41,7 @@ fn line(game: &str, config: &EnvConfig, steps: usize, each: usize) -> String {
             write!(line, " {crc:08x}").unwrap();
         }
     }
+
     line
 }
 

@@ -48,11 +48,13 @@ fn cases() -> Vec<Case> {
             cases.push(Case { game, protocol: Protocol::Raw, at });
         }
     }
+
     for (index, game) in DELICATE.into_iter().enumerate() {
         for protocol in [Protocol::Classic, Protocol::Machado] {
             cases.push(Case { game, protocol, at: 60 + index * 11 });
         }
     }
+
     cases
 }
 
@@ -99,6 +101,7 @@ fn play(env: &mut coordrl_envs::AtariEnv, actions: &[usize], obs: &mut [u8]) -> 
             hasher.update(format!("{ended:?}").as_bytes());
         }
     }
+
     hasher.update(&env.save_state().unwrap());
     hasher.finalize()
 }

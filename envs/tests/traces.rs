@@ -68,6 +68,7 @@ fn a_trace_begins_right_after_loading_or_after_one_reset_more() {
         let record = records(&mut tracer, &actions).pop().unwrap();
         (record.ram_crc32, record.screen_crc32)
     };
+
     assert_eq!(last("beam_rider", Begin::Loaded), (2_054_171_641, 1_154_338_482));
     assert_eq!(last("beam_rider", Begin::Reset), (26_695_346, 360_113_636));
     for begin in [Begin::Loaded, Begin::Reset] {

@@ -101,6 +101,7 @@ fn a_vector_plays_on_exactly_after_a_restore() {
     for actions in random_actions(8, 3 * 40, 18).chunks(3) {
         envs.step(actions, &mut obs, &mut steps).unwrap();
     }
+
     let saved = envs.save_state().unwrap();
     let current = obs.clone();
     let mut again = vector("breakout", Protocol::Machado, 3);
@@ -114,6 +115,7 @@ fn a_vector_plays_on_exactly_after_a_restore() {
         assert_eq!(steps, other);
         assert_eq!(obs, restored);
     }
+
     assert_eq!(envs.save_state().unwrap(), again.save_state().unwrap());
 }
 
@@ -140,6 +142,7 @@ fn visit(game: &str) -> u32 {
         hasher.update(&obs);
         hasher.update(env.ale().ram());
     }
+
     let state = env.save_state().unwrap();
     env.load_state(&state, &mut obs).unwrap();
     hasher.update(&obs);

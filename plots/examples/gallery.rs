@@ -75,6 +75,7 @@ fn places(title: &str, error: f64, aspect: Aspect) -> Scatter {
     let moved = move |(x, y): (f64, f64)| {
         (x + error * (x * 1.3 + y * 7.1).sin(), y + error * (x * 5.1 - y).cos())
     };
+
     let test = |&(x, y): &(f64, f64)| x > 32.0 && y > 32.0;
     let scatter =
         Scatter::new(title, Axis::linear("x (pixels)"), Axis::linear("y (pixels)").reversed())
@@ -88,6 +89,7 @@ fn true_against_predicted() -> Scatter {
     let points = |shift: f64| {
         (0..40).map(move |k| (f64::from(k), f64::from(k) + 3.0 * (f64::from(k) * shift).sin()))
     };
+
     Scatter::new(
         "True against predicted",
         Axis::linear("true x (pixels)"),
@@ -126,6 +128,7 @@ fn probabilities() -> Result<HeatMaps, PlotError> {
                     .with_mark(row, column)?,
             );
     }
+
     Ok(maps
         .with_columns(3)
         .with_colours(ColourMap::Viridis)
@@ -145,6 +148,7 @@ fn weights() -> Result<HeatMaps, PlotError> {
             (0..64).map(weight).collect(),
         )?);
     }
+
     Ok(maps.with_columns(8).with_colour_bar("weight"))
 }
 
@@ -181,6 +185,7 @@ fn edge_cases() -> Panels {
     let chart = |series: Series| -> Box<dyn Figure> {
         Box::new(LineChart::new("", Axis::linear("x"), Axis::linear("y")).with_series(series))
     };
+
     let gap =
         [(0.0, 1e-5), (1.0, 2e-5), (2.0, f64::NAN), (3.0, 1.5e-5), (4.0, f64::NAN), (5.0, 3e-5)];
     let many =

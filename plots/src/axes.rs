@@ -105,9 +105,11 @@ impl Frame<'_> {
         for place in x_ticks.iter().map(|tick| x.place(tick.value)) {
             canvas.polyline(&[(place, inner.top), (place, inner.bottom())], across);
         }
+
         for place in y_ticks.iter().map(|tick| y.place(tick.value)) {
             canvas.polyline(&[(inner.left, place), (inner.right(), place)], down);
         }
+
         draw_x(canvas, &plot, self.x, &x_ticks);
         self.draw_y(canvas, &plot, y_ticks);
         plot
@@ -123,12 +125,14 @@ impl Frame<'_> {
             let place = plot.y.place(value);
             canvas.polyline(&[(left - TICK * 0.6, place), (left, place)], ink);
         }
+
         for tick in major {
             let place = plot.y.place(tick.value);
             canvas.polyline(&[(left - TICK, place), (left, place)], ink);
             let at = (left - TICK - look.gap * 0.3, place + HALF_CAPITAL * look.tick);
             canvas.text(Text { anchor: Anchor::End, ..plain(&tick.label, at, look.tick) });
         }
+
         let size = font::shrink(&self.y.0.label, area.height, look.label, Weight::Regular);
         let beside = left
             - TICK
@@ -156,12 +160,14 @@ pub(crate) fn draw_x(
         let place = plot.x.place(value);
         canvas.polyline(&[(place, bottom), (place, bottom + TICK * 0.6)], ink);
     }
+
     let centre = bottom + TICK + look.gap * 0.3 + look.tick * LINE_HEIGHT / 2.0;
     for tick in major {
         let place = plot.x.place(tick.value);
         canvas.polyline(&[(place, bottom), (place, bottom + TICK)], ink);
         canvas.text(plain(&tick.label, (place, centre + HALF_CAPITAL * look.tick), look.tick));
     }
+
     let size = font::shrink(&axis.label, area.width, look.label, Weight::Regular);
     let below = centre + (look.tick + look.label) * LINE_HEIGHT / 2.0;
     canvas.text(plain(&axis.label, (area.centre().0, below + HALF_CAPITAL * size), size));
@@ -218,6 +224,7 @@ mod tests {
             place,
             aspect,
         };
+
         frame.draw(&mut Canvas::new(Size { width: 800.0, height: 800.0 }), area)
     }
 

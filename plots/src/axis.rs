@@ -125,6 +125,7 @@ fn pad(spread: Spread, Range { low, high }: Range) -> Range {
         let padded = pad(Spread::Linear, Range { low: low.log10(), high: high.log10() });
         return Range { low: 10f64.powf(padded.low), high: 10f64.powf(padded.high) };
     }
+
     let largest = low.abs().max(high.abs());
     let room = if high - low > NARROWEST * largest {
         (high - low) * PADDING
@@ -133,6 +134,7 @@ fn pad(spread: Spread, Range { low, high }: Range) -> Range {
     } else {
         1.0
     };
+
     Range { low: low - room, high: high + room }
 }
 
@@ -177,6 +179,7 @@ mod tests {
                 "{low} {high}"
             );
         }
+
         assert!(resolve(&Axis::log("x").with_range(0.0, 1.0), &[]).is_err());
         assert!(resolve(&Axis::linear("x"), &[-1.7e308, 1.7e308]).is_err());
     }

@@ -91,6 +91,7 @@ impl Figure for Bars {
         if let Some((name, _)) = self.bars.iter().find(|(_, value)| !value.is_finite()) {
             return Err(PlotError::BarNotFinite { name: name.clone() });
         }
+
         let longest = self
             .bars
             .iter()
@@ -104,10 +105,12 @@ impl Figure for Bars {
             weight: Weight::Bold,
             ..plain(&self.title, at, size)
         });
+
         for index in 0..self.bars.len() {
             let top = area.top + ROW * to_f64(index + 1);
             self.draw_bar(canvas, index, Rect::new(area.left, top, area.width, ROW), names);
         }
+
         Ok(())
     }
 }

@@ -170,6 +170,7 @@ impl Canvas {
                 "<path d=\"M{left} {top}H{right}V{bottom}H{left}z\" fill=\"{colour}\"/>"
             ));
         }
+
         self.put("</g>");
     }
 
@@ -194,6 +195,7 @@ impl Canvas {
         if text.text.trim().is_empty() {
             return;
         }
+
         if text.halo == Halo::On {
             // A separate text element: some SVG readers ignore `paint-order` and draw strokes over
             // letters.
@@ -202,6 +204,7 @@ impl Canvas {
                 &format!("stroke=\"{PAPER}\" stroke-width=\"3\" stroke-linejoin=\"round\""),
             );
         }
+
         self.letters(text, &format!("fill=\"{}\"", text.colour));
     }
 
@@ -213,9 +216,11 @@ impl Canvas {
         if text.weight == Weight::Bold {
             rest.push_str(" font-weight=\"bold\"");
         }
+
         if text.turn == Turn::Up {
             let _ = write!(rest, " transform=\"rotate(-90 {x} {y})\"");
         }
+
         let size = number(text.size);
         let length = number(font::width(text.text, text.size, text.weight));
         let anchor = anchor_name(text.anchor);
@@ -246,6 +251,7 @@ fn marker_shape(marker: Marker, (x, y): Point, radius: f64) -> String {
             around.iter().map(|&(dx, dy)| (x + dx * radius, y + dy * radius)).collect();
         format!("<polygon points=\"{}\"/>", places(&points))
     };
+
     match marker {
         Marker::Circle => {
             format!("<circle cx=\"{}\" cy=\"{}\" r=\"{}\"/>", number(x), number(y), number(radius))

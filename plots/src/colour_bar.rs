@@ -43,6 +43,7 @@ impl ColourBar<'_> {
             let area = Rect::from_edges(bar.left, bar.top, bar.right(), bottom);
             canvas.fill(area, self.colours.colour(shade / SHADES));
         }
+
         canvas.outline(bar, Stroke::solid(GREY, 1.0));
         self.draw_numbers(canvas, bar);
         let size = font::shrink(self.label, bar.height, self.look.label, Weight::Regular);

@@ -59,6 +59,7 @@ impl HeatMap {
                 column,
             });
         }
+
         self.mark = Some((row, column));
         Ok(self)
     }
@@ -133,6 +134,7 @@ impl HeatMap {
                 runs.push((area, shade(map, range, run[0])));
             }
         }
+
         runs
     }
 }

@@ -145,6 +145,7 @@ impl HeatMaps {
         let caption = |map: &HeatMap| {
             Heading::new(&map.caption, place.0 + gap * 0.5, look.tick, Weight::Regular)
         };
+
         let captions: Vec<Heading> = self.maps.iter().map(caption).collect();
         let caption_height =
             captions.iter().map(Heading::height).fold(0.0, f64::max) + look.gap * 0.3;
@@ -167,6 +168,7 @@ impl HeatMaps {
                 return Err(PlotError::Infinite { figure, part, index });
             }
         }
+
         let axis = Axis::linear(self.bar.as_deref().unwrap_or("colour"));
         let seen = || self.maps.iter().filter_map(HeatMap::extremes);
         let all = seen()
@@ -182,6 +184,7 @@ impl HeatMaps {
                 return Ok((each.collect(), None));
             }
         };
+
         Ok((vec![one; self.maps.len()], Some(one)))
     }
 }
@@ -201,6 +204,7 @@ impl Figure for HeatMaps {
         if self.bar.is_some() && shared.is_none() {
             return Err(PlotError::ColourBarOfMany { figure: self.title.clone() });
         }
+
         let layout = self.layout(area.width);
         // In a row of taller panels the maps are centred vertically.
         let top = area.top + ((area.height - layout.height()) / 2.0).max(0.0) + layout.look.gap;
@@ -216,10 +220,12 @@ impl Figure for HeatMaps {
             );
             map.draw(canvas, self.colours, range, layout.room, place.centre());
         }
+
         if let Some(bar) = shared.and_then(|range| self.colour_bar(range, layout.look)) {
             let corner = (left + layout.grid_width() + layout.gap, top + layout.caption_height);
             bar.draw(canvas, corner, layout.maps_height());
         }
+
         Ok(())
     }
 }

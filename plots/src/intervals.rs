@@ -91,9 +91,11 @@ impl Intervals {
                 return Err(PlotError::BandReversed { figure, series, index: 0, low, high });
             }
         }
+
         if self.rows.iter().all(|row| row.value.is_nan()) {
             return Err(PlotError::NoData { figure: self.title.clone() });
         }
+
         let ends = self.rows.iter().flat_map(Estimate::ends);
         self.x.resolve(&self.title, ends.chain(self.reference))
     }
@@ -161,6 +163,7 @@ impl Figure for Intervals {
                 Stroke::solid(FAINT, 1.0),
             );
         }
+
         draw_x(canvas, &plot, (&self.x, range), &ticks);
         let room = inner.left - area.left - look.gap;
         (0..self.rows.len()).for_each(|index| self.draw_name(canvas, &plot, room, index));
@@ -169,6 +172,7 @@ impl Figure for Intervals {
             let stroke = Stroke { colour: GREY, width: 1.3, dash: Dash::Dashed };
             canvas.polyline(&[(place, inner.top), (place, inner.bottom())], stroke);
         }
+
         (0..self.rows.len()).for_each(|index| self.draw_row(canvas, &plot, index));
         canvas.end_clip();
         Ok(())
@@ -201,6 +205,7 @@ mod tests {
             let error = figure.to_svg().unwrap_err().to_string();
             assert!(error.contains(text), "{error}");
         };
+
         says(figure(), "figure `Difference` has no data");
         says(figure().with_estimate(Estimate::new("x", f64::NAN)), "has no data");
         says(

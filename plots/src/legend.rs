@@ -44,6 +44,7 @@ impl<'a> Legend<'a> {
                 _ => rows.push(vec![entry]),
             }
         }
+
         Self { rows, room, look }
     }
 
@@ -72,6 +73,7 @@ impl<'a> Legend<'a> {
             let stroke = Stroke { colour: entry.colour, width: self.look.line, dash };
             canvas.polyline(&[(left, centre), (left + sample, centre)], stroke);
         }
+
         if let Some(marker) = entry.marker {
             canvas.markers(
                 &[(left + sample / 2.0, centre)],
@@ -81,6 +83,7 @@ impl<'a> Legend<'a> {
                 1.0,
             );
         }
+
         let start = left + sample + NEAR * size;
         let letters =
             font::shrink(&entry.name, self.room - sample - NEAR * size, size, Weight::Regular);

@@ -99,6 +99,7 @@ impl Series {
                 band,
             });
         }
+
         if let Some(index) = band.iter().position(|(low, high)| low > high) {
             let (low, high) = band[index];
             return Err(PlotError::BandReversed {
@@ -109,6 +110,7 @@ impl Series {
                 high,
             });
         }
+
         let xs = self.points.iter().map(|point| point.0);
         check_values(&chart.title, &self.name, &chart.x, xs)?;
         check_values(&chart.title, &self.name, &chart.y, self.points.iter().map(|point| point.1))?;
@@ -156,12 +158,14 @@ impl LineChart {
         if self.series.iter().all(Series::is_blank) {
             return Err(PlotError::NoData { figure: self.title.clone() });
         }
+
         let points = || {
             self.series
                 .iter()
                 .flat_map(|series| series.points.iter().copied())
                 .filter(|p| is_whole(*p))
         };
+
         let bands = self.series.iter().flat_map(|series| series.band.iter().flatten());
         let reference = self.reference.iter().map(|(value, _)| *value);
         let heights = points()
@@ -256,6 +260,7 @@ impl LineChart {
                 dots.extend(places);
             }
         }
+
         if !dots.is_empty() {
             let marker = Marker::of(self.place(index));
             canvas.markers(&dots, marker, stroke.width * 2.0, stroke.colour, 1.0);
@@ -279,6 +284,7 @@ impl Figure for LineChart {
             line: Some(Dash::of(self.place(index))),
             marker: (series.markers == Markers::On).then_some(Marker::of(self.place(index))),
         };
+
         let all = self.series.iter().enumerate();
         all.filter(|(_, series)| series.weight == Weight::Full).map(entry).collect()
     }
@@ -391,6 +397,7 @@ mod tests {
         let says = |chart: LineChart, text: &str| {
             assert_eq!(chart.to_svg().unwrap_err().to_string(), text)
         };
+
         let title = "Return & <speed>";
         says(chart(), &format!("figure `{title}` has no data"));
         says(

@@ -74,6 +74,7 @@ impl Panels {
         if self.rows.is_empty() || self.columns.is_empty() {
             return Err(PlotError::NoData { figure: self.title.clone() });
         }
+
         match self.rows.iter().find(|(_, figures)| figures.len() != self.columns.len()) {
             None => Ok(()),
             Some((row, figures)) => Err(PlotError::RowLength {
@@ -105,6 +106,7 @@ impl Panels {
         let tallest = |(_, figures): &(String, Vec<Box<dyn Figure>>)| {
             figures.iter().map(|figure| figure.height_at(panel)).fold(1.0, f64::max)
         };
+
         let heights = self.rows.iter().map(tallest).collect();
         let title = Heading::new(&self.title, inner, look.title * TITLE, Weight::Bold);
         Layout { look, inner, names, panel, headings, heights, title }
@@ -180,6 +182,7 @@ impl Figure for Panels {
         for (index, heading) in layout.headings.iter().enumerate() {
             heading.draw(canvas, left + layout.names + (to_f64(index) + 0.5) * layout.panel, top);
         }
+
         self.draw_rows(canvas, &layout, (left, top + layout.headings_height()), place)
     }
 }

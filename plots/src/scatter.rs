@@ -150,6 +150,7 @@ impl Scatter {
             let radius = radius(places.len(), plot) * 0.8;
             canvas.markers(&places, Marker::Circle, radius, GHOST, 1.0);
         }
+
         let most = self.groups.iter().map(|group| group.points.len()).max().unwrap_or(0);
         for (index, group) in self.groups.iter().enumerate() {
             let places = whole_places(&group.points, plot);
@@ -192,6 +193,7 @@ impl Figure for Scatter {
         let group = |(index, group): (usize, &Group)| {
             (group.legend_name(), self.colour(index), Marker::of(index))
         };
+
         let all = faint.chain(self.groups.iter().enumerate().map(group));
         all.map(|(name, colour, marker)| LegendEntry {
             name,
@@ -215,6 +217,7 @@ impl Figure for Scatter {
             place,
             aspect: self.aspect,
         };
+
         let plot = frame.draw(canvas, area)?;
         canvas.begin_clip(plot.area);
         self.draw_diagonal(canvas, &plot, x);
@@ -268,6 +271,7 @@ mod tests {
             place: LegendPlace::Own,
             aspect,
         };
+
         let mut canvas = Canvas::new(scatter.size());
         let area = frame.draw(&mut canvas, Rect::new(0.0, 0.0, 800.0, 700.0)).unwrap().area;
         assert!((area.width - 2.0 * area.height).abs() < 1e-9, "{area:?}");

@@ -37,6 +37,7 @@ pub(crate) fn colours_of(figure: &dyn Figure) -> BTreeMap<ByParts, usize> {
             .entry(ByParts { red: pixel.red(), green: pixel.green(), blue: pixel.blue() })
             .or_default() += 1;
     }
+
     counts
 }
 
@@ -55,6 +56,7 @@ pub(crate) fn assert_shows(figure: &dyn Figure, words: &[&str], colours: &[Colou
     for word in words {
         assert!(texts.iter().any(|text| text == word), "no `{word}` in {texts:?}");
     }
+
     let seen = colours_of(figure);
     for colour in colours {
         let near = |a: u8, b: u8| a.abs_diff(b) <= 2;
@@ -63,6 +65,7 @@ pub(crate) fn assert_shows(figure: &dyn Figure, words: &[&str], colours: &[Colou
         };
         assert!(seen.keys().any(same), "no {colour} in the picture");
     }
+
     assert_eq!(figure.to_svg().unwrap(), figure.to_svg().unwrap());
     assert_eq!(figure.to_png().unwrap(), figure.to_png().unwrap());
 }

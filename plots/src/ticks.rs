@@ -50,6 +50,7 @@ fn log(range: Range, most: usize) -> Vec<Tick> {
         let within = log_multiples(range);
         return if (2..=most).contains(&within.len()) { within } else { linear(range, most) };
     }
+
     let stride = ((last - first + 1.0) / to_f64(most.max(1))).ceil().max(1.0);
     let powers: Vec<f64> =
         (0..400).map(|k| first + to_f64(k) * stride).take_while(|&power| power <= last).collect();

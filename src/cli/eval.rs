@@ -68,9 +68,11 @@ impl Eval {
         if self.episodes == 0 {
             return Err(BadRequest::error("`--episodes 0`: the least is 1"));
         }
+
         if self.threads == Some(0) {
             return Err(BadRequest::error("`--threads 0`: the least is 1"));
         }
+
         let run = RunDir::open_to_read(&self.run)?;
         let config: RunConfig = run.read_config()?;
         let mode = self.rules.mode(config.algorithm())?;
@@ -85,6 +87,7 @@ impl Eval {
         } else {
             self.as_tables(&evaluation)
         };
+
         print_result(&text)?;
         Ok(ExitCode::Ok)
     }
@@ -111,6 +114,7 @@ impl Eval {
             first_game: 0,
             max_frames: None,
         };
+
         let games = play(&plan, &policy, &pool, &StopFlag::default())?.unwrap_or_default();
         let folders = [self.run.as_path(), checkpoint.path.as_path()];
 
@@ -130,6 +134,7 @@ impl Eval {
                 &games.map(row).collect::<Vec<_>>(),
             ));
         }
+
         text
     }
 }

@@ -24,33 +24,43 @@ fn code_of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<ExitCode> 
     if cause.is::<BadRequest>() || cause.is::<ConfigError>() || cause.is::<DeviceError>() {
         return Some(ExitCode::BadRequest);
     }
+
     if cause.is::<TooLarge>() {
         return Some(ExitCode::MachineRefused);
     }
+
     if let Some(error) = cause.downcast_ref::<RunDirError>() {
         return Some(error.exit_code());
     }
+
     if let Some(error) = cause.downcast_ref::<ReportError>() {
         return Some(error.exit_code());
     }
+
     if let Some(error) = cause.downcast_ref::<CheckpointError>() {
         return Some(error.exit_code());
     }
+
     if let Some(error) = cause.downcast_ref::<SweepError>() {
         return Some(error.exit_code());
     }
+
     if let Some(error) = cause.downcast_ref::<EnvError>() {
         return Some(code_of_env_error(error));
     }
+
     if let Some(error) = cause.downcast_ref::<AgentError>() {
         return Some(code_of_agent_error(error));
     }
+
     if let Some(error) = cause.downcast_ref::<NetworkError>() {
         return Some(code_of_network_error(error));
     }
+
     if let Some(error) = cause.downcast_ref::<StudyError>() {
         return Some(code_of_study_error(error));
     }
+
     let is_refusal = cause.is::<std::io::Error>()
         || cause.is::<DumpError>()
         || cause.is::<rayon::ThreadPoolBuildError>();

@@ -78,6 +78,7 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return report_usage(&error),
     };
+
     match cli.command.run() {
         Ok(code) => code,
         Err(error) => {

@@ -86,9 +86,11 @@ impl Play {
         if self.game == 0 {
             return Err(BadRequest::error("`--game 0`: games are counted from 1"));
         }
+
         if self.frames == Some(0) {
             return Err(BadRequest::error("`--frames 0`: the least is 1"));
         }
+
         let format = self.format()?;
         let mut outputs = self.open_outputs()?;
         let run = RunDir::open_to_read(&self.run)?;
@@ -98,6 +100,7 @@ impl Play {
         for remark in remarks(&config, &env, mode, self.game)? {
             status!("remark: {remark}");
         }
+
         let config = RunConfig { env, ..config };
         let entry = checkpoint::choose(&run.checkpoints_dir(), &self.checkpoint)?;
         let (_, weights) = checkpoint::read_weights(&entry, Some(&identity(&config)))?;
@@ -106,9 +109,11 @@ impl Play {
         if let Some(sheet) = outputs.contact_sheet.take() {
             sheet.write(&to_png(&recorder.sheet()?)?)?;
         }
+
         if let Some(video) = outputs.video.take() {
             video.write(&recorder.finish()?)?;
         }
+
         print_result(&told(&config, ending))?;
         Ok(ExitCode::Ok)
     }
@@ -132,11 +137,13 @@ impl Play {
                 format!("`--contact-sheet {}`: its name must end in `.png`", sheet.display());
             return Err(BadRequest::error(text));
         }
+
         let open = |flag: &str, path: &Option<PathBuf>| {
             path.as_deref()
                 .map(|path| names::check_path(flag, path).and_then(|()| Output::open(path)))
                 .transpose()
         };
+
         Ok(Outputs {
             video: open("--video", &self.video)?,
             contact_sheet: open("--contact-sheet", &self.contact_sheet)?,
@@ -163,11 +170,13 @@ impl Play {
             first_game: 0,
             max_frames: None,
         };
+
         let spec = RecordSpec {
             number: self.game - 1,
             frame_limit: self.frames,
             beside: SidePanel { panel: self.panel, torso_view: self.torso_view },
         };
+
         recorder.record(&plan, &policy, spec, &StopFlag::default())
     }
 }
@@ -193,9 +202,11 @@ impl Output {
         if !folder.is_dir() {
             return Err(refuse(format!("there is no folder `{}`", folder.display())));
         }
+
         if path.is_dir() {
             return Err(refuse("it is a folder".to_owned()));
         }
+
         // Temporary files are private by default; a video gets the usual permissions, subject to
         // umask.
         let usual = Permissions::from_mode(0o666);

@@ -62,6 +62,7 @@ impl Report {
             Ok(repetitions) => repetitions,
             Err(_) => return Err(BadRequest::error("`--repetitions`: the most is 4294967295")),
         };
+
         let paths = without_repeats(self.paths.clone());
         let found = find_runs(&paths)?;
         let sweeps: Vec<PathBuf> = found.sweeps.iter().map(|sweep| sweep.folder.clone()).collect();
@@ -74,6 +75,7 @@ impl Report {
             thresholds: self.thresholds,
             repetitions,
         };
+
         let mut report = Contents::build(&request, found)?;
         let drawn = report.draw()?;
         destination.write(&report, &drawn)?;
@@ -94,6 +96,7 @@ fn as_text(report: &Contents) -> String {
     if report.comparisons.is_empty() {
         parts.push(scores_table(report));
     }
+
     for comparison in &report.comparisons {
         parts.push(format!(
             "{}\n{}\n{}",
@@ -102,6 +105,7 @@ fn as_text(report: &Contents) -> String {
             verdicts_table(report, comparison)
         ));
     }
+
     parts.join("\n\n")
 }
 
@@ -119,6 +123,7 @@ fn scores_table(report: &Contents) -> String {
             ]);
         }
     }
+
     table(&["game", "arm", "seeds", "final score", "area"], &rows)
 }
 
@@ -143,6 +148,7 @@ fn verdicts_table(report: &Contents, comparison: &Comparison) -> String {
             format!("{}{strength}", game.verdict.name()),
         ]);
     }
+
     table(
         &["game", &baseline, &arm, "difference, final score", "difference, area", "verdict"],
         &rows,

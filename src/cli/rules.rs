@@ -70,6 +70,7 @@ impl Rules {
                 "`--epsilon {epsilon}`: a probability lies between 0 and 1"
             )));
         }
+
         match (algorithm, policy, epsilon) {
             (_, Some(PolicyMode::Sampled), _) if !algorithm.algorithm().has_policy => {
                 Err(BadRequest::error(
@@ -97,6 +98,7 @@ impl Rules {
             Some(RulesProtocol::Classic) => Protocol::Classic.values(),
             Some(RulesProtocol::Machado) => Protocol::Machado.values(),
         };
+
         let rules = ResolvedEnvConfig {
             noop_max: self.noop_max.unwrap_or(protocol.noop_max),
             sticky_action_prob: self.sticky_action_prob.unwrap_or(protocol.sticky_action_prob),
@@ -109,6 +111,7 @@ impl Rules {
             difficulty: seen.difficulty,
             ..protocol
         };
+
         let rules: EnvConfig = rules.into();
         let problems = rules.check();
         match problems.is_empty() {
@@ -149,12 +152,14 @@ pub(super) fn remarks(
                 .to_owned(),
         );
     }
+
     let is_emulated = find_game(&trained.game)?.kind == GameKind::Atari;
     if games > 1 && is_emulated && !draws_anything(mode, &rules) {
         remarks.push(format!(
             "with this policy, no no-ops and no sticky actions nothing is drawn: all {games} games are the same game"
         ));
     }
+
     Ok(remarks)
 }
 

@@ -92,6 +92,7 @@ impl SettingFlags {
         if let Some(path) = &self.config {
             layers.add_file(path)?;
         }
+
         self.set.iter().for_each(|assignment| layers.add_assignment(assignment));
         layers.add_flag("<game>", "game", game);
         layers.add_flag("--algo", "algo", self.algo.as_deref());

@@ -107,6 +107,7 @@ impl Flags {
             print_result(&format!("{}: 3136 squares, both splits", dir.display()))?;
             return Ok(ExitCode::Ok);
         }
+
         match &self.resume {
             Some(path) => self.resume(task, path),
             None => self.start(task),
@@ -129,6 +130,7 @@ impl Flags {
             let wanted = task.name().to_owned();
             return Err(RunDirError::OtherGame { path: path.to_owned(), found, wanted }.into());
         }
+
         let config = resolve(self.layers(&old, &Origin::Run(path.to_owned()))?.finish()?)?;
         launch::check_resume(&old, &config, "leave these out, or start a new run")?;
         let loaded = launch::load(&run, &config)?;
@@ -137,6 +139,7 @@ impl Flags {
             status!("nothing to do: {} is done; a larger `--epochs` extends it", path.display());
             return self.report(result);
         }
+
         let stop = StopFlag::on_signals()?;
         self.train(launch::resume(run, config, loaded, stop)?)
     }
@@ -163,10 +166,12 @@ impl Flags {
         if let Some(path) = &self.config {
             layers.add_file(path)?;
         }
+
         self.set.iter().for_each(|assignment| layers.add_assignment(assignment));
         if let Some(split) = &self.split {
             split_of(split).map_err(|problem| ConfigError::Problems(vec![problem]))?;
         }
+
         layers.add_flag("--split", "split", self.split.as_deref());
         layers.add_flag("--layer", "layer", self.layer.as_deref());
         layers.add_flag("--seed", "seed", self.seed);
@@ -222,6 +227,7 @@ fn as_table(result: &StudyResult) -> String {
         header.push(name.replace('_', " "));
         cells.push(value.as_f64().map_or_else(|| "-".to_owned(), |value| format!("{value:.4}")));
     }
+
     let header: Vec<&str> = header.iter().map(String::as_str).collect();
     format!("{}\n{}", result.run.display(), table(&header, &[cells]))
 }

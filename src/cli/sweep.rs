@@ -121,12 +121,15 @@ impl Sweep {
         if !self.no_forecast {
             self.forecast(&request, &stop)?;
         }
+
         if stop.is_raised() {
             return Ok(ExitCode::Interrupted);
         }
+
         if self.dry_run {
             return Ok(ExitCode::Ok);
         }
+
         let Request { name, plan, cells, jobs, .. } = request;
         let plain: Vec<Cell> = cells.iter().map(|(cell, _)| cell.clone()).collect();
         let folder = SweepFolder::open(&self.runs_dir, &name, &plan, &plain)?;
@@ -148,6 +151,7 @@ impl Sweep {
                 return Err(BadRequest::error(format!("`--{flag} 0`: the least is 1")));
             }
         }
+
         let count = count_of(&plan);
         let (jobs, threads) = self.share_cores(&plan, count);
         let cells = self.cells(&plan, &name, threads)?;
@@ -156,11 +160,13 @@ impl Sweep {
         if !self.dry_run {
             SweepFolder::check(&self.runs_dir, &name)?;
         }
+
         if let Some(old) = SweepFolder::read(&self.runs_dir, &name)? {
             let new: Vec<_> = cells.iter().map(Cell::to_record).collect();
             check_holds_all(&name, &old.cells, &new)?;
             check_design(&old, &plan)?;
         }
+
         let cells = self.with_states(cells)?;
         // No more jobs than runs left; threads per run stay fixed so that earlier speeds remain
         // comparable.
@@ -182,6 +188,7 @@ impl Sweep {
             Some(name) => SweepPlan::find(name, &self.runs_dir)?,
             None => SweepPlan::default(),
         };
+
         let over = |own: &mut Vec<String>, flag: &Vec<String>, default: &[&str]| {
             if !flag.is_empty() {
                 own.clone_from(flag);
@@ -189,6 +196,7 @@ impl Sweep {
                 *own = default.iter().map(ToString::to_string).collect();
             }
         };
+
         over(&mut plan.games, &self.games, &[]);
         over(&mut plan.torsos, &self.torsos, &["conv", "coordconv"]);
         over(&mut plan.algos, &self.algos, &["a2c"]);
@@ -198,12 +206,14 @@ impl Sweep {
         if plan.games.is_empty() {
             return Err(BadRequest::error(no_games()));
         }
+
         let seeds = plan.seeds.as_ref().map_or(0, Seeds::count);
         if seeds == 0 || seeds > MOST_SEEDS {
             return Err(BadRequest::error(format!(
                 "{seeds} seeds: the least is 1, the most {MOST_SEEDS}"
             )));
         }
+
         self.check_settings(&plan)?;
         match &plan.reference {
             Some(reference) if !plan.torsos.contains(reference) => Err(BadRequest::error(format!(
@@ -225,6 +235,7 @@ impl Sweep {
                 )));
             }
         }
+
         match plan.games.iter().find(|game| game.starts_with('-')) {
             Some(game) => Err(BadRequest::error(format!("unknown game `{game}`"))),
             None => Ok(()),
@@ -241,10 +252,12 @@ impl Sweep {
                 |name: &String| find_algorithm(name).is_some_and(|algo| algo.takes_all_cores);
             plan.algos.iter().any(takes_all)
         };
+
         let jobs = self.jobs.map(as_usize).unwrap_or_else(|| match takes_all_cores {
             true => 1,
             false => cores / threads.unwrap_or(1).min(cores),
         });
+
         let jobs = jobs.min(cells.max(1));
         (jobs, threads.unwrap_or_else(|| (cores / jobs).max(1)))
     }
@@ -264,13 +277,16 @@ impl Sweep {
                 }
             }
         }
+
         if !problems.is_empty() {
             return Err(ConfigError::Problems(problems).into());
         }
+
         check_unique(&cells)?;
         for cell in cells.iter().filter(|cell| cell.config().seed == cells[0].config().seed) {
             check_parts(cell.config())?;
         }
+
         Ok(cells)
     }
 
@@ -316,6 +332,7 @@ impl Sweep {
             status!("measured: {} {:.0} frames/s, {how}", cell.arm(), found.frames_per_sec);
             measured.push((cell.arm(), found));
         }
+
         self.tell_forecast(request, &measured)
     }
 
@@ -346,6 +363,7 @@ impl Sweep {
         let of_arm = |cell: &Cell| {
             measured.iter().find(|(arm, _)| *arm == cell.arm()).map(|(_, found)| *found)
         };
+
         let cells = request.cells.iter();
         let left: Vec<RemainingRun<'_>> = cells
             .filter_map(|(cell, state)| {
@@ -396,10 +414,12 @@ impl Sweep {
         } else {
             as_table(&rows)
         })?;
+
         if outcome.interrupted {
             status!("stopped; the same command goes on from here");
             return Ok(ExitCode::Interrupted);
         }
+
         status!("compare with: coordrl report {}", shell_quote(&folder));
         Ok(outcome.failed.unwrap_or(ExitCode::Ok))
     }
@@ -457,6 +477,7 @@ fn as_table(rows: &[ResultRow]) -> String {
             row.run.display().to_string(),
         ]
     };
+
     let rows: Vec<Vec<String>> = rows.iter().map(cells).collect();
     table(&["game", "arm", "seed", "state", "frames", "mean return", "run"], &rows)
 }
@@ -522,11 +543,13 @@ fn describe(request: &Request) -> String {
     if done + begun > 0 {
         text.push_str(&format!("; {done} done, {begun} begun"));
     }
+
     text.push_str(&format!("\n{jobs} at a time, {} each", counted(*threads, "thread")));
     text.extend(tests_in_words(plan).map(|tests| format!("\n{tests}")));
     if let Some(summary) = &plan.summary {
         text.push_str(&format!("\n{}", summary.trim()));
     }
+
     text
 }
 
@@ -550,10 +573,12 @@ fn tests_in_words(plan: &SweepPlan) -> Option<String> {
         1 => plan.algos.len() - 1,
         torsos => plan.algos.len() * (torsos - 1),
     };
+
     let tests = plan.games.len() * pairs;
     if tests == 0 {
         return None;
     }
+
     let least = least_holm_adjusted(seeds, tests);
     let what = counted(tests, "comparison");
     Some(match least <= ALPHA {
@@ -575,10 +600,12 @@ fn visible_in_words(seeds: usize, tests: usize) -> String {
     let (Some(alone), Some(corrected)) = (visible(ALPHA), visible(ALPHA / tests as f64)) else {
         return String::new();
     };
+
     let after_holm = match tests {
         1 => String::new(),
         _ => format!(", after Holm's correction {corrected:.1}"),
     };
+
     format!(
         "\nsmallest difference found {:.0} times in 100: {alone:.1} standard deviations over seeds{after_holm}",
         POWER * 100.0

@@ -114,16 +114,19 @@ impl Trace {
         if let Some(path) = &self.load_state {
             load_state(&mut tracer, path)?;
         }
+
         self.check_save_state()?;
         let mut observations = self.open_npy(tracer.spec())?;
         print_steps(&mut tracer, actions, observations.as_mut())?;
         if let Some(npy) = observations {
             npy.finish().context("cannot write `--obs-out`")?;
         }
+
         if let Some(path) = &self.save_state {
             fs::write(path, tracer.save_state()?)
                 .with_context(|| format!("cannot write {}", path.display()))?;
         }
+
         Ok(ExitCode::Ok)
     }
 
@@ -145,6 +148,7 @@ impl Trace {
         if self.steps == Some(0) {
             return Err(BadRequest::error("`--steps 0`: the least is 1"));
         }
+
         let steps = self.steps.map(|steps| usize::try_from(steps).unwrap_or(usize::MAX));
         let Some(path) = &self.actions else {
             let seed = self.action_seed.unwrap_or_default();
@@ -152,6 +156,7 @@ impl Trace {
                 RandomActions::new(seed, spec.num_actions()).take(steps.unwrap_or_default()),
             ));
         };
+
         let mut actions = parse_actions(path, spec)?;
         let wanted = steps.unwrap_or(actions.len());
         if actions.is_empty() || actions.len() < wanted {
@@ -163,6 +168,7 @@ impl Trace {
             );
             return Err(BadRequest::error(text));
         }
+
         actions.truncate(wanted);
         Ok(Box::new(actions.into_iter()))
     }
@@ -208,6 +214,7 @@ fn parse_actions(path: &Path, spec: &EnvSpec) -> anyhow::Result<Vec<usize>> {
             Err(bad(text))
         }
     };
+
     text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).map(parse).collect()
 }
 
@@ -233,6 +240,7 @@ fn print_steps(
             npy.append(tracer.obs()).context("cannot write `--obs-out`")?;
         }
     }
+
     ignore_broken_pipe(out.flush())?;
     Ok(())
 }

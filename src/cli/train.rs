@@ -89,6 +89,7 @@ impl Train {
                 "which game? as in `coordrl train pong` (`coordrl games` lists all)",
             ));
         }
+
         let config = config::resolve(&settings.layered)?;
         note_rules_left_out(&settings.layered.config.game, &config.env);
         let start =
@@ -103,6 +104,7 @@ impl Train {
                 "`--name` names a new run; with `--resume` it needs `--fork`",
             ));
         }
+
         let run = RunDir::open_to_train(path)?;
         let (old, layered) = self.settings_over_run(&run)?;
         let checkpoint = self.read_checkpoint(&run, &old)?;
@@ -120,6 +122,7 @@ impl Train {
             );
             return Ok(ExitCode::Ok);
         }
+
         self.train(launch::resume(run, layered.config, checkpoint)?)
     }
 
@@ -136,6 +139,7 @@ impl Train {
             );
             return Err(BadRequest::error(text));
         }
+
         let from = checkpoint::folder_of(&run.checkpoints_dir(), done);
         let start =
             Start { fork: Some((from, launch::fork_progress(checkpoint))), ..Start::default() };
@@ -143,6 +147,7 @@ impl Train {
             Some(runs_dir) => launch::group(runs_dir, &layered.config),
             None => run.parent()?,
         };
+
         self.train(launch::new_run(layered.config, &self.destination(group), start)?)
     }
 
@@ -153,11 +158,13 @@ impl Train {
                 "a run brings its own settings: leave out `--preset` and `--config`",
             ));
         }
+
         let old: RunConfig = run.read_config()?;
         if let Some(game) = &self.game {
             let wanted = coordrl_envs::find_game(game).map_or(game.as_str(), |info| info.name);
             run.expect_game(&old.game, wanted)?;
         }
+
         let mut layers = Layers::default();
         layers.add_config(&old, &Origin::Run(run.path().to_owned()));
         self.settings.layer_over_run(&mut layers, None)?;
@@ -232,6 +239,7 @@ fn train(mut trainer: Trainer) -> anyhow::Result<ExitCode> {
         );
         return Ok(ExitCode::Interrupted);
     }
+
     let result = match games.mean_return() {
         None => "no full game has ended".to_owned(),
         Some(mean) => {
@@ -242,10 +250,12 @@ fn train(mut trainer: Trainer) -> anyhow::Result<ExitCode> {
             )
         }
     };
+
     let result = match trainer.final_evaluation() {
         None => result,
         Some(evaluation) => format!("{}; {result}", describe_evaluation(evaluation)),
     };
+
     let time = describe_secs(progress.wall_secs);
     print_result(&format!("{folder}: {} frames in {time}; {result}", progress.frames))?;
     Ok(ExitCode::Ok)

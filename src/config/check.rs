@@ -17,10 +17,12 @@ pub fn resolve(layered: &Layered<RunConfig>) -> Result<RunConfig, ConfigError> {
     if !problems.is_empty() {
         return Err(ConfigError::Problems(problems));
     }
+
     let mut config = typed.clone();
     if let Ok(game) = coordrl_envs::find_game(&typed.game) {
         config.game = game.name.to_owned();
     }
+
     config.env = typed.env.resolve().into();
     config.a2c.actors = Some(typed.a2c.num_actors());
     config.apex.actors = Some(typed.apex.num_actors());
@@ -59,6 +61,7 @@ fn check_counts(config: &RunConfig, problems: &mut Vec<Problem>) {
     if config.frames == 0 {
         problems.push(problem("frames", "a run of 0 frames; the least is 1"));
     }
+
     check_threads("threads", config.threads.unwrap_or(1), problems);
     check_threads("torch_threads", config.torch_threads, problems);
     if config.threads == Some(0) {
@@ -67,9 +70,11 @@ fn check_counts(config: &RunConfig, problems: &mut Vec<Problem>) {
             "0 threads; the least is 1, and leaving it out means one per core",
         ));
     }
+
     if config.torch_threads == 0 {
         problems.push(problem("torch_threads", "0 threads; the least is 1"));
     }
+
     check_evaluation(config, problems);
     if config.video.max_frames == 0 {
         problems.push(problem(
@@ -77,10 +82,12 @@ fn check_counts(config: &RunConfig, problems: &mut Vec<Problem>) {
             "0 frames; the least is 1, and `video.every_frames=off` makes no video",
         ));
     }
+
     if config.keep_checkpoints == 0 {
         let text = "0 checkpoints kept would leave nothing to resume from; the least is 1";
         problems.push(problem("keep_checkpoints", text));
     }
+
     if config.log_every_frames == Period::Off && config.checkpoint_every_frames == Period::Off {
         let text =
             "off, and `log_every_frames` is off too: the run would leave no trace until its end";
@@ -109,6 +116,7 @@ fn check_evaluation(config: &RunConfig, problems: &mut Vec<Problem>) {
             problems.push(problem(key, text));
         }
     }
+
     for (key, frames) in [
         ("evaluation.max_frames", evaluation.max_frames),
         ("evaluation.final_max_frames", evaluation.final_max_frames),
@@ -155,6 +163,7 @@ mod tests {
             keep_checkpoints: 0,
             ..RunConfig::default()
         };
+
         config.env.frame_skip = Some(0);
         config.a2c.envs = 2;
         config.a2c.actors = Some(3);

@@ -176,6 +176,7 @@ impl<C: Configuration> Layers<C> {
                 return Some(problem(key, format!("no such setting (from {origin}){hint}")));
             }
         }
+
         let mut trial = tree_of(&self.defaults);
         put(&mut trial, key, value.clone());
         let error = serde_json::from_value::<C>(trial).err()?;
@@ -343,17 +344,20 @@ mod tests {
             assert_eq!(layered.problems, [], "{name}: {text}");
             layered.config
         };
+
         let expected = layered(|layers| {
             layers.add_assignment("frames=4e6");
             layers.add_assignment("log_every_frames=1e4");
             layers.add_assignment("env.max_episode_frames=18e3");
         });
+
         let expected = expected.unwrap().config;
         assert_eq!(expected.frames, 4_000_000);
         for toml in ["4e6", "4_000_000", "4_000_000.0", "4000000"] {
             let rest = "log_every_frames = 1e4\n[env]\nmax_episode_frames = 18e3";
             assert_eq!(read("a.toml", &format!("frames = {toml}\n{rest}")), expected);
         }
+
         let rest = r#""log_every_frames": 1e4, "env": {"max_episode_frames": 18e3}"#;
         for json in ["4e6", "4000000.0", "4000000"] {
             assert_eq!(read("a.json", &format!("{{\"frames\": {json}, {rest}}}")), expected);

@@ -45,9 +45,11 @@ pub(super) fn parse_value(text: &str) -> Value {
     if let Ok(count) = text.parse::<u64>() {
         return Value::from(count);
     }
+
     let Ok(table) = toml::from_str::<Map<String, Value>>(&format!("value = {text}")) else {
         return Value::String(text.to_owned());
     };
+
     match table.get("value") {
         // `nan` and `inf` are valid TOML, but no setting accepts them.
         Some(Value::Null) | None => Value::String(text.to_owned()),
@@ -131,11 +133,13 @@ mod tests {
             assert_eq!(parse_count(text), Ok(count), "{text}");
             assert_eq!(parse_value(text), Value::from(count), "{text} as a setting");
         }
+
         for bad in
             ["-5", "1.5", "", "e6", "4e", "4e99", "2e19", "many", "true", "\"5\"", "inf", "1_e3"]
         {
             assert!(parse_count(bad).is_err(), "{bad}");
         }
+
         assert_eq!(parse_small_count("1e1"), Ok(10));
         assert!(parse_small_count("5e9").unwrap_err().contains("4294967295"));
     }

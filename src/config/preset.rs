@@ -196,6 +196,7 @@ mod tests {
             assert_eq!(optimizer["learning_rate"], 7e-4);
             assert_eq!(config.a2c.rows_per_update(), 80);
         }
+
         assert_eq!(serde_json::to_value(&baselines.a2c.optimizer).unwrap()["schedule"], "linear");
         let lives = ["paper", "uber"].map(|name| config(name).env.resolve().life_loss_ends_episode);
         assert_eq!(lives, [true, false]);

@@ -164,6 +164,7 @@ pub fn play(
         }
         slots = next;
     }
+
     results.sort_by_key(|(number, _)| *number);
     Ok(Some(results.into_iter().map(|(_, game)| game).collect()))
 }
@@ -326,15 +327,19 @@ fn start_of(env: &ResolvedEnvConfig) -> String {
         0 => "plain reset".to_owned(),
         noops => format!("1 to {noops} no-ops"),
     });
+
     if env.fire_on_reset {
         parts.push("FIRE where the game has it".to_owned());
     }
+
     if env.sticky_action_prob > 0.0 {
         parts.push(format!("sticky actions {}", env.sticky_action_prob));
     }
+
     if let FrameLimit::Frames(frames) = env.max_episode_frames {
         parts.push(format!("at most {frames} frames"));
     }
+
     parts.join(", ")
 }
 

@@ -23,6 +23,7 @@ pub fn other_settings(env: &ResolvedEnvConfig) -> Vec<String> {
         GameSetting::Default => None,
         GameSetting::Number(number) => Some(format!("`{key}` {number}")),
     };
+
     let settings = [("env.mode", env.mode), ("env.difficulty", env.difficulty)];
     let mut found: Vec<String> = settings.into_iter().filter_map(named).collect();
     if let FrameLimit::Frames(limit) = env.max_episode_frames
@@ -30,9 +31,11 @@ pub fn other_settings(env: &ResolvedEnvConfig) -> Vec<String> {
     {
         found.push(format!("`env.max_episode_frames` {limit}"));
     }
+
     if env.protocol == Protocol::Raw {
         found.push("`env.protocol` \"raw\"".to_owned());
     }
+
     found
 }
 
@@ -68,9 +71,11 @@ mod tests {
             assert_eq!(other_settings(&short), [format!("`env.max_episode_frames` {frames}")]);
             assert_eq!(known_scores("pong", &short), None);
         }
+
         for limit in [FrameLimit::frames(108_000), FrameLimit::frames(200_000), FrameLimit::Off] {
             assert_eq!(known_scores("pong", &limited(limit)), reference_scores("pong"));
         }
+
         assert_eq!(known_scores("pong", &Protocol::Machado.values()), reference_scores("pong"));
         assert_eq!(other_settings(&Protocol::Raw.values()), ["`env.protocol` \"raw\""]);
     }

@@ -40,6 +40,7 @@ pub fn read_points(path: &Path) -> io::Result<Vec<ReadPoint>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         other => other?,
     };
+
     let whole = text.rfind('\n').map_or("", |end| &text[..end]);
     let parse = |(index, line): (usize, &str)| {
         let damaged = |error| {
@@ -50,6 +51,7 @@ pub fn read_points(path: &Path) -> io::Result<Vec<ReadPoint>> {
         };
         serde_json::from_str(line).map(ReadPoint).map_err(damaged)
     };
+
     whole.lines().enumerate().map(parse).collect()
 }
 
@@ -78,6 +80,7 @@ pub fn read_last_point(path: &Path) -> io::Result<Option<ReadPoint>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         other => other?,
     };
+
     let length = file.metadata()?.len();
     let start = length.saturating_sub(LONGEST_LINES);
     file.seek(SeekFrom::Start(start))?;
@@ -122,6 +125,7 @@ mod tests {
         let line = |frames: u64, value: &str| {
             format!("{{\"frames\":{frames},\"train/episode_return\":{value}}}\n")
         };
+
         fs::write(&path, line(10, "null") + &line(20, "1.5") + "{\"frames\":3").unwrap();
         let points = read_points(&path).unwrap();
         let read: Vec<_> = points

@@ -71,6 +71,7 @@ impl TensorBoardSink {
             start.set_session_log(log);
             self.write(&start)?;
         }
+
         self.writer.flush()
     }
 
@@ -122,6 +123,7 @@ fn cut_earlier(dir: &Path, earlier: &[EventFile]) -> io::Result<()> {
             None => fs::remove_file(&path)?,
         }
     }
+
     Ok(())
 }
 

@@ -118,19 +118,23 @@ pub fn of_group(
         arms: Vec::new(),
         improvements: Vec::new(),
     };
+
     if usable.is_empty() {
         aggregates.why_absent = Some(why_absent(&shared));
         return Ok(aggregates);
     }
+
     let scores =
         names.iter().map(|name| normalised(&usable, name)).collect::<Result<Vec<_>, _>>()?;
     let thresholds = thresholds(&scores);
     for (name, scores) in names.iter().zip(&scores) {
         aggregates.arms.push(of_arm(name, scores, &thresholds, bootstrap)?);
     }
+
     for (name, other) in names.iter().zip(&scores).skip(1) {
         aggregates.improvements.push(improvement(name, other, &scores[0], bootstrap)?);
     }
+
     Ok(aggregates)
 }
 
@@ -174,6 +178,7 @@ fn of_arm(
         value: aggregate.of(scores),
         interval: intervals.get(place).copied(),
     };
+
     Ok(AggregateArm {
         arm: name.to_owned(),
         runs: scores.all().count(),
@@ -194,9 +199,11 @@ fn profile(
     } else {
         None
     };
+
     let edge = |pick: fn(&Interval) -> f64| -> Option<Vec<f64>> {
         bands.as_ref().map(|bands| bands.iter().map(pick).collect())
     };
+
     let (low, high) = (edge(|band| band.low), edge(|band| band.high));
     Ok(Profile { scores: thresholds.to_vec(), share: of(scores), low, high })
 }
@@ -281,6 +288,7 @@ mod tests {
         let seeds = |game: &'static str, torso: &'static str, count: u64| {
             (1..=count).map(move |seed| ending(game, torso, seed, seed as f64))
         };
+
         let conv = seeds("pong", "conv", 3).chain(seeds("breakout", "conv", 1));
         let other = seeds("pong", "coordconv", 3).chain(seeds("breakout", "coordconv", 2));
         let of = aggregates(conv.chain(other).collect());

@@ -122,6 +122,7 @@ impl Grid {
             let game = games.iter().position(|game| *game == run.config.game).unwrap_or_default();
             cells.entry((game, arm)).or_default().push(run);
         }
+
         cells.values_mut().for_each(|runs| runs.sort_by_key(|run| run.config.seed));
         Self { games, arms, cells }
     }
@@ -166,6 +167,7 @@ impl Grid {
                 dead_share: (!dead.is_empty()).then(|| mean_and_ends(&dead)),
             }
         };
+
         self.arms.iter().enumerate().map(row).collect()
     }
 
@@ -192,9 +194,11 @@ impl Grid {
                 sets.push(alike);
             }
         }
+
         if sets.is_empty() && self.arms.len() > 1 {
             sets.push(all.collect());
         }
+
         Ok(sets.into_iter().map(|arms| self.group(&arms, wanted)).collect())
     }
 

@@ -87,6 +87,7 @@ impl Report {
             sweeps: found.sweeps,
             figures: Vec::new(),
         };
+
         report.cannot_be_concluded = limits::limits(&grid, &report);
         Ok(report)
     }
@@ -126,19 +127,24 @@ impl Request {
         if !self.in_sweep {
             line.extend(["--out".to_owned(), "report".to_owned()]);
         }
+
         if let Some(baseline) = &self.baseline {
             line.extend(["--baseline".to_owned(), baseline.clone()]);
         }
+
         if let Some(primary) = self.primary {
             line.extend(["--primary".to_owned(), primary.flag().to_owned()]);
         }
+
         if !self.thresholds.is_empty() {
             let scores: Vec<String> = self.thresholds.iter().map(ToString::to_string).collect();
             line.push(format!("--thresholds={}", scores.join(",")));
         }
+
         if self.repetitions != Bootstrap::default().repetitions {
             line.extend(["--repetitions".to_owned(), self.repetitions.to_string()]);
         }
+
         format::command(&line)
     }
 }

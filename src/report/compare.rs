@@ -76,6 +76,7 @@ pub fn compare(
             comparisons.push(compare_pair(grid, [arm, group.baseline], games, primary, bootstrap)?);
         }
     }
+
     correct_for_number(&mut comparisons);
     for comparison in &mut comparisons {
         let [better, worse] = [Verdict::Better, Verdict::Worse].map(|verdict| {
@@ -88,6 +89,7 @@ pub fn compare(
             comparison.count.text()
         );
     }
+
     Ok(comparisons)
 }
 
@@ -118,6 +120,7 @@ fn compare_pair(
             verdicts.push(judge(&game.game, arm, baseline, primary, bootstrap)?);
         }
     }
+
     let count = Count::of(&verdicts);
     let left = grid.label(arm);
     let right = grid.label(baseline);
@@ -160,13 +163,16 @@ fn strength_in_words(verdicts: &[GameVerdict]) -> String {
     if verdicts.is_empty() {
         return "They have no game in common.".to_owned();
     }
+
     let Some(least) = known.iter().map(|game| game.least_p).reduce(f64::min) else {
         return "One seed in an arm says nothing about the spread, so there is no verdict."
             .to_owned();
     };
+
     if decided == 0 {
         return "No game shows a difference, which is not to say that there is none.".to_owned();
     }
+
     if least > ALPHA {
         return format!(
             "With {} seeds no exact two-sided test can reach {ALPHA} (the least possible p is {}), so {} only suggestive.",
@@ -175,6 +181,7 @@ fn strength_in_words(verdicts: &[GameVerdict]) -> String {
             if decided == 1 { "the difference is" } else { "every difference is" },
         );
     }
+
     let test = format!("supported by {}", test_in_words(known.iter().copied()));
     let differences = format::count(decided, "difference");
     match (supported, decided - supported) {

@@ -129,6 +129,7 @@ fn band_of(seeds: &[Vec<f64>], bootstrap: Bootstrap) -> Result<Edges, StatsError
         };
         return Ok((band, edge(f64::min), edge(f64::max)));
     }
+
     // Resample whole curves, not points: the scores here are indices of seeds.
     let places = Scores::try_new(vec![(0..seeds.len()).map(|place| place as f64).collect()])?;
     let repetitions = bootstrap.repetitions.min(BAND_REPETITIONS);
@@ -136,6 +137,7 @@ fn band_of(seeds: &[Vec<f64>], bootstrap: Bootstrap) -> Result<Edges, StatsError
         let curves: Vec<&Vec<f64>> = drawn.all().map(|place| &seeds[place as usize]).collect();
         (0..seeds[0].len()).map(|point| mean(curves.iter().map(|curve| curve[point]))).collect()
     })?;
+
     Ok((
         Band::Interval,
         intervals.iter().map(|interval| interval.low).collect(),

@@ -59,6 +59,7 @@ pub fn with_failed_as_worst(
         arm.finals.push(final_score);
         arm.areas.push(area);
     }
+
     (filled != games).then_some(filled)
 }
 
@@ -94,6 +95,7 @@ mod tests {
             game: "pong".to_owned(),
             arms: arms.map(|(name, scores)| (name.to_owned(), scores)).into(),
         };
+
         let games = std::slice::from_ref(&game);
 
         let gone = [

@@ -93,15 +93,18 @@ impl Report {
                 drawn.extend(curves_of(self, place, game, over)?);
             }
         }
+
         for (place, comparison) in self.comparisons.iter().enumerate() {
             drawn.extend(differences(self, place, comparison)?);
         }
+
         for (place, aggregates) in self.aggregates.iter().enumerate() {
             if aggregates.why_absent.is_none() {
                 drawn.push(sums(self, place, aggregates)?);
                 drawn.push(profile(self, place, aggregates)?);
             }
         }
+
         self.figures = drawn.iter().map(|drawn| drawn.row.clone()).collect();
         Ok(drawn)
     }

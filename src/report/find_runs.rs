@@ -65,6 +65,7 @@ pub fn find_runs(paths: &[PathBuf]) -> Result<FoundRuns, ReportError> {
     for path in paths {
         search.add(path)?;
     }
+
     let count = search.found.runs.len() + search.found.excluded.len();
     let found = leave_out_late(score_alike(leave_out_unusable(search.found)));
     match found.excluded.first() {
@@ -92,16 +93,20 @@ impl Search {
         if !path.is_dir() {
             return Err(not_a_run("no such folder"));
         }
+
         if record_path(path).is_file() {
             return self.add_sweep(path);
         }
+
         if !has_config(path) {
             let found = self.search_below(path)?;
             return if found > 0 { Ok(()) } else { Err(not_a_run(Run::why_none_in(path))) };
         }
+
         if !Run::is_one(path)? {
             return Err(not_a_run("it holds a study; a report compares runs of games"));
         }
+
         self.add_named(path)
     }
 
@@ -115,11 +120,13 @@ impl Search {
             commands,
             design: record.design,
         });
+
         let runs_dir = runs_dir_as_spelled(folder);
         for cell in &record.cells {
             let path = tidy(&runs_dir.join(&cell.run));
             self.add_cell(cell, &path);
         }
+
         Ok(())
     }
 
@@ -150,6 +157,7 @@ impl Search {
         if matches!(Run::is_one(path), Ok(false)) {
             return false;
         }
+
         if self.is_new(path) {
             match Run::read(path) {
                 Ok(run) => self.found.runs.push(run),
@@ -158,6 +166,7 @@ impl Search {
                 }
             }
         }
+
         true
     }
 
@@ -169,12 +178,14 @@ impl Search {
         if let Some(&found) = self.searched.get(&place) {
             return Ok(found);
         }
+
         self.searched.insert(place.clone(), 0);
 
         let cannot = |error: std::io::Error| RunDirError::NotARun {
             path: folder.to_owned(),
             cause: format!("it cannot be read: {error}"),
         };
+
         let entries =
             fs::read_dir(folder).map_err(cannot)?.collect::<Result<Vec<_>, _>>().map_err(cannot)?;
         let mut paths: Vec<PathBuf> = entries.into_iter().map(|entry| entry.path()).collect();
@@ -197,6 +208,7 @@ impl Search {
                 found += self.search_below(&path)?;
             }
         }
+
         self.searched.insert(place, found);
         Ok(found)
     }
@@ -231,10 +243,12 @@ fn read_cell(cell: &CellRecord, path: &Path) -> Result<Run, Why> {
     if !has_config(path) {
         return Err(not_begun());
     }
+
     let mut run = Run::read(path).map_err(|error| match error {
         RunDirError::Damaged { path: file, .. } if !file.exists() => not_begun(),
         other => damage(path, other),
     })?;
+
     run.due = cell.frames;
     let holds = name_of_run(&run);
     match failure_of(cell) {
@@ -306,6 +320,7 @@ fn leave_out_unusable(found: FoundRuns) -> FoundRuns {
             }
         }
     }
+
     kept
 }
 
@@ -324,6 +339,7 @@ fn score_alike(found: FoundRuns) -> FoundRuns {
             false => kept.runs.push(run),
         }
     }
+
     kept
 }
 
@@ -345,6 +361,7 @@ fn leave_out_late(found: FoundRuns) -> FoundRuns {
         let budget = budgets.entry(run.config.game.clone()).or_insert(run.frames);
         *budget = run.frames.min(*budget);
     }
+
     let mut kept = FoundRuns { runs: Vec::new(), ..found };
     for run in found.runs {
         let budget = budgets[&run.config.game];
@@ -353,6 +370,7 @@ fn leave_out_late(found: FoundRuns) -> FoundRuns {
             _ => kept.excluded.push(ExcludedRun::of_run(&run, Why::NoGameWithin { budget })),
         }
     }
+
     kept
 }
 

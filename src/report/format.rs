@@ -43,6 +43,7 @@ pub fn grouped(value: f64) -> String {
     if !value.is_finite() {
         return "-".to_owned();
     }
+
     let digits = format!("{value:.0}");
     let (sign, digits) = digits.strip_prefix('-').map_or(("", digits.as_str()), |rest| ("-", rest));
     let mut text = String::new();
@@ -52,6 +53,7 @@ pub fn grouped(value: f64) -> String {
         }
         text.push(digit);
     }
+
     format!("{sign}{text}")
 }
 

@@ -31,6 +31,7 @@ pub fn limits(grid: &Grid, report: &Report) -> Vec<String> {
                 .to_owned(),
         );
     }
+
     texts.extend(about_budget(report));
     texts.extend(about_training_games(report));
     texts.push(about_speed(grid));
@@ -46,6 +47,7 @@ fn about_training_games(report: &Report) -> Option<String> {
     } else {
         format!(" of {}", list(&games))
     };
+
     (!games.is_empty()).then(|| {
         format!(
             "How good the finished agents are: scores{of_games} are those of training games, played while learning and \
@@ -64,6 +66,7 @@ fn about_seeds(report: &Report) -> Option<String> {
                 .to_owned(),
         );
     }
+
     if least > ALPHA {
         return Some(format!(
             "That a difference is significant: with {left} against {right} seeds no exact two-sided test can reach {ALPHA} \
@@ -71,6 +74,7 @@ fn about_seeds(report: &Report) -> Option<String> {
             probability(least)
         ));
     }
+
     (left.min(right) < FEW_SEEDS).then(|| {
         format!("Small differences: {left} against {right} seeds show only large ones, and bootstrap intervals of so few are too narrow.")
     })

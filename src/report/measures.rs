@@ -179,6 +179,7 @@ fn game_row(
             arms.push(row);
         }
     }
+
     let reference = reference_of(grid, game);
     let mut row = GameRow {
         game: grid.games[game].clone(),
@@ -191,6 +192,7 @@ fn game_row(
         arms,
         thresholds: Vec::new(),
     };
+
     let levels = if thresholds.is_empty() { levels(grid, game, &row) } else { named(thresholds) };
     row.thresholds = levels.into_iter().map(|level| threshold(grid, game, &row, level)).collect();
     Ok(row)
@@ -283,6 +285,7 @@ fn levels(grid: &Grid, game: usize, row: &GameRow) -> Vec<(String, f64)> {
         };
         levels.extend(SHARES.map(level));
     }
+
     let points = grid.of_game(game).flat_map(|run| &run.curve);
     let within = points.filter(|point| point.frames <= row.budget_frames);
     let highest = within.map(|point| point.score).fold(f64::NEG_INFINITY, f64::max);
@@ -310,6 +313,7 @@ fn threshold(grid: &Grid, game: usize, row: &GameRow, (label, score): (String, f
         let frames: Vec<Option<f64>> = runs.iter().map(first).collect();
         Reached { median_frames: median_with_never(&frames), frames }
     };
+
     Threshold { label, score, arms: cells.map(reached).collect() }
 }
 
@@ -393,6 +397,7 @@ mod tests {
         let medians = |place: usize| -> Vec<Option<f64>> {
             row.thresholds.iter().map(|threshold| threshold.arms[place].median_frames).collect()
         };
+
         assert_eq!(medians(0), [Some(3000.0), Some(3000.0), None]);
         assert_eq!(medians(1), [Some(2000.0); 3]);
         let named = games(&grid(vec![slow]), &[-1.0], FEW).unwrap().remove(0);
@@ -407,6 +412,7 @@ mod tests {
             let run = Fake::new("pong", "conv", 1).with_scores(&[-21.0, end]);
             games(&grid(vec![run]), &[], FEW).unwrap().remove(0)
         };
+
         let labels: Vec<String> =
             row(15.0).thresholds.into_iter().map(|threshold| threshold.label).collect();
         assert_eq!(labels, ["25 % of the way", "50 % of the way", "75 % of the way", "human"]);

@@ -106,6 +106,7 @@ impl Run {
             let place = format!("{}, ", metrics.display());
             damaged(text.strip_prefix(&place).unwrap_or(&text).to_owned())
         })?;
+
         let places = places(&points).map_err(&damaged)?;
         let last = |tag: &tags::Tag| places.last().and_then(|place| place.value(tag));
         let config: RunConfig = folder.read_config()?;
@@ -116,6 +117,7 @@ impl Run {
             Some(_) => (evaluations, ScoredBy::Evaluation),
             None => (training.clone(), ScoredBy::Training),
         };
+
         Ok(Self {
             path: path.to_owned(),
             due: config.frames,
@@ -214,6 +216,7 @@ fn evaluation_curve(places: &[Place<'_>]) -> Vec<CurvePoint> {
             score,
         }));
     }
+
     curve
 }
 
@@ -251,6 +254,7 @@ fn places(points: &[ReadPoint]) -> Result<Vec<Place<'_>>, String> {
         places.push(Place { frames, points });
         line += points.len();
     }
+
     Ok(places)
 }
 
@@ -284,6 +288,7 @@ mod tests {
                 .map(|point| (point.frames, point.hours * 3600.0, point.score))
                 .collect()
         };
+
         assert_eq!(points(&run), [(0.0, 0.0, 0.0), (1000.0, 1.0, 5.0), (3000.0, 3.0, 9.0)]);
         assert_eq!(run.scored_by, ScoredBy::Evaluation);
         assert_eq!(
@@ -310,6 +315,7 @@ mod tests {
             fs::write(path.join("metrics.jsonl"), text).unwrap();
             Run::read(&path).unwrap().window_frames
         };
+
         assert_eq!(with(&[50, 100, 150, 200]), 2000.0);
         assert_eq!(
             with(&[90, 120, 150, 180]),
@@ -344,6 +350,7 @@ mod tests {
             fs::write(path.join("metrics.jsonl"), text).unwrap();
             Run::read(&path).unwrap_err().to_string()
         };
+
         assert!(with("{\"frames\":2}\n{\"frames\":1}\n").ends_with("line 2: `frames` goes back"));
         assert!(with("{\"frames\":2}\n{\"frames\":2}\n{\"frames\":1}\n").contains("line 3"));
         assert!(with("{\"updates\":2}\n").ends_with("line 1 has no `frames`"));

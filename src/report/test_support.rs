@@ -51,17 +51,20 @@ impl Fake {
             cpu: None,
             cores: 2,
         };
+
         let meta = Meta {
             commit: "0123456789ab".to_owned(),
             sessions: vec![session],
             ..Meta::new(seed, 1000)
         };
+
         let config = RunConfig {
             game: game.to_owned(),
             torso: torso.to_owned(),
             seed,
             ..RunConfig::default()
         };
+
         let fake = Self {
             config,
             meta,
@@ -71,6 +74,7 @@ impl Fake {
             name: format!("seed{seed}"),
             folder: None,
         };
+
         fake.with_scores(&[0.0, 1.0, 2.0])
     }
 
@@ -137,6 +141,7 @@ impl Fake {
             });
             format!("{point}\n")
         };
+
         let mut lines: Vec<(u64, String)> = self.evaluation_lines();
         lines.extend(
             self.scores.iter().enumerate().map(|one| (STEP * (one.0 as u64 + 1), line(one))),
@@ -153,6 +158,7 @@ impl Fake {
             let point = json!({ "frames": frames, tag: score, "eval/episodes": games as f64, "eval/games_cut": 0.0 });
             (frames, format!("{point}\n"))
         };
+
         let end = STEP * self.scores.len() as u64;
         match &self.evaluations {
             Evaluations::None => Vec::new(),
@@ -193,6 +199,7 @@ pub fn write_sweep(runs: &Path, cells: &[(Fake, Option<&str>)]) -> PathBuf {
             message: message.to_owned(),
         }),
     };
+
     let record = SweepRecord {
         version: RECORD_VERSION,
         name: "mine".to_owned(),
@@ -201,6 +208,7 @@ pub fn write_sweep(runs: &Path, cells: &[(Fake, Option<&str>)]) -> PathBuf {
         commands: vec![["/some/bin/coordrl", "sweep", "mine"].map(str::to_owned).to_vec()],
         cells: cells.iter().map(cell).collect(),
     };
+
     let folder = folder_of(runs, "mine");
     fs::create_dir_all(&folder).unwrap();
     fs::write(record_path(&folder), serde_json::to_string(&record).unwrap()).unwrap();

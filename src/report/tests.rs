@@ -64,6 +64,7 @@ fn what_a_sweep_fixed_decides_and_departures_from_it_are_said() {
         let request = Request { primary, ..request(&sweep) };
         Report::build(&request, find_runs(std::slice::from_ref(&sweep)).unwrap()).unwrap()
     };
+
     let report = build(None);
     assert_eq!(
         (report.primary, report.comparisons[0].baseline.as_str()),
@@ -89,6 +90,7 @@ fn the_same_runs_give_the_same_bytes_wherever_the_report_lies() {
     let names = |folder: &Path| -> Vec<PathBuf> {
         files(folder).iter().map(|path| path.strip_prefix(folder).unwrap().to_owned()).collect()
     };
+
     assert_eq!(names(&a), names(&b));
     assert_eq!(names(&a).len(), 2 + 2 * report.figures.len());
     for name in names(&a) {
@@ -99,6 +101,7 @@ fn the_same_runs_give_the_same_bytes_wherever_the_report_lies() {
             name.display()
         );
     }
+
     assert_eq!(
         fs::read_dir(folder.path()).unwrap().count(),
         3,
@@ -129,6 +132,7 @@ fn the_page_says_what_matters_and_loads_nothing() {
         assert_eq!(page.matches(&format!("id=\"{}\"", figure.name)).count(), 1);
         assert_eq!(page.matches(&format!("id=\"{}-clip", figure.name)).count(), 1);
     }
+
     assert_eq!(page.matches("<svg").count(), report.figures.len());
 }
 
@@ -142,6 +146,7 @@ fn many_seeds_are_tested_by_random_deals_and_the_page_says_so() {
             Fake::new("pong", torso, seed).with_scores(&[0.0, end]).write(&runs);
         }
     }
+
     let report = make(&runs, &folder.path().join("out")).unwrap();
     assert_eq!((report.tests.made, report.tests.estimated, report.tests.after_holm), (1, 1, 1));
     let page = fs::read_to_string(folder.path().join("out/index.html")).unwrap();
@@ -165,6 +170,7 @@ fn games_of_one_seed_bring_no_interval_and_the_page_says_so() {
     for torso in ["conv", "coordconv"] {
         Fake::new("breakout", torso, 1).write(&runs);
     }
+
     let report = make(&runs, &folder.path().join("out")).unwrap();
     let page = fs::read_to_string(folder.path().join("out/index.html")).unwrap();
     // The table's text, two captions and the probability.
@@ -188,6 +194,7 @@ fn what_longer_runs_did_later_is_not_taken_as_compared() {
         make(&runs, &folder.path().join(out)).unwrap();
         fs::read_to_string(folder.path().join(out).join("index.html")).unwrap()
     };
+
     let page = make("one");
     assert!(page.contains("2 complete runs in 1 game, compared at 2 000 frames: pong."));
     assert!(page.contains("What happens after 2 000 frames"));
@@ -226,6 +233,7 @@ fn scores_of_the_default_mode_put_no_other_mode_on_a_scale() {
         run.config.env.mode = Some(coordrl_envs::GameSetting::Number(1));
         run.write(&runs);
     }
+
     let report = make(&runs, &folder.path().join("out")).unwrap();
     assert!(report.aggregates[0].why_absent.is_some());
     assert!(
@@ -252,6 +260,7 @@ fn names_cannot_break_the_page() {
         }
         run.write(&runs);
     }
+
     make(&runs, &folder.path().join("out")).unwrap();
     let page = fs::read_to_string(folder.path().join("out/index.html")).unwrap();
     assert!(!page.contains("<script") && page.contains("&lt;script&gt;alert(1)"));

@@ -133,12 +133,14 @@ pub(super) fn conclude(
         Primary::Area => (area, final_score),
         Primary::Final => (final_score, area),
     };
+
     let verdict = match deciding.interval {
         None => Verdict::Unknown,
         Some(_) if deciding.is_above() => Verdict::Better,
         Some(_) if deciding.is_below() => Verdict::Worse,
         Some(_) => Verdict::Similar,
     };
+
     let supported = deciding.p.is_some_and(|p| p <= ALPHA);
     let strength = if supported { Strength::Supported } else { Strength::Suggestive };
     let contradiction =
@@ -220,16 +222,19 @@ impl Difference {
         if arm.len() < 2 || baseline.len() < 2 {
             return Ok(Self { difference, interval: None, p: None, random_deals: None });
         }
+
         let scores = |values: &[f64]| Scores::try_new(vec![values.to_vec()]);
         let interval = bootstrap.of_pair(&scores(arm)?, &scores(baseline)?, |arm, baseline| {
             mean_difference(arm, baseline).unwrap_or(f64::NAN)
         })?;
+
         let interval = Interval { low: exactly(interval.low), high: exactly(interval.high) };
         let random_deals = (!can_count([arm.len(), baseline.len()])).then_some(RANDOM_DEALS);
         let p = match random_deals {
             None => permutation_p_value(arm, baseline),
             Some(deals) => sampled_permutation_p_value(arm, baseline, deals, bootstrap.seed),
         };
+
         Ok(Self { difference, interval: Some(interval), p: Some(p), random_deals })
     }
 

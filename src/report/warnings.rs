@@ -64,6 +64,7 @@ fn runs_left_out(excluded: &[ExcludedRun]) -> Vec<String> {
             None => reasons.push((reason, 1)),
         }
     }
+
     let parts: Vec<String> =
         reasons.iter().map(|(reason, number)| format!("{number} {reason}")).collect();
     let is_are = if excluded.len() == 1 { "is" } else { "are" };
@@ -99,6 +100,7 @@ fn games_without_an_arm(grid: &Grid, groups: &[Group]) -> Vec<String> {
             texts.push(format!("{name} has no complete run of {}.", list(&lacking)));
         }
     }
+
     texts
 }
 
@@ -156,6 +158,7 @@ fn unequal_seeds(grid: &Grid) -> Vec<String> {
             add(&mut texts, Some(format!("The seeds differ: {}", list(&parts))), name);
         }
     }
+
     finish(texts)
 }
 
@@ -213,6 +216,7 @@ fn settings_of(grid: &Grid, game: usize) -> BTreeMap<String, BTreeMap<String, Ve
             }
         }
     }
+
     settings
 }
 
@@ -228,6 +232,7 @@ fn mixed_commits(grid: &Grid) -> Vec<String> {
             list(&commits)
         ));
     }
+
     if commits.iter().any(|commit| *commit == "unknown" || commit.ends_with("-dirty")) {
         texts.push(
             "The code of some runs cannot be found again: it was built outside a repository, or with changes \
@@ -235,6 +240,7 @@ fn mixed_commits(grid: &Grid) -> Vec<String> {
                 .to_owned(),
         );
     }
+
     texts
 }
 
@@ -257,6 +263,7 @@ fn mixed_machines(grid: &Grid) -> Vec<String> {
         });
         describe.collect()
     };
+
     let mut all: Vec<String> = grid.all().flat_map(machines).collect();
     all.sort();
     all.dedup();
@@ -278,6 +285,7 @@ fn algorithm_and_torso(grid: &Grid, groups: &[Group]) -> Vec<String> {
             }
         }
     }
+
     texts
 }
 
@@ -384,6 +392,7 @@ mod tests {
                 assert!(texts[0].contains(part), "`{part}` is not in {}", texts[0])
             });
         };
+
         one(
             with(|fake| fake.config.frames = 2500),
             &["Unequal budgets", "2 500 and 3 000", "at 2 500", "(pong)"],
@@ -408,6 +417,7 @@ mod tests {
             fakes.iter_mut().for_each(|fake| fake.episodes = games);
             warned(fakes)
         };
+
         one(
             trained(150),
             &["For want of evaluations scores", "the last 100 training games", "3 000 frames"],
@@ -439,6 +449,7 @@ mod tests {
             fake.config.env.mode = Some(GameSetting::Number(3));
             fake.config.env.difficulty = Some(GameSetting::Number(1));
         }
+
         let texts = warned(fakes);
         assert_eq!(texts.len(), 1, "{texts:?}");
         assert!(

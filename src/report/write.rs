@@ -84,6 +84,7 @@ impl Destination {
             }
             put_in_place(&scratch.0, &place)
         };
+
         write().map_err(|cause| {
             drop(scratch);
             made.undo();

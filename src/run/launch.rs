@@ -52,11 +52,13 @@ pub fn new_run(config: RunConfig, to: &Destination, start: Start) -> anyhow::Res
     if let Some(from) = &start.init_from {
         load_weights_only(assembled.agent.as_mut(), from)?;
     }
+
     let mut meta = first_meta(&config, &start, &assembled);
     let progress = match start.fork {
         Some((_, checkpoint)) => take_over(assembled.agent.as_mut(), checkpoint)?,
         None => Progress::default(),
     };
+
     meta.sessions.push(session(&assembled, progress.frames));
     // Until here a signal simply ends the process: there is nothing to save.
     let stop = StopFlag::on_signals()?;
@@ -171,6 +173,7 @@ fn way_on(old: &RunConfig, new: &RunConfig, frames_done: u64) -> String {
         return "not even `--fork` takes all of these; a new run with `--init-from` takes over weights alone"
             .to_owned();
     }
+
     match new.frames > frames_done {
         true => "add `--fork` to start a new run from this checkpoint".to_owned(),
         false => {
@@ -202,12 +205,14 @@ pub fn check_fork(old: &RunConfig, new: &RunConfig) -> anyhow::Result<()> {
         let optimizer = config.algorithm().optimizer();
         (optimizer.centered, optimizer.momentum > 0.0)
     };
+
     let same_moments = moments(old) == moments(new);
     let fixed = |key: &str| {
         FIXED_ON_FORK.contains(&key)
             || key.starts_with("env.")
             || is_fixed_by_algorithm(old, key, same_moments)
     };
+
     let refusals: Vec<String> = changes(old, new)
         .into_iter()
         .filter(|(key, _)| fixed(key))

@@ -83,6 +83,7 @@ impl Trainer {
             (true, BestBy::Training) => BestBy::Evaluation { updates: 0, mean: None },
             (true, evaluation) => evaluation,
         };
+
         let recorder = Recorder::open(&run, &progress.written, progress.frames)?;
         let console = Console::new(Axis::Frames, progress.frames, config.frames);
         let perf = PerfMeter::start(progress.frames);
@@ -108,16 +109,19 @@ impl Trainer {
         if checkpoint::list(&self.run.checkpoints_dir()).is_empty() {
             self.checkpoint()?;
         }
+
         let mut settled = self.evaluate_at_the_start()? && self.settle()?;
         while settled && self.progress.frames < self.config.frames && !self.stop.is_raised() {
             settled = self.update_once()?;
         }
+
         self.checkpoint()?;
         self.console.finish(self.progress.frames, &note(&self.progress));
         // Finished, a run stopped in its last evaluation could not be resumed to make up for it.
         if self.progress.frames < self.config.frames || !settled {
             return Ok(TrainOutcome::Interrupted);
         }
+
         self.log_rest()?;
         let ended = self.evaluate_at_the_end()?;
         Ok(if ended { TrainOutcome::Finished } else { TrainOutcome::Interrupted })
@@ -173,13 +177,16 @@ impl Trainer {
         if (evaluates || films) && !self.look_at_the_agent(evaluates, films)? {
             return Ok(false);
         }
+
         self.progress.settled_frames = after;
         if logs {
             self.log_point()?;
         }
+
         if checkpoints {
             self.checkpoint()?;
         }
+
         Ok(true)
     }
 
@@ -230,6 +237,7 @@ impl Trainer {
         if !self.config.is_evaluated() {
             return Ok(true);
         }
+
         let assets = assets(self.config.rom_dir.as_deref());
         let plan = EvalPlan::of_final_weights(&self.config, &assets);
         let Some(evaluated) = self.play_games(&plan, &self.policy()?)? else { return Ok(false) };
@@ -283,12 +291,14 @@ impl Trainer {
             frame_limit: Some(config.video.max_frames),
             beside: SidePanel::default(),
         };
+
         let mut recorder = VideoRecorder::new(Some(Format::Gif), VIDEO_FPS, false);
         if recorder.record(&EvalPlan::while_training(config, &assets), policy, spec, &self.stop)?
             == Ending::Stopped
         {
             return Ok(false);
         }
+
         self.run.write_video(self.progress.frames, &recorder.finish()?)?;
         Ok(true)
     }

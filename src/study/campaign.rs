@@ -65,6 +65,7 @@ impl Campaign {
         if !problems.is_empty() {
             return Err(ConfigError::Problems(problems).into());
         }
+
         let mut results = Vec::new();
         for (index, config) in configs.iter().enumerate() {
             status!("study {} of {}", index + 1, configs.len());
@@ -73,6 +74,7 @@ impl Campaign {
                 None => return Ok(CampaignOutcome::Interrupted),
             }
         }
+
         Ok(CampaignOutcome::Finished(results))
     }
 
@@ -85,12 +87,14 @@ impl Campaign {
             let path = folder.join(name);
             replace_file(&path, bytes).with_context(|| format!("cannot write {}", path.display()))
         };
+
         put("table.md", self.table(results).as_bytes())?;
         put("results.json", serde_json::to_string_pretty(results)?.as_bytes())?;
         for (name, picture) in figures::draw(results)? {
             put(&format!("{name}.svg"), picture.to_svg()?.as_bytes())?;
             put(&format!("{name}.png"), &picture.to_png()?)?;
         }
+
         Ok(folder)
     }
 
@@ -110,6 +114,7 @@ impl Campaign {
             let rows: Vec<&StudyResult> = results.iter().filter(same).collect();
             lines.extend(row(task, split, layer, &rows));
         }
+
         lines.join("\n") + "\n"
     }
 
@@ -141,6 +146,7 @@ impl Campaign {
                 configs.push(config);
             }
         }
+
         configs
     }
 
@@ -169,6 +175,7 @@ impl Campaign {
         } else {
             launch::new_run(config.clone(), &self.runs_dir, Some(&name), stop.clone())?
         };
+
         let outcome = run.train()?;
         Ok(if outcome == StudyOutcome::Finished { run.result() } else { None })
     }
@@ -184,6 +191,7 @@ fn row(task: Task, split: Split, layer: &StudyLayer, results: &[&StudyResult]) -
             results.iter().map(|result| result.main_measure().1[index]).collect();
         describe(&values, digits)
     };
+
     let held = results.iter().filter(|result| result.held).count();
     let epochs = median(results.iter().map(|result| f64::from(result.epochs)));
 

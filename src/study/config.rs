@@ -78,6 +78,7 @@ impl StudyRunConfig {
         for (key, _) in counts.into_iter().filter(|(_, is_zero)| *is_zero) {
             problems.push(problem(key, "is 0; the least is 1"));
         }
+
         problems.extend(self.study.check(self.task));
         problems.extend(self.check_amplitude());
         problems

@@ -69,6 +69,7 @@ fn tensors() -> io::Result<Vec<(String, Tensor)>> {
             named.push((format!("{}.{part}", split.name()), Tensor::from_slice(&indices)));
         }
     }
+
     Ok(named)
 }
 

@@ -36,6 +36,7 @@ pub(super) fn draw(results: &[StudyResult]) -> anyhow::Result<Vec<(String, Box<d
         figures.push((format!("{task}-seen"), shown));
         figures.push((format!("{task}-time"), Box::new(over_time(task, &of_task)?)));
     }
+
     Ok(figures)
 }
 
@@ -64,15 +65,18 @@ fn painted(task: Task, results: &[&StudyResult]) -> anyhow::Result<HeatMaps> {
             "Probability of each pixel for ({column}, {row}), a test centre: lower right quarter"
         ),
     };
+
     let mut truth = vec![0f32; PIXELS];
     match task {
         Task::Render => SHOWN.draw_square(&mut truth),
         _ => SHOWN.draw_pixel(&mut truth),
     }
+
     let mut maps = HeatMaps::new(title).with_map(map("truth", task, truth)?);
     for result in results {
         maps = maps.with_map(map(&name_of(result), task, open(&result.run)?.picture(SHOWN)?)?);
     }
+
     let maps = maps.with_columns(results.len().clamp(1, 4) + 1).with_colours(ColourMap::Viridis);
     Ok(maps.with_range(ColourRange::Fixed(0.0, 1.0)).with_colour_bar(match task {
         Task::Render => "probability of white",
@@ -109,6 +113,7 @@ fn places(results: &[&StudyResult]) -> anyhow::Result<Panels> {
             panels = panels.with_row(split.name(), row);
         }
     }
+
     Ok(panels)
 }
 
@@ -118,6 +123,7 @@ fn scatter(study: &Study) -> anyhow::Result<Scatter> {
     let of = |indices: &[usize]| -> Vec<(f64, f64)> {
         indices.iter().map(|&index| (predicted[index][0], predicted[index][1])).collect()
     };
+
     let truth = study.centres().iter().map(|centre| (f64::from(centre.x), f64::from(centre.y)));
     let axis = |label: &str| Axis::linear(label).with_range(0.0, CANVAS as f64);
     Ok(Scatter::new("", axis("x (pixels)"), axis("y (pixels)").reversed())
@@ -147,12 +153,14 @@ fn over_time(task: Task, results: &[&StudyResult]) -> anyhow::Result<LineChart> 
             (&tags::STUDY_TEST_ERROR, "Places told", Axis::log("test error (pixels)"), 0.5)
         }
     };
+
     let title = format!("{title}, among the centres never trained on");
     let mut chart =
         LineChart::new(title, Axis::log("seconds of training"), axis).with_reference(mark, "mark");
     for result in results {
         chart = chart.with_series(Series::new(name_of(result), curve(&result.run, tag)?));
     }
+
     Ok(chart)
 }
 

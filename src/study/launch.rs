@@ -83,6 +83,7 @@ pub fn load(run: &RunDir, config: &StudyRunConfig) -> anyhow::Result<Loaded> {
         // Checkpoints of the first versions do not say when; their studies stopped there.
         progress.hold_mark();
     }
+
     Ok(Loaded { study, progress, device, threads })
 }
 
@@ -127,11 +128,13 @@ pub fn check_resume(
     let changed = was.iter().zip(&is).filter(|((key, before), (_, after))| {
         before != after && !FREE_ON_RESUME.contains(&key.as_str())
     });
+
     let refusals: Vec<String> =
         changed.map(|((key, before), (_, after))| format!("`{key}`: {before} → {after}")).collect();
     if refusals.is_empty() {
         return Ok(());
     }
+
     let list = refusals.join("\n  - ");
     Err(BadRequest::error(format!(
         "a resumed study must stay the same study:\n  - {list}\n{way_on}"
@@ -152,6 +155,7 @@ fn build(config: &StudyRunConfig) -> anyhow::Result<(Study, Device, usize)> {
         device,
         pool,
     })?;
+
     Ok((study, device, threads))
 }
 

@@ -9,6 +9,7 @@ pub(super) fn published(task: Task, split: Split, layer: &StudyLayer) -> &'stati
     if !baseline && layer.name != "coordconv" {
         return "–";
     }
+
     match (task, split, baseline) {
         (Task::Classify, _, false) => "1.00",
         (Task::Classify, Split::Uniform, true) => "at most 0.86",

@@ -58,6 +58,7 @@ impl StudyResult {
                 measures.insert(format!("{side}_{name}"), json!(value));
             }
         }
+
         Some(Self {
             run,
             task: config.task.name().to_owned(),

@@ -114,11 +114,13 @@ impl StudyRun {
             }
             self.log_point()?;
         }
+
         if self.progress.epochs.is_multiple_of(self.config.checkpoint_every_epochs)
             && !self.is_done()
         {
             self.checkpoint()?;
         }
+
         Ok(())
     }
 

@@ -70,15 +70,18 @@ impl Cell {
         if !path.exists() {
             return Ok(CellState::Waiting);
         }
+
         let run = match RunDir::open_to_read(&path) {
             Ok(run) => run,
             // A run stopped while starting: the lock is created first.
             Err(_) if is_unbegun(&path) => return Ok(CellState::Waiting),
             Err(error) => return Err(error),
         };
+
         if is_unbegun(&path) {
             return Ok(CellState::Waiting);
         }
+
         let old: RunConfig = run.read_config()?;
         let frames = checkpoint::list(&run.checkpoints_dir()).last().map(|entry| entry.position);
         let refusals = launch::refused_on_resume(&old, self.config(), frames.unwrap_or(0));
@@ -87,6 +90,7 @@ impl Cell {
                 format!("\n  - {}\nchoose another `--name` for the sweep", refusals.join("\n  - "));
             return Err(RunDirError::OtherRun { path, cause });
         }
+
         let end = self.config().frames;
         let is_done =
             |frames: u64| frames >= end && !Trainer::lacks_its_end(&run, self.config(), frames);

@@ -76,12 +76,14 @@ impl SweepFolder {
             commands: old.as_ref().map(|old| old.commands.clone()).unwrap_or_default(),
             cells: cells.iter().map(Cell::to_record).collect(),
         };
+
         if let Some(old) = old {
             check_holds_all(name, &old.cells, &record.cells)?;
             check_design(&old, plan)?;
             record.design = old.design;
             keep_failures(old.cells, &mut record.cells);
         }
+
         record.commands.push(std::env::args_os().map(encode).collect());
         write_json(&record_path(&path), &record)?;
         Ok(Self { path, record, _lock: lock })
@@ -212,11 +214,13 @@ mod tests {
             run: run.into(),
             failure,
         };
+
         let failure = CellFailure {
             attempts: 2,
             ended_with: "signal 9".to_owned(),
             message: "no last words".to_owned(),
         };
+
         let mut new = [cell("a", None), cell("b", None), cell("c", None)];
         keep_failures(vec![cell("b", Some(failure.clone())), cell("a", None)], &mut new);
         assert_eq!(new, [cell("a", None), cell("b", Some(failure)), cell("c", None)]);

@@ -109,6 +109,7 @@ impl<'a> RemainingRun<'a> {
             Period::EveryFrames(frames) => config.frames / frames.max(1),
             Period::Off => 0,
         };
+
         // The first, the periodic and the last checkpoint; the newest of them and the best are
         // kept.
         let written = count(config.checkpoint_every_frames).saturating_add(2);
@@ -257,6 +258,7 @@ pub fn measure(
     if frames < SHORTEST_TRIAL_FRAMES {
         return Ok(None);
     }
+
     let folder = tempfile::tempdir().context("cannot make a folder for trial runs")?;
     copy_presets(runs_dir, folder.path()).context("cannot copy presets for trial runs")?;
     let mut trials = Vec::new();
@@ -265,6 +267,7 @@ pub fn measure(
         trials
             .push(TrainingProcess::start(&arguments, &folder.path().join(format!("{index}.log")))?);
     }
+
     // Wait for all of them even if one fails: they write into the folder, which is removed on
     // return.
     let ended: Vec<anyhow::Result<bool>> =
@@ -272,6 +275,7 @@ pub fn measure(
     if !ended.into_iter().collect::<anyhow::Result<Vec<bool>>>()?.into_iter().all(|done| done) {
         return Ok(None);
     }
+
     let group = folder.path().join(&config.game).join(cell.arm());
     let runs =
         (0..at_once).filter_map(|index| RunDir::open_to_read(&group.join(index.to_string())).ok());
@@ -306,6 +310,7 @@ fn trial_arguments(cell: &Cell, frames: u64, folder: &Path, index: usize) -> Vec
     ] {
         add(format!("--set={setting}"));
     }
+
     let config = cell.config();
     if config.is_evaluated() {
         // As many games as in a periodic evaluation: the trial's last evaluation is the one
@@ -313,10 +318,12 @@ fn trial_arguments(cell: &Cell, frames: u64, folder: &Path, index: usize) -> Vec
         add(format!("--set=evaluation.every_frames={frames}"));
         add(format!("--set=evaluation.final_episodes={}", config.evaluation.episodes));
     }
+
     if cell.config().algo == Algo::Apex {
         let warmup = TRIAL_WARMUP.min(cell.config().apex.replay.warmup_transitions);
         add(format!("--set=apex.replay.warmup_transitions={warmup}"));
     }
+
     // clap rejects a repeated flag, and trials set `frames` themselves, so drop `--frames`.
     arguments.retain(|word| !word.to_string_lossy().starts_with("--frames="));
     arguments.extend([
@@ -473,6 +480,7 @@ mod tests {
             let runs: Vec<RemainingRun<'_>> = configs.iter().map(|config| left(config)).collect();
             conditions(&runs)
         };
+
         let evaluated = ", if evaluated games stay as long as they were";
         assert_eq!(of(&[&plain]), "");
         assert_eq!(of(&[&plain, &evaluates]), evaluated);
@@ -523,6 +531,7 @@ mod tests {
         let line = |(frames, speed): (u64, u64)| {
             format!("{{\"frames\":{frames},\"perf/frames_per_sec\":{speed}}}\n")
         };
+
         fs::write(run.metrics_path(), points.map(line).concat()).unwrap();
         let mut meta = Meta::new(1, 0);
         let session = |start, threads| Session::this_process(start, "cpu".to_owned(), threads);
@@ -565,6 +574,7 @@ mod tests {
             let left = RemainingRun::of(&cell, state, MEASURED, folder.path());
             left.map(|left| (left.frames, left.held_bytes))
         };
+
         let numbers = fs::metadata(folder.path().join("a/metrics.jsonl")).unwrap().len();
         assert_eq!(of(CellState::Waiting), Some((1_000, 0)));
         assert_eq!(of(CellState::Begun { frames: 500 }), Some((500, numbers)));

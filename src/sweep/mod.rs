@@ -113,6 +113,7 @@ mod tests {
                 SweepError::Disk { needed: 3 << 30, free: 1 << 30, folder: "runs".into(), replays };
             error.to_string()
         };
+
         let with_replays = text(true);
         assert!(
             with_replays.starts_with(
@@ -128,6 +129,7 @@ mod tests {
         ] {
             assert!(with_replays.contains(part), "{part} not in {with_replays}");
         }
+
         assert!(!text(false).contains("apex"), "{}", text(false));
     }
 }

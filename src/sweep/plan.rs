@@ -123,10 +123,12 @@ impl SweepPlan {
             let path = PathBuf::from(name);
             return Self::parse(&read(&path)?, &path);
         }
+
         let path = runs_dir.join("plans").join(format!("{name}.toml"));
         if path.is_file() {
             return Self::parse(&read(&path)?, &path);
         }
+
         let built_in = built_in();
         let Some(text) = built_in.get(name) else {
             let hint = did_you_mean(name, built_in.keys().copied());
@@ -135,6 +137,7 @@ impl SweepPlan {
                 format!("no plan `{name}`{hint}; there are {}, or name a file", all.join(", "));
             return Err(ConfigError::Problems(vec![Problem { key: "plan".to_owned(), message }]));
         };
+
         Self::parse(text, Path::new(&format!("{name}.toml")))
     }
 
@@ -243,6 +246,7 @@ mod tests {
             let error = parse(text).unwrap_err().to_string();
             parts.iter().for_each(|part| assert!(error.contains(part), "{part} not in {error}"));
         }
+
         let error =
             SweepPlan::find("nine-game", Path::new("/nonexistent")).unwrap_err().to_string();
         assert!(error.contains("did you mean `nine-games`?"), "{error}");
@@ -291,6 +295,7 @@ mod tests {
             let never_scores = ["enduro", "freeway"];
             assert!(plan.games.iter().all(|game| !never_scores.contains(&game.as_str())));
         }
+
         assert!(built_in_plans().iter().all(|(_, summary)| !summary.is_empty()));
     }
 

@@ -181,6 +181,7 @@ fn summary(cells: &[CellProgress]) -> String {
     if count(CellStatus::Failed) > 0 {
         parts[0].push_str(&format!(", {} failed", count(CellStatus::Failed)));
     }
+
     let (frames, end) = frames_of(cells.iter());
     parts.push(format!(
         "{:.0} % of {} frames",
@@ -195,6 +196,7 @@ fn summary(cells: &[CellProgress]) -> String {
             frames_of(cells.iter().filter(|cell| cell.status != CellStatus::Failed));
         parts.push(format!("{} left", describe_secs(end.saturating_sub(frames) as f64 / speed)));
     }
+
     parts.join(" · ")
 }
 
@@ -236,6 +238,7 @@ mod tests {
             CellStatus::Done => (Some(900.0), Some(1.5)),
             CellStatus::Waiting | CellStatus::Failed => (None, None),
         };
+
         CellProgress {
             game: game.into(),
             arm: arm.into(),

@@ -94,6 +94,7 @@ impl Scheduler {
                 self.folder.note(index, None)?; // failed once, but has been completed elsewhere since
             }
         }
+
         loop {
             self.collect_ended()?;
             if self.stop.is_raised() {
@@ -110,6 +111,7 @@ impl Scheduler {
             }
             std::thread::sleep(POLL);
         }
+
         Ok(self.finish())
     }
 
@@ -120,6 +122,7 @@ impl Scheduler {
             Work::GivenUp(_, code) => Some(*code),
             _ => None,
         });
+
         for slot in &self.slots {
             if let Work::GivenUp(failure, _) = &slot.work {
                 let CellFailure { attempts, ended_with, message } = failure;
@@ -129,6 +132,7 @@ impl Scheduler {
                 ));
             }
         }
+
         SweepOutcome { cells, failed, interrupted: self.stop.is_raised() }
     }
 
@@ -181,10 +185,12 @@ impl Scheduler {
                 false => Ok(()),
             };
         }
+
         let state = match cell.state(&self.runs_dir) {
             Ok(CellState::Waiting) => cell.clear(&self.runs_dir).map(|()| CellState::Waiting),
             other => other,
         };
+
         let (arguments, how) = match state {
             Err(error) => return self.cannot_start(index, &error),
             Ok(CellState::Done) => return self.done(index),
@@ -193,6 +199,7 @@ impl Scheduler {
                 (self.arguments_to_resume(cell), format!("goes on at {frames} frames"))
             }
         };
+
         let process = TrainingProcess::start(&arguments, &self.folder.log_path(cell))?;
         let again = if slot.failed > 0 { ", a second time" } else { "" };
         self.table.tell(&format!("{} {how}{again}", cell.title()));
@@ -322,10 +329,12 @@ impl Slot {
             frames_per_sec: None,
             episode_return: None,
         };
+
         let mut slot = Self { cell, work: Work::Waiting, failed: 0, in_use_since: None, progress };
         if state == CellState::Done {
             slot.set(Work::Done);
         }
+
         slot
     }
 
@@ -348,6 +357,7 @@ impl Slot {
         else {
             return;
         };
+
         self.progress.frames = point.position(Axis::Frames).unwrap_or(0);
         // Lines of evaluations have neither value.
         self.progress.frames_per_sec =

@@ -36,10 +36,12 @@ fn check_length(flag: &str, name: &OsStr, added_bytes: usize) -> anyhow::Result<
     if name.len() <= most {
         return Ok(());
     }
+
     let with = match added_bytes {
         0 => String::new(),
         added => format!(" with the {added} that are added to it"),
     };
+
     Err(BadRequest::error(format!(
         "`{flag} {}` is too long: a name has at most {LONGEST} bytes, so this one at most {most}{with}; it has {}",
         name.display(),
@@ -69,6 +71,7 @@ mod tests {
                 "{text}"
             );
         }
+
         assert!(
             check_folder_name("--name", &"ä".repeat(128), 0).is_err(),
             "bytes count, not letters"

@@ -56,6 +56,7 @@ pub fn decode(text: &str) -> OsString {
         bytes.push(byte);
         rest = after;
     }
+
     OsString::from_vec(bytes)
 }
 
@@ -90,6 +91,7 @@ fn ansi_c_quoted(bytes: &[u8]) -> String {
         }
         text.push_str(&octal(chunk.invalid()));
     }
+
     text.push('\'');
     text
 }
@@ -123,6 +125,7 @@ mod tests {
         ] {
             words.push(OsStr::from_bytes(bytes).to_owned());
         }
+
         words
     }
 

@@ -6,12 +6,14 @@ pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
         let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
         cells.chain([header[column].chars().count()]).max().unwrap_or(0)
     };
+
     let widths: Vec<usize> = (0..header.len()).map(width_of).collect();
     let line = |cells: &[String]| {
         let padded: Vec<String> =
             cells.iter().zip(&widths).map(|(cell, &width)| format!("{cell:<width$}")).collect();
         padded.join("  ").trim_end().to_owned()
     };
+
     let header: Vec<String> = header.iter().map(ToString::to_string).collect();
     let lines: Vec<String> =
         [line(&header)].into_iter().chain(rows.iter().map(|row| line(row))).collect();

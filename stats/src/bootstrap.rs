@@ -107,9 +107,11 @@ impl Bootstrap {
         if !(self.level > 0.0 && self.level < 1.0) {
             return Err(StatsError::Level { level: self.level });
         }
+
         if self.repetitions == 0 {
             return Err(StatsError::NoRepetitions);
         }
+
         let chunks = self.repetitions.div_ceil(CHUNK);
         let drawn: Vec<Vec<f64>> = (0..chunks)
             .into_par_iter()

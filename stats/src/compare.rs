@@ -170,6 +170,7 @@ fn count_sums_outside(numbers: &[f64], size: usize, low: f64, high: f64) -> (u64
             false => pairs,
         };
     }
+
     (outside, ways)
 }
 
@@ -243,12 +244,14 @@ mod tests {
         let sum_of = |subset: u32| -> f64 {
             (0..all).filter(|place| subset >> place & 1 == 1).map(|place| seen.scores[place]).sum()
         };
+
         let mut ways = 0u32;
         let mut extreme = 0u32;
         for subset in subsets {
             ways += 1;
             extreme += u32::from(seen.is_matched_by(sum_of(subset)));
         }
+
         f64::from(extreme) / f64::from(ways)
     }
 

@@ -42,6 +42,7 @@ mod tests {
                 .zip(expected)
                 .for_each(|(a, b)| assert!((a - b).abs() < 1e-12, "{found:?}"));
         };
+
         // 4 × 0.01, 3 × 0.02, 2 × 0.04, 1 × 0.9.
         close(holm_adjusted(&[0.04, 0.01, 0.9, 0.02], 4), &[0.08, 0.04, 0.9, 0.06]);
         // 2 × 0.03, then 1 × 0.04, which must not be less.

@@ -25,6 +25,7 @@ pub fn least_visible_difference(seeds: usize, alpha: f64) -> Option<f64> {
     if seeds < 2 || least_p_value(seeds, seeds) > alpha {
         return None;
     }
+
     if seeds > MOST_SIMULATED {
         return Some(approximated(seeds, alpha));
     }
@@ -41,10 +42,12 @@ pub fn least_visible_difference(seeds: usize, alpha: f64) -> Option<f64> {
     if !finds(found) {
         return None;
     }
+
     while found - missed > 1 {
         let middle = u32::midpoint(missed, found);
         if finds(middle) { found = middle } else { missed = middle }
     }
+
     Some(f64::from(found) / 10.0)
 }
 

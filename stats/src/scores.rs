@@ -18,6 +18,7 @@ impl Scores {
         if games.is_empty() {
             return Err(StatsError::NoGames);
         }
+
         for (game, scores) in games.iter().enumerate() {
             if scores.is_empty() {
                 return Err(StatsError::NoScores { game });
@@ -26,6 +27,7 @@ impl Scores {
                 return Err(StatsError::NotFinite { game, run, score: scores[run] });
             }
         }
+
         Ok(Self { games })
     }
 

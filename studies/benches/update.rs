@@ -29,12 +29,14 @@ fn main() {
     if std::env::args().any(|argument| argument == "--test") {
         return;
     }
+
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
     let mut counts = vec![1, cores];
     counts.dedup();
     for threads in counts {
         compare_classifiers(threads);
     }
+
     println!("\nall tasks, {cores} threads, recipe's batch, updates/s");
     for task in Task::ALL {
         let mut study = study(task, cores);
@@ -56,6 +58,7 @@ fn compare_classifiers(threads: usize) {
         tch::set_num_threads(1);
         speeds[2].push(speed(|| (0..batch).for_each(|_| products.row())) * threads as f64);
     }
+
     let [ours, plain, products] = speeds.map(median);
     let gflop = 1e-9 * batch as f64 * Products::flop_a_row();
     println!("\nclassify, batch {batch}, {threads} threads, updates/s (median of {TURNS} turns)");
@@ -66,6 +69,7 @@ fn compare_classifiers(threads: usize) {
             speed * gflop
         );
     };
+
     line("plain", plain);
     line("coordrl", ours);
     line("products, on each thread", products);
@@ -103,6 +107,7 @@ impl Plain {
             );
             weights.push(Tensor::zeros([pair[1]], kind).set_requires_grad(true));
         }
+
         let line = Tensor::linspace(-1.0, 1.0, SIDE, kind);
         let across = line.view([1, 1, 1, SIDE]).expand([batch, 1, SIDE, SIDE], false);
         let down = line.view([1, 1, SIDE, 1]).expand([batch, 1, SIDE, SIDE], false);
@@ -124,6 +129,7 @@ impl Plain {
                 picture = picture.relu();
             }
         }
+
         let logits = picture.reshape([batch, PIXELS]);
         let loss =
             logits.cross_entropy_loss::<Tensor>(&self.targets, None, Reduction::Mean, -100, 0.0);

@@ -169,11 +169,13 @@ impl StudyConfig {
         let mut refuse = |key: &str, message: String| {
             problems.push(Problem { key: format!("study.{key}"), message });
         };
+
         for (key, count) in self.counts() {
             if count == 0 {
                 refuse(key, "is 0; the least is 1".to_owned());
             }
         }
+
         let factors = [
             ("learning_rate", self.learning_rate),
             ("step_ratio", self.step_ratio),
@@ -185,11 +187,13 @@ impl StudyConfig {
                 refuse(key, format!("is {value}; it must be a number above 0"));
             }
         }
+
         for (key, weight) in [("l2", self.l2), ("map_loss", self.map_loss)] {
             if !(weight.is_finite() && weight >= 0.0) {
                 refuse(key, format!("is {weight}; it must be a number of 0 or more"));
             }
         }
+
         if !self.loss.suits(task) {
             let fitting = [Loss::CrossEntropy, Loss::Bce, Loss::Mse]
                 .into_iter()
@@ -198,6 +202,7 @@ impl StudyConfig {
             let text = format!("is \"{}\", which does not suit `{task}`; ", self.loss.name());
             refuse("loss", text + &format!("it can be \"{}\"", names.join("\" or \"")));
         }
+
         problems
     }
 
@@ -239,6 +244,7 @@ mod tests {
             shards: 0,
             ..Default::default()
         };
+
         let keys: Vec<String> =
             config.check(Task::Regress).into_iter().map(|problem| problem.key).collect();
         let expected = [
@@ -281,6 +287,7 @@ mod tests {
             step_limit: 2,
             ..Default::default()
         };
+
         assert_eq!(
             [0, 1, 2, 3, 4, 9].map(|epoch| config.rate(epoch)),
             [1.0, 1.0, 0.5, 0.5, 0.25, 0.25]

@@ -191,6 +191,7 @@ mod tests {
             let layer = build_coord_conv(&mut ParamScope::new(&mut store), shape).unwrap();
             tch::no_grad(|| layer.forward_tiled(numbers, [6, 9]))
         };
+
         let numbers = Tensor::rand([3, 2], (Kind::Float, Device::Cpu));
         let plain = forward(LayerStart::Plain, 1.0, &numbers);
         let added = forward(LayerStart::Drawn, 1.0, &numbers) - &plain;

@@ -20,6 +20,7 @@ pub(crate) fn shuffled(members: &[usize], seed: u64, epoch: u32) -> Vec<usize> {
         let other = rng.next_u64() % (place as u64 + 1);
         order.swap(place, other as usize);
     }
+
     order
 }
 

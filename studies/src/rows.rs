@@ -30,6 +30,7 @@ pub(crate) fn input_of(
         let side = CANVAS as i64;
         canvases(centres, Centre::draw_pixel)?.f_view([rows, 1, side, side])?
     };
+
     Ok(input.f_to_device(device)?)
 }
 
@@ -52,6 +53,7 @@ pub(crate) fn target_of(
             Tensor::f_from_slice(&numbers)?.f_view([centres.len() as i64, 2])?
         }
     };
+
     Ok(target.f_to_device(device)?)
 }
 

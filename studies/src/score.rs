@@ -131,6 +131,7 @@ pub(crate) fn sums_of(
             }
         }
     };
+
     let loss = loss_sum(loss, output, &target).f_to_kind(Kind::Double)?.f_double_value(&[])?;
     Ok(ScoreSums { loss, measures })
 }
@@ -236,6 +237,7 @@ mod tests {
             let score = |measures| Score { loss: 0.0, measures };
             Evaluation { epoch: 1, train: score(train), test: score(test) }.meets_mark()
         };
+
         let classify = |accuracy| Measures::Classify { accuracy, distance_px: 0.0 };
         assert!(with(classify(1.0), classify(1.0)));
         assert!(!with(classify(0.9996), classify(1.0)) && !with(classify(1.0), classify(0.9996)));

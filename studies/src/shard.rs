@@ -88,6 +88,7 @@ impl Shard {
                 drawn + loss_sum(Loss::CrossEntropy, &logits, &target) * map_loss
             }
         };
+
         // Divided by the rows of the whole batch, not of this part, so that parts add up to the
         // mean.
         let loss = sum / batch_rows as f64;

@@ -74,10 +74,12 @@ impl TrainerState {
                 split.name()
             )));
         }
+
         if self.counters.rows_into_epoch as usize >= train_rows {
             let rows = self.counters.rows_into_epoch;
             return Err(bad(format!("it is {rows} rows into an epoch of {train_rows}")));
         }
+
         Ok(())
     }
 }

@@ -81,6 +81,7 @@ impl Study {
         if !problems.is_empty() {
             return Err(StudyError::Config(problems));
         }
+
         keep_freed_memory();
         let mut store = ParamStore::new(seed, device);
         let spec = NetworkSpec { task, split, layer, config };
@@ -125,6 +126,7 @@ impl Study {
                 return Err(StudyError::NonFinite { what, update });
             }
         }
+
         let learning_rate = self.learning_rate();
         // A `&Tensor` is not `Send`, but a tensor is, so pass a shallow clone.
         let params = self.params.shallow_clone();
@@ -287,6 +289,7 @@ impl Study {
             RowSplit::Whole(_) => 1,
             RowSplit::Rows(_) => self.shards.len(),
         };
+
         let mut gradients = self
             .for_each_shard(batch, working, |shard, part| shard.gradient(part, batch.len()))?
             .into_iter();
@@ -294,9 +297,11 @@ impl Study {
             Some(first) => first,
             None => lock(&self.shards[0]).gradient(&[], 1)?,
         };
+
         for gradient in gradients {
             sum.add(&gradient)?;
         }
+
         Ok(sum)
     }
 

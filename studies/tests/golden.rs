@@ -69,6 +69,7 @@ fn set_first_weights(study: &mut Study) {
         *values = Tensor::from_slice(&fresh).view(&shape[..]);
         start += count;
     }
+
     study.load_weights(&weights).unwrap();
 }
 
@@ -97,6 +98,7 @@ fn check(case: &str, golden: &Value) {
         let expected = golden[key].as_f64().expect(key);
         assert_close(found, expected, expected, &format!("{case}: {key}"));
     }
+
     let state = study.save().unwrap();
     let (_, mean) = state.optimizer.iter().find(|(name, _)| name == "mean").unwrap();
     // Adam's mean after one step is a tenth of the gradient.
@@ -120,6 +122,7 @@ fn check(case: &str, golden: &Value) {
         assert_like(gradient, golden, scale, &what);
         rest = others;
     }
+
     assert!(rest.is_empty());
 }
 

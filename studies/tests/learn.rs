@@ -54,6 +54,7 @@ fn coordinates_find_every_pixel_even_where_none_was_shown() {
         let place = places[*index];
         place == [f64::from(centre.x), f64::from(centre.y)]
     };
+
     let members = &study.indices().test;
     assert_eq!(
         members.iter().filter(|index| right(index)).count() as f64 / members.len() as f64,

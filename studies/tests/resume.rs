@@ -105,5 +105,6 @@ fn a_state_of_something_else_is_refused_and_changes_nothing() {
         let error = classify.load(&state).unwrap_err();
         assert!(matches!(error, StudyError::State { .. }), "cut at {cut}: {error}");
     }
+
     assert_same_state(&classify.save().unwrap(), &before);
 }

@@ -68,6 +68,7 @@ fn a_run_leaves_the_usual_folder_and_its_replay_in_the_newest_checkpoint() {
         assert!(points.iter().any(|point| point[tag.name].is_number()), "{} is nowhere", tag.name);
         assert!(last.get(tag.name).is_some(), "{} is missing in {last}", tag.name);
     }
+
     let ratio = last["replay/samples_per_insert"].as_f64().unwrap();
     // Of some 940 insertions: 40 samples either way, and what was still on its way at the end.
     assert!((0.85..=1.15).contains(&ratio), "{ratio}");
@@ -94,6 +95,7 @@ fn in_one_thread_a_run_killed_and_resumed_is_the_run_never_killed() {
         );
         thread::sleep(Duration::from_millis(3));
     }
+
     child.kill().unwrap();
     child.wait().unwrap();
     let ended = sandbox.run(&["train", "--resume", killed.to_str().unwrap()]);
@@ -113,6 +115,7 @@ fn interrupt(sandbox: &Sandbox, name: &str, more: &[&str], ready: impl Fn(&Path)
         );
         thread::sleep(Duration::from_millis(3));
     }
+
     let asked = Instant::now();
     let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
     assert!(sent.success());
@@ -281,6 +284,7 @@ fn wrong_requests_are_refused_and_nothing_is_written() {
         sandbox.run(&arguments("a", more)).expect_refusal(code, parts);
         assert_eq!(sandbox.files(), Vec::<PathBuf>::new(), "{more:?}");
     };
+
     let refused = |more: &[&str], parts: &[&str]| refused_as(2, more, parts);
     refused_as(
         5,

@@ -207,6 +207,7 @@ fn a_run_of_a_later_version_is_told_as_such_and_refused_with_3() {
         assert!(text.contains(from), "{from} is not in {text}");
         fs::write(run.join(name), text.replacen(from, to, 1)).unwrap();
     };
+
     edit("config.json", "{", "{\"world_model\": true, ");
     edit(
         "meta.json",
@@ -219,6 +220,7 @@ fn a_run_of_a_later_version_is_told_as_such_and_refused_with_3() {
         ended.expect_refusal(3, &["config.json", "version 7.0.0", "`world_model`"]);
         assert!(!ended.stderr.contains("damaged"), "{ended:?}");
     }
+
     let found = sandbox.run(&["report", "runs", "--out=x"]);
     found.expect_refusal(3, &["none is complete", "version 7.0.0"]);
     assert!(!found.stderr.contains("damaged"), "{found:?}");
@@ -295,6 +297,7 @@ fn actions_files_are_checked_before_the_first_step() {
             .run(&["trace", "pong", "--actions", "actions.txt"])
             .expect_refusal(2, &["actions.txt", part]);
     }
+
     fs::write(sandbox.path().join("actions.txt"), "0\n1\n").unwrap();
     let too_many = ["trace", "pong", "--actions", "actions.txt", "--steps", "3"];
     sandbox.run(&too_many).expect_refusal(2, &["holds 2 actions, not 3"]);

@@ -42,6 +42,7 @@ fn config_show_tells_value_and_origin_of_every_setting() {
             shown[key]["origin"]
         );
     };
+
     expect("game", "breakout".into(), "<game>");
     expect("seed", 7.into(), "mine.toml");
     expect("a2c.discount", 0.98.into(), "mine.toml");
@@ -67,6 +68,7 @@ fn an_id_of_gymnasiums_is_told_which_rules_it_does_not_bring() {
         assert_eq!(ended.stderr.matches(note).count(), 1, "once: {ended:?}");
         assert!(ended.stderr.contains("`--set env.sticky_action_prob=0.25`"), "{ended:?}");
     }
+
     let with = sandbox.run(&["config", "show", "ALE/Pong-v5", "--set=env.sticky_action_prob=0.25"]);
     assert_eq!((with.code, with.stderr.as_str()), (Some(0), ""), "nothing is left out");
     assert_eq!(sandbox.run(&["config", "show", "pong"]).stderr, "");
@@ -120,6 +122,7 @@ fn log_points_carry_every_tag_and_no_return_before_the_first_game_has_ended() {
             assert!(point.get(tag.name).is_some(), "{} is missing in {line}", tag.name);
         }
     }
+
     let points = metrics(&run);
     assert_eq!(points[0]["train/episodes"], 0.0);
     assert!(points[0]["train/episode_return"].is_null());
@@ -140,6 +143,7 @@ fn eval_plays_the_games_asked_for_repeats_itself_and_writes_nothing() {
         assert_eq!(ended.code, Some(0), "{ended:?}");
         json(&ended.stdout)
     };
+
     let first = eval(&["--episodes=21", "--threads=1"]);
     assert_eq!(first, eval(&["--episodes=21", "--threads=2"]));
     assert_eq!(first["returns"].as_array().unwrap().len(), 21);
@@ -169,6 +173,7 @@ fn eval_tells_and_changes_the_rules_but_not_what_the_network_sees() {
         assert_eq!(ended.code, Some(0), "{ended:?}");
         json(&ended.stdout)
     };
+
     let trained = eval(&[]);
     assert_eq!(trained["start"], "1 to 30 no-ops, FIRE where the game has it, at most 400 frames");
     // No-ops count towards the limit, but not as part of the game.
@@ -203,6 +208,7 @@ fn eval_tells_and_changes_the_rules_but_not_what_the_network_sees() {
     ] {
         sandbox.run(&[&["eval", path], wrong].concat()).expect_refusal(2, &[part]);
     }
+
     let listed =
         sandbox.run(&["eval", path, "--episodes=2", "--max-episode-frames=400", "--games"]).stdout;
     assert!(listed.contains("human-normalised") && listed.contains("\n2     "), "{listed}");
@@ -224,6 +230,7 @@ fn evaluations_during_training_are_logged_and_change_nothing_that_is_learnt() {
         let video = fs::read(run.join(format!("videos/{frames:012}.gif"))).unwrap();
         assert!(video.starts_with(b"GIF89a") && video.len() > 200, "{} bytes", video.len());
     }
+
     let weights =
         |run: &Path| fs::read(checkpoints(run).pop().unwrap().join("weights.safetensors")).unwrap();
     assert_eq!(weights(&plain), weights(&run));
@@ -254,6 +261,7 @@ fn trace_repeats_itself_and_goes_on_from_a_saved_state() {
         assert_eq!(ended.code, Some(0), "{ended:?}");
         ended.stdout
     };
+
     let all = trace(&["--actions=all.txt", "--obs-out=obs.npy"]);
     assert_eq!(all.lines().count(), 60);
     assert_eq!(fs::metadata(sandbox.path().join("obs.npy")).unwrap().len(), 128 + 60 * 4 * 84 * 84);

@@ -51,6 +51,7 @@ fn runs_begun_at_once_are_numbered_in_their_own_folder() {
         let ended = ended(child);
         assert_eq!(ended.code, Some(0), "{ended:?}");
     }
+
     let names: Vec<OsString> =
         fs::read_dir(sandbox.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(names, [odd()], "no other folder is made");
@@ -87,6 +88,7 @@ fn results_in_json_name_the_very_folders() {
         assert_eq!(ended.code, Some(0), "{ended:?}");
         serde_json::from_str::<Value>(&ended.stdout).unwrap()
     };
+
     let path_in = |value: &Value| decode(value.as_str().unwrap());
 
     let evaluation = with_paths(&["eval", "--episodes=2", "--json"], run.as_os_str(), &[]);
@@ -122,6 +124,7 @@ fn a_sweep_and_a_study_print_their_results_from_there() {
         assert_eq!(ended.code, Some(0), "{ended:?}");
         serde_json::from_str::<Value>(&ended.stdout).unwrap()
     };
+
     let swept = result(&mut sweep);
     for path in [&swept["sweep"], &swept["cells"][0]["run"], &result(&mut study)["run"]] {
         let path = decode(path.as_str().unwrap());

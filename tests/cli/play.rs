@@ -39,6 +39,7 @@ fn look_at_gif(bytes: &[u8]) -> (u16, u16, usize) {
         }
         pictures += 1;
     }
+
     (size.0, size.1, pictures)
 }
 
@@ -80,6 +81,7 @@ fn what_makes_the_numbers_of_an_evaluation_mean_less_is_remarked() {
         }
         (remarks, result)
     };
+
     let (fire, _) = eval(&["--protocol=machado"]);
     assert!(fire.len() == 1 && fire[0].contains("FIRE was pressed for the agent"), "{fire:?}");
     let (same, result) = eval(&["--policy=greedy", "--noop-max=0"]);
@@ -161,6 +163,7 @@ fn wrong_requests_are_refused_and_nothing_is_written() {
     ] {
         sandbox.run(&[&["play", run], arguments].concat()).expect_refusal(2, &[part]);
     }
+
     sandbox.run(&["play", "nowhere", "--video=a.gif"]).expect_refusal(3, &["nowhere"]);
     assert_eq!(sandbox.files(), before);
 }

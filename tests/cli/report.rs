@@ -104,6 +104,7 @@ fn a_sweep_named_twice_is_named_once() {
     let cell = serde_json::json!({
         "game": "catch", "algo": "a2c", "torso": "conv", "seed": 1, "frames": 400, "run": "catch/a2c-conv/a", "failure": null
     });
+
     let record = serde_json::json!({"version": 1, "name": "s", "commands": [["/x/coordrl", "sweep"]], "cells": [cell]});
     fs::write(sweep.join("sweep.json"), record.to_string()).unwrap();
     let paths = ["runs/sweeps/s", "runs/sweeps/../sweeps/s/"];

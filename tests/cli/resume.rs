@@ -40,6 +40,7 @@ fn an_evaluated_run_of_2n_is_a_run_of_n_extended() {
     let train = |name: &str, frames: &str| {
         sandbox.train(name, &[&evaluated[..], &["--frames", frames]].concat())
     };
+
     let whole = train("whole", "1060");
     let half = train("half", "530");
     assert_eq!(evaluation(&half)["frames"], 540);
@@ -70,6 +71,7 @@ fn evaluations_have_lines_of_their_own_at_the_start_on_the_way_and_at_the_end() 
             })
             .collect()
     };
+
     assert_eq!(of("eval/episode_return"), [(0, 5), (400, 5), (800, 5)]);
     assert_eq!(of("eval/final_return"), [(1060, 7)]);
     assert_eq!(lines.last().unwrap()["eval/final_return"], evaluation(&run)["mean_return"]);
@@ -133,6 +135,7 @@ fn an_old_run_with_rmsprop_resumes_to_the_last_bit() {
         line.remove("network/dead_share"); // not measured then
         line
     };
+
     let found: Vec<_> = metrics(&run).into_iter().map(old_tags).collect();
     let expected: Vec<_> = metrics(&golden.join("whole")).into_iter().map(old_tags).collect();
     assert_eq!(found, expected);
@@ -206,6 +209,7 @@ fn emulator_resumes_exactly(game: &str, settings: &[&str]) {
         assert_eq!(ended.code, Some(0), "{ended:?}");
         run(name)
     };
+
     let whole = train("whole", "2400");
     let half = train("half", "1200");
     let ended = resume(&sandbox, &half, &["--frames", "2400"]);
@@ -271,6 +275,7 @@ fn where_hang_ups_are_ignored_a_run_goes_on_to_its_end() {
     wait_for("a log point", || {
         fs::metadata(run.join("metrics.jsonl")).is_ok_and(|file| file.len() > 0)
     });
+
     hang_up(child.id());
     let ended = Ended::from(child.wait_with_output().unwrap());
     assert_eq!(ended.code, Some(0), "{ended:?}");
@@ -371,6 +376,7 @@ fn a_fork_lands_beside_its_run_unless_told_where() {
         let ended = Ended::from(sandbox.command(&arguments).current_dir(folder).output().unwrap());
         assert_eq!(ended.code, Some(0), "{ended:?}");
     };
+
     fork(sandbox.path(), "archive/a", &["--name=b"]);
     fork(&archive, "a/", &["--name=c"]);
     fork(&archive.join("a"), ".", &["--name=d"]);
@@ -382,6 +388,7 @@ fn a_fork_lands_beside_its_run_unless_told_where() {
             sandbox.files()
         );
     }
+
     assert!(!sandbox.path().join("runs").exists() && !archive.join("runs").exists());
 }
 
@@ -423,6 +430,7 @@ fn a_finished_run_that_lost_its_last_line_in_a_crash_gets_it_back() {
         assert_eq!(ended.code, Some(0), "{ended:?}");
         assert_eq!(metrics(&run), whole);
     }
+
     let ended = resume(&sandbox, &run, &[]);
     assert!(ended.stderr.contains("nothing to do"), "{ended:?}");
     assert_eq!(metrics(&run), whole);
@@ -503,6 +511,7 @@ fn stopped_at_600_frames_makes_up_for_it(frames: usize) {
         ];
         sandbox.train(name, &settings)
     };
+
     let more = |run: &Path, episodes: u64| -> Vec<String> {
         let run = run.to_str().unwrap();
         let episodes = format!("--set=evaluation.episodes={episodes}");
@@ -510,6 +519,7 @@ fn stopped_at_600_frames_makes_up_for_it(frames: usize) {
             .map(str::to_owned)
             .to_vec()
     };
+
     let whole = start("whole");
     let arguments = more(&whole, 2);
     let ended = sandbox.run(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
@@ -525,6 +535,7 @@ fn stopped_at_600_frames_makes_up_for_it(frames: usize) {
         line.clear();
         assert!(talk.read_line(&mut line).unwrap() > 0, "it ended before it was resumed");
     }
+
     thread::sleep(Duration::from_millis(700));
     let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
     assert!(sent.success());

@@ -46,6 +46,7 @@ fn a_study_prints_one_object_and_leaves_a_run_folder() {
         assert!(number > 0.0 && number < 64.0, "{result}");
         assert_eq!(points[1][format!("study/{key}")], result[key]);
     }
+
     assert!(run.join("config.json").is_file() && run.join("meta.json").is_file());
     assert!(fs::read_dir(run.join("tb")).unwrap().count() == 1);
     let table = sandbox.run(&study("b", &["--epochs=1"]));
@@ -66,12 +67,14 @@ fn a_study_killed_and_resumed_is_the_study_never_killed_and_epochs_extend_it() {
             "it was through too soon"
         );
     }
+
     child.kill().unwrap();
     child.wait().unwrap();
     let path = run.to_str().unwrap();
     let again = |arguments: &[&str]| {
         sandbox.run(&[&["study", "regress", "--resume", path, "--json"], arguments].concat())
     };
+
     finished(&again(&[]));
     assert_eq!(metrics(&run).len(), 2);
     assert!(again(&[]).stderr.contains("nothing to do"));
@@ -103,6 +106,7 @@ fn wrong_requests_are_refused_and_nothing_is_written() {
         sandbox.run(arguments).expect_refusal(2, parts);
         assert_eq!(sandbox.files(), Vec::<PathBuf>::new(), "{arguments:?} wrote something");
     };
+
     refused(
         &["study", "classify", "--layer=cordconv"],
         &["`cordconv`", "did you mean `coordconv`?"],
@@ -138,6 +142,7 @@ fn an_amplitude_is_part_of_a_study_and_old_settings_have_the_papers() {
         let common = ["study", "regress", "--device=cpu", "--epochs=1", "--json", "--name", name];
         finished(&sandbox.run(&[&common[..], more].concat()))
     };
+
     let folder = sandbox.path().join("runs/studies/regress-uniform/coordconv");
     let again = |name: &str, more: &[&str]| {
         let path = folder.join(name);
@@ -179,6 +184,7 @@ fn runs_of_another_task_and_folders_that_are_none_are_refused_with_3() {
         ended.expect_refusal(3, &[path, "is a study", "`coordrl study regress --resume "]);
         assert!(!ended.stderr.contains("damaged"), "{ended:?}");
     }
+
     let game = sandbox.train("game", &["--frames=40"]);
     let other = ["study", "regress", "--resume", game.to_str().unwrap()];
     sandbox.run(&other).expect_refusal(3, &["is a run of a game", "`coordrl train --resume "]);

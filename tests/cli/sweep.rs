@@ -166,6 +166,7 @@ fn a_forecast_is_made_from_trial_runs_and_leaves_nothing() {
     {
         assert!(ended.stderr.contains(part), "{part} not in {}", ended.stderr);
     }
+
     assert_eq!(sandbox.files(), Vec::<PathBuf>::new());
 }
 
@@ -180,6 +181,7 @@ fn what_decides_is_fixed_before_the_runs() {
         fs::write(sandbox.path().join("plan.toml"), text).unwrap();
         sandbox.run(&["sweep", "plan.toml", "--no-forecast"])
     };
+
     plan("final", "impala").expect_refusal(2, &["`reference` is `impala`", "conv, coordconv"]);
     let ended = plan("final", "coordconv");
     assert_eq!(ended.code, Some(0), "{ended:?}");
@@ -219,6 +221,7 @@ fn what_is_wrong_with_a_plan_is_told_at_once_and_nothing_is_written() {
         sandbox.run(arguments).expect_refusal(2, parts);
         assert_eq!(sandbox.files(), Vec::<PathBuf>::new(), "{arguments:?} wrote something");
     };
+
     refused(&["sweep"], &["which games", "nine-games", "--games"]);
     refused(&["sweep", "nine-game"], &["did you mean `nine-games`"]);
     refused(&["sweep", "missing/plan.toml"], &["missing/plan.toml"]);
@@ -243,6 +246,7 @@ fn what_is_wrong_with_a_plan_is_told_at_once_and_nothing_is_written() {
         let long = ["sweep", "--games=catch", "--seeds=10,", mode, "--name", &long];
         refused(&long, &["`--name sss", "at most 224", "it has 225"]);
     }
+
     refused(&["sweep", "--games=pong", "--name", &"s".repeat(256)], &["`--name sss", "it has 256"]);
     refused(&["sweep", "--games=pong", "--set=seed=3"], &["`seed`", "--seeds"]);
     refused(&["sweep", "--games=pong", "--seeds=18446744073709551615"], &["seeds", "the most"]);
@@ -341,6 +345,7 @@ fn finished_runs_keep_their_results_and_lengths_of_presets_may_grow() {
         )
         .unwrap();
     };
+
     preset(1000);
     let arguments = sweep(&["--preset=mine", "--seeds=1", "--torsos=conv", "--json"]);
     assert_eq!(sandbox.run(&arguments).code, Some(0));
@@ -433,10 +438,12 @@ fn speeds_of_earlier_runs_hold_for_as_many_threads_and_for_no_more_runs_than_are
         assert_eq!(ended.code, Some(0), "{ended:?}");
         ended.stderr
     };
+
     let told = forecast(&["--frames=1000", "--threads-per-run=1"]);
     for part in ["1 at a time, 1 thread each", "by earlier runs with 1 thread each"] {
         assert!(told.contains(part), "{part} not in {told}");
     }
+
     // Runs that were never evaluated are not done where they are to be.
     let told =
         forecast(&["--frames=1000", "--threads-per-run=1", "--set=evaluation.every_frames=500"]);

@@ -17,6 +17,7 @@ pub fn ensure(layout: &Layout) -> Result<()> {
     if is_ready(layout) {
         return Ok(());
     }
+
     talk::line(format!("Arcade Learning Environment {}: sources and ROMs", ALE.version));
     let archive = pip::fetch(&ALE, layout)?;
     let partial = unpack::fresh_neighbour(&layout.ale())?;

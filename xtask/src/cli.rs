@@ -92,6 +92,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
     if !matches!(cli.task, Task::Doctor) {
         setup::run(&layout)?;
     }
+
     match cli.task {
         Task::Setup => {
             crate::talk::line(format!("everything is set up in {}", layout.deps().display()))
@@ -109,6 +110,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Task::Page(task) => page::run(&layout, task.report.as_deref(), &task.shots)?,
         Task::Parity(passed) => match parity::run(&layout, &passed.arguments)? {},
     }
+
     Ok(ExitCode::SUCCESS)
 }
 

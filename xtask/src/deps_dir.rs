@@ -33,6 +33,7 @@ fn prepare_at(place: &Path, wanted: Option<&Path>) -> Result<()> {
         return fs::create_dir_all(place)
             .with_context(|| format!("cannot create {}", place.display()));
     };
+
     fs::create_dir_all(wanted)
         .with_context(|| format!("cannot create {} ({VARIABLE})", wanted.display()))?;
     let wanted =

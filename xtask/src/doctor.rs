@@ -68,10 +68,12 @@ fn libtorch_state(layout: &Layout) -> Result<String, String> {
         Some(_) => "set LIBTORCH to a libtorch 2.13.0, or unset it and run cargo xtask setup",
         None => SET_UP,
     };
+
     let dir = own.clone().unwrap_or_else(|| layout.default_libtorch_variable());
     let Some(version) = libtorch::version_in(&dir) else {
         return Err(format!("nothing usable in {}. Fix: {fix}", dir.display()));
     };
+
     let named = version.split('+').next().unwrap_or(&version);
     if named != libtorch::VERSION || !dir.join("lib/libtorch_cpu.so").exists() {
         return Err(format!(
@@ -80,9 +82,11 @@ fn libtorch_state(layout: &Layout) -> Result<String, String> {
             libtorch::VERSION
         ));
     }
+
     if !libtorch::is_ready(layout) {
         return Err(format!("version {version}, but not (all) from this set-up. Fix: {fix}"));
     }
+
     Ok(format!("{version} in {}", dir.display()))
 }
 
@@ -137,6 +141,7 @@ mod tests {
             );
             assert!(line(finding).starts_with("missing  "));
         }
+
         let folder = findings.iter().find(|finding| finding.part == ".deps writable").unwrap();
         assert!(line(folder).starts_with("ok       "), "{}", line(folder));
     }

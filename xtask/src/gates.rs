@@ -75,9 +75,11 @@ pub fn run(layout: &Layout, gates: &[Gate]) -> Result<()> {
         talk::line(format!("gate {}", gate.name));
         process::run(&mut command(layout, gate))?;
     }
+
     if !missing.is_empty() {
         bail!("not run for want of a tool: {}", missing.join("; "));
     }
+
     talk::line("all gates passed");
     Ok(())
 }

@@ -90,11 +90,13 @@ fn units(sources: &Path, build_dir: &Path) -> Result<Vec<Unit>> {
             }
         }
     }
+
     files.sort();
     let object = |file: &Path| {
         let name = file.strip_prefix(sources).unwrap_or(file).to_string_lossy().replace('/', "-");
         build_dir.join(name + ".o")
     };
+
     Ok(files.into_iter().map(|source| Unit { object: object(&source), source }).collect())
 }
 
@@ -121,6 +123,7 @@ fn compile_all(units: &[&Unit], recipe: &cc::Build, workers: usize) -> Result<()
             });
         }
     });
+
     failure.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()).map_or(Ok(()), Err)
 }
 
@@ -140,6 +143,7 @@ fn compile(unit: &Unit, compiler: &cc::Tool) -> Result<()> {
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         bail!("cannot compile {} ({}):\n{said}", unit.source.display(), output.status);
     }
+
     // Renamed once complete, so an interrupted build never leaves a truncated object to be reused.
     fs::rename(&partial, &unit.object)
         .with_context(|| format!("cannot write {}", unit.object.display()))
@@ -166,6 +170,7 @@ mod tests {
         for folder in FOLDERS {
             fs::create_dir_all(layout.ale_sources().join(folder)).unwrap();
         }
+
         fs::write(
             layout.ale_sources().join("version.hpp.in"),
             "#define ALE_VERSION \"@ALE_VERSION@\"",

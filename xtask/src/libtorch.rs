@@ -34,9 +34,11 @@ pub fn ensure(layout: &Layout) -> Result<()> {
         talk::line(format!("libtorch: using your own, LIBTORCH={}", own.display()));
         return Ok(());
     }
+
     if is_ready(layout) {
         return Ok(());
     }
+
     let pins = wanted_pins();
     talk::line(format!("libtorch {VERSION}: {} files to fetch", pins.len()));
     let archives = pins.iter().map(|pin| pip::fetch(pin, layout)).collect::<Result<Vec<_>>>()?;
@@ -48,12 +50,14 @@ pub fn ensure(layout: &Layout) -> Result<()> {
         ));
         unpack::wheel(archive, &partial, is_needed)?;
     }
+
     stamp::write(&partial, &stamp_lines())?;
     unpack::put_in_place(&partial, &layout.libtorch())?;
     for archive in archives {
         fs::remove_file(&archive)
             .with_context(|| format!("cannot remove {}", archive.display()))?;
     }
+
     Ok(())
 }
 
@@ -137,6 +141,7 @@ mod tests {
         ] {
             assert!(is_needed(Path::new(name)), "{name}");
         }
+
         for name in
             ["torch/nn/functional.py", "functorch/__init__.py", "torch/lib/libtorch_python.so"]
         {

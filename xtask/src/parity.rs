@@ -25,6 +25,7 @@ fn ensure_packages(layout: &Layout) -> Result<()> {
     if stamp::covers(&place, &lines) {
         return Ok(());
     }
+
     talk::line("parity: installing ale-py, numpy and OpenCV beside the project");
     let partial = unpack::fresh_neighbour(&place)?;
     let requirements = partial.join("requirements.txt");

@@ -113,6 +113,7 @@ mod tests {
             );
             assert!(pin.megabytes > 0, "{}", pin.package);
         }
+
         let names: BTreeSet<String> = all.iter().map(|pin| pin.file_name()).collect();
         assert_eq!(names.len(), all.len());
     }

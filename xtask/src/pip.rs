@@ -19,6 +19,7 @@ pub fn fetch(pin: &Pin, layout: &Layout) -> Result<PathBuf> {
         talk::line(format!("  {} {}: downloaded before", pin.package, pin.version));
         return Ok(file);
     }
+
     talk::line(format!("  {} {}: downloading {} MB", pin.package, pin.version, pin.megabytes));
     let partial = unpack::fresh_neighbour(&file)?;
     let requirements = partial.join("requirements.txt");
@@ -32,6 +33,7 @@ pub fn fetch(pin: &Pin, layout: &Layout) -> Result<PathBuf> {
     if pin.format == Format::Source {
         command.env("PYTHONPATH", metadata_backend(pin, &partial)?);
     }
+
     run_pip(&mut command, &format!("{} {}", pin.package, pin.version))?;
     keep_verified(pin, &found, &file)?;
     unpack::remove(&partial)?;
@@ -69,6 +71,7 @@ fn download_arguments(pin: &Pin, requirements: &Path, into: &Path) -> Vec<OsStri
         ],
         Format::Source => vec!["--no-binary=:all:", "--no-build-isolation"],
     };
+
     arguments.extend(of_format.into_iter().map(OsString::from));
     arguments
 }
@@ -122,6 +125,7 @@ fn run_pip(command: &mut Command, what: &str) -> Result<()> {
     if !std::io::stderr().is_terminal() {
         command.arg("--quiet");
     }
+
     // Only stderr is a pipe: with a second one, pip could block on it while this thread reads the
     // first.
     command.stdin(Stdio::null()).stdout(Stdio::from(std::io::stderr())).stderr(Stdio::piped());
@@ -131,6 +135,7 @@ fn run_pip(command: &mut Command, what: &str) -> Result<()> {
     if child.wait().context("cannot wait for pip")?.success() {
         return Ok(());
     }
+
     bail!("pip could not fetch {what}: {}", explain(&said))
 }
 

@@ -62,6 +62,7 @@ fn cpp_compiler_named(program: &str) -> Result<String, Missing> {
     ) {
         return Err(missing());
     }
+
     process::first_line(command.arg("--version")).ok_or_else(missing)
 }
 

@@ -23,6 +23,7 @@ fn check_against(dir: &Path, count: usize) -> Result<String> {
     if wanted.len() != count {
         bail!("{} lists {} ROMs, expected {count}", list.display(), wanted.len());
     }
+
     let bad: Vec<&str> = wanted
         .iter()
         .filter(|(name, md5)| !is_good(&dir.join(name), md5))
@@ -31,6 +32,7 @@ fn check_against(dir: &Path, count: usize) -> Result<String> {
     if !bad.is_empty() {
         bail!("missing or altered in {}: {}", dir.display(), bad.join(", "));
     }
+
     Ok(format!("{count} ROMs with the right checksums"))
 }
 

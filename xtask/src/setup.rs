@@ -18,6 +18,7 @@ pub fn run(layout: &Layout) -> Result<()> {
     if is_complete(layout) {
         return Ok(());
     }
+
     let _lock = deps_dir::lock(layout)?;
     let start = Instant::now();
     check_machine(layout)?;

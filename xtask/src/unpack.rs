@@ -21,6 +21,7 @@ pub fn wheel(archive: &Path, into: &Path, keep: impl Fn(&Path) -> bool) -> Resul
             write_file(&mut entry, &into.join(name)).with_context(describe)?;
         }
     }
+
     Ok(())
 }
 
@@ -38,6 +39,7 @@ pub fn source(archive: &Path, into: &Path) -> Result<()> {
             write_file(&mut entry, &into.join(name)).with_context(describe)?;
         }
     }
+
     Ok(())
 }
 
@@ -123,6 +125,7 @@ mod tests {
             header.set_cksum();
             tar.append(&header, content.as_bytes()).unwrap();
         }
+
         tar.into_inner().unwrap().finish().unwrap();
     }
 

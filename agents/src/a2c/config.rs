@@ -87,6 +87,7 @@ impl A2cConfig {
                 problems.push(problem(key, format!("is {value}; it must be between 0 and 1")));
             }
         }
+
         let coefs = [("a2c.entropy_coef", self.entropy_coef), ("a2c.value_coef", self.value_coef)];
         for (key, value) in coefs {
             if !(value.is_finite() && value >= 0.0) {
@@ -94,12 +95,14 @@ impl A2cConfig {
                     .push(problem(key, format!("is {value}; it must be a number of 0 or more")));
             }
         }
+
         if let Some(norm) = self.max_grad_norm
             && !(norm.is_finite() && norm > 0.0)
         {
             let text = format!("is {norm}; it must be above 0, or \"off\" for no limit");
             problems.push(problem("a2c.max_grad_norm", text));
         }
+
         problems.extend(self.optimizer.check("a2c.optimizer"));
         problems
     }
@@ -108,10 +111,12 @@ impl A2cConfig {
         if self.envs == 0 {
             problems.push(problem("a2c.envs", "is 0; the least is 1".to_owned()));
         }
+
         if self.rollout_agent_steps == 0 {
             let text = "is 0; the least is 1".to_owned();
             problems.push(problem("a2c.rollout_agent_steps", text));
         }
+
         match self.actors {
             Some(0) => problems.push(problem("a2c.actors", "is 0; the least is 1".to_owned())),
             Some(actors) if actors > self.envs => {
@@ -126,6 +131,7 @@ impl A2cConfig {
             }
             _ => {}
         }
+
         if self.normalize_advantage && self.rows_per_update() == 1 {
             let text = "is on, but one row an update (1 environment × 1 agent step) has no spread to divide by";
             problems.push(problem("a2c.normalize_advantage", text.to_owned()));
@@ -179,6 +185,7 @@ mod tests {
             max_grad_norm: Some(0.0),
             ..Default::default()
         };
+
         config.optimizer.learning_rate = 0.0;
         assert_eq!(
             keys(&config),

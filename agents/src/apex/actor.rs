@@ -108,6 +108,7 @@ impl Actor {
                 completed: Vec::new(),
             })
         };
+
         let rows = obs.chunks(envs.spec().obs_len()).enumerate();
         let tracks = rows.map(track).collect::<Result<Vec<_>, AgentError>>()?;
         let steps = vec![VecStep::default(); envs.len()];
@@ -167,6 +168,7 @@ impl Actor {
             n_step: track.n_step.save(),
             obs: track.obs,
         };
+
         Ok(ActorState {
             agent_steps: self.agent_steps,
             envs: envs.into_iter().map(ByteBuf::from).collect(),
@@ -193,6 +195,7 @@ impl Actor {
             (track.rng, track.obs, track.decision) = (saved.rng, saved.obs, None);
             track.completed.clear();
         }
+
         self.agent_steps = state.agent_steps;
         self.stats = ActorStats::default();
         Ok(())
@@ -259,12 +262,14 @@ impl Actor {
                 cut.push(env);
             }
         }
+
         let mut max_q_of = vec![None; self.len()];
         if !cut.is_empty() {
             let values = self.infer(q, Some(&obs), cut.len())?;
             let rows = values.chunks(self.envs.spec().num_actions());
             rows.zip(cut).for_each(|(row, env)| max_q_of[env] = Some(row[argmax(row)]));
         }
+
         Ok(max_q_of)
     }
 
@@ -301,14 +306,17 @@ impl Track {
             None if step.is_last() => StepOutcome::Terminated,
             None => StepOutcome::Continues,
         };
+
         self.obs = if step.is_last() {
             self.writer.begin_episode(obs)?
         } else {
             self.writer.follow(obs)?
         };
+
         if let Some(decision) = self.decision.take() {
             self.n_step.push(decision, step.reward, outcome, &mut self.completed);
         }
+
         Ok(())
     }
 
@@ -318,6 +326,7 @@ impl Track {
         if planes.is_empty() && self.completed.is_empty() {
             return None;
         }
+
         let transition = |done: NStepTransition<ObsRef>| Transition {
             obs: done.obs_tm1,
             next_obs: done.obs_t.unwrap_or(done.obs_tm1), // weighs nothing at a true end
@@ -326,6 +335,7 @@ impl Track {
             discount: done.discount_t,
             td_error_abs: done.abs_td_error,
         };
+
         let transitions = self.completed.drain(..).map(transition).collect();
         Some(StreamPart { stream: self.stream, first_plane, planes, transitions })
     }

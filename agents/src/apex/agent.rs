@@ -80,6 +80,7 @@ impl Apex {
             rates: config.rates(),
             pool: WorkerPool::new(config),
         };
+
         Ok(Self {
             config: config.clone(),
             q_spec,
@@ -171,6 +172,7 @@ impl Apex {
         if self.config.serial {
             target.push((ACTING.to_owned(), Tensor::from_slice(&self.acting.weights()?.numbers)));
         }
+
         let actors = parts.actors.iter().map(Actor::save).collect::<Result<_, AgentError>>()?;
         let trainer = TrainerState {
             counters: self.counters,
@@ -180,6 +182,7 @@ impl Apex {
             acting_version: self.acting.weights()?.version,
             actors,
         };
+
         Ok(AgentState { weights: online, optimizer, target, trainer: trainer.to_bytes()? })
     }
 
@@ -222,6 +225,7 @@ impl Apex {
                 "its actors have other environments; see `apex.envs` and `apex.actors`".to_owned(),
             ));
         }
+
         let updates = trainer.counters.updates;
         self.learner.load(&LearnerState { online: weights, target, optimizer, updates })?;
         self.acting.load(&match acting {
@@ -230,11 +234,13 @@ impl Apex {
             }
             None => self.learner.weights()?,
         })?;
+
         let config = self.config.clone();
         let parts = self.parts_mut()?;
         for (actor, state) in parts.actors.iter_mut().zip(trainer.actors) {
             actor.load(state)?;
         }
+
         match replay {
             Some(bytes) => {
                 parts.replay = Replay::read_from(config.replay.for_obs(shape), bytes)?;
@@ -248,6 +254,7 @@ impl Apex {
                 parts.actors.iter_mut().try_for_each(|actor| actor.restart_streams(form))?;
             }
         }
+
         (self.counters, self.draws) = (trainer.counters, trainer.draws);
         Ok(())
     }

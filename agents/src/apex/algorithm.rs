@@ -205,9 +205,11 @@ impl ApexReport {
         if let Some(reward) = self.mean_clipped_reward {
             metrics.add_weighted(&REWARD_CLIPPED, reward, self.agent_steps);
         }
+
         if let Some(lag) = self.policy_lag_updates {
             metrics.add(&POLICY_LAG, lag);
         }
+
         metrics.set(&REPLAY_LEN, self.replay_len as f64);
         if let Some(ratio) = self.samples_per_insert {
             metrics.set(&SAMPLES_PER_INSERT, ratio);
@@ -224,6 +226,7 @@ impl ApexReport {
             metrics.add(&REPLAY_AGE, update.replay_age);
             metrics.add(&STALE_SHARE, update.stale_share);
         }
+
         UpdateReport { episodes: self.episodes, timing: self.timing }
     }
 }

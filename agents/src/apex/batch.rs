@@ -84,6 +84,7 @@ impl LearnBatch<'_> {
                 return Err(AgentError::BatchLength { what, found, expected: rows.max(1) });
             }
         }
+
         let known = 0..num_actions as i64;
         match self.actions.iter().position(|action| !known.contains(action)) {
             Some(row) => {
@@ -111,6 +112,7 @@ impl LearnBatch<'_> {
                 importance_weights: &self.importance_weights[rows],
             }
         };
+
         shares.filter(|&len| len > 0).map(&mut take).collect()
     }
 
@@ -146,6 +148,7 @@ mod tests {
             discounts: &numbers,
             importance_weights: &numbers,
         };
+
         for (parts, expected) in [(1, vec![5]), (2, vec![3, 2]), (5, vec![1; 5]), (9, vec![1; 5])] {
             let split = batch.split(parts, [2, 1, 1]);
             assert_eq!(split.iter().map(|part| part.actions.len()).collect::<Vec<_>>(), expected);

@@ -221,6 +221,7 @@ impl ApexConfig {
                 problems.push(problem(key, "is 0; the least is 1".to_owned()));
             }
         }
+
         match self.actors {
             Some(0) => problems.push(problem("actors", "is 0; the least is 1".to_owned())),
             Some(actors) if actors > self.envs => problems.push(problem(
@@ -243,6 +244,7 @@ impl ApexConfig {
                 problems.push(problem(key, format!("is {share}; it must be between 0 and 1")));
             }
         }
+
         let numbers = [
             ("epsilon_exponent", self.epsilon_exponent),
             ("replay.priority_epsilon", self.replay.priority_epsilon),
@@ -261,6 +263,7 @@ impl ApexConfig {
                 "is \"central\", but in one thread there is nobody to infer for; try \"local\"";
             problems.push(problem("inference", text.to_owned()));
         }
+
         let Some(ratio) = self.samples_per_insert else {
             if self.serial {
                 let text = "is \"off\", but in one thread nothing else says when to act and when to learn; \
@@ -269,10 +272,12 @@ impl ApexConfig {
             }
             return;
         };
+
         if !(ratio.is_finite() && ratio > 0.0) {
             let text = format!("is {ratio}; it must be above 0, or \"off\" for no limit");
             return problems.push(problem("samples_per_insert", text));
         }
+
         let least = self.least_tolerance(ratio);
         if let Some(tolerance) = self.samples_tolerance
             && !(tolerance.is_finite() && tolerance >= least)
@@ -363,6 +368,7 @@ mod tests {
             prefetch_threads: 0,
             ..Default::default()
         };
+
         config.replay.capacity = 0;
         config.replay.priority_epsilon = f64::INFINITY;
         config.learner.batch_size = 0;
@@ -397,6 +403,7 @@ mod tests {
             samples_tolerance: Some(935.0),
             ..Default::default()
         };
+
         // 512 + 2 · 4 environments · (50 + 3)
         let text = config.check()[0].to_string();
         assert!(text.contains("`apex.samples_tolerance` is 935; with less than 936"), "{text}");

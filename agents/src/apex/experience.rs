@@ -161,6 +161,7 @@ mod tests {
         for end in 0..whole.len() {
             assert!(Weights::from_bytes(&whole[..end]).is_err(), "{end} bytes");
         }
+
         assert!(Experience::from_bytes(&whole).is_err());
         let whole = experience().to_bytes().unwrap();
         for end in 0..whole.len() {

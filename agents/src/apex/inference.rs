@@ -144,6 +144,7 @@ impl InferenceBatcher {
                 together
             }
         };
+
         let rows = waiting.iter().map(|question| question.rows).sum();
         let values = network.q_values(obs, rows)?;
         let mut rest = values.as_slice();
@@ -153,6 +154,7 @@ impl InferenceBatcher {
             // An actor that does not wait any more has its own reason.
             let _ = answer.send(Answer { values: own.to_vec(), version: network.version, obs });
         }
+
         Ok(())
     }
 }
@@ -295,6 +297,7 @@ mod tests {
             assert_eq!((answer.version, &answer.obs), (1, &obs(actor, actor + 1)));
             assert_close(&answer.values, &own.q_values(&answer.obs, actor + 1).unwrap());
         }
+
         let second = weights(2);
         own.load(&second).unwrap();
         board.publish(second);
@@ -303,6 +306,7 @@ mod tests {
             assert_close(&values, &own.q_values(&obs(actor, 2), 2).unwrap());
             assert_eq!(client.version(), 2);
         }
+
         assert_eq!(shared.into_batcher().unwrap().network.version(), 2);
     }
 
@@ -329,6 +333,7 @@ mod tests {
                 });
             }
         });
+
         assert!(shared.into_batcher().is_some(), "the network is free again");
     }
 
@@ -343,6 +348,7 @@ mod tests {
                 panic!("the script says so")
             }
         }
+
         let first = weights(1);
         let shared = SharedInference::new(Box::new(InferenceBatcher::new(network(&first))));
         let answered_with_it = post(&shared, 0, 1);

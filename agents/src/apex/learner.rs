@@ -86,6 +86,7 @@ impl Learner {
         if !problems.is_empty() {
             return Err(AgentError::Config(problems));
         }
+
         // On a GPU a batch is learnt from as a whole.
         let shards = if device == Device::Cpu { config.shards } else { 1 };
         let build =
@@ -126,6 +127,7 @@ impl Learner {
             Some(rows) => vec![self.one_shard(&rows)?],
             None => self.shards(batch)?,
         };
+
         let loss = shards.iter().map(|shard| shard.loss).sum();
         let td_errors: Vec<f32> =
             shards.iter().flat_map(|shard| &shard.td_errors).map(|e| e.abs()).collect();
@@ -140,6 +142,7 @@ impl Learner {
         if target_copied {
             self.target.store.copy_from(&self.online.store)?;
         }
+
         let updates = self.updates;
         Ok(LearnStats {
             td_errors,
@@ -214,6 +217,7 @@ impl Learner {
                 return Err(self.not_finite(what));
             }
         }
+
         Ok(LearnerState {
             online: self.online.store.to_named(),
             target: self.target.store.to_named(),

@@ -56,6 +56,7 @@ impl Default for LearnerConfig {
             centered: true,
             ..Default::default()
         };
+
         Self {
             batch_size: 512,
             shards: 1,
@@ -88,6 +89,7 @@ impl LearnerConfig {
         let mut refuse = |key: &str, message: String| {
             problems.push(Problem { key: format!("{prefix}.{key}"), message });
         };
+
         let counts = [
             ("batch_size", u64::from(self.batch_size)),
             ("shards", self.shards.into()),
@@ -96,12 +98,14 @@ impl LearnerConfig {
         for (key, _) in counts.into_iter().filter(|(_, count)| *count == 0) {
             refuse(key, "is 0; the least is 1".to_owned());
         }
+
         if self.batch_size > 0 && self.shards > self.batch_size {
             refuse(
                 "shards",
                 format!("is {}, more than the batch has rows ({})", self.shards, self.batch_size),
             );
         }
+
         for (key, number) in
             [("max_grad_norm", self.max_grad_norm), ("huber_delta", self.huber_delta)]
         {
@@ -115,6 +119,7 @@ impl LearnerConfig {
                 _ => {}
             }
         }
+
         match self.value_rescaling_epsilon {
             Some(epsilon) if !(0.0..=1.0).contains(&epsilon) => {
                 let text = format!(
@@ -124,11 +129,13 @@ impl LearnerConfig {
             }
             _ => {}
         }
+
         if self.optimizer.schedule != Schedule::Constant {
             let text = "is \"linear\"; the learner runs beside its actors and knows no frames: \
                         only \"constant\" works here";
             refuse("optimizer.schedule", text.to_owned());
         }
+
         problems.extend(self.optimizer.check(&format!("{prefix}.optimizer")));
         problems
     }
@@ -160,6 +167,7 @@ mod tests {
             value_rescaling_epsilon: Some(-0.1),
             ..Default::default()
         };
+
         config.optimizer.schedule = Schedule::Linear;
         config.optimizer.decay = 1.0;
         let keys: Vec<_> = config.check("a.b").into_iter().map(|problem| problem.key).collect();
@@ -195,6 +203,7 @@ mod tests {
                 assert_eq!(serde_json::from_str::<LearnerConfig>(&json).unwrap(), config);
             }
         }
+
         assert!(toml::from_str::<LearnerConfig>("dueling = true").is_err());
     }
 }

@@ -226,10 +226,12 @@ mod tests {
             inserting.wait_to_insert(2);
             inserting.inserted(2);
         };
+
         let inserter = thread::spawn(move || (0..2000).for_each(insert));
         for _ in 0..200 {
             assert_eq!(limiter.wait_to_sample(10), Turn::Granted);
         }
+
         let Rates { inserted, sampled, .. } = limiter.rates();
         assert!(sampled == 2000 && inserted.abs_diff(2100) <= 12 + 2, "{inserted}");
         limiter.pause();

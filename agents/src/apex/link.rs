@@ -113,6 +113,7 @@ mod tests {
             assert!(!sender.is_finished(), "there was room for {actor}");
             sender
         };
+
         let sender = sends(2);
         assert_eq!(receiver.recv().unwrap().actor, 0);
         assert_eq!(sender.join().unwrap(), Ok(()));

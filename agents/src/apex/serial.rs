@@ -43,6 +43,7 @@ impl Apex {
         let Self { work: Work::Paused(parts), learner, acting, config, .. } = self else {
             return Err(AgentError::WorkersGone);
         };
+
         let mut ingested = IngestStats::default();
         for (index, actor) in parts.actors.iter_mut().enumerate() {
             catch_panic(Worker::Actor(index), || actor.step(acting))?;
@@ -55,6 +56,7 @@ impl Apex {
         if parts.actors[0].agent_steps().is_multiple_of(weights_every) {
             acting.load(&learner.weights()?)?;
         }
+
         self.count_ingested(ingested);
         Ok(())
     }

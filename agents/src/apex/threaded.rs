@@ -50,6 +50,7 @@ impl Apex {
             }
             None => None,
         };
+
         timing.learn_nanos = nanos_since(learning);
 
         self.ingested.add(IngestStats { timing, ..IngestStats::default() });
@@ -88,6 +89,7 @@ impl Apex {
         if updates.is_multiple_of(self.config.publish_every_updates.into()) {
             workers.publish(self.learner.weights_in(workers.weights_buffer())?);
         }
+
         self.counters.updates = updates;
         self.sampled += u64::from(self.config.learner.batch_size);
         Ok(report)

@@ -100,9 +100,11 @@ mod tests {
             value += f64::from(returns[row] - values[row]).powi(2);
             entropy -= p.iter().map(|p| p * p.ln()).sum::<f64>();
         }
+
         let close = |found: &Tensor, expected: f64| {
             assert!((found.double_value(&[]) - expected).abs() < 1e-6, "{found} for {expected}");
         };
+
         close(&sums.policy, policy);
         close(&sums.value, value);
         close(&sums.entropy, entropy);

@@ -55,6 +55,7 @@ pub fn gae_advantages(
         next = td_error + discount * gae_lambda * next;
         backwards.push(next.shallow_clone());
     }
+
     backwards.reverse();
     Tensor::stack(&backwards, 0) // [T, N]
 }
@@ -169,6 +170,7 @@ mod tests {
             let grid = |offset: usize, rows: usize| -> Vec<Vec<f64>> {
                 (0..rows).map(|t| (0..envs).map(|i| numbers[offset + t * envs + i]).collect()).collect()
             };
+
             let rewards = grid(0, steps);
             let values = grid(32, steps + 1);
             let discounts: Vec<Vec<f64>> = (0..steps)

@@ -297,6 +297,7 @@ mod tests {
             let found = Tensor::run_backward(&[&loss], &[&q], false, false);
             assert_close(&numbers(&found[0]), &expected, 1e-6);
         }
+
         for leaf in [rewards, weights, next] {
             assert!(!leaf.grad().defined());
         }

@@ -106,6 +106,7 @@ impl Conv {
             None => CoordinatePart::None,
             Some(made) => CoordinatePart::build(scope, name, spec, made)?,
         };
+
         Ok(Self { weight, bias, window, padding, coordinates })
     }
 
@@ -191,6 +192,7 @@ impl CoordinatePart {
         if coordinates.spec.taps == Taps::Window {
             return Ok(Self::Window(channels));
         }
+
         let size = [coordinates.height, coordinates.width];
         let first = size.map(|size| padding.first_window(size, window) + (window.kernel - 1) / 2);
         let count = size.map(|size| padding.windows(size, window));
@@ -200,6 +202,7 @@ impl CoordinatePart {
             CoordinateStart::Drawn => init,
             CoordinateStart::Zeros => Init::Zeros,
         };
+
         let shape = [window.channels_out, coordinates.channels(), 1, 1];
         let weight = scope.get(&format!("{name}.coordinate_weight"), &shape, init)?;
         Ok(Self::Centre { channels, weight })
@@ -309,6 +312,7 @@ mod tests {
                 "{kernel}×{kernel}"
             );
         }
+
         assert!(
             padded(3, 1, Some(Coordinates::new(6, 8, Radius::Without)))
                 .forward_tiled(&numbers)
@@ -352,6 +356,7 @@ mod tests {
         let given = |name: &str| {
             weights.iter().find(|(known, _)| *known == name).map(|(_, values)| *values)
         };
+
         let fill = |(name, values): (String, Tensor)| {
             let values = match given(&name) {
                 Some(values) => values.shallow_clone(),
@@ -360,6 +365,7 @@ mod tests {
             };
             (name, values)
         };
+
         let filled: Vec<_> = store.to_named().into_iter().map(fill).collect();
         store.load(&filled).unwrap();
         conv
@@ -406,6 +412,7 @@ mod tests {
             build_layer(&weights, Some(Coordinates::with_spec(9, 7, spec)), window(3, 1))
                 .forward(&picture)
         };
+
         let plain = with(1.0);
         for amplitude in [0.125, 3.0] {
             assert!(with(amplitude).allclose(&plain, 1e-5, 1e-5, false), "{amplitude}");
@@ -460,6 +467,7 @@ mod tests {
                 .unwrap();
             store.to_named()
         };
+
         let largest = |values: &Tensor| values.abs().max().double_value(&[]);
 
         let drawn = &draw(CoordinateStart::Drawn, Taps::Window)[0].1;

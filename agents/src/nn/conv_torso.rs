@@ -198,6 +198,7 @@ mod tests {
             let weights = store.to_named().into_iter().filter(|(name, _)| name.ends_with("weight"));
             weights.map(|(_, values)| values.size()[1]).collect::<Vec<_>>()
         };
+
         assert_eq!(inputs(Position::FirstConvolution), [6, 32, 64, 3136]);
         assert_eq!(inputs(Position::EveryConvolution), [6, 34, 66, 3136]);
         assert_eq!(inputs(Position::LastConvolution), [4, 32, 66, 3136]);

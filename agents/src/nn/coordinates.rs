@@ -73,6 +73,7 @@ impl CoordinateSpec {
             CoordinateRange::Symmetric => channels,
             CoordinateRange::Unit => self.in_unit_range(&channels),
         };
+
         ranged * self.amplitude
     }
 
@@ -328,6 +329,7 @@ mod tests {
             let tail = appended.get(n).narrow(0, 4, 2);
             assert_eq!(tail, coordinate_channels(3, 5, Radius::Without));
         }
+
         assert_eq!(appended.stride()[1], 1); // still channels-last
     }
 
@@ -382,6 +384,7 @@ mod tests {
             radius: Radius::With,
             ..of_source(ChannelSource::Noise)
         };
+
         let unit = build(1, unit, 40, 50).1;
         assert!(unit.min().double_value(&[]) >= 0.0 && unit.max().double_value(&[]) <= 1.0);
 
@@ -405,6 +408,7 @@ mod tests {
             bits.sort();
             bits
         };
+
         let plain = coordinate_channels(7, 9, Radius::With);
         let shuffled = build(1, spec, 7, 9).1;
         assert_eq!(places(&shuffled), places(&plain));
@@ -424,6 +428,7 @@ mod tests {
             assert_eq!(sorted, [0, 1, 2, 3]);
             places.iter().enumerate().for_each(|(at, &place)| counts[at][place as usize] += 1);
         }
+
         // 1000 expected, standard deviation 27.
         assert!(counts.iter().flatten().all(|count| (850..1150).contains(count)), "{counts:?}");
         assert_eq!(permutation(1, &mut rng), [0]);

@@ -50,6 +50,7 @@ impl ImpalaTorso {
         if height.min(width) < LEAST_SIZE {
             return Err(NetworkError::ObsTooSmall { height, width, least: LEAST_SIZE });
         }
+
         let mut c = channels as i64;
         let mut h = height as i64;
         let mut w = width as i64;
@@ -59,6 +60,7 @@ impl ImpalaTorso {
             sections.push(Section::build(scope, &name, [c, channels_out], coordinates.take())?);
             (c, h, w) = (channels_out, halved(h), halved(w));
         }
+
         let fc =
             Linear::build(scope, "torso.fc", pooling.inputs(c, h, w), FEATURES, Init::BEFORE_RELU)?;
         Ok(Self { sections, pooling, fc })
@@ -221,11 +223,13 @@ mod tests {
         let conv = |x: &Tensor, name: String| {
             x.conv2d(get(format!("{name}.weight")), Some(get(format!("{name}.bias"))), 1, 1, 1, 1)
         };
+
         let mut x = obs.to_kind(Kind::Float) / 255;
         if let Some(coordinates) = coordinates {
             let rows = x.size()[0];
             x = Tensor::cat(&[x, coordinates.unsqueeze(0).expand([rows, -1, -1, -1], false)], 1);
         }
+
         for section in (1..=3).map(|index| format!("torso.section{index}")) {
             x = conv(&x, format!("{section}.conv")).max_pool2d(3, 2, 1, 1, false);
             for block in (1..=2).map(|index| format!("{section}.block{index}")) {
@@ -233,6 +237,7 @@ mod tests {
                 x += conv(&inner, format!("{block}.conv2"));
             }
         }
+
         let flat = x.relu().contiguous().flatten(1, -1);
         flat.linear(get("torso.fc.weight".into()), Some(get("torso.fc.bias".into()))).relu()
     }

@@ -69,6 +69,7 @@ impl ParamStore {
         if let Some(flat) = &self.flat {
             return Ok(flat.shallow_clone());
         }
+
         let pieces: Vec<Tensor> = self.params.iter().map(|param| param.values.view(-1)).collect();
         let flat = Tensor::f_cat(&pieces, 0)?; // [P]
         let mut start = 0;
@@ -78,6 +79,7 @@ impl ParamStore {
             param.values = flat.narrow(0, start, count).view(&shape[..]);
             start += count;
         }
+
         self.flat = Some(flat.shallow_clone());
         Ok(flat)
     }
@@ -212,10 +214,12 @@ impl ParamStore {
             check_shape(name, shape, &self.params[index].values.size())?;
             return Ok(index);
         }
+
         // A packed store cannot grow: networks already share its flat tensor.
         if self.flat.is_some() {
             return Err(NetworkError::UnknownParameter { name: name.to_owned() });
         }
+
         let init = if self.only_shapes { Init::Zeros } else { init };
         let values =
             init.values_with_zeros(self.seed, name, shape, zeros)?.f_to_device(self.device)?;
@@ -475,6 +479,7 @@ mod tests {
             let _ = scope.buffer("mean", &[2], Init::Zeros).unwrap();
             to
         };
+
         let mut loaded = empty();
         let mut copied = empty();
         let packed = loaded.pack().unwrap(); // before loading: it must not reallocate

@@ -63,6 +63,7 @@ impl Actor {
             timing: Timing::default(),
             envs,
         };
+
         actor.envs.reset(actor.rollout.last_obs_mut()).map_err(|source| actor.failed(source))?;
         Ok(actor)
     }

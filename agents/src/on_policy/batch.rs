@@ -37,6 +37,7 @@ impl ActorCriticBatch {
             advantages.extend_from_slice(&targets.advantages);
             returns.extend_from_slice(&targets.returns);
         }
+
         Self {
             obs: obs.to_device(device),
             actions: Tensor::from_slice(&actions).to_device(device),

@@ -66,6 +66,7 @@ pub(super) fn collect(
     if plan.normalize_advantage {
         normalize_advantages(&mut targets);
     }
+
     Ok(targets)
 }
 
@@ -86,6 +87,7 @@ impl ActorQueue {
         for actor in self.here.iter_mut().flatten() {
             actor.rollout.begin();
         }
+
         for t in 0..plan.rollout_agent_steps {
             for index in 0..self.here.len() {
                 let mut actor = self.wait_for(index)?;
@@ -103,6 +105,7 @@ impl ActorQueue {
                 });
             }
         }
+
         (0..self.here.len()).map(|index| self.finish(index, network, plan)).collect()
     }
 

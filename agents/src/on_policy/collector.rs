@@ -69,6 +69,7 @@ impl Collector {
             Gradients::Central => true,
             Gradients::Auto => device != Device::Cpu,
         };
+
         let count = if central { 1 } else { actors.len() };
         let (store, params, networks) =
             build_networks(torso, actors[0].spec(), device, seed, count)?;
@@ -109,9 +110,11 @@ impl Collector {
         } else {
             pool.install(|| sharded::collect_and_differentiate(actors, networks, plan, loss))?
         };
+
         let Some(gradient) = BatchGradient::sum(shards) else {
             unreachable!("there is at least one actor, as the settings were checked")
         };
+
         Ok((targets, gradient))
     }
 

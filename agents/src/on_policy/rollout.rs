@@ -163,6 +163,7 @@ impl Rollout {
         for (&row, &value) in self.truncated_rows.iter().zip(truncated_values) {
             rewards[row] += discount as f32 * value;
         }
+
         let shape = [self.steps as i64, self.envs as i64];
         let rewards = Tensor::from_slice(&rewards).view(shape); // [T, n]
         let discounts = Tensor::from_slice(&self.discounts).view(shape);
@@ -176,6 +177,7 @@ impl Rollout {
             let returns = n_step_returns(&rewards, &discounts, &values.get(shape[0]));
             (&returns - acted, returns)
         };
+
         Targets { advantages: to_vec(&advantages), returns: to_vec(&returns) }
     }
 
@@ -283,6 +285,7 @@ mod tests {
             envs.step(&[0, 0], rollout.next_obs_mut(t), &mut steps).unwrap();
             rollout.record_steps(t, &steps, &envs, 0.5);
         }
+
         rollout.record_values(2, [10.0, 20.0].into_iter());
         rollout
     }

@@ -52,11 +52,13 @@ pub(super) fn collect_and_differentiate(
         })?;
         return Ok(both.into_iter().unzip());
     }
+
     // Normalisation needs the mean and deviation over all actors, so this is a barrier.
     let targets = collect(actors, networks, plan)?;
     let gradients = for_each(actors, networks, |(actor, network), index| {
         differentiate(actor, network, &targets[index], update_rows, plan, loss)
     })?;
+
     Ok((targets, gradients))
 }
 

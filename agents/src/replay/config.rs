@@ -44,9 +44,11 @@ impl ReplayConfig {
         if self.capacity == 0 {
             return wrong("capacity", "0".into(), "at least 1");
         }
+
         if !(0.0..=1.0).contains(&self.slack_share) {
             return wrong("slack_share", self.slack_share.to_string(), "from 0 to 1");
         }
+
         let not_negative = [
             ("priority_exponent", self.priority_exponent),
             ("importance_exponent", self.importance_exponent),

@@ -76,6 +76,7 @@ impl Replay {
                 .and_then(|()| self.planes.share(record.stream, &record.next_obs, &mut next_obs))
                 .ok_or(ReplayError::PlaneGone { id: self.oldest_id() + rank as u64 })?;
         }
+
         Ok(Draw { rows, obs, next_obs, plane_len: self.planes.plane_len })
     }
 

@@ -72,10 +72,12 @@ impl PlaneStore {
             Some(stream) => (stream.end(), stream.needed_from),
             None => (first_plane, first_plane),
         };
+
         let end = first_plane.checked_add(part.planes.len() as u64);
         let (true, Some(end)) = (first_plane == expected, end) else {
             return Err(ReplayError::PlaneGap { stream: number, found: first_plane, expected });
         };
+
         self.check_lengths(part)?;
         for (index, transition) in part.transitions.iter().enumerate() {
             let available = needed_from..end;
@@ -95,6 +97,7 @@ impl PlaneStore {
                 }
             }
         }
+
         Ok(needed_from)
     }
 
@@ -134,6 +137,7 @@ impl PlaneStore {
                 self.spare.push(room);
             }
         }
+
         stream.first += count;
     }
 
@@ -219,6 +223,7 @@ mod tests {
         for (place, level) in [(2, 2), (3, 3), (4, 4), (5, 5)] {
             assert_eq!(store.streams[&0].get(place).unwrap().packed(), [level; 4]);
         }
+
         assert_eq!(held.packed(), [1; 4], "what a draw holds stays as it was");
         assert!(store.bytes_used() <= used + 200, "{} after {used}", store.bytes_used());
     }

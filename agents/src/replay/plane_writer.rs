@@ -101,18 +101,21 @@ impl PlaneWriter {
         if last_obs.len() != self.last_obs.len() {
             return refuse("its observation has another size");
         }
+
         let plane_len = self.plane_len();
         if pending.len() as u64 > next_plane
             || pending.iter().any(|plane| !plane.may_hold(plane_len))
         {
             return refuse("its planes are of another size or too many");
         }
+
         let [channels, ..] = self.obs_shape;
         if last_ref
             .is_some_and(|obs| obs.range(channels).is_none_or(|range| range.end != next_plane))
         {
             return refuse("its observation is not the last of its stream");
         }
+
         *self = Self { next_plane, last_obs, last_ref, pending, ..*self };
         Ok(())
     }
@@ -189,6 +192,7 @@ mod tests {
                 assert_eq!(shown(written.unwrap(), &planes, channels), *values);
             }
         }
+
         costs
     }
 
@@ -236,6 +240,7 @@ mod tests {
         for next in [[2, 2, 3, 3], [9, 9, 9, 9]] {
             assert_eq!(writer.follow(&next).unwrap(), restored.follow(&next).unwrap());
         }
+
         assert_eq!(writer.first_pending(), restored.first_pending());
         assert_eq!(writer.take_planes(), restored.take_planes());
     }
@@ -250,6 +255,7 @@ mod tests {
             change(&mut state);
             writer(channels).load_state(state).unwrap_err().to_string()
         };
+
         let text = "the saved state of a plane writer cannot be used: ";
         assert_eq!(refused(3, |_| ()), format!("{text}its observation has another size"));
         let planes = format!("{text}its planes are of another size or too many");
@@ -305,6 +311,7 @@ mod tests {
             values[place] = kept;
             written = writer.follow(&values.concat()).unwrap();
         }
+
         assert_eq!(written.plane(0), Some(0));
         assert_eq!(written.range(16), Some(0..15 + 15 * 15));
     }

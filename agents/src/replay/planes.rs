@@ -57,9 +57,11 @@ impl Plane {
             Self::Lz4(packed) => lz4_flex::block::decompress_into(packed, out)
                 .map_err(|error| ReplayError::DamagedPlane { reason: error.to_string() })?,
         };
+
         if found == expected {
             return Ok(());
         }
+
         Err(ReplayError::DamagedPlane { reason: format!("{found} bytes instead of {expected}") })
     }
 
@@ -187,6 +189,7 @@ mod tests {
                 assert!(plane.may_hold(bytes.len()));
             }
         }
+
         assert!(
             matches!(Plane::pack(&flat, PlaneForm::Lz4), Plane::Lz4(packed) if packed.len() < 20)
         );

@@ -78,6 +78,7 @@ impl Replay {
             self.records.push_back(Record::new(stream, transition));
             self.next_id += 1;
         }
+
         Ok(ids)
     }
 
@@ -103,6 +104,7 @@ impl Replay {
         if ids.len() != td_errors.len() {
             return Err(ReplayError::UpdateLength { ids: ids.len(), td_errors: td_errors.len() });
         }
+
         let mut places = Vec::with_capacity(ids.len());
         let mut priorities = Vec::with_capacity(ids.len());
         for (&id, &td_error) in ids.iter().zip(td_errors) {
@@ -115,6 +117,7 @@ impl Replay {
                 priorities.push(self.config.priority(td_error));
             }
         }
+
         self.tree.set_batch(&places, &priorities)?;
         Ok((ids.len() - places.len()) as u64)
     }
@@ -217,6 +220,7 @@ pub(super) mod tests {
         for t in 1..=start + td_errors.len() as u64 {
             refs.push(writer.follow(&[frame(t), frame(t + 1)].concat()).unwrap());
         }
+
         let transition = |(t, &td_error_abs): (u64, &f32)| Transition {
             obs: refs[t as usize],
             next_obs: refs[t as usize + 1],
@@ -225,6 +229,7 @@ pub(super) mod tests {
             discount: 0.75,
             td_error_abs,
         };
+
         let transitions = (start..).zip(td_errors).map(transition).collect();
         // A part ends with the observation after its last transition.
         let first_plane = if start == 0 { 0 } else { start + 1 };
@@ -276,6 +281,7 @@ pub(super) mod tests {
             let (_, stream) = replay.planes.streams().next().unwrap();
             (stream.first, stream.planes.len())
         };
+
         assert_eq!(kept(&replay), (0, 13));
         replay.trim();
         // Transition 4 needs planes 3 to 5; those from plane 2 stay for one more agent step.
@@ -283,6 +289,7 @@ pub(super) mod tests {
         for start in 12..100 {
             replay.insert(small_part(start, &[1.0])).unwrap();
         }
+
         assert_eq!((replay.len(), kept(&replay).1), (12, 15));
     }
 
@@ -332,6 +339,7 @@ pub(super) mod tests {
             assert_eq!(replay.tree.total(), 2.0);
             error
         };
+
         assert_eq!(
             refused(&mut replay, &|part| part.first_plane = 4),
             "stream 0 goes on at plane 3, but planes from 4 on were given"
@@ -357,6 +365,7 @@ pub(super) mod tests {
         let mut refused_number = |what, set: fn(&mut Transition)| {
             assert_eq!(refused(&mut replay, &|part| set(&mut part.transitions[1])), nan(what));
         };
+
         refused_number("td_error", |transition| transition.td_error_abs = f32::NAN);
         refused_number("reward", |transition| transition.reward = f32::NAN);
         refused_number("discount", |transition| transition.discount = f32::NAN);
@@ -400,6 +409,7 @@ pub(super) mod tests {
                 })
                 .unwrap();
         }
+
         assert_eq!(replay.len() as u64, max_len);
         let used = replay.bytes_used();
         let forecast = Replay::bytes_forecast(max_len, [4, 84, 84], 1);

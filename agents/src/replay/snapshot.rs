@@ -105,6 +105,7 @@ impl Replay {
         if next_id > LARGEST_COUNTER || count > next_id || count > self.max_len as u64 {
             return damaged("its counters contradict each other");
         }
+
         self.next_id = next_id - count;
         while self.next_id < next_id {
             let ids = self.next_id..next_id.min(self.next_id + CHUNK);
@@ -120,6 +121,7 @@ impl Replay {
                 return damaged("a priority is none");
             }
         }
+
         Ok(())
     }
 
@@ -131,17 +133,20 @@ impl Replay {
         if [first, needed_from, count].iter().any(|count| *count > LARGEST_COUNTER) {
             return damaged("its counters contradict each other");
         }
+
         let mut stream = Stream { first, needed_from, ..Stream::default() };
         let mut raw = vec![0; self.planes.plane_len];
         for _ in 0..count {
             stream.planes.push_back(read_plane(bytes, &mut raw, self.config.plane_form)?);
         }
+
         if needed_from < first
             || needed_from > stream.end()
             || !self.planes.add_stream(number, stream)
         {
             return damaged("its streams contradict each other");
         }
+
         Ok(())
     }
 
@@ -212,6 +217,7 @@ fn read_plane(
     if (compressed && !(1..raw.len()).contains(&len)) || (!compressed && len != raw.len()) {
         return damaged("a plane has an impossible length");
     }
+
     bytes.fill(&mut raw[..len])?;
     // A plane that was written uncompressed would not get smaller.
     let packed =
@@ -220,6 +226,7 @@ fn read_plane(
     if packed.unpack_into(raw).is_err() {
         return damaged("a plane cannot be decompressed");
     }
+
     Ok(if form == PlaneForm::Lz4 { packed } else { Plane::Raw(raw[..].into()) })
 }
 
@@ -347,6 +354,7 @@ mod tests {
                 replay.update_priorities(&[start - 3], &[0.123]).unwrap();
             }
         }
+
         assert_eq!(replay.tree, restored.tree);
         assert_eq!(read(&written(&filled(&[]))).unwrap().inserted(), 0);
     }
@@ -365,6 +373,7 @@ mod tests {
             planes: planes.clone(),
             transitions: vec![],
         };
+
         replay.insert(part).unwrap();
         let bytes = written(&replay);
         let plane_of = |form| {
@@ -372,6 +381,7 @@ mod tests {
             let (_, stream) = restored.planes.streams().next().unwrap();
             stream.planes[0].clone()
         };
+
         assert_eq!(plane_of(PlaneForm::Raw), planes[0]);
         assert_eq!(plane_of(PlaneForm::Lz4), Plane::pack(&[7; 100], PlaneForm::Lz4));
         let restored = Replay::read_from(config(PlaneForm::Lz4), &bytes[..]).unwrap();

@@ -118,6 +118,7 @@ impl SumTree {
         for (left_over, mass) in left_over.iter_mut().zip(masses) {
             *left_over = mass.max(0.0); // NaN becomes 0 too
         }
+
         found.fill(1);
         for _ in 0..self.depth() {
             for (node, mass) in found.iter_mut().zip(&mut left_over) {
@@ -130,6 +131,7 @@ impl SumTree {
                 *node = 2 * *node + usize::from(go_right);
             }
         }
+
         found.iter_mut().for_each(|node| *node -= self.leaves);
     }
 
@@ -139,6 +141,7 @@ impl SumTree {
             let node = self.node_of(index);
             self.nodes[node] = priority;
         }
+
         for level in 1..=self.depth() {
             let mut last = 0;
             for index in indices {

@@ -125,6 +125,7 @@ impl World {
             assert!(self.replay.draw(1, &mut self.rng).is_err());
             return;
         }
+
         let batch = self.replay.draw(16, &mut self.rng).unwrap().assemble().unwrap();
         let obs_len = SHAPE.iter().product::<usize>();
         let obs = batch.obs.chunks(obs_len);
@@ -167,6 +168,7 @@ impl World {
             };
             assert_eq!(draw(&self.replay), draw(&restored));
         }
+
         self.replay = restored;
         for actor in &mut self.actors {
             let state = rmp_serde::to_vec(&actor.writer.save_state()).unwrap();

@@ -59,6 +59,7 @@ impl Actor {
             waiting: 0,
             outbox: Vec::new(),
         };
+
         actor.begin();
         actor
     }

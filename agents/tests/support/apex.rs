@@ -21,6 +21,7 @@ pub fn recipe() -> ApexConfig {
         prefetch_batches: 4,
         ..Default::default()
     };
+
     config.replay.capacity = 10_000;
     config.replay.warmup_transitions = 1_000;
     config.learner.batch_size = 32;
@@ -31,6 +32,7 @@ pub fn recipe() -> ApexConfig {
         epsilon: 1e-4,
         ..Default::default()
     };
+
     config
 }
 
@@ -42,6 +44,7 @@ pub fn quick() -> ApexConfig {
         samples_per_insert: Some(1.0),
         ..recipe()
     };
+
     config.replay.capacity = 150;
     config.replay.warmup_transitions = 40;
     config.replay.trim_every_updates = 5;

@@ -95,6 +95,7 @@ impl Env for Scripted {
             Fault::NanReward { at_step } if at_step == step => reward = f32::NAN,
             _ => {}
         }
+
         self.show(obs);
         let end = (self.end)(self.index, step);
         let stats = EpisodeStats { episode_return: step as f64, episode_length_frames: self.index };

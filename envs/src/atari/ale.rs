@@ -110,6 +110,7 @@ impl Ale {
             }
             self.shim.pin_mut().set_mode(mode).map_err(|error| failed(&game, error))?;
         }
+
         if let Some(difficulty) = difficulty {
             let available = self.difficulties()?;
             if !available.contains(&difficulty) {
@@ -117,6 +118,7 @@ impl Ale {
             }
             self.shim.pin_mut().set_difficulty(difficulty).map_err(|error| failed(&game, error))?;
         }
+
         if mode.is_some() || difficulty.is_some() { self.reset() } else { Ok(()) }
     }
 
@@ -219,14 +221,17 @@ fn check_rom(game: &str, path: &Path) -> Result<(), EnvError> {
         }
         _ => EnvError::RomUnreadable { path: path.to_owned(), cause },
     })?;
+
     let found = ffi::rom_digest(&rom).map_err(|error| failed(game, error))?;
     let expected = ffi::supported_digest(game).map_err(|error| failed(game, error))?;
     if expected.is_empty() {
         return Err(EnvError::UnsupportedGame { name: game.to_owned() });
     }
+
     if found == expected {
         return Ok(());
     }
+
     Err(EnvError::RomWrong { game: game.to_owned(), path: path.to_owned(), found, expected })
 }
 

@@ -69,6 +69,7 @@ impl AtariEnv {
         if !problems.is_empty() {
             return Err(EnvError::Config(problems));
         }
+
         let config = config.resolve();
         let mut ale = Ale::open(name, &assets.rom_dir.join(format!("{name}.bin")))?;
         ale.choose(number(config.mode), number(config.difficulty))?;
@@ -234,6 +235,7 @@ impl Env for AtariEnv {
         if self.phase != Phase::Playing {
             return Err(EnvError::NeedsReset { game: self.spec.name.clone() });
         }
+
         let held = self.game.hold(action, Player::Agent)?;
         let StepEnd { terminated, truncated, .. } = self.judge(held);
         self.observe(obs);
@@ -257,6 +259,7 @@ impl Env for AtariEnv {
                 "its frame stack has another size; check `env.frame_stack` and `env.screen_size`";
             return Err(saved::bad(&self.spec.name, reason));
         }
+
         // If the emulator refuses the state, only a new game can be played.
         self.phase = Phase::NoGame;
         self.game.load(state.game)?;
@@ -277,11 +280,13 @@ impl Env for AtariEnv {
             let [_, red, green, blue] = palette[usize::from(*index)].to_be_bytes();
             [red, green, blue]
         };
+
         let screen = |indices: Vec<u8>| Screen {
             width,
             height,
             rgb: indices.iter().flat_map(rgb_of).collect(),
         };
+
         self.game.take_recorded().into_iter().map(screen).collect()
     }
 

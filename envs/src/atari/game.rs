@@ -146,9 +146,11 @@ impl Game {
                 break;
             }
         }
+
         if player == Player::Agent {
             self.progress.played_frames += self.progress.frames - before;
         }
+
         Ok(Held { reward, end: self.end() })
     }
 
@@ -160,6 +162,7 @@ impl Game {
         if !sticks {
             self.progress.pressed = action;
         }
+
         let start = Instant::now();
         let reward = f64::from(self.ale.act(self.progress.pressed)?);
         self.emulate_nanos += nanos_since(start);
@@ -169,6 +172,7 @@ impl Game {
         if let Some(recorded) = &mut self.recorded {
             recorded.push(self.ale.screen().to_vec());
         }
+
         Ok(reward)
     }
 

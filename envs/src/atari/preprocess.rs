@@ -83,6 +83,7 @@ impl AreaResize {
         for (row, repeats) in self.repeats.iter_mut().enumerate() {
             *repeats = row > 0 && frames.repeats(row);
         }
+
         frames.to_grey(grey, 0, &mut self.grey);
         self.grey_row = 0;
         let size = self.columns.len();
@@ -197,6 +198,7 @@ mod tests {
             let end = (out + 1) as f64 * scale;
             (end.min(pixel as f64 + 1.0) - start.max(pixel as f64)).max(0.0) / scale
         };
+
         let mut sum = 0.0;
         for y in 0..height {
             for x in 0..width {
@@ -205,6 +207,7 @@ mod tests {
                     * f64::from(image[y * width + x]);
             }
         }
+
         sum
     }
 
@@ -269,11 +272,13 @@ mod tests {
         for (index, pixel) in latest.iter_mut().enumerate() {
             *pixel = band(index / 160);
         }
+
         previous.copy_from_slice(&latest);
         for index in (0..latest.len()).step_by(1_237) {
             latest[index] = 255;
             previous[(index * 7) % (210 * 160)] = 251;
         }
+
         let brighter: Vec<u8> = latest.iter().zip(&previous).map(|(a, b)| *a.max(b)).collect();
         let mut out = vec![0xAB; 84 * 84];
         let mut resize = AreaResize::new(210, 160, 84);
@@ -285,6 +290,7 @@ mod tests {
                 "{index}: {pixel}, {expected}"
             );
         }
+
         // Leftovers of an earlier screen must not show.
         let mut again = vec![0x54; 84 * 84];
         resize.draw(&identity(), &brighter, None, &mut again);

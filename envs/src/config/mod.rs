@@ -121,12 +121,14 @@ impl Protocol {
             mode: GameSetting::Default,
             difficulty: GameSetting::Default,
         };
+
         let whole_games = ResolvedEnvConfig {
             noop_max: 0,
             fire_on_reset: false,
             life_loss_ends_episode: false,
             ..classic.clone()
         };
+
         match self {
             Self::Classic => classic,
             Self::Machado => {
@@ -196,6 +198,7 @@ impl ResolvedEnvConfig {
                 problems.push(Problem { key: format!("env.{key}"), message });
             }
         };
+
         within("noop_max", self.noop_max, 0, MOST);
         within("frame_skip", self.frame_skip, 1, MOST);
         within("screen_size", self.screen_size, 1, WIDEST);
@@ -284,6 +287,7 @@ mod tests {
             sticky_action_prob: Some(f64::NAN),
             ..EnvConfig::default()
         };
+
         let keys: Vec<String> = config.check().into_iter().map(|problem| problem.key).collect();
         let expected = [
             "env.noop_max",

@@ -61,6 +61,7 @@ impl Catch {
             actions: ACTIONS.map(str::to_owned).to_vec(),
             frame_skip: 1,
         };
+
         let board =
             Board { ball_row: 0, ball_column: 0, paddle_column: COLUMNS / 2, playing: false };
         Self {
@@ -124,9 +125,11 @@ impl Env for Catch {
                 game: NAME.to_owned(),
             });
         }
+
         if !self.board.playing {
             return Err(EnvError::NeedsReset { game: NAME.to_owned() });
         }
+
         let board = &mut self.board;
         // Actions 0, 1, 2 move by −1, 0, +1; adding first keeps the arithmetic unsigned.
         board.paddle_column =
@@ -142,6 +145,7 @@ impl Env for Catch {
             (true, true) => 1.0,
             (true, false) => -1.0,
         };
+
         let stats =
             EpisodeStats { episode_return: reward.into(), episode_length_frames: steps.into() };
         let episode = over.then_some(stats);
@@ -161,9 +165,11 @@ impl Env for Catch {
         {
             return Err(saved::bad(NAME, "its board has other measures"));
         }
+
         if !self.stack.restore(&state.stack) {
             return Err(saved::bad(NAME, "its frame stack has another size"));
         }
+
         (self.rng, self.board) = (state.rng, board);
         obs.copy_from_slice(self.stack.as_slice());
         Ok(())

@@ -31,11 +31,13 @@ pub fn random_actions(seed: u64, count: usize, num_actions: usize) -> Vec<usize>
         state = (state * 1_103_515_245 + 12_345) % (1 << 31);
         (state >> 16) as usize
     };
+
     let mut actions = Vec::new();
     while actions.len() < count {
         let action = draw() % num_actions;
         actions.extend(std::iter::repeat_n(action, 1 + draw() % 8));
     }
+
     actions.truncate(count);
     actions
 }

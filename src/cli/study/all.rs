@@ -91,6 +91,7 @@ impl All {
                 return Err(BadRequest::error(format!("`--{option} 0`: the least is 1")));
             }
         }
+
         let last_seed = self.seeds.max(self.baseline_seeds.unwrap_or(1));
         names::check_folder_name("--name", &self.name, Campaign::run_name("", last_seed).len())?;
         let mut problems = Vec::new();
@@ -101,6 +102,7 @@ impl All {
         if !problems.is_empty() {
             return Err(ConfigError::Problems(problems).into());
         }
+
         Ok(Campaign {
             tasks,
             splits,

@@ -59,6 +59,7 @@ impl GifVideo {
         if self.shown.is_empty() {
             return Some([0, 0, self.width, self.height]);
         }
+
         let differs =
             |y: usize, x: usize| colours[y * self.width + x] != self.shown[y * self.width + x];
         let rows = || (0..self.height).filter(|&y| (0..self.width).any(|x| differs(y, x)));
@@ -101,6 +102,7 @@ impl Video for GifVideo {
             self.parts.push(self.cut(&colours, area, start));
             self.shown = colours;
         }
+
         Ok(())
     }
 
@@ -127,6 +129,7 @@ impl Video for GifVideo {
                 ..Frame::default()
             })?;
         }
+
         drop(encoder);
         Ok(bytes)
     }
@@ -158,6 +161,7 @@ impl Palette {
         if let Some(place) = self.places.get(&colour) {
             return *place;
         }
+
         let place = if self.colours.len() < MOST_COLOURS {
             self.colours.push(colour);
             self.colours.len() - 1
@@ -167,6 +171,7 @@ impl Palette {
             };
             (0..MOST_COLOURS).min_by_key(|&place| distance(&self.colours[place])).unwrap_or(0)
         };
+
         let place = u8::try_from(place).unwrap_or(u8::MAX);
         self.places.insert(colour, place);
         place
@@ -198,6 +203,7 @@ mod tests {
             pictures.push(page.clone());
             delays.push(frame.delay);
         }
+
         (pictures, delays)
     }
 
@@ -215,6 +221,7 @@ mod tests {
         for picture in &shown {
             video.show(picture, 1000.0 / 30.0).unwrap();
         }
+
         let (pictures, delays) = decode(&video.finish().unwrap());
         assert_eq!(pictures, shown);
         assert_eq!(

@@ -66,6 +66,7 @@ impl<'a> PanelRenderer<'a> {
         if parts.is_empty() {
             return Ok(screen);
         }
+
         let screen = screen.enlarged(LEAST_HEIGHT.div_ceil(screen.height.max(1)));
         let height = parts.iter().map(|part| part.height).chain([screen.height]).max().unwrap_or(0);
         let width = parts.iter().map(|part| part.width + GAP).sum::<usize>() + screen.width + GAP;
@@ -76,6 +77,7 @@ impl<'a> PanelRenderer<'a> {
             page.put(part, left, 0)?;
             left += part.width + GAP;
         }
+
         Ok(page)
     }
 
@@ -108,6 +110,7 @@ impl<'a> PanelRenderer<'a> {
                 place(row, height),
             )?;
         }
+
         Ok(page)
     }
 
@@ -131,6 +134,7 @@ impl<'a> PanelRenderer<'a> {
         else {
             return Ok(None);
         };
+
         self.brightest.resize(maps, 0.0);
         let factor = (MAPS_WIDTH / 8 / width.max(1)).clamp(1, 4);
         let columns = (MAPS_WIDTH / (width * factor + 2)).clamp(1, maps.max(1));
@@ -150,6 +154,7 @@ impl<'a> PanelRenderer<'a> {
             let picture = Picture::of_grey(&grey, width).enlarged(factor);
             page.put(&picture, side(index % columns, width), side(index / columns, height))?;
         }
+
         Ok(Some(page))
     }
 }

@@ -54,6 +54,7 @@ impl Picture {
             let start = 3 * ((top + y) * self.width + left);
             self.rgb[start..start + row.len()].copy_from_slice(row);
         }
+
         Ok(())
     }
 

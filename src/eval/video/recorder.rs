@@ -76,9 +76,11 @@ impl VideoRecorder {
             }
             Ok(())
         })?;
+
         if let Some((screen, count)) = self.open.take() {
             self.show(pages.page(screen, &parts)?, millis * as_times(count))?;
         }
+
         Ok(ending)
     }
 
@@ -106,6 +108,7 @@ impl VideoRecorder {
             };
             self.video.insert(video).show(&picture, millis)?;
         }
+
         if self.keeps && self.seen.is_multiple_of(self.every) {
             self.kept.push(picture);
             if self.kept.len() == MOST_KEPT {
@@ -117,6 +120,7 @@ impl VideoRecorder {
                 self.every *= 2;
             }
         }
+
         self.seen += 1;
         Ok(())
     }

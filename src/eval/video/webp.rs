@@ -81,6 +81,7 @@ mod tests {
             picture.put(&Picture::filled(2, 2, [200, step, 0]), usize::from(step), 3).unwrap();
             picture
         };
+
         let mut video = Box::new(WebpVideo::begin(20, 10).unwrap());
         (0..12).for_each(|step| video.show(&picture(step), 1000.0 / 60.0).unwrap());
         let bytes = video.finish().unwrap();
@@ -92,6 +93,7 @@ mod tests {
                 frame.data().chunks(4).flat_map(|pixel| pixel[..3].to_vec()).collect();
             assert_eq!(rgb, picture(step as u8).rgb, "picture {step}");
         }
+
         assert_eq!(frames[11].timestamp(), 200, "a frame's time is that of its end");
     }
 

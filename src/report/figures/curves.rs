@@ -34,16 +34,19 @@ pub(super) fn curves_of(
     {
         return Ok(None);
     }
+
     let Some(curves) =
         game.arms.iter().map(|arm| curve_of(arm, over)).collect::<Option<Vec<&Curve>>>()
     else {
         return Ok(None);
     };
+
     let (file, title) = match over {
         Over::Frames => ("frames", format!("{}, over frames", game.game)),
         Over::Time => ("time", format!("{}, over time", game.game)),
         Over::TrainingFrames => ("training", format!("{}, training games", game.game)),
     };
+
     let (axis, unit) = axis_of(game, over);
     let mut chart = LineChart::new(&title, axis, Axis::linear(score_axis(game, over)));
     let mut marks = Marks::default();
@@ -51,17 +54,21 @@ pub(super) fn curves_of(
         let places = if over == Over::Time { &curve.hours } else { &curve.frames };
         places.iter().map(|place| place * unit).collect()
     };
+
     for (arm, curve) in game.arms.iter().zip(&curves) {
         chart = add_seeds(chart, &mut marks, curve, &x(curve), report.colour(&arm.arm));
     }
+
     for (arm, curve) in game.arms.iter().zip(&curves) {
         let name = report.short_label(&arm.arm);
         chart = add_mean(chart, &mut marks, curve, &x(curve), (name, report.colour(&arm.arm)));
     }
+
     if let Some(human) = human_in_sight(game) {
         chart = chart.with_reference(human, "human");
         marks.lines.push(2);
     }
+
     let name = format!("{:02}-{}-{file}", place + 1, slug(&game.game));
     let caption = caption_of_curves(game, over);
     let row = FigureRow { name, game: Some(game.game.clone()), title, caption, marks };
@@ -125,6 +132,7 @@ fn axis_of(game: &GameRow, over: Over) -> (Axis, f64) {
             (Axis::linear("frames"), 1.0)
         };
     }
+
     let longest = game.arms.iter().flat_map(|arm| &arm.curve.hours).copied().fold(0.0, f64::max);
     match longest {
         hours if hours >= 1.0 => (Axis::linear("hours"), 1.0),
@@ -145,6 +153,7 @@ fn caption_of_curves(game: &GameRow, over: Over) -> String {
         Band::Range => "shaded: from the lower to the higher of two seeds, no interval",
         Band::None => "one seed: no band",
     };
+
     let mut bands: Vec<&str> = game.arms.iter().map(|arm| about(arm.curve.band)).collect();
     bands.sort_unstable();
     bands.dedup();
@@ -153,14 +162,17 @@ fn caption_of_curves(game: &GameRow, over: Over) -> String {
     } else {
         ""
     };
+
     let hours = if over == Over::Time {
         " Time is the mean over seeds of the time spent training."
     } else {
         ""
     };
+
     let mut caption = format!("{thin}{}.{hours}", bands.join("; or "));
     if let Some(first) = caption.get_mut(0..1) {
         first.make_ascii_uppercase();
     }
+
     caption
 }

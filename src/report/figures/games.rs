@@ -34,9 +34,11 @@ pub(super) fn differences(
         let estimate = with_interval(estimate, scaled, &mut marks);
         figure = figure.with_estimate(estimate.with_colour(report.colour(&comparison.arm)));
     }
+
     if marks.dots == 0 {
         return Ok(None);
     }
+
     let caption = format!(
         "Dots: difference of means over seeds; lines: 95 % bootstrap interval. Right of the dashed line {arm} is better."
     );
@@ -70,6 +72,7 @@ pub(super) fn sums(
             figure = figure.with_estimate(estimate.with_colour(report.colour(&arm.arm)));
         }
     }
+
     let caption = format!(
         "Dots: value over all runs; {}. Of the optimality gap less is better.",
         aggregates.about_intervals("lines: 95 % stratified bootstrap interval over seeds")
@@ -102,6 +105,7 @@ pub(super) fn profile(
         chart = chart.with_series(series.with_colour(report.colour(&arm.arm)));
         marks.add_line(profile.scores.len());
     }
+
     let caption = format!(
         "Performance profile over {}: the higher, the better. Games count alike; {}.",
         count(aggregates.games.len(), "game"),

@@ -192,6 +192,7 @@ fn runs_are_found_at_any_depth_studies_and_sweeps_passed_over() {
     for run in [fake(1), fake(2), Fake::new("catch", "conv", 1)] {
         run.write(runs);
     }
+
     write_sweep(runs, &[(fake(9), None)]);
     let study = runs.join("studies/regress/a");
     fs::create_dir_all(&study).unwrap();
@@ -248,6 +249,7 @@ fn of_two_runs_of_one_seed_the_longer_counts_then_the_later() {
         run.meta.sessions[0].started_unix_secs = started;
         run.write(folder.path());
     };
+
     write("a", &[1.0, 2.0, 3.0], 10);
     write("b", &[1.0, 2.0, 3.0, 4.0], 5);
     write("c", &[1.0, 2.0, 3.0, 5.0], 7);

@@ -56,6 +56,7 @@ pub fn page(report: &Report, drawn: &[Drawn]) -> String {
             }
         }
     };
+
     markup.into_string()
 }
 
@@ -80,9 +81,11 @@ fn lead(report: &Report) -> String {
             list(&names)
         );
     }
+
     let with_budget = |(game, budget): (&GameRow, &String)| {
         format!("{} ({})", game.game, budget_in_words(budget, game.unequal_budgets, ""))
     };
+
     let games: Vec<String> = report.games.iter().zip(&budgets).map(with_budget).collect();
     format!("{head}: {}.", list(&games))
 }
@@ -224,6 +227,7 @@ fn curves(report: &Report, drawn: &[Drawn]) -> Markup {
         let own = drawn.iter().filter(|drawn| drawn.row.game.as_ref() == Some(&game.game));
         own.map(|drawn| figure(report, drawn)).collect()
     };
+
     html! {
         section {
             h2 { "Learning curves" }
@@ -381,10 +385,12 @@ fn chance_in_words(report: &Report) -> String {
             "with {seeds} seeds an arm the rule says better or worse in {verdicts} of 100 games"
         ))
     };
+
     let parts: Vec<String> = seeds.into_iter().filter_map(one).collect();
     if parts.is_empty() {
         return String::new();
     }
+
     format!("Where nothing differs, by simulation with normal scores: {}.", parts.join("; "))
 }
 
@@ -393,6 +399,7 @@ fn tests_in_words(report: &Report) -> String {
     if tests.made == 0 {
         return String::new();
     }
+
     let least =
         report.comparisons.iter().flat_map(|comparison| &comparison.games).map(|game| game.least_p);
     let least = least.fold(1.0, f64::min);
@@ -406,11 +413,13 @@ fn tests_in_words(report: &Report) -> String {
             score(tests.expected_by_chance)
         ),
     };
+
     let made = match tests.made - tests.estimated {
         0 => count(tests.made, "permutation test"),
         exact if exact == tests.made => count(tests.made, "exact test"),
         exact => format!("{}, {exact} of them exact,", count(tests.made, "permutation test")),
     };
+
     format!(
         "This page rests on {made} of the {}: {expected}. Found: {}; after Holm's correction for the number of games and \
          pairs of arms: {}.",

@@ -51,6 +51,7 @@ pub fn choose(dir: &Path, wanted: &str) -> Result<Entry, CheckpointError> {
             .ok()
             .and_then(|position| entries.iter().find(|entry| entry.position == position).cloned()),
     };
+
     found.ok_or_else(|| CheckpointError::NotFound {
         dir: dir.to_owned(),
         wanted: wanted.to_owned(),

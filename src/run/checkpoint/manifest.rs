@@ -123,6 +123,7 @@ pub(super) fn read_manifest(path: &Path) -> Result<Manifest, CheckpointError> {
         let cause = format!("it has format {format}, this program reads format {FORMAT_VERSION}");
         CheckpointError::Unusable { path: path.to_owned(), cause }
     };
+
     match Manifest::parse(&bytes) {
         Ok(manifest) if manifest.format_version != FORMAT_VERSION => {
             Err(other_format(manifest.format_version.into()))

@@ -103,9 +103,11 @@ pub fn read<P: RunProgress>(
         },
         trainer: file(TRAINER)?,
     };
+
     let progress = serde_json::from_slice(&file(PROGRESS)?).map_err(|error| {
         CheckpointError::damaged(path, format!("{PROGRESS} does not parse: {error}"))
     })?;
+
     let replay = replay(path, &manifest)?;
     Ok(Checkpoint { manifest, state, progress, replay })
 }

@@ -35,6 +35,7 @@ pub fn write(
     if holds(&path, progress) {
         return Ok(path);
     }
+
     let cannot = |cause: io::Error| CheckpointError::CannotWrite { path: path.clone(), cause };
     let files = encode(state, progress).map_err(|error| cannot(io::Error::other(error)))?;
     tidy(dir).map_err(cannot)?;
@@ -48,6 +49,7 @@ pub fn write(
         replay: None,
         manifest_crc32: 0,
     };
+
     let temporary = dir.join(format!("{TEMPORARY_PREFIX}{}", progress.position()));
     write_folder(&temporary, &files, manifest, replay)
         .and_then(|()| put_in_place(dir, &temporary, progress.position()))
@@ -202,5 +204,6 @@ fn tidy(dir: &Path) -> io::Result<()> {
             None => {}
         }
     }
+
     Ok(())
 }

@@ -112,6 +112,7 @@ fn the_newest_and_the_best_stay() {
     for (frames, mean_return) in [(0, 0.0), (100, 5.0), (200, 1.0), (300, 2.0), (400, 3.0)] {
         write_at(dir.path(), frames, mean_return);
     }
+
     prune(dir.path(), 2).unwrap();
     assert_eq!(frames_of(dir.path()), [100, 300, 400]);
     assert_eq!(choose(dir.path(), "best").unwrap().position, 100);
@@ -160,6 +161,7 @@ fn a_checkpoint_is_replaced_if_there_are_more_updates_or_a_score_since() {
     let write = |progress: &Progress, value: f32| {
         write(dir.path(), &state(value), progress, identity(), None).unwrap();
     };
+
     let stopped = Progress { frames: 800, updates: 10, ..Progress::default() };
     write(&stopped, 1.0);
     write(&stopped, 2.0);

@@ -164,6 +164,7 @@ impl RunDir {
         if let Some(parent) = planned.parent() {
             fs::create_dir_all(parent).map_err(cannot)?;
         }
+
         let mut path = planned.to_owned();
         let mut copies = 1;
         while let Err(error) = fs::create_dir(&path) {
@@ -180,6 +181,7 @@ impl RunDir {
                 _ => return Err(cannot(error)),
             }
         }
+
         let lock = take_lock(&path)?;
         fs::create_dir(path.join(CHECKPOINTS)).map_err(cannot)?;
         fs::create_dir(path.join(EVENTS)).map_err(cannot)?;
@@ -200,6 +202,7 @@ impl RunDir {
         if !path.is_dir() {
             return Err(not_a_run("no such folder"));
         }
+
         if !path.join(CONFIG).is_file() {
             return Err(not_a_run(if path.join(LOCK).is_file() {
                 "it has no config.json: a run was stopped here before it began; delete the folder and start it anew"
@@ -207,6 +210,7 @@ impl RunDir {
                 "it has no config.json"
             }));
         }
+
         Ok(Self { path: path.to_owned(), _lock: None })
     }
 

@@ -70,6 +70,7 @@ impl Deconv {
             }
             channels = channels_out;
         }
+
         Ok(Self { doublings, norms })
     }
 }
@@ -109,6 +110,7 @@ mod tests {
                 canvas[row * full + column] += value * factor;
             }
         }
+
         let before = kernel.saturating_sub(2) / 2;
         let kept = before..before + 2 * side;
         kept.clone()

@@ -106,6 +106,7 @@ pub(crate) fn build(spec: NetworkSpec<'_>, scope: &mut ParamScope<'_>) -> Built 
         start: config.layer_start,
         amplitude: config.coordinate_amplitude,
     };
+
     match (task, layer.kind) {
         (Task::Classify | Task::Render, LayerKind::Baseline) => {
             Ok(Box::new(deconv::Deconv::build(scope, mul, filter)?))
@@ -144,6 +145,7 @@ fn build_layer(
     } else {
         layer.forward(&zeros(&[1, channels_in, SIDE, SIDE])?)
     };
+
     let found = made.size();
     let expected = vec![1, channels_out, SIDE, SIDE];
     if found == expected { Ok(layer) } else { Err(StudyError::LayerShape { found, expected }) }
@@ -199,6 +201,7 @@ mod tests {
             assert_eq!(count(Task::Regress, Split::Uniform, "conv", mul, 3), uniform);
             assert_eq!(count(Task::Regress, Split::Quadrant, "conv", mul, 3), quadrant);
         }
+
         let deconv = [
             (1, [46_465, 103_585, 183_553]),
             (2, [183_041, 409_921, 727_553]),

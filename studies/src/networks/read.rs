@@ -32,6 +32,7 @@ impl ConvDense {
             let channels_in = if index == 0 { 1 } else { width };
             conv(scope, &format!("conv{}", index + 1), channels_in, window(width, 3, 1))
         };
+
         let convs = (0..4).map(build).collect::<Result<_, _>>()?;
         let features = (SIDE / 8) * (SIDE / 8) * width;
         Ok(Self {
@@ -115,6 +116,7 @@ impl ConvMean {
                 (norm != Norm::None).then(|| BatchNorm::build(scope, &name, width)).transpose()?;
             stages.push((conv, norm, made));
         }
+
         let last = conv(scope, "conv9", width, window(2, 3, 1))?;
         Ok(Self { stages, last })
     }

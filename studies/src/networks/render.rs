@@ -64,6 +64,7 @@ impl Second {
             }
             channels = channels_out;
         }
+
         Ok(if filter == 1 { Self::Pixels(pixels) } else { Self::Windows(windows) })
     }
 

@@ -62,10 +62,12 @@ impl Browser {
             }
             _ => {}
         }
+
         let output = self.open(page, &[&size, &format!("--screenshot={}", file.display())])?;
         if !file.is_file() {
             bail!("{} made no picture: {}", self.program, String::from_utf8_lossy(&output.stderr));
         }
+
         Ok(console_lines(&String::from_utf8_lossy(&output.stderr)))
     }
 

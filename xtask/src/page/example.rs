@@ -36,6 +36,7 @@ pub fn write_runs(runs: &Path) -> Result<()> {
             }
         }
     }
+
     Ok(())
 }
 

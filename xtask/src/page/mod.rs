@@ -56,6 +56,7 @@ fn check(browser: &Browser, report: &Path, shots: &Path, scratch: &Path) -> Resu
         let path = report.join(name);
         fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
     };
+
     let page = read("index.html")?;
     let data: serde_json::Value =
         serde_json::from_str(&read("report.json")?).context("report.json")?;
@@ -77,9 +78,11 @@ fn check(browser: &Browser, report: &Path, shots: &Path, scratch: &Path) -> Resu
             shot.display()
         ));
     }
+
     if !all.is_empty() {
         bail!("the page is not as it should be:\n  - {}", all.join("\n  - "));
     }
+
     talk::line("page: as it should be");
     Ok(())
 }

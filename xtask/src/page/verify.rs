@@ -112,9 +112,11 @@ pub fn problems(seen: &Seen, report: &Value, width: u32) -> Vec<String> {
     if seen.width != width {
         problems.push(format!("the window is {} px wide", seen.width));
     }
+
     if seen.page_width > width {
         problems.push(format!("the page is {} px wide", seen.page_width));
     }
+
     problems
         .extend(seen.too_wide.iter().map(|element| format!("{element} is wider than the window")));
     problems.extend(figure_problems(seen, report));
@@ -131,6 +133,7 @@ fn figure_problems(seen: &Seen, report: &Value) -> Vec<String> {
             expected.len()
         ));
     }
+
     for row in expected {
         let name = row["name"].as_str().unwrap_or_default();
         match seen.figures.iter().find(|figure| figure.name == name) {
@@ -138,6 +141,7 @@ fn figure_problems(seen: &Seen, report: &Value) -> Vec<String> {
             None => problems.push(format!("figure {name} is missing")),
         }
     }
+
     problems
 }
 
@@ -147,12 +151,15 @@ fn about(figure: &SeenFigure, expected: &Marks) -> Vec<String> {
     if marks != expected {
         problems.push(format!("figure {name} has {marks:?} for {expected:?} in report.json"));
     }
+
     if width.min(*height) < LEAST_FIGURE_PX {
         problems.push(format!("figure {name} is {width:.0} × {height:.0} px"));
     }
+
     if *least_letters_px < LEAST_LETTERS_PX {
         problems.push(format!("figure {name} has letters of {least_letters_px:.1} px"));
     }
+
     problems
 }
 
@@ -190,6 +197,7 @@ mod tests {
             assert_eq!(problems.len(), 1, "{problems:?}");
             assert!(problems[0].contains(text), "{problems:?}");
         };
+
         one(|page| page["errors"] = json!(["boom"]), "error: boom");
         one(|page| page["loaded"] = json!(["file:///x.png"]), "it loads file:///x.png");
         one(|page| page["width"] = json!(500), "500 px wide");

@@ -119,11 +119,13 @@ fn actor_at(place: Place, config: &ApexConfig, logs: &[Log; 2]) -> Actor {
         actions: vec!["A".into(), "B".into()],
         frame_skip: 4,
     };
+
     let env = |log: &Arc<_>| {
         let spec = spec.clone();
         let log = Arc::clone(log);
         Box::new(Counting { spec, shown: [0, 0], steps_left: 0, log }) as Box<dyn Env>
     };
+
     let envs = VecEnv::try_new(logs.iter().map(env).collect()).unwrap();
     Actor::start(config, ValueRescaling::Off, place, envs, 1).unwrap()
 }
@@ -167,6 +169,7 @@ fn expected(log: &[Happened], t: usize) -> Option<(f32, f32, Option<[u8; 2]>, f3
             return Some((reward, discount, next, error.abs()));
         }
     }
+
     None
 }
 
@@ -186,6 +189,7 @@ fn what_is_drawn_is_what_the_actor_saw_did_and_got() {
             }
         }
     }
+
     let logs = logs.map(|log| log.lock().unwrap().clone());
     let complete: usize =
         logs.iter().map(|log| (0..log.len()).filter(|&t| expected(log, t).is_some()).count()).sum();
@@ -216,6 +220,7 @@ fn what_is_drawn_is_what_the_actor_saw_did_and_got() {
         assert!(matches.count() > 0, "row {row}: {obs:?} {:?}", batch.rows.ids[row]);
         seen.insert(batch.rows.ids[row]);
     }
+
     assert!(seen.len() * 10 > complete * 9, "{} of {complete}", seen.len());
 }
 
@@ -235,5 +240,6 @@ fn a_restored_actor_goes_on_alike() {
         let b = resumed.take_experience(7);
         assert_eq!((a.parts, a.reward_sum, a.agent_steps), (b.parts, b.reward_sum, b.agent_steps));
     }
+
     assert_eq!(whole.agent_steps(), resumed.agent_steps());
 }

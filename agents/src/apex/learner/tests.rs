@@ -191,6 +191,7 @@ fn batches_that_do_not_fit_are_named() {
     ] {
         assert_eq!(learner.learn(&batch).unwrap_err().to_string(), expected);
     }
+
     assert_eq!(learner.updates(), 0);
 }
 

@@ -43,6 +43,7 @@ impl ActorLoop {
                 return Ok((actor, self.q.into_network()));
             }
         }
+
         let _ = self.link.send(actor.take_experience(self.q.source().version()));
         Ok((actor, self.q.into_network()))
     }
@@ -143,6 +144,7 @@ mod tests {
             send_every: 4,
             weights_every: 6,
         };
+
         let (actor, _) = actor_loop.run(actor).unwrap();
         assert_eq!(actor.agent_steps(), 14);
         use Asked::{Send, Weights};

@@ -30,6 +30,7 @@ impl Workers {
             }
             Ok(())
         };
+
         self.others.push(self.shared.failure.spawn(Worker::Ingest, body)?);
         Ok(())
     }

@@ -98,6 +98,7 @@ impl Workers {
             pausing: Arc::default(),
             updates: Arc::new(AtomicU64::new(spec.updates)),
         };
+
         let (link, experience) =
             LocalLink::new(config.experience_queue as usize, shared.latest_weights.clone());
         let (to_learner, batches) = bounded(config.prefetch_batches as usize);
@@ -111,12 +112,14 @@ impl Workers {
             central: None,
             others: Vec::new(),
         };
+
         let start = || {
             workers.start_actors(actors, spec, &link)?;
             workers.start_ingest(experience, stats)?;
             (0..config.prefetch_threads)
                 .try_for_each(|index| workers.start_prefetch(index, spec, to_learner.clone()))
         };
+
         let started = start();
         drop(link);
         match started {
@@ -197,6 +200,7 @@ impl Workers {
             let _ = pool.used.send(ready.batch);
             dropped += 1;
         }
+
         drop(batches);
 
         let actors: Vec<Option<_>> = actors.into_iter().map(join).collect();
@@ -218,6 +222,7 @@ impl Workers {
             slot.network = network;
             actor
         });
+
         let actors = actors.collect();
         pool.central = central.and_then(SharedInference::into_batcher);
         let mut last = IngestStats::default();
@@ -235,6 +240,7 @@ impl Workers {
         if spec.config.inference == Inference::Central {
             self.central = Some(self.pool.shared_inference(spec)?);
         }
+
         let left = Arc::new(AtomicU64::new(spec.agent_steps_left));
         let weights = self.shared.latest_weights.latest();
         for (index, actor) in actors.into_iter().enumerate() {
@@ -260,6 +266,7 @@ impl Workers {
             let body = move || pool.install(|| actor_loop.run(actor));
             self.actors.push(self.shared.failure.spawn(Worker::Actor(index), body)?);
         }
+
         Ok(())
     }
 }
@@ -303,6 +310,7 @@ pub(super) mod tests {
             updates: 0,
             agent_steps_left: 0,
         };
+
         let replay = Replay::try_new(config.replay.for_obs(q_spec().obs_shape)).unwrap();
         let pool = WorkerPool::new(&config);
         let mut parts = AgentParts { actors: Vec::new(), replay, rates: config.rates(), pool };
@@ -314,6 +322,7 @@ pub(super) mod tests {
             assert_eq!(network.weights().unwrap(), weights(version));
             places.push(std::ptr::from_ref(network));
         }
+
         assert_eq!(places[0], places[1], "it was made anew");
     }
 }

@@ -40,6 +40,7 @@ impl Workers {
             }
             Ok(())
         };
+
         self.others.push(self.shared.failure.spawn(Worker::Prefetch(index as usize), body)?);
         Ok(())
     }

@@ -82,11 +82,13 @@ impl OptimizerConfig {
         let mut refuse = |key: &str, message: String| {
             problems.push(Problem { key: format!("{table}.{key}"), message });
         };
+
         for (key, value) in [("learning_rate", self.learning_rate), ("epsilon", self.epsilon)] {
             if !(value.is_finite() && value > 0.0) {
                 refuse(key, format!("is {value}; it must be a number above 0"));
             }
         }
+
         let shares = [
             ("decay", self.decay),
             ("momentum", self.momentum),
@@ -98,6 +100,7 @@ impl OptimizerConfig {
                 refuse(key, format!("is {value}; it must be at least 0 and below 1"));
             }
         }
+
         if self.kind == OptimizerKind::RmspropCorrected && self.centered {
             refuse(
                 "centered",
@@ -106,6 +109,7 @@ impl OptimizerConfig {
                     .to_owned(),
             );
         }
+
         problems
     }
 }

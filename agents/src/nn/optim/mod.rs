@@ -120,6 +120,7 @@ impl Optimizer {
                 return Err(NetworkError::WrongShape { name, expected, found });
             }
         }
+
         match state.iter().find(|(name, _)| expected.iter().all(|(known, _)| known != name)) {
             Some((name, _)) => Err(NetworkError::UnknownParameter { name: name.clone() }),
             None => Ok(()),

@@ -125,6 +125,7 @@ fn adam(
         Some(mean) => mean.lerp_(g, 1.0 - config.beta1),
         None => g.shallow_clone(), // unreachable: Adam's moments always have a mean
     };
+
     drop_tiny(&mean, LEAST_MEAN);
     let steps = exponent(steps);
     let correct1 = 1.0 - config.beta1.powi(steps);

@@ -202,6 +202,7 @@ fn chunks_do_not_show() {
         optimizer.step(&left, &gradient, 0.1);
         small.step(&right, &gradient.narrow(0, count - 9, 9), 0.1);
     }
+
     assert_eq!(left.narrow(0, count - 9, 9), right);
     assert_ne!(left, whole);
 }
