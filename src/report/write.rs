@@ -137,12 +137,15 @@ fn put_in_place(new: &Path, place: &Path) -> io::Result<()> {
         return fs::rename(new, place);
     }
     // A rename cannot replace a folder with content, so the earlier report has to move first.
-    let old = Scratch(beside(place, "old"));
-    fs::rename(place, &old.0)?;
+    let old = beside(place, "old");
+    fs::rename(place, &old)?;
     fs::rename(new, place).inspect_err(|_| {
-        // Ignore a failed restore: the first error is the one to report.
-        let _ = fs::rename(&old.0, place);
-    })
+        // A failed restore leaves the earlier report beside its place; the first error is reported.
+        let _ = fs::rename(&old, place);
+    })?;
+
+    drop(Scratch(old));
+    Ok(())
 }
 
 #[cfg(test)]

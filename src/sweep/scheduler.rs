@@ -175,9 +175,7 @@ impl Scheduler {
 
     /// Starts or resumes a cell; leaves it waiting while another process uses it.
     fn start(&mut self, index: usize) -> anyhow::Result<()> {
-        let slot = &self.slots[index];
-        let cell = &slot.cell;
-        let path = self.runs_dir.join(&cell.run);
+        let path = self.runs_dir.join(&self.slots[index].cell.run);
         if RunDir::is_in_use(&path) {
             let since = *self.slots[index].in_use_since.get_or_insert_with(Instant::now);
             return match since.elapsed() > PATIENCE_WITH_OTHERS {
@@ -185,7 +183,9 @@ impl Scheduler {
                 false => Ok(()),
             };
         }
+        self.slots[index].in_use_since = None; // patience begins anew with the next process
 
+        let cell = &self.slots[index].cell;
         let state = match cell.state(&self.runs_dir) {
             Ok(CellState::Waiting) => cell.clear(&self.runs_dir).map(|()| CellState::Waiting),
             other => other,
@@ -201,7 +201,7 @@ impl Scheduler {
         };
 
         let process = TrainingProcess::start(&arguments, &self.folder.log_path(cell))?;
-        let again = if slot.failed > 0 { ", a second time" } else { "" };
+        let again = if self.slots[index].failed > 0 { ", a second time" } else { "" };
         self.table.tell(&format!("{} {how}{again}", cell.title()));
         self.slots[index].set(Work::Running(process));
         Ok(())
@@ -292,7 +292,7 @@ impl Scheduler {
     /// Gives up a cell whose folder became unusable after the sweep began; the others continue.
     fn cannot_start(&mut self, index: usize, error: &RunDirError) -> anyhow::Result<()> {
         let failure = CellFailure {
-            attempts: 1,
+            attempts: self.slots[index].failed + 1,
             ended_with: "no process".to_owned(),
             message: error.to_string(),
         };

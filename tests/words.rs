@@ -1,0 +1,61 @@
+//! Names that were replaced by the field's words do not come back; `docs/architecture.md#words` has
+//! the table.
+#![allow(clippy::unwrap_used, reason = "a test ends where something fails")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Former names, each long enough or odd enough to mean nothing else.
+const REPLACED: &[&str] = &[
+    "ActorQ",
+    "Answering",
+    "Asker",
+    "Beside",
+    "Deserted",
+    "Follower",
+    "Gathered",
+    "LeftOut",
+    "Stations",
+    "WeightsBoard",
+    "act_and_tell",
+    "bring_home",
+    "cut_rows",
+    "take_room",
+    "told_frames",
+    "values_of_cut",
+    "whole_after",
+];
+
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|end| end == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// Words as the compiler sees them: runs of letters, digits and underscores.
+fn identifiers(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|letter: char| !letter.is_alphanumeric() && letter != '_')
+}
+
+#[test]
+fn replaced_names_are_gone_from_the_sources() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = Vec::new();
+    for room in ["src", "agents", "envs", "studies", "stats", "plots", "benches", "examples"] {
+        sources(&root.join(room), &mut files);
+    }
+    assert!(files.len() > 200, "only {} files were found", files.len());
+
+    let mut found = Vec::new();
+    for file in &files {
+        let text = fs::read_to_string(file).unwrap();
+        let names = identifiers(&text).filter(|name| REPLACED.contains(name));
+        found.extend(names.map(|name| format!("{name} in {}", file.display())));
+    }
+    assert_eq!(found, Vec::<String>::new());
+}
