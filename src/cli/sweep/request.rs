@@ -1,0 +1,258 @@
+//! The sweep that was asked for: plan and flags, checked and filled in.
+
+use std::path::Path;
+
+use coordrl_agents::find_algorithm;
+
+use super::Sweep;
+use crate::cli::train;
+use crate::config::{ConfigError, Problem};
+use crate::exit_code::BadRequest;
+use crate::run::assemble::check_parts;
+use crate::run::launch;
+use crate::sweep::SweepError;
+use crate::sweep::cell::{Cell, CellState};
+use crate::sweep::folder::{SweepFolder, check_design, check_holds_all, log_name};
+use crate::sweep::plan::{Seeds, SweepPlan, built_in_plans};
+use crate::text::names;
+
+/// Maximum number of seeds: more is surely a mistake.
+const MOST_SEEDS: u64 = 10_000;
+
+/// Settings that the grid sets, with the flags for them.
+const OF_THE_GRID: &[(&str, &str)] = &[
+    ("game", "`games`, `--games`"),
+    ("algo", "`algos`, `--algos`"),
+    ("torso", "`torsos`, `--torsos`"),
+    ("seed", "`seeds`, `--seeds`"),
+    ("frames", "`frames`, `--frames`"),
+    ("threads", "`--threads-per-run`"),
+];
+
+/// Validated request, with every default filled in.
+pub(super) struct Request {
+    pub name: String,
+    pub plan: SweepPlan,
+    pub cells: Vec<(Cell, CellState)>,
+    pub jobs: usize,
+    pub threads: usize,
+}
+
+impl Sweep {
+    /// Validates everything before anything is created.
+    pub(super) fn request(&self) -> anyhow::Result<Request> {
+        let plan = self.plan()?;
+        let name = self.name.clone().or(plan.name.clone()).unwrap_or_else(|| "sweep".to_owned());
+        names::check_folder_name("--name", &name, 0)?;
+        for (flag, value) in [
+            ("jobs", self.jobs),
+            ("threads-per-run", self.threads_per_run),
+            ("frames", self.frames),
+        ] {
+            if value == Some(0) {
+                return Err(BadRequest::error(format!("`--{flag} 0`: the least is 1")));
+            }
+        }
+
+        let count = count_of(&plan);
+        let (jobs, threads) = self.share_cores(&plan, count);
+        let cells = self.cells(&plan, &name, threads)?;
+        let longest = cells.iter().map(|cell| log_name(cell).len()).max().unwrap_or(0);
+        names::check_folder_name("--name", &name, longest.saturating_sub(name.len()))?;
+        if !self.dry_run {
+            SweepFolder::check(&self.runs_dir, &name)?;
+        }
+
+        if let Some(old) = SweepFolder::read(&self.runs_dir, &name)? {
+            let new: Vec<_> = cells.iter().map(Cell::to_record).collect();
+            check_holds_all(&name, &old.cells, &new)?;
+            check_design(&old, &plan)?;
+        }
+
+        let cells = self.with_states(cells)?;
+        // No more jobs than runs left; threads per run stay fixed so that earlier speeds remain
+        // comparable.
+        let left = cells.iter().filter(|(_, state)| *state != CellState::Done).count();
+        Ok(Request { name, plan, cells, jobs: jobs.min(left.max(1)), threads })
+    }
+
+    fn with_states(&self, cells: Vec<Cell>) -> anyhow::Result<Vec<(Cell, CellState)>> {
+        let look = |cell: Cell| -> anyhow::Result<(Cell, CellState)> {
+            let state = cell.state(&self.runs_dir)?;
+            Ok((cell, state))
+        };
+        cells.into_iter().map(look).collect()
+    }
+
+    /// Reads the plan and applies the flags.
+    fn plan(&self) -> anyhow::Result<SweepPlan> {
+        let mut plan = match &self.plan {
+            Some(name) => SweepPlan::find(name, &self.runs_dir)?,
+            None => SweepPlan::default(),
+        };
+
+        let over = |own: &mut Vec<String>, flag: &Vec<String>, default: &[&str]| {
+            if !flag.is_empty() {
+                own.clone_from(flag);
+            } else if own.is_empty() {
+                *own = default.iter().map(ToString::to_string).collect();
+            }
+        };
+
+        over(&mut plan.games, &self.games, &[]);
+        over(&mut plan.torsos, &self.torsos, &["conv", "coordconv"]);
+        over(&mut plan.algos, &self.algos, &["a2c"]);
+        plan.seeds = self.seeds.clone().or(plan.seeds).or(Some(Seeds::Count(3)));
+        plan.frames = self.frames.or(plan.frames);
+        plan.preset = self.preset.clone().or(plan.preset);
+        if plan.games.is_empty() {
+            return Err(BadRequest::error(no_games()));
+        }
+
+        let seeds = plan.seeds.as_ref().map_or(0, Seeds::count);
+        if seeds == 0 || seeds > MOST_SEEDS {
+            return Err(BadRequest::error(format!(
+                "{seeds} seeds: the least is 1, the most {MOST_SEEDS}"
+            )));
+        }
+
+        self.check_settings(&plan)?;
+        match &plan.reference {
+            Some(reference) if !plan.torsos.contains(reference) => Err(BadRequest::error(format!(
+                "the plan's `reference` is `{reference}`, which is none of its torsos ({})",
+                plan.torsos.join(", ")
+            ))),
+            _ => Ok(plan),
+        }
+    }
+
+    /// Rejects settings that the grid would silently override, and games that look like flags.
+    fn check_settings(&self, plan: &SweepPlan) -> anyhow::Result<()> {
+        let assignments = plan.assignments().into_iter().chain(self.set.iter().cloned());
+        for assignment in assignments {
+            let key = assignment.split('=').next().unwrap_or_default().trim().to_owned();
+            if let Some((_, instead)) = OF_THE_GRID.iter().find(|(known, _)| *known == key) {
+                return Err(BadRequest::error(format!(
+                    "`{key}` is no setting of a sweep's runs; use {instead}"
+                )));
+            }
+        }
+
+        match plan.games.iter().find(|game| game.starts_with('-')) {
+            Some(game) => Err(BadRequest::error(format!("unknown game `{game}`"))),
+            None => Ok(()),
+        }
+    }
+
+    /// Returns the number of concurrent runs and the threads of each.
+    fn share_cores(&self, plan: &SweepPlan, cells: usize) -> (usize, usize) {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let as_usize = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
+        let threads = self.threads_per_run.map(as_usize);
+        let takes_all_cores = {
+            let takes_all =
+                |name: &String| find_algorithm(name).is_some_and(|algo| algo.takes_all_cores);
+            plan.algos.iter().any(takes_all)
+        };
+
+        let jobs = self.jobs.map(as_usize).unwrap_or_else(|| match takes_all_cores {
+            true => 1,
+            false => cores / threads.unwrap_or(1).min(cores),
+        });
+
+        let jobs = jobs.min(cells.max(1));
+        (jobs, threads.unwrap_or_else(|| (cores / jobs).max(1)))
+    }
+
+    /// Builds all combinations, every one with its first seed first, so that a sweep can be judged
+    /// early.
+    fn cells(&self, plan: &SweepPlan, name: &str, threads: usize) -> anyhow::Result<Vec<Cell>> {
+        let mut problems: Vec<Problem> = Vec::new();
+        let mut cells: Vec<Cell> = Vec::new();
+        for seed in plan.seeds.iter().flat_map(Seeds::all) {
+            for game in &plan.games {
+                for (algo, torso) in arms(plan) {
+                    match self.cell(plan, name, threads, [game, algo, torso], seed) {
+                        Ok(cell) => cells.push(cell),
+                        Err(error) => collect(error, &mut problems)?,
+                    }
+                }
+            }
+        }
+
+        if !problems.is_empty() {
+            return Err(ConfigError::Problems(problems).into());
+        }
+
+        check_unique(&cells)?;
+        for cell in cells.iter().filter(|cell| cell.config().seed == cells[0].config().seed) {
+            check_parts(cell.config())?;
+        }
+
+        Ok(cells)
+    }
+
+    fn cell(
+        &self,
+        plan: &SweepPlan,
+        name: &str,
+        threads: usize,
+        [game, algo, torso]: [&str; 3],
+        seed: u64,
+    ) -> anyhow::Result<Cell> {
+        let mut arguments =
+            vec![game.to_owned(), format!("--algo={algo}"), format!("--torso={torso}")];
+        arguments.extend([format!("--seed={seed}"), format!("--threads={threads}")]);
+        arguments.extend(plan.frames.map(|frames| format!("--frames={frames}")));
+        arguments.extend(plan.preset.as_ref().map(|preset| format!("--preset={preset}")));
+        arguments.extend(self.device.as_ref().map(|device| format!("--device={device}")));
+        let assignments = plan.assignments().into_iter().chain(self.set.iter().cloned());
+        arguments.extend(assignments.map(|assignment| format!("--set={assignment}")));
+        let settings = train::settings_of(&arguments, &self.runs_dir)?;
+        settings.config.device.resolve()?;
+        let group = launch::group(Path::new(""), &settings.config);
+        Ok(Cell { run: group.join(format!("{name}-seed{seed}")), settings, arguments })
+    }
+}
+
+/// Returns the pairs of algorithm and torso.
+pub(super) fn arms(plan: &SweepPlan) -> Vec<(&String, &String)> {
+    plan.algos.iter().flat_map(|algo| plan.torsos.iter().map(move |torso| (algo, torso))).collect()
+}
+
+/// Collects each problem once, however many cells have it.
+fn collect(error: anyhow::Error, problems: &mut Vec<Problem>) -> anyhow::Result<()> {
+    match error.downcast::<ConfigError>()? {
+        ConfigError::Problems(found) => {
+            for problem in found {
+                if !problems.contains(&problem) {
+                    problems.push(problem);
+                }
+            }
+            Ok(())
+        }
+        other => Err(other.into()),
+    }
+}
+
+/// Rejects duplicates: two names of one game yield the same cell.
+fn check_unique(cells: &[Cell]) -> Result<(), SweepError> {
+    let mut seen = std::collections::BTreeSet::new();
+    match cells.iter().find(|cell| !seen.insert(&cell.run)) {
+        Some(twice) => Err(SweepError::Duplicate(twice.title())),
+        None => Ok(()),
+    }
+}
+
+fn no_games() -> String {
+    let plans: Vec<String> =
+        built_in_plans().into_iter().map(|(name, _)| format!("`{name}`")).collect();
+    format!(
+        "which games? name a plan ({}, or a file), or give `--games pong,breakout`",
+        plans.join(", ")
+    )
+}
+
+fn count_of(plan: &SweepPlan) -> usize {
+    plan.games.len() * arms(plan).len() * plan.seeds.as_ref().map_or(0, |seeds| seeds.all().len())
+}
