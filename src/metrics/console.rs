@@ -22,7 +22,7 @@ macro_rules! status {
 }
 pub(crate) use status;
 
-/// Prints a line to stderr; see [`status!`].
+/// Prints a line to stderr; `status!` formats one.
 pub fn print_status(line: std::fmt::Arguments<'_>) {
     // A closed stderr is no reason to stop training.
     let _ = writeln!(io::stderr().lock(), "{line}");
