@@ -32,51 +32,22 @@ tags! {
         "Rows whose probability ratio was clipped, mean over minibatches and updates since the last log point.";
 }
 
-/// PPO settings; defaults as in table 3 of the paper, with fewer environments.
-#[derive(Clone, Debug)]
-struct PpoConfig {
-    envs: usize,
-    actors: usize,
-    rollout_agent_steps: usize,
-    epochs: usize,
-    minibatches: usize,
-    clip: f64,
-    discount: f64,
-    gae_lambda: f64,
-    entropy_coef: f64,
-    value_coef: f64,
-    max_grad_norm: f64,
-    optimizer: OptimizerConfig,
-}
-
-impl Default for PpoConfig {
-    fn default() -> Self {
-        let kind = OptimizerKind::Adam;
-        Self {
-            envs: 16,
-            actors: 2,
-            rollout_agent_steps: 16,
-            epochs: 3,
-            minibatches: 4,
-            clip: 0.1,
-            discount: 0.99,
-            gae_lambda: 0.95,
-            entropy_coef: 0.01,
-            value_coef: 0.5,
-            max_grad_norm: 0.5,
-            optimizer: OptimizerConfig {
-                kind,
-                learning_rate: 1e-3,
-                epsilon: 1e-5,
-                ..Default::default()
-            },
-        }
-    }
-}
+// Settings that suit Catch on a CPU, not Atari (the paper's table 5).
+const ENVS: usize = 16;
+const ACTORS: usize = 2;
+const ROLLOUT_AGENT_STEPS: usize = 16;
+const EPOCHS: usize = 3;
+const MINIBATCHES: usize = 4;
+const CLIP: f64 = 0.1;
+const DISCOUNT: f64 = 0.99;
+const GAE_LAMBDA: f64 = 0.95;
+const ENTROPY_COEF: f64 = 0.01;
+const VALUE_COEF: f64 = 0.5;
+const MAX_GRAD_NORM: f64 = 0.5;
+const RATE: f64 = 1e-3;
 
 /// The agent: a collector, an optimiser, and the generator that shuffles minibatches.
 struct Ppo {
-    config: PpoConfig,
     collector: Collector,
     /// All parameters, flat `[P]`, shared with the collector's networks.
     params: Tensor,
@@ -93,24 +64,24 @@ struct Means {
 }
 
 impl Ppo {
-    fn build(config: &PpoConfig, setup: AgentSetup<'_>) -> Result<Self, AgentError> {
-        // A stream of its own: drawing minibatches must not change which actions are drawn.
+    fn build(setup: AgentSetup<'_>) -> Result<Self, AgentError> {
+        // PPO has no replay, so the streams of this role are free for minibatches.
         let shuffles = derive_rng(setup.seed, Role::ReplayDraws, 0);
-        let (collector, params) =
-            Collector::build(setup, config.rollout_agent_steps, Gradients::Auto)?;
-        let optimizer = Optimizer::new(&config.optimizer, &params);
-        let config = config.clone();
+        let (collector, params) = Collector::build(setup, ROLLOUT_AGENT_STEPS, Gradients::Auto)?;
+        let kind = OptimizerKind::Adam;
+        let adam = OptimizerConfig { kind, epsilon: 1e-5, ..Default::default() };
+        let optimizer = Optimizer::new(&adam, &params);
         let counters = Counters::default();
-        Ok(Self { config, collector, params, optimizer, shuffles, counters })
+        Ok(Self { collector, params, optimizer, shuffles, counters })
     }
 
     fn plan(&self) -> RolloutPlan {
         RolloutPlan {
             update: self.counters.updates,
             table: "ppo",
-            rollout_agent_steps: self.config.rollout_agent_steps,
-            discount: self.config.discount,
-            gae_lambda: self.config.gae_lambda,
+            rollout_agent_steps: ROLLOUT_AGENT_STEPS,
+            discount: DISCOUNT,
+            gae_lambda: GAE_LAMBDA,
             normalize_advantage: true,
             device: self.collector.store().device(),
         }
@@ -124,11 +95,11 @@ impl Ppo {
         };
 
         let mut rows: Vec<i64> = (0..batch.actions.size()[0]).collect();
-        let minibatch_rows = rows.len().div_ceil(self.config.minibatches);
-        let count = (self.config.epochs * self.config.minibatches) as f64;
+        let minibatch_rows = rows.len().div_ceil(MINIBATCHES);
+        let count = (EPOCHS * MINIBATCHES) as f64;
 
         let mut means = Means::default();
-        for _ in 0..self.config.epochs {
+        for _ in 0..EPOCHS {
             rows.shuffle(&mut self.shuffles);
             for index in rows.chunks(minibatch_rows) {
                 let index = Tensor::from_slice(index).to_device(acted.device());
@@ -147,16 +118,12 @@ impl Ppo {
         let network = self.collector.network();
         let output = network.forward(&batch.obs);
         let ratio = (log_probs(&output.logits, &batch.actions) - acted).exp(); // [b]
-        let loss = ppo_loss(&self.config, &output, &ratio, batch);
+        let loss = ppo_loss(&output, &ratio, batch);
         let gradient = network.gradient(&loss)?;
 
-        let clipped = (ratio.detach() - 1.0)
-            .abs()
-            .gt(self.config.clip)
-            .to_kind(Kind::Float)
-            .mean(Kind::Float);
-        let rate = self.config.optimizer.learning_rate;
-        let max_norm = Some(self.config.max_grad_norm);
+        let clipped = (ratio.detach() - 1.0).abs().gt(CLIP).to_kind(Kind::Float).mean(Kind::Float);
+        let rate = RATE;
+        let max_norm = Some(MAX_GRAD_NORM);
         let norm = self.optimizer.clipped_step(&self.params, gradient, max_norm, rate);
         let update = self.counters.updates;
         let grad_norm =
@@ -172,20 +139,15 @@ fn log_probs(logits: &Tensor, actions: &Tensor) -> Tensor {
 
 /// Clipped surrogate objective with value error and entropy bonus (equations 7 and 9), as a mean
 /// over the rows.
-fn ppo_loss(
-    config: &PpoConfig,
-    output: &Output,
-    ratio: &Tensor,
-    batch: &ActorCriticBatch,
-) -> Tensor {
-    let clipped = ratio.clamp(1.0 - config.clip, 1.0 + config.clip);
+fn ppo_loss(output: &Output, ratio: &Tensor, batch: &ActorCriticBatch) -> Tensor {
+    let clipped = ratio.clamp(1.0 - CLIP, 1.0 + CLIP);
     let surrogate =
         (ratio * &batch.advantages).minimum(&(clipped * &batch.advantages)).mean(Kind::Float);
     let value = (&output.value - &batch.returns).square().mean(Kind::Float);
     let log = output.logits.log_softmax(-1, Kind::Float); // [b, A]
     let entropy = -(log.exp() * log).sum_dim_intlist(-1, false, Kind::Float).mean(Kind::Float);
 
-    value * config.value_coef - surrogate - entropy * config.entropy_coef
+    value * VALUE_COEF - surrogate - entropy * ENTROPY_COEF
 }
 
 impl Agent for Ppo {
@@ -201,7 +163,7 @@ impl Agent for Ppo {
 
         metrics.add(&GRAD_NORM, means.grad_norm);
         metrics.add(&CLIPPED_SHARE, means.clipped_share);
-        metrics.set(&LEARNING_RATE, self.config.optimizer.learning_rate);
+        metrics.set(&LEARNING_RATE, RATE);
         Ok(UpdateReport {
             episodes: self.collector.episodes(),
             timing: self.collector.take_timing(),
@@ -225,6 +187,10 @@ impl Agent for Ppo {
     }
 
     fn save(&self) -> Result<AgentState, AgentError> {
+        if !self.collector.store().is_finite() || !self.optimizer.is_finite() {
+            let update = self.counters.updates;
+            return Err(AgentError::NonFinite { what: "weights or moments", update, table: "ppo" });
+        }
         let trainer = (self.counters, self.shuffles.clone(), self.collector.save_actors()?);
         Ok(AgentState {
             weights: self.weights(),
@@ -256,7 +222,6 @@ fn bad_state(error: serde_json::Error) -> AgentError {
 
 /// PPO on Catch with small screens.
 fn catch(seed: u64) -> anyhow::Result<Ppo> {
-    let config = PpoConfig::default();
     let env_config =
         EnvConfig { screen_size: Some(36), frame_stack: Some(1), ..Default::default() };
     let env = |index| -> Result<Box<dyn Env>, EnvError> {
@@ -264,8 +229,8 @@ fn catch(seed: u64) -> anyhow::Result<Ppo> {
         make_env("catch", &env_config, &Assets { rom_dir: "none".into() }, seed)
     };
 
-    let per_actor = config.envs / config.actors;
-    let actors = (0..config.actors).map(|actor| {
+    let per_actor = ENVS / ACTORS;
+    let actors = (0..ACTORS).map(|actor| {
         let first = (actor * per_actor) as u64;
         VecEnv::try_new((first..first + per_actor as u64).map(env).collect::<Result<_, _>>()?)
     });
@@ -276,10 +241,10 @@ fn catch(seed: u64) -> anyhow::Result<Ppo> {
         seed,
         total_frames: u64::MAX,
         actors: actors.collect::<Result<_, _>>()?,
-        pool: Arc::new(build_pool(config.actors, 1)?),
+        pool: Arc::new(build_pool(ACTORS, 1)?),
     };
 
-    Ok(Ppo::build(&config, setup)?)
+    Ok(Ppo::build(setup)?)
 }
 
 /// Trains until `frames`; returns the mean return of the last 100 games.

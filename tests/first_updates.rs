@@ -1,5 +1,5 @@
-//! The first updates of the default recipes leave the network whole: a policy that can still
-//! explore, and a torso whose features still live.
+//! The first updates of the default recipes keep the network healthy: a policy that can still
+//! explore, and a torso whose features are still live.
 #![allow(clippy::unwrap_used, reason = "a test ends where something fails")]
 
 use std::path::Path;
@@ -12,18 +12,18 @@ use coordrl_agents::find_algorithm;
 
 const SEEDS: u64 = 3;
 const UPDATES: usize = 5;
-/// Share of the largest possible entropy, ln A, below which a policy has begun to decide.
+/// Share of the maximum entropy, ln A, below which a policy has started to commit.
 const LEAST_ENTROPY: f64 = 0.95;
 
-/// What a run of the default recipe reports of its first updates.
+/// Metrics of a default run's first updates.
 struct FirstUpdates {
-    /// Entropy of the policy over ln A, at each update.
+    /// Entropy of the policy divided by ln A, per update.
     entropy: Vec<f64>,
-    /// Dead share at the last update less that at the first.
+    /// Increase of the dead share from the first update to the last.
     dying: f64,
 }
 
-/// The settings of `coordrl train <game> --torso <torso> --seed <seed>`.
+/// Returns the settings of `coordrl train <game> --torso <torso> --seed <seed>`.
 fn default_recipe(game: &str, torso: &str, seed: u64) -> RunConfig {
     let nowhere = Path::new("/nonexistent");
     let mut layers = Layers::<RunConfig>::default();

@@ -1,4 +1,4 @@
-//! A thread that panics in the middle of a run takes nothing with it that was saved.
+//! A thread that panics during a run loses nothing that was saved.
 #![allow(clippy::unwrap_used, reason = "a test ends where something fails")]
 
 use std::path::Path;
@@ -21,8 +21,8 @@ use tch::{Device, Tensor};
 const ENVS: u32 = 3;
 const BATCH: u32 = 4;
 
-/// A dense layer that panics at the 500th batch of [`BREAKS_AT_ROWS`] rows: actors have one an
-/// environment, the learner one a transition.
+/// A dense layer that panics at the 500th batch of [`BREAKS_AT_ROWS`] rows: actors have one row per
+/// environment, the learner one per transition.
 struct Fragile(Linear);
 
 static BREAKS_AT_ROWS: AtomicI64 = AtomicI64::new(0);
@@ -56,7 +56,7 @@ fn config() -> RunConfig {
         RunConfig { game: "catch".into(), algo: Algo::Apex, env, ..Default::default() };
     config.frames = 1_000_000;
     config.checkpoint_every_frames = Period::EveryFrames(30);
-    // An evaluation would look for the torso in the registry.
+    // An evaluation would look up the torso in the registry.
     config.evaluation.every_frames = Period::Off;
     let apex = &mut config.apex;
     (apex.envs, apex.actors, apex.samples_per_insert) = (ENVS, Some(1), Some(4.0));
@@ -85,7 +85,7 @@ fn agent(config: &RunConfig) -> Apex {
     .unwrap()
 }
 
-/// What the run says in the end.
+/// Trains until the run fails and returns its error message.
 fn train_until_it_breaks(folder: &Path, serial: bool) -> String {
     let mut config = config();
     config.apex.serial = serial;

@@ -1,11 +1,10 @@
-//! Names that were replaced by the field's words do not come back; `docs/architecture.md#words` has
-//! the table.
+//! Replaced names must not return; `docs/architecture.md#words` lists their successors.
 #![allow(clippy::unwrap_used, reason = "a test ends where something fails")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Former names, each long enough or odd enough to mean nothing else.
+/// Former names, each distinctive enough to have no other meaning.
 const REPLACED: &[&str] = &[
     "ActorQ",
     "Answering",
@@ -37,7 +36,7 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// Words as the compiler sees them: runs of letters, digits and underscores.
+/// Splits text into words as the compiler does: runs of letters, digits and underscores.
 fn identifiers(text: &str) -> impl Iterator<Item = &str> {
     text.split(|letter: char| !letter.is_alphanumeric() && letter != '_')
 }

@@ -1,4 +1,4 @@
-//! A step of a vector allocates nothing on this side of the emulator, resets included.
+//! A vector step allocates nothing outside the emulator, even with resets.
 #![allow(clippy::unwrap_used, reason = "helpers of tests may panic")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -6,21 +6,21 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use coordrl_envs::{Assets, EnvConfig, EnvSeed, FrameLimit, Role, VecEnv, VecStep, make_env};
 
-/// The system's allocator, counting.
+/// The system allocator, counting allocations.
 struct Counting;
 
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 
-// SAFETY: every call is passed on unchanged to the system's allocator.
+// SAFETY: every call is forwarded unchanged to the system allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the caller's promises are the same as ours.
+        // SAFETY: the caller guarantees what `System` requires.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the pointer came from `alloc` above, which is the system's.
+        // SAFETY: the pointer came from `alloc` above, hence from the system allocator.
         unsafe { System.dealloc(pointer, layout) }
     }
 }
@@ -39,7 +39,7 @@ fn vector(game: &str) -> VecEnv {
     VecEnv::try_new((0..4).map(make).collect()).unwrap()
 }
 
-/// Allocations in 40 steps, after some that let rayon's queues grow.
+/// Counts the allocations in 40 steps, after a warm-up that lets rayon's queues grow.
 fn allocations(game: &str) -> (u64, usize) {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
     pool.install(|| {
@@ -61,7 +61,7 @@ fn allocations(game: &str) -> (u64, usize) {
     })
 }
 
-// One test: another running beside it would be counted too.
+// A single test: one running in parallel would be counted too.
 #[test]
 fn a_step_allocates_nothing() {
     let games: &[&str] = if cfg!(feature = "ale") { &["catch", "breakout"] } else { &["catch"] };

@@ -20,7 +20,7 @@ fn started(game: &str, config: &EnvConfig) -> (AtariEnv, Vec<u8>) {
     (env, obs)
 }
 
-/// Does nothing until the agent's episode ends.
+/// Sends no-ops until the agent's episode ends.
 fn wait_for_the_end(env: &mut AtariEnv, obs: &mut [u8]) -> Step {
     for _ in 0..2_000 {
         let step = env.step(NOOP, obs).unwrap();
@@ -54,7 +54,7 @@ fn a_lost_life_ends_the_episode_and_the_game_goes_on_until_the_last() {
 fn whole_games_are_played_where_lives_do_not_end_episodes() {
     let config = EnvConfig { life_loss_ends_episode: Some(false), ..classic() };
     let (mut env, mut obs) = started("breakout", &config);
-    // FIRE again and again, or the next ball never comes.
+    // Keep pressing FIRE, or the next ball is never served.
     for _ in 0..2_000 {
         let step = env.step(1, &mut obs).unwrap();
         if step.is_last() {
@@ -114,7 +114,7 @@ fn a_limit_reached_in_the_reset_after_a_lost_life_reports_the_game_there() {
         8 + 4 * (steps + 1)
     };
 
-    // One frame more: the life is lost in time, the no-op after it is not.
+    // One frame more: the life loss fits within the limit, the no-op after it does not.
     let limit = FrameLimit::frames(frames_to_first_loss + 1);
     let (mut env, mut obs) =
         started("breakout", &EnvConfig { max_episode_frames: Some(limit), ..classic() });
@@ -158,7 +158,8 @@ fn protocols_choose_action_sets_in_ales_order() {
     );
     assert_eq!(names("pong", Protocol::Raw).len(), 6);
     assert_eq!(names("pong", Protocol::Machado).len(), 18);
-    // ALE calls half of the actions illegal in Skiing; all 18 are there, and those do nothing.
+    // ALE reports half of the actions as illegal in Skiing; all 18 are offered, and those do
+    // nothing.
     assert_eq!(names("skiing", Protocol::Machado).len(), 18);
 }
 

@@ -1,5 +1,5 @@
-//! The checker finds every kind of broken promise and no fault in our own environments; adapters
-//! to and from gymnasium-rs; vectors of bad environments.
+//! The checker detects every kind of contract violation and no fault in our own environments;
+//! adapters to and from gymnasium-rs; vectors of faulty environments.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests may panic")]
 
 use coordrl_envs::check::Rule;
@@ -172,7 +172,7 @@ mod atari {
         }
     }
 
-    /// Code written for the trait alone.
+    /// Plays through the trait alone.
     fn play_generic(env: &mut dyn GymEnv<Array3<u8>, usize>) -> (Array3<u8>, f32, Info) {
         let (mut obs, mut info) = env.reset(Some(3), Options::new());
         let mut sum = 0.0;
@@ -266,7 +266,7 @@ impl GymEnv<Array3<u8>, usize> for Odd {
     }
 
     fn step(&mut self, _: usize) -> (Array3<u8>, Reward, bool, bool, Info) {
-        // Columns first in memory: the bytes must still come out row by row.
+        // Column-major in memory: the bytes must still come out row by row.
         let [c, h, w] = self.image;
         let image = Array3::from_shape_fn((w, h, c), |(x, y, _)| (10 * y + x) as u8);
         (image.reversed_axes(), 1.5, false, true, Info::new())

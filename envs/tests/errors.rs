@@ -1,4 +1,4 @@
-//! Each error text about games, ROMs and states, produced by what a user can do.
+//! Error texts about games, ROMs and states, triggered by user actions.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests may panic")]
 #![cfg(feature = "ale")]
 

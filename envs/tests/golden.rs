@@ -1,4 +1,4 @@
-//! The emulator and the classic wrappers against checksums made by ale-py and OpenCV
+//! The emulator and the classic wrappers against checksums from ale-py and OpenCV
 //! (`envs/parity/golden.py`).
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests may panic")]
 #![cfg(feature = "ale")]
@@ -11,7 +11,7 @@ use common::{atari, atari_games, grey_screen, random_actions};
 use coordrl_envs::{AtariEnv, Env, EnvConfig, Protocol, Step};
 use rayon::prelude::*;
 
-/// Folds what a step showed into the checksum of all before it, as `golden.py`'s `chain`.
+/// Folds a step's outputs into the running checksum, like `chain` in `golden.py`.
 fn chain(crc: u32, env: &AtariEnv, step: &Step) -> u32 {
     let mut hasher = crc32fast::Hasher::new_with_initial(crc);
     hasher.update(env.ale().ram());
@@ -22,7 +22,7 @@ fn chain(crc: u32, env: &AtariEnv, step: &Step) -> u32 {
     hasher.finalize()
 }
 
-/// Plays a game with the reference's actions and gives its line of the golden file.
+/// Plays a game with the reference actions and returns its line of the golden file.
 fn line(game: &str, config: &EnvConfig, steps: usize, each: usize) -> String {
     let mut env = atari(game, config);
     let mut obs = vec![0; env.spec().obs_len()];
@@ -82,12 +82,12 @@ fn classic_images_are_within_one_level_of_opencv() {
     }
 }
 
-/// The newest 84 × 84 frame after agent step `step` (from 0).
+/// Returns the newest 84 × 84 frame after agent step `step` (from 0).
 fn newest_image(game: &str, step: usize) -> Vec<u8> {
     let mut env = atari(game, &classic_without_noops());
     let mut obs = vec![0; env.spec().obs_len()];
     env.reset(&mut obs).unwrap();
-    // All of the golden run's actions: a shorter list draws the same first ones.
+    // Draws all of the golden run's actions: a shorter list would start with the same ones.
     for action in random_actions(1, 500, env.spec().num_actions()).into_iter().take(step + 1) {
         if env.step(action, &mut obs).unwrap().is_last() {
             env.reset(&mut obs).unwrap();

@@ -1,6 +1,6 @@
-//! A saved state plays on in a fresh process exactly as the original did: all 104 games.
+//! A saved state restored in a fresh process continues exactly like the original, in all 104 games.
 //!
-//! The test program starts itself once more: the child restores what the parent saved.
+//! The test program spawns itself: the child restores the state saved by the parent.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests may panic")]
 #![cfg(feature = "ale")]
 
@@ -14,9 +14,9 @@ use coordrl_envs::{Env, EnvConfig, Protocol};
 use rayon::prelude::*;
 
 const FOLDER: &str = "COORDRL_RESTORE_TEST_FOLDER";
-/// Steps compared after restoring.
+/// Number of steps compared after restoring.
 const AFTER: usize = 200;
-/// Games whose state ALE itself does not restore exactly, and some of each kind of cartridge,
+/// Games whose state ALE itself does not restore exactly, plus some of each kind of cartridge,
 /// controller and screen.
 const DELICATE: [&str; 12] = [
     "qbert",
@@ -43,7 +43,7 @@ struct Case {
 fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for (index, game) in atari_games().into_iter().enumerate() {
-        // Any two points: one while games are still setting up, one well into play.
+        // Two arbitrary points: one while games are still setting up, one well into play.
         for at in [3 + index * 7 % 50, 250 + index * 37 % 300] {
             cases.push(Case { game, protocol: Protocol::Raw, at });
         }
@@ -63,8 +63,8 @@ impl Case {
         EnvConfig::of(self.protocol)
     }
 
-    /// Plays from the start to where the state is saved, then on. Returns the state and what
-    /// followed.
+    /// Plays from the start to the save point, then on. Returns the state and the checksum of what
+    /// follows.
     fn original(&self) -> (Vec<u8>, u32) {
         let mut env = atari(self.game, &self.config());
         let mut obs = vec![0; env.spec().obs_len()];
@@ -72,7 +72,7 @@ impl Case {
         let actions = random_actions(2, self.at + AFTER, env.spec().num_actions());
         play(&mut env, &actions[..self.at], &mut obs);
         let state = env.save_state().unwrap();
-        // Saving must not disturb the game either.
+        // Saving must not disturb the game.
         (state, play(&mut env, &actions[self.at..], &mut obs))
     }
 
@@ -85,9 +85,9 @@ impl Case {
     }
 }
 
-/// One checksum over RAM, screen, observation and step of everything that is played, and over the
-/// state at its end: Miniature Golf's strokes came back wrong, which shows only once the ball is
-/// in.
+/// Returns a checksum over RAM, screen, observation and step of every step played, and the final
+/// state: Miniature Golf once restored its stroke count wrongly, which shows only after the ball is
+/// holed.
 fn play(env: &mut coordrl_envs::AtariEnv, actions: &[usize], obs: &mut [u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     for action in actions {
@@ -147,7 +147,7 @@ fn read_result(folder: &Path, index: usize) -> String {
     std::fs::read_to_string(folder.join(format!("{index}.crc"))).unwrap()
 }
 
-/// Does nothing unless the test above has started it.
+/// Child side of the test above; does nothing unless started by it.
 #[test]
 fn child_restores_what_the_parent_saved() {
     let Some(folder) = std::env::var_os(FOLDER) else { return };

@@ -1,4 +1,4 @@
-//! The parity tool's records.
+//! Traces recorded by the parity tool.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests may panic")]
 #![cfg(feature = "ale")]
 
@@ -57,8 +57,8 @@ fn a_raw_trace_shows_each_frame_from_right_after_loading() {
     }
 }
 
-/// Values of ale-py 0.12.1 after 60 frames of actions 0, 1, 2, 0, …, with and without one
-/// `reset_game` after `loadROM` (`envs/parity/reference.py`).
+/// Compares with values of ale-py 0.12.1 after 60 frames of actions 0, 1, 2, 0, …, with and without
+/// one `reset_game` after `loadROM` (`envs/parity/reference.py`).
 #[test]
 fn a_trace_begins_right_after_loading_or_after_one_reset_more() {
     let last = |game, begin| {

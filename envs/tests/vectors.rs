@@ -1,5 +1,5 @@
-//! `VecEnv` against single environments, against itself under other thread counts, and with
-//! emulators that come and go in several threads at once.
+//! `VecEnv` compared with single environments, with itself under other thread counts, and with
+//! emulators created and dropped in several threads at once.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests may panic")]
 #![cfg(feature = "ale")]
 
@@ -8,7 +8,8 @@ mod common;
 use common::{assets, atari, random_actions, seed};
 use coordrl_envs::{AtariEnv, Env, EnvConfig, FrameLimit, Protocol, VecEnv, VecStep, make_env};
 
-/// Episodes short enough that some end in every run: lives, games and limits.
+/// Returns a config with episodes short enough that some end in every run: by lives, games and
+/// limits.
 fn config(protocol: Protocol) -> EnvConfig {
     EnvConfig { max_episode_frames: Some(FrameLimit::frames(400)), ..EnvConfig::of(protocol) }
 }
@@ -18,7 +19,7 @@ fn vector(game: &str, protocol: Protocol, n: u64) -> VecEnv {
     VecEnv::try_new((0..n).map(make).collect()).unwrap()
 }
 
-/// One environment stepped by hand, with the reset that a vector would do.
+/// Steps one environment by hand, resetting it as a vector would.
 fn step_alone(env: &mut AtariEnv, action: usize, obs: &mut [u8]) -> (VecStep, Option<Vec<u8>>) {
     let step = env.step(action, obs).unwrap();
     let mut episodes = [step.episode, None];
@@ -64,7 +65,7 @@ fn a_vector_agrees_with_single_environments_step_for_step() {
     }
 }
 
-/// A checksum over everything a run of 60 steps gives.
+/// Returns a checksum over all results of a run of 60 steps.
 fn run(threads: usize) -> u32 {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
     pool.install(|| {

@@ -1,4 +1,4 @@
-//! From resolved settings to things that run: environments, threads, agent.
+//! Builds environments, threads and an agent from resolved settings.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use tch::Device;
 use crate::config::RunConfig;
 use crate::machine;
 
-/// Overrides where ROMs are looked for, for every command.
+/// Environment variable that overrides the ROM folder for every command.
 const ROM_DIR_VARIABLE: &str = "COORDRL_ROM_DIR";
 
 /// An agent ready to train.
@@ -22,16 +22,16 @@ pub struct Assembled {
     pub agent: Box<dyn Agent>,
     /// Device of its networks.
     pub device: Device,
-    /// Number of worker threads: those of the pool, and those that the algorithm starts besides.
+    /// Number of worker threads: the pool's, plus those the algorithm starts itself.
     pub threads: usize,
-    /// Bytes of a full replay, if there is one.
+    /// Size of a full replay in bytes, if the agent has one.
     pub replay_bytes: Option<u64>,
 }
 
 /// Builds environments, thread pool and agent. Writes nothing.
 ///
 /// # Errors
-/// If the run does not fit into memory, or a part of it cannot be built.
+/// If the run does not fit in memory, or a part cannot be built.
 pub fn assemble(config: &RunConfig) -> anyhow::Result<Assembled> {
     let device = config.device.resolve()?;
     tracing::debug!(asked = ?config.device, ?device, "device");
@@ -51,7 +51,7 @@ pub fn assemble(config: &RunConfig) -> anyhow::Result<Assembled> {
     })
 }
 
-/// Builds everything that an agent is built from besides its settings.
+/// Builds everything an agent needs apart from its own settings.
 ///
 /// # Errors
 /// If threads cannot be started, or the game cannot be loaded.
@@ -68,11 +68,11 @@ pub fn agent_setup(config: &RunConfig, device: Device) -> anyhow::Result<AgentSe
     })
 }
 
-/// Checks that the game can be loaded as set and that the network can be built for its
-/// observations. Returns the facts of the environment.
+/// Checks that the game loads with these settings and that the network accepts its observations.
+/// Returns the environment's spec.
 ///
 /// # Errors
-/// If either cannot.
+/// If either check fails.
 pub fn check_parts(config: &RunConfig) -> anyhow::Result<EnvSpec> {
     let seed = EnvSeed { seed: config.seed, role: Role::TrainEnv, index: 0 };
     let env = make_env(&config.game, &config.env, &assets(config.rom_dir.as_deref()), seed)?;
@@ -82,7 +82,7 @@ pub fn check_parts(config: &RunConfig) -> anyhow::Result<EnvSpec> {
     Ok(spec)
 }
 
-/// Where ROMs are: the setting, else the environment variable, else where set-up put them.
+/// Locates the ROMs: the setting, else the environment variable, else the set-up folder.
 pub fn assets(rom_dir: Option<&Path>) -> Assets {
     let chosen = rom_dir
         .map(Path::to_owned)
@@ -93,19 +93,20 @@ pub fn assets(rom_dir: Option<&Path>) -> Assets {
     }
 }
 
-/// Worker threads, each with its own number of libtorch threads. The calling thread gets the same.
+/// Builds the worker threads, each with `torch_threads` libtorch threads, and sets the same number
+/// for the calling thread.
 pub fn build_pool(threads: Option<u32>, torch_threads: u32) -> anyhow::Result<ThreadPool> {
     let torch_threads = i32::try_from(torch_threads).unwrap_or(i32::MAX);
-    // libtorch keeps this number per thread of ours.
+    // libtorch stores this setting per calling thread.
     tch::set_num_threads(torch_threads);
     coordrl_agents::build_pool(threads.map_or(0, |threads| threads as usize), torch_threads)
         .context("cannot start the worker threads; ask for fewer")
 }
 
-/// One vector of environments an actor. Environment `i` of the run has stream `i`, whoever holds
-/// it.
+/// Builds one environment vector per actor. Environment `i` of the run uses random stream `i`,
+/// whichever actor holds it.
 ///
-/// Loading a game and playing its start takes a tenth of a second: `pool` loads them side by side.
+/// Loading a game and playing its opening takes 0.1 s, so `pool` loads them in parallel.
 fn build_actors(
     config: &RunConfig,
     sizes: &[usize],

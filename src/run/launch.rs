@@ -1,6 +1,6 @@
-//! The three ways a training session begins: a new run, a resumed one, a fork of one.
+//! Starts, resumes and forks training sessions.
 //!
-//! Everything that can be wrong is found before a folder is made or a byte written.
+//! Everything is validated before a folder is created or a byte written.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -25,23 +25,23 @@ use crate::stop_flag::StopFlag;
 use crate::text::path_text::encode;
 use coordrl_agents::device::device_name;
 
-/// Where a new run goes.
+/// Location of a new run.
 #[derive(Clone, Debug)]
 pub struct Destination {
-    /// Folder of all runs like it: see [`group`].
+    /// Folder of all runs of its kind: see [`group`].
     pub group: PathBuf,
-    /// Name of the run's own folder; by default made of seed and time.
+    /// Name of the run's own folder; by default built from seed and time.
     pub name: Option<String>,
 }
 
-/// What a new run starts from, apart from its settings.
+/// Origin of a new run, apart from its settings.
 #[derive(Debug, Default)]
 pub struct Start {
-    /// Preset its settings started from, for the record.
+    /// Preset its settings are based on, for the record.
     pub preset: Option<String>,
-    /// Weights file or run whose weights are taken over.
+    /// Weights file or run to take initial weights from.
     pub init_from: Option<PathBuf>,
-    /// Checkpoint that is taken over whole, and where it lies.
+    /// Checkpoint to continue from in full, and its path.
     pub fork: Option<(PathBuf, Checkpoint<Progress>)>,
 }
 
@@ -60,7 +60,7 @@ pub fn new_run(config: RunConfig, to: &Destination, start: Start) -> anyhow::Res
     };
 
     meta.sessions.push(session(&assembled, progress.frames));
-    // Until here a signal simply ends the process: there is nothing to save.
+    // Before this point a signal simply ends the process: there is nothing to save.
     let stop = StopFlag::on_signals()?;
     let run = RunDir::create(&planned, to.name.is_some())?;
     run.write_config(&config)?;
@@ -69,12 +69,12 @@ pub fn new_run(config: RunConfig, to: &Destination, start: Start) -> anyhow::Res
     Ok(Trainer::open(run, config, assembled.agent, progress, stop)?)
 }
 
-/// The folder of all runs like this one: `<runs_dir>/<game>/<algo>-<torso>`.
+/// Returns the folder of all runs of this kind: `<runs_dir>/<game>/<algo>-<torso>`.
 pub fn group(runs_dir: &Path, config: &RunConfig) -> PathBuf {
     runs_dir.join(&config.game).join(format!("{}-{}", config.algo.name(), config.torso))
 }
 
-/// Continues a run in its own folder.
+/// Resumes a run in its own folder.
 pub fn resume(
     run: RunDir,
     config: RunConfig,
@@ -94,14 +94,14 @@ pub fn resume(
     Ok(Trainer::open(run, config, assembled.agent, progress, stop)?)
 }
 
-/// A fork begins its own metric files where the other run's checkpoint stood.
+/// Resets the metric-file lengths: a fork starts its own files at the checkpoint's position.
 pub fn fork_progress(mut checkpoint: Checkpoint<Progress>) -> Checkpoint<Progress> {
     checkpoint.progress.written = Default::default();
     checkpoint
 }
 
-/// Settings that may differ between a run and its continuation: they change where and how fast it
-/// runs, and how often it reports, but not what it learns.
+/// Settings that may change on resume: they affect where and how fast the run executes and how
+/// often it reports, but not what it learns.
 pub(crate) const FREE_ON_RESUME: &[&str] = &[
     "device",
     "threads",
@@ -119,17 +119,17 @@ pub(crate) const FREE_ON_RESUME: &[&str] = &[
     "video.max_frames",
 ];
 
-/// Settings outside an algorithm's table that decide the shape of a checkpoint: not even a fork can
+/// Settings outside an algorithm's table that decide the shape of a checkpoint; not even a fork may
 /// change them.
 const FIXED_ON_FORK: &[&str] = &["game", "algo", "torso", "seed"];
 
-/// Returns whether the algorithm in use cannot fork with another value of `key`.
+/// Returns whether the algorithm in use cannot fork with a different value of `key`.
 fn is_fixed_by_algorithm(config: &RunConfig, key: &str, same_moments: bool) -> bool {
     let algorithm = config.algorithm().algorithm();
     let Some(key) = key.strip_prefix(algorithm.name).and_then(|key| key.strip_prefix('.')) else {
         return false;
     };
-    // These two decide which running averages the optimiser keeps.
+    // These two decide which running averages the optimiser stores.
     let decides_moments = |name: &str| {
         key.strip_prefix(algorithm.optimizer_table)
             .is_some_and(|rest| rest.strip_prefix('.') == Some(name))
@@ -138,8 +138,8 @@ fn is_fixed_by_algorithm(config: &RunConfig, key: &str, same_moments: bool) -> b
         || (!same_moments && (decides_moments("centered") || decides_moments("momentum")))
 }
 
-/// Changes that would make a continued run another run, each with its reason. What helps against
-/// them depends on the command.
+/// Lists the changes that would turn a resumed run into a different one, each with its reason. The
+/// remedy depends on the command.
 pub fn refused_on_resume(old: &RunConfig, new: &RunConfig, frames_done: u64) -> Vec<String> {
     let mut refusals = Vec::new();
     for (key, change) in changes(old, new) {
@@ -152,7 +152,7 @@ pub fn refused_on_resume(old: &RunConfig, new: &RunConfig, frames_done: u64) -> 
     refusals
 }
 
-/// Refuses changes that would make a run resumed by `coordrl train` another run.
+/// Rejects changes that would turn a run resumed by `coordrl train` into a different one.
 pub fn check_resume(
     old: &RunConfig,
     new: &Layered<RunConfig>,
@@ -167,7 +167,7 @@ pub fn check_resume(
     Err(BadRequest::error(format!("a resumed run must stay the same run:\n  - {list}\n{way_on}")))
 }
 
-/// What does work with changes that a resumed run refuses.
+/// Suggests a command that accepts changes a resume rejects.
 fn way_on(old: &RunConfig, new: &RunConfig, frames_done: u64) -> String {
     if check_fork(old, new).is_err() {
         return "not even `--fork` takes all of these; a new run with `--init-from` takes over weights alone"
@@ -184,7 +184,7 @@ fn way_on(old: &RunConfig, new: &RunConfig, frames_done: u64) -> String {
     }
 }
 
-/// The flags with which a finished run can be trained for longer.
+/// Suggests flags to extend a finished run.
 pub fn how_to_extend(config: &RunConfig) -> &'static str {
     match has_constant_schedule(config) {
         true => "a larger `--frames` extends it",
@@ -199,7 +199,7 @@ fn has_constant_schedule(config: &RunConfig) -> bool {
     config.algorithm().optimizer().schedule == coordrl_agents::Schedule::Constant
 }
 
-/// Refuses changes that a checkpoint's contents cannot follow.
+/// Rejects changes that the checkpoint's contents cannot support.
 pub fn check_fork(old: &RunConfig, new: &RunConfig) -> anyhow::Result<()> {
     let moments = |config: &RunConfig| {
         let optimizer = config.algorithm().optimizer();
@@ -241,7 +241,7 @@ fn refuse_frames(old: &RunConfig, new: &RunConfig, frames_done: u64) -> Option<S
     })
 }
 
-/// Keys whose values differ, each with `old → new`.
+/// Lists the keys whose values differ, each with `old → new`.
 fn changes(old: &RunConfig, new: &RunConfig) -> Vec<(String, String)> {
     let old = config::leaves(old);
     let new = config::leaves(new);
@@ -255,7 +255,7 @@ fn changes(old: &RunConfig, new: &RunConfig) -> Vec<(String, String)> {
         .collect()
 }
 
-/// What helps against a newest checkpoint that cannot be gone on from.
+/// Remedy if the newest checkpoint cannot be resumed.
 pub const CHOOSE_EARLIER: &str = "continue from an earlier one with `--checkpoint`";
 const CANNOT_READ_REPLAY: &str = "cannot read the checkpoint's replay";
 
@@ -271,8 +271,8 @@ fn take_over(agent: &mut dyn Agent, checkpoint: Checkpoint<Progress>) -> anyhow:
     Ok(progress)
 }
 
-/// Only reading the replay shows whether its bytes are those written: that is not the settings'
-/// fault.
+/// Classifies a load error. A replay is verified only while it is read, so damage there must not be
+/// blamed on the settings.
 fn explain_load(error: AgentError, replay: Option<&Path>) -> anyhow::Error {
     use ReplayError::{DamagedPlane, Io, SnapshotDamaged};
     match (&error, replay) {
@@ -292,7 +292,7 @@ fn load_weights_only(agent: &mut dyn Agent, from: &Path) -> anyhow::Result<()> {
     })
 }
 
-/// The weights of a safetensors file, or of a run's last checkpoint.
+/// Reads the weights of a safetensors file, or of a run's last checkpoint.
 fn read_init_weights(from: &Path) -> anyhow::Result<Vec<(String, Tensor)>> {
     if from.is_dir() {
         let run = RunDir::open_to_read(from)?;
@@ -307,7 +307,7 @@ fn read_init_weights(from: &Path) -> anyhow::Result<Vec<(String, Tensor)>> {
     weights_file::from_bytes(&bytes).map_err(|error| bad(error.to_string()))
 }
 
-/// What is known of a run before its first session.
+/// Builds the metadata of a run before its first session.
 fn first_meta(config: &RunConfig, start: &Start, assembled: &Assembled) -> Meta {
     Meta {
         preset: start.preset.clone(),

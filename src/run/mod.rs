@@ -1,9 +1,9 @@
-//! One training run, from its settings to its last checkpoint.
+//! A training run, from its settings to its last checkpoint.
 //!
-//! - [`launch`]: a new run, a resumed one, or a fork, with what may change between them.
+//! - [`launch`]: starts, resumes or forks a run, and decides which settings may change.
 //! - [`assemble`]: builds environments, worker threads and an agent from resolved settings.
-//! - [`train_loop`]: update, log, evaluate, checkpoint; [`progress`]: its own part of a checkpoint.
-//! - [`run_dir`]: the run folder, its lock, and the only code that knows its files.
+//! - [`train_loop`]: update, log, evaluate, checkpoint; [`progress`]: its state in a checkpoint.
+//! - [`run_dir`]: the run folder, its lock, and the only code that knows its file names.
 //! - [`checkpoint`]: everything needed to resume exactly; [`weights_file`]: named tensors as
 //!   safetensors.
 

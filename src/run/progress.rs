@@ -1,4 +1,4 @@
-//! What the training loop itself must remember between two processes.
+//! State of the training loop that a checkpoint stores.
 
 use coordrl_agents::Counters;
 use serde::{Deserialize, Serialize};
@@ -7,41 +7,42 @@ use crate::metrics::accumulate::{MetricAccumulator, RecentGames};
 use crate::metrics::recorder::Written;
 use crate::run::checkpoint::RunProgress;
 
-/// Counters, sums and file lengths of a run, as a checkpoint keeps them.
+/// Counters, metric sums and metric-file lengths of a run, as stored in a checkpoint.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Progress {
     /// Emulator frames trained.
     pub frames: u64,
-    /// Decisions taken, all environments together.
+    /// Agent steps, summed over all environments.
     pub agent_steps: u64,
     /// Optimiser steps.
     pub updates: u64,
-    /// Seconds spent training, all sessions together.
+    /// Wall-clock training time in seconds, over all sessions.
     pub wall_secs: f64,
     /// Sums since the last log point.
     pub sums: MetricAccumulator,
     /// Recent full games.
     pub games: RecentGames,
-    /// Up to where it has been seen to whether to evaluate, film, log and checkpoint. Behind
-    /// `frames` where a run was stopped in the middle of that: the rest is made up for.
+    /// Frame count up to which all due evaluations, videos, log points and checkpoints are done.
+    /// Lags behind `frames` if the run was stopped while doing them; they are then made up on
+    /// resume.
     pub settled_frames: u64,
-    /// What the best checkpoint goes by.
+    /// Source of the score that selects the best checkpoint.
     pub best_by: BestBy,
-    /// How much of the metric files is part of this.
+    /// Lengths of the metric files at this point.
     pub written: Written,
 }
 
-/// Which games decide what the best checkpoint is.
+/// Games whose mean return selects the best checkpoint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BestBy {
-    /// The last 100 of the training.
+    /// The last 100 training games.
     #[default]
     Training,
-    /// Those of an evaluation with the very weights of the checkpoint.
+    /// Games of an evaluation with exactly the checkpoint's weights.
     Evaluation {
-        /// Updates behind the weights that were evaluated last.
+        /// Update count of the weights evaluated last.
         updates: u64,
         /// Mean return; absent before the first evaluation.
         mean: Option<f64>,
@@ -49,7 +50,7 @@ pub enum BestBy {
 }
 
 impl Progress {
-    /// Takes over the agent's counters.
+    /// Copies the agent's counters.
     pub fn set_counters(&mut self, counters: &Counters) {
         self.frames = counters.frames;
         self.agent_steps = counters.agent_steps;

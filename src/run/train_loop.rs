@@ -1,4 +1,4 @@
-//! The training loop: update, count, report, checkpoint; over and over, until done or told to stop.
+//! Training loop: update, log, evaluate and checkpoint until done or stopped.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -26,25 +26,25 @@ use crate::run::run_dir::{RunDir, RunDirError, write_json};
 use crate::run::weights_file;
 use crate::stop_flag::StopFlag;
 
-/// Pictures a second of the videos made while training.
+/// Frame rate of the videos recorded during training.
 const VIDEO_FPS: usize = 30;
 
-/// How a training session ended.
+/// Outcome of a training session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TrainOutcome {
-    /// All frames are trained.
+    /// All frames have been trained.
     Finished,
-    /// Ctrl-C, SIGTERM or SIGHUP; there is a checkpoint.
+    /// Ctrl-C, SIGTERM or SIGHUP; a checkpoint was written.
     Interrupted,
 }
 
-/// Games played with the weights of the moment, and how long that took.
+/// Games played with the current weights, and the time they took.
 struct Evaluated {
     evaluation: Evaluation,
     secs: f64,
 }
 
-/// A run in memory: the folder, the agent, and where the numbers go.
+/// A run in memory: folder, agent and metric recorder.
 pub struct Trainer {
     run: RunDir,
     config: RunConfig,
@@ -59,18 +59,18 @@ pub struct Trainer {
 }
 
 impl Trainer {
-    /// Returns whether a run that has trained all its frames was stopped before its last log point
-    /// or its final evaluation.
+    /// Returns whether a fully trained run was stopped before its last log point or its final
+    /// evaluation.
     ///
-    /// Both come after the last checkpoint, so a crash between loses them; training on, for no
-    /// frame at all, makes them again.
+    /// Both come after the last checkpoint, so a crash in between loses them; training on for zero
+    /// frames redoes them.
     pub fn lacks_its_end(run: &RunDir, config: &RunConfig, frames: u64) -> bool {
         let lacks_evaluation = config.is_evaluated() && run.evaluated_frames() != Some(frames);
 
         lacks_evaluation || run.last_logged_frames() < frames
     }
 
-    /// Opens the metric files where `progress` says they end.
+    /// Opens the metric files at the lengths recorded in `progress`.
     pub fn open(
         run: RunDir,
         config: RunConfig,
@@ -102,7 +102,7 @@ impl Trainer {
         })
     }
 
-    /// Trains until the run's frames are done or a signal comes.
+    /// Trains until all frames are done or a signal arrives.
     pub fn train(&mut self) -> anyhow::Result<TrainOutcome> {
         let _span = tracing::info_span!("run", path = %self.run.path().display()).entered();
         tracing::info!(frames = self.progress.frames, end = self.config.frames, "training");
@@ -117,7 +117,8 @@ impl Trainer {
 
         self.checkpoint()?;
         self.console.finish(self.progress.frames, &note(&self.progress));
-        // Finished, a run stopped in its last evaluation could not be resumed to make up for it.
+        // If reported as finished, a run stopped in its last evaluation could not be resumed to
+        // redo it.
         if self.progress.frames < self.config.frames || !settled {
             return Ok(TrainOutcome::Interrupted);
         }
@@ -127,27 +128,27 @@ impl Trainer {
         Ok(if ended { TrainOutcome::Finished } else { TrainOutcome::Interrupted })
     }
 
-    /// What stops the run when it is raised.
+    /// Returns the flag that stops the run when raised.
     pub fn stop_flag(&self) -> &StopFlag {
         &self.stop
     }
 
-    /// Counters and recent games so far.
+    /// Returns counters and recent games so far.
     pub fn progress(&self) -> &Progress {
         &self.progress
     }
 
-    /// The games played with the last weights, once the run has come to its end.
+    /// Returns the evaluation of the final weights, once the run has finished.
     pub fn final_evaluation(&self) -> Option<&Evaluation> {
         self.final_evaluation.as_ref()
     }
 
-    /// The run folder.
+    /// Returns the run folder.
     pub fn run(&self) -> &RunDir {
         &self.run
     }
 
-    /// Gives whether everything that fell due with it was seen to.
+    /// Performs one update. Returns `true` if all due hooks ran.
     fn update_once(&mut self) -> anyhow::Result<bool> {
         let told =
             self.agent.update(&mut self.progress.sums).map_err(|error| self.explain(error))?;
@@ -157,10 +158,10 @@ impl Trainer {
         Ok(settled)
     }
 
-    /// Sees to what falls between the frames settled before and those trained now. Told to stop in
-    /// an evaluation or a film, it leaves the rest to the process that resumes the run, which
-    /// stands at the same weights. A checkpoint may find a few frames more: they are the next
-    /// update's to settle. Gives whether it came to an end.
+    /// Runs the hooks that became due since `settled_frames`: evaluation, video, log point,
+    /// checkpoint. If stopped during an evaluation or a video, it leaves the rest to the process
+    /// that resumes the run, which has the same weights. A checkpoint may add a few frames; the
+    /// next call handles those. Returns `true` if all due hooks ran.
     fn settle(&mut self) -> anyhow::Result<bool> {
         let before = self.progress.settled_frames;
         let after = self.progress.frames;
@@ -190,8 +191,8 @@ impl Trainer {
         Ok(true)
     }
 
-    /// Evaluates the first weights. The checkpoint at frame 0 does not know of it: a run that is
-    /// stopped before the next one evaluates them again. Returns whether it came to an end.
+    /// Evaluates the initial weights. The checkpoint at frame 0 does not record this: a run stopped
+    /// before its next checkpoint evaluates them again. Returns `true` unless stopped.
     fn evaluate_at_the_start(&mut self) -> anyhow::Result<bool> {
         if self.progress.frames > 0 || !self.config.is_evaluated() {
             return Ok(true);
@@ -199,9 +200,9 @@ impl Trainer {
         self.look_at_the_agent(true, false)
     }
 
-    /// Plays with the weights of the moment while training pauses. Generators and environments are
-    /// the evaluation's own, and its time does not count: what is learnt does not depend on it.
-    /// Returns whether it came to an end.
+    /// Evaluates or records the current weights while training pauses. It uses generators and
+    /// environments of its own and its time is not counted, so training is unaffected. Returns
+    /// `true` unless stopped.
     fn look_at_the_agent(&mut self, evaluates: bool, films: bool) -> anyhow::Result<bool> {
         let rest =
             self.agent.pause(&mut self.progress.sums).map_err(|error| self.explain(error))?;
@@ -214,7 +215,7 @@ impl Trainer {
         Ok(done)
     }
 
-    /// The network of the moment, for playing.
+    /// Builds a policy from the current weights.
     fn policy(&self) -> anyhow::Result<Policy> {
         policy_of(&self.config, &self.agent.weights(), self.config.device.resolve()?)
     }
@@ -230,9 +231,8 @@ impl Trainer {
         Ok(true)
     }
 
-    /// Evaluates the weights that the run ends with. It comes after the last checkpoint, as the
-    /// last log point does: if the run is extended, its line is cut. Returns whether it came to an
-    /// end.
+    /// Evaluates the final weights. Like the last log point it comes after the last checkpoint: if
+    /// the run is extended, its line is removed. Returns `true` unless stopped.
     fn evaluate_at_the_end(&mut self) -> anyhow::Result<bool> {
         if !self.config.is_evaluated() {
             return Ok(true);
@@ -249,7 +249,7 @@ impl Trainer {
         Ok(true)
     }
 
-    /// Plays the games of a plan; `None` if it was told to stop.
+    /// Plays the games of a plan; `None` if stopped.
     fn play_games(
         &self,
         plan: &EvalPlan<'_>,
@@ -266,7 +266,7 @@ impl Trainer {
         Ok(Some(Evaluated { evaluation, secs: start.elapsed().as_secs_f64() }))
     }
 
-    /// Writes a line for an evaluation alone, with its mean return under `tag`.
+    /// Logs an evaluation as a separate line, with its mean return under `tag`.
     fn log_evaluation(&mut self, tag: &'static Tag, evaluated: &Evaluated) -> anyhow::Result<()> {
         let Evaluation { summary, human_normalised, games_cut, .. } = &evaluated.evaluation;
         let frames = self.progress.frames;
@@ -282,7 +282,7 @@ impl Trainer {
         Ok(self.recorder.log(&LogPoint { axis: Axis::Frames, position: frames, values })?)
     }
 
-    /// Films the first game of the evaluation.
+    /// Records the first game of the evaluation. Returns `true` unless stopped.
     fn recorder(&self, policy: &Policy) -> anyhow::Result<bool> {
         let config = &self.config;
         let assets = assets(config.rom_dir.as_deref());
@@ -311,7 +311,7 @@ impl Trainer {
         self.clock = Instant::now();
     }
 
-    /// A run that diverged must say where it is still whole, and keep what it diverged on.
+    /// Adds the last intact checkpoint to an error, and saves the batch if training diverged.
     fn explain(&self, error: AgentError) -> anyhow::Error {
         let last = checkpoint::list(&self.run.checkpoints_dir()).pop();
         let place =
@@ -325,7 +325,8 @@ impl Trainer {
             .context(format!("training stopped at {frames} frames; last checkpoint: {place}{kept}"))
     }
 
-    /// Writes what the failed update was to learn from into the run folder; says where, or why not.
+    /// Writes the batch of the failed update to the run folder; returns a note with its path or the
+    /// error.
     fn keep_batch(&self) -> String {
         let path = self.run.diverged_path();
         let written = weights_file::to_bytes(&self.agent.last_batch())
@@ -344,10 +345,10 @@ impl Trainer {
         Ok(self.recorder.log(&point)?)
     }
 
-    /// The part of an interval that is left when a run is done. It comes after the last checkpoint
-    /// on purpose: if the run is extended, this line is cut and the interval is reported whole.
+    /// Logs the partial interval at the end of a run. It comes after the last checkpoint on
+    /// purpose: if the run is extended, this line is removed and the interval is logged whole.
     fn log_rest(&mut self) -> anyhow::Result<()> {
-        // What came in with the last checkpoint's rest is no interval of its own.
+        // Experience drained by the last checkpoint's pause is not an interval of its own.
         if self.progress.sums.is_empty() || self.run.last_logged_frames() >= self.progress.frames {
             return Ok(());
         }
@@ -370,7 +371,8 @@ impl Trainer {
         LogPoint { axis: Axis::Frames, position: *frames, values }
     }
 
-    /// Metrics go to the disk first: a checkpoint never knows of bytes that a crash could take.
+    /// Writes a checkpoint. Metrics are synced first, so that a checkpoint never refers to bytes
+    /// that a crash could lose.
     fn checkpoint(&mut self) -> anyhow::Result<PathBuf> {
         let rest =
             self.agent.pause(&mut self.progress.sums).map_err(|error| self.explain(error))?;
@@ -385,18 +387,19 @@ impl Trainer {
         let path = checkpoint::write(&dir, &state, &self.progress, whose, replay)?;
         tracing::info!(frames = self.progress.frames, path = %path.display(), "checkpoint");
         checkpoint::prune(&dir, self.config.keep_checkpoints)?;
+        // Free the copied state first, so that trimming the heap returns its memory too.
         drop(state);
         machine::give_back_unused();
         Ok(path)
     }
 }
 
-/// Whose checkpoints a run's are.
+/// Returns the identity stored in a run's checkpoints.
 pub fn identity(config: &RunConfig) -> Identity {
     Identity::of([&config.game, config.algo.name(), &config.torso])
 }
 
-/// How well the run does, for the progress line.
+/// Formats the mean return for the progress line.
 fn note(progress: &Progress) -> String {
     let mean = progress.games.mean_return();
     mean.map_or_else(|| "mean return -".to_owned(), |mean| format!("mean return {mean:.2}"))

@@ -1,4 +1,4 @@
-//! Named tensors as bytes in the safetensors format, which PyTorch reads and writes too.
+//! Conversion of named tensors to and from the safetensors format, which PyTorch also uses.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -6,21 +6,21 @@ use std::collections::HashMap;
 use safetensors::tensor::{Dtype, SafeTensors, View};
 use tch::{Kind, Tensor};
 
-/// Why tensors could not be turned into bytes or back.
+/// Error converting tensors to or from bytes.
 #[derive(Debug, thiserror::Error)]
 pub enum WeightsFileError {
-    /// Not a safetensors file, or a damaged one.
+    /// The bytes are not a safetensors file, or are damaged.
     #[error("not valid safetensors: {0}")]
     Format(#[from] safetensors::SafeTensorError),
-    /// libtorch refused.
+    /// libtorch reported an error.
     #[error("libtorch: {0}")]
     Torch(#[from] tch::TchError),
-    /// A number type this program never writes.
+    /// The element type is one this program never writes.
     #[error("tensor `{name}` holds {dtype}; only f32, f64, i64 and u8 are read")]
     Dtype {
-        /// Tensor.
+        /// Name of the tensor.
         name: String,
-        /// Its number type.
+        /// Its element type.
         dtype: String,
     },
 }
@@ -49,18 +49,18 @@ impl View for HostTensor {
     }
 }
 
-/// Writes tensors as safetensors bytes: the same tensors give the same bytes.
+/// Serialises tensors as safetensors; equal tensors yield equal bytes.
 pub fn to_bytes(tensors: &[(String, Tensor)]) -> Result<Vec<u8>, WeightsFileError> {
     let views = tensors
         .iter()
         .map(|(name, tensor)| Ok((name.as_str(), to_host(name, tensor)?)))
         .collect::<Result<Vec<_>, WeightsFileError>>()?;
-    // Python libraries look at this word to know that the layout is PyTorch's.
+    // Python libraries check this entry for PyTorch's memory layout.
     let info = HashMap::from([("format".to_owned(), "pt".to_owned())]);
     Ok(safetensors::serialize(views, Some(info))?)
 }
 
-/// Reads tensors from safetensors bytes, sorted by name.
+/// Parses tensors from safetensors bytes, sorted by name.
 pub fn from_bytes(bytes: &[u8]) -> Result<Vec<(String, Tensor)>, WeightsFileError> {
     let file = SafeTensors::deserialize(bytes)?;
     let mut tensors = Vec::with_capacity(file.len());

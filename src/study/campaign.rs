@@ -1,4 +1,4 @@
-//! All studies one after the other, and one table of what came out beside what the paper found.
+//! Runs all studies in sequence and tabulates their results beside the paper's.
 
 use std::path::PathBuf;
 
@@ -13,12 +13,12 @@ use crate::metrics::console::status;
 use crate::run::run_dir::RunDir;
 use crate::stop_flag::StopFlag;
 
-/// Part of a baseline's epochs that is left in a quick campaign.
+/// Divisor of a baseline's epochs in a quick campaign.
 const QUICK_SHARE: u32 = 10;
 
-/// Epochs of a layer under study, whatever its marks: to stop when a mark on the test centres holds
-/// would choose the end by the test. More than twice what the slowest of ten seeds needed to hold
-/// it.
+/// Returns the fixed number of epochs for a layer under study. Stopping when the mark holds on the
+/// test centres would select the end by the test set. More than twice what the slowest of ten seeds
+/// needed.
 fn fixed_epochs(task: Task) -> u32 {
     match task {
         Task::Classify => 20,
@@ -27,38 +27,38 @@ fn fixed_epochs(task: Task) -> u32 {
     }
 }
 
-/// Which studies are made.
+/// Selection of studies to run.
 pub struct Campaign {
-    /// What is learnt.
+    /// Tasks to learn.
     pub tasks: Vec<Task>,
-    /// Which centres are held out.
+    /// Splits, which define the held-out centres.
     pub splits: Vec<Split>,
     /// Layers under study.
     pub layers: Vec<&'static StudyLayer>,
-    /// Seeds 1 to this.
+    /// Number of seeds, starting at 1.
     pub seeds: u64,
-    /// The same for the baselines, whose runs are the long ones.
+    /// Number of seeds for the baselines, whose runs are longer.
     pub baseline_seeds: u64,
-    /// Fewer epochs for the baselines, and for the others as many as it takes to hold the mark.
+    /// Trains the baselines for fewer epochs, and the others until the mark holds.
     pub quick: bool,
-    /// Worker threads.
+    /// Number of worker threads.
     pub threads: Option<u32>,
     /// Folder of all runs.
     pub runs_dir: PathBuf,
-    /// Name of the folder of the table, and part of the runs' names.
+    /// Name of the folder for the table, and part of the runs' names.
     pub name: String,
 }
 
-/// How a campaign ended.
+/// Outcome of a campaign.
 pub enum CampaignOutcome {
-    /// All studies are done.
+    /// All studies are complete.
     Finished(Vec<StudyResult>),
-    /// Ctrl-C, SIGTERM or SIGHUP; the study under way has a checkpoint.
+    /// Ctrl-C, SIGTERM or SIGHUP; the study in progress has a checkpoint.
     Interrupted,
 }
 
 impl Campaign {
-    /// Makes every study that is not made yet.
+    /// Runs every study that is not complete yet.
     pub fn run(&self, stop: &StopFlag) -> anyhow::Result<CampaignOutcome> {
         let configs = self.configs();
         let problems: Vec<_> = configs.iter().flat_map(StudyRunConfig::check).collect();
@@ -78,7 +78,7 @@ impl Campaign {
         Ok(CampaignOutcome::Finished(results))
     }
 
-    /// Writes table, results and pictures; gives their folder.
+    /// Writes table, results and figures; returns their folder.
     pub fn write(&self, results: &[StudyResult]) -> anyhow::Result<PathBuf> {
         let folder = self.runs_dir.join("studies/all").join(&self.name);
         std::fs::create_dir_all(&folder)
@@ -98,7 +98,7 @@ impl Campaign {
         Ok(folder)
     }
 
-    /// One row for each task, split and layer; medians over the seeds.
+    /// Builds the table: one row per task, split and layer, with medians over the seeds.
     pub fn table(&self, results: &[StudyResult]) -> String {
         let mut lines = vec![
             "| task | split | layer | parameters | epochs | train | test | mark held | epochs to mark | seconds to mark | paper |"
@@ -150,12 +150,12 @@ impl Campaign {
         configs
     }
 
-    /// Name of the run of a seed in the campaign `name`.
+    /// Returns the name of a seed's run in the campaign `name`.
     pub fn run_name(name: &str, seed: u64) -> String {
         format!("{name}-seed{seed}")
     }
 
-    /// Makes one study, or goes on with it; `None` if a signal came.
+    /// Runs or resumes one study; `None` if a signal arrived.
     fn study(
         &self,
         config: &StudyRunConfig,
@@ -184,7 +184,7 @@ impl Campaign {
 fn row(task: Task, split: Split, layer: &StudyLayer, results: &[&StudyResult]) -> Option<String> {
     let first = results.first()?;
     let measure = first.main_measure().0.replace("_px", " px");
-    // Errors in pixels end far below one.
+    // Final errors in pixels are far below one.
     let digits = if measure.ends_with("px") { 4 } else { 3 };
     let side = |index: usize| {
         let values: Vec<f64> =
@@ -209,8 +209,8 @@ fn row(task: Task, split: Split, layer: &StudyLayer, results: &[&StudyResult]) -
     ))
 }
 
-/// The median over the seeds of a time to the mark, those that never held it counting as longer
-/// than all others; a dash if it falls on one of those.
+/// Formats the median time to the mark over the seeds. Seeds that never held it count as longer
+/// than all others; a dash if the median falls on one of those.
 fn to_mark(results: &[&StudyResult], time: impl Fn(&TimeToMark) -> f64) -> String {
     let times =
         results.iter().map(|result| result.time_to_mark.as_ref().map_or(f64::INFINITY, &time));
@@ -218,7 +218,7 @@ fn to_mark(results: &[&StudyResult], time: impl Fn(&TimeToMark) -> f64) -> Strin
     if middle.is_finite() { format!("{middle:.0}") } else { "–".to_owned() }
 }
 
-/// The median, and the range if there are several.
+/// Formats the median, with the range if there are several values.
 fn describe(values: &[f64], digits: usize) -> String {
     let middle = median(values.iter().copied());
     let (low, high) = values

@@ -1,4 +1,4 @@
-//! Every setting of a study's run, as typed, and whether it makes sense.
+//! Settings of a study run and their validation.
 
 use coordrl_studies::{LayerKind, Split, StudyConfig, StudyLayer, Task, find_layer, layers};
 use serde::{Deserialize, Serialize};
@@ -7,27 +7,27 @@ use crate::config::{ConfigError, Configuration, Layered, Problem};
 use crate::text::suggest::did_you_mean;
 use coordrl_agents::device::DeviceChoice;
 
-/// All settings of one run of a coordinate task.
+/// All settings of a run of a coordinate task.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StudyRunConfig {
-    /// What is learnt.
+    /// Task to learn.
     pub task: Task,
-    /// Which centres are held out.
+    /// Split, which defines the held-out centres.
     pub split: Split,
     /// Name of the layer under study in the registry of layers.
     pub layer: String,
-    /// Everything random follows from this number.
+    /// Random seed.
     pub seed: u64,
-    /// Stop as soon as the task's mark has held for `study.hold_evaluations` evaluations in a row.
+    /// Stop once the task's mark has held for `study.hold_evaluations` evaluations in a row.
     pub stop_when_held: bool,
     /// `auto`, `cpu` or `cuda:N`.
     pub device: DeviceChoice,
-    /// Worker threads that take gradients; absent: one per core. Never changes a result.
+    /// Worker threads for gradients; absent: one per core. Never changes a result.
     pub threads: Option<u32>,
     /// Epochs between two checkpoints.
     pub checkpoint_every_epochs: u32,
-    /// How many of the newest checkpoints stay; the best stays besides.
+    /// Number of newest checkpoints to keep, besides the best.
     pub keep_checkpoints: u32,
     /// Network, optimiser and evaluation.
     pub study: StudyConfig,
@@ -53,8 +53,8 @@ impl Default for StudyRunConfig {
 }
 
 impl StudyRunConfig {
-    /// What a run starts from when nothing is set: the recipe that fits its task, split and layer.
-    /// A baseline trains all its epochs, a layer under study until the mark is held.
+    /// Returns the default settings for a task, split and layer. A baseline trains all its epochs,
+    /// a layer under study until the mark is held.
     pub fn recipe(task: Task, split: Split, layer: &StudyLayer) -> Self {
         Self {
             task,
@@ -66,7 +66,7 @@ impl StudyRunConfig {
         }
     }
 
-    /// Everything that is wrong with the settings.
+    /// Lists all problems with the settings.
     pub fn check(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
         problems.extend(layer_of(&self.layer).err());
@@ -84,7 +84,7 @@ impl StudyRunConfig {
         problems
     }
 
-    /// A baseline has no coordinates: an amplitude for them would be a setting without effect.
+    /// Rejects an amplitude for a baseline: it has no coordinates to scale.
     fn check_amplitude(&self) -> Option<Problem> {
         let layer = find_layer(&self.layer).ok()?;
         let amplitude = self.study.coordinate_amplitude;
@@ -99,17 +99,17 @@ impl StudyRunConfig {
     }
 }
 
-/// The settings, if they can be run.
+/// Returns the settings if they are valid.
 ///
 /// # Errors
-/// Every problem at once: those of single layers of settings and those of the whole.
+/// All problems at once: those of single layers of settings and those of the whole.
 pub fn resolve(layered: Layered<StudyRunConfig>) -> Result<StudyRunConfig, ConfigError> {
     let mut problems = layered.problems;
     problems.extend(layered.config.check());
     if problems.is_empty() { Ok(layered.config) } else { Err(ConfigError::Problems(problems)) }
 }
 
-/// The registered layer of that name.
+/// Returns the registered layer of this name.
 pub fn layer_of(name: &str) -> Result<&'static StudyLayer, Problem> {
     let known = || layers().iter().map(|layer| layer.name);
     find_layer(name).map_err(|_| {
@@ -119,7 +119,7 @@ pub fn layer_of(name: &str) -> Result<&'static StudyLayer, Problem> {
     })
 }
 
-/// The split of that name.
+/// Returns the split of this name.
 pub fn split_of(name: &str) -> Result<Split, Problem> {
     Split::ALL.into_iter().find(|split| split.name() == name).ok_or_else(|| {
         let hint = did_you_mean(name, Split::ALL.iter().map(|split| split.name()));
@@ -127,7 +127,7 @@ pub fn split_of(name: &str) -> Result<Split, Problem> {
     })
 }
 
-/// The task of that name.
+/// Returns the task of this name.
 pub fn task_of(name: &str) -> Result<Task, Problem> {
     Task::ALL.into_iter().find(|task| task.name() == name).ok_or_else(|| {
         let hint = did_you_mean(name, Task::ALL.iter().map(|task| task.name()));

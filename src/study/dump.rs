@@ -1,4 +1,4 @@
-//! The data set as files: a picture of every square, and everything in one safetensors file.
+//! Writes the data set to files: a picture per square, and everything in one safetensors file.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter};
@@ -11,20 +11,20 @@ use tch::{Kind, Tensor};
 use crate::durable_file::replace_file;
 use crate::run::weights_file;
 
-/// Why the data set could not be written.
+/// Error writing the data set.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write {}: {cause}", .path.display())]
 pub struct DumpError {
-    /// The file or folder.
+    /// File or folder in question.
     pub path: PathBuf,
-    /// What the system said.
+    /// Error from the operating system.
     pub cause: io::Error,
 }
 
 /// Writes `squares/x<column>_y<row>.png` for each of the 3136 centres, and
 /// `not_so_clevr.safetensors` with `centres` `i64 [3136, 2]` (x, y), `squares` and `pixels` `f32
 /// [3136, 64, 64]` (1.0 where white), and for both splits `<split>.train` and `<split>.test`, the
-/// positions of their centres.
+/// indices of their centres.
 pub fn write(dir: &Path) -> Result<(), DumpError> {
     let squares = dir.join("squares");
     fs::create_dir_all(&squares).map_err(|cause| DumpError { path: squares.clone(), cause })?;
@@ -73,7 +73,7 @@ fn tensors() -> io::Result<Vec<(String, Tensor)>> {
     Ok(named)
 }
 
-/// `f32 [N, 64, 64]`
+/// Draws all centres into `f32 [N, 64, 64]`.
 fn pictures(centres: &[Centre], draw: impl Fn(Centre, &mut [f32])) -> io::Result<Tensor> {
     let mut all = vec![0f32; centres.len() * PIXELS];
     centres.iter().zip(all.chunks_mut(PIXELS)).for_each(|(centre, canvas)| draw(*centre, canvas));

@@ -1,6 +1,6 @@
-//! The pictures of a campaign: what the networks paint, where they put places, how fast they learn.
+//! Figures of a campaign: painted canvases, predicted positions and learning curves.
 //!
-//! Every picture is made from run folders alone, so it can be drawn again at any time.
+//! All figures are made from run folders alone, so they can be redrawn at any time.
 
 use std::path::Path;
 
@@ -16,12 +16,12 @@ use crate::metrics::read::read_points;
 use crate::metrics::tags::{self, Tag};
 use crate::run::run_dir::RunDir;
 
-/// A test centre of both splits, away from the edge of the held-out quarter.
+/// A test centre in both splits, away from the edge of the held-out quarter.
 const SHOWN: Centre = Centre { x: 46, y: 48 };
-/// First row and column of the quarter of the canvas around it, in which the pixel can be seen.
+/// First row and column of the quarter of the canvas around it, where the pixel is visible.
 const QUARTER: usize = CANVAS / 2;
 
-/// Pictures by name; only of what the results hold, of each study the first seed.
+/// Draws all figures by name, from the first seed of each study among the results.
 pub(super) fn draw(results: &[StudyResult]) -> anyhow::Result<Vec<(String, Box<dyn Figure>)>> {
     let mut figures: Vec<(String, Box<dyn Figure>)> = Vec::new();
     for task in Task::ALL {
@@ -44,7 +44,7 @@ fn first_seeds(results: &[StudyResult], task: Task) -> Vec<&StudyResult> {
     results.iter().filter(|result| result.task == task.name() && result.seed == 1).collect()
 }
 
-/// The study as its folder has it.
+/// Loads a study from its folder.
 fn open(path: &Path) -> anyhow::Result<Study> {
     let run = RunDir::open_to_read(path)?;
     let config: StudyRunConfig = run.read_config()?;
@@ -55,7 +55,7 @@ fn name_of(result: &StudyResult) -> String {
     format!("{}, {}", result.layer, result.split)
 }
 
-/// What each network paints for one test centre, beside the truth.
+/// Draws each network's output for one test centre, beside the truth.
 fn painted(task: Task, results: &[&StudyResult]) -> anyhow::Result<HeatMaps> {
     let row = usize::from(SHOWN.y);
     let column = usize::from(SHOWN.x);
@@ -84,18 +84,18 @@ fn painted(task: Task, results: &[&StudyResult]) -> anyhow::Result<HeatMaps> {
     }))
 }
 
-/// A painted canvas, or the quarter of it around the pixel.
+/// Crops a painted canvas to the quarter around the pixel, except in the render task.
 fn map(caption: &str, task: Task, picture: Vec<f32>) -> anyhow::Result<HeatMap> {
     if task == Task::Render {
         return Ok(HeatMap::try_new(caption, CANVAS, CANVAS, picture)?);
     }
-    // One pixel out of 4096 holds nearly all: the root lets the rest be seen.
+    // One of 4096 pixels holds nearly all the probability: the root makes the rest visible.
     let quarter = picture.chunks(CANVAS).skip(QUARTER).flat_map(|row| &row[QUARTER..]);
     let shown: Vec<f32> = quarter.map(|value| value.powf(0.25)).collect();
     Ok(HeatMap::try_new(caption, CANVAS - QUARTER, CANVAS - QUARTER, shown)?)
 }
 
-/// Where each network puts every centre, over where they are.
+/// Plots each network's predicted positions over the true ones.
 fn places(results: &[&StudyResult]) -> anyhow::Result<Panels> {
     let layers = unique(results.iter().map(|result| result.layer.clone()));
     let mut panels = Panels::new("Predicted places over true ones", layers.clone());
@@ -133,7 +133,7 @@ fn scatter(study: &Study) -> anyhow::Result<Scatter> {
         .with_group(Group::new("test", of(&members.test))))
 }
 
-/// The test measure over seconds of training.
+/// Plots the test measure over seconds of training.
 fn over_time(task: Task, results: &[&StudyResult]) -> anyhow::Result<LineChart> {
     let (tag, title, axis, mark) = match task {
         Task::Classify => (
@@ -164,7 +164,7 @@ fn over_time(task: Task, results: &[&StudyResult]) -> anyhow::Result<LineChart> 
     Ok(chart)
 }
 
-/// (seconds, value) of every log point.
+/// Reads (seconds, value) of every log point.
 fn curve(run: &Path, tag: &Tag) -> anyhow::Result<Vec<(f64, f64)>> {
     let points = read_points(&RunDir::open_to_read(run)?.metrics_path())?;
     Ok(points

@@ -1,6 +1,6 @@
-//! The two ways a session of a study begins: a new run and a resumed one.
+//! Starts and resumes study sessions.
 //!
-//! Everything that can be wrong is found before a folder is made or a byte written.
+//! Everything is validated before a folder is created or a byte written.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::run::run_dir::{Meta, RunDir, Session};
 use crate::stop_flag::StopFlag;
 use coordrl_agents::device::device_name;
 
-/// The folder of all studies like this one: `<runs_dir>/studies/<task>-<split>/<layer>`.
+/// Returns the folder of all studies of this kind: `<runs_dir>/studies/<task>-<split>/<layer>`.
 pub fn group(runs_dir: &Path, config: &StudyRunConfig) -> PathBuf {
     let task = format!("{}-{}", config.task.name(), config.split.name());
     runs_dir.join("studies").join(task).join(&config.layer)
@@ -46,29 +46,29 @@ pub fn new_run(
     Ok(StudyRun::open(run, config, study, StudyProgress::default(), stop)?)
 }
 
-/// A study as its last checkpoint has it.
+/// A study restored from its last checkpoint.
 pub struct Loaded {
-    /// The network with its data.
+    /// Network with its data.
     pub study: Study,
-    /// Counters and the last evaluation.
+    /// Counters and the latest evaluation.
     pub progress: StudyProgress,
     device: Device,
     threads: usize,
 }
 
 impl Loaded {
-    /// Whether there is nothing left to do.
+    /// Returns `true` if the study is complete.
     pub fn is_done(&self, config: &StudyRunConfig) -> bool {
         is_done(config, &self.study)
     }
 
-    /// What there is to say; `None` before the first evaluation.
+    /// Returns the result so far; `None` before the first evaluation.
     pub fn result(&self, run: &RunDir, config: &StudyRunConfig) -> Option<StudyResult> {
         StudyResult::of(run.path().to_owned(), config, &self.progress, self.study.parameter_count())
     }
 }
 
-/// Reads a study's last checkpoint; writes nothing.
+/// Restores a study from its last checkpoint; writes nothing.
 pub fn load(run: &RunDir, config: &StudyRunConfig) -> anyhow::Result<Loaded> {
     let checkpoint: Checkpoint<StudyProgress> =
         checkpoint::read_newest(&run.checkpoints_dir(), &identity(config))
@@ -80,14 +80,14 @@ pub fn load(run: &RunDir, config: &StudyRunConfig) -> anyhow::Result<Loaded> {
         .context("the checkpoint does not fit the run's settings")?;
     let mut progress = checkpoint.progress;
     if study.mark_held() {
-        // Checkpoints of the first versions do not say when; their studies stopped there.
+        // Checkpoints of the first versions do not record it; their studies stopped at that point.
         progress.hold_mark();
     }
 
     Ok(Loaded { study, progress, device, threads })
 }
 
-/// Continues a study in its own folder.
+/// Resumes a study in its own folder.
 pub fn resume(
     run: RunDir,
     config: StudyRunConfig,
@@ -106,8 +106,8 @@ pub fn resume(
     Ok(StudyRun::open(run, config, study, progress, stop)?)
 }
 
-/// Settings that may differ between a study and its continuation: how long, where and how fast it
-/// runs, but not what it learns.
+/// Settings that may change on resume: how long, where and how fast the study runs, but not what it
+/// learns.
 const FREE_ON_RESUME: &[&str] = &[
     "study.epochs",
     "stop_when_held",
@@ -117,7 +117,8 @@ const FREE_ON_RESUME: &[&str] = &[
     "keep_checkpoints",
 ];
 
-/// Refuses changes that would make a continued study another one; `way_on` says what helps.
+/// Rejects changes that would turn a resumed study into a different one; `way_on` suggests a
+/// remedy.
 pub fn check_resume(
     old: &StudyRunConfig,
     new: &StudyRunConfig,

@@ -1,11 +1,12 @@
-//! Runs of the coordinate tasks: the same folders, checkpoints and metric files as training runs.
+//! Runs of the coordinate tasks, with the same folders, checkpoints and metric files as training
+//! runs.
 //!
-//! - [`StudyRunConfig`]: everything that can be set, on top of [`coordrl_studies::StudyConfig`]
-//! - [`launch`]: a new run or a resumed one
-//! - [`StudyRun`]: the loop of update, evaluation, log point and checkpoint
-//! - [`StudyResult`]: what a finished run says
-//! - [`campaign`]: all of them, one table beside the paper's numbers, and pictures
-//! - [`dump`]: the data set as files
+//! - [`StudyRunConfig`]: all settings, on top of [`coordrl_studies::StudyConfig`]
+//! - [`launch`]: starts or resumes a run
+//! - [`StudyRun`]: loop of updates, evaluations, log points and checkpoints
+//! - [`StudyResult`]: result of a finished run
+//! - [`campaign`]: runs all studies; tabulates them beside the paper's numbers and draws figures
+//! - [`dump`]: writes the data set to files
 
 pub mod campaign;
 mod config;

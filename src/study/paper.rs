@@ -1,9 +1,9 @@
-//! What the paper found, for the tables: Liu et al. 2018 (arXiv:1807.03247) and the authors'
-//! article on it (eng.uber.com/coordconv). A layer of somebody's own has no such number.
+//! Published results for the tables: Liu et al. 2018 (arXiv:1807.03247) and the authors' article
+//! (eng.uber.com/coordconv). Other layers have no published number.
 
 use coordrl_studies::{LayerKind, Split, StudyLayer, Task};
 
-/// The published outcome on the test centres.
+/// Returns the published result on the test centres.
 pub(super) fn published(task: Task, split: Split, layer: &StudyLayer) -> &'static str {
     let baseline = matches!(layer.kind, LayerKind::Baseline);
     if !baseline && layer.name != "coordconv" {

@@ -1,4 +1,4 @@
-//! What the loop of a study must remember between two processes.
+//! State of the study loop that a checkpoint stores.
 
 use coordrl_studies::{Counters, Evaluation, Measures, UpdateReport};
 use serde::{Deserialize, Serialize};
@@ -8,41 +8,40 @@ use crate::metrics::recorder::Written;
 use crate::metrics::tags::{self, Tag};
 use crate::run::checkpoint::RunProgress;
 
-/// Counters, sums and file lengths of a study, as a checkpoint keeps them.
+/// Counters, metric sums and metric-file lengths of a study, as stored in a checkpoint.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StudyProgress {
-    /// Optimiser steps.
+    /// Number of optimiser steps.
     pub updates: u64,
-    /// Whole epochs.
+    /// Number of complete epochs.
     pub epochs: u32,
-    /// Seconds spent, all sessions together.
+    /// Wall-clock time in seconds, over all sessions.
     pub wall_secs: f64,
-    /// The last evaluation.
+    /// Latest evaluation.
     pub evaluation: Option<Evaluation>,
-    /// When the task's mark was first held; absent before.
+    /// Cost of first reaching the task's mark; absent before.
     #[serde(default)]
     pub mark: Option<TimeToMark>,
     /// Sums since the last log point.
     pub sums: StudySums,
-    /// How much of the metric files is part of this.
+    /// Lengths of the metric files at this point.
     pub written: Written,
 }
 
-/// How much training it took until the task's mark had held for as many evaluations as the settings
-/// ask.
+/// Training needed until the task's mark had held for the configured number of evaluations.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TimeToMark {
-    /// Whole epochs.
+    /// Number of complete epochs.
     pub epochs: u32,
-    /// Optimiser steps.
+    /// Number of optimiser steps.
     pub updates: u64,
-    /// Seconds of training, evaluations included.
+    /// Training time in seconds, including evaluations.
     pub seconds: f64,
 }
 
-/// What the updates since the last log point told.
+/// Sums of the update metrics since the last log point.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StudySums {
@@ -53,7 +52,7 @@ pub struct StudySums {
 }
 
 impl StudyProgress {
-    /// Takes the report of one update and the counters after it.
+    /// Adds the report of one update and the counters after it.
     pub fn add(&mut self, report: &UpdateReport, counters: Counters) {
         self.updates = counters.updates;
         self.epochs = counters.epochs;
@@ -63,15 +62,14 @@ impl StudyProgress {
         self.sums.learning_rate = Some(report.learning_rate);
     }
 
-    /// Remembers this moment as the one at which the mark was first held, if it was not held
-    /// before.
+    /// Records the current position as the first at which the mark held, unless one is recorded.
     pub fn hold_mark(&mut self) {
         let now =
             TimeToMark { epochs: self.epochs, updates: self.updates, seconds: self.wall_secs };
         self.mark.get_or_insert(now);
     }
 
-    /// The values for a log point at `evaluation`, speed aside.
+    /// Returns the values of a log point at `evaluation`, except speeds.
     pub fn values(&self, evaluation: &Evaluation) -> Vec<(&'static Tag, Option<f64>)> {
         let mut values = vec![
             (&tags::STUDY_EPOCHS, Some(f64::from(self.epochs))),
@@ -98,7 +96,7 @@ impl RunProgress for StudyProgress {
     }
 
     fn score(&self) -> Option<f64> {
-        // Greatest first: an error counts against.
+        // Higher is better, so errors are negated.
         Some(match self.evaluation?.test.measures {
             Measures::Classify { accuracy, .. } => accuracy,
             Measures::Render { iou, .. } => iou,
@@ -107,7 +105,7 @@ impl RunProgress for StudyProgress {
     }
 }
 
-/// The tags of a set of centres: accuracy, distance, IoU, exact pictures, error.
+/// Tags for one set of centres: accuracy, distance, IoU, exact pictures, error.
 type MeasureTags = [&'static Tag; 5];
 
 const TRAIN: MeasureTags = [

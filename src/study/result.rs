@@ -1,4 +1,4 @@
-//! What a study says at its end.
+//! Result of a study.
 
 use std::path::PathBuf;
 
@@ -8,40 +8,39 @@ use serde_json::{Map, Value, json};
 
 use super::{StudyProgress, StudyRunConfig, TimeToMark};
 
-/// The result of a study, from its last evaluation.
+/// Result of a study, taken from its latest evaluation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StudyResult {
     /// Run folder.
     #[serde(with = "crate::text::path_text")]
     pub run: PathBuf,
-    /// What was learnt.
+    /// Task learnt.
     pub task: String,
-    /// Which centres were held out.
+    /// Split, which defines the held-out centres.
     pub split: String,
     /// Layer under study.
     pub layer: String,
     /// Seed of the run.
     pub seed: u64,
-    /// Trainable numbers in the network.
+    /// Number of trainable parameters.
     pub parameters: u64,
-    /// Seconds of training, evaluations included, all sessions together.
+    /// Training time in seconds, including evaluations, over all sessions.
     pub seconds: f64,
-    /// Whole epochs.
+    /// Number of complete epochs.
     pub epochs: u32,
-    /// Optimiser steps.
+    /// Number of optimiser steps.
     pub updates: u64,
-    /// Whether the task's mark has ever held for as many evaluations in a row as the settings ask
-    /// for.
+    /// `true` if the task's mark ever held for the configured number of evaluations in a row.
     pub held: bool,
-    /// When it first had; absent if never.
+    /// Cost of first reaching it; absent if never.
     pub time_to_mark: Option<TimeToMark>,
-    /// `train_…` and `test_…` of `accuracy`, `iou` or `error_px`, and what else the task measures.
+    /// `train_…` and `test_…` of `accuracy`, `iou` or `error_px`, and the task's other measures.
     #[serde(flatten)]
     pub measures: Map<String, Value>,
 }
 
 impl StudyResult {
-    /// Of a run with at least one evaluation; `None` before.
+    /// Builds the result of a run; `None` before its first evaluation.
     pub fn of(
         run: PathBuf,
         config: &StudyRunConfig,
@@ -51,7 +50,7 @@ impl StudyResult {
         let evaluation = progress.evaluation?;
         let mut measures = Map::new();
         let sides = [("train", evaluation.train.measures), ("test", evaluation.test.measures)];
-        // The one that counts first, for train and test.
+        // The main measure comes first, for train and test.
         for index in 0..sides[0].1.named().len() {
             for (side, of_side) in &sides {
                 let (name, value) = of_side.named()[index];
@@ -75,7 +74,7 @@ impl StudyResult {
         })
     }
 
-    /// The measure that counts most: on train and on test.
+    /// Returns the main measure: its name, and its train and test values.
     pub fn main_measure(&self) -> (&str, [f64; 2]) {
         let named = |side: &str| {
             let prefix = format!("{side}_");
@@ -90,7 +89,7 @@ impl StudyResult {
     }
 }
 
-/// A measure as people read it: `accuracy 0.998`, `error_px 0.12`.
+/// Formats the main measure, as in `accuracy 0.9980` or `error px 0.1200`.
 pub(super) fn describe(measures: &Measures) -> String {
     let (name, value) = measures.named()[0];
     format!("{} {value:.4}", name.replace("_px", " px"))

@@ -1,4 +1,5 @@
-//! The loop of a study: update, evaluate, report, checkpoint; until held, done or told to stop.
+//! Study loop: update, evaluate, log and checkpoint until the mark holds, epochs run out, or
+//! stopped.
 
 use std::time::Instant;
 
@@ -15,16 +16,16 @@ use crate::run::checkpoint::{self, Identity};
 use crate::run::run_dir::{RunDir, RunDirError};
 use crate::stop_flag::StopFlag;
 
-/// How a session of a study ended.
+/// Outcome of a study session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StudyOutcome {
-    /// The mark held, or all epochs are made.
+    /// The mark held, or all epochs are complete.
     Finished,
-    /// Ctrl-C, SIGTERM or SIGHUP; there is a checkpoint.
+    /// Ctrl-C, SIGTERM or SIGHUP; a checkpoint was written.
     Interrupted,
 }
 
-/// A study in memory: the folder, the network, and where the numbers go.
+/// A study in memory: folder, network and metric recorder.
 pub struct StudyRun {
     run: RunDir,
     config: StudyRunConfig,
@@ -34,12 +35,12 @@ pub struct StudyRun {
     console: Console,
     stop: StopFlag,
     clock: Instant,
-    /// Updates and time of the last log point, for the speed.
+    /// Update count and time of the last log point, to compute the speed.
     last_log: (u64, Instant),
 }
 
 impl StudyRun {
-    /// Opens the metric files where `progress` says they end.
+    /// Opens the metric files at the lengths recorded in `progress`.
     pub fn open(
         run: RunDir,
         config: StudyRunConfig,
@@ -55,7 +56,7 @@ impl StudyRun {
         Ok(Self { run, config, study, progress, recorder, console, stop, clock, last_log })
     }
 
-    /// Trains until the mark holds, the epochs are made, or a signal comes.
+    /// Trains until the mark holds, all epochs are complete, or a signal arrives.
     pub fn train(&mut self) -> anyhow::Result<StudyOutcome> {
         if checkpoint::list(&self.run.checkpoints_dir()).is_empty() {
             self.checkpoint()?;
@@ -68,22 +69,22 @@ impl StudyRun {
         Ok(if self.is_done() { StudyOutcome::Finished } else { StudyOutcome::Interrupted })
     }
 
-    /// The run folder.
+    /// Returns the run folder.
     pub fn run(&self) -> &RunDir {
         &self.run
     }
 
-    /// The network with its data, for pictures.
+    /// Returns the network with its data, for figures.
     pub fn study(&self) -> &Study {
         &self.study
     }
 
-    /// Counters and the last evaluation.
+    /// Returns counters and the latest evaluation.
     pub fn progress(&self) -> &StudyProgress {
         &self.progress
     }
 
-    /// What there is to say at the end; `None` before the first evaluation.
+    /// Returns the result so far; `None` before the first evaluation.
     pub fn result(&self) -> Option<StudyResult> {
         let parameters = self.study.parameter_count();
         let path = self.run.path().to_owned();
@@ -148,7 +149,8 @@ impl StudyRun {
         (secs > 0.0).then(|| (self.progress.updates - updates) as f64 / secs)
     }
 
-    /// Metrics go to the disk first: a checkpoint never knows of bytes that a crash could take.
+    /// Writes a checkpoint. Metrics are synced first, so that a checkpoint never refers to bytes
+    /// that a crash could lose.
     fn checkpoint(&mut self) -> anyhow::Result<()> {
         self.progress.written = self.recorder.sync()?;
         let state = self.study.save()?;
@@ -160,7 +162,7 @@ impl StudyRun {
         Ok(())
     }
 
-    /// A run that diverged must say where it is still whole.
+    /// Adds the last intact checkpoint to an error.
     fn explain(&self, error: StudyError) -> anyhow::Error {
         let last = checkpoint::list(&self.run.checkpoints_dir()).pop();
         let place =
@@ -175,17 +177,17 @@ impl StudyRun {
     }
 }
 
-/// Whether a study has nothing left to do under these settings.
+/// Returns `true` if a study is complete under these settings.
 pub(super) fn is_done(config: &StudyRunConfig, study: &Study) -> bool {
     study.finished() || (config.stop_when_held && study.mark_held())
 }
 
-/// Whose checkpoints a study's are.
+/// Returns the identity stored in a study's checkpoints.
 pub(super) fn identity(config: &StudyRunConfig) -> Identity {
     Identity::of([config.task.name(), config.split.name(), &config.layer])
 }
 
-/// How well the study does, for the progress line.
+/// Formats the latest measures for the progress line.
 fn note_of(progress: &StudyProgress) -> String {
     match progress.evaluation {
         None => format!("epoch {}", progress.epochs),

@@ -1,4 +1,4 @@
-//! What goes wrong is said, and said in time.
+//! Failures are reported, and in time.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where something fails")]
 
 mod support;
@@ -28,7 +28,7 @@ fn wrong_settings_are_refused_before_anything_is_built() {
     assert!(error.contains("`study.batch_size` is 0") && error.contains("`study.loss`"), "{error}");
 }
 
-/// A layer that forgets how many channels it was asked for.
+/// A layer that ignores the requested number of channels.
 struct Narrow(Conv);
 
 impl Layer for Narrow {

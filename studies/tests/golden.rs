@@ -1,5 +1,5 @@
-//! The first update of every kind of study against PyTorch: see `golden/one_update.py`, which made
-//! the numbers.
+//! The first update of every kind of study against PyTorch; the values come from
+//! `golden/one_update.py`.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where something fails")]
 
 mod support;
@@ -11,14 +11,14 @@ use tch::Tensor;
 
 const TOLERANCE: f64 = 2e-4;
 
-/// 64-bit finaliser of MurmurHash3.
+/// Computes the 64-bit finaliser of MurmurHash3.
 fn mix(mut x: u64) -> u64 {
     x = (x ^ (x >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
     x = (x ^ (x >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
     x ^ (x >> 33)
 }
 
-/// Numbers in [−1, 1): the hash's upper 24 bits, exact in `f32`.
+/// Returns noise in [−1, 1): the hash's upper 24 bits, exact in `f32`.
 fn noise_in_one(start: u64, index: u64) -> f64 {
     (mix(start + index) >> 40) as f64 / f64::from(1u32 << 23) - 1.0
 }
@@ -53,7 +53,7 @@ fn config(task: Task, filter_size: u32) -> StudyConfig {
     }
 }
 
-/// The same first weights as the script's, in the store's order, which is the script's too.
+/// Sets the script's initial weights, in the store's order, which the script shares.
 fn set_first_weights(study: &mut Study) {
     let mut start = 1 << 40;
     let mut weights = study.save().unwrap().weights;
@@ -78,8 +78,8 @@ fn assert_close(found: f64, expected: f64, scale: f64, what: &str) {
     assert!(error <= TOLERANCE * scale, "{what}: {found} instead of {expected}, {error:.2e} off");
 }
 
-/// Norm, and a product with fixed noise in which every entry counts. `scale` is what their errors
-/// are measured by.
+/// Compares the norm, and a dot product with fixed noise that involves every entry. Errors are
+/// relative to `scale`.
 fn assert_like(found: &[f64], golden: &Value, scale: f64, what: &str) {
     let norm = found.iter().map(|x| x * x).sum::<f64>().sqrt();
     assert_close(norm, golden[0].as_f64().expect("norm"), scale, what);
@@ -101,7 +101,7 @@ fn check(case: &str, golden: &Value) {
 
     let state = study.save().unwrap();
     let (_, mean) = state.optimizer.iter().find(|(name, _)| name == "mean").unwrap();
-    // Adam's mean after one step is a tenth of the gradient.
+    // Adam's first moment after one step is a tenth of the gradient.
     let flat: Vec<f64> =
         Vec::<f32>::try_from(mean).unwrap().iter().map(|&x| f64::from(x) * 10.0).collect();
     let mut rest = &flat[..];
@@ -115,8 +115,8 @@ fn check(case: &str, golden: &Value) {
             continue;
         }
         let (gradient, others) = rest.split_at(values.numel());
-        // Biases before a normalisation have no gradient but rounding: errors are measured by the
-        // gradient of all.
+        // Biases before a normalisation layer have only rounding noise as gradient: errors are
+        // relative to the whole gradient.
         let golden = &golden["gradients"][name];
         let scale = golden[0].as_f64().expect("norm").max(0.01 * report.grad_norm);
         assert_like(gradient, golden, scale, &what);

@@ -1,5 +1,5 @@
-//! The paper's finding, in one epoch: with coordinates the classifier is right about every pixel
-//! of the quarter it was never shown; without them it learns nothing.
+//! The paper's finding, in one epoch: with coordinates the classifier is correct on every pixel of
+//! the held-out quarter; without them it learns nothing.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where something fails")]
 
 mod support;
@@ -12,7 +12,7 @@ use coordrl_studies::{
 use support::{HOW, study_of};
 use tch::Tensor;
 
-/// The CoordConv layer without its coordinates.
+/// A CoordConv layer without its coordinates.
 struct Plain(Conv);
 
 impl Layer for Plain {
@@ -47,7 +47,7 @@ fn after_one_epoch(layer: &StudyLayer) -> (Study, [f64; 2]) {
 fn coordinates_find_every_pixel_even_where_none_was_shown() {
     let (study, [train, test]) = after_one_epoch(find_layer("coordconv").unwrap());
     assert!(train > 0.99 && test > 0.99, "accuracy {train} on train, {test} on test");
-    // What is drawn from it says the same.
+    // The predicted positions agree.
     let places = study.places().unwrap();
     let right = |index: &usize| {
         let centre = study.centres()[*index];

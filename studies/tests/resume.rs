@@ -1,4 +1,4 @@
-//! Saved and restored, a study goes on as if nothing had happened; threads do not matter.
+//! A restored study continues as if uninterrupted; the number of threads does not matter.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where something fails")]
 
 mod support;
@@ -11,7 +11,7 @@ fn updates(study: &mut Study, count: usize) -> Vec<UpdateReport> {
     (0..count).map(|_| study.update().unwrap()).collect()
 }
 
-/// Small networks and batches: what is tested is arithmetic, not learning.
+/// Returns small networks and batches: arithmetic is tested, not learning.
 fn quick(how: How) -> StudyConfig {
     StudyConfig { batch_size: 3, channel_mul: 1, l2: 1e-4, ..how.recipe() }
 }
@@ -24,7 +24,7 @@ fn restored_elsewhere_it_goes_on_to_the_last_bit() {
         updates(&mut whole, 3);
         let saved = whole.save().unwrap();
         let rest = updates(&mut whole, 3);
-        // Another seed, so that whatever is not restored would show.
+        // A different seed, to reveal any state that is not restored.
         let mut resumed = study(&config, How { seed: 99, threads: 1, ..how });
         updates(&mut resumed, 1);
         resumed.load(&saved).unwrap();

@@ -28,7 +28,7 @@ const QUICK: &[&str] = &[
     "--set=keep_checkpoints=2",
 ];
 
-/// `more` may bring a length of its own.
+/// Builds the arguments of a run; `more` may override its length.
 fn arguments<'a>(name: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     let has = |flag: &str| more.iter().any(|argument| argument.starts_with(flag));
     let mut all = [QUICK, &["--name", name], more].concat();
@@ -70,7 +70,7 @@ fn a_run_leaves_the_usual_folder_and_its_replay_in_the_newest_checkpoint() {
     }
 
     let ratio = last["replay/samples_per_insert"].as_f64().unwrap();
-    // Of some 940 insertions: 40 samples either way, and what was still on its way at the end.
+    // About 940 insertions: 40 samples either way, plus those in flight at the end.
     assert!((0.85..=1.15).contains(&ratio), "{ratio}");
     let with_replay: Vec<bool> =
         checkpoints(&run).iter().map(|path| path.join("replay.bin").is_file()).collect();
@@ -103,7 +103,7 @@ fn in_one_thread_a_run_killed_and_resumed_is_the_run_never_killed() {
     assert_same_run(&whole, &killed);
 }
 
-/// Sends Ctrl-C as soon as `ready` and gives how the run ended; it must do so within ten seconds.
+/// Sends Ctrl-C once `ready` and returns the exit, which must follow within ten seconds.
 fn interrupt(sandbox: &Sandbox, name: &str, more: &[&str], ready: impl Fn(&Path) -> bool) -> Ended {
     let mut child = sandbox.spawn(&arguments(name, more));
     let run = run_path(sandbox, name);
@@ -133,7 +133,7 @@ fn ctrl_c_at_any_moment_leaves_a_checkpoint_to_go_on_from() {
         "--set=apex.replay.capacity=1000000",
         "--set=apex.replay.warmup_transitions=1000000",
     ];
-    // The learner learns 16 times from each transition: actors wait nearly all the time.
+    // Each transition is learnt from 16 times, so actors wait nearly all the time.
     let full_channel =
         ["--frames=1e9", "--set=apex.experience_queue=1", "--set=apex.samples_per_insert=16"];
     let first = |run: &Path| !checkpoints(run).is_empty();
@@ -153,7 +153,7 @@ fn ctrl_c_at_any_moment_leaves_a_checkpoint_to_go_on_from() {
     }
 }
 
-/// The interrupted run can be taken up where it stands. As a fork: the run itself is much longer.
+/// Resumes the interrupted run where it stopped. As a fork, since the run itself is much longer.
 fn goes_on_with_its_replay(sandbox: &Sandbox, run: &Path) {
     let at = metrics_position(run);
     let more_frames = (at + 200).to_string();
@@ -174,8 +174,8 @@ fn goes_on_with_its_replay(sandbox: &Sandbox, run: &Path) {
     assert!(metrics_position(&run_path(sandbox, &name)) >= at + 200);
 }
 
-/// Before there is anything to save a signal simply ends the process; from the moment there is a
-/// folder, it holds a checkpoint.
+/// A signal before anything can be saved simply ends the process; once the folder exists, it holds
+/// a checkpoint.
 #[test]
 fn ctrl_c_while_the_run_is_being_built_leaves_no_folder_or_a_whole_one() {
     let sandbox = Sandbox::new();
@@ -217,7 +217,7 @@ fn a_flipped_bit_in_a_replay_is_told_by_file_and_the_run_goes_on_without_it() {
     assert!(ended.stderr.contains("a new warm-up is gathered"), "{ended:?}");
 }
 
-/// Frames of the last checkpoint.
+/// Returns the frames of the last checkpoint.
 fn metrics_position(run: &Path) -> u64 {
     checkpoints(run).last().unwrap().file_name().unwrap().to_str().unwrap().parse().unwrap()
 }

@@ -1,10 +1,10 @@
-//! Every wrong request ends with the documented code, one message, and nothing written.
+//! Every invalid request ends with the documented code, one message, and nothing written.
 
 use std::fs;
 
 use crate::support::{QUICK, Sandbox, checkpoints, files_below};
 
-/// Runs in an empty folder and expects that it stays empty.
+/// Runs in an empty folder and expects it to stay empty.
 fn refused(arguments: &[&str], parts: &[&str]) {
     let sandbox = Sandbox::new();
     sandbox.run(arguments).expect_refusal(2, parts);

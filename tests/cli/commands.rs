@@ -1,4 +1,4 @@
-//! What the other commands print, and what a run folder holds.
+//! Output of the other commands, and contents of a run folder.
 
 use std::fs;
 use std::path::Path;
@@ -149,8 +149,7 @@ fn eval_plays_the_games_asked_for_repeats_itself_and_writes_nothing() {
     assert_eq!(first["returns"].as_array().unwrap().len(), 21);
     assert_eq!((&first["episodes"], &first["policy"]), (&21.into(), &"sampled".into()));
     assert_eq!(first["frames"], 400);
-    // More games are the same games and then some: which are played does not depend on how they
-    // end.
+    // More games extend the same list: which are played does not depend on how they end.
     let more = eval(&["--episodes=24"]);
     assert_eq!(first["returns"].as_array().unwrap()[..], more["returns"].as_array().unwrap()[..21]);
     assert_ne!(first["returns"], eval(&["--episodes=21", "--seed=2"])["returns"]);

@@ -1,4 +1,4 @@
-//! A disk that is really full: a small file system of its own.
+//! Training on a disk that is really full: a small file system of its own.
 
 use std::fs;
 use std::path::Path;
@@ -6,12 +6,11 @@ use std::process::Command;
 
 use crate::support::{Ended, Sandbox, assert_same_run};
 
-/// One checkpoint of this network takes about 0.9 MB: the second finds the disk full.
+/// Size of the disk. A checkpoint of this network takes about 0.9 MB: the second one does not fit.
 const DISK: &str = "1500k";
 
-/// Runs a shell script where file systems can be mounted without leaving a trace: in a mount
-/// namespace of its own, as root or as root of a user namespace. `None` if the system allows
-/// neither.
+/// Runs a shell script where file systems can be mounted without side effects: in its own mount
+/// namespace, as root or as root of a user namespace. `None` if the system allows neither.
 fn in_mount_namespace(script: &str) -> Option<Ended> {
     for flags in ["-m", "-rm"] {
         let can =
@@ -25,8 +24,8 @@ fn in_mount_namespace(script: &str) -> Option<Ended> {
     None
 }
 
-/// Trains on a full disk (or, where none can be mounted, against the kernel's limit on file sizes)
-/// and leaves the run in `runs` of the sandbox.
+/// Trains on a full disk (or, where none can be mounted, against the kernel's file-size limit) and
+/// leaves the run in `runs` of the sandbox.
 fn train_until_full(sandbox: &Sandbox) -> Ended {
     let program = env!("CARGO_BIN_EXE_coordrl");
     let arguments =

@@ -1,4 +1,4 @@
-//! Help texts are part of the interface. After a wanted change: `UPDATE_SNAPSHOTS=1 cargo test
+//! Help texts are part of the interface. After an intended change: `UPDATE_SNAPSHOTS=1 cargo test
 //! help`.
 
 use std::fs;

@@ -1,4 +1,4 @@
-//! Folders whose names are no UTF-8, as old disks and archives have them.
+//! Folders whose names are not UTF-8, as found on old disks and in archives.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -11,12 +11,12 @@ use serde_json::Value;
 
 use crate::support::{Ended, QUICK, Sandbox, wait_for};
 
-/// `r\xff`, a folder of runs.
+/// Returns `r\xff`, a folder of runs.
 fn odd() -> &'static OsStr {
     OsStr::from_bytes(b"r\xff")
 }
 
-/// The folder of a run from the sandbox's own.
+/// Returns a run folder relative to the sandbox.
 fn run_in_odd(name: &str) -> PathBuf {
     Path::new(odd()).join("catch/a2c-conv").join(name)
 }
@@ -31,7 +31,7 @@ fn ended(child: Child) -> Ended {
     Ended::from(child.wait_with_output().unwrap())
 }
 
-/// The words that a shell makes of a line.
+/// Splits a line into words with a shell.
 fn words_of(line: &str) -> Vec<OsString> {
     let script = format!("printf '%s\\0' {line}");
     let output = Command::new("bash").arg("-c").arg(script).output().unwrap();

@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::support::Sandbox;
 
-/// A run of Pong that has learnt nothing, which takes seconds.
+/// Creates an untrained run of Pong, which takes seconds.
 fn pong(sandbox: &Sandbox, algo: &str) -> String {
     let train = [
         "train",
@@ -25,7 +25,7 @@ fn pong(sandbox: &Sandbox, algo: &str) -> String {
     sandbox.path().join(format!("runs/pong/{algo}-conv/a")).to_str().unwrap().to_owned()
 }
 
-/// Size, number of pictures, and whether they differ from each other and show several colours.
+/// Returns the size and number of stored pictures, after checking that the first is not blank.
 fn look_at_gif(bytes: &[u8]) -> (u16, u16, usize) {
     let mut options = gif::DecodeOptions::new();
     options.set_color_output(gif::ColorOutput::RGBA);
@@ -54,7 +54,7 @@ fn a_video_has_the_consoles_size_and_as_many_pictures_as_asked_for() {
     assert!(ended.stdout.contains("not over yet"), "{ended:?}");
     let (width, height, pictures) = look_at_gif(&fs::read(sandbox.path().join("a.gif")).unwrap());
     assert_eq!((width, height), (160, 210));
-    // 240 frames and those of the start, two a picture; pictures alike are stored once.
+    // 240 frames plus those of the start, two per picture; equal pictures are stored once.
     assert!((60..=140).contains(&pictures), "{pictures}");
     let sheet = fs::read(sandbox.path().join("a.png")).unwrap();
     let info = png::Decoder::new(std::io::Cursor::new(sheet)).read_info().unwrap();
@@ -126,7 +126,7 @@ fn a_game_without_an_emulator_is_shown_as_the_network_sees_it() {
     assert!(ended.stdout.contains("a full game of 9 frames, return "), "{ended:?}");
     let (width, height, pictures) = look_at_gif(&fs::read(sandbox.path().join("a.gif")).unwrap());
     assert_eq!((width, height, pictures), (36, 36, 10), "the first position and nine more");
-    // The very game that `eval` plays under that number.
+    // Exactly the game that `eval` plays under that number.
     let policy = "--policy=greedy";
     let listed =
         sandbox.run(&["eval", run.to_str().unwrap(), "--episodes=3", policy, "--json"]).stdout;

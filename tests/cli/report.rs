@@ -1,4 +1,4 @@
-//! Real runs compared: the folder that comes out, and what is refused.
+//! Reports on real runs: the resulting folder, and rejected requests.
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::support::{Ended, Sandbox, files_below};
 
-/// Runs of two torsos, two seeds each, in `runs` of a sandbox that all tests share.
+/// Sandbox shared by all tests, with runs of two torsos and two seeds each in `runs`.
 static TRAINED: LazyLock<Sandbox> = LazyLock::new(|| {
     let sandbox = Sandbox::new();
     for torso in ["conv", "coordconv"] {
@@ -140,7 +140,7 @@ fn an_earlier_report_is_replaced_and_nothing_else_is() {
     assert_eq!(fs::read_to_string(place.join("notes.txt")).unwrap(), "mine");
 }
 
-/// Refused with a code and a message; the folder of the sandbox is as it was.
+/// Asserts a rejection with this code and message; the sandbox is unchanged.
 fn refused(sandbox: &Sandbox, arguments: &[&str], code: i32, parts: &[&str]) {
     let before = sandbox.files();
     sandbox.run(&[&["report"], arguments].concat()).expect_refusal(code, parts);

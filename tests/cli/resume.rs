@@ -1,4 +1,4 @@
-//! A run that was stopped, killed or extended is the run that was not.
+//! A run that was stopped, killed or extended equals an uninterrupted one.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -20,7 +20,8 @@ fn resume(sandbox: &Sandbox, run: &Path, arguments: &[&str]) -> Ended {
 #[test]
 fn a_run_of_2n_is_a_run_of_n_extended() {
     let sandbox = Sandbox::new();
-    // 530 frames, 540 with the last update whole, end between two log points and two checkpoints.
+    // 530 frames, 540 with the last update completed, end between two log points and two
+    // checkpoints.
     let whole = sandbox.train("whole", &["--frames", "1060"]);
     let half = sandbox.train("half", &["--frames", "530"]);
     assert_eq!(
@@ -76,7 +77,7 @@ fn evaluations_have_lines_of_their_own_at_the_start_on_the_way_and_at_the_end() 
     assert_eq!(of("eval/final_return"), [(1060, 7)]);
     assert_eq!(lines.last().unwrap()["eval/final_return"], evaluation(&run)["mean_return"]);
 
-    // Training is that of a run without evaluations.
+    // Training matches a run without evaluations.
     let plain = sandbox.train("plain", &["--frames=1060", "--set=evaluation.every_frames=off"]);
     let trained: Vec<Value> =
         lines.into_iter().filter(|line| line["train/updates"].is_f64()).collect();
@@ -111,15 +112,14 @@ fn games_of_an_evaluation_are_cut_at_its_limit_all_at_the_same_length_and_named(
     let ended = sandbox.run(&sandbox.train_arguments("a", &cut));
     assert!(ended.stdout.contains("over 10 games, 10 of them cut"), "{ended:?}");
 
-    // A game of catch has nine frames: ten of them have four each when 35 are reached.
+    // A game of catch has nine frames: ten games have four each when 35 are reached.
     let evaluation = evaluation(&sandbox.run_path("a"));
     assert_eq!(evaluation["lengths_frames"], serde_json::json!(vec![4; 10]));
     assert_eq!(evaluation["games_cut"], serde_json::json!((0..10).collect::<Vec<_>>()));
     assert_eq!(evaluation["mean_return"], 0.0, "the ball has not come down");
 }
 
-/// A run that the program made when `rmsprop` was its default, stopped half way; see the folder's
-/// README.
+/// A run created when `rmsprop` was the default, stopped half way; see its folder's README.
 #[test]
 fn an_old_run_with_rmsprop_resumes_to_the_last_bit() {
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/old_rmsprop_run");
@@ -132,7 +132,7 @@ fn an_old_run_with_rmsprop_resumes_to_the_last_bit() {
 
     let old_tags = |line: Value| {
         let Value::Object(mut line) = line else { panic!("a line of metrics is an object") };
-        line.remove("network/dead_share"); // not measured then
+        line.remove("network/dead_share"); // not recorded in that version
         line
     };
 
@@ -143,7 +143,7 @@ fn an_old_run_with_rmsprop_resumes_to_the_last_bit() {
     assert!(last_optimizer(&run) == fs::read(golden.join("whole/optimizer.safetensors")).unwrap());
 }
 
-/// Kills the run again and again, each time a bit later, until it is through.
+/// Kills the run repeatedly, each time a bit later, until it completes.
 fn kill_until_done(sandbox: &Sandbox, train: &[&str], run: &Path, first_delay: Duration) {
     let mut delay = first_delay;
     let mut child = sandbox.spawn(train);
@@ -240,7 +240,7 @@ fn ctrl_c_checkpoints_says_how_to_go_on_and_leaves_with_130() {
     }
 }
 
-/// Shell and kernel may both send it when a terminal is closed.
+/// Both shell and kernel may send SIGHUP when a terminal closes.
 #[test]
 fn a_hang_up_sent_twice_is_still_followed_by_a_checkpoint() {
     let sandbox = Sandbox::new();
@@ -261,7 +261,7 @@ fn hang_up(process: u32) {
     assert!(Command::new("kill").args(["-HUP", &process.to_string()]).status().unwrap().success());
 }
 
-/// As under `nohup`.
+/// Ignores SIGHUP as `nohup` does.
 #[test]
 fn where_hang_ups_are_ignored_a_run_goes_on_to_its_end() {
     let sandbox = Sandbox::new();
@@ -409,7 +409,7 @@ fn a_metrics_file_that_lost_lines_is_damaged() {
     fs::write(run.join("metrics.jsonl"), "").unwrap();
     let config = fs::read(run.join("config.json")).unwrap();
     let there = checkpoints(&run);
-    // Nothing is touched before everything is checked.
+    // Everything is validated before anything is written.
     let more = ["--frames", "800"];
     resume(&sandbox, &run, &more)
         .expect_refusal(3, &["metrics.jsonl", "damaged", "`--checkpoint`"]);
@@ -478,7 +478,7 @@ fn a_checkpoint_put_into_another_runs_folder_is_refused() {
     }
 }
 
-/// Where each checkpoint stands and what the best is chosen by.
+/// Reads the position and score of each checkpoint.
 fn scores(run: &Path) -> Vec<(Value, Value)> {
     let of = |path: PathBuf| {
         let text = fs::read_to_string(path.join("manifest.json")).unwrap();
@@ -501,7 +501,7 @@ fn a_run_stopped_in_its_last_evaluation_is_not_finished() {
 fn stopped_at_600_frames_makes_up_for_it(frames: usize) {
     let sandbox = Sandbox::new();
     let start = |name| {
-        // Too short to be evaluated; what comes after takes it over the first evaluation.
+        // Too short to be evaluated; the extension crosses the first evaluation.
         let settings = [
             "--frames=570",
             "--set=env.screen_size=84",
@@ -525,7 +525,7 @@ fn stopped_at_600_frames_makes_up_for_it(frames: usize) {
     let ended = sandbox.run(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
     assert_eq!(ended.code, Some(0), "{ended:?}");
 
-    // A thousand games side by side take some seconds: it is stopped in their midst.
+    // A thousand parallel games take several seconds: the run is stopped during them.
     let stopped = start("stopped");
     let arguments = more(&stopped, 1000);
     let mut child = sandbox.spawn(&arguments.iter().map(String::as_str).collect::<Vec<_>>());

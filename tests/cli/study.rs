@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::support::{Ended, Sandbox, assert_same_run, checkpoints, metrics};
 
-/// A study of a second or two an epoch.
+/// Arguments of a study that takes a second or two per epoch.
 const QUICK: &[&str] = &[
     "study",
     "regress",

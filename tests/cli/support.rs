@@ -1,4 +1,4 @@
-//! Running the binary and reading what it left.
+//! Runs the binary and reads its output.
 
 use std::fs;
 use std::os::unix::process::CommandExt as _;
@@ -28,7 +28,7 @@ pub struct Sandbox {
     folder: TempDir,
 }
 
-/// How a command ended and what it said.
+/// Exit code and output of a command.
 #[derive(Debug)]
 pub struct Ended {
     pub code: Option<i32>,
@@ -60,7 +60,7 @@ impl Sandbox {
         self.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
 
-    /// Trains `catch` with [`QUICK`] settings into the run folder `name`, to the end.
+    /// Trains `catch` to completion with [`QUICK`] settings in the run folder `name`.
     pub fn train(&self, name: &str, arguments: &[&str]) -> PathBuf {
         let ended = self.run(&self.train_arguments(name, arguments));
         assert_eq!(ended.code, Some(0), "{ended:?}");
@@ -75,7 +75,7 @@ impl Sandbox {
         self.path().join("runs/catch/a2c-conv").join(name)
     }
 
-    /// Every path below the folder, for "nothing was written".
+    /// Lists every path below the folder, to check that nothing was written.
     pub fn files(&self) -> Vec<PathBuf> {
         files_below(self.path())
     }
@@ -91,7 +91,7 @@ impl From<Output> for Ended {
     }
 }
 
-/// Undoes what `nohup` does to whatever runs the tests: a child inherits ignored signals.
+/// Restores SIGHUP, which `nohup` may have ignored: children inherit ignored signals.
 fn heed_hang_ups(command: &mut Command) {
     // SAFETY: `signal` may be called between fork and exec, and no handler of ours is installed.
     unsafe {
@@ -103,7 +103,7 @@ fn heed_hang_ups(command: &mut Command) {
 }
 
 impl Ended {
-    /// The request was refused with this code and a message with these parts; no panic, no trace.
+    /// Asserts a rejection with this exit code and these message parts; no panic, no backtrace.
     pub fn expect_refusal(&self, code: i32, parts: &[&str]) {
         assert_eq!(self.code, Some(code), "{self:?}");
         assert_eq!(self.stdout, "", "a refusal is talk, not a result");
@@ -118,7 +118,7 @@ impl Ended {
     }
 }
 
-/// Waits until something is so; fails after a minute.
+/// Waits until a condition holds; fails after a minute.
 pub fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
     let started = Instant::now();
     while !is_so() {
@@ -136,7 +136,7 @@ pub fn files_below(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// `metrics.jsonl` without what depends on the machine.
+/// Reads `metrics.jsonl` without machine-dependent values.
 pub fn metrics(run: &Path) -> Vec<Value> {
     let text = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
     let without_perf = |line: &str| {
@@ -147,7 +147,7 @@ pub fn metrics(run: &Path) -> Vec<Value> {
     text.lines().map(without_perf).collect()
 }
 
-/// Folders of the run's checkpoints, oldest first; half-written ones are no checkpoints.
+/// Lists the run's checkpoint folders, oldest first, without partial ones.
 pub fn checkpoints(run: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(run.join("checkpoints")).into_iter().flatten();
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
@@ -156,17 +156,17 @@ pub fn checkpoints(run: &Path) -> Vec<PathBuf> {
     paths
 }
 
-/// The weights of the last checkpoint, as bytes.
+/// Reads the weights of the last checkpoint as bytes.
 pub fn last_weights(run: &Path) -> Vec<u8> {
     fs::read(checkpoints(run).last().unwrap().join("weights.safetensors")).unwrap()
 }
 
-/// The optimiser's state of the last checkpoint, as bytes.
+/// Reads the optimiser state of the last checkpoint as bytes.
 pub fn last_optimizer(run: &Path) -> Vec<u8> {
     fs::read(checkpoints(run).last().unwrap().join("optimizer.safetensors")).unwrap()
 }
 
-/// Two runs went the same way, to the last bit.
+/// Asserts that two runs are identical bit for bit.
 pub fn assert_same_run(a: &Path, b: &Path) {
     assert_eq!(metrics(a), metrics(b));
     assert!(!metrics(a).is_empty());

@@ -1,4 +1,4 @@
-//! A grid of runs: made whole, killed, gone on with, refused.
+//! A grid of runs: completed, killed, resumed, rejected.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::support::{Ended, QUICK, Sandbox, assert_same_run, checkpoints, metrics, wait_for};
 
-/// [`QUICK`] as a sweep takes it: `--envs` is a setting like others there.
+/// Returns [`QUICK`] for a sweep, where `--envs` is an ordinary setting.
 fn quick() -> Vec<&'static str> {
     let others = QUICK.iter().copied().filter(|flag| *flag != "--envs=4");
     others.chain(["--set=a2c.envs=4"]).collect()
@@ -71,7 +71,7 @@ fn last_frames(run: &Path) -> u64 {
     last.map_or(0, |point| point["frames"].as_u64().unwrap())
 }
 
-/// Nobody trains there any more, and there is a checkpoint where the run stopped.
+/// Returns `true` if no process holds the run's lock.
 fn is_at_rest(run: &Path) -> bool {
     let Ok(lock) = fs::File::open(run.join("run.lock")) else { return true };
     lock.try_lock().is_ok()
@@ -87,7 +87,7 @@ fn a_sweep_that_is_killed_or_interrupted_goes_on_where_its_runs_stopped() {
 
     let mut child = sandbox.spawn(&arguments);
     under_way(400);
-    child.kill().unwrap(); // its runs are told by their input's end
+    child.kill().unwrap(); // its runs stop when their stdin closes
     child.wait().unwrap();
     wait_for("runs to end by themselves", || runs.iter().all(|run| is_at_rest(run)));
     assert!(runs.iter().all(|run| !checkpoints(run).is_empty() && last_frames(run) < 8000));
@@ -197,8 +197,8 @@ fn what_decides_is_fixed_before_the_runs() {
     assert_eq!(ended.code, Some(0), "{ended:?}");
 }
 
-/// Of a sweep of `catch` with seed 10: its log `catch-a2c-coordconv-<name>-seed10.log` has 255
-/// bytes.
+/// Longest name for a sweep of `catch` with seed 10: its log
+/// `catch-a2c-coordconv-<name>-seed10.log` has 255 bytes.
 const LONGEST_NAME: &str = match std::str::from_utf8(&[b's'; 224]) {
     Ok(name) => name,
     Err(_) => panic!(),
@@ -332,7 +332,7 @@ fn runs_that_were_stopped_before_their_first_checkpoint_begin_anew() {
     assert_eq!((ended.code, states(&ended)), (Some(0), vec!["done".to_owned()]), "{ended:?}");
 }
 
-/// What is removed or grows between two calls.
+/// Covers files removed and presets extended between two invocations.
 #[test]
 fn finished_runs_keep_their_results_and_lengths_of_presets_may_grow() {
     let sandbox = Sandbox::new();
@@ -444,7 +444,7 @@ fn speeds_of_earlier_runs_hold_for_as_many_threads_and_for_no_more_runs_than_are
         assert!(told.contains(part), "{part} not in {told}");
     }
 
-    // Runs that were never evaluated are not done where they are to be.
+    // Runs without an evaluation are not done if the sweep evaluates.
     let told =
         forecast(&["--frames=1000", "--threads-per-run=1", "--set=evaluation.every_frames=500"]);
     assert!(told.contains("0 done, 3 begun") && told.contains("if evaluated games stay"), "{told}");

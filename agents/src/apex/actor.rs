@@ -1,4 +1,4 @@
-//! A group of environments that acts, and turns what happens into transitions.
+//! Actor: steps a group of environments and builds transitions from the results.
 
 use std::num::NonZeroU32;
 use std::time::Instant;
@@ -18,20 +18,21 @@ use crate::policy::{argmax, epsilon_greedy};
 use crate::replay::{ObsRef, PlaneForm, PlaneWriter, PlaneWriterState, StreamPart, Transition};
 use crate::report::nanos_since;
 
-/// Where Q-values come from.
+/// Source of Q-values.
 pub(crate) trait QSource {
-    /// Q of every action for `rows` observations, `[rows, A]` row by row.
+    /// Computes Q of every action for `rows` observations, `[rows, A]` in row-major order.
     fn q_values(&mut self, obs: &[u8], rows: usize) -> Result<Vec<f32>, AgentError>;
 
-    /// The learner's updates behind the weights that answer.
+    /// Returns the version of the weights in use: the learner's update count.
     fn version(&self) -> u64;
 }
 
-/// Environments with all that turns their steps into experience. Knows no threads and no learner.
+/// Environments, and the state that turns their steps into experience. Independent of threads and
+/// learner.
 pub(crate) struct Actor {
     index: usize,
     envs: VecEnv,
-    /// What to act on next, `u8 [n, C, H, W]`.
+    /// Observations to act on next, `u8 [n, C, H, W]`.
     obs: Vec<u8>,
     tracks: Vec<Track>,
     steps: Vec<VecStep>,
@@ -39,20 +40,20 @@ pub(crate) struct Actor {
     agent_steps: u64,
 }
 
-/// What goes with one environment.
+/// Per-environment state.
 struct Track {
     stream: u32,
     epsilon: f64,
     rng: Rng,
     writer: PlaneWriter,
     n_step: NStep<ObsRef>,
-    /// The observation to act on next.
+    /// Observation to act on next.
     obs: ObsRef,
     decision: Option<Decision<ObsRef>>,
     completed: Vec<NStepTransition<ObsRef>>,
 }
 
-/// What happened since the last experience was taken, beside transitions.
+/// Statistics since experience was last taken.
 #[derive(Default)]
 struct ActorStats {
     agent_steps: u64,
@@ -61,7 +62,7 @@ struct ActorStats {
     infer_nanos: u64,
 }
 
-/// What later steps depend on; everything else has been sent.
+/// State that later steps depend on; everything else has been sent.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ActorState {
@@ -80,7 +81,7 @@ struct TrackState {
 }
 
 impl Actor {
-    /// Resets the environments.
+    /// Builds the actor and resets its environments.
     pub fn start(
         config: &ApexConfig,
         rescaling: ValueRescaling,
@@ -115,21 +116,21 @@ impl Actor {
         Ok(Self { index, envs, obs, tracks, steps, stats: ActorStats::default(), agent_steps: 0 })
     }
 
-    /// Number of environments.
+    /// Returns the number of environments.
     pub fn len(&self) -> usize {
         self.tracks.len()
     }
 
-    /// Agent steps taken by each environment since the run began.
+    /// Returns the agent steps taken by each environment since the run began.
     pub fn agent_steps(&self) -> u64 {
         self.agent_steps
     }
 
-    /// One agent step of every environment.
+    /// Takes one agent step in every environment.
     ///
     /// # Errors
-    /// If an environment fails or a Q-value is not finite. The environments may then stand
-    /// anywhere: load a saved state or drop the actor.
+    /// If an environment fails or a Q-value is not finite. Some environments may then have stepped
+    /// and others not: load a saved state or drop the actor.
     pub fn step(&mut self, q: &mut dyn QSource) -> Result<(), AgentError> {
         let rows = self.len();
         let values = self.infer(q, None, rows)?;
@@ -143,7 +144,7 @@ impl Actor {
         Ok(())
     }
 
-    /// Everything since the last call, with the version of the weights that acted last.
+    /// Takes all experience since the last call, with the version of the weights used last.
     pub fn take_experience(&mut self, weights_version: u64) -> Experience {
         let timing = self.envs.take_timing();
         let ActorStats { agent_steps, reward_sum, episodes, infer_nanos } =
@@ -159,7 +160,7 @@ impl Actor {
         }
     }
 
-    /// For [`Actor::load`]. Experience that was not taken is not part of it.
+    /// Returns the state for [`Actor::load`], without experience not taken yet.
     pub fn save(&self) -> Result<ActorState, AgentError> {
         let envs = self.envs.save_state().map_err(|source| self.failed(source))?;
         let track = |track: &Track| TrackState {
@@ -176,15 +177,15 @@ impl Actor {
         })
     }
 
-    /// Whether a state is of as many environments.
+    /// Returns `true` if a state has as many environments.
     pub fn fits(&self, state: &ActorState) -> bool {
         state.envs.len() == self.len() && state.tracks.len() == self.len()
     }
 
-    /// Goes on from what [`Actor::save`] gave.
+    /// Restores the state returned by [`Actor::save`].
     ///
     /// # Errors
-    /// If a part of it does not fit; the actor must not be used then.
+    /// If a part does not fit; the actor must not be used then.
     pub fn load(&mut self, state: ActorState) -> Result<(), AgentError> {
         let envs: Vec<Vec<u8>> = state.envs.into_iter().map(ByteBuf::into_vec).collect();
         let loaded = self.envs.load_state(&envs, &mut self.obs);
@@ -201,8 +202,8 @@ impl Actor {
         Ok(())
     }
 
-    /// Begins the streams anew where the environments stand, for a replay that knows nothing of
-    /// what was sent before. Actions that wait for their n steps are given up.
+    /// Restarts the streams at the current observations, for a replay that has none of the planes
+    /// sent before. Incomplete n-step transitions are dropped.
     pub fn restart_streams(&mut self, form: PlaneForm) -> Result<(), AgentError> {
         let shape = self.envs.spec().obs_shape;
         let rows = self.obs.chunks(self.envs.spec().obs_len());
@@ -214,7 +215,7 @@ impl Actor {
         Ok(())
     }
 
-    /// Q of the current observations, or of others.
+    /// Computes Q of the current observations, or of `other`.
     fn infer(
         &mut self,
         q: &mut dyn QSource,
@@ -234,7 +235,7 @@ impl Actor {
         Ok(values)
     }
 
-    /// ε-greedy, each environment with its own ε and generator.
+    /// Selects ε-greedy actions, each environment with its own ε and generator.
     fn decide(&mut self, values: &[f32]) -> Vec<usize> {
         let count = self.envs.spec().num_actions();
         let decide = |(track, row): (&mut Track, &[f32])| {
@@ -248,8 +249,8 @@ impl Actor {
         self.tracks.iter_mut().zip(values.chunks(count)).map(decide).collect()
     }
 
-    /// The greatest Q of the true last observation of each episode that was cut short in this step,
-    /// by environment.
+    /// Computes, per environment, the maximum Q of the true final observation of each episode
+    /// truncated in this step.
     fn bootstrap_truncated(&mut self, q: &mut dyn QSource) -> Result<Vec<Option<f32>>, AgentError> {
         let mut obs = Vec::new();
         let mut cut = Vec::new();
@@ -291,8 +292,8 @@ impl Actor {
 }
 
 impl Track {
-    /// Notes what the decision led to. `obs` is what to act on next; `cut` is, where the episode
-    /// was cut short, the greatest Q of its true last observation, and that observation.
+    /// Records the result of the last decision. `obs` is the observation to act on next; `cut` is,
+    /// for a truncated episode, its true final observation and the maximum Q there.
     fn record(
         &mut self,
         step: &VecStep,
@@ -329,7 +330,7 @@ impl Track {
 
         let transition = |done: NStepTransition<ObsRef>| Transition {
             obs: done.obs_tm1,
-            next_obs: done.obs_t.unwrap_or(done.obs_tm1), // weighs nothing at a true end
+            next_obs: done.obs_t.unwrap_or(done.obs_tm1), // ignored: the discount is 0
             action: done.action_tm1 as u16,
             reward: done.reward_t,
             discount: done.discount_t,

@@ -1,4 +1,4 @@
-//! The agent: actors, replay and learner, put together, in many threads or in one.
+//! The agent: actors, replay and learner combined, in many threads or in one.
 
 use std::io::{Read, Write};
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use coordrl_envs::{EnvSpec, Rng, Role, derive_rng};
 use rayon::ThreadPool;
 use tch::{Device, Tensor};
 
-use super::actor::Actor;
+use super::actor::{Actor, QSource};
 use super::config::ApexConfig;
 use super::experience::Weights;
 use super::inference::{InferenceNetwork, QSpec};
@@ -21,15 +21,14 @@ use crate::replay::{Batch, Replay};
 use crate::versioned::bad;
 use crate::{AgentError, AgentSetup, AgentState, Counters};
 
-/// Name under which the weights that act in one thread are saved, beside the target network's.
+/// Name of the serial mode's acting weights, saved beside the target network's.
 const ACTING: &str = "acting";
 
 /// Ape-X DQN: many actors, prioritised replay, one learner. Source: Horgan et al. 2018
 /// (arXiv:1803.00933).
 ///
-/// After an error in [`Apex::update`] the threads are gone and what they held with them, as is what
-/// one thread was in the middle of: load a
-/// saved state into an agent built anew.
+/// After an error in [`Apex::update`] the worker threads and their data are lost, and in serial
+/// mode actors may have stepped unevenly: load a saved state into a newly built agent.
 pub struct Apex {
     pub(super) config: ApexConfig,
     pub(super) q_spec: QSpec,
@@ -40,30 +39,30 @@ pub struct Apex {
     pub(super) learner: Learner,
     pub(super) counters: Counters,
     pub(super) draws: Rng,
-    /// The weights that act, in one thread.
+    /// Network that the actors use in serial mode.
     pub(super) acting: InferenceNetwork,
     pub(super) work: Work,
-    /// Batch of the last update, whose buffers are used again.
+    /// Batch of the last update; its buffers are reused.
     pub(super) batch: Batch,
-    /// Arrived, but not reported yet.
+    /// Ingested, but not reported yet.
     pub(super) ingested: IngestStats,
-    /// Samples learnt from, while threads run.
+    /// Number of samples learnt from, while the workers run.
     pub(super) sampled: u64,
     pub(super) pool: Arc<ThreadPool>,
 }
 
-/// Where actors and replay are.
+/// Location of actors and replay.
 pub(super) enum Work {
-    /// Here.
+    /// Owned by the agent; no threads run.
     Paused(AgentParts),
-    /// With their threads.
+    /// Owned by the worker threads.
     Running(Workers),
-    /// Gone with a failure.
+    /// Lost in a failure.
     Lost,
 }
 
 impl Apex {
-    /// Draws the first weights and resets all environments. No thread is started yet.
+    /// Draws the initial weights and resets all environments. Starts no threads yet.
     pub fn build(config: &ApexConfig, setup: AgentSetup<'_>) -> Result<Self, AgentError> {
         let AgentSetup { torso, device, seed, total_frames, actors, pool } = setup;
         check_setup(config.check(), &config.envs_per_actor(), &actors)?;
@@ -100,11 +99,11 @@ impl Apex {
         })
     }
 
-    /// One step of the learner if there is a batch for it, or a report of what has arrived since
-    /// the last call. Returns within a fraction of a second, or the time of an update.
+    /// Makes one learner step if a batch is ready, and reports what was ingested since the last
+    /// call. Returns within a fraction of a second, or the time of an update.
     ///
     /// # Errors
-    /// The first failure of any thread, or of the learner; all threads have ended then.
+    /// The first error of any thread, or of the learner; all threads have stopped then.
     pub fn update(&mut self) -> Result<ApexReport, AgentError> {
         if !self.config.serial {
             return self.update_threaded();
@@ -117,18 +116,18 @@ impl Apex {
         result
     }
 
-    /// How far training is: frames that have reached the replay, and updates.
+    /// Returns the progress of training: frames that have reached the replay, and updates.
     pub fn counters(&self) -> Counters {
         self.counters
     }
 
-    /// Number of numbers that are trained.
+    /// Returns the number of trainable parameters.
     pub fn parameter_count(&self) -> u64 {
         self.learner.parameter_count()
     }
 
-    /// The batch of the last update, or of the one that failed: `obs`, `next_obs`
-    /// `u8 [B · C · H · W]`, `actions`, `rewards`, `discounts`, `importance_weights` `[B]`.
+    /// Returns the batch of the last update, or of the one that failed: `obs`, `next_obs` `u8 [B ·
+    /// C · H · W]`, `actions`, `rewards`, `discounts`, `importance_weights` `[B]`.
     pub fn last_batch(&self) -> NamedTensors {
         let Batch { rows, obs, next_obs } = &self.batch;
         vec![
@@ -141,11 +140,11 @@ impl Apex {
         ]
     }
 
-    /// Brings all threads to rest and reports what they still had. The next update starts them
-    /// again.
+    /// Pauses all threads and reports the experience still in flight. The next update restarts
+    /// them.
     ///
     /// # Errors
-    /// The first failure of a thread.
+    /// The first error of a thread.
     pub fn pause(&mut self) -> Result<ApexReport, AgentError> {
         self.pause_workers()?;
         let mut report = std::mem::take(&mut self.ingested).into_report();
@@ -155,17 +154,17 @@ impl Apex {
         Ok(report)
     }
 
-    /// Parameters of the online network by name, on the CPU: for playing with them while training
-    /// goes on.
+    /// Returns the online network's parameters by name, on the CPU, for playing while training
+    /// continues.
     pub fn weights(&self) -> NamedTensors {
         self.learner.to_named()
     }
 
-    /// Everything that later updates depend on but for the replay, which [`Apex::write_replay`]
-    /// writes.
+    /// Returns all state that later updates depend on except the replay, which
+    /// [`Apex::write_replay`] writes.
     ///
     /// # Errors
-    /// If the agent does not rest, or a weight or moment is not finite.
+    /// If the agent is not paused, or a weight or moment is not finite.
     pub fn save(&self) -> Result<AgentState, AgentError> {
         let parts = self.parts()?;
         let LearnerState { online, mut target, optimizer, .. } = self.learner.save()?;
@@ -179,22 +178,22 @@ impl Apex {
             rates: parts.rates,
             replay_inserted: parts.replay.inserted(),
             draws: self.draws.clone(),
-            acting_version: self.acting.weights()?.version,
+            acting_version: self.acting.version(),
             actors,
         };
 
         Ok(AgentState { weights: online, optimizer, target, trainer: trainer.to_bytes()? })
     }
 
-    /// Whether the replay belongs into checkpoints.
+    /// Returns `true` if the replay is saved in checkpoints.
     pub fn saves_replay(&self) -> bool {
         self.config.replay.save
     }
 
-    /// Writes the replay that goes with the last [`Apex::save`].
+    /// Writes the replay that matches the last [`Apex::save`].
     ///
     /// # Errors
-    /// If the writer fails, or the agent has gone on since.
+    /// If the writer fails, or the agent has resumed since.
     pub fn write_replay(&self, to: &mut dyn Write) -> Result<(), AgentError> {
         match &self.work {
             Work::Paused(parts) => Ok(parts.replay.write_to(to)?),
@@ -202,11 +201,11 @@ impl Apex {
         }
     }
 
-    /// Goes on from what [`Apex::save`] gave, in one thread to the last bit. Without a replay the
-    /// agent gathers a new warm-up first.
+    /// Restores the state returned by [`Apex::save`]; in serial mode, training continues bit for
+    /// bit. Without a replay the agent repeats the warm-up first.
     ///
     /// # Errors
-    /// If the state or the replay is damaged or of another agent. After [`AgentError::Env`] or
+    /// If the state or the replay is damaged or from another agent. After [`AgentError::Env`] or
     /// [`AgentError::Replay`] the agent must not be used.
     pub fn load(
         &mut self,
@@ -259,16 +258,16 @@ impl Apex {
         Ok(())
     }
 
-    /// Starts from other weights, with everything else as at the beginning.
+    /// Loads other initial weights, leaving everything else as built.
     ///
     /// # Errors
-    /// If names or shapes are not those of this network; nothing is changed then.
+    /// If names or shapes differ from this network's; nothing is changed then.
     pub fn load_weights(&mut self, weights: &[(String, Tensor)]) -> Result<(), AgentError> {
         self.learner.load_weights(weights)?;
         self.acting.load(&self.learner.weights()?)
     }
 
-    /// Counts what has arrived, and keeps it for the next report.
+    /// Counts ingested experience, and keeps it for the next report.
     pub(super) fn count_ingested(&mut self, ingested: IngestStats) {
         self.counters.agent_steps += ingested.agent_steps;
         self.counters.frames += ingested.agent_steps * self.frame_skip;
@@ -290,10 +289,10 @@ impl Apex {
     }
 }
 
-/// No thread outlives its agent, whatever it is dropped for.
+/// Stops the workers, so that no thread outlives its agent.
 impl Drop for Apex {
     fn drop(&mut self) {
-        let _ = self.pause_workers(); // nobody is left to be told
+        let _ = self.pause_workers(); // there is no caller to report to
     }
 }
 

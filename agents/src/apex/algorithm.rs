@@ -1,4 +1,4 @@
-//! Ape-X as the list of algorithms has it.
+//! Registration of Ape-X in the list of algorithms.
 
 use std::io::{self, Read, Write};
 
@@ -15,7 +15,7 @@ use crate::{
     Tag, UpdateReport, tags,
 };
 
-/// Exploration rate ε of evaluations: practically greedy, but no game can loop forever.
+/// Exploration rate ε in evaluations: nearly greedy, but no game can loop forever.
 pub const EVALUATION_EPSILON: f64 = 0.001;
 
 /// Ape-X DQN.
@@ -200,7 +200,7 @@ impl Agent for Apex {
 }
 
 impl ApexReport {
-    /// Sends the numbers to `metrics` and returns the rest.
+    /// Sends the metrics to `metrics` and returns the rest.
     fn send_to(self, metrics: &mut dyn Metrics) -> UpdateReport {
         if let Some(reward) = self.mean_clipped_reward {
             metrics.add_weighted(&REWARD_CLIPPED, reward, self.agent_steps);

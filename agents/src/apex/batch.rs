@@ -1,4 +1,4 @@
-//! What one update learns from.
+//! Training batch of one update.
 
 use tch::{Device, Tensor};
 
@@ -7,24 +7,25 @@ use crate::policy::obs_tensor;
 use crate::replay::Batch;
 use crate::threads::split_evenly;
 
-/// B transitions drawn from the replay, each part in one stretch.
+/// B transitions sampled from the replay, each part contiguous in memory.
 #[derive(Clone, Copy, Debug)]
 pub struct LearnBatch<'a> {
-    /// Where the actions were taken, `u8 [B, C, H, W]`.
+    /// Observations acted on, `u8 [B, C, H, W]`.
     pub obs: &'a [u8],
-    /// What followed after the steps gathered, `u8 [B, C, H, W]`; anything where the discount is 0.
+    /// Observations after the accumulated steps, `u8 [B, C, H, W]`; arbitrary where the discount is
+    /// 0.
     pub next_obs: &'a [u8],
     /// Actions taken, `[B]`.
     pub actions: &'a [i64],
-    /// Rewards of the steps gathered, Σ γᵏ·r, `[B]`.
+    /// Rewards of the accumulated steps, Σ γᵏ·r, `[B]`.
     pub rewards: &'a [f32],
-    /// Factor on what follows, `[B]`: γ to the number of steps gathered, 0 at a true end.
+    /// Bootstrap factor, `[B]`: γ to the number of accumulated steps, 0 at a true end.
     pub discounts: &'a [f32],
-    /// What each loss counts, `[B]`: 1, or less for transitions drawn more often than others.
+    /// Weight of each loss, `[B]`: 1, or less for transitions sampled more often than others.
     pub importance_weights: &'a [f32],
 }
 
-/// The same as tensors on the learner's device.
+/// The same batch as tensors on the learner's device.
 pub(super) struct TransitionTensors {
     pub obs: Tensor,
     pub next_obs: Tensor,
@@ -34,15 +35,15 @@ pub(super) struct TransitionTensors {
     pub importance_weights: Tensor,
 }
 
-/// A batch on its way to the learner, and, for one on a GPU, already there: the thread that drew it
-/// has waited for the copy.
+/// A batch ready for the learner. For a GPU it is already on the device: the prefetching thread has
+/// waited for the copy.
 pub(super) struct ReadyBatch {
     pub batch: Batch,
     pub rows: Option<TransitionTensors>,
 }
 
 impl ReadyBatch {
-    /// For a learner on this device.
+    /// Prepares a batch for a learner on this device.
     pub fn new(batch: Batch, obs_shape: [usize; 3], device: Device) -> Self {
         let rows =
             (device != Device::Cpu).then(|| LearnBatch::from(&batch).to_tensors(obs_shape, device));
@@ -64,7 +65,7 @@ impl<'a> From<&'a Batch> for LearnBatch<'a> {
 }
 
 impl LearnBatch<'_> {
-    /// Whether all parts are of one length and all actions are there.
+    /// Checks that all parts have equal length and all actions are in range.
     pub(super) fn check(
         &self,
         obs_shape: [usize; 3],
@@ -94,7 +95,8 @@ impl LearnBatch<'_> {
         }
     }
 
-    /// The rows in `parts` stretches, as even as possible, the first ones a row longer.
+    /// Splits the rows into `parts` contiguous shards, as even as possible, the first ones a row
+    /// longer.
     pub(super) fn split(&self, parts: usize, obs_shape: [usize; 3]) -> Vec<Self> {
         let pixels = obs_shape.iter().product::<usize>();
         let mut start = 0;

@@ -1,4 +1,4 @@
-//! What can be set about Ape-X.
+//! Settings of Ape-X.
 
 use coordrl_envs::Problem;
 use serde::{Deserialize, Serialize};
@@ -8,56 +8,55 @@ use super::limiter::Rates;
 use crate::replay::{PlaneForm, ReplayConfig};
 use crate::threads::split_evenly;
 
-/// How far the replay may grow beyond its capacity between two trims.
+/// Growth of the replay beyond its capacity between two trims, as a share.
 const SLACK_SHARE: f64 = 0.05;
 
-/// Ape-X settings. Defaults are those of the paper (Horgan et al. 2018, arXiv:1803.00933, appendix
-/// C) but for the number of environments, which takes a cluster.
+/// Ape-X settings. Defaults follow the paper (Horgan et al. 2018, arXiv:1803.00933, appendix C)
+/// except for the number of environments, which needs a cluster.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ApexConfig {
-    /// Number of environments of all actors together. The ladder of ε is spread over them.
+    /// Number of environments, over all actors. The ε ladder is spread over them.
     pub envs: u32,
-    /// Number of actors, each a thread with its own share of the environments. When not given:
-    /// two, or one if there is only one environment.
+    /// Number of actors, each a thread with its own share of the environments. By default two, or
+    /// one if there is only one environment.
     pub actors: Option<u32>,
     /// Discount γ per agent step.
     pub discount: f64,
-    /// Agent steps whose rewards a transition adds up.
+    /// Number of agent steps whose rewards a transition accumulates.
     pub n_step: u32,
-    /// ε of the most exploring environment: environment i of N acts at random with probability
+    /// ε of the environment that explores most: environment i of N acts at random with probability
     /// `epsilon_base` ^ (1 + `epsilon_exponent` · i / (N − 1)).
     pub epsilon_base: f64,
-    /// How far down the ladder goes.
+    /// Range of the ε ladder.
     pub epsilon_exponent: f64,
-    /// An actor's own agent steps between two looks for newer weights. With central inference every
-    /// answer comes from the latest.
+    /// Agent steps of an actor between checks for newer weights. Central inference always uses the
+    /// latest weights.
     pub weights_every_agent_steps: u32,
-    /// An actor's own agent steps between two batches of experience sent.
+    /// Agent steps of an actor between messages of experience.
     pub send_every_agent_steps: u32,
-    /// Batches of experience that may wait for the replay before actors wait.
+    /// Capacity of the experience queue, in messages; actors block when it is full.
     pub experience_queue: u32,
-    /// Learner's updates between two publications of its weights.
+    /// Learner updates between publications of its weights.
     pub publish_every_updates: u32,
-    /// Where actors get their Q-values. In one thread only `local` works.
+    /// Source of the actors' Q-values. Serial mode supports only `local`.
     pub inference: Inference,
-    /// Everything in one thread, in a fixed order: repeatable to the last bit. What is sent,
-    /// queued, published and prefetched between threads has no meaning then.
+    /// Run everything in one thread, in a fixed order: repeatable bit for bit. Settings for
+    /// sending, queueing, publishing and prefetching between threads are ignored then.
     pub serial: bool,
-    /// Samples learnt from for each transition inserted after the warm-up, or `"off"`: as many as
-    /// the machine gives.
+    /// Samples per transition inserted after the warm-up, or `"off"` for no limit.
     #[serde(with = "crate::off")]
     pub samples_per_insert: Option<f64>,
-    /// How many samples either side may be ahead of that ratio; when not given, ten batches or the
-    /// least with which neither side can wait forever, whichever is more.
+    /// Maximum deviation from that ratio, in samples, in either direction; by default ten batches
+    /// or the minimum that rules out a deadlock, whichever is larger.
     pub samples_tolerance: Option<f64>,
-    /// Batches drawn ahead of the learner.
+    /// Number of batches prefetched for the learner.
     pub prefetch_batches: u32,
-    /// Threads that draw them.
+    /// Number of threads that prefetch them.
     pub prefetch_threads: u32,
-    /// The replay.
+    /// Settings of the replay.
     pub replay: ApexReplayConfig,
-    /// The learner.
+    /// Settings of the learner.
     pub learner: LearnerConfig,
 }
 
@@ -65,31 +64,31 @@ pub struct ApexConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ApexReplayConfig {
-    /// Transitions kept. A soft limit: more may be there until the next trim, up to 5 %.
+    /// Capacity in transitions. A soft limit: up to 5 % more may be held until the next trim.
     pub capacity: u64,
-    /// Transitions that must be there before learning starts.
+    /// Transitions to insert before learning starts.
     pub warmup_transitions: u64,
-    /// Learner's updates between two trims.
+    /// Learner updates between two trims.
     pub trim_every_updates: u32,
-    /// α: how much priorities decide; 0 samples evenly.
+    /// Priority exponent α; 0 samples uniformly.
     pub priority_exponent: f64,
-    /// β: how much of the bias of that is taken back by weights.
+    /// Importance exponent β: strength of the correction for non-uniform sampling.
     pub importance_exponent: f64,
-    /// Added to every |TD error|, so that none is never seen again.
+    /// Added to every |TD error|, so that every transition can be sampled again.
     pub priority_epsilon: f64,
-    /// Keep frames compressed (LZ4): some five times as many fit, sampling takes longer.
+    /// Store frames compressed (LZ4): about five times as many fit, but sampling is slower.
     pub compress: bool,
-    /// Write the replay into checkpoints, so that a resumed run goes on with it.
+    /// Save the replay in checkpoints, so that a resumed run continues with it.
     pub save: bool,
 }
 
-/// Where actors get their Q-values.
+/// Source of the actors' Q-values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Inference {
-    /// From a copy of the network of their own, on the CPU.
+    /// Each actor has its own copy of the network, on the CPU.
     Local,
-    /// From one network on the learner's device, all waiting actors in one batch.
+    /// One network on the learner's device serves all waiting actors in one batch.
     Central,
 }
 
@@ -134,12 +133,12 @@ impl Default for ApexReplayConfig {
 }
 
 impl ApexReplayConfig {
-    /// In which form frames are kept.
+    /// Returns the form in which frames are stored.
     pub fn plane_form(&self) -> PlaneForm {
         if self.compress { PlaneForm::Lz4 } else { PlaneForm::Raw }
     }
 
-    /// For observations of shape `[C, H, W]`.
+    /// Returns the replay configuration for observations of shape `[C, H, W]`.
     pub fn for_obs(&self, obs_shape: [usize; 3]) -> ReplayConfig {
         ReplayConfig {
             capacity: self.capacity as usize,
@@ -154,18 +153,17 @@ impl ApexReplayConfig {
 }
 
 impl ApexConfig {
-    /// The number of actors: as set, else two if there are two environments.
+    /// Returns the number of actors: as set, else two if there are two environments.
     pub fn num_actors(&self) -> u32 {
         self.actors.unwrap_or_else(|| self.envs.clamp(1, 2))
     }
 
-    /// How many environments each actor holds: as even as possible, the first ones one more.
+    /// Returns the number of environments per actor: as even as possible, the first ones one more.
     pub fn envs_per_actor(&self) -> Vec<usize> {
         split_evenly(self.envs as usize, self.num_actors() as usize)
     }
 
-    /// Threads that a run has beside those that learn: actors, and what fills and empties the
-    /// replay.
+    /// Returns the number of threads besides those that learn: actors, ingestion and prefetching.
     pub fn num_threads(&self) -> usize {
         if self.serial {
             return 0;
@@ -173,14 +171,14 @@ impl ApexConfig {
         (self.num_actors() + 1 + self.prefetch_threads) as usize
     }
 
-    /// ε of each environment, most exploring first.
+    /// Returns ε of each environment, in decreasing order.
     pub fn epsilons(&self) -> Vec<f64> {
         let last = f64::from(self.envs.saturating_sub(1).max(1));
         let exponent = |env: u32| 1.0 + self.epsilon_exponent * f64::from(env) / last;
         (0..self.envs).map(|env| self.epsilon_base.powf(exponent(env))).collect()
     }
 
-    /// What the rate limiter starts from.
+    /// Returns the initial state of the rate limiter.
     pub fn rates(&self) -> Rates {
         Rates {
             warmup_transitions: self.replay.warmup_transitions,
@@ -191,7 +189,7 @@ impl ApexConfig {
         }
     }
 
-    /// Everything that is wrong with these settings; keys start with `apex.`.
+    /// Lists all problems with these settings; keys start with `apex.`.
     pub fn check(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
         self.check_counts(&mut problems);
@@ -306,8 +304,9 @@ impl ApexConfig {
             .unwrap_or_else(|| least.max(10.0 * f64::from(self.learner.batch_size)))
     }
 
-    /// An actor's batch of experience holds, for each environment, what its agent steps completed:
-    /// as many transitions, and at the end of an episode those that were still waiting.
+    /// Returns the minimum `samples_tolerance`. A message of experience holds, for each
+    /// environment, one transition per agent step, plus those still incomplete at the end of an
+    /// episode.
     fn least_tolerance(&self, ratio: f64) -> f64 {
         let envs = self.envs_per_actor().first().copied().unwrap_or(0) as u64;
         let most = envs * (u64::from(self.send_every_agent_steps) + u64::from(self.n_step));

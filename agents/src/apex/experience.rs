@@ -1,4 +1,4 @@
-//! What travels between actors and learner, and its serialised form.
+//! Messages between actors and learner, and their serialised form.
 
 use coordrl_envs::EpisodeStats;
 use serde::{Deserialize, Serialize};
@@ -7,53 +7,53 @@ use crate::AgentError;
 use crate::replay::StreamPart;
 use crate::versioned::{decode, encode};
 
-/// Raised when the layout of [`Experience`] changes.
+/// Format version; incremented when the layout of [`Experience`] changes.
 const EXPERIENCE_VERSION: u32 = 1;
-/// Raised when the layout of [`Weights`] changes.
+/// Format version; incremented when the layout of [`Weights`] changes.
 const WEIGHTS_VERSION: u32 = 1;
 
-/// Some agent steps of one actor: transitions with the frames they need, and what happened beside.
+/// Several agent steps of one actor: transitions with the frames they need, and statistics.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Experience {
-    /// Who acted.
+    /// Index of the actor.
     pub actor: u32,
-    /// One for each environment of the actor that has something new.
+    /// One part per environment of the actor that has new data.
     pub parts: Vec<StreamPart>,
-    /// Agent steps taken, all environments of the actor together.
+    /// Number of agent steps, summed over the actor's environments.
     pub agent_steps: u64,
-    /// Sum of the rewards as the agent learns from them.
+    /// Sum of the rewards the agent learns from.
     pub reward_sum: f64,
-    /// Whole games that ended, in order.
+    /// Full games that ended, in order.
     pub episodes: Vec<EpisodeStats>,
-    /// Version of the weights that acted last: the learner's updates behind them.
+    /// Version of the weights used last: the learner's update count.
     pub weights_version: u64,
-    /// Nanoseconds in emulator, preprocessing and inference.
+    /// Time in emulator, preprocessing and inference, in nanoseconds.
     pub nanos: [u64; 3],
 }
 
 impl Experience {
-    /// Transitions in all parts.
+    /// Returns the number of transitions in all parts.
     pub fn transitions(&self) -> u64 {
         self.parts.iter().map(|part| part.transitions.len() as u64).sum()
     }
 
-    /// MessagePack, with a version before it.
+    /// Serialises to MessagePack with a leading version.
     pub fn to_bytes(&self) -> Result<Vec<u8>, AgentError> {
         encode(EXPERIENCE_VERSION, self)
     }
 
-    /// From what [`Experience::to_bytes`] gave, in this process or another.
+    /// Parses the output of [`Experience::to_bytes`], from this process or another.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, AgentError> {
         decode("experience", EXPERIENCE_VERSION, bytes)
     }
 }
 
-/// All weights of the online network, at one update.
+/// All weights of the online network after some update.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Weights {
-    /// The learner's updates behind them.
+    /// Version: the learner's update count.
     pub version: u64,
     /// All parameters, `[P]`, in the network's order.
     #[serde(with = "little_endian")]
@@ -61,18 +61,19 @@ pub struct Weights {
 }
 
 impl Weights {
-    /// MessagePack, with a version of the layout before it.
+    /// Serialises to MessagePack with a leading layout version.
     pub fn to_bytes(&self) -> Result<Vec<u8>, AgentError> {
         encode(WEIGHTS_VERSION, self)
     }
 
-    /// From what [`Weights::to_bytes`] gave, in this process or another.
+    /// Parses the output of [`Weights::to_bytes`], from this process or another.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, AgentError> {
         decode("weights", WEIGHTS_VERSION, bytes)
     }
 }
 
-/// Numbers as their bytes, little end first: a million of them one by one would take a second.
+/// Serialises weights as little-endian bytes: encoding a million of them one by one would take a
+/// second.
 mod little_endian {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
     use serde_bytes::ByteBuf;
@@ -114,7 +115,7 @@ mod tests {
         }
     }
 
-    /// Two planes, the second in the other form: its bytes are carried, not looked at.
+    /// Builds two planes, the second in the other form: its bytes are carried, not decoded.
     fn part() -> StreamPart {
         let mut writer = PlaneWriter::try_new([2, 2, 2], PlaneForm::Raw).unwrap();
         let obs = writer.begin_episode(&[0, 0, 0, 0, 1, 2, 3, 4]).unwrap();
@@ -138,8 +139,7 @@ mod tests {
         assert_eq!(Experience::from_bytes(&experience.to_bytes().unwrap()).unwrap(), experience);
     }
 
-    /// Another layout wants another version. Then these files are written anew, from what this
-    /// prints.
+    /// A changed layout needs a new version. Then rewrite these files from the printed bytes.
     #[test]
     fn messages_of_this_version_are_what_they_always_were() {
         let messages = [

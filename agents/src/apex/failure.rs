@@ -1,4 +1,4 @@
-//! The first thing that went wrong in any thread.
+//! Records the first error of any thread.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -7,13 +7,13 @@ use crate::AgentError;
 use crate::error::{Worker, catch_panic};
 use crate::threads::use_torch_threads;
 
-/// Where threads leave the error that ends them. What follows from the first one is not kept.
+/// Records the first worker error; later ones are dropped as consequences.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FirstError(Arc<Mutex<Option<AgentError>>>);
 
 impl FirstError {
-    /// Keeps `error` if it is the first. One that only says that others have gone gives way to
-    /// their own.
+    /// Records `error` if it is the first, or replaces a mere [`AgentError::WorkersGone`], which is
+    /// only a consequence.
     pub fn report(&self, error: AgentError) {
         let mut first = self.lock();
         if matches!(*first, None | Some(AgentError::WorkersGone)) {
@@ -21,17 +21,17 @@ impl FirstError {
         }
     }
 
-    /// Whether anything went wrong.
+    /// Returns `true` if an error was recorded.
     pub fn is_set(&self) -> bool {
         self.lock().is_some()
     }
 
-    /// What went wrong, once.
+    /// Takes the recorded error.
     pub fn take(&self) -> Option<AgentError> {
         self.lock().take()
     }
 
-    /// Starts a thread whose error or panic is reported here; joining it gives its result.
+    /// Spawns a thread whose error or panic is recorded here; joining it yields its result.
     pub fn spawn<R: Send + 'static>(
         &self,
         worker: Worker,
@@ -39,7 +39,8 @@ impl FirstError {
     ) -> Result<JoinHandle<Option<R>>, AgentError> {
         let failure = self.clone();
         let run = move || {
-            // libtorch keeps this number per thread; more would only fight over the cores.
+            // libtorch stores this setting per thread; more threads would only compete for the
+            // cores.
             use_torch_threads(1);
             catch_panic(worker, body).map_err(|error| failure.report(error)).ok()
         };

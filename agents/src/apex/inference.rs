@@ -1,4 +1,4 @@
-//! Where actors get their Q-values from: a network of their own, or one for all.
+//! Inference for actors: a network of their own, or one shared by all.
 
 use crossbeam::channel::{Receiver, Sender, TryRecvError, bounded, select_biased, unbounded};
 use tch::Device;
@@ -10,7 +10,7 @@ use crate::AgentError;
 use crate::nn::{ParamStore, QHead, QNetwork, TorsoEntry};
 use crate::policy::{infer_q, obs_tensor};
 
-/// What a Q-network is built from.
+/// Specification of a Q-network.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct QSpec {
     pub torso: TorsoEntry,
@@ -19,7 +19,7 @@ pub(crate) struct QSpec {
     pub num_actions: usize,
 }
 
-/// A network on weights that arrive from elsewhere.
+/// A network whose weights are published by the learner.
 pub(crate) struct InferenceNetwork {
     spec: QSpec,
     store: ParamStore,
@@ -28,32 +28,33 @@ pub(crate) struct InferenceNetwork {
 }
 
 impl InferenceNetwork {
-    /// With these weights.
+    /// Builds the network with these weights.
     pub fn build(spec: QSpec, device: Device, weights: &Weights) -> Result<Self, AgentError> {
         let QSpec { torso, head, obs_shape, num_actions } = spec;
         let mut store = ParamStore::of_shapes(device);
         let build = |store: &mut _| QNetwork::build(&torso, obs_shape, num_actions, head, store);
         build(&mut store)?;
-        let _ = store.pack()?; // one stretch of memory
+        let _ = store.pack()?; // one contiguous tensor
+        // Built again: the first network still holds the tensors from before packing.
         let network = build(&mut store)?;
         let mut network = Self { spec, store, network, version: 0 };
         network.load(weights)?;
         Ok(network)
     }
 
-    /// Computes with these weights from now on.
+    /// Loads weights.
     pub fn load(&mut self, weights: &Weights) -> Result<(), AgentError> {
         self.store.load_flat(&weights.numbers)?;
         self.version = weights.version;
         Ok(())
     }
 
-    /// The weights it computes with.
+    /// Returns the current weights.
     pub fn weights(&self) -> Result<Weights, AgentError> {
         Ok(Weights { version: self.version, numbers: self.store.to_flat()? })
     }
 
-    /// Takes over newer weights, if there are any.
+    /// Loads newer weights, if there are any.
     pub fn refresh(&mut self, link: &dyn Link) -> Result<(), AgentError> {
         link.latest_weights(self.version).map_or(Ok(()), |weights| self.load(&weights))
     }
@@ -69,10 +70,10 @@ impl QSource for InferenceNetwork {
     }
 }
 
-/// One network for all actors, which any of them uses while it is free: whoever takes it puts every
-/// question that waits through it as one batch, and brings it back.
+/// One network shared by all actors: the first actor to acquire it answers all pending requests in
+/// one batch, then returns it.
 ///
-/// No thread of its own: it would wake and be woken for every batch, and take a core from the
+/// It has no thread of its own, which would be woken for every batch and take a core from the
 /// actors.
 #[derive(Clone)]
 pub(crate) struct SharedInference {
@@ -82,10 +83,10 @@ pub(crate) struct SharedInference {
     free: Receiver<Box<InferenceBatcher>>,
 }
 
-/// What goes from hand to hand.
+/// The network and buffers passed between actors.
 pub(crate) struct InferenceBatcher {
     network: InferenceNetwork,
-    /// Room for the observations of several actors, used again and again.
+    /// Buffer for the observations of several actors, reused.
     together: Vec<u8>,
 }
 
@@ -98,19 +99,19 @@ struct Question {
 struct Answer {
     values: Vec<f32>,
     version: u64,
-    /// The question's, for the next one.
+    /// Buffer of the request, returned for reuse.
     obs: Vec<u8>,
 }
 
 impl SharedInference {
     pub fn new(batcher: Box<InferenceBatcher>) -> Self {
-        let (ask, asked) = unbounded(); // each actor has one question at a time
+        let (ask, asked) = unbounded(); // each actor has one request at a time
         let (give_back, free) = bounded(1);
-        let _ = give_back.send(batcher); // there is room for one, and this end holds both
+        let _ = give_back.send(batcher); // cannot fail: capacity 1, receiver alive
         Self { ask, asked, give_back, free }
     }
 
-    /// The network, for the next time: when all actors rest it is free.
+    /// Returns the network for reuse: it is free while all actors are paused.
     pub fn into_batcher(self) -> Option<Box<InferenceBatcher>> {
         self.free.try_recv().ok()
     }
@@ -121,18 +122,18 @@ impl InferenceBatcher {
         Self { network, together: Vec::new() }
     }
 
-    /// Computes with these weights from now on.
+    /// Loads weights.
     pub fn load(&mut self, weights: &Weights) -> Result<(), AgentError> {
         self.network.load(weights)
     }
 
-    /// The weights it computes with.
+    /// Returns the current weights.
     #[cfg(test)]
     pub fn weights(&self) -> Result<Weights, AgentError> {
         self.network.weights()
     }
 
-    /// Answers with the latest weights, all together. An error leaves the askers without an answer.
+    /// Answers all requests in one batch with the latest weights. On an error no answer is sent.
     fn answer(&mut self, waiting: Vec<Question>, link: &dyn Link) -> Result<(), AgentError> {
         let Self { network, together } = self;
         network.refresh(link)?;
@@ -151,7 +152,7 @@ impl InferenceBatcher {
         for Question { obs, rows, answer } in waiting {
             let (own, others) = rest.split_at(rows * network.spec.num_actions);
             rest = others;
-            // An actor that does not wait any more has its own reason.
+            // An actor that no longer waits has failed for its own reason.
             let _ = answer.send(Answer { values: own.to_vec(), version: network.version, obs });
         }
 
@@ -159,7 +160,7 @@ impl InferenceBatcher {
     }
 }
 
-/// The network in an actor's hands. It comes back whatever happens there: others wait for it.
+/// Guard that returns the network even on a panic, because other actors wait for it.
 struct InHand<'a> {
     batcher: Option<Box<InferenceBatcher>>,
     give_back: &'a Sender<Box<InferenceBatcher>>,
@@ -173,12 +174,12 @@ impl Drop for InHand<'_> {
     }
 }
 
-/// An actor's end of central inference.
+/// An actor's handle to central inference.
 pub(crate) struct InferenceClient {
     shared: SharedInference,
     link: Box<dyn Link>,
     version: u64,
-    /// Room for observations, used again and again.
+    /// Buffer for observations, reused.
     room: Vec<u8>,
 }
 
@@ -187,16 +188,17 @@ impl InferenceClient {
         Self { shared, link, version: 0, room: Vec::new() }
     }
 
-    /// Waits for the answer or for the network, whichever comes first.
+    /// Waits for the answer or the network, whichever comes first.
     fn wait(&self, answers: &Receiver<Answer>) -> Result<Answer, AgentError> {
         let SharedInference { asked, give_back, free, .. } = &self.shared;
         loop {
+            // Biased towards the answer: an actor that has one needs no network.
             select_biased! {
                 recv(answers) -> answer => return answer.map_err(|_| AgentError::WorkersGone),
                 recv(free) -> batcher => {
                     let mut hand = InHand { batcher: batcher.ok(), give_back };
-                    // Answered, or given up, in the meantime? Then the network is for those who
-                    // still wait.
+                    // The answer may have arrived, or its sender been dropped, in the meantime;
+                    // then the network belongs to those still waiting.
                     match answers.try_recv() {
                         Ok(answer) => return Ok(answer),
                         Err(TryRecvError::Disconnected) => return Err(AgentError::WorkersGone),
@@ -269,12 +271,12 @@ mod tests {
 
     fn assert_close(found: &[f32], expected: &[f32]) {
         assert_eq!(found.len(), expected.len());
-        // Rows together are summed up in another order than alone.
+        // Batched rows are summed in another order than single ones.
         let near = |(a, b): (&f32, &f32)| (a - b).abs() <= 1e-5 * (1.0 + b.abs());
         assert!(found.iter().zip(expected).all(near), "{found:?}, not {expected:?}");
     }
 
-    /// Posts a question as an actor does that has not come to wait yet.
+    /// Posts a request like an actor that has not started waiting yet.
     fn post(shared: &SharedInference, actor: usize, rows: usize) -> Receiver<Answer> {
         let (answer, answers) = bounded(1);
         shared.ask.send(Question { obs: obs(actor, rows), rows, answer }).unwrap();

@@ -1,4 +1,4 @@
-//! Networks, loss, optimiser step: the one place where weights change.
+//! Networks, loss and optimiser step: the only place where weights change.
 
 use rayon::prelude::*;
 use tch::{Device, Tensor};
@@ -13,21 +13,21 @@ use crate::nn::{
     LiveFeatures, NamedTensors, NetworkError, Optimizer, ParamStore, QHead, QNetwork, TorsoEntry,
 };
 
-/// Learns action values from batches of transitions; knows nothing of environments or replay.
+/// Learns action values from batches of transitions; independent of environments and replay.
 ///
-/// Shards and the optimiser step are spread over the ambient rayon pool, which changes no result.
+/// Shards and the optimiser step are spread over the ambient rayon pool, without affecting results.
 pub struct Learner {
     config: LearnerConfig,
     obs_shape: [usize; 3],
     num_actions: usize,
     online: Replicas,
-    /// A copy that stands still between one copying and the next.
+    /// A copy of `online`, frozen between two copies.
     target: Replicas,
     optimizer: Optimizer,
     updates: u64,
 }
 
-/// Parameters, and a network for each shard that reads them.
+/// Parameters, and one network per shard that reads them.
 struct Replicas {
     store: ParamStore,
     /// All parameters, flat `[P]`, in the store's memory.
@@ -35,14 +35,14 @@ struct Replicas {
     networks: Vec<QNetwork>,
 }
 
-/// What one update did.
+/// Statistics of one update.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LearnStats {
-    /// |target − Q| of each transition before the update, in the batch's order: new priorities.
+    /// |target − Q| of each transition before the update, in batch order: the new priorities.
     pub td_errors: Vec<f32>,
     /// Mean of importance weight · loss.
     pub loss: f64,
-    /// Euclidean norm of the whole gradient, before it is clipped.
+    /// Euclidean norm of the whole gradient, before clipping.
     pub grad_norm: f64,
     /// Mean Q of the actions taken.
     pub mean_q: f64,
@@ -50,16 +50,16 @@ pub struct LearnStats {
     pub mean_abs_td: f64,
     /// Share of the torso's features that are 0 on every row of the batch.
     pub dead_share: f64,
-    /// Number of updates made, with this one.
+    /// Number of updates made, including this one.
     pub updates: u64,
-    /// Whether the target network was made equal to the online one after this update.
+    /// `true` if the weights were copied into the target network after this update.
     pub target_copied: bool,
 }
 
-/// Everything that later updates depend on; tensors by name, on the CPU.
+/// All state that later updates depend on; tensors by name, on the CPU.
 #[derive(Debug)]
 pub struct LearnerState {
-    /// Weights of the network that learns.
+    /// Weights of the online network.
     pub online: NamedTensors,
     /// Weights of the target network.
     pub target: NamedTensors,
@@ -70,10 +70,10 @@ pub struct LearnerState {
 }
 
 impl Learner {
-    /// Draws the first weights, the same in both networks.
+    /// Draws the initial weights, shared by both networks.
     ///
     /// # Errors
-    /// If the settings are wrong or the torso is not made for such observations.
+    /// If the settings are invalid or the torso does not support such observations.
     pub fn build(
         torso: &TorsoEntry,
         obs_shape: [usize; 3],
@@ -87,7 +87,7 @@ impl Learner {
             return Err(AgentError::Config(problems));
         }
 
-        // On a GPU a batch is learnt from as a whole.
+        // On a GPU the batch is not split.
         let shards = if device == Device::Cpu { config.shards } else { 1 };
         let build =
             |store| Replicas::build(torso, obs_shape, num_actions, config.head, shards, store);
@@ -106,17 +106,17 @@ impl Learner {
         })
     }
 
-    /// One update: towards the targets of `batch`, then, when it is time, a copy into the target
-    /// network. Source: Horgan et al. 2018, algorithm 2.
+    /// Makes one update towards the targets of `batch`, then, if due, copies the weights into the
+    /// target network. Source: Horgan et al. 2018, algorithm 2.
     ///
     /// # Errors
-    /// If the parts of the batch do not fit together, or the loss or the gradient is not finite;
-    /// nothing is changed then.
+    /// If the parts of the batch do not match, or the loss or the gradient is not finite; nothing
+    /// is changed then.
     pub fn learn(&mut self, batch: &LearnBatch<'_>) -> Result<LearnStats, AgentError> {
         self.learn_rows(batch, None)
     }
 
-    /// [`Learner::learn`] from rows that may be on the device already.
+    /// Like [`Learner::learn`], with rows that may already be on the device.
     pub(super) fn learn_rows(
         &mut self,
         batch: &LearnBatch<'_>,
@@ -156,57 +156,57 @@ impl Learner {
         })
     }
 
-    /// Number of updates made.
+    /// Returns the number of updates made.
     pub fn updates(&self) -> u64 {
         self.updates
     }
 
-    /// Number of numbers that are trained.
+    /// Returns the number of trainable parameters.
     pub fn parameter_count(&self) -> u64 {
         self.online.store.parameter_count()
     }
 
-    /// The network that learns; what it computes changes with every update.
+    /// Returns the online network, whose output changes with every update.
     pub fn network(&self) -> &QNetwork {
         &self.online.networks[0]
     }
 
-    /// Learning rate of the next update.
+    /// Returns the learning rate of the next update.
     pub fn learning_rate(&self) -> f64 {
         let optimizer = &self.config.optimizer;
         optimizer.learning_rate * optimizer.warmup_factor(self.updates)
     }
 
-    /// Starts from other weights, in both networks, with everything else as at the beginning.
+    /// Loads other initial weights into both networks, leaving everything else as built.
     ///
     /// # Errors
-    /// If names or shapes are not those of this network; nothing is changed then.
+    /// If names or shapes differ from this network's; nothing is changed then.
     pub fn load_weights(&mut self, weights: &[(String, Tensor)]) -> Result<(), AgentError> {
         self.online.store.load(weights)?;
         Ok(self.target.store.copy_from(&self.online.store)?)
     }
 
-    /// The weights as they are now, for actors.
+    /// Returns the current weights, for actors.
     pub fn weights(&self) -> Result<Weights, AgentError> {
         self.weights_in(Vec::new())
     }
 
-    /// [`Learner::weights`] in a vector whose room is used again.
+    /// Like [`Learner::weights`], reusing the capacity of a vector.
     pub fn weights_in(&self, mut numbers: Vec<f32>) -> Result<Weights, AgentError> {
         self.online.store.write_flat(&mut numbers)?;
         Ok(Weights { version: self.updates, numbers })
     }
 
-    /// Parameters of the online network by name, on the CPU.
+    /// Returns the online network's parameters by name, on the CPU.
     pub fn to_named(&self) -> NamedTensors {
         self.online.store.to_named()
     }
 
-    /// Everything that later updates depend on.
+    /// Returns all state that later updates depend on.
     ///
     /// # Errors
-    /// If a weight or a moment of the optimiser is not finite: such a state is worth nothing, and
-    /// must not take the place of one that is.
+    /// If a weight or a moment of the optimiser is not finite: such a state is useless and must not
+    /// replace a good one.
     pub fn save(&self) -> Result<LearnerState, AgentError> {
         for (fine, what) in [
             (self.online.store.is_finite(), "weights"),
@@ -226,11 +226,11 @@ impl Learner {
         })
     }
 
-    /// Goes on from what [`Learner::save`] gave, in this process or another, on a CPU to the last
-    /// bit.
+    /// Restores the state returned by [`Learner::save`], from this process or another; on a CPU,
+    /// learning continues bit for bit.
     ///
     /// # Errors
-    /// If the state is of another network or another optimiser. Nothing is changed then.
+    /// If the state is for another network or optimiser. Nothing is changed then.
     pub fn load(&mut self, state: &LearnerState) -> Result<(), AgentError> {
         self.online.store.check(&state.online)?;
         self.target.store.check(&state.target)?;
@@ -242,13 +242,13 @@ impl Learner {
         Ok(())
     }
 
-    /// Gradient and errors of all rows at once.
+    /// Computes gradient and errors of all rows at once.
     fn one_shard(&mut self, rows: &TransitionTensors) -> Result<Shard, AgentError> {
         let [online, target] = [&self.online, &self.target].map(|side| &side.networks[0]);
         differentiate(&self.config, online, target, rows, rows.actions.size()[0] as f64)
     }
 
-    /// Gradient and errors of every shard, in the order of the rows.
+    /// Computes gradient and errors of every shard, in row order.
     fn shards(&mut self, batch: &LearnBatch<'_>) -> Result<Vec<Shard>, AgentError> {
         let Self { config, obs_shape, online, target, .. } = self;
         let device = online.store.device();
@@ -265,7 +265,7 @@ impl Learner {
         shards.into_iter().collect()
     }
 
-    /// Clips the gradient and makes one optimiser step; returns the gradient's own norm.
+    /// Clips the gradient and makes one optimiser step; returns the norm before clipping.
     fn apply(&mut self, gradient: Tensor, loss: f64) -> Result<f64, AgentError> {
         if !loss.is_finite() {
             return Err(self.not_finite("loss"));
@@ -302,7 +302,7 @@ impl Replicas {
         mut store: ParamStore,
     ) -> Result<Self, NetworkError> {
         let build = |store: &mut _| QNetwork::build(torso, obs_shape, num_actions, head, store);
-        build(&mut store)?; // draws the parameters
+        build(&mut store)?; // draws the parameters, which `pack` then moves into one tensor
         let params = store.pack()?;
         let networks = (0..shards).map(|_| build(&mut store)).collect::<Result<_, _>>()?;
         Ok(Self { networks, params, store })

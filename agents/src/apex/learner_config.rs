@@ -1,4 +1,4 @@
-//! What can be set about the learner.
+//! Settings of the learner.
 
 use coordrl_envs::Problem;
 use serde::{Deserialize, Serialize};
@@ -6,48 +6,48 @@ use serde::{Deserialize, Serialize};
 use crate::maths::{Schedule, TdLoss, ValueRescaling};
 use crate::nn::{OptimizerConfig, OptimizerKind, QHead};
 
-/// Where the settings are in a configuration file.
+/// Path of the settings in a configuration file.
 pub(crate) const LEARNER_TABLE: &str = "apex.learner";
 
 /// Learner settings. Defaults are those of Horgan et al. 2018 (arXiv:1803.00933), appendix C.
 ///
-/// A table `optimizer` that is read on its own fills in A2C's defaults for what it leaves out, not
-/// these: read settings on top of a whole [`LearnerConfig::default`], as the command line does.
+/// An `optimizer` table parsed on its own takes missing values from A2C's defaults, not from these:
+/// parse settings on top of a complete [`LearnerConfig::default`], as the command line does.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LearnerConfig {
-    /// Transitions that one update learns from, B.
+    /// Batch size B, in transitions.
     pub batch_size: u32,
-    /// Shards of the batch whose gradients are taken in parallel and then summed, so that rounding
-    /// depends on it (and not on the number of threads). For CPUs: on a GPU there is one, the
-    /// whole.
+    /// Shards of the batch whose gradients are computed in parallel and then summed, so that
+    /// rounding depends on their number (but not on the number of threads). CPU only: a GPU uses
+    /// one shard.
     pub shards: u32,
-    /// Value what follows by double Q-learning; else by the target network's greatest value.
+    /// Use double Q-learning; otherwise bootstrap from the target network's maximum.
     pub double_q: bool,
-    /// How features become action values.
+    /// Head that maps features to action values.
     pub head: QHead,
-    /// Updates from one copy of the weights into the target network to the next.
+    /// Updates between copies of the weights into the target network.
     pub target_copy_updates: u64,
-    /// Largest Euclidean norm of the whole gradient, or `"off"`.
+    /// Maximum Euclidean norm of the whole gradient, or `"off"`.
     #[serde(with = "crate::off")]
     pub max_grad_norm: Option<f64>,
-    /// Errors up to which the loss is ½δ², and beyond which it is a straight line (Huber), or
-    /// `"off"`: ½δ² everywhere.
+    /// Huber threshold: the loss is ½δ² up to this error and linear beyond, or `"off"` for ½δ²
+    /// everywhere.
     #[serde(with = "crate::off")]
     pub huber_delta: Option<f64>,
-    /// Learn values squashed by h(x) = sign(x) · (√(|x| + 1) − 1) + ε·x with this ε, or `"off"`:
-    /// as they are. For rewards that are not clipped.
+    /// Learn values rescaled by h(x) = sign(x) · (√(|x| + 1) − 1) + ε·x with this ε, or `"off"` for
+    /// unscaled values. For unclipped rewards.
     #[serde(with = "crate::off")]
     pub value_rescaling_epsilon: Option<f64>,
-    /// The optimiser.
+    /// Settings of the optimiser.
     pub optimizer: OptimizerConfig,
 }
 
 impl Default for LearnerConfig {
     fn default() -> Self {
         let optimizer = OptimizerConfig {
-            // The authors' numbers are those of TensorFlow's form: ε 1.5e-7 under the root acts
-            // like 4e-4 beside it.
+            // The authors' values are for TensorFlow's form: ε 1.5e-7 inside the root acts like
+            // 4e-4 outside it.
             kind: OptimizerKind::RmspropTf,
             learning_rate: 6.25e-5, // 0.00025 / 4
             decay: 0.95,
@@ -72,18 +72,18 @@ impl Default for LearnerConfig {
 }
 
 impl LearnerConfig {
-    /// The loss of one error.
+    /// Returns the loss function of a TD error.
     pub fn loss(&self) -> TdLoss {
         self.huber_delta.map_or(TdLoss::HalfSquared, |delta| TdLoss::Huber { delta })
     }
 
-    /// What values are squashed by; the actors' first priorities need it too.
+    /// Returns the value rescaling; the actors' initial priorities need it too.
     pub fn value_rescaling(&self) -> ValueRescaling {
         self.value_rescaling_epsilon
             .map_or(ValueRescaling::Off, |epsilon| ValueRescaling::On { epsilon })
     }
 
-    /// Everything that is wrong with these settings; keys start with `prefix`.
+    /// Lists all problems with these settings; keys start with `prefix`.
     pub fn check(&self, prefix: &str) -> Vec<Problem> {
         let mut problems = Vec::new();
         let mut refuse = |key: &str, message: String| {

@@ -1,4 +1,4 @@
-//! What is done with a batch, in whatever thread, and with experience that arrives.
+//! Learning from a batch and ingesting experience, in any thread.
 
 use super::batch::TransitionTensors;
 use super::experience::Experience;
@@ -7,10 +7,10 @@ use super::report::{IngestStats, LearnReport};
 use crate::replay::{Batch, Replay};
 use crate::{AgentError, Timing};
 
-/// One update from a batch drawn from the replay, which may be on the learner's device already.
+/// Makes one update from a replay batch, which may already be on the learner's device.
 ///
 /// # Errors
-/// If the loss or the gradient is not finite; the weights are then those from before the call.
+/// If the loss or the gradient is not finite; the weights are unchanged then.
 pub(super) fn learn(
     learner: &mut Learner,
     batch: &Batch,
@@ -27,7 +27,7 @@ pub(super) fn learn(
     })
 }
 
-/// Writes the new priorities back, and trims where it is time.
+/// Writes the new priorities back, and trims the replay when due.
 pub(super) fn update_priorities(
     replay: &mut Replay,
     batch: &Batch,
@@ -42,7 +42,7 @@ pub(super) fn update_priorities(
     Ok(())
 }
 
-/// Takes experience into the replay; `updates` is where the learner stands.
+/// Inserts experience into the replay; `updates` is the learner's update count.
 pub(super) fn ingest(
     replay: &mut Replay,
     experience: Experience,
@@ -55,7 +55,7 @@ pub(super) fn ingest(
     }
     let [emulate_nanos, preprocess_nanos, infer_nanos] = nanos;
     let timing = Timing { emulate_nanos, preprocess_nanos, infer_nanos, ..Default::default() };
-    // The last message before a rest may hold nothing.
+    // The last message before a pause may be empty.
     let lags = (lag * agent_steps, agent_steps);
     Ok(IngestStats { agent_steps, reward_sum, episodes, lags, timing })
 }
@@ -72,7 +72,7 @@ mod tests {
             let experience = Experience { weights_version, agent_steps, ..Default::default() };
             arrived.add(ingest(&mut replay, experience, 10).unwrap());
         }
-        // Two agent steps seven updates late, six of them one.
+        // Two agent steps lag by seven updates, six by one.
         assert_eq!(arrived.into_report().policy_lag_updates, Some(2.5));
     }
 }

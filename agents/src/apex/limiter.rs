@@ -1,38 +1,38 @@
-//! Keeps acting and learning in step, whatever the machine's speed.
+//! Rate limiter: balances acting and learning, whatever the machine's speed.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-/// What is allowed, and what has happened so far.
+/// Rate limits, and counts so far.
 ///
 /// The learner may have sampled between `samples_per_insert` · (inserted − warm-up) − tolerance and
-/// the same + tolerance transitions: ahead of that it waits, behind it the actors do. Without a
-/// ratio it only waits for the warm-up, as in the paper (Horgan et al. 2018), where the ratio is
-/// whatever the machines give.
+/// the same + tolerance transitions: above that range it waits, below it the actors wait. Without a
+/// ratio only the warm-up is enforced, as in the paper (Horgan et al. 2018), where the ratio
+/// depends on the machines.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rates {
-    /// Transitions that must be there before the first is sampled.
+    /// Transitions to insert before the first is sampled.
     pub warmup_transitions: u64,
-    /// Samples learnt from for each transition inserted after the warm-up; absent: not limited.
+    /// Samples per transition inserted after the warm-up; absent: unlimited.
     pub samples_per_insert: Option<f64>,
-    /// How many samples either side may be ahead of the ratio.
+    /// Maximum deviation from the ratio, in samples, in either direction.
     pub tolerance: f64,
-    /// Transitions inserted since the run began.
+    /// Number of transitions inserted since the run began.
     pub inserted: u64,
-    /// Transitions sampled since the run began.
+    /// Number of transitions sampled since the run began.
     pub sampled: u64,
 }
 
 impl Rates {
-    /// Whether a batch of `count` may be sampled now.
+    /// Returns `true` if a batch of `count` may be sampled now.
     pub fn may_sample(&self, count: u64) -> bool {
         let warm = self.inserted >= self.warmup_transitions.max(1);
         warm && self.ahead().is_none_or(|ahead| ahead + count as f64 <= self.tolerance)
     }
 
-    /// Whether `count` transitions may be inserted now.
+    /// Returns `true` if `count` transitions may be inserted now.
     pub fn may_insert(&self, count: u64) -> bool {
         let Some(ratio) = self.samples_per_insert else { return true };
         let after = Self { inserted: self.inserted + count, ..*self };
@@ -40,14 +40,14 @@ impl Rates {
             || after.due(ratio) - self.sampled as f64 <= self.tolerance
     }
 
-    /// The least tolerance with which neither side can wait for the other forever: a batch, and
-    /// the samples that an insertion of `insert` transitions calls for.
+    /// Returns the minimum tolerance that rules out a deadlock: a batch, plus the samples required
+    /// by an insertion of `insert` transitions.
     pub fn least_tolerance(samples_per_insert: f64, batch: u64, insert: u64) -> f64 {
         batch as f64 + samples_per_insert * insert as f64
     }
 
-    /// The same past under the ratio and the warm-up of `other`. What was sampled under others is
-    /// no debt and no credit: both sides go on at once.
+    /// Returns these counts under the ratio and warm-up of `other`. If those changed, `sampled` is
+    /// reset to the new ratio, so that neither side has to wait for the other to catch up.
     pub fn under(self, other: &Self) -> Self {
         let same = self.samples_per_insert == other.samples_per_insert
             && self.warmup_transitions == other.warmup_transitions;
@@ -58,13 +58,13 @@ impl Rates {
         rates
     }
 
-    /// Samples for each transition inserted after the warm-up, as measured; absent before.
+    /// Returns the measured samples per transition inserted after the warm-up; `None` before.
     pub fn measured(&self) -> Option<f64> {
         let inserted = self.inserted.saturating_sub(self.warmup_transitions);
         (inserted > 0).then(|| self.sampled as f64 / inserted as f64)
     }
 
-    /// Samples beyond what the ratio calls for; absent where there is no ratio.
+    /// Returns the samples in excess of the ratio; `None` without a ratio.
     fn ahead(&self) -> Option<f64> {
         self.samples_per_insert.map(|ratio| self.sampled as f64 - self.due(ratio))
     }
@@ -74,7 +74,7 @@ impl Rates {
     }
 }
 
-/// [`Rates`] that threads wait on.
+/// [`Rates`] with blocking waits for threads.
 #[derive(Debug)]
 pub(crate) struct Limiter {
     state: Mutex<State>,
@@ -84,18 +84,18 @@ pub(crate) struct Limiter {
 #[derive(Debug)]
 struct State {
     rates: Rates,
-    /// Everything is coming to rest: nothing more is sampled, and what is still on its way may be
-    /// inserted whatever the ratio.
+    /// Set while pausing: nothing more is sampled, and transitions in flight may be inserted
+    /// regardless of the ratio.
     pausing: bool,
 }
 
-/// What a thread that waited to sample is told.
+/// Result of waiting to sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(crate) enum Turn {
-    /// Counted: go ahead.
+    /// The samples are counted: proceed.
     Granted,
-    /// Nothing more is sampled: everything is coming to rest.
+    /// Nothing more is sampled: the agent is pausing.
     Over,
 }
 
@@ -104,12 +104,12 @@ impl Limiter {
         Self { state: Mutex::new(State { rates, pausing: false }), changed: Condvar::new() }
     }
 
-    /// Waits until `count` transitions may be inserted, by the one thread that does so.
+    /// Waits until `count` transitions may be inserted. Only one thread may insert.
     pub fn wait_to_insert(&self, count: u64) {
         drop(self.wait(|rates| rates.may_insert(count)));
     }
 
-    /// Counts transitions that are in the replay now: what is counted can be sampled.
+    /// Counts transitions already in the replay: once counted, they may be sampled.
     pub fn inserted(&self, count: u64) {
         self.lock().rates.inserted += count;
         self.changed.notify_all();
@@ -121,13 +121,15 @@ impl Limiter {
         if state.pausing {
             return Turn::Over;
         }
+        // Counted under the lock of the check, so that two prefetchers cannot use the same
+        // allowance.
         state.rates.sampled += count;
         drop(state);
         self.changed.notify_all();
         Turn::Granted
     }
 
-    /// Lets every waiting thread go, for good.
+    /// Releases all waiting threads, permanently.
     pub fn pause(&self) {
         self.lock().pausing = true;
         self.changed.notify_all();
@@ -142,7 +144,7 @@ impl Limiter {
         self.changed.wait_while(self.lock(), waits).unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A thread that panicked held no half-made change: each is one addition.
+    /// Ignores poisoning: every change is a single addition, so a panic cannot leave one half done.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -235,7 +237,7 @@ mod tests {
         let Rates { inserted, sampled, .. } = limiter.rates();
         assert!(sampled == 2000 && inserted.abs_diff(2100) <= 12 + 2, "{inserted}");
         limiter.pause();
-        inserter.join().unwrap(); // with all that it had
+        inserter.join().unwrap(); // it has inserted everything
         assert_eq!(limiter.rates().inserted, 4000);
         assert_eq!(limiter.wait_to_sample(1), Turn::Over);
     }

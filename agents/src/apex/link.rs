@@ -1,4 +1,4 @@
-//! Between actors and learner: two verbs, and the form they take inside one process.
+//! Interface between actors and learner, and its in-process implementation.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -6,34 +6,34 @@ use crossbeam::channel::{Receiver, Sender, bounded};
 
 use super::experience::{Experience, Weights};
 
-/// All that an actor knows of the rest of the world.
+/// An actor's interface to the rest of the system.
 ///
-/// Another implementation, over a broker between machines say, needs nothing changed in actor or
-/// learner: [`Experience`] and [`Weights`] have a serialised form with a version.
+/// Another implementation, such as a message broker between machines, requires no change to actor
+/// or learner: [`Experience`] and [`Weights`] have a versioned serialised form.
 pub trait Link: Send {
-    /// Hands over what was experienced, in order. Waits while there is no room.
+    /// Sends experience, in order. Blocks while the queue is full.
     ///
     /// # Errors
-    /// [`Closed`] if nobody will take it any more.
+    /// [`Closed`] if the receiver is gone.
     fn send(&self, experience: Experience) -> Result<(), Closed>;
 
-    /// The latest weights, if they are newer than those of `version`.
+    /// Returns the latest weights if they are newer than `version`.
     fn latest_weights(&self, version: u64) -> Option<Arc<Weights>>;
 }
 
-/// The other end is gone.
+/// The receiver has been dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the learner takes no more experience")]
 pub struct Closed;
 
-/// The latest weights, for whoever asks.
+/// Slot holding the latest weights, shared by all threads.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LatestWeights(Arc<Mutex<Posted>>);
 
 #[derive(Debug, Default)]
 struct Posted {
     latest: Arc<Weights>,
-    /// What was posted before: its room serves again as soon as nobody reads it.
+    /// Previous weights, whose buffer is reused once no reader holds them.
     before: Option<Arc<Weights>>,
 }
 
@@ -47,9 +47,9 @@ impl LatestWeights {
         Arc::clone(&self.lock().latest)
     }
 
-    /// The room of weights that nobody needs any more, or an empty vector. Megabytes that one
-    /// thread asks for and another gives back, many times a second, would make the process grow:
-    /// the allocator keeps a stock for each thread.
+    /// Returns the buffer of weights no longer read, or an empty vector. Allocating megabytes in
+    /// one thread and freeing them in another, many times a second, would make the process grow,
+    /// because the allocator caches memory per thread.
     pub fn take_buffer(&self) -> Vec<f32> {
         let before = self.lock().before.take();
         before.and_then(Arc::into_inner).map(|weights| weights.numbers).unwrap_or_default()
@@ -60,10 +60,10 @@ impl LatestWeights {
     }
 }
 
-/// The link within one process: a bounded channel and a board.
+/// The in-process link: a bounded channel for experience and a shared slot for weights.
 ///
-/// When the channel is full the actor waits: experience is never dropped, and the learner's pace
-/// holds the actors back (which is what the rate limiter relies on).
+/// When the channel is full the actor blocks: experience is never dropped, and the learner's pace
+/// throttles the actors (which the rate limiter relies on).
 #[derive(Clone, Debug)]
 pub(crate) struct LocalLink {
     experience: Sender<Experience>,
@@ -71,8 +71,8 @@ pub(crate) struct LocalLink {
 }
 
 impl LocalLink {
-    /// A link for any number of actors, and the end that takes up to `capacity` batches of
-    /// experience before an actor has to wait.
+    /// Creates a link for any number of actors, and the receiver, whose queue holds up to
+    /// `capacity` messages before actors block.
     pub fn new(capacity: usize, weights: LatestWeights) -> (Self, Receiver<Experience>) {
         let (experience, receiver) = bounded(capacity.max(1));
         (Self { experience, weights }, receiver)

@@ -1,4 +1,4 @@
-//! Memory that an Ape-X agent takes, roughly.
+//! Estimates of the memory an Ape-X agent needs.
 
 use tch::Device;
 
@@ -6,19 +6,20 @@ use super::{ApexConfig, ApexReplayConfig};
 use crate::algorithms::{ENV_BYTES, learn_factor};
 use crate::replay::Replay;
 
-/// Bytes of an LZ4-compressed frame as a share of its pixels. Atari's take a tenth to a quarter;
-/// dense ones more.
+/// Size of an LZ4-compressed frame relative to its pixels. Atari's take a tenth to a quarter; dense
+/// ones more.
 const COMPRESSED_SHARE: f64 = 0.25;
 
-/// Bytes of a full replay of `capacity` transitions.
+/// Estimates the size in bytes of a full replay of `capacity` transitions.
 pub(super) fn replay_bytes(config: &ApexConfig, obs_shape: [usize; 3], capacity: u64) -> u64 {
     let replay = ApexReplayConfig { capacity, ..config.replay.clone() }.for_obs(obs_shape);
     let whole = Replay::bytes_forecast(replay.max_len() as u64, obs_shape, config.envs.into());
     if config.replay.compress { (whole as f64 * COMPRESSED_SHARE) as u64 } else { whole }
 }
 
-/// Returns the capacity whose replay takes no more than `room` bytes: in proportion to `replay`,
-/// the bytes of the one asked for, and less by hundredths for what does not grow with it.
+/// Returns a capacity whose replay fits in `room` bytes. Starts in proportion to `replay`, the size
+/// of the requested one, and shrinks in steps of 1 % to cover the part that does not scale with
+/// capacity.
 pub(super) fn fitting_capacity(
     config: &ApexConfig,
     obs_shape: [usize; 3],
@@ -33,8 +34,8 @@ pub(super) fn fitting_capacity(
     capacity
 }
 
-/// Bytes of environments, batches drawn ahead (two observations per transition), experience in
-/// flight, and learning from a batch.
+/// Estimates the bytes of environments, prefetched batches (two observations per transition),
+/// experience in flight, and learning from a batch.
 pub(super) fn apex_bytes(config: &ApexConfig, obs_shape: [usize; 3], device: Device) -> u64 {
     let obs_len = obs_shape.iter().product::<usize>() as u64;
     let batch = u64::from(config.learner.batch_size).saturating_mul(2 * obs_len);
@@ -46,8 +47,9 @@ pub(super) fn apex_bytes(config: &ApexConfig, obs_shape: [usize; 3], device: Dev
         .saturating_add(experience_bytes(config, obs_shape))
 }
 
-/// Bytes of experience in flight: all that the actors gather, and messages of one actor each, in
-/// the queue and in the thread that empties it. One frame per step, since stacks are built later.
+/// Estimates the bytes of experience in flight: everything the actors accumulate, plus messages of
+/// one actor each, in the queue and in the ingest thread. One frame per step, since stacks are
+/// built later.
 fn experience_bytes(config: &ApexConfig, [_, height, width]: [usize; 3]) -> u64 {
     let largest = config.envs_per_actor().first().copied().unwrap_or(0) as u64;
     let messages = largest.saturating_mul(u64::from(config.experience_queue).saturating_add(1));

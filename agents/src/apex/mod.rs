@@ -1,14 +1,15 @@
-//! Ape-X DQN: many actors that act on their own, one prioritised replay, one learner. Deep
-//! Q-learning with dueling networks, double Q-learning and n-step targets. Source: Horgan et al.
-//! 2018 (arXiv:1803.00933).
+//! Ape-X DQN: many asynchronous actors, one prioritised replay, one learner. Deep Q-learning with
+//! dueling networks, double Q-learning and n-step targets. Source: Horgan et al. 2018
+//! (arXiv:1803.00933).
 //!
-//! - `actor`: environments, ε-greedy, n steps, first priorities; knows no threads
-//! - `learner`: networks, optimiser step; knows no replay; `shard`: targets, loss and gradient of
-//!   some rows
-//! - `link`, `experience`: what lies between the two: experience one way, weights the other
-//! - `limiter`: keeps both in step
-//! - `agent`: all of it put together; `serial`: its update in one thread, to be read first
-//! - `threaded`: the same update beside `workers`, the threads that act, ingest and prefetch
+//! - `actor`: environments, ε-greedy, n-step transitions, initial priorities; independent of
+//!   threads
+//! - `learner`: networks, optimiser step; independent of the replay; `shard`: targets, loss and
+//!   gradient of some rows
+//! - `link`, `experience`: messages between the two: experience one way, weights the other
+//! - `limiter`: balances both
+//! - `agent`: all of it combined; `serial`: its update in one thread, to be read first
+//! - `threaded`: the same update, beside `workers`, the threads that act, ingest and prefetch
 
 mod actor;
 mod agent;

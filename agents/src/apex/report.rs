@@ -1,58 +1,59 @@
-//! What Ape-X tells of itself.
+//! Statistics reported by Ape-X.
 
 use coordrl_envs::EpisodeStats;
 
 use super::learner::LearnStats;
 use crate::Timing;
 
-/// Figures since the last report.
+/// Statistics since the last report.
 #[derive(Clone, Debug, Default)]
 pub struct ApexReport {
-    /// What the learner did; absent while it waits for experience.
+    /// Learner update; absent while it waits for experience.
     pub learned: Option<LearnReport>,
-    /// Agent steps that reached the replay.
+    /// Number of agent steps that reached the replay.
     pub agent_steps: u64,
     /// Mean reward of those, as the agent learns from it; absent if there were none.
     pub mean_clipped_reward: Option<f64>,
-    /// Whole games that ended, in the order in which they reached the replay.
+    /// Full games that ended, in the order in which they reached the replay.
     pub episodes: Vec<EpisodeStats>,
-    /// Mean number of updates, over agent steps, that the learner was ahead of the weights that
-    /// acted; absent if nothing arrived.
+    /// Mean number of updates, over agent steps, by which the learner was ahead of the acting
+    /// weights; absent if nothing arrived.
     pub policy_lag_updates: Option<f64>,
-    /// Transitions in the replay.
+    /// Number of transitions in the replay.
     pub replay_len: u64,
-    /// Samples learnt from for each transition inserted after the warm-up; absent before.
+    /// Samples per transition inserted after the warm-up; absent before.
     pub samples_per_insert: Option<f64>,
-    /// Where the time went.
+    /// Time spent, by activity.
     pub timing: Timing,
 }
 
-/// One update of the learner.
+/// Report of one learner update.
 #[derive(Clone, Debug)]
 pub struct LearnReport {
-    /// Loss, gradient, values.
+    /// Loss, gradient and values.
     pub learned: LearnStats,
     /// Learning rate used.
     pub learning_rate: f64,
-    /// Mean number of transitions that came after those of the batch.
+    /// Mean number of transitions inserted after those of the batch.
     pub replay_age: f64,
-    /// Share of the batch whose transitions were gone when their new priorities came.
+    /// Share of the batch's transitions that had left the replay when their new priorities were
+    /// written.
     pub stale_share: f64,
 }
 
-/// What arrived since the last report.
+/// Statistics of the experience ingested since the last report.
 #[derive(Debug, Default)]
 pub(super) struct IngestStats {
     pub agent_steps: u64,
     pub reward_sum: f64,
     pub episodes: Vec<EpisodeStats>,
-    /// Policy lags added up over agent steps, and how many those are.
+    /// Sum of policy lags over agent steps, and the number of those steps.
     pub lags: (u64, u64),
     pub timing: Timing,
 }
 
 impl IngestStats {
-    /// Adds what came after.
+    /// Adds later statistics.
     pub fn add(&mut self, other: Self) {
         self.agent_steps += other.agent_steps;
         self.reward_sum += other.reward_sum;
@@ -61,7 +62,7 @@ impl IngestStats {
         self.timing.add(&other.timing);
     }
 
-    /// The report they make.
+    /// Converts the statistics to a report.
     pub fn into_report(self) -> ApexReport {
         let (sum, count) = self.lags;
         ApexReport {

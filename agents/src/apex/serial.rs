@@ -1,7 +1,7 @@
-//! Ape-X in one thread: algorithms 1 and 2 of Horgan et al. 2018, one after the other. Read this
-//! first; [`threaded`](super::threaded) runs the same steps side by side.
+//! Single-threaded Ape-X: algorithms 1 and 2 of Horgan et al. 2018, in turns. Read this first;
+//! [`threaded`](super::threaded) runs the same steps concurrently.
 //!
-//! Bit for bit repeatable: acting and learning take turns by the rates alone, never by the clock.
+//! Bit-for-bit repeatable: only the rate limits decide the turns, never the clock.
 
 use std::time::Instant;
 
@@ -14,7 +14,7 @@ use crate::report::nanos_since;
 use crate::{AgentError, Timing};
 
 impl Apex {
-    /// Makes one update if a batch may be drawn, else one agent step of every environment.
+    /// Makes one update if a batch may be sampled, else one agent step of every environment.
     pub(super) fn update_serial(&mut self) -> Result<ApexReport, AgentError> {
         let start = Instant::now();
         let batch_size = u64::from(self.config.learner.batch_size);
@@ -37,8 +37,8 @@ impl Apex {
         Ok(report)
     }
 
-    /// Algorithm 1: every actor takes a step, and its transitions enter the replay with priorities
-    /// of its own.
+    /// Algorithm 1: every actor takes a step and inserts its transitions with the priorities it
+    /// computed.
     fn act(&mut self) -> Result<(), AgentError> {
         let Self { work: Work::Paused(parts), learner, acting, config, .. } = self else {
             return Err(AgentError::WorkersGone);
@@ -53,6 +53,7 @@ impl Apex {
         }
 
         let weights_every = u64::from(config.weights_every_agent_steps);
+        // All actors step together, so the count of the first stands for all.
         if parts.actors[0].agent_steps().is_multiple_of(weights_every) {
             acting.load(&learner.weights()?)?;
         }
@@ -61,7 +62,7 @@ impl Apex {
         Ok(())
     }
 
-    /// Algorithm 2: draw a batch, learn from it, give its transitions their new priorities.
+    /// Algorithm 2: samples a batch, learns from it and updates its priorities.
     fn learn(&mut self, batch_size: u64) -> Result<LearnReport, AgentError> {
         let Self { work: Work::Paused(parts), learner, draws, batch, config, counters, .. } = self
         else {

@@ -1,4 +1,4 @@
-//! Targets, loss and gradient of some rows of a batch: what a core of the learner does.
+//! Targets, loss and gradient of some rows of a batch: the work of one learner core.
 
 use tch::Tensor;
 
@@ -8,21 +8,22 @@ use crate::AgentError;
 use crate::maths::{double_q_targets, max_q_targets, q_of_actions, weighted_td_loss};
 use crate::nn::{LiveFeatures, NetworkError, QNetwork, live_features};
 
-/// What is learnt from some rows of a batch.
+/// Results from some rows of a batch.
 pub(super) struct Shard {
-    /// Their share of the batch's gradient, flat `[P]`.
+    /// Contribution to the batch's gradient, flat `[P]`.
     pub gradient: Tensor,
-    /// Their share of the batch's loss.
+    /// Contribution to the batch's loss.
     pub loss: f64,
     /// Target − Q, `[rows]`.
     pub td_errors: Vec<f32>,
     /// Q of the actions taken, `[rows]`.
     pub q: Vec<f32>,
-    /// Which of the torso's features were alive.
+    /// Marks of the torso's live features.
     pub live: LiveFeatures,
 }
 
-/// Forward and backward over the rows of a shard; the whole batch has `batch_size`.
+/// Runs forward and backward passes over the rows of a shard; the whole batch has `batch_size`
+/// rows.
 pub(super) fn differentiate(
     config: &LearnerConfig,
     online: &QNetwork,
@@ -34,10 +35,11 @@ pub(super) fn differentiate(
     let (values, features) = online.forward_with_features(&rows.obs); // [rows, A], [rows, F]
     let q = q_of_actions(&values, &rows.actions); // [rows]
     let td_errors = targets - &q; // [rows]
+    // The loss is a mean over these rows; scaled by their share, the shards sum to the batch mean.
     let share = rows.actions.size()[0] as f64 / batch_size;
     let loss = weighted_td_loss(&td_errors, &rows.importance_weights, config.loss()) * share;
     let gradient = online.gradient(&loss)?;
-    // To the host in one copy: on a GPU each one waits for all that was asked of it before.
+    // One copy to the host: on a GPU each copy waits for all work queued before it.
     let live = live_features(&features); // [F]
     let parts = [&loss.reshape([1]), &td_errors, &q, &live];
     let numbers = Tensor::f_cat(&parts, 0).map_err(NetworkError::from)?;
@@ -50,7 +52,7 @@ pub(super) fn differentiate(
     Ok(Shard { gradient, loss: numbers[0].into(), td_errors, q, live })
 }
 
-/// Targets `[rows]`. No graph is kept; the guard is gone on return.
+/// Computes the targets, `[rows]`, without an autograd graph.
 fn targets(
     config: &LearnerConfig,
     online: &QNetwork,
@@ -68,7 +70,7 @@ fn targets(
     double_q_targets(rewards, discounts, &chosen, &valued, rescaling)
 }
 
-/// The batch's gradient: that of all shards, added in their order.
+/// Sums the shards' gradients in row order, so that rounding does not depend on scheduling.
 pub(super) fn sum(shards: Vec<Shard>) -> Tensor {
     let gradients = shards.into_iter().map(|shard| shard.gradient);
     gradients.reduce(|mut sum, next| sum.g_add_(&next)).unwrap_or_default()

@@ -1,4 +1,4 @@
-//! What of an Ape-X agent is in a checkpoint beside weights, moments and replay.
+//! Ape-X checkpoint state other than weights, optimiser and replay.
 
 use coordrl_envs::Rng;
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use super::limiter::Rates;
 use crate::versioned::{decode, encode};
 use crate::{AgentError, Counters};
 
-/// Raised when the layout of [`TrainerState`] changes.
+/// Format version; incremented when the layout of [`TrainerState`] changes.
 const VERSION: u32 = 2;
 
 /// Counters, generators and environments.
@@ -16,12 +16,12 @@ const VERSION: u32 = 2;
 pub(super) struct TrainerState {
     pub counters: Counters,
     pub rates: Rates,
-    /// Transitions ever inserted into the replay that goes with this state: a replay of another
-    /// moment would not fit the actors.
+    /// Number of transitions ever inserted into the matching replay: one from another time would
+    /// not fit the actors.
     pub replay_inserted: u64,
-    /// Draws from the replay, in one thread.
+    /// Generator for sampling the replay, in serial mode.
     pub draws: Rng,
-    /// Updates behind the weights that the actors of one thread act with.
+    /// Version of the weights the actors use, in serial mode.
     pub acting_version: u64,
     pub actors: Vec<ActorState>,
 }

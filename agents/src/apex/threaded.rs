@@ -1,4 +1,4 @@
-//! Ape-X in many threads: the steps of [`serial`](super::serial), with acting, ingestion and
+//! Multi-threaded Ape-X: the steps of [`serial`](super::serial), with acting, ingestion and
 //! prefetching beside the learner, which runs in the caller's thread.
 
 use std::time::{Duration, Instant};
@@ -13,22 +13,23 @@ use crate::error::{Worker, catch_panic};
 use crate::report::nanos_since;
 use crate::{AgentError, Timing};
 
-/// Longest that an update waits for a batch before it reports without one.
+/// Longest time an update waits for a batch before it reports without one.
 const PATIENCE: Duration = Duration::from_millis(100);
 
 impl Apex {
-    /// Makes one update if a batch comes within [`PATIENCE`], and reports what was ingested
+    /// Makes one update if a batch arrives within [`PATIENCE`], and reports what was ingested
     /// meanwhile.
     pub(super) fn update_threaded(&mut self) -> Result<ApexReport, AgentError> {
         self.start_workers()?;
         match self.try_update_threaded() {
             Ok(report) if !self.workers()?.has_failed() => Ok(report),
+            // A worker failed: pausing returns its error, which is set before its thread ends.
             Ok(_) => match self.pause_workers() {
                 Err(error) => Err(error),
                 Ok(()) => Err(AgentError::WorkersGone),
             },
             Err(own) => {
-                // The threads end either way; the learner's error came first.
+                // The threads stop either way; the learner's error came first.
                 let _ = self.pause_workers();
                 self.work = Work::Lost;
                 Err(own)
@@ -59,7 +60,7 @@ impl Apex {
 
         let replay_len = self.workers()?.replay().len() as u64;
         let rates = self.workers()?.rates();
-        // The limiter has counted batches drawn ahead as well.
+        // The limiter also counts batches prefetched but not learnt from yet.
         let learned_from = Rates { sampled: self.sampled, ..rates };
         let report = std::mem::take(&mut self.ingested).into_report();
         Ok(ApexReport {
@@ -95,12 +96,13 @@ impl Apex {
         Ok(report)
     }
 
-    /// Hands actors and replay to threads, unless they have them.
+    /// Moves actors and replay to worker threads, unless they are running.
     fn start_workers(&mut self) -> Result<(), AgentError> {
         match std::mem::replace(&mut self.work, Work::Lost) {
             Work::Paused(parts) => {
                 self.sampled = parts.rates.sampled;
-                let left = self
+                // The run is counted in frames, the actors claim agent steps.
+                let agent_steps_left = self
                     .total_frames
                     .saturating_sub(self.counters.frames)
                     .div_ceil(self.frame_skip);
@@ -110,7 +112,7 @@ impl Apex {
                     device: self.device,
                     seed: self.seed,
                     updates: self.counters.updates,
-                    agent_steps_left: left,
+                    agent_steps_left,
                 };
                 let latest_weights = parts.pool.latest_weights();
                 latest_weights.publish(self.learner.weights_in(latest_weights.take_buffer())?);
@@ -125,12 +127,12 @@ impl Apex {
         }
     }
 
-    /// Ends all threads, takes back what they worked on, and counts what they still held.
+    /// Stops all threads, recovers actors and replay, and counts experience still in flight.
     pub(super) fn pause_workers(&mut self) -> Result<(), AgentError> {
         match std::mem::replace(&mut self.work, Work::Lost) {
             Work::Running(workers) => {
                 let (mut parts, last) = workers.pause()?;
-                // The limiter also counted batches that were drawn ahead and given up.
+                // The limiter also counted prefetched batches that were dropped.
                 parts.rates.sampled = self.sampled;
                 self.count_ingested(last);
                 self.work = Work::Paused(parts);

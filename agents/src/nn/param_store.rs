@@ -141,7 +141,7 @@ impl ParamStore {
     }
 
     /// Returns `true` if every parameter and buffer is finite.
-    pub(crate) fn is_finite(&self) -> bool {
+    pub fn is_finite(&self) -> bool {
         self.all().all(|param| is_finite(&param.values))
     }
 

@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn the_least_sizes_are_those_of_the_published_networks() {
-        for torso in torsos().iter().filter(|torso| torso.name != "brightness") {
+        for torso in torsos().iter().filter(|torso| is_published(torso)) {
             let least = if torso.name.contains("impala") { 8 } else { 36 };
             assert!(
                 build(torso, least).is_ok() && build(torso, least - 1).is_err(),
@@ -181,6 +181,11 @@ mod tests {
                 torso.name
             );
         }
+    }
+
+    /// Other torsos need no entry in tests of the published ones.
+    fn is_published(torso: &TorsoEntry) -> bool {
+        torso.name.contains("conv") || torso.name.contains("impala")
     }
 
     fn build(torso: &TorsoEntry, width: usize) -> Result<(), NetworkError> {

@@ -31,7 +31,7 @@ pub struct RolloutPlan {
     pub update: u64,
     /// Table of the algorithm's settings, for error messages.
     pub table: &'static str,
-    /// Agent steps of each environment.
+    /// Agent steps of each environment: those that the collector was built for.
     pub rollout_agent_steps: usize,
     /// Discount γ.
     pub discount: f64,

@@ -91,10 +91,9 @@ impl ActorQueue {
         for t in 0..plan.rollout_agent_steps {
             for index in 0..self.here.len() {
                 let mut actor = self.wait_for(index)?;
-                let decided = actor.decide(t, network, plan);
-                if decided.is_err() {
+                if let Err(error) = actor.decide(t, network, plan) {
                     self.here[index] = Some(actor);
-                    return decided.map(|()| Vec::new());
+                    return Err(error);
                 }
                 let done = done.clone();
                 scope.spawn(move |_| {
@@ -129,7 +128,7 @@ impl ActorQueue {
             }
             let Some((actor, result)) = receive(&self.arrivals) else {
                 let worker = Worker::Actor(index);
-                let message = "it never came back".to_owned();
+                let message = "its step did not return".to_owned();
                 return Err(AgentError::Panicked { worker, message });
             };
             let index = actor.index();

@@ -15,6 +15,7 @@ use super::{central, sharded};
 use crate::actors::start_each;
 use crate::error::{Worker, catch_panic};
 use crate::nn::{NamedTensors, Network, ParamStore, TorsoEntry};
+use crate::versioned::bad;
 use crate::{AgentError, AgentSetup, Timing};
 
 /// Place where the gradients of an update are computed.
@@ -40,8 +41,8 @@ pub struct ActorState {
 /// Environments that act under one network, and the threads that step them.
 ///
 /// Results do not depend on the number of threads or on scheduling: every environment has its own
-/// generator, and gradients are added in the actors' order. After an error the environments may
-/// stand anywhere.
+/// generator, and gradients are added in the actors' order. After an error the environments are
+/// in an undefined state.
 pub struct Collector {
     actors: Vec<Actor>,
     /// One per actor, or a single one where gradients are central.
@@ -214,8 +215,18 @@ impl Collector {
     /// Restores what [`Collector::save_actors`] returned.
     ///
     /// # Errors
-    /// If an environment refuses its state; the collector must not be used then.
+    /// If the states are of other numbers of environments, with nothing changed, or if an
+    /// environment refuses its state; the collector must not be used then.
     pub fn load_actors(&mut self, states: Vec<ActorState>) -> Result<(), AgentError> {
+        let sizes = |of: fn(&ActorState) -> usize| states.iter().map(of).collect::<Vec<_>>();
+        let expected = self.envs_per_actor();
+        let found = sizes(|actor| actor.envs.len());
+        if found != expected || sizes(|actor| actor.rngs.len()) != expected {
+            return Err(bad(format!(
+                "it has actors of {found:?} environments, this agent has {expected:?}"
+            )));
+        }
+
         for (actor, saved) in self.actors.iter_mut().zip(states) {
             let states: Vec<Vec<u8>> = saved.envs.into_iter().map(ByteBuf::into_vec).collect();
             actor.load(saved.rngs, &states)?;

@@ -26,7 +26,7 @@ pub(crate) struct Rollout {
     /// Rows (t · n + i) at which an episode was truncated.
     truncated_rows: Vec<usize>,
     /// Final observations of these episodes, `u8 [len(truncated_rows), C, H, W]`.
-    cut_obs: Vec<u8>,
+    truncated_obs: Vec<u8>,
     ended: Vec<EndedGame>,
 }
 
@@ -64,7 +64,7 @@ impl Rollout {
             discounts: vec![f32::NAN; rows],
             values: vec![f32::NAN; rows + envs],
             truncated_rows: Vec::new(),
-            cut_obs: Vec::new(),
+            truncated_obs: Vec::new(),
             ended: Vec::new(),
         }
     }
@@ -75,7 +75,7 @@ impl Rollout {
         let len = self.obs.len();
         self.obs.copy_within(len - group.., 0);
         self.truncated_rows.clear();
-        self.cut_obs.clear();
+        self.truncated_obs.clear();
         self.ended.clear();
         if cfg!(debug_assertions) {
             self.obs[group..].fill(0xAB);
@@ -128,7 +128,7 @@ impl Rollout {
                 && let Some(last) = envs.final_obs(i)
             {
                 self.truncated_rows.push(row);
-                self.cut_obs.extend_from_slice(last);
+                self.truncated_obs.extend_from_slice(last);
             }
             let ended = |stats| EndedGame { step: t, env: i, stats };
             self.ended.extend(step.episodes().map(ended));
@@ -150,7 +150,7 @@ impl Rollout {
     /// Returns the final observations of truncated episodes, if any.
     pub fn truncated_obs_tensor(&self) -> Option<Tensor> {
         let rows = self.truncated_rows.len();
-        (rows > 0).then(|| obs_tensor(&self.cut_obs, rows, self.obs_shape))
+        (rows > 0).then(|| obs_tensor(&self.truncated_obs, rows, self.obs_shape))
     }
 
     /// Computes returns and advantages from the recorded values and those of the truncated
@@ -310,7 +310,7 @@ mod tests {
         let rollout = filled(Step { reward: 1.0, truncated: true, ..Default::default() });
         // Emitted: 1 at the reset, 2 at the end, 3 at the reset after it, and so on.
         assert_eq!(rollout.obs, [1, 1, 1, 1, 3, 3, 3, 3, 5, 5, 5, 5]);
-        assert_eq!(rollout.cut_obs, [2, 2, 2, 2, 4, 4, 4, 4]);
+        assert_eq!(rollout.truncated_obs, [2, 2, 2, 2, 4, 4, 4, 4]);
         let targets = rollout.targets(&[8.0, 6.0, 4.0, 2.0], 0.5, 1.0);
         assert_eq!(targets.returns, [5.0, 4.0, 3.0, 2.0]);
         let with_lambda = rollout.targets(&[8.0, 6.0, 4.0, 2.0], 0.5, 0.9);

@@ -1,11 +1,11 @@
-//! What the emulator's tests share.
+//! Helpers shared by the emulator tests.
 #![allow(dead_code, reason = "each test program uses a part")]
 
 use std::path::{Path, PathBuf};
 
 use coordrl_envs::{Assets, AtariEnv, EnvConfig, EnvSeed, GameKind, Role, games};
 
-/// The ROMs that set-up has fetched.
+/// Returns the ROMs fetched by set-up.
 pub fn assets() -> Assets {
     let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../.deps");
     Assets::in_deps(&std::env::var_os("COORDRL_DEPS_DIR").map_or_else(beside, PathBuf::from))
@@ -24,7 +24,8 @@ pub fn atari_games() -> Vec<&'static str> {
     games().iter().filter(|game| is_atari(game.kind)).map(|game| game.name).collect()
 }
 
-/// The generator of `envs/parity/reference.py`: `random_actions(seed, count, num_actions)`.
+/// Generates the actions of `random_actions(seed, count, num_actions)` in
+/// `envs/parity/reference.py`.
 pub fn random_actions(seed: u64, count: usize, num_actions: usize) -> Vec<usize> {
     let mut state = seed;
     let mut draw = move || {
@@ -42,7 +43,7 @@ pub fn random_actions(seed: u64, count: usize, num_actions: usize) -> Vec<usize>
     actions
 }
 
-/// The latest frame in ALE's grey, at the ROM's own size.
+/// Returns the latest frame in ALE's grey palette, at the ROM's native size.
 pub fn grey_screen(env: &AtariEnv) -> Vec<u8> {
     let ale = env.ale();
     ale.screen().iter().map(|index| ale.grey()[usize::from(*index)]).collect()

@@ -1,4 +1,4 @@
-//! Why a checkpoint cannot be written, found or used.
+//! Checkpoint errors.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,52 +8,52 @@ use coordrl_agents::replay::ReplayError;
 use super::names::position_in_name;
 use crate::exit_code::ExitCode;
 
-/// Why a checkpoint cannot be written, found or read.
+/// Error writing, finding or reading a checkpoint.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
-    /// The run has none.
+    /// The run has no checkpoint.
     #[error("{} holds no checkpoint: the run was stopped before its first; delete the run's folder and start it anew", .0.display())]
     NoneFound(PathBuf),
-    /// The one asked for is not there.
+    /// The requested checkpoint does not exist.
     #[error("no checkpoint `{wanted}` in {}; there are: {available}", .dir.display())]
     NotFound {
-        /// Folder looked in.
+        /// Folder searched.
         dir: PathBuf,
-        /// As typed.
+        /// Checkpoint requested, as typed.
         wanted: String,
-        /// Those that are there.
+        /// Positions of the existing checkpoints.
         available: String,
     },
-    /// A file is missing, cut short, or not what was written.
+    /// A file is missing, truncated, or differs from what was written.
     #[error("checkpoint {} is damaged: {cause}{}", .path.display(), previous_hint(.previous.as_ref()))]
     Damaged {
-        /// The checkpoint folder.
+        /// Checkpoint folder.
         path: PathBuf,
-        /// The file and what is wrong with it.
+        /// File and what is wrong with it.
         cause: String,
-        /// The newest whole checkpoint before it.
+        /// Newest intact checkpoint before it.
         previous: Option<PathBuf>,
     },
-    /// The files are whole but do not fit this program or this run.
+    /// The files are intact but do not fit this program or this run.
     #[error("checkpoint {} cannot be used: {cause}", .path.display())]
     Unusable {
-        /// The checkpoint folder.
+        /// Checkpoint folder.
         path: PathBuf,
-        /// What does not fit.
+        /// Mismatch found.
         cause: String,
     },
-    /// The disk did not take it. Earlier checkpoints are untouched.
+    /// Writing failed; earlier checkpoints are untouched.
     #[error("cannot write checkpoint {}: {cause}; earlier checkpoints are untouched", .path.display())]
     CannotWrite {
-        /// Where it was to be.
+        /// Intended folder.
         path: PathBuf,
-        /// What the system said.
+        /// Error from the operating system.
         cause: io::Error,
     },
 }
 
 impl CheckpointError {
-    /// The exit code this error ends the process with.
+    /// Returns the process exit code for this error.
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::NotFound { .. } => ExitCode::BadRequest,
@@ -62,8 +62,8 @@ impl CheckpointError {
         }
     }
 
-    /// Of a replay that turns out to be damaged as an agent reads it: it is too large to be checked
-    /// before.
+    /// Builds the error for a replay found damaged while an agent reads it: it is too large to
+    /// verify beforehand.
     pub fn damaged_replay(file: &Path, cause: &ReplayError) -> Self {
         let way_on =
             "without that file the run goes on after a new warm-up: remove it and try again";
@@ -73,7 +73,7 @@ impl CheckpointError {
         )
     }
 
-    /// The same for commands that cannot choose a checkpoint.
+    /// Rewords the hint for commands without a `--checkpoint` flag.
     pub fn without_flag(self) -> Self {
         match self {
             Self::Damaged { path, cause, previous: Some(previous) } => {

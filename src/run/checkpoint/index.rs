@@ -1,4 +1,4 @@
-//! Which checkpoints a folder holds, by their names and manifests.
+//! Finds checkpoints by folder name and manifest.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,17 +8,17 @@ use super::manifest::read_manifest;
 use super::names::{folder_of, position_in_name, replaced_folder_of};
 use crate::config::parse_count;
 
-/// A whole checkpoint folder.
+/// A complete checkpoint folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Where the run stood, from the name: emulator frames, or updates of a study.
+    /// Position in the run, parsed from the name: emulator frames, or updates of a study.
     pub position: u64,
     /// The folder.
     pub path: PathBuf,
 }
 
-/// All checkpoints, oldest first: those under their final names, and one that gave up its name just
-/// before a crash.
+/// Lists all checkpoints, oldest first: those under their final names, and any that was renamed for
+/// replacement just before a crash.
 pub fn list(dir: &Path) -> Vec<Entry> {
     let mut entries: Vec<Entry> = fs::read_dir(dir)
         .into_iter()
@@ -33,19 +33,19 @@ pub fn list(dir: &Path) -> Vec<Entry> {
     entries
 }
 
-/// Whether what took its place is there, and only a crash has kept it from being removed.
+/// Returns `true` if the replacement is in place and only a crash prevented this entry's removal.
 fn has_been_replaced(dir: &Path, entry: &Entry) -> bool {
     entry.path == replaced_folder_of(dir, entry.position) && folder_of(dir, entry.position).exists()
 }
 
-/// Picks one by word: `last`, `best`, or its position.
+/// Selects a checkpoint: `last`, `best`, or a position.
 pub fn choose(dir: &Path, wanted: &str) -> Result<Entry, CheckpointError> {
     let entries = list(dir);
     let last = entries.last().cloned().ok_or_else(|| CheckpointError::NoneFound(dir.to_owned()))?;
     let found = match wanted {
         "last" => Some(last),
-        // Before 100 games have ended, or an evaluation fell on a checkpoint, none is best: the
-        // last one stands in.
+        // There is no best one before 100 games have ended or a checkpoint was evaluated; fall back
+        // to the last.
         "best" => Some(best(&entries).cloned().unwrap_or(last)),
         _ => parse_count(wanted)
             .ok()
@@ -63,7 +63,7 @@ pub fn choose(dir: &Path, wanted: &str) -> Result<Entry, CheckpointError> {
     })
 }
 
-/// The one with the highest score; the later of equals. Damaged ones do not count.
+/// Returns the checkpoint with the highest score, the later of equals. Damaged ones are skipped.
 pub(super) fn best(entries: &[Entry]) -> Option<&Entry> {
     entries
         .iter()

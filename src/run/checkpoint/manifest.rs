@@ -1,4 +1,4 @@
-//! The list of a checkpoint's files with their sizes and checksums.
+//! Manifest of a checkpoint: its files with sizes and checksums.
 
 use std::fs;
 use std::path::Path;
@@ -8,40 +8,40 @@ use serde::{Deserialize, Serialize};
 use super::error::CheckpointError;
 use super::names::MANIFEST;
 
-/// Raised when an older program could no longer read what this one writes.
+/// Format version; incremented when older programs can no longer read the files.
 pub(super) const FORMAT_VERSION: u32 = 4;
 
-/// What a checkpoint says of itself. `manifest_crc32` guards the manifest's own bytes.
+/// Description of a checkpoint. `manifest_crc32` protects the manifest itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// Layout of the folder.
+    /// Version of the folder layout.
     pub format_version: u32,
-    /// Whose checkpoint it is.
+    /// Kind of run it belongs to.
     pub identity: Identity,
-    /// Where the run stood on its x axis: emulator frames trained, or updates of a study.
+    /// Position on the run's x axis: emulator frames trained, or updates of a study.
     pub position: u64,
-    /// Optimiser steps so far.
+    /// Number of optimiser steps so far.
     pub updates: u64,
-    /// What the best checkpoint is chosen by, greatest first: of a training run the mean return of
-    /// the last 100 full games, absent before there are as many; or, if it evaluates, that of an
-    /// evaluation with these weights, absent for weights that were not evaluated.
+    /// Score that selects the best checkpoint, highest wins. For a training run the mean return of
+    /// the last 100 full games, absent before there are that many; if the run is evaluated, that of
+    /// an evaluation with these weights, absent if they were not evaluated.
     pub score: Option<f64>,
-    /// Every other file of the folder, but for the replay.
+    /// All other files of the folder except the replay.
     pub files: Vec<FileSum>,
-    /// The replay, if the run has one and saves it. It is large: only the newest checkpoint keeps
-    /// its own, so the file may be gone.
+    /// The replay, if the run saves one. It is large and only the newest checkpoint keeps its own,
+    /// so the file may be missing.
     pub replay: Option<FileSum>,
-    /// CRC-32 of this manifest written with 0 here.
+    /// CRC-32 of this manifest, computed with this field set to 0.
     pub manifest_crc32: u32,
 }
 
-/// The names that decide whether a checkpoint fits a run, as `pong a2c conv`.
+/// Names that decide whether a checkpoint fits a run, such as `pong a2c conv`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity(String);
 
 impl Identity {
-    /// Of a run of this kind: game, algorithm and torso, or task, split and layer.
+    /// Builds the identity of a kind of run: game, algorithm and torso, or task, split and layer.
     pub fn of(names: [&str; 3]) -> Self {
         Self(names.join(" "))
     }
@@ -70,7 +70,7 @@ impl FileSum {
         Self { name: name.to_owned(), bytes: bytes.len() as u64, crc32: crc32fast::hash(bytes) }
     }
 
-    /// Says what is wrong with the bytes, if anything.
+    /// Checks length and checksum; the error describes the mismatch.
     pub(super) fn check(&self, bytes: &[u8]) -> Result<(), String> {
         if bytes.len() as u64 != self.bytes {
             return Err(format!("{} has {} bytes, not {}", self.name, bytes.len(), self.bytes));
@@ -83,7 +83,7 @@ impl FileSum {
 }
 
 impl Manifest {
-    /// Fills in the manifest's own checksum and gives its bytes.
+    /// Fills in the manifest's own checksum and serialises it.
     pub(super) fn encode(mut self) -> serde_json::Result<Vec<u8>> {
         self.manifest_crc32 = self.own_crc32()?;
         let mut bytes = serde_json::to_vec_pretty(&self)?;
@@ -91,7 +91,7 @@ impl Manifest {
         Ok(bytes)
     }
 
-    /// Parses a manifest and checks that it is what was written.
+    /// Parses a manifest and verifies its checksum.
     fn parse(bytes: &[u8]) -> Result<Self, String> {
         let manifest: Self = serde_json::from_slice(bytes)
             .map_err(|error| format!("manifest.json does not parse: {error}"))?;
@@ -101,8 +101,9 @@ impl Manifest {
         }
     }
 
-    /// The format of a manifest that is whole JSON with other fields than this program knows. One
-    /// with the fields of this format, but other bytes, is damaged, whatever number it bears.
+    /// Returns the format version of a manifest that is valid JSON but has other fields than this
+    /// program knows. One with the expected fields but a wrong checksum is damaged, whatever
+    /// version it states.
     fn foreign_format(bytes: &[u8]) -> Option<u64> {
         let value: serde_json::Value = serde_json::from_slice(bytes).ok()?;
         let format = value.get("format_version")?.as_u64()?;

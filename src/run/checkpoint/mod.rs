@@ -1,12 +1,13 @@
-//! Checkpoints: everything a run needs to go on as if it had never stopped.
+//! Checkpoints: everything a run needs to resume as if it had never stopped.
 //!
 //! `checkpoints/<frames>/` holds `weights.safetensors`, `optimizer.safetensors`, `trainer.bin`
-//! (counters, generators, environments), `progress.json` (sums of the metrics so far and where
-//! their files end) and `manifest.json` (sizes and checksums of the others); of agents that have
-//! them also `target.safetensors` (the target network) and `replay.bin`. A folder under its final
-//! name is whole: it was written under a temporary name, flushed to disk, then renamed. If one of
-//! that position is there, it is renamed first and counts until the new one has its name; only then
-//! it is removed.
+//! (counters, generators, environments), `progress.json` (metric sums so far and the lengths of the
+//! metric files) and `manifest.json` (sizes and checksums of the others); for agents that have them
+//! also `target.safetensors` (the target network) and `replay.bin`.
+//!
+//! A folder under its final name is complete: it is written under a temporary name, flushed to
+//! disk, then renamed. An existing checkpoint at that position is renamed first and stays valid
+//! until the new one has its name; only then is it removed.
 
 mod error;
 mod index;

@@ -10,18 +10,18 @@ pub(super) const PROGRESS: &str = "progress.json";
 pub(super) const REPLAY: &str = "replay.bin";
 pub(super) const MANIFEST: &str = "manifest.json";
 
-/// Folders that a crash may leave; cleared by the next write.
+/// Prefix of temporary folders. A crash may leave them; the next write removes them.
 pub(super) const TEMPORARY_PREFIX: &str = ".tmp-";
-/// Before the name of a checkpoint while another takes its place: a whole one, for use until that
-/// is there.
+/// Prefix of a complete checkpoint that is being replaced; it remains usable until its successor
+/// has its name.
 pub(super) const REPLACED_PREFIX: &str = ".replaced-";
 
-/// The folder of the checkpoint at `position`.
+/// Returns the folder of the checkpoint at `position`.
 pub fn folder_of(dir: &Path, position: u64) -> PathBuf {
     dir.join(format!("{position:012}"))
 }
 
-/// Where it is while another takes its place.
+/// Returns its folder while it is being replaced.
 pub(super) fn replaced_folder_of(dir: &Path, position: u64) -> PathBuf {
     dir.join(format!("{REPLACED_PREFIX}{position:012}"))
 }

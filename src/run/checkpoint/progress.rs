@@ -1,17 +1,17 @@
-//! What the run's own part of a checkpoint must tell of itself.
+//! Requirements on the run loop's part of a checkpoint.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// What the loop of a kind of run remembers between two processes.
+/// State that a run loop stores in its checkpoints.
 pub trait RunProgress: Serialize + DeserializeOwned {
-    /// Where the run stands on its x axis.
+    /// Returns the run's position on its x axis.
     fn position(&self) -> u64;
 
-    /// Optimiser steps so far.
+    /// Returns the number of optimiser steps so far.
     fn updates(&self) -> u64;
 
-    /// What the best checkpoint is chosen by, greatest first; absent while there is too little to
-    /// tell.
+    /// Returns the score that selects the best checkpoint, highest wins; `None` while data is
+    /// insufficient.
     fn score(&self) -> Option<f64>;
 }

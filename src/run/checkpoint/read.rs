@@ -1,4 +1,4 @@
-//! Reading checkpoints back, trusting nothing.
+//! Reads checkpoints, verifying everything.
 
 use std::fs::{self, File};
 use std::io::{self, BufReader};
@@ -14,27 +14,27 @@ use super::names::{OPTIMIZER, PROGRESS, REPLAY, TARGET, TRAINER, WEIGHTS};
 use super::progress::RunProgress;
 use crate::run::weights_file;
 
-/// A checkpoint in memory, every byte of it checked.
+/// A checkpoint in memory, with every byte verified.
 #[derive(Debug)]
 pub struct Checkpoint<P> {
-    /// What it says of itself.
+    /// Its manifest.
     pub manifest: Manifest,
-    /// For the agent.
+    /// State of the agent.
     pub state: AgentState,
-    /// For the run's loop.
+    /// State of the run loop.
     pub progress: P,
-    /// Where the replay is, if there is one; its content is checked as it is read.
+    /// Path of the replay, if there is one; its content is verified as it is read.
     pub replay: Option<PathBuf>,
 }
 
 impl<P> Checkpoint<P> {
-    /// The replay's bytes from the start.
+    /// Opens the replay at its start.
     pub fn open_replay(&self) -> io::Result<Option<BufReader<File>>> {
         self.replay.as_ref().map(|path| Ok(BufReader::new(File::open(path)?))).transpose()
     }
 }
 
-/// Reads the newest checkpoint. If it is damaged the error names the newest whole one before it.
+/// Reads the newest checkpoint. If it is damaged, the error names the newest intact one before it.
 pub fn read_newest<P: RunProgress>(
     dir: &Path,
     whose: &Identity,
@@ -43,7 +43,7 @@ pub fn read_newest<P: RunProgress>(
     read(&newest.path, whose).map_err(|error| name_previous(dir, error))
 }
 
-/// Adds to the report of a damaged checkpoint which one to use instead.
+/// Adds the newest earlier intact checkpoint to a damage report.
 fn name_previous(dir: &Path, error: CheckpointError) -> CheckpointError {
     match error {
         CheckpointError::Damaged { path, cause, .. } => {
@@ -56,14 +56,14 @@ fn name_previous(dir: &Path, error: CheckpointError) -> CheckpointError {
     }
 }
 
-/// Checkpoints past `position` that are whole.
+/// Lists the intact checkpoints past `position`.
 pub fn valid_after(dir: &Path, position: u64) -> Vec<Entry> {
     let mut later = list(dir);
     later.retain(|entry| entry.position > position && all_files(&entry.path).is_ok());
     later
 }
 
-/// Whether every file is what was written.
+/// Verifies every file against the manifest.
 fn all_files(path: &Path) -> Result<(), CheckpointError> {
     let manifest = read_manifest(path)?;
     manifest
@@ -73,7 +73,8 @@ fn all_files(path: &Path) -> Result<(), CheckpointError> {
     replay(path, &manifest).map(drop)
 }
 
-/// The replay's file, if it is there: as long as it was when it was written.
+/// Returns the replay's path if it exists, after checking its length only: checksumming it here
+/// would read gigabytes.
 fn replay(path: &Path, manifest: &Manifest) -> Result<Option<PathBuf>, CheckpointError> {
     let file = path.join(REPLAY);
     let (Some(sum), Ok(about)) = (&manifest.replay, fs::metadata(&file)) else { return Ok(None) };
@@ -86,7 +87,7 @@ fn replay(path: &Path, manifest: &Manifest) -> Result<Option<PathBuf>, Checkpoin
     }
 }
 
-/// Reads one checkpoint folder, of a run of this identity.
+/// Reads one checkpoint folder of a run with this identity.
 pub fn read<P: RunProgress>(
     path: &Path,
     whose: &Identity,
@@ -112,7 +113,7 @@ pub fn read<P: RunProgress>(
     Ok(Checkpoint { manifest, state, progress, replay })
 }
 
-/// Reads only the weights of one checkpoint. Without an identity any run's will do.
+/// Reads only the weights of a checkpoint; without an identity, of any run.
 pub fn read_weights(
     entry: &Entry,
     whose: Option<&Identity>,

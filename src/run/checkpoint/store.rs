@@ -1,4 +1,4 @@
-//! Writing, listing and clearing out checkpoint folders.
+//! Writes, prunes and removes checkpoint folders.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -17,13 +17,13 @@ use super::progress::RunProgress;
 use crate::durable_file::{sync_dir, write_durably};
 use crate::run::weights_file;
 
-/// Writes a replay as a stream: it may be larger than what memory is left.
+/// Streams a replay to a writer, since it may exceed the free memory.
 pub type WriteReplay<'a> = &'a dyn Fn(&mut dyn Write) -> io::Result<()>;
 
-/// Writes a checkpoint whole or not at all, and gives its folder.
+/// Writes a checkpoint atomically and returns its folder.
 ///
-/// One that is there already under this position is kept if it holds the same, else replaced:
-/// weights may be evaluated, and in one thread Ape-X learns, while the position stands still.
+/// An existing checkpoint at this position is kept if it holds this exact state, else replaced:
+/// evaluation (and serial Ape-X) can change state without advancing `position`.
 pub fn write(
     dir: &Path,
     state: &AgentState,
@@ -53,20 +53,21 @@ pub fn write(
     let temporary = dir.join(format!("{TEMPORARY_PREFIX}{}", progress.position()));
     write_folder(&temporary, &files, manifest, replay)
         .and_then(|()| put_in_place(dir, &temporary, progress.position()))
-        // A half-written folder would only keep a full disk full.
+        // A partial folder would only keep a full disk full.
         .inspect_err(|_| drop(fs::remove_dir_all(&temporary)))
         .map_err(cannot)?;
     Ok(path)
 }
 
-/// Whether the checkpoint of this name is one of this very moment. One that cannot be read is not.
+/// Returns `true` if the checkpoint at `path` already holds this exact state; `false` if it is
+/// unreadable.
 fn holds(path: &Path, progress: &impl RunProgress) -> bool {
     let now = (progress.updates(), progress.score());
     read_manifest(path).is_ok_and(|there| (there.updates, there.score) == now)
 }
 
-/// Gives a folder written whole its final name. What had the name stays on the list under another
-/// until then, so that a crash at any moment leaves one of the two.
+/// Moves a complete folder to its final name. Any checkpoint already there is renamed first and
+/// stays listed until then, so a crash at any moment leaves one of the two.
 fn put_in_place(dir: &Path, written: &Path, position: u64) -> io::Result<()> {
     let path = folder_of(dir, position);
     if path.exists() {
@@ -101,7 +102,7 @@ fn write_replay(folder: &Path, write: WriteReplay<'_>) -> io::Result<FileSum> {
     Ok(FileSum { name: REPLAY.to_owned(), bytes, crc32: crc32.finalize() })
 }
 
-/// Counts and sums up what goes through.
+/// Writer that counts and checksums the bytes passing through.
 struct Summing<W> {
     to: W,
     bytes: u64,
@@ -143,7 +144,7 @@ fn encode(
     Ok(files)
 }
 
-/// Removes all but the `keep` newest and the best, and the replays of all but the newest.
+/// Removes all but the best and the `keep` newest checkpoints, and all replays but the newest.
 pub fn prune(dir: &Path, keep: u32) -> Result<(), CheckpointError> {
     let entries = list(dir);
     let old = entries.len().saturating_sub(keep as usize);
@@ -157,7 +158,7 @@ pub fn prune(dir: &Path, keep: u32) -> Result<(), CheckpointError> {
     entries.split_last().map_or(Ok(()), |(_, older)| older.iter().try_for_each(remove_replay))
 }
 
-/// Bytes of a checkpoint's replay; 0 without one.
+/// Returns the size of a checkpoint's replay in bytes; 0 if it has none.
 pub fn replay_bytes(checkpoint: &Path) -> u64 {
     fs::metadata(checkpoint.join(REPLAY)).map_or(0, |about| about.len())
 }
@@ -171,10 +172,10 @@ fn remove_replay(entry: &Entry) -> Result<(), CheckpointError> {
     }
 }
 
-/// Removes the checkpoints past `position`: the run is about to go another way from there.
+/// Removes the checkpoints past `position`, because the run is about to diverge from them.
 ///
-/// Also clears what a crash left: beside a checkpoint that goes, one it had replaced would count
-/// again.
+/// Also cleans up after crashes: once a checkpoint is removed, a leftover one it had replaced would
+/// be listed again.
 pub fn remove_later_than(dir: &Path, position: u64) -> Result<(), CheckpointError> {
     tidy(dir).map_err(|cause| CheckpointError::CannotWrite { path: dir.to_owned(), cause })?;
     list(dir)
@@ -183,7 +184,8 @@ pub fn remove_later_than(dir: &Path, position: u64) -> Result<(), CheckpointErro
         .try_for_each(|entry| remove(dir, entry))
 }
 
-/// Renames before removing, so that a crash cannot leave half a folder under a final name.
+/// Removes a checkpoint, renaming it first so that a crash cannot leave a partial folder under a
+/// final name.
 fn remove(dir: &Path, entry: &Entry) -> Result<(), CheckpointError> {
     let temporary = dir.join(format!("{TEMPORARY_PREFIX}old-{}", entry.position));
     fs::rename(&entry.path, &temporary)
@@ -191,7 +193,7 @@ fn remove(dir: &Path, entry: &Entry) -> Result<(), CheckpointError> {
         .map_err(|cause| CheckpointError::CannotWrite { path: entry.path.clone(), cause })
 }
 
-/// Clears what a crash left. A checkpoint whose place nothing has taken gets its name back.
+/// Cleans up after a crash. A replaced checkpoint whose successor is missing gets its name back.
 fn tidy(dir: &Path) -> io::Result<()> {
     for item in fs::read_dir(dir)? {
         let item = item?;

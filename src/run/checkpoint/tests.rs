@@ -147,7 +147,7 @@ fn what_a_crash_left_is_ignored_and_cleared() {
     assert_eq!(frames_of(dir.path()), [100, 200]);
 }
 
-/// The state that the only checkpoint holds, and its score.
+/// Returns the weights and score of the only checkpoint.
 fn held(dir: &Path) -> (Tensor, Option<f64>) {
     assert_eq!(fs::read_dir(dir).unwrap().count(), 1, "something was left beside it");
     let mut there = newest(dir).unwrap();
@@ -191,7 +191,7 @@ fn a_crash_while_one_checkpoint_takes_the_place_of_another_loses_neither_name_no
     write_at(dir.path(), 100, 0.0);
     let path = write_at(dir.path(), 200, 0.5);
     let [new, replaced] = [".tmp-200", ".replaced-000000000200"].map(|name| dir.path().join(name));
-    // The old one has given up its name, and the new one has not got it yet.
+    // The old one has been renamed, the new one not yet.
     fs::create_dir(&new).unwrap();
     fs::rename(&path, &replaced).unwrap();
     assert_eq!(frames_of(dir.path()), [100, 200]);
@@ -199,7 +199,7 @@ fn a_crash_while_one_checkpoint_takes_the_place_of_another_loses_neither_name_no
     assert_eq!(choose(dir.path(), "best").unwrap().path, replaced);
     remove_later_than(dir.path(), 200).unwrap();
     assert!(path.exists() && !new.exists() && !replaced.exists());
-    // The new one has the name, and the old one is not gone yet.
+    // The new one has its name, the old one is not yet removed.
     fs::create_dir(&replaced).unwrap();
     assert_eq!(frames_of(dir.path()), [100, 200]);
     assert_eq!(newest(dir.path()).unwrap().manifest.score, Some(0.5));
@@ -223,7 +223,7 @@ fn a_damaged_checkpoint_that_a_crash_left_without_its_name_is_told_with_the_one_
 fn a_write_that_fails_leaves_the_earlier_ones_alone() {
     let dir = tempfile::tempdir().unwrap();
     write_at(dir.path(), 100, 0.0);
-    // A file in the way of the temporary folder makes the write fail like a disk would.
+    // A file blocks the temporary folder, so the write fails as on a bad disk.
     fs::write(dir.path().join(".tmp-200"), "in the way").unwrap();
     let error = write(dir.path(), &state(2.0), &progress(200, 0.0), identity(), None).unwrap_err();
     assert_eq!(error.exit_code(), ExitCode::MachineRefused);

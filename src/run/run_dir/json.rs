@@ -8,14 +8,14 @@ use serde::Serialize;
 use super::RunDirError;
 use crate::durable_file::replace_file;
 
-/// Reads a file that [`write_json`] wrote.
+/// Reads a file written by [`write_json`].
 pub fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, RunDirError> {
     let damaged = |cause: String| RunDirError::Damaged { path: path.to_owned(), cause };
     let text = fs::read_to_string(path).map_err(|error| damaged(error.to_string()))?;
     serde_json::from_str(&text).map_err(|error| damaged(error.to_string()))
 }
 
-/// Writes a value as JSON, whole or not at all.
+/// Writes a value as JSON, atomically.
 pub fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), RunDirError> {
     let cannot = |cause| RunDirError::CannotWrite { path: path.to_owned(), cause };
     let mut text =

@@ -1,4 +1,4 @@
-//! What a run folder holds: a run of a game or a study.
+//! Kind of run in a folder: a game or a study.
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -6,21 +6,21 @@ use serde_json::Value;
 use crate::config::RunConfig;
 use crate::study::StudyRunConfig;
 
-/// The kinds of run, which share the layout of their folders.
+/// Kinds of run; they share one folder layout.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// An agent on a game.
+    /// An agent trained on a game.
     Game,
     /// A coordinate task.
     Study {
-        /// Its name.
+        /// Name of the task.
         task: String,
     },
 }
 
-/// What a `config.json` can be read as.
+/// A type that `config.json` can be parsed into.
 pub trait RunConfiguration: DeserializeOwned {
-    /// Whether it describes runs of this kind; all kinds unless it says otherwise.
+    /// Returns `true` if it describes runs of this kind; by default all kinds.
     fn describes(_kind: &Kind) -> bool {
         true
     }
@@ -41,7 +41,7 @@ impl RunConfiguration for StudyRunConfig {
 }
 
 impl Kind {
-    /// The kind that a `config.json` is of; `None` if it has neither's main key.
+    /// Detects the kind from a `config.json`; `None` if it has neither kind's main key.
     pub fn of(config: &Value) -> Option<Self> {
         let [task, game] = ["task", "game"].map(|key| config.get(key).and_then(Value::as_str));
         match (task, game) {
@@ -51,7 +51,7 @@ impl Kind {
         }
     }
 
-    /// The command that continues such a run, up to its folder.
+    /// Returns the command that resumes such a run, up to its folder argument.
     pub fn resume(&self) -> String {
         match self {
             Self::Game => "coordrl train --resume".to_owned(),

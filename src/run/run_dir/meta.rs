@@ -1,4 +1,4 @@
-//! `meta.json`: by which program, from what, and on which machines a run was made.
+//! `meta.json`: the program, sources and machines that produced a run.
 
 use std::fs;
 
@@ -7,61 +7,60 @@ use serde::{Deserialize, Serialize};
 
 use crate::text::path_text::encode;
 
-/// Commit that this program was built from.
+/// Commit this program was built from.
 const COMMIT: &str = env!("COORDRL_BUILD_COMMIT");
 
-/// What produced a run; `config.json` says what was asked, this says by whom and where.
+/// Provenance of a run: `config.json` holds the settings, this the program and the machines.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Meta {
     /// Version of this program.
     pub version: String,
-    /// Commit it was built from, or `unknown`; with `-dirty` if the sources were not those of the
-    /// commit.
+    /// Commit it was built from, or `unknown`; with `-dirty` if the sources had uncommitted
+    /// changes.
     pub commit: String,
     /// Seed of the run.
     pub seed: u64,
-    /// Preset the settings started from.
+    /// Preset the settings are based on.
     pub preset: Option<String>,
     /// Run and checkpoint this one was forked from, in the form of [`crate::text::path_text`].
     pub forked_from: Option<String>,
-    /// Weights this one started from, in the same form.
+    /// Source of its initial weights, in the same form.
     pub init_from: Option<String>,
-    /// Trainable numbers in the network.
+    /// Number of trainable parameters.
     pub parameters: u64,
-    /// One entry for the start and each resume, oldest first.
+    /// Start and each resume, oldest first.
     pub sessions: Vec<Session>,
 }
 
 /// One process that worked on a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Session {
-    /// When it started, in seconds since 1970.
+    /// Start time, in seconds since 1970.
     pub started_unix_secs: u64,
-    /// Where the run stood then: frames trained, or updates of a study.
+    /// Position at that time: frames trained, or updates of a study.
     pub start_position: u64,
-    /// Commit that the program was built from; absent in runs of the first versions.
+    /// Commit the program was built from; absent in runs of the first versions.
     #[serde(default)]
     pub commit: Option<String>,
     /// The command line, each word in the form of [`crate::text::path_text`].
     pub command: Vec<String>,
-    /// Where the network was.
+    /// Device of the network.
     pub device: String,
-    /// Worker threads.
+    /// Number of worker threads.
     pub threads: usize,
     /// Host name.
     pub host: String,
     /// Operating system and processor family.
     pub platform: String,
-    /// Model of the processor; absent where the system does not tell, and in runs of the first
-    /// versions.
+    /// Processor model; absent if the system does not report it, and in runs of the first versions.
     #[serde(default)]
     pub cpu: Option<String>,
-    /// Cores the process may use.
+    /// Number of cores available to the process.
     pub cores: usize,
 }
 
 impl Session {
-    /// This process, working on a run that stands at `start_position`.
+    /// Describes this process, starting at `start_position`.
     pub fn this_process(start_position: u64, device: String, threads: usize) -> Self {
         Self {
             started_unix_secs: now_unix_secs(),
@@ -79,7 +78,7 @@ impl Session {
 }
 
 impl Meta {
-    /// A run of this program that nobody has worked on yet.
+    /// Describes a new run without sessions.
     pub fn new(seed: u64, parameters: u64) -> Self {
         Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -95,7 +94,7 @@ impl Meta {
 }
 
 impl Meta {
-    /// Which program wrote the run last and which one this is, if they are not the same.
+    /// Describes the program that last wrote the run and this one, if they differ.
     pub fn other_writer(&self) -> Option<String> {
         let this = env!("CARGO_PKG_VERSION");
         let commit = self.commits().pop().unwrap_or_default();
@@ -108,7 +107,7 @@ impl Meta {
         })
     }
 
-    /// Every commit whose program worked on the run, in order.
+    /// Lists every commit that worked on the run, in order.
     pub fn commits(&self) -> Vec<&str> {
         let mut commits = vec![self.commit.as_str()];
         for commit in self.sessions.iter().filter_map(|session| session.commit.as_deref()) {
@@ -120,24 +119,24 @@ impl Meta {
     }
 }
 
-/// Seconds since 1970.
+/// Returns the current time in seconds since 1970.
 pub fn now_unix_secs() -> u64 {
     Timestamp::now().as_second().try_into().unwrap_or(0)
 }
 
-/// `YYYYMMDD-HHMMSS` in UTC, so that names sort by time everywhere.
+/// Formats the current UTC time as `YYYYMMDD-HHMMSS`, so that names sort by time everywhere.
 pub(super) fn timestamp() -> String {
     Timestamp::now().strftime("%Y%m%d-%H%M%S").to_string()
 }
 
-/// The processor as Linux names it in a line `model name : …`.
+/// Reads the processor model from `/proc/cpuinfo`.
 fn cpu_model() -> Option<String> {
     let text = fs::read_to_string("/proc/cpuinfo").ok()?;
     let line = text.lines().find(|line| line.starts_with("model name"))?;
     Some(line.split_once(':')?.1.trim().to_owned())
 }
 
-/// The machine's name, for `meta.json` and event files.
+/// Returns the host name, for `meta.json` and event files.
 pub fn host_name() -> String {
     fs::read_to_string("/proc/sys/kernel/hostname")
         .ok()

@@ -1,4 +1,4 @@
-//! The folder of one run: its name, its lock, and the only code that knows the files inside it.
+//! The folder of a run: its name, its lock, and the only code that knows its file names.
 
 mod json;
 mod kind;
@@ -22,7 +22,7 @@ use crate::metrics::read::read_last_point;
 use crate::text::names;
 use crate::text::path_text::shell_word;
 
-/// Files of a run before its first log point and its first checkpoint, those half-written included.
+/// Files of a run before its first log point and first checkpoint, including partial ones.
 pub(crate) const EARLY_FILES: [&str; 8] =
     [LOCK, CONFIG, "config.tmp", META, "meta.tmp", METRICS, CHECKPOINTS, EVENTS];
 
@@ -36,85 +36,85 @@ const LOCK: &str = "run.lock";
 const EVALUATION: &str = "evaluation.json";
 const DIVERGED: &str = "diverged.safetensors";
 
-/// Why a run folder cannot be made or used.
+/// Error creating or using a run folder.
 #[derive(Debug, thiserror::Error)]
 pub enum RunDirError {
-    /// `--name` is taken.
+    /// The `--name` is taken.
     #[error("{} exists already; continue it with `--resume`, or choose another `--name`", .0.display())]
     Exists(PathBuf),
-    /// The runs folder does not take new folders.
+    /// The folder cannot be created in the runs folder.
     #[error("cannot create the run folder {}: {cause}; choose another `--runs-dir`", .path.display())]
     CannotCreate {
-        /// Folder that was to be made.
+        /// Folder to be created.
         path: PathBuf,
-        /// What the system said.
+        /// Error from the operating system.
         cause: io::Error,
     },
-    /// The path named is no run folder.
+    /// The given path is not a run folder.
     #[error("{} is not a run folder: {cause}", .path.display())]
     NotARun {
-        /// The path named.
+        /// Path given.
         path: PathBuf,
-        /// What is missing.
+        /// Missing part.
         cause: String,
     },
-    /// Another process trains in it.
+    /// Another process is training in it.
     #[error("{} is in use by another process", .0.display())]
     InUse(PathBuf),
     /// A file of the run does not parse.
     #[error("{} is damaged: {cause}", .path.display())]
     Damaged {
-        /// The file.
+        /// File in question.
         path: PathBuf,
-        /// Where and what.
+        /// Location and kind of the damage.
         cause: String,
     },
-    /// A file of the run is whole, but written by another version of this program.
+    /// A file of the run is intact but was written by another version of this program.
     #[error("{} is of another version of this program: {cause}", .path.display())]
     OtherVersion {
-        /// The file.
+        /// File in question.
         path: PathBuf,
-        /// Which version, and what does not fit.
+        /// Version that wrote it, and the mismatch.
         cause: String,
     },
-    /// A study where a run of a game is asked for, or the other way round.
+    /// A study was given where a game run is expected, or vice versa.
     #[error("{} is {found}; `{} {}` continues it", .path.display(), .found.resume(), shell_word(.path))]
     OtherKind {
-        /// The run folder.
+        /// Run folder.
         path: PathBuf,
-        /// What it holds.
+        /// Kind found.
         found: Kind,
     },
-    /// The run plays another game than asked for.
+    /// The run is for another game than requested.
     #[error("{} is a run of `{found}`, not of `{wanted}`", .path.display())]
     OtherGame {
-        /// The run folder.
+        /// Run folder.
         path: PathBuf,
         /// Game in its `config.json`.
         found: String,
-        /// Game asked for.
+        /// Game requested.
         wanted: String,
     },
     /// The folder belongs to a run with other settings.
     #[error("{} belongs to another run: {cause}", .path.display())]
     OtherRun {
-        /// The run folder.
+        /// Run folder.
         path: PathBuf,
-        /// What differs.
+        /// Differences found.
         cause: String,
     },
     /// Writing inside the folder failed.
     #[error("cannot write {}: {cause}", .path.display())]
     CannotWrite {
-        /// The file.
+        /// File in question.
         path: PathBuf,
-        /// What the system said.
+        /// Error from the operating system.
         cause: io::Error,
     },
 }
 
 impl RunDirError {
-    /// The exit code this error ends the process with.
+    /// Returns the process exit code for this error.
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::Exists(_) => ExitCode::BadRequest,
@@ -136,20 +136,20 @@ fn is_out_of_space(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
-/// A run folder. While it is open for training the lock is held.
+/// A run folder. The lock is held while it is open for training.
 #[derive(Debug)]
 pub struct RunDir {
     path: PathBuf,
-    /// Released by the system when the process ends, however it ends.
+    /// Released by the operating system when the process ends, even by a crash.
     _lock: Option<File>,
 }
 
 impl RunDir {
-    /// `<group>/<name>`, or `seed<k>-<time>` for the name; `group` is the folder of all runs of a
-    /// kind, as `runs/pong/a2c-conv`.
+    /// Builds `<group>/<name>`, with `seed<k>-<time>` as the default name; `group` is the folder of
+    /// all runs of a kind, such as `runs/pong/a2c-conv`.
     ///
     /// # Errors
-    /// If the name is none that a folder can have.
+    /// If the name is not a valid folder name.
     pub fn planned_path(group: &Path, seed: u64, name: Option<&str>) -> anyhow::Result<PathBuf> {
         let Some(name) = name else {
             return Ok(group.join(format!("seed{seed}-{}", meta::timestamp())));
@@ -158,7 +158,8 @@ impl RunDir {
         Ok(group.join(name))
     }
 
-    /// Makes the folder and takes its lock. A taken automatic name gets a number after it.
+    /// Creates the folder and takes its lock. An automatic name that is taken gets a numeric
+    /// suffix.
     pub fn create(planned: &Path, named_by_user: bool) -> Result<Self, RunDirError> {
         let cannot = |cause| RunDirError::CannotCreate { path: planned.to_owned(), cause };
         if let Some(parent) = planned.parent() {
@@ -167,6 +168,7 @@ impl RunDir {
 
         let mut path = planned.to_owned();
         let mut copies = 1;
+        // Creating the folder is the claim on its name: it fails if another process was faster.
         while let Err(error) = fs::create_dir(&path) {
             match error.kind() {
                 io::ErrorKind::AlreadyExists if named_by_user => {
@@ -188,14 +190,14 @@ impl RunDir {
         Ok(Self { path, _lock: Some(lock) })
     }
 
-    /// Opens a run to continue it, and takes its lock.
+    /// Opens a run for training and takes its lock.
     pub fn open_to_train(path: &Path) -> Result<Self, RunDirError> {
         let mut run = Self::open_to_read(path)?;
         run._lock = Some(take_lock(path)?);
         Ok(run)
     }
 
-    /// Opens a run without lock: nothing in it will be written.
+    /// Opens a run read-only, without its lock.
     pub fn open_to_read(path: &Path) -> Result<Self, RunDirError> {
         let not_a_run =
             |cause: &str| RunDirError::NotARun { path: path.to_owned(), cause: cause.to_owned() };
@@ -214,31 +216,31 @@ impl RunDir {
         Ok(Self { path: path.to_owned(), _lock: None })
     }
 
-    /// Frames up to which `metrics.jsonl` tells; 0 where it tells nothing.
+    /// Returns the frame count of the last line of `metrics.jsonl`; 0 if there is none.
     pub fn last_logged_frames(&self) -> u64 {
         let last = read_last_point(&self.metrics_path()).ok().flatten();
         last.and_then(|point| point.position(Axis::Frames)).unwrap_or(0)
     }
 
-    /// Whether another process trains in a folder.
+    /// Returns `true` if another process is training in this folder.
     pub fn is_in_use(path: &Path) -> bool {
         path.join(LOCK).is_file() && matches!(take_lock(path), Err(RunDirError::InUse(_)))
     }
 
-    /// The lock of a folder that holds no run yet, so that nobody begins one there.
+    /// Locks a folder that holds no run yet, so that no other process starts one there.
     pub fn lock_leftover(path: &Path) -> Result<File, RunDirError> {
         take_lock(path)
     }
 
-    /// The folder itself.
+    /// Returns the path of the folder.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The folder that it lies in, as its path is spelled.
+    /// Returns the parent folder, spelled as in its path.
     ///
     /// # Errors
-    /// If the path ends in `..` and cannot be followed.
+    /// If the path ends in `..` and cannot be resolved.
     pub fn parent(&self) -> io::Result<PathBuf> {
         let real;
         let path = match self.path.file_name() {
@@ -252,43 +254,44 @@ impl RunDir {
         Ok(parent.unwrap_or(Path::new(".")).to_owned())
     }
 
-    /// Every setting of the run.
+    /// Returns the path of the settings file.
     pub fn config_path(&self) -> PathBuf {
         self.path.join(CONFIG)
     }
 
-    /// The numbers, one JSON object a log point.
+    /// Returns the path of the metrics, one JSON object per log point.
     pub fn metrics_path(&self) -> PathBuf {
         self.path.join(METRICS)
     }
 
-    /// What a run that diverged was learning from.
+    /// Returns the path of the batch a diverged run was learning from.
     pub fn diverged_path(&self) -> PathBuf {
         self.path.join(DIVERGED)
     }
 
-    /// The games played with the weights that the run ended with.
+    /// Returns the path of the evaluation of the final weights.
     pub fn evaluation_path(&self) -> PathBuf {
         self.path.join(EVALUATION)
     }
 
-    /// Frames trained by the weights that `evaluation.json` is of; `None` if there is none.
+    /// Returns the frames trained by the weights evaluated in `evaluation.json`; `None` without
+    /// one.
     pub fn evaluated_frames(&self) -> Option<u64> {
         let evaluation: Value = read_json(&self.evaluation_path()).ok()?;
         evaluation.get("frames")?.as_u64()
     }
 
-    /// TensorBoard's folder.
+    /// Returns the folder of TensorBoard event files.
     pub fn events_dir(&self) -> PathBuf {
         self.path.join(EVENTS)
     }
 
-    /// The folder of all checkpoints.
+    /// Returns the folder of all checkpoints.
     pub fn checkpoints_dir(&self) -> PathBuf {
         self.path.join(CHECKPOINTS)
     }
 
-    /// Writes `videos/<frames>.gif` whole or not at all.
+    /// Writes `videos/<frames>.gif` atomically.
     pub fn write_video(&self, frames: u64, bytes: &[u8]) -> Result<(), RunDirError> {
         let path = self.path.join(VIDEOS).join(format!("{frames:012}.gif"));
         let cannot = |cause| RunDirError::CannotWrite { path: path.clone(), cause };
@@ -300,7 +303,7 @@ impl RunDir {
     ///
     /// # Errors
     /// If it is damaged, of another kind of run, or written by another version of this program.
-    /// Only the first is called damage: somebody who reads that deletes.
+    /// Only the first is reported as damage, since users delete damaged files.
     pub fn read_config<C: RunConfiguration>(&self) -> Result<C, RunDirError> {
         let path = self.config_path();
         let value: Value = read_json(&path)?;
@@ -312,8 +315,8 @@ impl RunDir {
         }
     }
 
-    /// Why a `config.json` that parses does not fit: another version wrote it, or something is
-    /// wrong with it.
+    /// Classifies a `config.json` that is valid JSON but does not fit: written by another version,
+    /// or damaged.
     fn misfit(&self, path: PathBuf, error: &serde_json::Error) -> RunDirError {
         let writer = self.read_meta().ok().and_then(|meta| meta.other_writer());
         match writer {
@@ -322,7 +325,7 @@ impl RunDir {
         }
     }
 
-    /// Writes `config.json` whole or not at all.
+    /// Writes `config.json` atomically.
     pub fn write_config<C: Serialize>(&self, config: &C) -> Result<(), RunDirError> {
         write_json(&self.config_path(), config)
     }
@@ -332,12 +335,12 @@ impl RunDir {
         read_json(&self.path.join(META))
     }
 
-    /// Writes `meta.json` whole or not at all.
+    /// Writes `meta.json` atomically.
     pub fn write_meta(&self, meta: &Meta) -> Result<(), RunDirError> {
         write_json(&self.path.join(META), meta)
     }
 
-    /// Refuses a run of another game than the one asked for.
+    /// Returns an error if the run is for another game than requested.
     pub fn expect_game(&self, found: &str, wanted: &str) -> Result<(), RunDirError> {
         if found == wanted {
             return Ok(());
@@ -353,6 +356,8 @@ impl RunDir {
 fn take_lock(path: &Path) -> Result<File, RunDirError> {
     let lock_path = path.join(LOCK);
     let cannot = |cause| RunDirError::CannotWrite { path: lock_path.clone(), cause };
+    // The file's content is irrelevant; only its advisory lock counts, which the kernel drops on
+    // close.
     let file = OpenOptions::new()
         .create(true)
         .truncate(false)

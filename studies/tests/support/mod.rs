@@ -1,4 +1,4 @@
-//! What the tests of whole studies share.
+//! Helpers shared by the tests of complete studies.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use coordrl_studies::{
 };
 use tch::Device;
 
-/// How a study is put together, apart from its settings.
+/// Composition of a study, apart from its settings.
 #[derive(Clone, Copy, Debug)]
 pub struct How {
     pub task: Task,
@@ -39,7 +39,7 @@ pub fn study(config: &StudyConfig, how: How) -> Study {
     study_of(find_layer(how.layer).unwrap(), config, how)
 }
 
-/// A network of every kind.
+/// Lists a network of every kind.
 pub fn networks() -> impl Iterator<Item = How> {
     Task::ALL.into_iter().flat_map(|task| {
         let layers = ["conv", "coordconv"].into_iter();
@@ -47,7 +47,7 @@ pub fn networks() -> impl Iterator<Item = How> {
     })
 }
 
-/// Equal to the last bit.
+/// Asserts bitwise equality.
 pub fn assert_same_state(a: &StudyState, b: &StudyState) {
     for (left, right) in [(&a.weights, &b.weights), (&a.optimizer, &b.optimizer)] {
         assert_eq!(left.len(), right.len());

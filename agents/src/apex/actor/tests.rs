@@ -8,15 +8,15 @@ use crate::replay::Replay;
 const N: usize = 3;
 const DISCOUNT: f64 = 0.5;
 
-/// What an environment went through in one step.
+/// One step of an environment.
 #[derive(Clone, Copy, Debug)]
 struct Happened {
-    /// Newest frame of the observation acted on, and the one before it.
+    /// Newest frame of the observation acted on, and its predecessor.
     shown: [u8; 2],
     action: usize,
     reward: f32,
     end: Option<End>,
-    /// The observation after the step, before any reset.
+    /// Observation after the step, before any reset.
     next: [u8; 2],
 }
 
@@ -26,8 +26,8 @@ enum End {
     Cut,
 }
 
-/// Shows a stack of two frames, each filled with the number of frames so far; episodes of one to
-/// ten steps, shorter and longer than n, end either way, some at once after the other.
+/// Shows a stack of two frames, each filled with the frame count so far; episodes last one to ten
+/// steps, shorter and longer than n, and end either way, some back to back.
 struct Counting {
     spec: EnvSpec,
     shown: [u8; 2],
@@ -80,7 +80,7 @@ impl Env for Counting {
     }
 }
 
-/// Q of both actions from the newest frame.
+/// Computes Q of both actions from the newest frame.
 struct Fixed;
 
 fn q_of(newest: u8) -> [f32; 2] {
@@ -134,8 +134,8 @@ fn fresh_logs() -> [Log; 2] {
     [(); 2].map(|()| Log::default())
 }
 
-/// A ladder for each thread anew would give two environments the same ε (Horgan et al. 2018 spread
-/// it over all).
+/// One ladder per thread would give two environments the same ε (Horgan et al. 2018 spread it over
+/// all).
 #[test]
 fn the_ladder_of_epsilons_goes_over_the_environments_of_all_actors() {
     let config = ApexConfig { envs: 4, actors: Some(2), ..config() };
@@ -146,8 +146,8 @@ fn the_ladder_of_epsilons_goes_over_the_environments_of_all_actors() {
     assert_eq!(tracks().map(|track| track.stream).collect::<Vec<_>>(), [0, 1, 2, 3]);
 }
 
-/// (reward, discount, next frames, first priority) of the action at `t`, or nothing while its
-/// steps are not complete.
+/// Returns (reward, discount, next frames, initial priority) of the action at `t`, or `None` while
+/// its steps are incomplete.
 fn expected(log: &[Happened], t: usize) -> Option<(f32, f32, Option<[u8; 2]>, f32)> {
     let mut reward = 0.0;
     let mut discount = 1.0f32;
@@ -157,7 +157,7 @@ fn expected(log: &[Happened], t: usize) -> Option<(f32, f32, Option<[u8; 2]>, f3
         let next = match step.end {
             Some(End::True) => Some(None),
             Some(End::Cut) => Some(Some(step.next)),
-            // Complete with the decision after it.
+            // Complete with the next decision.
             None if gathered + 1 == N && log.len() > t + N => Some(Some(step.next)),
             None => None,
         };
@@ -201,7 +201,7 @@ fn what_is_drawn_is_what_the_actor_saw_did_and_got() {
     let mut seen = std::collections::BTreeSet::new();
     for row in 0..4000 {
         let obs = &batch.obs[4 * row..4 * row + 4];
-        // Both environments count alike: the action and the log tell them apart.
+        // Both environments show the same counts: the action and the log distinguish them.
         let matches = logs.iter().filter_map(|log| {
             let t = log.iter().position(|step| step.shown[1] == obs[3])?;
             let (reward, discount, next, error) = expected(log, t)?;

@@ -125,7 +125,7 @@ fn numbers_that_are_not_finite_change_nothing() {
     assert!(error.contains("`apex.learner.optimizer.learning_rate`"), "{error}");
     assert!(error.contains("`apex.learner.max_grad_norm`"), "{error}");
     assert!(same(&learner.save().unwrap(), &before));
-    // A loss that `f32` just holds, whose gradient it does not.
+    // A loss that `f32` can just represent, but not its gradient.
     owned.rewards[2] = 1.8e19;
     let weights = [0.0, 0.0, 1.0, 0.0];
     let batch = LearnBatch { importance_weights: &weights, ..owned.batch() };

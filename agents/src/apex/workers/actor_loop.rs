@@ -8,14 +8,14 @@ use crate::apex::actor::{Actor, QSource};
 use crate::apex::inference::{InferenceClient, InferenceNetwork};
 use crate::apex::link::Link;
 
-/// An actor at the end of its thread, with its own network if it has one.
+/// An actor returned by its thread, with its own network if it has one.
 pub(super) type ActorExit = (Actor, Option<Box<InferenceNetwork>>);
 
 /// The loop of an actor's thread.
 pub(super) struct ActorLoop {
     pub(super) link: Box<dyn Link>,
     pub(super) q: ActorInference,
-    /// Agent steps that all actors together may still take.
+    /// Number of agent steps that all actors together may still take.
     pub(super) left: Arc<AtomicU64>,
     pub(super) pausing: Arc<AtomicBool>,
     pub(super) send_every: u64,
@@ -29,18 +29,21 @@ pub(super) enum ActorInference {
 }
 
 impl ActorLoop {
-    /// Acts until it is to pause, the agent steps are used up, or the link is closed.
+    /// Acts until paused, the agent steps are used up, or the link is closed.
     pub(super) fn run(mut self, mut actor: Actor) -> Result<ActorExit, AgentError> {
         let envs = actor.len() as u64;
         while !self.pausing.load(Ordering::SeqCst) && self.take_steps(envs) {
             actor.step(self.q.source())?;
-            if actor.agent_steps().is_multiple_of(self.weights_every) {
-                self.q.refresh(self.link.as_ref())?;
-            }
+
+            // Sent before newer weights are loaded: it is stamped with those that acted.
             let send = actor.agent_steps().is_multiple_of(self.send_every);
-            // A closed link means that the learner has gone; its error ends the run, not this one.
+            // A closed link means that the learner has stopped; its error ends the run.
             if send && self.link.send(actor.take_experience(self.q.source().version())).is_err() {
                 return Ok((actor, self.q.into_network()));
+            }
+
+            if actor.agent_steps().is_multiple_of(self.weights_every) {
+                self.q.refresh(self.link.as_ref())?;
             }
         }
 
@@ -48,8 +51,7 @@ impl ActorLoop {
         Ok((actor, self.q.into_network()))
     }
 
-    /// Claims agent steps from those that all actors share; the last claim may exceed them by a
-    /// few.
+    /// Claims agent steps from the shared budget; the last claim may exceed it by a few.
     fn take_steps(&self, count: u64) -> bool {
         let take = |left: u64| (left > 0).then(|| left.saturating_sub(count));
         self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take).is_ok()
@@ -57,7 +59,7 @@ impl ActorLoop {
 }
 
 impl ActorInference {
-    /// Returns the actor's own network, to be kept in its slot.
+    /// Returns the actor's own network, to be stored in its slot.
     fn into_network(self) -> Option<Box<InferenceNetwork>> {
         match self {
             Self::Own(network) => Some(network),
@@ -102,16 +104,16 @@ mod tests {
         make_env("catch", &config, &Assets { rom_dir: "none".into() }, seed).unwrap()
     }
 
-    /// What an actor's link is asked for, in order.
+    /// Calls to an actor's link, in order.
     #[derive(Clone, Debug, PartialEq)]
     enum Asked {
-        /// With the version of the weights that acted last.
+        /// With the version of the weights used last.
         Send(u64),
-        /// For weights newer than these.
+        /// With the version that newer weights must exceed.
         Weights(u64),
     }
 
-    /// Newer weights whenever they are asked for.
+    /// A link that always has newer weights.
     struct ScriptedLink(Arc<Mutex<Vec<Asked>>>);
 
     impl Link for ScriptedLink {
@@ -148,8 +150,8 @@ mod tests {
         let (actor, _) = actor_loop.run(actor).unwrap();
         assert_eq!(actor.agent_steps(), 14);
         use Asked::{Send, Weights};
-        // After agent steps 4, 6, 8, 12 (weights first), and at the end.
-        let expected = [Send(1), Weights(1), Send(11), Weights(11), Send(21), Send(21)];
+        // At agent steps 4, 6, 8, 12 (weights first), and at the end.
+        let expected = [Send(1), Weights(1), Send(11), Send(11), Weights(11), Send(21)];
         assert_eq!(*asked.lock().unwrap(), expected);
     }
 }

@@ -1,4 +1,4 @@
-//! The thread between the actors and the replay.
+//! Ingestion thread: moves experience from the actors into the replay.
 
 use std::sync::atomic::Ordering;
 
@@ -12,7 +12,7 @@ use crate::apex::report::IngestStats;
 use crate::error::Worker;
 
 impl Workers {
-    /// Starts the thread that inserts experience into the replay, as fast as the limiter lets it.
+    /// Starts the thread that inserts experience into the replay, as fast as the limiter allows.
     pub(super) fn start_ingest(
         &mut self,
         experience: Receiver<Experience>,
@@ -26,12 +26,12 @@ impl Workers {
                 let updates = shared.updates.load(Ordering::Relaxed);
                 let ingested = ingest(&mut lock(&shared.replay), experience, updates)?;
                 shared.limiter.inserted(count);
-                let _ = stats.send(ingested); // the other end is read until everything is paused
+                let _ = stats.send(ingested); // read until everything is paused
             }
             Ok(())
         };
 
-        self.others.push(self.shared.failure.spawn(Worker::Ingest, body)?);
+        self.replay_threads.push(self.shared.failure.spawn(Worker::Ingest, body)?);
         Ok(())
     }
 }

@@ -1,5 +1,4 @@
-//! The threads that run beside the learner: actors, ingestion into the replay, prefetching of
-//! batches.
+//! Worker threads beside the learner: actors, ingestion into the replay, and prefetching.
 //!
 //! ```text
 //! actor 0 ─┐ experience (bounded)              batches (bounded)
@@ -9,9 +8,9 @@
 //!    └─────────────────────── the latest weights ──────────────────────┘
 //! ```
 //!
-//! Every wait ends when the other side of a channel is gone, the limiter is closed, or the shared
-//! network is returned (its guard returns it even on a panic). Stopping, for a checkpoint or after
-//! a failure, therefore needs no signal that a thread could miss.
+//! Every wait ends when the other side of a channel is dropped, the limiter is paused, or the
+//! shared network is returned (its guard returns it even on a panic). Stopping, for a checkpoint or
+//! after a failure, therefore needs no signal that a thread could miss.
 
 mod actor_loop;
 mod ingest;
@@ -42,7 +41,7 @@ use crate::AgentError;
 use crate::error::Worker;
 use crate::replay::{Batch, Replay};
 
-/// Parts that the threads work on while they run, and return when they pause.
+/// Parts that the threads own while they run, and return when they pause.
 pub(super) struct AgentParts {
     pub actors: Vec<Actor>,
     pub replay: Replay,
@@ -50,27 +49,27 @@ pub(super) struct AgentParts {
     pub pool: WorkerPool,
 }
 
-/// Everything that the threads are started with.
+/// Everything needed to start the threads.
 pub(super) struct WorkerSpec<'a> {
     pub config: &'a ApexConfig,
     pub q_spec: QSpec,
     pub device: Device,
     pub seed: u64,
-    /// Number of updates behind the latest weights.
+    /// Version of the latest weights: the learner's update count.
     pub updates: u64,
-    /// Agent steps, over all environments, that may still be taken.
+    /// Number of agent steps, over all environments, that may still be taken.
     pub agent_steps_left: u64,
 }
 
-/// Running threads.
+/// The running threads.
 pub(super) struct Workers {
     shared: Shared,
     pool: WorkerPool,
     batches: Receiver<ReadyBatch>,
     ingested: Receiver<IngestStats>,
-    actors: Vec<JoinHandle<Option<ActorExit>>>,
+    actor_threads: Vec<JoinHandle<Option<ActorExit>>>,
     central: Option<SharedInference>,
-    others: Vec<JoinHandle<Option<()>>>,
+    replay_threads: Vec<JoinHandle<Option<()>>>,
 }
 
 /// State shared by all threads.
@@ -108,9 +107,9 @@ impl Workers {
             pool,
             batches,
             ingested,
-            actors: Vec::new(),
+            actor_threads: Vec::new(),
             central: None,
-            others: Vec::new(),
+            replay_threads: Vec::new(),
         };
 
         let start = || {
@@ -121,7 +120,10 @@ impl Workers {
         };
 
         let started = start();
+        // Only the threads keep senders now: ingestion ends with the last actor, and the channel of
+        // batches with the last prefetcher.
         drop(link);
+        drop(to_learner);
         match started {
             Ok(()) => Ok(workers),
             Err(error) => {
@@ -131,7 +133,7 @@ impl Workers {
         }
     }
 
-    /// Returns the next batch if one comes within `patience`.
+    /// Returns the next batch if one arrives within `patience`.
     pub fn next(&self, patience: Duration) -> Option<ReadyBatch> {
         match self.batches.recv_timeout(patience) {
             Ok(ready) => Some(ready),
@@ -144,19 +146,19 @@ impl Workers {
         }
     }
 
-    /// Returns whether a thread has failed.
+    /// Returns `true` if a thread has failed.
     pub fn has_failed(&self) -> bool {
         self.shared.failure.is_set()
     }
 
-    /// Returns what was ingested since the last call.
+    /// Returns the statistics of experience ingested since the last call.
     pub fn take_ingested(&self) -> IngestStats {
         let mut all = IngestStats::default();
         self.ingested.try_iter().for_each(|stats| all.add(stats));
         all
     }
 
-    /// Locks the replay. Actors never wait for this lock, ingestion and prefetching do.
+    /// Locks the replay. Actors never wait for this lock; ingestion and prefetching do.
     pub fn replay(&self) -> MutexGuard<'_, Replay> {
         lock(&self.shared.replay)
     }
@@ -168,6 +170,7 @@ impl Workers {
 
     /// Sets the number of updates so far.
     pub fn set_updates(&self, updates: u64) {
+        // Relaxed is enough: ingestion only computes the reported policy lag from it.
         self.shared.updates.store(updates, Ordering::Relaxed);
     }
 
@@ -183,28 +186,30 @@ impl Workers {
 
     /// Returns the buffers of a batch to the prefetchers.
     pub fn reuse(&self, batch: Batch) {
-        let _ = self.pool.used.send(batch); // the pool holds the other end as well
+        let _ = self.pool.used.send(batch); // cannot fail: the pool holds the receiver
     }
 
-    /// Ends all threads without losing experience: actors stop between two agent steps, and
-    /// everything they have sent or are about to send is inserted. Batches drawn ahead are dropped.
+    /// Stops all threads without losing experience: actors stop between two agent steps, and all
+    /// experience sent or still to be sent is inserted. Prefetched batches are dropped.
     ///
     /// # Errors
-    /// The first failure of any thread; what it worked on is lost.
+    /// The first error of any thread; its data is lost.
     pub fn pause(self) -> Result<(AgentParts, IngestStats), AgentError> {
-        let Self { shared, mut pool, batches, ingested, actors, central, others } = self;
+        let Self { shared, mut pool, batches, ingested, actor_threads, central, replay_threads } =
+            self;
         shared.pausing.store(true, Ordering::SeqCst);
         shared.limiter.pause();
+
+        // Ends when the last prefetcher has: the limiter grants nothing more, and this makes room
+        // for a batch that one of them still holds.
         let mut dropped = 0;
-        for ready in batches.try_iter() {
+        for ready in &batches {
             let _ = pool.used.send(ready.batch);
             dropped += 1;
         }
 
-        drop(batches);
-
-        let actors: Vec<Option<_>> = actors.into_iter().map(join).collect();
-        others.into_iter().map(join).for_each(drop);
+        let exits: Vec<Option<ActorExit>> = actor_threads.into_iter().map(join).collect();
+        replay_threads.into_iter().map(join).for_each(drop);
         tracing::debug!(dropped_batches = dropped, "paused");
         if let Some(error) = shared.failure.take() {
             return Err(error);
@@ -215,22 +220,23 @@ impl Workers {
         let replay =
             Arc::into_inner(shared.replay).map(Mutex::into_inner).ok_or(AgentError::WorkersGone)?;
         let replay = replay.unwrap_or_else(PoisonError::into_inner);
-        let actors =
-            actors.into_iter().collect::<Option<Vec<_>>>().ok_or(AgentError::WorkersGone)?;
 
-        let actors = actors.into_iter().zip(&mut pool.actors).map(|((actor, network), slot)| {
+        let exits: Option<Vec<ActorExit>> = exits.into_iter().collect();
+        let mut actors = Vec::new();
+        for ((actor, network), slot) in
+            exits.ok_or(AgentError::WorkersGone)?.into_iter().zip(&mut pool.actors)
+        {
             slot.network = network;
-            actor
-        });
+            actors.push(actor);
+        }
 
-        let actors = actors.collect();
         pool.central = central.and_then(SharedInference::into_batcher);
         let mut last = IngestStats::default();
         ingested.try_iter().for_each(|stats| last.add(stats));
         Ok((AgentParts { actors, replay, rates, pool }, last))
     }
 
-    /// Starts one thread per actor.
+    /// Starts one thread per actor, and the network that they share if there is one.
     fn start_actors(
         &mut self,
         actors: Vec<Actor>,
@@ -244,8 +250,7 @@ impl Workers {
         let left = Arc::new(AtomicU64::new(spec.agent_steps_left));
         let weights = self.shared.latest_weights.latest();
         for (index, actor) in actors.into_iter().enumerate() {
-            // Environments are stepped in the actor's own pool, never in the one this code happens
-            // to run in.
+            // Environments are stepped in the actor's own pool, never in the ambient one.
             let slot = self.pool.slot(index)?;
             let pool = Arc::clone(&slot.pool);
             let q = match &self.central {
@@ -264,7 +269,7 @@ impl Workers {
                 weights_every: spec.config.weights_every_agent_steps.into(),
             };
             let body = move || pool.install(|| actor_loop.run(actor));
-            self.actors.push(self.shared.failure.spawn(Worker::Actor(index), body)?);
+            self.actor_threads.push(self.shared.failure.spawn(Worker::Actor(index), body)?);
         }
 
         Ok(())
@@ -275,8 +280,7 @@ fn join<R>(handle: JoinHandle<Option<R>>) -> Option<R> {
     handle.join().ok().flatten()
 }
 
-/// Locks the replay even after a panic under the lock: that panic has been recorded and ends the
-/// run.
+/// Locks the replay, ignoring poisoning: a panic under the lock is recorded and ends the run.
 fn lock(replay: &Mutex<Replay>) -> MutexGuard<'_, Replay> {
     replay.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -298,7 +302,7 @@ pub(super) mod tests {
         Weights { version, numbers: store.to_flat().unwrap() }
     }
 
-    /// Without actors: only the shared network is looked at.
+    /// Runs without actors: only the shared network is tested.
     #[test]
     fn the_shared_network_outlives_a_pause_and_takes_the_weights_of_the_moment() {
         let config = ApexConfig { inference: Inference::Central, ..Default::default() };

@@ -51,12 +51,12 @@ impl WorkerPool {
         }
     }
 
-    /// Returns the place where actors look for newer weights.
+    /// Returns the slot that holds the latest published weights.
     pub fn latest_weights(&self) -> &LatestWeights {
         &self.latest_weights
     }
 
-    /// Returns the slot of an actor, which is created on first use.
+    /// Returns an actor's slot, created on first use.
     pub(super) fn slot(&mut self, index: usize) -> Result<&mut ActorSlot, AgentError> {
         while self.actors.len() <= index {
             self.actors.push(ActorSlot::new(self.actors.len())?);
@@ -64,7 +64,7 @@ impl WorkerPool {
         Ok(&mut self.actors[index])
     }
 
-    /// Returns one network for all actors, on the latest weights.
+    /// Returns one network for all actors, with the latest weights.
     pub(super) fn shared_inference(
         &mut self,
         spec: &WorkerSpec<'_>,
@@ -83,7 +83,7 @@ impl WorkerPool {
 }
 
 impl ActorSlot {
-    /// Starts a pool of one thread with one libtorch thread.
+    /// Starts a single-threaded pool with one libtorch thread.
     fn new(actor: usize) -> Result<Self, AgentError> {
         let cannot = |cause| AgentError::NoThread {
             worker: Worker::Actor(actor),
@@ -92,7 +92,7 @@ impl ActorSlot {
         Ok(Self { pool: Arc::new(start_pool(1, 1).map_err(cannot)?), network: None })
     }
 
-    /// Returns a network of the actor's own, on these weights.
+    /// Returns the actor's own network, with these weights.
     pub(super) fn network(
         &mut self,
         spec: QSpec,

@@ -1,4 +1,4 @@
-//! The threads between the replay and the learner.
+//! Prefetch threads: assemble batches from the replay for the learner.
 
 use coordrl_envs::{Role, derive_rng};
 use crossbeam::channel::{SendError, Sender};
@@ -10,7 +10,7 @@ use crate::apex::limiter::Turn;
 use crate::error::Worker;
 
 impl Workers {
-    /// Starts a thread that draws batches ahead of the learner, as fast as the limiter lets it.
+    /// Starts a thread that prefetches batches for the learner, as fast as the limiter allows.
     pub(super) fn start_prefetch(
         &mut self,
         index: u32,
@@ -21,14 +21,14 @@ impl Workers {
         let batch_size = spec.config.learner.batch_size;
         let obs_shape = spec.q_spec.obs_shape;
         let device = spec.device;
-        // Another stream after every pause: batches that were given up must not be drawn again.
+        // A new random stream after every pause: dropped batches must not be sampled again.
         let stream = spec.updates * u64::from(spec.config.prefetch_threads) + u64::from(index);
         let mut rng = derive_rng(spec.seed, Role::ReplayDraws, stream);
         let used = self.pool.used.clone();
         let to_reuse = self.pool.to_reuse.clone();
         let body = move || {
             while shared.limiter.wait_to_sample(batch_size.into()) == Turn::Granted {
-                // The lock is held for the draw alone: planes are shared, and copied outside it.
+                // The lock is held only for sampling: planes are shared, and copied outside it.
                 let drawn = lock(&shared.replay).draw(batch_size as usize, &mut rng)?;
                 let mut batch = to_reuse.try_recv().unwrap_or_default();
                 drawn.assemble_into(&mut batch)?;
@@ -41,7 +41,8 @@ impl Workers {
             Ok(())
         };
 
-        self.others.push(self.shared.failure.spawn(Worker::Prefetch(index as usize), body)?);
+        self.replay_threads
+            .push(self.shared.failure.spawn(Worker::Prefetch(index as usize), body)?);
         Ok(())
     }
 }

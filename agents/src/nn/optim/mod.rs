@@ -80,7 +80,7 @@ impl Optimizer {
     }
 
     /// Returns `true` if every moment is finite.
-    pub(crate) fn is_finite(&self) -> bool {
+    pub fn is_finite(&self) -> bool {
         self.moments.named().into_iter().all(|(_, moment)| is_finite(moment))
     }
 
