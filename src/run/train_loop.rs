@@ -110,7 +110,7 @@ impl Trainer {
             self.checkpoint()?;
         }
 
-        let mut settled = self.evaluate_at_the_start()? && self.settle()?;
+        let mut settled = self.evaluate_at_the_start()? && self.run_due_hooks()?;
         while settled && self.progress.frames < self.config.frames && !self.stop.is_raised() {
             settled = self.update_once()?;
         }
@@ -150,10 +150,10 @@ impl Trainer {
 
     /// Performs one update. Returns `true` if all due hooks ran.
     fn update_once(&mut self) -> anyhow::Result<bool> {
-        let told =
+        let report =
             self.agent.update(&mut self.progress.sums).map_err(|error| self.explain(error))?;
-        self.take(&told);
-        let settled = self.settle()?;
+        self.take(&report);
+        let settled = self.run_due_hooks()?;
         self.console.update(self.progress.frames, || note(&self.progress));
         Ok(settled)
     }
@@ -162,7 +162,7 @@ impl Trainer {
     /// checkpoint. If stopped during an evaluation or a video, it leaves the rest to the process
     /// that resumes the run, which has the same weights. A checkpoint may add a few frames; the
     /// next call handles those. Returns `true` if all due hooks ran.
-    fn settle(&mut self) -> anyhow::Result<bool> {
+    fn run_due_hooks(&mut self) -> anyhow::Result<bool> {
         let before = self.progress.settled_frames;
         let after = self.progress.frames;
         let RunConfig { evaluation, video, log_every_frames, checkpoint_every_frames, .. } =
@@ -175,7 +175,7 @@ impl Trainer {
         ]
         .map(|period| period.falls_between(before, after));
         let evaluates = evaluates && self.config.is_evaluated();
-        if (evaluates || films) && !self.look_at_the_agent(evaluates, films)? {
+        if (evaluates || films) && !self.pause_and_play(evaluates, films)? {
             return Ok(false);
         }
 
@@ -197,19 +197,20 @@ impl Trainer {
         if self.progress.frames > 0 || !self.config.is_evaluated() {
             return Ok(true);
         }
-        self.look_at_the_agent(true, false)
+        self.pause_and_play(true, false)
     }
 
     /// Evaluates or records the current weights while training pauses. It uses generators and
     /// environments of its own and its time is not counted, so training is unaffected. Returns
     /// `true` unless stopped.
-    fn look_at_the_agent(&mut self, evaluates: bool, films: bool) -> anyhow::Result<bool> {
+    fn pause_and_play(&mut self, evaluates: bool, films: bool) -> anyhow::Result<bool> {
         let rest =
             self.agent.pause(&mut self.progress.sums).map_err(|error| self.explain(error))?;
         self.take(&rest);
         let start = Instant::now();
         let policy = self.policy()?;
-        let done = (!evaluates || self.evaluate(&policy)?) && (!films || self.recorder(&policy)?);
+        let done =
+            (!evaluates || self.evaluate(&policy)?) && (!films || self.record_video(&policy)?);
         self.perf.leave_out(start.elapsed());
         self.clock = Instant::now();
         Ok(done)
@@ -283,7 +284,7 @@ impl Trainer {
     }
 
     /// Records the first game of the evaluation. Returns `true` unless stopped.
-    fn recorder(&self, policy: &Policy) -> anyhow::Result<bool> {
+    fn record_video(&self, policy: &Policy) -> anyhow::Result<bool> {
         let config = &self.config;
         let assets = assets(config.rom_dir.as_deref());
         let spec = RecordSpec {
@@ -303,10 +304,10 @@ impl Trainer {
         Ok(true)
     }
 
-    fn take(&mut self, told: &UpdateReport) {
+    fn take(&mut self, report: &UpdateReport) {
         self.progress.set_counters(&self.agent.counters());
-        told.episodes.iter().for_each(|game| self.progress.games.add(*game));
-        self.perf.add(&told.timing);
+        report.episodes.iter().for_each(|game| self.progress.games.add(*game));
+        self.perf.add(&report.timing);
         self.progress.wall_secs += self.clock.elapsed().as_secs_f64();
         self.clock = Instant::now();
     }
