@@ -48,7 +48,7 @@ impl Sandbox {
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_coordrl"));
         command.args(arguments).current_dir(self.path()).stdin(Stdio::null());
-        heed_hang_ups(&mut command);
+        heed_signals(&mut command);
         command
     }
 
@@ -91,12 +91,13 @@ impl From<Output> for Ended {
     }
 }
 
-/// Restores SIGHUP, which `nohup` may have ignored: children inherit ignored signals.
-fn heed_hang_ups(command: &mut Command) {
+/// Restores signals that `nohup` or a background shell ignores: children inherit that.
+fn heed_signals(command: &mut Command) {
     // SAFETY: `signal` may be called between fork and exec, and no handler of ours is installed.
     unsafe {
         command.pre_exec(|| {
             libc::signal(libc::SIGHUP, libc::SIG_DFL);
+            libc::signal(libc::SIGINT, libc::SIG_DFL);
             Ok(())
         });
     }
