@@ -2,7 +2,7 @@
 
 use std::{env, path::Path, process::Command};
 
-/// What the program is made of.
+/// Files that the program is built from.
 const SOURCES: [&str; 11] = [
     "build.rs",
     "Cargo.toml",

@@ -1,4 +1,4 @@
-//! How fast `VecEnv` plays, beside EnvPool in the same run.
+//! Speed of `VecEnv`, beside EnvPool in the same run.
 //!
 //! ```text
 //! cargo bench -p coordrl-envs

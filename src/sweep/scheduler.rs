@@ -289,7 +289,7 @@ impl Scheduler {
         Ok(self.folder.note(index, Some(failure))?)
     }
 
-    /// Gives up a cell whose folder became unusable after the sweep began; the others continue.
+    /// Abandons a cell whose folder became unusable after the sweep began; the others continue.
     fn cannot_start(&mut self, index: usize, error: &RunDirError) -> anyhow::Result<()> {
         let failure = CellFailure {
             attempts: self.slots[index].failed + 1,

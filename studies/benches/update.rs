@@ -1,4 +1,4 @@
-//! How fast the networks with coordinates learn, beside the same mathematics written as one would
+//! Speed of learning of the networks with coordinates, beside the same mathematics written as one would
 //! first write it, and beside the matrix products alone.
 //!
 //! ```text

@@ -37,7 +37,7 @@ pub struct RolloutPlan {
     pub discount: f64,
     /// λ of generalised advantage estimation; 1 for n-step returns.
     pub gae_lambda: f64,
-    /// Whether advantages get mean 0 and standard deviation 1 over the whole update.
+    /// Normalises advantages to mean 0 and standard deviation 1 over the whole update.
     pub normalize_advantage: bool,
     /// Device of the networks.
     pub device: Device,

@@ -144,11 +144,6 @@ impl Collector {
         &self.pool
     }
 
-    /// Number of environments.
-    pub fn num_envs(&self) -> usize {
-        self.actors.iter().map(Actor::len).sum()
-    }
-
     /// Number of emulator frames per agent step.
     pub fn frame_skip(&self) -> u32 {
         self.actors[0].envs().spec().frame_skip
