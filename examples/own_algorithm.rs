@@ -206,7 +206,7 @@ impl Agent for Ppo {
         let (counters, shuffles, actors) = trainer;
         self.collector.store_mut().load(&state.weights)?;
         self.optimizer.load(&state.optimizer)?;
-        self.collector.load_actors(actors)?;
+        self.collector.load_actors(actors, "ppo")?;
         (self.counters, self.shuffles) = (counters, shuffles);
         Ok(())
     }

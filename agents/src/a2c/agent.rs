@@ -127,10 +127,9 @@ impl A2c {
     /// [`AgentError::Env`] the agent must not be used.
     pub fn load(&mut self, state: AgentState) -> Result<(), AgentError> {
         let trainer = TrainerState::from_bytes(&state.trainer)?;
-        trainer.check_sizes(&self.collector.envs_per_actor())?;
         self.collector.store().check(&state.weights)?;
         self.learner.optimizer.check(&state.optimizer)?;
-        self.collector.load_actors(trainer.actors)?;
+        self.collector.load_actors(trainer.actors, TABLE)?;
         self.collector.store_mut().load(&state.weights)?;
         self.learner.optimizer.load(&state.optimizer)?;
         self.counters = trainer.counters;
