@@ -17,7 +17,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use coordrl::config::RunConfig;
-use coordrl::run::assemble::agent_setup;
+use coordrl::game::assemble::agent_setup;
 use coordrl_agents::device::device_name;
 use coordrl_agents::{A2c, Gradients};
 use tch::Device;

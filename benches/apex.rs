@@ -19,8 +19,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, Scope};
 use std::time::{Duration, Instant};
 
+use coordrl::config::assets;
 use coordrl::config::{Algo, RunConfig};
-use coordrl::run::assemble::{agent_setup, assets};
+use coordrl::game::assemble::agent_setup;
 use coordrl_agents::device::device_name;
 use coordrl_agents::nn::{QHead, QNetwork};
 use coordrl_agents::{ActMode, Apex, Inference, Policy, find_torso};

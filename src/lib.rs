@@ -3,7 +3,8 @@
 //! - [`cli`]: one file per subcommand; parses, calls the modules below, prints results.
 //! - [`report`]: compares finished runs on one page.
 //! - [`sweep`]: grids of runs, one process each; [`study`]: runs of the coordinate tasks.
-//! - [`run`]: one training run: launch, loop, folder, checkpoints.
+//! - [`game`]: runs of games.
+//! - [`run`]: one run of either kind: loop, folder, checkpoints.
 //! - [`eval`]: full games with a trained network, scored or recorded.
 //! - [`metrics`]: tags, `metrics.jsonl`, TensorBoard, the console.
 //! - [`config`]: all settings, their layers, and a check that reports every problem at once.
@@ -16,6 +17,7 @@ pub mod config;
 pub mod durable_file;
 pub mod eval;
 pub mod exit_code;
+pub mod game;
 pub mod machine;
 pub mod metrics;
 pub mod report;

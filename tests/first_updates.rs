@@ -5,9 +5,9 @@
 use std::path::Path;
 
 use coordrl::config::{self, Algo, Layers, RunConfig, preset_for};
+use coordrl::game::assemble::assemble;
 use coordrl::metrics::accumulate::MetricAccumulator;
 use coordrl::metrics::tags::{self, Tag};
-use coordrl::run::assemble::assemble;
 use coordrl_agents::find_algorithm;
 
 const SEEDS: u64 = 3;

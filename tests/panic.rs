@@ -7,11 +7,12 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use coordrl::config::{Algo, Period, RunConfig};
-use coordrl::run::assemble::build_pool;
+use coordrl::game::progress::Progress;
+use coordrl::game::training::{GameTraining, identity};
 use coordrl::run::checkpoint;
-use coordrl::run::progress::Progress;
 use coordrl::run::run_dir::RunDir;
-use coordrl::run::train_loop::{Trainer, identity};
+use coordrl::run::threads::build_pool;
+use coordrl::run::train_loop::TrainLoop;
 use coordrl::stop_flag::StopFlag;
 use coordrl_agents::nn::{Init, Linear, NetworkError, ParamScope, scale_pixels};
 use coordrl_agents::{AgentSetup, Apex, Torso, TorsoEntry};
@@ -91,9 +92,9 @@ fn train_until_it_breaks(folder: &Path, serial: bool) -> String {
     config.apex.serial = serial;
     let run = RunDir::create(folder, true).unwrap();
     let agent = Box::new(agent(&config));
-    let mut trainer =
-        Trainer::open(run, config, agent, Progress::default(), StopFlag::default()).unwrap();
-    format!("{:#}", trainer.train().unwrap_err())
+    let subject = GameTraining::new(config, agent, 0);
+    let mut run = TrainLoop::open(run, subject, Progress::default(), StopFlag::default()).unwrap();
+    format!("{:#}", run.train().unwrap_err())
 }
 
 #[test]

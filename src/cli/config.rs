@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use super::settings::{SettingFlags, Settings, note_rules_left_out};
 use crate::config::{self, leaves};
 use crate::exit_code::ExitCode;
+use crate::game::assemble::check_parts;
 use crate::metrics::console::print_result;
-use crate::run::assemble::check_parts;
 use crate::text::table::table;
 
 const EXAMPLES: &str = "\

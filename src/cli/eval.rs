@@ -7,15 +7,16 @@ use coordrl_agents::ActMode;
 use coordrl_envs::{ResolvedEnvConfig, reference_scores};
 
 use super::rules::{Rules, remarks};
+use crate::config::assets;
 use crate::config::{RunConfig, parse_count};
 use crate::eval::evaluation::{EvalPlan, Evaluation, play, policy_of};
 use crate::eval::known_scores::other_settings;
 use crate::exit_code::{BadRequest, ExitCode};
+use crate::game::training::identity;
 use crate::metrics::console::{print_result, status};
-use crate::run::assemble::{assets, build_pool};
 use crate::run::checkpoint::{self, Entry};
 use crate::run::run_dir::RunDir;
-use crate::run::train_loop::identity;
+use crate::run::threads::build_pool;
 use crate::stop_flag::StopFlag;
 use crate::text::table::table;
 use coordrl_agents::device::DeviceChoice;

@@ -7,9 +7,9 @@ use coordrl_envs::{
     find_game, make_env,
 };
 
+use crate::config::assets;
 use crate::config::{RunConfig, parse_count, parse_small_count};
 use crate::exit_code::BadRequest;
-use crate::run::assemble::assets;
 use coordrl_agents::AlgorithmConfig;
 use coordrl_agents::apex::EVALUATION_EPSILON;
 

@@ -10,11 +10,12 @@ use coordrl_studies::Task;
 use crate::config::{ConfigError, Layers, Origin, parse_count};
 use crate::exit_code::{BadRequest, ExitCode};
 use crate::metrics::console::{describe_secs, print_result, shell_quote, status};
+use crate::run::launch::Destination;
 use crate::run::run_dir::{RunDir, RunDirError};
-use crate::stop_flag::StopFlag;
-use crate::study::{
-    StudyOutcome, StudyResult, StudyRun, StudyRunConfig, dump, launch, layer_of, resolve, split_of,
-};
+use crate::run::train_loop::RunOutcome;
+use crate::run::trainable::Trainable;
+use crate::study::launch::{self, StudyRun};
+use crate::study::{StudyResult, StudyRunConfig, dump, layer_of, resolve, split_of};
 use crate::text::table::table;
 
 const EXAMPLES: &str = "\
@@ -84,6 +85,9 @@ pub struct Flags {
     /// Print one JSON object at the end
     #[arg(long)]
     json: bool,
+    /// Stop with a checkpoint when stdin closes, for programs that start runs
+    #[arg(long, hide = true)]
+    stop_when_stdin_closes: bool,
 }
 
 impl Study {
@@ -118,8 +122,8 @@ impl Flags {
         let layered = self.layers(&self.recipe(task)?, &Origin::Recipe)?.finish()?;
         keeps_task(task, &layered.config)?;
         let config = resolve(layered)?;
-        let stop = StopFlag::on_signals()?;
-        self.train(launch::new_run(config, &self.runs_dir, self.name.as_deref(), stop)?)
+        let group = launch::group(&self.runs_dir, &config);
+        self.train(launch::new_run(config, &Destination { group, name: self.name.clone() })?)
     }
 
     fn resume(&self, task: Task, path: &Path) -> anyhow::Result<ExitCode> {
@@ -132,16 +136,15 @@ impl Flags {
         }
 
         let config = resolve(self.layers(&old, &Origin::Run(path.to_owned()))?.finish()?)?;
-        launch::check_resume(&old, &config, "leave these out, or start a new run")?;
+        launch::check_resume(&old, &config)?;
         let loaded = launch::load(&run, &config)?;
-        if loaded.is_done(&config) {
-            let result = loaded.result(&run, &config);
+        let subject = &loaded.built.subject;
+        if subject.is_done(&loaded.progress) {
             status!("nothing to do: {} is done; a larger `--epochs` extends it", path.display());
-            return self.report(result);
+            return self.report(subject.result(run.path(), &loaded.progress));
         }
 
-        let stop = StopFlag::on_signals()?;
-        self.train(launch::resume(run, config, loaded, stop)?)
+        self.train(launch::resume(run, loaded)?)
     }
 
     /// Returns the lowest layer: the recipe for the layer and split that the layers above it
@@ -183,9 +186,13 @@ impl Flags {
     }
 
     fn train(&self, mut run: StudyRun) -> anyhow::Result<ExitCode> {
+        if self.stop_when_stdin_closes {
+            run.stop_flag().follow_stdin();
+        }
+
         let outcome = run.train()?;
-        if outcome == StudyOutcome::Interrupted {
-            let task = run.study().task();
+        if outcome == RunOutcome::Interrupted {
+            let task = run.subject().study().task();
             let updates = run.progress().updates;
             let folder = shell_quote(run.run().path());
             status!(
@@ -193,7 +200,8 @@ impl Flags {
             );
             return Ok(ExitCode::Interrupted);
         }
-        self.report(run.result())
+
+        self.report(run.subject().result(run.run().path(), run.progress()))
     }
 
     fn report(&self, result: Option<StudyResult>) -> anyhow::Result<ExitCode> {

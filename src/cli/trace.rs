@@ -11,9 +11,9 @@ use coordrl_envs::trace::{Begin, RandomActions, TraceRecord, Tracer};
 
 use super::npy::NpyWriter;
 use super::settings::note_rules_left_out;
+use crate::config::assets;
 use crate::config::{ConfigError, Layers, RunConfig, parse_count};
 use crate::exit_code::{BadRequest, ExitCode};
-use crate::run::assemble::assets;
 use crate::text::names;
 
 const EXAMPLES: &str = "\

@@ -8,13 +8,16 @@ use super::settings::{SettingFlags, note_rules_left_out};
 use crate::config::{self, Layered, Layers, Origin, RunConfig};
 use crate::eval::evaluation::{Evaluation, Summary};
 use crate::exit_code::{BadRequest, ExitCode};
+use crate::game::launch::{self, GameRun, Start};
+use crate::game::progress::Progress;
+use crate::game::resume_rules::{check_fork, check_resume, how_to_extend};
+use crate::game::training::{GameTraining, identity};
 use crate::metrics::console::{describe_secs, print_result, shell_quote, status};
 use crate::metrics::recorder::Recorder;
 use crate::run::checkpoint::{self, Checkpoint};
-use crate::run::launch::{self, Destination, Start};
-use crate::run::progress::Progress;
+use crate::run::launch::Destination;
 use crate::run::run_dir::RunDir;
-use crate::run::train_loop::{TrainOutcome, Trainer, identity};
+use crate::run::train_loop::RunOutcome;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -108,17 +111,17 @@ impl Train {
         let run = RunDir::open_to_train(path)?;
         let (old, layered) = self.settings_over_run(&run)?;
         let checkpoint = self.read_checkpoint(&run, &old)?;
-        launch::check_resume(&old, &layered, checkpoint.progress.frames)?;
+        check_resume(&old, &layered, checkpoint.progress.frames)?;
         refuse_to_lose_checkpoints(&run, checkpoint.progress.frames)?;
         let done = checkpoint.progress.frames >= layered.config.frames;
         Recorder::check(&run, &checkpoint.progress.written, launch::CHOOSE_EARLIER)?;
-        if done && !Trainer::lacks_its_end(&run, &layered.config, checkpoint.progress.frames) {
+        if done && !GameTraining::lacks_its_end(&run, &layered.config, checkpoint.progress.frames) {
             status!(
                 "nothing to do: {} is at {} of {} frames; {}",
                 path.display(),
                 checkpoint.progress.frames,
                 layered.config.frames,
-                launch::how_to_extend(&layered.config)
+                how_to_extend(&layered.config)
             );
             return Ok(ExitCode::Ok);
         }
@@ -130,7 +133,7 @@ impl Train {
         let run = RunDir::open_to_read(path)?;
         let (old, layered) = self.settings_over_run(&run)?;
         let checkpoint = self.read_checkpoint(&run, &old)?;
-        launch::check_fork(&old, &layered.config)?;
+        check_fork(&old, &layered.config)?;
         let done = checkpoint.progress.frames;
         if done >= layered.config.frames {
             let text = format!(
@@ -186,11 +189,11 @@ impl Train {
         })
     }
 
-    fn train(&self, trainer: Trainer) -> anyhow::Result<ExitCode> {
+    fn train(&self, run: GameRun) -> anyhow::Result<ExitCode> {
         if self.stop_when_stdin_closes {
-            trainer.stop_flag().follow_stdin();
+            run.stop_flag().follow_stdin();
         }
-        train(trainer)
+        train(run)
     }
 
     fn runs_dir(&self) -> &Path {
@@ -226,16 +229,16 @@ fn describe_evaluation(evaluation: &Evaluation) -> String {
     format!("evaluated: mean return {mean_return:.2} over {episodes} games{cut}")
 }
 
-fn train(mut trainer: Trainer) -> anyhow::Result<ExitCode> {
-    let outcome = trainer.train()?;
-    let folder = trainer.run().path().display();
-    let progress = trainer.progress();
+fn train(mut run: GameRun) -> anyhow::Result<ExitCode> {
+    let outcome = run.train()?;
+    let folder = run.run().path().display();
+    let progress = run.progress();
     let games = &progress.games;
-    if outcome == TrainOutcome::Interrupted {
+    if outcome == RunOutcome::Interrupted {
         status!(
             "stopped at {} frames; continue with: coordrl train --resume {}",
             progress.frames,
-            shell_quote(trainer.run().path())
+            shell_quote(run.run().path())
         );
         return Ok(ExitCode::Interrupted);
     }
@@ -251,7 +254,7 @@ fn train(mut trainer: Trainer) -> anyhow::Result<ExitCode> {
         }
     };
 
-    let result = match trainer.final_evaluation() {
+    let result = match run.subject().final_evaluation() {
         None => result,
         Some(evaluation) => format!("{}; {result}", describe_evaluation(evaluation)),
     };

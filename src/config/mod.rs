@@ -5,6 +5,7 @@ mod layers;
 mod number;
 mod period;
 mod preset;
+mod rom_dir;
 mod run_config;
 
 pub use check::{check, resolve};
@@ -12,6 +13,7 @@ pub use layers::{Configuration, Layered, Layers, Origin, leaf_keys, leaves};
 pub use number::{Count, parse_count, parse_number, parse_small_count};
 pub use period::Period;
 pub use preset::{Preset, list_presets, preset_for};
+pub use rom_dir::assets;
 pub use run_config::{Algo, EvaluationConfig, RunConfig, VideoConfig};
 
 pub use coordrl_envs::Problem;

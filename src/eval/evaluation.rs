@@ -18,8 +18,8 @@ use serde::Serialize;
 use tch::{Device, Tensor};
 
 use crate::config::RunConfig;
+use crate::config::assets;
 use crate::eval::known_scores::known_scores;
-use crate::run::assemble::assets;
 use crate::stop_flag::StopFlag;
 
 /// Number of concurrent games without a frame limit. Fixed, because the batch size can change the

@@ -10,7 +10,7 @@ use super::format::{count, frames, list};
 use super::run::{Run, ScoredBy};
 use crate::config;
 use crate::eval::known_scores::other_settings;
-use crate::run::launch::FREE_ON_RESUME;
+use crate::game::resume_rules::FREE_ON_RESUME;
 
 /// Number of games averaged for a final score.
 const GAMES_OF_A_MEAN: u64 = 100;

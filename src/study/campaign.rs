@@ -1,17 +1,23 @@
-//! Runs all studies in sequence and tabulates their results beside the paper's.
+//! All studies as a sweep, and their results in a table beside the paper's.
 
-use std::path::PathBuf;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use coordrl_stats::median;
 use coordrl_studies::{LayerKind, Split, StudyLayer, Task};
 
 use super::paper::published;
-use super::{StudyOutcome, StudyResult, StudyRunConfig, TimeToMark, figures, launch};
+use super::{StudyResult, StudyRunConfig, TimeToMark, figures, launch};
 use crate::config::ConfigError;
 use crate::durable_file::replace_file;
-use crate::metrics::console::status;
-use crate::run::run_dir::RunDir;
+use crate::run::run_dir::{RunDir, RunDirError};
 use crate::stop_flag::StopFlag;
+use crate::sweep::cell::{Cell, CellState};
+use crate::sweep::folder::{log_path, take_lock};
+use crate::sweep::planned::Planned;
+use crate::sweep::record::CellFailure;
+use crate::sweep::scheduler::{Journal, Scheduler, SweepOutcome};
 
 /// Divisor of a baseline's epochs in a quick campaign.
 const QUICK_SHARE: u32 = 10;
@@ -41,48 +47,87 @@ pub struct Campaign {
     pub baseline_seeds: u64,
     /// Trains the baselines for fewer epochs, and the others until the mark holds.
     pub quick: bool,
-    /// Number of worker threads.
-    pub threads: Option<u32>,
+    /// Number of worker threads of each study.
+    pub threads: u32,
+    /// Number of studies to run at a time.
+    pub jobs: usize,
     /// Folder of all runs.
     pub runs_dir: PathBuf,
     /// Name of the folder for the table, and part of the runs' names.
     pub name: String,
 }
 
-/// Outcome of a campaign.
-pub enum CampaignOutcome {
-    /// All studies are complete.
-    Finished(Vec<StudyResult>),
-    /// Ctrl-C, SIGTERM or SIGHUP; the study in progress has a checkpoint.
-    Interrupted,
+/// Folder of a campaign, locked by this process.
+struct CampaignFolder {
+    path: PathBuf,
+    /// Released by the system when the process ends, for any reason.
+    _lock: File,
+}
+
+impl Journal for CampaignFolder {
+    fn log_path<P: Planned>(&self, cell: &Cell<P>) -> PathBuf {
+        log_path(&self.path, cell)
+    }
+
+    /// Failures are only printed: the next process tries these studies again.
+    fn note(&mut self, _cell: usize, _failure: Option<CellFailure>) -> Result<(), RunDirError> {
+        Ok(())
+    }
 }
 
 impl Campaign {
     /// Runs every study that is not complete yet.
-    pub fn run(&self, stop: &StopFlag) -> anyhow::Result<CampaignOutcome> {
-        let configs = self.configs();
-        let problems: Vec<_> = configs.iter().flat_map(StudyRunConfig::check).collect();
-        if !problems.is_empty() {
-            return Err(ConfigError::Problems(problems).into());
+    ///
+    /// # Errors
+    /// If a setting is wrong, a folder holds another study, or the campaign's folder is in use or
+    /// cannot be written.
+    pub fn run(&self, stop: StopFlag) -> anyhow::Result<SweepOutcome> {
+        let mut cells = Vec::new();
+        for cell in self.cells() {
+            let state = cell.state(&self.runs_dir)?;
+            cells.push((cell, state));
         }
 
+        let path = self.folder();
+        fs::create_dir_all(&path).with_context(|| format!("cannot create {}", path.display()))?;
+        let folder = CampaignFolder { _lock: take_lock(&path)?, path };
+        let left = cells.iter().filter(|(_, state)| *state != CellState::Done).count();
+        let jobs = self.jobs.min(left.max(1));
+        Scheduler::new(folder, self.runs_dir.clone(), cells, jobs, stop).work()
+    }
+
+    /// Reads the results of all complete studies from their run folders.
+    ///
+    /// # Errors
+    /// If a run folder or its checkpoint is damaged.
+    pub fn results(&self) -> anyhow::Result<Vec<StudyResult>> {
         let mut results = Vec::new();
-        for (index, config) in configs.iter().enumerate() {
-            status!("study {} of {}", index + 1, configs.len());
-            match self.study(config, stop)? {
-                Some(result) => results.push(result),
-                None => return Ok(CampaignOutcome::Interrupted),
+        for cell in self.cells() {
+            let path = self.runs_dir.join(&cell.run);
+            if cell.state(&self.runs_dir)? == CellState::Done {
+                let loaded = launch::load(&RunDir::open_to_read(&path)?, cell.config())?;
+                results.extend(loaded.built.subject.result(&path, &loaded.progress));
             }
         }
+        Ok(results)
+    }
 
-        Ok(CampaignOutcome::Finished(results))
+    /// Lists all problems with the settings.
+    ///
+    /// # Errors
+    /// If there are any.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let problems: Vec<_> = self.cells().iter().flat_map(|cell| cell.config().check()).collect();
+        if problems.is_empty() { Ok(()) } else { Err(ConfigError::Problems(problems)) }
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.runs_dir.join("studies/all").join(&self.name)
     }
 
     /// Writes table, results and figures; returns their folder.
     pub fn write(&self, results: &[StudyResult]) -> anyhow::Result<PathBuf> {
-        let folder = self.runs_dir.join("studies/all").join(&self.name);
-        std::fs::create_dir_all(&folder)
-            .with_context(|| format!("cannot create {}", folder.display()))?;
+        let folder = self.folder();
         let put = |name: &str, bytes: &[u8]| {
             let path = folder.join(name);
             replace_file(&path, bytes).with_context(|| format!("cannot write {}", path.display()))
@@ -128,56 +173,45 @@ impl Campaign {
         all
     }
 
-    fn configs(&self) -> Vec<StudyRunConfig> {
-        let mut configs = Vec::new();
+    /// Returns all studies, combination by combination.
+    fn cells(&self) -> Vec<Cell<StudyRunConfig>> {
+        let mut cells = Vec::new();
         for (task, split, layer) in self.combinations() {
             let baseline = matches!(layer.kind, LayerKind::Baseline);
             for seed in 1..=if baseline { self.baseline_seeds } else { self.seeds } {
-                let mut config = StudyRunConfig::recipe(task, split, layer);
-                (config.seed, config.threads) = (seed, self.threads);
-                match (self.quick, baseline) {
-                    (true, true) => config.study.epochs = config.study.epochs.div_ceil(QUICK_SHARE),
-                    (true, false) | (false, true) => {}
-                    (false, false) => {
-                        config.study.epochs = fixed_epochs(task);
-                        config.stop_when_held = false;
-                    }
-                }
-                configs.push(config);
+                cells.push(self.cell(StudyRunConfig::recipe(task, split, layer), baseline, seed));
+            }
+        }
+        cells
+    }
+
+    fn cell(&self, mut config: StudyRunConfig, baseline: bool, seed: u64) -> Cell<StudyRunConfig> {
+        config.seed = seed;
+        config.threads = Some(self.threads);
+        match (self.quick, baseline) {
+            (true, true) => config.study.epochs = config.study.epochs.div_ceil(QUICK_SHARE),
+            (true, false) | (false, true) => {}
+            (false, false) => {
+                config.study.epochs = fixed_epochs(config.task);
+                config.stop_when_held = false;
             }
         }
 
-        configs
+        let run = launch::group(Path::new(""), &config).join(Self::run_name(&self.name, seed));
+        let arguments = vec![
+            format!("--layer={}", config.layer),
+            format!("--split={}", config.split.name()),
+            format!("--seed={seed}"),
+            format!("--threads={}", self.threads),
+            format!("--set=study.epochs={}", config.study.epochs),
+            format!("--set=stop_when_held={}", config.stop_when_held),
+        ];
+        Cell { plan: config, arguments, run }
     }
 
     /// Returns the name of a seed's run in the campaign `name`.
     pub fn run_name(name: &str, seed: u64) -> String {
         format!("{name}-seed{seed}")
-    }
-
-    /// Runs or resumes one study; `None` if a signal arrived.
-    fn study(
-        &self,
-        config: &StudyRunConfig,
-        stop: &StopFlag,
-    ) -> anyhow::Result<Option<StudyResult>> {
-        let name = Self::run_name(&self.name, config.seed);
-        let path = launch::group(&self.runs_dir, config).join(&name);
-        let mut run = if path.exists() {
-            let run = RunDir::open_to_train(&path)?;
-            let old: StudyRunConfig = run.read_config()?;
-            launch::check_resume(&old, config, "choose another `--name`")?;
-            let loaded = launch::load(&run, config)?;
-            if loaded.is_done(config) {
-                return Ok(loaded.result(&run, config));
-            }
-            launch::resume(run, config.clone(), loaded, stop.clone())?
-        } else {
-            launch::new_run(config.clone(), &self.runs_dir, Some(&name), stop.clone())?
-        };
-
-        let outcome = run.train()?;
-        Ok(if outcome == StudyOutcome::Finished { run.result() } else { None })
     }
 }
 
@@ -193,7 +227,7 @@ fn row(task: Task, split: Split, layer: &StudyLayer, results: &[&StudyResult]) -
     };
 
     let held = results.iter().filter(|result| result.held).count();
-    let epochs = median(results.iter().map(|result| f64::from(result.epochs)));
+    let epochs = median(results.iter().map(|result| f64::from(result.epochs)).collect());
 
     Some(format!(
         "| {task} | {} | `{}` | {} | {epochs:.0} | {measure} {} | {measure} {} | {held} of {} | {} | {} | {} |",
@@ -214,28 +248,19 @@ fn row(task: Task, split: Split, layer: &StudyLayer, results: &[&StudyResult]) -
 fn to_mark(results: &[&StudyResult], time: impl Fn(&TimeToMark) -> f64) -> String {
     let times =
         results.iter().map(|result| result.time_to_mark.as_ref().map_or(f64::INFINITY, &time));
-    let middle = median(times);
+    let middle = median(times.collect());
     if middle.is_finite() { format!("{middle:.0}") } else { "–".to_owned() }
 }
 
 /// Formats the median, with the range if there are several values.
 fn describe(values: &[f64], digits: usize) -> String {
-    let middle = median(values.iter().copied());
+    let middle = median(values.to_vec());
     let (low, high) = values
         .iter()
         .fold((f64::MAX, f64::MIN), |(low, high), &value| (low.min(value), high.max(value)));
     match values.len() {
         1 => format!("{middle:.digits$}"),
         _ => format!("{middle:.digits$} ({low:.digits$} to {high:.digits$})"),
-    }
-}
-
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    match values.len() {
-        0 => f64::NAN,
-        n => f64::midpoint(values[(n - 1) / 2], values[n / 2]),
     }
 }
 
@@ -265,6 +290,5 @@ mod tests {
                         accuracy 1.000 (0.500 to 1.000) | 2 of 3 | 3 | 40 |";
         assert!(row.starts_with(expected), "{row}");
         assert_eq!(to_mark(&references[1..2], |mark| mark.seconds), "–", "it never held the mark");
-        assert_eq!(median([1.0, 4.0].into_iter()), 2.5);
     }
 }

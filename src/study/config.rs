@@ -3,7 +3,9 @@
 use coordrl_studies::{LayerKind, Split, StudyConfig, StudyLayer, Task, find_layer, layers};
 use serde::{Deserialize, Serialize};
 
+use super::StudyProgress;
 use crate::config::{ConfigError, Configuration, Layered, Problem};
+use crate::run::run_dir::{Kind, RunConfiguration};
 use crate::text::suggest::did_you_mean;
 use coordrl_agents::device::DeviceChoice;
 
@@ -35,6 +37,12 @@ pub struct StudyRunConfig {
 
 impl Configuration for StudyRunConfig {}
 
+impl RunConfiguration for StudyRunConfig {
+    fn describes(kind: &Kind) -> bool {
+        *kind != Kind::Game
+    }
+}
+
 impl Default for StudyRunConfig {
     fn default() -> Self {
         Self {
@@ -64,6 +72,12 @@ impl StudyRunConfig {
             study: StudyConfig::recipe(task, layer, split),
             ..Self::default()
         }
+    }
+
+    /// Returns `true` if a study with these settings is complete: all epochs are, or the mark has
+    /// held and the settings stop there.
+    pub fn is_done(&self, progress: &StudyProgress) -> bool {
+        progress.epochs >= self.study.epochs || (self.stop_when_held && progress.mark.is_some())
     }
 
     /// Lists all problems with the settings.

@@ -11,9 +11,11 @@ use coordrl_plots::{
 use coordrl_studies::data::{CANVAS, PIXELS};
 use coordrl_studies::{Centre, Split, Study, Task};
 
+use super::training::StudyTraining;
 use super::{StudyResult, StudyRunConfig, launch};
 use crate::metrics::read::read_points;
 use crate::metrics::tags::{self, Tag};
+use crate::run::launch::Built;
 use crate::run::run_dir::RunDir;
 
 /// A test centre in both splits, away from the edge of the held-out quarter.
@@ -45,10 +47,10 @@ fn first_seeds(results: &[StudyResult], task: Task) -> Vec<&StudyResult> {
 }
 
 /// Loads a study from its folder.
-fn open(path: &Path) -> anyhow::Result<Study> {
+fn open(path: &Path) -> anyhow::Result<Built<StudyTraining>> {
     let run = RunDir::open_to_read(path)?;
     let config: StudyRunConfig = run.read_config()?;
-    Ok(launch::load(&run, &config)?.study)
+    Ok(launch::load(&run, &config)?.built)
 }
 
 fn name_of(result: &StudyResult) -> String {
@@ -74,7 +76,11 @@ fn painted(task: Task, results: &[&StudyResult]) -> anyhow::Result<HeatMaps> {
 
     let mut maps = HeatMaps::new(title).with_map(map("truth", task, truth)?);
     for result in results {
-        maps = maps.with_map(map(&name_of(result), task, open(&result.run)?.picture(SHOWN)?)?);
+        maps = maps.with_map(map(
+            &name_of(result),
+            task,
+            open(&result.run)?.subject.study().picture(SHOWN)?,
+        )?);
     }
 
     let maps = maps.with_columns(results.len().clamp(1, 4) + 1).with_colours(ColourMap::Viridis);
@@ -106,7 +112,7 @@ fn places(results: &[&StudyResult]) -> anyhow::Result<Panels> {
                 .iter()
                 .find(|result| result.split == split.name() && result.layer == *layer);
             if let Some(result) = found {
-                row.push(Box::new(scatter(&open(&result.run)?)?));
+                row.push(Box::new(scatter(open(&result.run)?.subject.study())?));
             }
         }
         if row.len() == layers.len() {

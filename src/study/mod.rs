@@ -3,9 +3,11 @@
 //!
 //! - [`StudyRunConfig`]: all settings, on top of [`coordrl_studies::StudyConfig`]
 //! - [`launch`]: starts or resumes a run
-//! - [`StudyRun`]: loop of updates, evaluations, log points and checkpoints
+//! - [`training`]: the study as the run loop trains it
 //! - [`StudyResult`]: result of a finished run
-//! - [`campaign`]: runs all studies; tabulates them beside the paper's numbers and draws figures
+//! - [`planned`]: the study as a sweep plans it
+//! - [`campaign`]: all studies as a sweep; tabulates them beside the paper's numbers and draws
+//!   figures
 //! - [`dump`]: writes the data set to files
 
 pub mod campaign;
@@ -14,11 +16,11 @@ pub mod dump;
 mod figures;
 pub mod launch;
 mod paper;
+pub mod planned;
 mod progress;
 mod result;
-mod run;
+pub mod training;
 
 pub use config::{StudyRunConfig, layer_of, resolve, split_of, task_of};
 pub use progress::{StudyProgress, TimeToMark};
 pub use result::StudyResult;
-pub use run::{StudyOutcome, StudyRun};

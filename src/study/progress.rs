@@ -1,6 +1,6 @@
 //! State of the study loop that a checkpoint stores.
 
-use coordrl_studies::{Counters, Evaluation, Measures, UpdateReport};
+use coordrl_studies::{Counters, Evaluation, Measures, Task, UpdateReport};
 use serde::{Deserialize, Serialize};
 
 use crate::metrics::accumulate::Mean;
@@ -69,19 +69,23 @@ impl StudyProgress {
         self.mark.get_or_insert(now);
     }
 
-    /// Returns the values of a log point at `evaluation`, except speeds.
-    pub fn values(&self, evaluation: &Evaluation) -> Vec<(&'static Tag, Option<f64>)> {
+    /// Returns the values of a log point, except speeds.
+    pub fn values(&self) -> Vec<(&'static Tag, Option<f64>)> {
         let mut values = vec![
             (&tags::STUDY_EPOCHS, Some(f64::from(self.epochs))),
             (&tags::LOSS_BATCH, self.sums.loss.value()),
             (&tags::LOSS_L2, self.sums.l2_loss.value()),
             (&tags::GRAD_NORM, self.sums.grad_norm.value()),
             (&tags::LEARNING_RATE, self.sums.learning_rate),
-            (&tags::STUDY_TRAIN_LOSS, Some(evaluation.train.loss)),
-            (&tags::STUDY_TEST_LOSS, Some(evaluation.test.loss)),
         ];
-        values.extend(measured(&evaluation.train.measures, TRAIN));
-        values.extend(measured(&evaluation.test.measures, TEST));
+
+        if let Some(Evaluation { train, test, .. }) = &self.evaluation {
+            values.push((&tags::STUDY_TRAIN_LOSS, Some(train.loss)));
+            values.push((&tags::STUDY_TEST_LOSS, Some(test.loss)));
+            values.extend(measured(&train.measures, TRAIN));
+            values.extend(measured(&test.measures, TEST));
+        }
+
         values
     }
 }
@@ -93,6 +97,14 @@ impl RunProgress for StudyProgress {
 
     fn updates(&self) -> u64 {
         self.updates
+    }
+
+    fn written(&self) -> &Written {
+        &self.written
+    }
+
+    fn set_written(&mut self, written: Written) {
+        self.written = written;
     }
 
     fn score(&self) -> Option<f64> {
@@ -122,6 +134,15 @@ const TEST: MeasureTags = [
     &tags::STUDY_TEST_EXACT,
     &tags::STUDY_TEST_ERROR,
 ];
+
+/// Returns the tag of a task's main measure on the test centres.
+pub(super) fn main_test_tag(task: Task) -> &'static Tag {
+    match task {
+        Task::Classify => &tags::STUDY_TEST_ACCURACY,
+        Task::Render => &tags::STUDY_TEST_IOU,
+        Task::Regress => &tags::STUDY_TEST_ERROR,
+    }
+}
 
 fn measured(
     measures: &Measures,

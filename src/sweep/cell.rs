@@ -4,20 +4,18 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::config::{Layered, RunConfig};
 use crate::metrics::read::read_last_point;
 use crate::run::checkpoint;
-use crate::run::launch;
 use crate::run::run_dir::{CHECKPOINTS, CONFIG, EARLY_FILES, META, METRICS, RunDir, RunDirError};
-use crate::run::train_loop::Trainer;
-use crate::sweep::record::CellRecord;
+use crate::sweep::game_run::GameRunPlan;
+use crate::sweep::planned::Planned;
 
 /// Run planned by a sweep.
 #[derive(Clone, Debug)]
-pub struct Cell {
-    /// Resolved settings, with the origin of each.
-    pub settings: Layered<RunConfig>,
-    /// Arguments of the `coordrl train` command that starts it.
+pub struct Cell<P = GameRunPlan> {
+    /// Resolved settings.
+    pub plan: P,
+    /// Arguments of the command that starts it, after the subcommand.
     pub arguments: Vec<String>,
     /// Folder of the run, relative to the folder of all runs.
     pub run: PathBuf,
@@ -30,35 +28,27 @@ pub enum CellState {
     Waiting,
     /// A checkpoint to resume from.
     Begun {
-        /// Frames trained.
-        frames: u64,
+        /// Position of the checkpoint: frames of a game, updates of a study.
+        position: u64,
     },
-    /// All frames are trained and logged.
+    /// Training is complete, logged and evaluated.
     Done,
 }
 
-impl Cell {
+impl<P: Planned> Cell<P> {
     /// Returns a title such as `pong a2c-conv seed 1`.
     pub fn title(&self) -> String {
-        let config = self.config();
-        format!("{} {} seed {}", config.game, self.arm(), config.seed)
+        format!("{} {} seed {}", self.plan.subject(), self.plan.arm(), self.plan.seed())
     }
 
-    /// Returns algorithm and torso, as in run folders.
+    /// Returns the name of the variant.
     pub fn arm(&self) -> String {
-        let config = self.config();
-        format!("{}-{}", config.algo.name(), config.torso)
+        self.plan.arm()
     }
 
     /// Returns the settings.
-    pub fn config(&self) -> &RunConfig {
-        &self.settings.config
-    }
-
-    /// Returns the entry for `sweep.json`.
-    pub fn to_record(&self) -> CellRecord {
-        let RunConfig { game, algo, torso, seed, frames, .. } = self.config().clone();
-        CellRecord { game, algo, torso, seed, frames, run: self.run.clone(), failure: None }
+    pub fn config(&self) -> &P::Config {
+        self.plan.config()
     }
 
     /// Reads the state from the run's folder.
@@ -82,23 +72,21 @@ impl Cell {
             return Ok(CellState::Waiting);
         }
 
-        let old: RunConfig = run.read_config()?;
-        let frames = checkpoint::list(&run.checkpoints_dir()).last().map(|entry| entry.position);
-        let refusals = launch::refused_on_resume(&old, self.config(), frames.unwrap_or(0));
+        let old: P::Config = run.read_config()?;
+        let position = checkpoint::list(&run.checkpoints_dir()).last().map(|entry| entry.position);
+        let refusals = self.plan.refused_on_resume(&old, position.unwrap_or(0));
         if !refusals.is_empty() {
             let cause =
                 format!("\n  - {}\nchoose another `--name` for the sweep", refusals.join("\n  - "));
             return Err(RunDirError::OtherRun { path, cause });
         }
 
-        let end = self.config().frames;
-        let is_done =
-            |frames: u64| frames >= end && !Trainer::lacks_its_end(&run, self.config(), frames);
-        match frames {
-            Some(frames) if is_done(frames) => Ok(CellState::Done),
-            // The checkpoints of a finished run were removed, but its metrics are complete.
-            None if run.last_logged_frames() >= end => Ok(CellState::Done),
-            Some(frames) => Ok(CellState::Begun { frames }),
+        if self.plan.is_complete(&run, position) {
+            return Ok(CellState::Done);
+        }
+
+        match position {
+            Some(position) => Ok(CellState::Begun { position }),
             None if holds_nothing_to_lose(&path) => Ok(CellState::Waiting),
             None => Err(RunDirError::OtherRun {
                 path,

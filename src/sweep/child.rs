@@ -11,7 +11,7 @@ use anyhow::Context;
 use crate::exit_code::ExitCode;
 use crate::sweep::record::CellFailure;
 
-/// Flag of `coordrl train` that makes it save a checkpoint and exit when stdin closes.
+/// Flag of `coordrl train` and `coordrl study` that makes it save a checkpoint and exit when stdin closes.
 pub const FOLLOW_STDIN: &str = "--stop-when-stdin-closes";
 
 /// Training process. Dropping it, or the end of this process for any reason, closes its stdin, upon
@@ -37,15 +37,15 @@ pub enum Ended {
 }
 
 impl TrainingProcess {
-    /// Starts `coordrl train` with these arguments; appends its output to `log`.
+    /// Starts a subcommand of `coordrl` with these arguments; appends its output to `log`.
     ///
     /// # Errors
     /// If this program cannot be started again, or the log cannot be written.
-    pub fn start(arguments: &[OsString], log: &Path) -> anyhow::Result<Self> {
+    pub fn start(subcommand: &[&str], arguments: &[OsString], log: &Path) -> anyhow::Result<Self> {
         let log_start = fs::metadata(log).map_or(0, |about| about.len());
         let output = open_log(log).with_context(|| format!("cannot write {}", log.display()))?;
         let mut command = this_program()?;
-        command.arg("train").args(arguments).arg(FOLLOW_STDIN);
+        command.args(subcommand).args(arguments).arg(FOLLOW_STDIN);
         command.stdin(Stdio::piped()).stdout(output.try_clone()?).stderr(output);
         leave_group(&mut command);
         let mut process = command.spawn().context("cannot start a training process")?;

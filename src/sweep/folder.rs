@@ -10,7 +10,9 @@ use super::SweepError;
 use super::cell::Cell;
 use super::disk;
 use super::plan::SweepPlan;
+use super::planned::Planned;
 use super::record::{CellFailure, CellRecord, RECORD_VERSION, SweepRecord, folder_of, record_path};
+use super::scheduler::Journal;
 use crate::run::run_dir::{RunDirError, read_json, write_json};
 use crate::text::path_text::encode;
 
@@ -93,17 +95,14 @@ impl SweepFolder {
     pub fn path(&self) -> &Path {
         &self.path
     }
+}
 
-    /// Returns the path of the log of a cell's processes.
-    pub fn log_path(&self, cell: &Cell) -> PathBuf {
-        self.path.join(LOGS).join(log_name(cell))
+impl Journal for SweepFolder {
+    fn log_path<P: Planned>(&self, cell: &Cell<P>) -> PathBuf {
+        log_path(&self.path, cell)
     }
 
-    /// Records a cell's failure, or clears it.
-    ///
-    /// # Errors
-    /// If the record cannot be written.
-    pub fn note(&mut self, cell: usize, failure: Option<CellFailure>) -> Result<(), RunDirError> {
+    fn note(&mut self, cell: usize, failure: Option<CellFailure>) -> Result<(), RunDirError> {
         if self.record.cells[cell].failure != failure {
             self.record.cells[cell].failure = failure;
             write_json(&record_path(&self.path), &self.record)?;
@@ -112,8 +111,13 @@ impl SweepFolder {
     }
 }
 
+/// Returns the path of the log of a cell's processes, in the folder of its sweep.
+pub fn log_path<P: Planned>(folder: &Path, cell: &Cell<P>) -> PathBuf {
+    folder.join(LOGS).join(log_name(cell))
+}
+
 /// Returns the name of a cell's log: the longest name derived from the name of a sweep.
-pub fn log_name(cell: &Cell) -> OsString {
+pub fn log_name<P: Planned>(cell: &Cell<P>) -> OsString {
     let parts: Vec<&OsStr> = cell.run.iter().collect();
     let mut name = parts.join(OsStr::new("-"));
     name.push(".log");
@@ -174,7 +178,11 @@ fn keep_failures(old: Vec<CellRecord>, new: &mut [CellRecord]) {
     }
 }
 
-fn take_lock(folder: &Path) -> anyhow::Result<File> {
+/// Locks the folder of a sweep until the file is closed.
+///
+/// # Errors
+/// If another process holds the lock, or the folder cannot be written.
+pub fn take_lock(folder: &Path) -> anyhow::Result<File> {
     let path = folder.join(LOCK);
     let cannot = |cause| RunDirError::CannotWrite { path: path.clone(), cause };
     let file =

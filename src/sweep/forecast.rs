@@ -11,11 +11,12 @@ use coordrl_stats::median;
 use super::SweepError;
 use super::cell::{Cell, CellState};
 use super::child::{Ended, TrainingProcess};
+use super::planned::Planned;
 use crate::config::{Algo, Period, RunConfig};
+use crate::game::assemble::check_parts;
 use crate::metrics::Axis;
 use crate::metrics::read::{ReadPoint, read_points};
 use crate::metrics::tags;
-use crate::run::assemble::check_parts;
 use crate::run::checkpoint;
 use crate::run::run_dir::RunDir;
 use crate::stop_flag::StopFlag;
@@ -67,7 +68,9 @@ impl<'a> RemainingRun<'a> {
     ) -> Option<Self> {
         let (done, held_bytes) = match state {
             CellState::Waiting => (0, 0),
-            CellState::Begun { frames } => (frames, bytes_held_by(&runs_dir.join(&cell.run))),
+            CellState::Begun { position: frames } => {
+                (frames, bytes_held_by(&runs_dir.join(&cell.run)))
+            }
             CellState::Done => return None,
         };
         let config = cell.config();
@@ -264,8 +267,11 @@ pub fn measure(
     let mut trials = Vec::new();
     for index in 0..at_once {
         let arguments = trial_arguments(cell, frames, folder.path(), index);
-        trials
-            .push(TrainingProcess::start(&arguments, &folder.path().join(format!("{index}.log")))?);
+        trials.push(TrainingProcess::start(
+            &cell.plan.subcommand(),
+            &arguments,
+            &folder.path().join(format!("{index}.log")),
+        )?);
     }
 
     // Wait for all of them even if one fails: they write into the folder, which is removed on
@@ -545,11 +551,11 @@ mod tests {
         let config = RunConfig { threads: Some(2), ..a2c() };
         earlier_run(&folder.path().join("a"), &config);
         let settings = Layered { config, problems: Vec::new(), origins: Default::default() };
-        let mut cell = Cell { settings, arguments: Vec::new(), run: "a".into() };
+        let mut cell = Cell { plan: settings, arguments: Vec::new(), run: "a".into() };
         let speed =
             |cell: &Cell| measured_earlier(cell, folder.path()).map(|found| found.frames_per_sec);
         assert_eq!(speed(&cell), Some(35.0), "the session's first point tells of the start");
-        cell.settings.config.threads = Some(1);
+        cell.plan.config.threads = Some(1);
         assert_eq!(speed(&cell), None, "one thread is not as fast as two");
         cell.run = "b".into();
         assert_eq!(speed(&cell), None, "nothing there");
@@ -569,7 +575,7 @@ mod tests {
         let config = a2c();
         earlier_run(&folder.path().join("a"), &config);
         let settings = Layered { config, problems: Vec::new(), origins: Default::default() };
-        let cell = Cell { settings, arguments: Vec::new(), run: "a".into() };
+        let cell = Cell { plan: settings, arguments: Vec::new(), run: "a".into() };
         let of = |state| {
             let left = RemainingRun::of(&cell, state, MEASURED, folder.path());
             left.map(|left| (left.frames, left.held_bytes))
@@ -577,7 +583,7 @@ mod tests {
 
         let numbers = fs::metadata(folder.path().join("a/metrics.jsonl")).unwrap().len();
         assert_eq!(of(CellState::Waiting), Some((1_000, 0)));
-        assert_eq!(of(CellState::Begun { frames: 500 }), Some((500, numbers)));
+        assert_eq!(of(CellState::Begun { position: 500 }), Some((500, numbers)));
         assert_eq!(of(CellState::Done), None);
     }
 }

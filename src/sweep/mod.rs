@@ -1,7 +1,8 @@
 //! Sweeps: grids of runs, one process each, over games × algorithms × torsos × seeds.
 //!
 //! A [`plan::SweepPlan`] becomes [`cell::Cell`]s. A cell's progress is read from its run folder
-//! only, so a sweep can be killed at any time and resumed by the same command. [`forecast`]
+//! only, so a sweep can be killed at any time and resumed by the same command. [`planned`] is what
+//! it needs to know of a kind of run. [`forecast`]
 //! estimates its cost, [`scheduler`] runs the processes, [`progress_table`] displays them, and
 //! [`record`] stores what the report needs.
 
@@ -10,7 +11,9 @@ pub mod child;
 pub mod disk;
 pub mod folder;
 pub mod forecast;
+pub mod game_run;
 pub mod plan;
+pub mod planned;
 pub mod progress_table;
 pub mod record;
 pub mod scheduler;

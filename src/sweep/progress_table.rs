@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::metrics::Axis;
 use crate::metrics::console::{describe_secs, status};
 use crate::text::table::table;
 
@@ -29,33 +30,35 @@ pub enum CellStatus {
 /// Progress of one cell.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CellProgress {
-    /// Game played.
-    pub game: String,
-    /// Algorithm and torso.
+    /// Game or study.
+    pub subject: String,
+    /// Variant that learns it.
     pub arm: String,
     /// Status.
     pub status: CellStatus,
-    /// Frames trained at the last log point.
-    pub frames: u64,
-    /// Run length in emulator frames.
+    /// Position at the last log point, in the unit of the table.
+    pub position: u64,
+    /// Run length.
     pub end: u64,
     /// Speed at the last log point.
-    pub frames_per_sec: Option<f64>,
-    /// Mean return at the last log point.
-    pub episode_return: Option<f64>,
+    pub per_sec: Option<f64>,
+    /// Score at the last log point.
+    pub score: Option<f64>,
 }
 
 /// Progress display: a table, or lines.
 #[derive(Debug)]
 pub struct ProgressTable {
+    /// Unit of all positions.
+    axis: Axis,
     bar: Option<ProgressBar>,
     last_shown: Option<Instant>,
 }
 
 impl ProgressTable {
-    /// Builds an empty display.
-    pub fn new() -> Self {
-        Self { bar: io::stderr().is_terminal().then(new_bar), last_shown: None }
+    /// Builds an empty display of positions in this unit.
+    pub fn new(axis: Axis) -> Self {
+        Self { axis, bar: io::stderr().is_terminal().then(new_bar), last_shown: None }
     }
 
     /// Returns `true` if it is time for another update.
@@ -69,10 +72,14 @@ impl ProgressTable {
         self.last_shown = Some(Instant::now());
         match &self.bar {
             Some(bar) => {
-                bar.set_message(format!("{}\n{}", grid(cells, terminal_rows()), summary(cells)));
+                bar.set_message(format!(
+                    "{}\n{}",
+                    grid(cells, self.axis, terminal_rows()),
+                    summary(cells, self.axis)
+                ));
                 bar.tick();
             }
-            None => status!("{}{}", summary(cells), running(cells)),
+            None => status!("{}{}", summary(cells, self.axis), running(cells)),
         }
     }
 
@@ -93,12 +100,6 @@ impl ProgressTable {
     }
 }
 
-impl Default for ProgressTable {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 fn new_bar() -> ProgressBar {
     let style =
         ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
@@ -113,8 +114,8 @@ fn terminal_rows() -> usize {
 
 /// Formats one row per game and arm, with one letter per seed. Drops rows without a running process
 /// first.
-fn grid(cells: &[CellProgress], rows: usize) -> String {
-    let groups = by_game_and_arm(cells);
+fn grid(cells: &[CellProgress], axis: Axis, rows: usize) -> String {
+    let groups = by_subject_and_arm(cells);
     let is_busy =
         |group: &&Vec<&CellProgress>| group.iter().any(|cell| cell.status == CellStatus::Running);
     let shown: Vec<&Vec<&CellProgress>> = match groups.len() > rows {
@@ -122,14 +123,19 @@ fn grid(cells: &[CellProgress], rows: usize) -> String {
         false => groups.iter().collect(),
     };
     let cells: Vec<Vec<String>> = shown.into_iter().map(|group| row(group)).collect();
-    table(&["game", "arm", "seeds", "frames", "frames/s", "return"], &cells)
+    let speed = format!("{}/s", axis.name());
+    let [subject, score] = match axis {
+        Axis::Frames => ["game", "return"],
+        Axis::Updates => ["study", "test"],
+    };
+    table(&[subject, "arm", "seeds", axis.name(), &speed, score], &cells)
 }
 
-fn by_game_and_arm(cells: &[CellProgress]) -> Vec<Vec<&CellProgress>> {
+fn by_subject_and_arm(cells: &[CellProgress]) -> Vec<Vec<&CellProgress>> {
     let mut groups: Vec<Vec<&CellProgress>> = Vec::new();
     for cell in cells {
         let same = |group: &&mut Vec<&CellProgress>| {
-            group[0].game == cell.game && group[0].arm == cell.arm
+            group[0].subject == cell.subject && group[0].arm == cell.arm
         };
         match groups.iter_mut().find(same) {
             Some(group) => group.push(cell),
@@ -141,22 +147,23 @@ fn by_game_and_arm(cells: &[CellProgress]) -> Vec<Vec<&CellProgress>> {
 
 fn row(group: &[&CellProgress]) -> Vec<String> {
     let marks: String = group.iter().map(|cell| letter(cell.status)).collect();
-    let (frames, end) = frames_of(group.iter().copied());
+    let (position, end) = lengths_of(group.iter().copied());
     let running = group.iter().filter(|cell| cell.status == CellStatus::Running);
-    let speed: f64 = running.filter_map(|cell| cell.frames_per_sec).sum();
-    let returns: Vec<String> = group
-        .iter()
-        .filter_map(|cell| cell.episode_return)
-        .map(|mean| format!("{mean:.1}"))
-        .collect();
+    let speed: f64 = running.filter_map(|cell| cell.per_sec).sum();
+    let returns: Vec<String> = group.iter().filter_map(|cell| cell.score).map(short).collect();
     vec![
-        group[0].game.clone(),
+        group[0].subject.clone(),
         group[0].arm.clone(),
         marks,
-        format!("{} of {}", millions(frames), millions(end)),
+        format!("{} of {}", millions(position), millions(end)),
         if speed > 0.0 { format!("{speed:.0}") } else { "-".to_owned() },
         if returns.is_empty() { "-".to_owned() } else { returns.join(" ") },
     ]
+}
+
+/// Formats a score in a few characters: accuracies and errors are below 1.
+fn short(score: f64) -> String {
+    if score.abs() < 1.0 { format!("{score:.3}") } else { format!("{score:.1}") }
 }
 
 fn letter(status: CellStatus) -> char {
@@ -170,7 +177,7 @@ fn letter(status: CellStatus) -> char {
 
 /// Formats `3 of 8 done, 2 running, 1 failed · 45 % of 3.2 M frames · 3800 frames/s · 14m00s left`.
 #[expect(clippy::cast_precision_loss, reason = "for display")]
-fn summary(cells: &[CellProgress]) -> String {
+fn summary(cells: &[CellProgress], axis: Axis) -> String {
     let count = |status: CellStatus| cells.iter().filter(|cell| cell.status == status).count();
     let mut parts = vec![format!(
         "{} of {} done, {} running",
@@ -182,19 +189,20 @@ fn summary(cells: &[CellProgress]) -> String {
         parts[0].push_str(&format!(", {} failed", count(CellStatus::Failed)));
     }
 
-    let (frames, end) = frames_of(cells.iter());
+    let (position, end) = lengths_of(cells.iter());
     parts.push(format!(
-        "{:.0} % of {} frames",
-        100.0 * frames as f64 / end.max(1) as f64,
-        millions(end)
+        "{:.0} % of {} {}",
+        100.0 * position as f64 / end.max(1) as f64,
+        millions(end),
+        axis.name()
     ));
     let running = || cells.iter().filter(|cell| cell.status == CellStatus::Running);
-    let speed: f64 = running().filter_map(|cell| cell.frames_per_sec).sum();
+    let speed: f64 = running().filter_map(|cell| cell.per_sec).sum();
     if speed > 0.0 {
-        parts.push(format!("{speed:.0} frames/s"));
-        let (frames, end) =
-            frames_of(cells.iter().filter(|cell| cell.status != CellStatus::Failed));
-        parts.push(format!("{} left", describe_secs(end.saturating_sub(frames) as f64 / speed)));
+        parts.push(format!("{speed:.0} {}/s", axis.name()));
+        let (position, end) =
+            lengths_of(cells.iter().filter(|cell| cell.status != CellStatus::Failed));
+        parts.push(format!("{} left", describe_secs(end.saturating_sub(position) as f64 / speed)));
     }
 
     parts.join(" · ")
@@ -204,27 +212,26 @@ fn summary(cells: &[CellProgress]) -> String {
 #[expect(clippy::cast_precision_loss, reason = "for display")]
 fn running(cells: &[CellProgress]) -> String {
     let describe = |cell: &CellProgress| {
-        let percent = 100.0 * cell.frames as f64 / cell.end.max(1) as f64;
-        format!("{} {} at {percent:.0} %", cell.game, cell.arm)
+        let percent = 100.0 * cell.position as f64 / cell.end.max(1) as f64;
+        format!("{} {} at {percent:.0} %", cell.subject, cell.arm)
     };
     let all: Vec<String> =
         cells.iter().filter(|cell| cell.status == CellStatus::Running).map(describe).collect();
     if all.is_empty() { String::new() } else { format!(" · {}", all.join(", ")) }
 }
 
-fn frames_of<'a>(cells: impl Iterator<Item = &'a CellProgress>) -> (u64, u64) {
-    let add =
-        |(frames, end), cell: &CellProgress| (frames + cell.frames.min(cell.end), end + cell.end);
+fn lengths_of<'a>(cells: impl Iterator<Item = &'a CellProgress>) -> (u64, u64) {
+    let add = |(sum, end), cell: &CellProgress| (sum + cell.position.min(cell.end), end + cell.end);
     cells.fold((0, 0), add)
 }
 
-/// Formats frames for display.
+/// Formats a number of frames or updates for display.
 #[expect(clippy::cast_precision_loss, reason = "for display")]
-pub fn millions(frames: u64) -> String {
-    match frames {
-        0..10_000 => frames.to_string(),
-        10_000..1_000_000 => format!("{} k", frames / 1000),
-        _ => format!("{:.1} M", frames as f64 / 1e6),
+pub fn millions(count: u64) -> String {
+    match count {
+        0..10_000 => count.to_string(),
+        10_000..1_000_000 => format!("{} k", count / 1000),
+        _ => format!("{:.1} M", count as f64 / 1e6),
     }
 }
 
@@ -232,21 +239,21 @@ pub fn millions(frames: u64) -> String {
 mod tests {
     use super::*;
 
-    fn cell(game: &str, arm: &str, status: CellStatus, frames: u64) -> CellProgress {
-        let (frames_per_sec, episode_return) = match status {
+    fn cell(game: &str, arm: &str, status: CellStatus, position: u64) -> CellProgress {
+        let (per_sec, score) = match status {
             CellStatus::Running => (Some(1000.0), Some(-20.25)),
             CellStatus::Done => (Some(900.0), Some(1.5)),
             CellStatus::Waiting | CellStatus::Failed => (None, None),
         };
 
         CellProgress {
-            game: game.into(),
+            subject: game.into(),
             arm: arm.into(),
             status,
-            frames,
+            position,
             end: 400_000,
-            frames_per_sec,
-            episode_return,
+            per_sec,
+            score,
         }
     }
 
@@ -261,9 +268,9 @@ mod tests {
         let expected = "game  arm            seeds  frames          frames/s  return\n\
                         pong  a2c-conv       ✓▸     600 k of 800 k  1000      1.5 -20.2\n\
                         pong  a2c-coordconv  ▸✗     100 k of 800 k  1000      -20.2";
-        assert_eq!(grid(&cells, 10), expected);
+        assert_eq!(grid(&cells, Axis::Frames, 10), expected);
         assert_eq!(
-            summary(&cells),
+            summary(&cells, Axis::Frames),
             "1 of 4 done, 2 running, 1 failed · 44 % of 1.6 M frames · 2000 frames/s · 4m10s left",
             "what has failed is not left to do"
         );
@@ -276,9 +283,9 @@ mod tests {
             .map(|game| cell(&format!("game{game}"), "a2c-conv", CellStatus::Waiting, 0))
             .collect();
         cells[20].status = CellStatus::Running;
-        let text = grid(&cells, 5);
+        let text = grid(&cells, Axis::Frames, 5);
         assert_eq!(text.lines().count(), 2, "{text}");
         assert!(text.contains("game20"));
-        assert!(summary(&cells).starts_with("0 of 30 done, 1 running"));
+        assert!(summary(&cells, Axis::Frames).starts_with("0 of 30 done, 1 running"));
     }
 }

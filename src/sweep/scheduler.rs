@@ -9,15 +9,12 @@ use anyhow::Context;
 
 use super::cell::{Cell, CellState};
 use super::child::{Ended, TrainingProcess};
-use super::folder::SweepFolder;
+use super::game_run::GameRunPlan;
+use super::planned::Planned;
 use super::progress_table::{CellProgress, CellStatus, ProgressTable};
 use super::record::CellFailure;
-use crate::config::leaves;
 use crate::exit_code::ExitCode;
-use crate::metrics::Axis;
 use crate::metrics::read::read_last_point;
-use crate::metrics::tags;
-use crate::run::launch;
 use crate::run::run_dir::{RunDir, RunDirError};
 use crate::stop_flag::StopFlag;
 
@@ -28,19 +25,31 @@ const POLL: Duration = Duration::from_millis(200);
 /// checkpoint.
 const PATIENCE_WITH_OTHERS: Duration = Duration::from_secs(120);
 
+/// Record of a sweep in progress.
+pub trait Journal {
+    /// Returns the path of the log of a cell's processes.
+    fn log_path<P: Planned>(&self, cell: &Cell<P>) -> PathBuf;
+
+    /// Records the failure of a cell, by its index, or clears it.
+    ///
+    /// # Errors
+    /// If the record cannot be written.
+    fn note(&mut self, cell: usize, failure: Option<CellFailure>) -> Result<(), RunDirError>;
+}
+
 /// Sweep in execution.
-pub struct Scheduler {
-    folder: SweepFolder,
+pub struct Scheduler<J, P = GameRunPlan> {
+    journal: J,
     runs_dir: PathBuf,
     jobs: usize,
     stop: StopFlag,
     table: ProgressTable,
-    slots: Vec<Slot>,
+    slots: Vec<Slot<P>>,
 }
 
 /// Cell with its process.
-struct Slot {
-    cell: Cell,
+struct Slot<P> {
+    cell: Cell<P>,
     work: Work,
     /// Number of failed attempts.
     failed: u32,
@@ -67,19 +76,20 @@ pub struct SweepOutcome {
     pub interrupted: bool,
 }
 
-impl Scheduler {
+impl<J: Journal, P: Planned> Scheduler<J, P> {
     /// Builds a scheduler for cells with known states.
     pub fn new(
-        folder: SweepFolder,
+        journal: J,
         runs_dir: PathBuf,
-        cells: Vec<(Cell, CellState)>,
+        cells: Vec<(Cell<P>, CellState)>,
         jobs: usize,
         stop: StopFlag,
     ) -> Self {
-        let mut slots: Vec<Slot> =
+        let mut slots: Vec<Slot<P>> =
             cells.into_iter().map(|(cell, state)| Slot::new(cell, state)).collect();
         slots.iter_mut().for_each(|slot| slot.look(&runs_dir));
-        Self { folder, runs_dir, jobs, stop, table: ProgressTable::new(), slots }
+        let table = ProgressTable::new(P::AXIS);
+        Self { journal, runs_dir, jobs, stop, table, slots }
     }
 
     /// Runs until every cell is done or given up, or until stopped by a signal; then every process
@@ -91,7 +101,7 @@ impl Scheduler {
     pub fn work(mut self) -> anyhow::Result<SweepOutcome> {
         for index in 0..self.slots.len() {
             if matches!(self.slots[index].work, Work::Done) {
-                self.folder.note(index, None)?; // failed once, but has been completed elsewhere since
+                self.journal.note(index, None)?; // failed once, but has been completed elsewhere since
             }
         }
 
@@ -195,19 +205,22 @@ impl Scheduler {
             Err(error) => return self.cannot_start(index, &error),
             Ok(CellState::Done) => return self.done(index),
             Ok(CellState::Waiting) => (self.arguments_to_begin(cell)?, "begins".to_owned()),
-            Ok(CellState::Begun { frames }) => {
-                (self.arguments_to_resume(cell), format!("goes on at {frames} frames"))
+            Ok(CellState::Begun { position }) => {
+                let run = self.runs_dir.join(&cell.run);
+                let how = format!("goes on at {position} {}", P::AXIS.name());
+                (cell.plan.arguments_to_resume(&run), how)
             }
         };
 
-        let process = TrainingProcess::start(&arguments, &self.folder.log_path(cell))?;
+        let log = self.journal.log_path(cell);
+        let process = TrainingProcess::start(&cell.plan.subcommand(), &arguments, &log)?;
         let again = if self.slots[index].failed > 0 { ", a second time" } else { "" };
         self.table.tell(&format!("{} {how}{again}", cell.title()));
         self.slots[index].set(Work::Running(process));
         Ok(())
     }
 
-    fn arguments_to_begin(&self, cell: &Cell) -> anyhow::Result<Vec<OsString>> {
+    fn arguments_to_begin(&self, cell: &Cell<P>) -> anyhow::Result<Vec<OsString>> {
         let name = cell.run.file_name().context("a run folder without a name")?;
         let mut arguments: Vec<OsString> = cell.arguments.iter().map(OsString::from).collect();
         arguments.extend([
@@ -217,20 +230,6 @@ impl Scheduler {
             name.into(),
         ]);
         Ok(arguments)
-    }
-
-    /// Returns the arguments to resume a run. It keeps its own settings, but those that may change
-    /// are passed again because the plan's may have changed.
-    fn arguments_to_resume(&self, cell: &Cell) -> Vec<OsString> {
-        let config = cell.config();
-        let mut arguments: Vec<OsString> =
-            vec!["--resume".into(), self.runs_dir.join(&cell.run).into()];
-        arguments.push(format!("--frames={}", config.frames).into());
-        let free = leaves(config).into_iter().filter(|(key, value)| {
-            launch::FREE_ON_RESUME.contains(&key.as_str()) && !value.is_null()
-        });
-        arguments.extend(free.map(|(key, value)| OsString::from(format!("--set={key}={value}"))));
-        arguments
     }
 
     fn collect_ended(&mut self) -> anyhow::Result<()> {
@@ -265,14 +264,10 @@ impl Scheduler {
     fn done(&mut self, index: usize) -> anyhow::Result<()> {
         let slot = &mut self.slots[index];
         slot.set(Work::Done);
-        let mean = slot.progress.episode_return;
-        let result = mean.map_or_else(
-            || "no full game has ended".to_owned(),
-            |mean| format!("mean return {mean:.2}"),
-        );
+        let result = slot.cell.plan.describe_score(slot.progress.score);
         let text = format!("{} is done: {result}", slot.cell.title());
         self.table.tell(&text);
-        Ok(self.folder.note(index, None)?)
+        Ok(self.journal.note(index, None)?)
     }
 
     fn failed(&mut self, index: usize, failure: CellFailure, code: ExitCode) -> anyhow::Result<()> {
@@ -286,7 +281,7 @@ impl Scheduler {
             return self.give_up(index, failure, code);
         }
         slot.set(Work::Waiting);
-        Ok(self.folder.note(index, Some(failure))?)
+        Ok(self.journal.note(index, Some(failure))?)
     }
 
     /// Abandons a cell whose folder became unusable after the sweep began; the others continue.
@@ -305,7 +300,7 @@ impl Scheduler {
         failure: CellFailure,
         code: ExitCode,
     ) -> anyhow::Result<()> {
-        self.folder.note(index, Some(failure.clone()))?;
+        self.journal.note(index, Some(failure.clone()))?;
         self.slots[index].set(Work::GivenUp(failure, code));
         Ok(())
     }
@@ -313,21 +308,20 @@ impl Scheduler {
 
 /// Describes a run that was stopped by someone else, or that ended before its last frame.
 fn unfinished(ended_with: &str) -> CellFailure {
-    let message = "it ended before all its frames were trained".to_owned();
+    let message = "it ended before its training was complete".to_owned();
     CellFailure { attempts: 1, ended_with: ended_with.to_owned(), message }
 }
 
-impl Slot {
-    fn new(cell: Cell, state: CellState) -> Self {
-        let config = cell.config();
+impl<P: Planned> Slot<P> {
+    fn new(cell: Cell<P>, state: CellState) -> Self {
         let progress = CellProgress {
-            game: config.game.clone(),
+            subject: cell.plan.subject(),
             arm: cell.arm(),
             status: CellStatus::Waiting,
-            frames: 0,
-            end: config.frames,
-            frames_per_sec: None,
-            episode_return: None,
+            position: 0,
+            end: cell.plan.end(),
+            per_sec: None,
+            score: None,
         };
 
         let mut slot = Self { cell, work: Work::Waiting, failed: 0, in_use_since: None, progress };
@@ -358,12 +352,10 @@ impl Slot {
             return;
         };
 
-        self.progress.frames = point.position(Axis::Frames).unwrap_or(0);
+        self.progress.position = point.position(P::AXIS).unwrap_or(0);
         // Lines of evaluations have neither value.
-        self.progress.frames_per_sec =
-            point.value(&tags::FRAMES_PER_SEC).or(self.progress.frames_per_sec);
-        self.progress.episode_return =
-            point.value(&tags::EPISODE_RETURN).or(self.progress.episode_return);
+        self.progress.per_sec = point.value(P::SPEED).or(self.progress.per_sec);
+        self.progress.score = point.value(self.cell.plan.score()).or(self.progress.score);
     }
 
     fn is_done(&self, runs_dir: &std::path::Path) -> bool {

@@ -23,8 +23,14 @@ pub fn quantile(sorted: &[f64], share: f64) -> f64 {
     let Some(last) = sorted.len().checked_sub(1) else { return f64::NAN };
     let place = share.clamp(0.0, 1.0) * last as f64;
     let below = place.floor() as usize;
+    let beyond = place - below as f64;
+    // On a number of the list no neighbour counts: an infinite one would make the result NaN.
+    if beyond == 0.0 {
+        return sorted[below];
+    }
+
     let above = (below + 1).min(last);
-    sorted[below] + (sorted[above] - sorted[below]) * (place - below as f64)
+    sorted[below] + (sorted[above] - sorted[below]) * beyond
 }
 
 /// Mean height of a curve between its first and its last x: the area under it, by trapezoids, over
@@ -37,8 +43,10 @@ pub fn area_under_curve(points: &[(f64, f64)]) -> f64 {
     if length <= 0.0 {
         return first.1;
     }
-    let trapezoid = |pair: &[(f64, f64)]| (pair[1].0 - pair[0].0) * (pair[0].1 + pair[1].1) / 2.0;
-    points.windows(2).map(trapezoid).sum::<f64>() / length
+
+    let pairs = points.windows(2);
+    let areas = pairs.map(|pair| (pair[1].0 - pair[0].0) * (pair[0].1 + pair[1].1) / 2.0);
+    areas.sum::<f64>() / length
 }
 
 /// The first x at which the curve reaches `threshold`, if ever. A shortfall within rounding counts
@@ -72,6 +80,7 @@ mod tests {
     fn medians_and_quantiles_worked_by_hand() {
         assert_eq!(median(vec![3.0, 1.0, 2.0]), 2.0);
         assert_eq!(median(vec![4.0, 1.0, 2.0, 3.0]), 2.5);
+        assert_eq!(median(vec![1.0, 3.0, f64::INFINITY]), 3.0);
         let sorted = [0.0, 10.0, 20.0];
         assert_eq!(
             [0.0, 0.25, 0.9, 1.0].map(|share| quantile(&sorted, share)),

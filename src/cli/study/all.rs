@@ -9,7 +9,7 @@ use crate::config::{ConfigError, Problem, parse_count};
 use crate::exit_code::{BadRequest, ExitCode};
 use crate::metrics::console::{print_result, status};
 use crate::stop_flag::StopFlag;
-use crate::study::campaign::{Campaign, CampaignOutcome};
+use crate::study::campaign::Campaign;
 use crate::study::{layer_of, split_of, task_of};
 use crate::text::names;
 use crate::text::path_text::shell_word;
@@ -22,7 +22,8 @@ Examples:
   coordrl study all --tasks classify,render --splits quadrant --name mine
 
 Runs are stored where single studies are; table and figures go to <runs-dir>/studies/all/<name>/.
-Rerun with the same --name to resume unfinished runs and redraw the figures.";
+Each study is a process of its own. Rerun with the same --name to resume unfinished studies and
+redraw the figures.";
 
 /// Run every task with every layer; print one table and draw figures.
 #[derive(Debug, Args)]
@@ -46,7 +47,11 @@ pub struct All {
     /// Only these layers [default: all in the registry]
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     layers: Vec<String>,
-    /// Worker threads; does not affect results [default: one per core]
+    /// Concurrent studies [default: one per core]
+    #[arg(long, value_name = "N", value_parser = parse_count, allow_negative_numbers = true)]
+    jobs: Option<u64>,
+    /// Worker threads per study; does not affect results [default: cores divided by concurrent
+    /// studies]
     #[arg(long, value_name = "N", value_parser = parse_count, allow_negative_numbers = true)]
     threads: Option<u64>,
     /// Folder of all runs
@@ -63,31 +68,33 @@ pub struct All {
 impl All {
     pub fn run(&self) -> anyhow::Result<ExitCode> {
         let campaign = self.campaign()?;
-        let stop = StopFlag::on_signals()?;
-        match campaign.run(&stop)? {
-            CampaignOutcome::Interrupted => {
-                let name = shell_word(&self.name);
-                status!("stopped; the same command with `--name {name}` goes on from here");
-                Ok(ExitCode::Interrupted)
-            }
-            CampaignOutcome::Finished(results) => {
-                let folder = campaign.write(&results)?;
-                let text = match self.json {
-                    true => serde_json::to_string(&results)?,
-                    false => campaign.table(&results),
-                };
-                print_result(&text)?;
-                status!("table and pictures: {}", folder.display());
-                Ok(ExitCode::Ok)
-            }
+        campaign.check()?;
+        let outcome = campaign.run(StopFlag::on_signals()?)?;
+        if outcome.interrupted {
+            let name = shell_word(&self.name);
+            status!("stopped; the same command with `--name {name}` goes on from here");
+            return Ok(ExitCode::Interrupted);
         }
+
+        let results = campaign.results()?;
+        let folder = campaign.write(&results)?;
+        let text = match self.json {
+            true => serde_json::to_string(&results)?,
+            false => campaign.table(&results),
+        };
+        print_result(&text)?;
+        status!("table and pictures: {}", folder.display());
+        Ok(outcome.failed.unwrap_or(ExitCode::Ok))
     }
 
     fn campaign(&self) -> anyhow::Result<Campaign> {
-        for (option, seeds) in
-            [("seeds", Some(self.seeds)), ("baseline-seeds", self.baseline_seeds)]
-        {
-            if seeds == Some(0) {
+        for (option, value) in [
+            ("seeds", Some(self.seeds)),
+            ("baseline-seeds", self.baseline_seeds),
+            ("jobs", self.jobs),
+            ("threads", self.threads),
+        ] {
+            if value == Some(0) {
                 return Err(BadRequest::error(format!("`--{option} 0`: the least is 1")));
             }
         }
@@ -103,6 +110,7 @@ impl All {
             return Err(ConfigError::Problems(problems).into());
         }
 
+        let (jobs, threads) = self.share_cores();
         Ok(Campaign {
             tasks,
             splits,
@@ -110,10 +118,21 @@ impl All {
             seeds: self.seeds,
             baseline_seeds: self.baseline_seeds.unwrap_or(self.seeds),
             quick: self.quick,
-            threads: self.threads.map(|threads| u32::try_from(threads).unwrap_or(u32::MAX)),
+            threads,
+            jobs,
             runs_dir: self.runs_dir.clone(),
             name: self.name.clone(),
         })
+    }
+}
+
+impl All {
+    /// Returns the number of concurrent studies and the threads of each.
+    fn share_cores(&self) -> (usize, u32) {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let jobs = self.jobs.map_or(cores, |jobs| usize::try_from(jobs).unwrap_or(usize::MAX));
+        let threads = self.threads.unwrap_or((cores / jobs).max(1) as u64);
+        (jobs, u32::try_from(threads).unwrap_or(u32::MAX))
     }
 }
 

@@ -8,8 +8,8 @@ use super::Sweep;
 use crate::cli::train;
 use crate::config::{ConfigError, Problem};
 use crate::exit_code::BadRequest;
-use crate::run::assemble::check_parts;
-use crate::run::launch;
+use crate::game::assemble::check_parts;
+use crate::game::launch;
 use crate::sweep::SweepError;
 use crate::sweep::cell::{Cell, CellState};
 use crate::sweep::folder::{SweepFolder, check_design, check_holds_all, log_name};
@@ -211,7 +211,7 @@ impl Sweep {
         let settings = train::settings_of(&arguments, &self.runs_dir)?;
         settings.config.device.resolve()?;
         let group = launch::group(Path::new(""), &settings.config);
-        Ok(Cell { run: group.join(format!("{name}-seed{seed}")), settings, arguments })
+        Ok(Cell { plan: settings, arguments, run: group.join(format!("{name}-seed{seed}")) })
     }
 }
 

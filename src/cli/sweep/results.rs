@@ -67,7 +67,7 @@ struct ResultRow {
 impl ResultRow {
     fn new(runs_dir: &Path, cell: &Cell, progress: &CellProgress) -> Self {
         Self {
-            game: progress.game.clone(),
+            game: progress.subject.clone(),
             arm: progress.arm.clone(),
             seed: cell.config().seed,
             state: match progress.status {
@@ -75,9 +75,9 @@ impl ResultRow {
                 CellStatus::Failed => "failed",
                 CellStatus::Waiting | CellStatus::Running => "unfinished",
             },
-            frames: progress.frames,
+            frames: progress.position,
             frames_asked: progress.end,
-            episode_return: progress.episode_return,
+            episode_return: progress.score,
             run: runs_dir.join(&cell.run),
         }
     }

@@ -18,7 +18,7 @@ use crate::durable_file::{sync_dir, write_durably};
 use crate::run::weights_file;
 
 /// Streams a replay to a writer, since it may exceed the free memory.
-pub type WriteReplay<'a> = &'a dyn Fn(&mut dyn Write) -> io::Result<()>;
+pub type WriteReplay<'a> = dyn Fn(&mut dyn Write) -> io::Result<()> + 'a;
 
 /// Writes a checkpoint atomically and returns its folder.
 ///
@@ -29,7 +29,7 @@ pub fn write(
     state: &AgentState,
     progress: &impl RunProgress,
     identity: Identity,
-    replay: Option<WriteReplay<'_>>,
+    replay: Option<&WriteReplay<'_>>,
 ) -> Result<PathBuf, CheckpointError> {
     let path = folder_of(dir, progress.position());
     if holds(&path, progress) {
@@ -82,7 +82,7 @@ fn write_folder(
     folder: &Path,
     files: &[(&str, Vec<u8>)],
     mut manifest: Manifest,
-    replay: Option<WriteReplay<'_>>,
+    replay: Option<&WriteReplay<'_>>,
 ) -> io::Result<()> {
     fs::create_dir(folder)?;
     for (name, bytes) in files {
@@ -93,7 +93,7 @@ fn write_folder(
     sync_dir(folder)
 }
 
-fn write_replay(folder: &Path, write: WriteReplay<'_>) -> io::Result<FileSum> {
+fn write_replay(folder: &Path, write: &WriteReplay<'_>) -> io::Result<FileSum> {
     let mut file = Summing::new(BufWriter::new(File::create(folder.join(REPLAY))?));
     write(&mut file)?;
     file.flush()?;

@@ -1,5 +1,5 @@
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use coordrl_agents::AgentState;
@@ -9,7 +9,7 @@ use tch::Tensor;
 use super::names::*;
 use super::*;
 use crate::exit_code::ExitCode;
-use crate::run::progress::{BestBy, Progress};
+use crate::game::progress::{BestBy, Progress};
 
 fn state(value: f32) -> AgentState {
     let named = |name: &str| vec![(name.to_owned(), Tensor::from_slice(&[value, -value, 0.5]))];
@@ -252,7 +252,8 @@ fn a_checkpoint_of_another_run_is_refused_by_name() {
 }
 
 fn write_with_replay(dir: &Path, frames: u64) -> PathBuf {
-    let replay: WriteReplay<'_> = &|to| (0..10).try_for_each(|part| to.write_all(&[part; 1000]));
+    let replay: &WriteReplay<'_> =
+        &|to: &mut dyn Write| (0..10).try_for_each(|part| to.write_all(&[part; 1000]));
     let state = AgentState { target: state(3.0).weights, ..state(2.0) };
     write(dir, &state, &progress(frames, 0.0), identity(), Some(replay)).unwrap()
 }
@@ -287,7 +288,7 @@ fn only_the_newest_keeps_its_replay_and_the_others_stay_whole() {
 fn a_replay_that_cannot_be_written_leaves_nothing() {
     let dir = tempfile::tempdir().unwrap();
     write_with_replay(dir.path(), 100);
-    let full: WriteReplay<'_> = &|to| {
+    let full: &WriteReplay<'_> = &|to: &mut dyn Write| {
         to.write_all(&[1; 5000])?;
         Err(io::ErrorKind::StorageFull.into())
     };

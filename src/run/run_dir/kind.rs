@@ -3,9 +3,6 @@
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::config::RunConfig;
-use crate::study::StudyRunConfig;
-
 /// Kinds of run; they share one folder layout.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -27,18 +24,6 @@ pub trait RunConfiguration: DeserializeOwned {
 }
 
 impl RunConfiguration for Value {}
-
-impl RunConfiguration for RunConfig {
-    fn describes(kind: &Kind) -> bool {
-        *kind == Kind::Game
-    }
-}
-
-impl RunConfiguration for StudyRunConfig {
-    fn describes(kind: &Kind) -> bool {
-        *kind != Kind::Game
-    }
-}
 
 impl Kind {
     /// Detects the kind from a `config.json`; `None` if it has neither kind's main key.

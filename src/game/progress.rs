@@ -1,4 +1,4 @@
-//! State of the training loop that a checkpoint stores.
+//! State of a game's run that a checkpoint stores.
 
 use coordrl_agents::Counters;
 use serde::{Deserialize, Serialize};
@@ -49,6 +49,23 @@ pub enum BestBy {
     },
 }
 
+impl BestBy {
+    /// Returns the source of scores for a run that is evaluated or not, given that of its
+    /// checkpoint.
+    pub fn suiting(self, is_evaluated: bool) -> Self {
+        match (is_evaluated, self) {
+            (false, _) => Self::Training,
+            (true, Self::Training) => Self::Evaluation { updates: 0, mean: None },
+            (true, evaluation) => evaluation,
+        }
+    }
+
+    /// Returns `true` before the first evaluation of a run that is evaluated.
+    pub fn awaits_first_evaluation(self) -> bool {
+        matches!(self, Self::Evaluation { mean: None, .. })
+    }
+}
+
 impl Progress {
     /// Copies the agent's counters.
     pub fn set_counters(&mut self, counters: &Counters) {
@@ -72,5 +89,17 @@ impl RunProgress for Progress {
             BestBy::Training => self.games.mean_return_of_full_window(),
             BestBy::Evaluation { updates, mean } => mean.filter(|_| updates == self.updates),
         }
+    }
+
+    fn written(&self) -> &Written {
+        &self.written
+    }
+
+    fn set_written(&mut self, written: Written) {
+        self.written = written;
+    }
+
+    fn settle(&mut self, frames: u64) {
+        self.settled_frames = frames;
     }
 }

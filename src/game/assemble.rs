@@ -1,20 +1,16 @@
 //! Builds environments, threads and an agent from resolved settings.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::Context;
 use coordrl_agents::{Agent, AgentSetup, find_torso};
-use coordrl_envs::{Assets, Env, EnvSeed, EnvSpec, Role, VecEnv, make_env};
+use coordrl_envs::{Env, EnvSeed, EnvSpec, Role, VecEnv, make_env};
 use rayon::ThreadPool;
 use rayon::prelude::*;
 use tch::Device;
 
-use crate::config::RunConfig;
+use crate::config::{RunConfig, assets};
 use crate::machine;
-
-/// Environment variable that overrides the ROM folder for every command.
-const ROM_DIR_VARIABLE: &str = "COORDRL_ROM_DIR";
+use crate::run::threads::build_pool;
 
 /// An agent ready to train.
 pub struct Assembled {
@@ -80,27 +76,6 @@ pub fn check_parts(config: &RunConfig) -> anyhow::Result<EnvSpec> {
     let torso = find_torso(&config.torso)?;
     config.algorithm().check_network(torso, spec.obs_shape, spec.num_actions())?;
     Ok(spec)
-}
-
-/// Locates the ROMs: the setting, else the environment variable, else the set-up folder.
-pub fn assets(rom_dir: Option<&Path>) -> Assets {
-    let chosen = rom_dir
-        .map(Path::to_owned)
-        .or_else(|| std::env::var_os(ROM_DIR_VARIABLE).map(PathBuf::from));
-    match chosen {
-        Some(rom_dir) => Assets { rom_dir },
-        None => Assets::in_deps(Path::new(env!("COORDRL_BUILD_DEPS_DIR"))),
-    }
-}
-
-/// Builds the worker threads, each with `torch_threads` libtorch threads, and sets the same number
-/// for the calling thread.
-pub fn build_pool(threads: Option<u32>, torch_threads: u32) -> anyhow::Result<ThreadPool> {
-    let torch_threads = i32::try_from(torch_threads).unwrap_or(i32::MAX);
-    // libtorch stores this setting per calling thread.
-    tch::set_num_threads(torch_threads);
-    coordrl_agents::build_pool(threads.map_or(0, |threads| threads as usize), torch_threads)
-        .context("cannot start the worker threads; ask for fewer")
 }
 
 /// Builds one environment vector per actor. Environment `i` of the run uses random stream `i`,
