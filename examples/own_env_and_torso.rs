@@ -6,6 +6,10 @@
 //!
 //! The game: a dot lights up somewhere on a dark screen; name the quarter it is in. A torso that
 //! pools over the whole picture cannot tell, unless somebody hands it coordinates.
+//!
+//! The game knows `gymnasium_rs` and nothing of `coordrl`; `FromGym` adapts it, as it would any
+//! environment written for that crate. Implement `coordrl_envs::Env` instead for observations
+//! without a copy and for runs that can be resumed.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for people")]
 
@@ -18,44 +22,32 @@ use coordrl_agents::{
     A2c, A2cConfig, AgentSetup, NetworkError, OptimizerConfig, OptimizerKind, Torso, TorsoEntry,
     build_pool,
 };
-use coordrl_envs::{
-    Env, EnvError, EnvSpec, EpisodeStats, Rng, Role, Step, VecEnv, check_env, derive_rng, saved,
-};
-use rand::RngExt as _;
+use coordrl_envs::gym::FromGym;
+use coordrl_envs::{Env, EnvError, VecEnv, check_env};
+use gymnasium_rs::core::{self, Info, Options, Reward, Space};
+use ndarray::{Array1, Array3};
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
 use tch::{Device, Tensor};
 
 const SIZE: usize = 24;
 
 /// One screen, one answer: +1 for the right quarter.
 struct WhichQuarter {
-    spec: EnvSpec,
-    rng: Rng,
+    rng: StdRng,
     dot: (usize, usize),
-    lit: bool,
 }
 
 impl WhichQuarter {
-    fn new(seed: u64, index: u64) -> Self {
-        let spec = EnvSpec {
-            name: "which-quarter".to_owned(),
-            obs_shape: [1, SIZE, SIZE],
-            actions: ["TOP LEFT", "TOP RIGHT", "BOTTOM LEFT", "BOTTOM RIGHT"]
-                .map(str::to_owned)
-                .to_vec(),
-            frame_skip: 1,
-        };
-        Self { spec, rng: derive_rng(seed, Role::TrainEnv, index), dot: (0, 0), lit: false }
+    fn new() -> Self {
+        Self { rng: StdRng::seed_from_u64(0), dot: (0, 0) }
     }
 
-    fn draw(&self, obs: &mut [u8]) -> Result<(), EnvError> {
-        let found = obs.len();
-        let expected = self.spec.obs_len();
-        if found != expected {
-            return Err(EnvError::BufferLength { what: "one observation", found, expected });
-        }
-        obs.fill(0);
-        obs[self.dot.0 * SIZE + self.dot.1] = if self.lit { 255 } else { 0 };
-        Ok(())
+    /// Draws the screen, `[C, H, W]`.
+    fn screen(&self, dot: u8) -> Array3<u8> {
+        let mut screen = Array3::zeros([1, SIZE, SIZE]);
+        screen[[0, self.dot.0, self.dot.1]] = dot;
+        screen
     }
 
     fn quarter(&self) -> usize {
@@ -63,46 +55,41 @@ impl WhichQuarter {
     }
 }
 
-impl Env for WhichQuarter {
-    fn spec(&self) -> &EnvSpec {
-        &self.spec
+impl core::Env<Array3<u8>, usize> for WhichQuarter {
+    fn observation_space(&self) -> Space {
+        let len = SIZE * SIZE;
+        Space::Box { low: Array1::zeros(len), high: Array1::from_elem(len, 255.0) }
     }
 
-    fn reset(&mut self, obs: &mut [u8]) -> Result<Option<EpisodeStats>, EnvError> {
+    fn action_space(&self) -> Space {
+        Space::Discrete(4)
+    }
+
+    fn reset(&mut self, seed: Option<i32>, _options: Options) -> (Array3<u8>, Info) {
+        if let Some(seed) = seed {
+            self.rng = StdRng::seed_from_u64(u64::from(seed.cast_unsigned()));
+        }
         self.dot = (self.rng.random_range(0..SIZE), self.rng.random_range(0..SIZE));
-        self.lit = true;
-        self.draw(obs)?;
-        Ok(None)
+        (self.screen(255), Info::new())
     }
 
-    fn step(&mut self, action: usize, obs: &mut [u8]) -> Result<Step, EnvError> {
-        let game = self.spec.name.clone();
-        let num_actions = self.spec.num_actions();
-        if action >= num_actions {
-            return Err(EnvError::IllegalAction { action, num_actions, game });
-        }
-
-        if !self.lit {
-            return Err(EnvError::NeedsReset { game });
-        }
-
+    fn step(&mut self, action: usize) -> (Array3<u8>, Reward, bool, bool, Info) {
         let reward = if action == self.quarter() { 1.0 } else { 0.0 };
-        self.lit = false;
-        self.draw(obs)?;
-        let episode =
-            Some(EpisodeStats { episode_return: f64::from(reward), episode_length_frames: 1 });
-        Ok(Step { reward, raw_reward: reward, terminated: true, truncated: false, episode })
+        let terminated = true;
+        (self.screen(0), reward, terminated, false, Info::new())
     }
 
-    // The generator, the dot and the light: all it takes to resume a run exactly.
-    fn save_state(&self) -> Result<Vec<u8>, EnvError> {
-        saved::pack(&self.spec.name, &(&self.rng, self.dot, self.lit))
+    fn render(&self) -> Option<Array3<u8>> {
+        None
     }
 
-    fn load_state(&mut self, state: &[u8], obs: &mut [u8]) -> Result<(), EnvError> {
-        (self.rng, self.dot, self.lit) = saved::unpack(&self.spec.name, state)?;
-        self.draw(obs)
-    }
+    fn close(&mut self) {}
+}
+
+/// Wraps a game of its own random stream.
+fn which_quarter(seed: i32) -> Result<Box<dyn Env>, EnvError> {
+    let shape = [1, SIZE, SIZE];
+    Ok(Box::new(FromGym::try_new("which-quarter", WhichQuarter::new(), shape, Some(seed))?))
 }
 
 /// Coordinates, two 1×1 convolutions, the brightest place, a dense layer.
@@ -147,20 +134,18 @@ const BRIGHTEST: TorsoEntry = TorsoEntry {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     // Worth doing once for every new environment: it finds the usual mistakes.
-    for violation in check_env(&mut WhichQuarter::new(1, 0)) {
+    for violation in check_env(which_quarter(0)?.as_mut()) {
         eprintln!("the environment breaks its contract: {violation:?}");
     }
 
     let optimizer =
         OptimizerConfig { kind: OptimizerKind::Adam, learning_rate: 3e-3, ..Default::default() };
     let config = A2cConfig { optimizer, ..A2cConfig::default() };
-    let mut index = 0;
+    let mut seeds = 1..;
     let mut actors = Vec::new();
     for size in config.envs_per_actor() {
-        let envs =
-            (0..size).map(|env| Box::new(WhichQuarter::new(1, index + env as u64)) as Box<dyn Env>);
-        actors.push(VecEnv::try_new(envs.collect())?);
-        index += size as u64;
+        let envs = seeds.by_ref().take(size).map(which_quarter).collect::<Result<_, _>>()?;
+        actors.push(VecEnv::try_new(envs)?);
     }
 
     let pool = Arc::new(build_pool(0, 1)?); // a worker a core, one libtorch thread each
