@@ -48,6 +48,7 @@ pub fn write_version_header(layout: &Layout, include: &Path) -> Result<()> {
 /// Fills in the `@ALE_…@` placeholders of the header's template.
 fn filled_in(template: &str, version: &str) -> String {
     let mut numbers = version.split('.');
+    // A source distribution does not carry its commit.
     let mut text =
         template.replace("@ALE_VERSION@", version).replace("@ALE_VERSION_GIT_SHA@", "unknown");
     for part in ["MAJOR", "MINOR", "PATCH"] {

@@ -52,7 +52,7 @@ enum Task {
 
 #[derive(Args, Debug)]
 struct Page {
-    /// A folder written by `coordrl report` [default: a new one, of synthetic runs]
+    /// A folder written by `coordrl report` [default: a new one, of the runs kept in docs/results/catch-coordinates]
     report: Option<PathBuf>,
     /// Folder for the screenshots
     #[arg(long, value_name = "DIR", default_value = "target/page")]
@@ -89,6 +89,7 @@ impl Cli {
 /// start.
 pub fn run(cli: Cli) -> Result<ExitCode> {
     let layout = Layout::of_checkout();
+    // The doctor describes the set-up as it is, so nothing may be repaired first.
     if !matches!(cli.task, Task::Doctor) {
         setup::run(&layout)?;
     }

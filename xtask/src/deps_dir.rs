@@ -20,7 +20,10 @@ pub fn prepare(layout: &Layout) -> Result<()> {
 /// set-up leaves none behind.
 pub fn lock(layout: &Layout) -> Result<File> {
     let path = layout.deps().join(".lock");
+    // Never removed: another set-up could be waiting on this file and then hold a lock that a third
+    // one, with a new file, does not see.
     let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    // Whatever the error, `lock` either waits or reports it.
     if file.try_lock().is_err() {
         crate::talk::line("waiting for another set-up in the same folder to finish");
         file.lock().with_context(|| format!("cannot lock {}", path.display()))?;

@@ -15,6 +15,12 @@ struct Finding {
     state: Result<String, String>,
 }
 
+impl Finding {
+    fn new(part: &'static str, state: Result<String, String>) -> Self {
+        Self { part, state }
+    }
+}
+
 /// Prints the state of every part; fails if one is missing.
 pub fn run(layout: &Layout) -> ExitCode {
     let findings = findings(layout);
@@ -36,24 +42,26 @@ fn line(finding: &Finding) -> String {
 }
 
 fn findings(layout: &Layout) -> Vec<Finding> {
-    let part = |part, state| Finding { part, state };
     // A folder that cannot be created is reported below as not writable.
     let _ = deps_dir::prepare(layout);
     vec![
-        part("C++ compiler", machine::cpp_compiler().map_err(|missing| missing.to_string())),
-        part("python3", machine::python().map_err(|missing| missing.to_string())),
-        part("pip", machine::pip().map_err(|missing| missing.to_string())),
-        part("disk space", space(layout)),
-        part("libtorch", libtorch_state(layout)),
-        part("device", device(layout)),
-        part("ALE library", ale_library(layout)),
-        part(
+        Finding::new(
+            "C++ compiler",
+            machine::cpp_compiler().map_err(|missing| missing.to_string()),
+        ),
+        Finding::new("python3", machine::python().map_err(|missing| missing.to_string())),
+        Finding::new("pip", machine::pip().map_err(|missing| missing.to_string())),
+        Finding::new("disk space", space(layout)),
+        Finding::new("libtorch", libtorch_state(layout)),
+        Finding::new("device", device(layout)),
+        Finding::new("ALE library", ale_library(layout)),
+        Finding::new(
             "ROMs",
             roms::check(&layout.roms()).map_err(|error| format!("{error:#}. Fix: {SET_UP}")),
         ),
-        part(".deps writable", writable(layout.deps())),
-        part("target writable", writable(&crate::gates::target_dir(layout))),
-        part("runs writable", writable(&layout.root().join("runs"))),
+        Finding::new(".deps writable", writable(layout.deps())),
+        Finding::new("target writable", writable(&crate::gates::target_dir(layout))),
+        Finding::new("runs writable", writable(&layout.root().join("runs"))),
     ]
 }
 
@@ -74,6 +82,7 @@ fn libtorch_state(layout: &Layout) -> Result<String, String> {
         return Err(format!("nothing usable in {}. Fix: {fix}", dir.display()));
     };
 
+    // Wheels append their build, as in `2.13.0+cu130`.
     let named = version.split('+').next().unwrap_or(&version);
     if named != libtorch::VERSION || !dir.join("lib/libtorch_cpu.so").exists() {
         return Err(format!(

@@ -114,6 +114,7 @@ pub fn train_command(layout: &Layout, arguments: &[OsString]) -> Command {
 
 /// Cargo's target folder, derived from this program's own path in its `debug` folder.
 pub fn target_dir(layout: &Layout) -> PathBuf {
+    // Not simply `target`: a variable or a configuration file may have moved it.
     let program = std::env::current_exe().ok();
     let target = program.as_deref().and_then(|path| path.parent()?.parent());
     target.map_or_else(|| layout.root().join("target"), PathBuf::from)

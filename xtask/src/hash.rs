@@ -21,6 +21,7 @@ pub fn md5_of(path: &Path) -> Result<String> {
 fn digest_of<D: Digest>(path: &Path) -> Result<String> {
     let mut file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
     let mut hasher = D::new();
+    // Piece by piece: the largest wheel has half a gigabyte.
     let mut buffer = vec![0; 1 << 20];
     loop {
         let count =

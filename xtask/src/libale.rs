@@ -75,6 +75,8 @@ fn recipe(layout: &Layout, out_dir: &Path) -> cc::Build {
         .include(layout.ale().join("src"))
         .include(layout.ale_generated_headers())
         .include(env!("XTASK_ZLIB_INCLUDE"));
+    // Outside a build script `cc` finds neither target nor folder in the environment, and nobody
+    // reads what it prints for cargo.
     build.cargo_metadata(false).cargo_warnings(false).target(target).host(target).out_dir(out_dir);
     build
 }
@@ -91,17 +93,26 @@ fn units(sources: &Path, build_dir: &Path) -> Result<Vec<Unit>> {
         }
     }
 
+    // Folders are listed in no particular order, but equal sources should give equal libraries.
     files.sort();
-    let object = |file: &Path| {
-        let name = file.strip_prefix(sources).unwrap_or(file).to_string_lossy().replace('/', "-");
-        build_dir.join(name + ".o")
-    };
+    let units = files.into_iter().map(|source| {
+        let object = object_of(&source, sources, build_dir);
+        Unit { source, object }
+    });
+    Ok(units.collect())
+}
 
-    Ok(files.into_iter().map(|source| Unit { object: object(&source), source }).collect())
+/// Path of the object file of `source`, a file below `sources`.
+fn object_of(source: &Path, sources: &Path, build_dir: &Path) -> PathBuf {
+    // The folder becomes part of the name, since all objects share one folder.
+    let name = source.strip_prefix(sources).unwrap_or(source).to_string_lossy().replace('/', "-");
+    build_dir.join(name + ".o")
 }
 
 fn compile_all(units: &[&Unit], recipe: &cc::Build, workers: usize) -> Result<()> {
     let compiler = recipe.try_get_compiler().context("no C++ compiler")?;
+    // Relaxed order is enough: the counters only hand out indices, and the end of the scope makes
+    // everything else visible.
     let next = AtomicUsize::new(0);
     let done = AtomicUsize::new(0);
     let failure = Mutex::new(None);
@@ -156,6 +167,7 @@ fn archive(layout: &Layout, build_dir: &Path, units: &[Unit]) -> Result<()> {
     let made = build_dir.join("libale.a");
     let library = layout.ale_library();
     fs::rename(&made, &library).with_context(|| format!("cannot write {}", library.display()))?;
+    // Objects go last: until the stamp is written, another attempt has only to archive them again.
     stamp::write(&layout.ale_library_dir(), &stamp_lines())?;
     unpack::remove(build_dir)
 }

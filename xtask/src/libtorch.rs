@@ -53,6 +53,7 @@ pub fn ensure(layout: &Layout) -> Result<()> {
 
     stamp::write(&partial, &stamp_lines())?;
     unpack::put_in_place(&partial, &layout.libtorch())?;
+    // Kept until here, so that an interrupted set-up need not download them again.
     for archive in archives {
         fs::remove_file(&archive)
             .with_context(|| format!("cannot remove {}", archive.display()))?;
@@ -114,6 +115,7 @@ fn is_needed(name: &Path) -> bool {
     (below("torch/lib") && !python)
         || below("torch/include")
         || below("nvidia")
+        // The one file of Python: `version_in` reads it.
         || name == Path::new("torch/version.py")
         || licence
 }

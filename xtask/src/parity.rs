@@ -48,6 +48,7 @@ fn stamp_lines() -> Result<Vec<String>> {
 fn script(layout: &Layout, arguments: &[OsString]) -> Command {
     let program = gates::target_dir(layout).join("release").join("coordrl");
     let mut command = pip::python();
+    // On the path of this one process only: the user's own Python stays as it is.
     command.env("PYTHONPATH", layout.parity_packages());
     command
         .arg(layout.root().join("envs/parity/parity.py"))

@@ -54,12 +54,15 @@ pub fn python() -> Command {
 }
 
 fn download_arguments(pin: &Pin, requirements: &Path, into: &Path) -> Vec<OsString> {
+    // The cache would keep a second copy of every download.
     let mut arguments: Vec<OsString> =
         ["-m", "pip", "download", "--no-deps", "--no-cache-dir", "--require-hashes"]
             .map(OsString::from)
             .into();
     arguments.extend(["--requirement".into(), requirements.into(), "--dest".into(), into.into()]);
     let of_format: Vec<&str> = match pin.format {
+        // Tags of the pinned files, whatever Python runs pip: only their libraries are used. `none`
+        // marks wheels without compiled Python modules.
         Format::Wheel { platform } => vec![
             "--only-binary=:all:",
             "--python-version=3.12",
@@ -69,6 +72,7 @@ fn download_arguments(pin: &Pin, requirements: &Path, into: &Path) -> Vec<OsStri
             "--platform",
             platform,
         ],
+        // Isolated, pip would install the real backend instead of finding `metadata_backend`'s.
         Format::Source => vec!["--no-binary=:all:", "--no-build-isolation"],
     };
 
@@ -111,6 +115,8 @@ fn keep_verified(pin: &Pin, found: &Path, file: &Path) -> Result<()> {
     let Some(entry) = names.next() else {
         bail!("pip said it fetched {} {} but left no file", pin.package, pin.version);
     };
+
+    // pip checks hashes too, but what is unpacked must not depend on that.
     let path = entry?.path();
     let sha256 = hash::sha256_of(&path)?;
     if sha256 != pin.sha256 {
@@ -142,8 +148,10 @@ fn run_pip(command: &mut Command, what: &str) -> Result<()> {
 /// Prints pip's output line by line and returns it.
 fn relay(from: impl std::io::Read) -> String {
     let mut kept = String::new();
-    for line in BufReader::new(from).lines().map_while(Result::ok) {
-        talk::line(format!("    {line}"));
+    // Read as bytes: a line that is not UTF-8 must not close the pipe that pip still writes to.
+    for line in BufReader::new(from).split(b'\n').map_while(Result::ok) {
+        let line = String::from_utf8_lossy(&line);
+        talk::line(format!("    {}", line.trim_end_matches('\r')));
         kept.push_str(&line);
         kept.push('\n');
     }
@@ -159,6 +167,7 @@ fn explain(said: &str) -> &'static str {
     } else if says(&["No space left on device", "Errno 28"]) {
         "the disk is full. Fix: free some space, then run the command again; finished downloads are kept"
     } else if says(&[
+        // Before the case of "No matching distribution", with which pip ends after these as well.
         "NewConnectionError",
         "Temporary failure in name resolution",
         "ConnectTimeout",

@@ -51,9 +51,11 @@ pub fn cpp_compiler() -> Result<String, Missing> {
 
 fn cpp_compiler_named(program: &str) -> Result<String, Missing> {
     let missing = || Missing::CppCompiler { tried: program.to_owned() };
+    // CXX may hold a launcher and flags as well: `ccache g++`.
     let mut words = program.split_whitespace();
     let mut command = Command::new(words.next().ok_or_else(missing)?);
     command.args(words);
+    // The header came with C++17: this also fails where only the library is too old.
     let code = "#include <filesystem>\nstd::filesystem::path path;\n";
     let compile = ["-std=c++17", "-fsyntax-only", "-x", "c++", "-"];
     if !accepts_input(
@@ -79,8 +81,11 @@ pub fn pip() -> Result<String, Missing> {
 /// Checks the free space on the disk of `dir`.
 pub fn space(dir: &Path, needed_megabytes: u64) -> Result<String, Missing> {
     let Ok(disk) = rustix::fs::statvfs(dir) else {
+        // Not a reason to refuse: a disk that fills up is reported by the step that fills it.
         return Ok("free space unknown".to_owned());
     };
+
+    // `f_bfree` would include the blocks reserved for root.
     let free_megabytes = disk.f_bavail.saturating_mul(disk.f_frsize) / 1_000_000;
     if free_megabytes < needed_megabytes {
         return Err(Missing::Space { dir: dir.to_path_buf(), free_megabytes, needed_megabytes });

@@ -19,6 +19,7 @@ pub fn run(layout: &Layout) -> Result<()> {
         return Ok(());
     }
 
+    // Each part is checked again under the lock: another set-up may have finished it meanwhile.
     let _lock = deps_dir::lock(layout)?;
     let start = Instant::now();
     check_machine(layout)?;

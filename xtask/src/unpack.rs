@@ -9,16 +9,16 @@ use std::path::{Component, Path, PathBuf};
 
 /// Unpacks the files of a wheel (a zip archive) whose names in the archive `keep` accepts.
 pub fn wheel(archive: &Path, into: &Path, keep: impl Fn(&Path) -> bool) -> Result<()> {
-    let describe = || format!("cannot unpack {}", archive.display());
-    let file = File::open(archive).with_context(describe)?;
-    let mut zip = zip::ZipArchive::new(BufReader::new(file)).with_context(describe)?;
+    let file = File::open(archive).with_context(|| cannot_unpack(archive))?;
+    let mut zip =
+        zip::ZipArchive::new(BufReader::new(file)).with_context(|| cannot_unpack(archive))?;
     for index in 0..zip.len() {
-        let mut entry = zip.by_index(index).with_context(describe)?;
+        let mut entry = zip.by_index(index).with_context(|| cannot_unpack(archive))?;
         let Some(name) = entry.enclosed_name() else {
             bail!("{}: entry {index} would land outside the folder", archive.display());
         };
         if entry.is_file() && keep(&name) {
-            write_file(&mut entry, &into.join(name)).with_context(describe)?;
+            write_file(&mut entry, &into.join(name)).with_context(|| cannot_unpack(archive))?;
         }
     }
 
@@ -27,16 +27,17 @@ pub fn wheel(archive: &Path, into: &Path, keep: impl Fn(&Path) -> bool) -> Resul
 
 /// Unpacks a source distribution (a gzipped tar archive), stripping its single top folder.
 pub fn source(archive: &Path, into: &Path) -> Result<()> {
-    let describe = || format!("cannot unpack {}", archive.display());
-    let file = File::open(archive).with_context(describe)?;
+    let file = File::open(archive).with_context(|| cannot_unpack(archive))?;
     let mut tar = tar::Archive::new(GzDecoder::new(BufReader::new(file)));
-    for entry in tar.entries().with_context(describe)? {
-        let mut entry = entry.with_context(describe)?;
-        let name = below_top_folder(&entry.path().with_context(describe)?).with_context(|| {
-            format!("{}: an entry would land outside the folder", archive.display())
-        })?;
+    for entry in tar.entries().with_context(|| cannot_unpack(archive))? {
+        let mut entry = entry.with_context(|| cannot_unpack(archive))?;
+        let name = below_top_folder(&entry.path().with_context(|| cannot_unpack(archive))?)
+            .with_context(|| {
+                format!("{}: an entry would land outside the folder", archive.display())
+            })?;
+        // Links are skipped: they could lead outside the folder, and none is needed.
         if entry.header().entry_type().is_file() {
-            write_file(&mut entry, &into.join(name)).with_context(describe)?;
+            write_file(&mut entry, &into.join(name)).with_context(|| cannot_unpack(archive))?;
         }
     }
 
@@ -47,6 +48,8 @@ pub fn source(archive: &Path, into: &Path) -> Result<()> {
 pub fn put_in_place(from: &Path, to: &Path) -> Result<()> {
     let old = beside(to, "old");
     remove(&old)?;
+    // A folder cannot be renamed onto a filled one. Between the two renames there is none, which
+    // counts as incomplete.
     if to.exists() {
         fs::rename(to, &old).with_context(|| format!("cannot move {} away", to.display()))?;
     }
@@ -73,6 +76,10 @@ pub fn remove(dir: &Path) -> Result<()> {
     }
 }
 
+fn cannot_unpack(archive: &Path) -> String {
+    format!("cannot unpack {}", archive.display())
+}
+
 fn beside(path: &Path, word: &str) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{word}"));
@@ -81,10 +88,14 @@ fn beside(path: &Path, word: &str) -> PathBuf {
 
 fn below_top_folder(name: &Path) -> Option<PathBuf> {
     let mut parts = name.components().filter(|part| !matches!(part, Component::CurDir));
-    let inside = |part: Component| matches!(part, Component::Normal(_));
-    inside(parts.next()?).then_some(())?;
+    is_name(parts.next()?).then_some(())?;
     let rest: Vec<Component> = parts.collect();
-    rest.iter().all(|part| inside(*part)).then(|| rest.iter().collect())
+    rest.iter().all(|part| is_name(*part)).then(|| rest.iter().collect())
+}
+
+/// Returns `true` for a name, as opposed to a root or `..`.
+fn is_name(part: Component) -> bool {
+    matches!(part, Component::Normal(_))
 }
 
 fn write_file(content: &mut impl io::Read, path: &Path) -> Result<()> {
