@@ -19,10 +19,8 @@
 //!
 //! # Why figures are drawn this way
 //! Figures are written as SVG here and rasterised by `resvg`: the PNG is rendered from the SVG, so
-//! the two cannot disagree. The alternative was `plotters`. It draws separately for each backend,
-//! takes its text sizes from different sources in the two, looks for fonts on the machine, and has
-//! neither panels with one legend nor heat maps that stay sharp. The price: our own axes and
-//! legends, some hundred lines.
+//! the two cannot disagree. The alternative was `plotters`: after a trial it would save less than a
+//! third of this crate, and its pictures clip no data and fit no long texts (`docs/adr/0047`).
 //!
 //! Glyphs come from DejaVu Sans, compiled in, so that figures need no font on the machine. It is
 //! free under the Bitstream Vera licence and has Greek, arrows and superscript digits. Each text in
@@ -30,7 +28,7 @@
 //! space.
 //!
 //! Reconsider if figures need features of `plotters` that are missing here: dates, three
-//! dimensions, bars.
+//! dimensions.
 
 mod axes;
 mod axis;
