@@ -37,11 +37,12 @@ pub(crate) fn start_each<A>(
     actors: Vec<VecEnv>,
     start: impl Fn(Place, VecEnv) -> Result<A, AgentError>,
 ) -> Result<Vec<A>, AgentError> {
+    let mut started = Vec::with_capacity(actors.len());
     let mut first_env = 0;
-    let start_next = |(actor, envs): (usize, VecEnv)| {
+    for (actor, envs) in actors.into_iter().enumerate() {
         let place = Place { actor, first_env };
         first_env += envs.len();
-        start(place, envs)
-    };
-    actors.into_iter().enumerate().map(start_next).collect()
+        started.push(start(place, envs)?);
+    }
+    Ok(started)
 }

@@ -48,6 +48,7 @@ impl DeviceChoice {
     pub fn resolve(self) -> Result<Device, DeviceError> {
         match self {
             Self::Cpu => Ok(Device::Cpu),
+            // Without a usable device `auto` means the CPU, whatever the loader reported.
             Self::Auto => Ok(match load_cuda() {
                 Ok(()) if Cuda::is_available() => Device::Cuda(0),
                 _ => Device::Cpu,
@@ -58,6 +59,7 @@ impl DeviceChoice {
 }
 
 fn resolve_cuda(index: usize) -> Result<Device, DeviceError> {
+    // Comes first, because libtorch counts no devices until the library is loaded.
     load_cuda().map_err(|cause| DeviceError::NoCudaLibrary { index, cause })?;
     let count = Cuda::device_count();
     match i64::try_from(index) {

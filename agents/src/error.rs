@@ -148,6 +148,7 @@ pub(crate) fn catch_panic<R>(
     job: impl FnOnce() -> Result<R, AgentError>,
 ) -> Result<R, AgentError> {
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(job)).unwrap_or_else(|cause| {
+        // A formatted panic carries a `String`, a literal one a `&str`.
         let text = cause.downcast_ref::<String>().cloned();
         let message = text.or_else(|| cause.downcast_ref::<&str>().map(|text| (*text).to_owned()));
         Err(AgentError::Panicked { worker, message: first_line(&message.unwrap_or_default()) })

@@ -128,10 +128,12 @@ impl<O: Clone> NStep<O> {
         outcome: StepOutcome<O>,
         out: &mut Vec<NStepTransition<O>>,
     ) {
+        // First, because the reward belongs to a step beyond the n of the oldest action.
         self.complete_oldest(&decision, out);
         let Decision { obs, action, q_taken, .. } = decision;
         self.pending.push_back(Pending { obs, action, q_taken, reward: 0.0, discount: 1.0 });
         for pending in &mut self.pending {
+            // `discount` still is γᵏ for k earlier steps: an action's first reward counts in full.
             pending.reward += pending.discount * f64::from(reward);
             pending.discount *= self.discount;
         }
@@ -157,6 +159,7 @@ impl<O: Clone> NStep<O> {
     /// # Errors
     /// If it was saved with another n or another discount; nothing is changed then.
     pub fn load(&mut self, state: NStepState<O>) -> Result<(), AgentError> {
+        // Up to n: the oldest action waits for the decision that follows its last step.
         if state.pending.len() > self.n {
             let found = state.pending.len();
             let n = self.n;
@@ -166,6 +169,7 @@ impl<O: Clone> NStep<O> {
         }
 
         let mut expected = 1.0;
+        // The newest action has taken one step, the one before it two, and so on.
         for pending in state.pending.iter().rev() {
             expected *= self.discount;
             // Exact: `push` multiplies in the same order.
@@ -208,6 +212,7 @@ impl<O> Pending<O> {
         NStepTransition {
             obs_tm1: self.obs,
             action_tm1: self.action,
+            // Rounded to `f32` only here, after all sums and powers.
             reward_t: self.reward as f32,
             discount_t: discount as f32,
             obs_t: next.map(|(obs, _)| obs),

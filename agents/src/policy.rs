@@ -54,13 +54,13 @@ fn sample(logits: &[f32], rng: &mut Rng) -> usize {
 pub(crate) fn epsilon_greedy(values: &[f32], epsilon: f64, rng: &mut Rng) -> usize {
     let explores = uniform(rng) < epsilon;
     let random = uniform(rng);
+    // `random` is at most 1 − 2⁻⁵³, so the product never rounds up to the number of actions.
     if explores { (random * values.len() as f64) as usize } else { argmax(values) }
 }
 
 /// Returns the index of the maximum; the first one on ties.
 pub(crate) fn argmax(logits: &[f32]) -> usize {
-    let better = |best, index: usize| if logits[index] > logits[best] { index } else { best };
-    (1..logits.len()).fold(0, better)
+    (1..logits.len()).fold(0, |best, index| if logits[index] > logits[best] { index } else { best })
 }
 
 /// Network output for one observation.
@@ -118,12 +118,10 @@ impl Policy {
         weights: &[(String, Tensor)],
         device: Device,
     ) -> Result<Self, AgentError> {
-        let shape = spec.obs_shape;
-        let actions = spec.num_actions();
-        let build = |store: &mut _| {
-            Network::build(torso, shape, actions, store).map(AnyNetwork::ActorCritic)
-        };
-        Self::with_weights(spec, weights, device, build)
+        Self::with_weights(spec, weights, device, |store| {
+            let network = Network::build(torso, spec.obs_shape, spec.num_actions(), store)?;
+            Ok(AnyNetwork::ActorCritic(network))
+        })
     }
 
     /// Builds a Q-network with this torso and head in the same way.
@@ -137,11 +135,10 @@ impl Policy {
         weights: &[(String, Tensor)],
         device: Device,
     ) -> Result<Self, AgentError> {
-        let shape = spec.obs_shape;
-        let actions = spec.num_actions();
-        let build =
-            |store: &mut _| QNetwork::build(torso, shape, actions, head, store).map(AnyNetwork::Q);
-        Self::with_weights(spec, weights, device, build)
+        Self::with_weights(spec, weights, device, |store| {
+            let network = QNetwork::build(torso, spec.obs_shape, spec.num_actions(), head, store)?;
+            Ok(AnyNetwork::Q(network))
+        })
     }
 
     fn with_weights(
@@ -150,6 +147,7 @@ impl Policy {
         device: Device,
         build: impl FnOnce(&mut ParamStore) -> Result<AnyNetwork, NetworkError>,
     ) -> Result<Self, AgentError> {
+        // Any seed will do: `load` overwrites every number or fails.
         let mut store = ParamStore::new(0, device);
         let network = build(&mut store)?;
         store.load(weights)?;
@@ -168,6 +166,7 @@ impl Policy {
         rngs: &mut [&mut Rng],
     ) -> Result<Vec<usize>, AgentError> {
         let rows = rngs.len();
+        // An empty batch ends here, because `infer` divides by the number of rows.
         if rows == 0 && obs.is_empty() {
             return Ok(Vec::new());
         }
@@ -211,6 +210,7 @@ impl Policy {
         };
         let Some(seen) = seen else { return Ok(None) };
         let [_, maps, height, width] = seen.size()[..] else { return Ok(None) };
+        // Channels-last in memory, whereas callers expect one map after the other.
         let flat = seen.f_contiguous().and_then(|seen| seen.f_view([-1])).and_then(Vec::try_from);
         let shape = [maps, height, width].map(|size| size as usize);
         Ok(Some(Maps { values: flat.map_err(NetworkError::from)?, shape }))
@@ -238,6 +238,7 @@ impl Policy {
             }
         };
 
+        // `argmax` passes over NaN: unchecked, a network of NaN would silently play action 0.
         if outputs.iter().all(Output::is_finite) {
             return Ok(outputs);
         }

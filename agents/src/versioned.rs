@@ -21,9 +21,8 @@ struct Version {
 
 /// Encodes `content` behind its layout version.
 pub(crate) fn encode(version: u32, content: &impl Serialize) -> Result<Vec<u8>, AgentError> {
-    let cannot = |error: rmp_serde::encode::Error| bad(format!("it cannot be written: {error}"));
-    let content = ByteBuf::from(rmp_serde::to_vec_named(content).map_err(cannot)?);
-    rmp_serde::to_vec_named(&Versioned { version, content }).map_err(cannot)
+    let content = ByteBuf::from(to_vec(content)?);
+    to_vec(&Versioned { version, content })
 }
 
 /// Decodes the output of [`encode`], from this process or another; `what` names it in errors.
@@ -32,13 +31,21 @@ pub(crate) fn decode<T: DeserializeOwned>(
     version: u32,
     bytes: &[u8],
 ) -> Result<T, AgentError> {
-    let parse = |error| bad(format!("{what}: it does not parse: {error}"));
-    let Version { version: found } = rmp_serde::from_slice(bytes).map_err(parse)?;
+    // The version is read on its own, so that another layout is not reported as damage.
+    let Version { version: found } = from_slice(what, bytes)?;
     if found != version {
         return Err(bad(format!("{what}: it is of version {found}; this build reads {version}")));
     }
-    let Versioned { content, .. } = rmp_serde::from_slice(bytes).map_err(parse)?;
-    rmp_serde::from_slice(&content).map_err(parse)
+    let Versioned { content, .. } = from_slice(what, bytes)?;
+    from_slice(what, &content)
+}
+
+fn to_vec(content: &impl Serialize) -> Result<Vec<u8>, AgentError> {
+    rmp_serde::to_vec_named(content).map_err(|error| bad(format!("it cannot be written: {error}")))
+}
+
+fn from_slice<T: DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<T, AgentError> {
+    rmp_serde::from_slice(bytes).map_err(|error| bad(format!("{what}: it does not parse: {error}")))
 }
 
 /// Returns the error for a state that cannot be used.

@@ -177,11 +177,14 @@ impl Check<'_> {
     }
 
     fn replay(&mut self, state: &[u8], fill: u8) -> Result<Vec<Seen>, EnvError> {
+        // A fresh generator: both replays must take the same actions.
         let mut rng = derive_rng(1, Role::TraceActions, 0);
         let mut obs = self.obs(fill);
         self.env.load_state(state, &mut obs)?;
         let mut seen = Vec::new();
         for _ in 0..REPLAYED {
+            // Without refilling, an unwritten byte would show the previous observation, which is
+            // the same in both replays.
             obs.fill(fill);
             let step = self.env.step(rng.random_range(0..self.spec.num_actions()), &mut obs)?;
             let is_last = step.is_last();
@@ -243,6 +246,8 @@ impl Seen {
     }
 
     fn unwritten_in(&self, second: &Self) -> bool {
+        // A byte that was written has the same value in both replays, so only a byte that was not
+        // can show both fillings.
         self.pixels(second).any(|pair| pair == (0xAB, 0x54))
     }
 

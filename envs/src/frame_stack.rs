@@ -27,6 +27,8 @@ impl FrameStack {
     ///
     /// The slice still holds the previous newest frame until `draw` overwrites it.
     pub fn push_with(&mut self, draw: impl FnOnce(&mut [u8])) {
+        // Moving the frames keeps them contiguous and in order, so that an observation is one plain
+        // copy; a ring buffer would save this move but split that copy.
         self.frames.copy_within(self.frame_len.., 0);
         let newest = self.frames.len() - self.frame_len;
         draw(&mut self.frames[newest..]);

@@ -77,6 +77,8 @@ pub(crate) fn find_bare(name: &str, typed: &str) -> Result<&'static GameInfo, En
     if let Some(game) = GAMES.iter().find(|game| squash(game.name) == wanted) {
         return Ok(game);
     }
+
+    // Errors name what was typed, which may be a whole id rather than the part looked up.
     let name = typed.to_owned();
     if WITHOUT_SETTINGS.iter().any(|game| squash(game) == wanted) {
         return Err(EnvError::UnsupportedGame { name });
@@ -94,9 +96,10 @@ fn squash(name: &str) -> String {
 
 /// Returns up to three games with names similar to `wanted`, best first.
 fn look_alikes(wanted: &str) -> Vec<&'static str> {
-    let score = |game: &GameInfo| strsim::jaro_winkler(wanted, &squash(game.name));
-    let mut scored: Vec<(f64, &'static str)> =
-        GAMES.iter().map(|game| (score(game), game.name)).collect();
+    let mut scored: Vec<(f64, &'static str)> = GAMES
+        .iter()
+        .map(|game| (strsim::jaro_winkler(wanted, &squash(game.name)), game.name))
+        .collect();
     scored.sort_by(|a, b| b.0.total_cmp(&a.0));
     scored.into_iter().filter(|(score, _)| *score > 0.8).map(|(_, name)| name).take(3).collect()
 }

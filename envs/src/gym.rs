@@ -82,10 +82,12 @@ pub(crate) fn observation_space(spec: &EnvSpec) -> Space {
 }
 
 pub(crate) fn action_space(spec: &EnvSpec) -> Space {
+    // No spec comes near `i32::MAX` actions; saturating merely spares callers an error.
     Space::Discrete(i32::try_from(spec.num_actions()).unwrap_or(i32::MAX))
 }
 
 pub(crate) fn try_reset(env: &mut dyn Env) -> Result<(Array3<u8>, Info), EnvError> {
+    // The trait returns owned arrays, so every call allocates one. Training uses `Env` directly.
     let mut obs = Array3::zeros(env.spec().obs_shape);
     let ended = env.reset(bytes_of(&mut obs))?;
     let mut info = HashMap::new();
@@ -222,10 +224,12 @@ where
 
         let Some(mut stats) = self.episode else { return Err(EnvError::NeedsReset { game }) };
         let (image, reward, terminated, truncated, _) = self.env.step(action);
+        // Gymnasium allows both at once. A true end wins: there is nothing to bootstrap from.
         let truncated = truncated && !terminated;
         stats.episode_return += f64::from(reward);
         stats.episode_length_frames += 1;
         let over = terminated || truncated;
+        // Stored before the copy, which may fail: the wrapped environment has already moved on.
         self.episode = (!over).then_some(stats);
         self.write(&image, obs)?;
         Ok(Step {
@@ -276,6 +280,7 @@ mod atari {
             let rgb = self.ale().rgb();
             Array3::from_shape_fn((ale.height(), ale.width(), 3), |(y, x, channel)| {
                 let colour = rgb[usize::from(ale.screen()[y * ale.width() + x])];
+                // `0x00RRGGBB`: the first of the four bytes is unused.
                 colour.to_be_bytes()[channel + 1]
             })
         }
@@ -296,6 +301,7 @@ mod atari {
         /// If the emulator fails; [`AtariEnv::try_reset`] returns the failure instead.
         fn reset(&mut self, seed: Option<i32>, _options: Options) -> (Array3<u8>, Info) {
             if let Some(seed) = seed {
+                // The bits are kept, so negative seeds are valid and distinct seeds stay distinct.
                 self.reseed(u64::from(seed.cast_unsigned()));
             }
             self.try_reset().unwrap_or_else(|error| panic!("reset failed: {error}"))

@@ -98,6 +98,7 @@ impl GymId {
                 (5, _) => Some(4),
                 (_, Variant::NoFrameskip) => Some(1),
                 (_, Variant::Deterministic) => {
+                    // Mnih et al. 2013 used 3 here: at 4, the game's blinking lasers are invisible.
                     Some(if game.name == "space_invaders" { 3 } else { 4 })
                 }
                 (_, Variant::Plain) => None,
@@ -108,6 +109,7 @@ impl GymId {
     /// Describes in a sentence the rules of the id that `env` lacks; `None` if it has them all.
     pub fn rules_left_out(&self, env: &ResolvedEnvConfig) -> Option<String> {
         let mut rules = Vec::new();
+        // Both are typed or literal, never computed, so comparing them exactly is right.
         if env.sticky_action_prob != self.sticky_action_prob {
             let here = match env.sticky_action_prob {
                 0.0 => "no sticky actions".to_owned(),
@@ -154,12 +156,14 @@ impl<'a> Parts<'a> {
             None => (without_namespace.unwrap_or(typed), None),
         };
 
+        // The variant follows `-ram`, as in `Pong-ramNoFrameskip-v4`, so it is stripped first.
         let (rest, variant) =
             match (rest.strip_suffix("NoFrameskip"), rest.strip_suffix("Deterministic")) {
                 (Some(rest), _) => (rest, Variant::NoFrameskip),
                 (_, Some(rest)) => (rest, Variant::Deterministic),
                 _ => (rest, Variant::Plain),
             };
+
         let without_ram = rest.strip_suffix("-ram");
         let parts = Self {
             in_ale: without_namespace.is_some(),
@@ -183,6 +187,7 @@ impl<'a> Parts<'a> {
         };
         match self.version {
             None => versions.last().copied(),
+            // Compared as text: Gymnasium does not accept `v04` for `v4`.
             Some(typed) => versions.iter().copied().find(|version| version.to_string() == typed),
         }
     }
@@ -205,6 +210,7 @@ fn spell(game: &GameInfo, variant: Variant, version: u32) -> String {
         if letter != '_' {
             name.push(if begins_word { letter.to_ascii_uppercase() } else { letter });
         }
+        // Python's `str.title` starts a word after a digit too, hence the `D` of `3D`.
         begins_word = !letter.is_ascii_alphabetic();
     }
 

@@ -34,6 +34,7 @@ pub enum Role {
 /// The three numbers fill the generator's 256-bit key side by side, so distinct inputs always
 /// yield distinct streams.
 pub fn derive_rng(seed: u64, role: Role, index: u64) -> Rng {
+    // Little-endian on every machine, so that a seed yields the same stream everywhere.
     let mut key = [0u8; 32];
     key[..8].copy_from_slice(&seed.to_le_bytes());
     key[8..16].copy_from_slice(&(role as u64).to_le_bytes());

@@ -13,6 +13,7 @@ const MAGIC: &[u8; 8] = b"CRLENV1\n";
 
 /// Packs `state` of `game` for [`Env::save_state`](crate::Env::save_state).
 pub fn pack<T: Serialize>(game: &str, state: &T) -> Result<Vec<u8>, EnvError> {
+    // Fields carry their names, so reordering them in a struct does not misread old states.
     let body =
         rmp_serde::to_vec_named(&(game, state)).map_err(|error| bad(game, error.to_string()))?;
     let body = lz4_flex::compress_prepend_size(&body);
@@ -32,6 +33,7 @@ pub fn unpack<T: DeserializeOwned>(game: &str, packed: &[u8]) -> Result<T, EnvEr
         packed.strip_prefix(MAGIC).ok_or_else(|| bad(game, "not a state of this version"))?;
     let (checksum, body) =
         rest.split_first_chunk::<4>().ok_or_else(|| bad(game, "it is cut short"))?;
+    // Checked before decompression: a damaged length could request any amount of memory.
     if u32::from_le_bytes(*checksum) != crc32fast::hash(body) {
         return Err(bad(game, "its checksum does not fit: the bytes are damaged"));
     }

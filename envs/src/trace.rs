@@ -122,6 +122,7 @@ impl Tracer {
         let mut step = [VecStep::default()];
         self.envs.step(&[action], &mut self.obs, &mut step)?;
         let [step] = step;
+        // A snapshot is replaced as a whole, so even a poisoned lock holds a valid one.
         let seen = *self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         // A game that ends in the reset after a lost life is over too: anything later is another
         // game.
@@ -158,6 +159,7 @@ impl Tracer {
     /// Resumes from [`Tracer::save_state`], in this process or another.
     pub fn load_state(&mut self, state: &[u8]) -> Result<(), EnvError> {
         let state: State = saved::unpack(&self.spec().name, state)?;
+        // `seen` is not restored: every step replaces it before it is read.
         self.envs.load_state(&[state.env], &mut self.obs)?;
         (self.next_step, self.over) = (state.next_step, state.over);
         Ok(())
@@ -261,6 +263,7 @@ mod with_ale {
         }
 
         fn reset(&mut self, obs: &mut [u8]) -> Result<Option<EpisodeStats>, EnvError> {
+            // No snapshot here: a record describes the moment before the automatic reset.
             self.env.reset(obs)
         }
 

@@ -62,9 +62,9 @@ impl VecEnv {
             let found = envs[index].spec().name.clone();
             return Err(EnvError::SpecMismatch { index, found, expected: spec.name });
         }
-        let slot =
-            |env| Slot { env, final_obs: vec![0; spec.obs_len()], ended: false, error: None };
-        Ok(Self { slots: envs.into_iter().map(slot).collect(), spec })
+
+        let slots = envs.into_iter().map(|env| Slot::new(env, spec.obs_len())).collect();
+        Ok(Self { slots, spec })
     }
 
     /// Number of environments, at least 1.
@@ -88,6 +88,7 @@ impl VecEnv {
         self.check_len("observations", obs.len(), self.obs_len())?;
         let one = self.spec.obs_len();
         for_each(self.slots.par_iter_mut().zip(obs.par_chunks_mut(one)), |(slot, obs)| {
+            // The last observation of an abandoned episode must not be bootstrapped from.
             slot.ended = false;
             slot.error = slot.env.reset(obs).err();
         });
@@ -130,9 +131,10 @@ impl VecEnv {
 
     /// Saves the state of every environment, in order.
     pub fn save_state(&self) -> Result<Vec<Vec<u8>>, EnvError> {
-        let save =
-            |(index, slot): (usize, &Slot)| slot.env.save_state().map_err(|e| e.in_env(index));
-        self.slots.iter().enumerate().map(save).collect()
+        let slots = self.slots.iter().enumerate();
+        slots
+            .map(|(index, slot)| slot.env.save_state().map_err(|error| error.in_env(index)))
+            .collect()
     }
 
     /// Restores states from [`VecEnv::save_state`] and writes the current observations.
@@ -143,6 +145,7 @@ impl VecEnv {
         let rows = self.slots.iter_mut().zip(states).zip(obs.chunks_mut(one)).enumerate();
         for (index, ((slot, state), obs)) in rows {
             slot.ended = false;
+            // After an error the environments before this one are restored and the rest are not.
             slot.env.load_state(state, obs).map_err(|error| error.in_env(index))?;
         }
         Ok(())
@@ -190,6 +193,11 @@ impl VecEnv {
 }
 
 impl Slot {
+    fn new(env: Box<dyn Env>, obs_len: usize) -> Self {
+        // Allocated once, so that the end of an episode does not allocate.
+        Self { env, final_obs: vec![0; obs_len], ended: false, error: None }
+    }
+
     /// Steps once, then resets if the episode ended.
     fn step(&mut self, action: usize, obs: &mut [u8]) -> Result<VecStep, EnvError> {
         let Step { reward, raw_reward, terminated, truncated, episode } =
@@ -197,6 +205,7 @@ impl Slot {
         let mut episodes = [episode, None];
         self.ended = terminated || truncated;
         if self.ended {
+            // The reset overwrites `obs`, but a truncated episode bootstraps from its last one.
             self.final_obs.copy_from_slice(obs);
             episodes[1] = self.env.reset(obs)?;
         }
@@ -204,7 +213,7 @@ impl Slot {
     }
 }
 
-/// Runs in the ambient pool, or on this thread if the pool has only one.
+/// Runs in the ambient pool.
 fn for_each<T: Send>(items: impl IndexedParallelIterator<Item = T>, run: impl Fn(T) + Sync + Send) {
     // One item per task: environments take unequal time (resets, game logic), so let rayon balance
     // them.

@@ -58,6 +58,7 @@ impl Frame<'_> {
     /// Draws the frame into `area` and returns the data area.
     pub(crate) fn draw(&self, canvas: &mut Canvas, area: Rect) -> Result<Plot, PlotError> {
         let look = Look::for_width(area.width);
+        // The widths of these ticks decide the left margin, so they are chosen before the layout.
         let y_most = most(area.height * LIKELY_HEIGHT, look.tick * 3.0);
         let y_ticks = ticks::ticks(self.y.0.spread, self.y.1, y_most);
         let inner = self.room_for_data(area, look, &y_ticks);
@@ -97,11 +98,13 @@ impl Frame<'_> {
 
     fn draw_axes(&self, canvas: &mut Canvas, inner: Rect, look: Look, y_ticks: &[Tick]) -> Plot {
         let x = Scale::new(self.x.0, self.x.1, inner.left, inner.right());
+        // SVG counts downwards, so a vertical axis begins at the bottom.
         let y = Scale::new(self.y.0, self.y.1, inner.bottom(), inner.top);
         let plot = Plot { area: inner, x, y, look };
         let x_ticks = fitting_ticks(self.x.0, self.x.1, inner.width, look.tick);
         let across = Stroke::solid(FAINT, 1.0);
         let down = Stroke::solid(FAINT, 1.0);
+        // SVG paints in order: the grid comes first, so that axes and data cover it.
         for place in x_ticks.iter().map(|tick| x.place(tick.value)) {
             canvas.polyline(&[(place, inner.top), (place, inner.bottom())], across);
         }
@@ -198,12 +201,15 @@ fn most(room: f64, length: f64) -> usize {
 
 /// Returns as many ticks as fit without their labels touching.
 pub(crate) fn fitting_ticks(axis: &Axis, range: Range, room: f64, size: f64) -> Vec<Tick> {
-    let fits = |ticks: &Vec<Tick>| {
-        let count = font::to_f64(ticks.len().max(1));
-        count * (widest(ticks, size) + size * 1.2) <= room
-    };
-    let choices = (1..=8).rev().map(|most| ticks::ticks(axis.spread, range, most));
-    choices.into_iter().find(fits).unwrap_or_default()
+    let mut choices = (1..=8).rev().map(|most| ticks::ticks(axis.spread, range, most));
+    // Better no labels at all than labels that overlap.
+    choices.find(|ticks| labels_fit(ticks, room, size)).unwrap_or_default()
+}
+
+/// Returns `true` if the labels fit side by side, with a gap after each.
+fn labels_fit(ticks: &[Tick], room: f64, size: f64) -> bool {
+    let count = font::to_f64(ticks.len().max(1));
+    count * (widest(ticks, size) + size * 1.2) <= room
 }
 
 #[cfg(test)]

@@ -107,6 +107,7 @@ impl Axis {
 
     fn check(&self, figure: &str, range: Range) -> Result<Range, PlotError> {
         let Range { low, high } = range;
+        // NaN fails the first comparison; infinite ends have an infinite span.
         let wide = low < high && range.span() >= NARROWEST * low.abs().max(high.abs());
         let positive = self.spread == Spread::Linear || low > 0.0;
         if wide && positive && range.span().is_finite() {
@@ -120,8 +121,11 @@ impl Axis {
 fn pad(spread: Spread, Range { low, high }: Range) -> Range {
     if spread == Spread::Log {
         if low <= 0.0 {
+            // It has no logarithm; `check` refuses it.
             return Range { low, high };
         }
+
+        // Padded in powers of ten, so that both ends get the same length on the page.
         let padded = pad(Spread::Linear, Range { low: low.log10(), high: high.log10() });
         return Range { low: 10f64.powf(padded.low), high: 10f64.powf(padded.high) };
     }
@@ -132,6 +136,7 @@ fn pad(spread: Spread, Range { low, high }: Range) -> Range {
     } else if largest > 0.0 {
         largest * 0.1
     } else {
+        // Zero alone has no scale from which to take a share.
         1.0
     };
 

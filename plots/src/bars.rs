@@ -68,6 +68,7 @@ impl Bars {
             row.bottom() - 2.0,
         );
         canvas.fill(room, FAINT);
+        // Clamped, so bars begin at the left end if the range starts above 0.
         let [zero, end] =
             [self.place(0.0), self.place(*value)].map(|part| room.left + part * room.width);
         canvas
@@ -92,6 +93,7 @@ impl Figure for Bars {
             return Err(PlotError::BarNotFinite { name: name.clone() });
         }
 
+        // Measured in the wider weight, so that the name of a marked bar fits too.
         let longest = self
             .bars
             .iter()

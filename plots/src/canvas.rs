@@ -80,6 +80,7 @@ impl Canvas {
         let width = number(self.size.width);
         let height = number(self.size.height);
         let family = font::FAMILY;
+        // Kerning is off because `font::width` adds up advances without it.
         format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" \
              viewBox=\"0 0 {width} {height}\" font-family=\"{family}\" style=\"font-kerning:none\">\n\
@@ -90,6 +91,7 @@ impl Canvas {
 
     /// Clips everything up to [`Canvas::end_clip`] to `area`.
     pub(crate) fn begin_clip(&mut self, area: Rect) {
+        // Counted: unique within the page, as ids must be, and the same in every rendering.
         let name = format!("clip{}", self.clips);
         self.clips += 1;
         self.put(&format!("<clipPath id=\"{name}\"><rect {}/></clipPath>", edges(area)));
@@ -218,6 +220,7 @@ impl Canvas {
         }
 
         if text.turn == Turn::Up {
+            // Writing to a String cannot fail.
             let _ = write!(rest, " transform=\"rotate(-90 {x} {y})\"");
         }
 
@@ -252,6 +255,7 @@ fn marker_shape(marker: Marker, (x, y): Point, radius: f64) -> String {
         format!("<polygon points=\"{}\"/>", places(&points))
     };
 
+    // Circle, square and diamond cover the same area to within 4 %, so that none looks larger.
     match marker {
         Marker::Circle => {
             format!("<circle cx=\"{}\" cy=\"{}\" r=\"{}\"/>", number(x), number(y), number(radius))

@@ -36,6 +36,7 @@ impl ColourBar<'_> {
 
     /// Draws the bar downwards from its upper left corner.
     pub(crate) fn draw(&self, canvas: &mut Canvas, (left, top): (f64, f64), height: f64) {
+        // Whole units are whole pixels in PNG files: a blurred edge would look like a shade.
         let bar = Rect::new(left.round(), top.round(), self.bar_width(), height.round());
         for shade in (0..=255).map(f64::from) {
             // Each shade extends to the top and is covered by the later ones: no seams.
@@ -70,8 +71,10 @@ impl ColourBar<'_> {
 
     /// Width of the numbers, for a bar of any height.
     fn numbers_width(&self) -> f64 {
-        let width = |tick: Tick| font::width(&tick.label, self.look.tick, Weight::Regular);
-        [3, 5].into_iter().flat_map(|most| self.ticks(most)).map(width).fold(0.0, f64::max)
+        // The layout needs the width before the height is known, which decides between 3 and 5.
+        let ticks = [3, 5].into_iter().flat_map(|most| self.ticks(most));
+        let widths = ticks.map(|tick| font::width(&tick.label, self.look.tick, Weight::Regular));
+        widths.fold(0.0, f64::max)
     }
 
     fn ticks(&self, most: usize) -> Vec<Tick> {

@@ -53,6 +53,7 @@ impl ColourMap {
 )]
 fn mix(stops: &[Colour], part: f64) -> Colour {
     let place = part * crate::font::to_f64(stops.len() - 1);
+    // The last stop ends the last segment and begins none.
     let below = (place as usize).min(stops.len() - 2);
     let share = place - crate::font::to_f64(below);
     let from = stops[below];

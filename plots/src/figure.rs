@@ -46,6 +46,7 @@ pub trait Figure: fmt::Debug {
 
     /// Size on a page of its own, in whole units.
     fn size(&self) -> Size {
+        // Whole units times `PNG_SCALE` are whole pixels, so rounding those cuts nothing off.
         Size { width: self.width().ceil(), height: self.height_at(self.width()).ceil() }
     }
 

@@ -47,10 +47,13 @@ pub(crate) fn width(text: &str, size: f64, weight: Weight) -> f64 {
         return UNKNOWN_WIDTH * size * to_f64(text.chars().count());
     };
     let letters = font.charmap();
+    // At size 1 advances are fractions of the font size.
     let metrics = font.glyph_metrics(Size::new(1.0), LocationRef::default());
-    let advance =
-        |letter| letters.map(letter).and_then(|glyph| metrics.advance_width(glyph)).map(f64::from);
-    text.chars().map(|letter| advance(letter).unwrap_or(UNKNOWN_WIDTH)).sum::<f64>() * size
+    let advances = text.chars().map(|letter| {
+        let advance = letters.map(letter).and_then(|glyph| metrics.advance_width(glyph));
+        advance.map_or(UNKNOWN_WIDTH, f64::from)
+    });
+    advances.sum::<f64>() * size
 }
 
 /// Wraps a text at spaces into lines no wider than `room`; a longer word gets a line of its own.
@@ -70,6 +73,7 @@ pub(crate) fn wrap(text: &str, room: f64, size: f64, weight: Weight) -> Vec<Stri
 
 /// Largest font size, up to `size`, at which the text is no wider than `room`.
 pub(crate) fn shrink(text: &str, room: f64, size: f64, weight: Weight) -> f64 {
+    // On a tiny panel margins can exceed the width: room may be negative, a font size may not.
     let needed = width(text, size, weight);
     if needed > room { size * (room / needed).max(0.0) } else { size }
 }

@@ -28,6 +28,7 @@ impl Heading {
     pub(crate) fn draw(&self, canvas: &mut Canvas, middle: f64, top: f64) {
         for (index, line) in self.lines.iter().enumerate() {
             let centre = top + (font::to_f64(index) + 0.5) * self.size * LINE_HEIGHT;
+            // Lines break at spaces only, so a single long word may still be too wide.
             let size = font::shrink(line, self.room, self.size, self.weight);
             canvas.text(Text {
                 weight: self.weight,

@@ -98,7 +98,8 @@ impl HeatMap {
         room: f64,
         (middle, centre): Point,
     ) {
-        let (cell, (width, height)) = (self.cell(room), self.picture_size(room));
+        let cell = self.cell(room);
+        let (width, height) = self.picture_size(room);
         // Rounded to whole units, so that cells begin on pixel boundaries.
         let corner = ((middle - width / 2.0).round(), (centre - height / 2.0).round());
         canvas.cells(corner, cell, &self.runs(colours, range));
@@ -107,6 +108,7 @@ impl HeatMap {
             let at =
                 (corner.0 + (to_f64(column) + 0.5) * cell, corner.1 + (to_f64(row) + 0.5) * cell);
             let radius = (cell * 0.9).max(5.0);
+            // A white ring beneath makes the mark visible on any colour.
             canvas.ring(at, radius, Stroke::solid(PAPER, 4.0));
             canvas.ring(at, radius, Stroke::solid(MARK, 2.0));
         }
@@ -143,6 +145,8 @@ fn shade(map: ColourMap, range: Range, value: f32) -> Colour {
     if value.is_nan() {
         return NOT_A_NUMBER;
     }
+
+    // Rounded to the shades of the colour bar, so that equal neighbours merge into runs.
     let part = ((f64::from(value) - range.low) / range.span()).clamp(0.0, 1.0);
     map.colour((part * SHADES).round() / SHADES)
 }

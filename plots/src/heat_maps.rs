@@ -142,11 +142,11 @@ impl HeatMaps {
         let sizes = self.maps.iter().map(|map| map.picture_size(room));
         let place = sizes
             .fold((1.0, 1.0), |(w, h): (f64, f64), (width, height)| (w.max(width), h.max(height)));
-        let caption = |map: &HeatMap| {
-            Heading::new(&map.caption, place.0 + gap * 0.5, look.tick, Weight::Regular)
-        };
-
-        let captions: Vec<Heading> = self.maps.iter().map(caption).collect();
+        let caption_room = place.0 + gap * 0.5;
+        let captions = self.maps.iter();
+        let captions: Vec<Heading> = captions
+            .map(|map| Heading::new(&map.caption, caption_room, look.tick, Weight::Regular))
+            .collect();
         let caption_height =
             captions.iter().map(Heading::height).fold(0.0, f64::max) + look.gap * 0.3;
         let title = Heading::new(&self.title, width - look.gap * 2.0, look.title, Weight::Bold);
@@ -170,8 +170,8 @@ impl HeatMaps {
         }
 
         let axis = Axis::linear(self.bar.as_deref().unwrap_or("colour"));
-        let seen = || self.maps.iter().filter_map(HeatMap::extremes);
-        let all = seen()
+        let seen = self.maps.iter().filter_map(HeatMap::extremes);
+        let all = seen
             .reduce(Range::union)
             .ok_or_else(|| PlotError::NoData { figure: self.title.clone() })?;
         let one = match self.range {
@@ -180,6 +180,7 @@ impl HeatMaps {
                 axis.with_range(low, high).resolve(&self.title, std::iter::empty())?
             }
             ColourRange::Each => {
+                // A map of nothing but NaN needs no range of its own: NaN has a colour outside it.
                 let each = self.maps.iter().map(|map| widened(map.extremes().unwrap_or(all)));
                 return Ok((each.collect(), None));
             }

@@ -97,6 +97,7 @@ impl Intervals {
         }
 
         let ends = self.rows.iter().flat_map(Estimate::ends);
+        // The reference counts too: intervals are read by whether they reach it.
         self.x.resolve(&self.title, ends.chain(self.reference))
     }
 
@@ -167,6 +168,7 @@ impl Figure for Intervals {
         draw_x(canvas, &plot, (&self.x, range), &ticks);
         let room = inner.left - area.left - look.gap;
         (0..self.rows.len()).for_each(|index| self.draw_name(canvas, &plot, room, index));
+        // Only the data are clipped: a fixed range may cut them, while names lie outside the area.
         canvas.begin_clip(inner);
         if let Some(place) = self.reference.map(|value| x.place(value)) {
             let stroke = Stroke { colour: GREY, width: 1.3, dash: Dash::Dashed };

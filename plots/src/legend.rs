@@ -58,6 +58,7 @@ impl<'a> Legend<'a> {
         let size = self.look.tick;
         for (index, row) in self.rows.iter().enumerate() {
             let centre = top + (font::to_f64(index) + 0.5) * ROW * size;
+            // One entry alone may be wider than the room; its name is then drawn smaller.
             let mut left = middle - row_width(row, self.look).min(self.room) / 2.0;
             for entry in row {
                 self.draw_entry(canvas, entry, left, centre);

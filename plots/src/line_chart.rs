@@ -87,13 +87,12 @@ impl Series {
     }
 
     fn check(&self, chart: &LineChart) -> Result<(), PlotError> {
-        let figure = || chart.title.clone();
         let band = self.band.as_deref().unwrap_or_default();
         if self.band.is_some() && band.len() != self.points.len() {
             let points = self.points.len();
             let band = band.len();
             return Err(PlotError::BandLength {
-                figure: figure(),
+                figure: chart.title.clone(),
                 series: self.name.clone(),
                 points,
                 band,
@@ -103,7 +102,7 @@ impl Series {
         if let Some(index) = band.iter().position(|(low, high)| low > high) {
             let (low, high) = band[index];
             return Err(PlotError::BandReversed {
-                figure: figure(),
+                figure: chart.title.clone(),
                 series: self.name.clone(),
                 index,
                 low,
@@ -174,6 +173,7 @@ impl LineChart {
             .chain(reference);
         let x = self.x.resolve(&self.title, points().map(|point| point.0))?;
         let y = self.y.resolve(&self.title, heights)?;
+        // A range taken from the data includes the reference; one set by hand may not.
         self.check_reference(y)?;
         Ok((x, y))
     }
@@ -214,6 +214,7 @@ impl LineChart {
 
     /// Index among the curves shown in the legend, which determines the style.
     fn place(&self, index: usize) -> usize {
+        // Faint curves are not counted: they share the colour of the next curve in the legend.
         self.series[..index].iter().filter(|series| series.weight == Weight::Full).count()
     }
 
@@ -224,6 +225,20 @@ impl LineChart {
                 Stroke { colour, width: plot.look.line, dash: Dash::of(self.place(index)) }
             }
             Weight::Faint => Stroke::solid(colour, plot.look.line * 0.45),
+        }
+    }
+
+    fn legend_entry(&self, index: usize) -> LegendEntry {
+        let series = &self.series[index];
+        LegendEntry {
+            name: if series.is_blank() {
+                format!("{} (no data)", series.name)
+            } else {
+                series.name.clone()
+            },
+            colour: self.colour(index),
+            line: Some(Dash::of(self.place(index))),
+            marker: (series.markers == Markers::On).then_some(Marker::of(self.place(index))),
         }
     }
 
@@ -274,19 +289,9 @@ impl Figure for LineChart {
     }
 
     fn legend(&self) -> Vec<LegendEntry> {
-        let entry = |(index, series): (usize, &Series)| LegendEntry {
-            name: if series.is_blank() {
-                format!("{} (no data)", series.name)
-            } else {
-                series.name.clone()
-            },
-            colour: self.colour(index),
-            line: Some(Dash::of(self.place(index))),
-            marker: (series.markers == Markers::On).then_some(Marker::of(self.place(index))),
-        };
-
-        let all = self.series.iter().enumerate();
-        all.filter(|(_, series)| series.weight == Weight::Full).map(entry).collect()
+        let all = 0..self.series.len();
+        let full = all.filter(|&index| self.series[index].weight == Weight::Full);
+        full.map(|index| self.legend_entry(index)).collect()
     }
 
     fn draw(&self, canvas: &mut Canvas, area: Rect, place: LegendPlace) -> Result<(), PlotError> {
@@ -298,6 +303,7 @@ impl Figure for LineChart {
             Frame { title: &self.title, x, y, legend: &legend, place, aspect: Aspect::Free };
         let plot = frame.draw(canvas, area)?;
         canvas.begin_clip(plot.area);
+        // All bands before any curve: no band may cover another series' curve.
         (0..self.series.len()).for_each(|index| self.draw_band(canvas, &plot, index));
         (0..self.series.len()).for_each(|index| self.draw_curve(canvas, &plot, index));
         self.draw_reference(canvas, &plot);

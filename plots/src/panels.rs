@@ -88,6 +88,7 @@ impl Panels {
 
     /// Returns the legend common to all panels, if those that have one agree.
     fn shared_legend(&self) -> Option<Vec<LegendEntry>> {
+        // Panels without a legend, such as blank ones, cannot disagree.
         let figures = self.rows.iter().flat_map(|(_, figures)| figures);
         let mut legends = figures.map(|figure| figure.legend()).filter(|legend| !legend.is_empty());
         let first = legends.next()?;
@@ -99,15 +100,16 @@ impl Panels {
         let inner = width - look.gap * 2.0;
         let named = self.rows.iter().any(|(name, _)| !name.is_empty());
         let names = if named { look.label * 1.25 * 1.6 } else { 0.0 };
+        // Not 0: the page's size is computed before `draw` refuses a page without columns.
         let panel = (inner - names) / to_f64(self.columns.len().max(1));
-        let heading =
-            |name: &String| Heading::new(name, panel - look.gap, look.label, Weight::Bold);
-        let headings: Vec<Heading> = self.columns.iter().map(heading).collect();
-        let tallest = |(_, figures): &(String, Vec<Box<dyn Figure>>)| {
+        let columns = self.columns.iter();
+        let headings = columns
+            .map(|name| Heading::new(name, panel - look.gap, look.label, Weight::Bold))
+            .collect();
+        let heights = self.rows.iter().map(|(_, figures)| {
             figures.iter().map(|figure| figure.height_at(panel)).fold(1.0, f64::max)
-        };
-
-        let heights = self.rows.iter().map(tallest).collect();
+        });
+        let heights = heights.collect();
         let title = Heading::new(&self.title, inner, look.title * TITLE, Weight::Bold);
         Layout { look, inner, names, panel, headings, heights, title }
     }

@@ -26,6 +26,7 @@ impl Scale {
         let Range { low, high } = self.range;
         let part = match self.spread {
             Spread::Linear => (value - low) / (high - low),
+            // Ratios before logarithms: the ends of the range lie exactly at 0 and 1.
             Spread::Log => (value / low).ln() / (high / low).ln(),
         };
         self.begin + part * (self.end - self.begin)

@@ -151,6 +151,7 @@ impl Scatter {
             canvas.markers(&places, Marker::Circle, radius, GHOST, 1.0);
         }
 
+        // One size for all groups, by the largest of them: differences would look like data.
         let most = self.groups.iter().map(|group| group.points.len()).max().unwrap_or(0);
         for (index, group) in self.groups.iter().enumerate() {
             let places = whole_places(&group.points, plot);
@@ -190,18 +191,18 @@ impl Figure for Scatter {
 
     fn legend(&self) -> Vec<LegendEntry> {
         let faint = self.true_places.iter().map(|(name, _)| (name.clone(), GHOST, Marker::Circle));
-        let group = |(index, group): (usize, &Group)| {
-            (group.legend_name(), self.colour(index), Marker::of(index))
-        };
-
-        let all = faint.chain(self.groups.iter().enumerate().map(group));
-        all.map(|(name, colour, marker)| LegendEntry {
-            name,
-            colour,
-            line: None,
-            marker: Some(marker),
-        })
-        .collect()
+        let numbered = self.groups.iter().enumerate();
+        let groups = numbered
+            .map(|(index, group)| (group.legend_name(), self.colour(index), Marker::of(index)));
+        faint
+            .chain(groups)
+            .map(|(name, colour, marker)| LegendEntry {
+                name,
+                colour,
+                line: None,
+                marker: Some(marker),
+            })
+            .collect()
     }
 
     fn draw(&self, canvas: &mut Canvas, area: Rect, place: LegendPlace) -> Result<(), PlotError> {
@@ -220,6 +221,7 @@ impl Figure for Scatter {
 
         let plot = frame.draw(canvas, area)?;
         canvas.begin_clip(plot.area);
+        // With a diagonal both axes have the same range.
         self.draw_diagonal(canvas, &plot, x);
         self.draw_points(canvas, &plot);
         canvas.end_clip();

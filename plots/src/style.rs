@@ -119,6 +119,7 @@ pub(crate) struct Look {
 impl Look {
     /// Returns the style for a figure of this width.
     pub(crate) fn for_width(width: f64) -> Self {
+        // By the square root: letters must shrink more slowly than panels to stay legible.
         let scale = (width / 640.0).sqrt().clamp(0.78, 1.0);
         Self {
             title: 17.0 * scale,

@@ -20,8 +20,7 @@ pub(crate) fn texts(figure: &dyn Figure) -> Vec<String> {
 pub(crate) fn svg_shapes(figure: &dyn Figure, name: &str) -> usize {
     let svg = figure.to_svg().unwrap();
     let page = roxmltree::Document::parse(&svg).unwrap();
-    let local = |node: &roxmltree::Node<'_, '_>| node.tag_name().name() == name;
-    page.descendants().filter(local).count()
+    page.descendants().filter(|node| node.tag_name().name() == name).count()
 }
 
 /// Returns the colours of a figure's PNG, with the number of pixels of each.
@@ -60,10 +59,10 @@ pub(crate) fn assert_shows(figure: &dyn Figure, words: &[&str], colours: &[Colou
     let seen = colours_of(figure);
     for colour in colours {
         let near = |a: u8, b: u8| a.abs_diff(b) <= 2;
-        let same = |c: &ByParts| {
+        let is_seen = seen.keys().any(|c| {
             near(c.red, colour.red) && near(c.green, colour.green) && near(c.blue, colour.blue)
-        };
-        assert!(seen.keys().any(same), "no {colour} in the picture");
+        });
+        assert!(is_seen, "no {colour} in the picture");
     }
 
     assert_eq!(figure.to_svg().unwrap(), figure.to_svg().unwrap());

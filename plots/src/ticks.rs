@@ -10,7 +10,7 @@ pub(crate) struct Tick {
     pub label: String,
 }
 
-/// Returns round values in a range, at most `most` of them.
+/// Returns round values in a range, about `most` of them and at most one more.
 pub(crate) fn ticks(spread: Spread, range: Range, most: usize) -> Vec<Tick> {
     match spread {
         Spread::Linear => linear(range, most),
@@ -20,11 +20,13 @@ pub(crate) fn ticks(spread: Spread, range: Range, most: usize) -> Vec<Tick> {
 
 fn linear(range: Range, most: usize) -> Vec<Tick> {
     let step = step(range.span(), most.max(1));
+    // The slack keeps a tick at either end of the range, where the quotient may round past it.
     let first = (range.low / step - 1e-9).ceil();
     let count = ((range.high / step + 1e-9).floor() - first).max(0.0);
     let values: Vec<f64> = (0..=most + 1)
         .map(to_f64)
         .take_while(|&k| k <= count)
+        // Multiplied rather than added up, so that errors do not accumulate.
         .map(|k| (first + k) * step)
         .collect();
     let notation =
@@ -32,13 +34,14 @@ fn linear(range: Range, most: usize) -> Vec<Tick> {
     values.into_iter().map(|value| Tick { value, label: notation.write(value) }).collect()
 }
 
-/// Smallest of 1, 2, 5 times a power of ten that yields at most `most` ticks.
+/// Smallest of 1, 2, 5 times a power of ten that covers the span in at most `most` steps.
 fn step(span: f64, most: usize) -> f64 {
     let least = span / to_f64(most);
     let power = 10f64.powf(least.log10().floor());
     [1.0, 2.0, 5.0, 10.0]
         .map(|factor| factor * power)
         .into_iter()
+        // A little slack, lest rounding skip a step that just fits.
         .find(|&step| step >= least * 0.999)
         .unwrap_or(power)
 }
@@ -47,6 +50,7 @@ fn log(range: Range, most: usize) -> Vec<Tick> {
     let first = (range.low.log10() - 1e-9).ceil();
     let last = (range.high.log10() + 1e-9).floor();
     if last - first < 1.0 {
+        // One power of ten alone would not show the scale.
         let within = log_multiples(range);
         return if (2..=most).contains(&within.len()) { within } else { linear(range, most) };
     }
@@ -55,9 +59,11 @@ fn log(range: Range, most: usize) -> Vec<Tick> {
     let powers: Vec<f64> =
         (0..400).map(|k| first + to_f64(k) * stride).take_while(|&power| power <= last).collect();
     let plain = powers.iter().all(|power| (-3.0..=3.0).contains(power));
-    let label =
-        |power: f64| if plain { plain_power(power) } else { format!("10{}", raised(power)) };
-    powers.into_iter().map(|power| Tick { value: 10f64.powf(power), label: label(power) }).collect()
+    let ticks = powers.into_iter().map(|power| {
+        let label = if plain { plain_power(power) } else { format!("10{}", raised(power)) };
+        Tick { value: 10f64.powf(power), label }
+    });
+    ticks.collect()
 }
 
 /// 1, 2, 5 times powers of ten, for ranges of less than two powers.
@@ -65,19 +71,20 @@ fn log_multiples(range: Range) -> Vec<Tick> {
     let low = range.low.log10().floor();
     let values = [0.0, 1.0, 2.0].map(|up| 10f64.powf(low + up));
     let values = values.into_iter().flat_map(|power| [1.0, 2.0, 5.0].map(|factor| factor * power));
-    let label = |value: f64| Notation::of(value, value).write(value);
-    values
-        .filter(|&value| range.contains(value))
-        .map(|value| Tick { value, label: label(value) })
-        .collect()
+    let within = values.filter(|&value| range.contains(value));
+    // Each label has a notation of its own: there is no common step.
+    within.map(|value| Tick { value, label: Notation::of(value, value).write(value) }).collect()
 }
 
 /// Unlabelled ticks between the powers of ten, if each power has a label.
 pub(crate) fn minor(spread: Spread, range: Range, major: &[Tick]) -> Vec<f64> {
-    let tenfold = |pair: &[Tick]| (pair[1].value / pair[0].value - 10.0).abs() < 1e-6;
-    if spread == Spread::Linear || major.len() < 2 || !major.windows(2).all(tenfold) {
+    let mut pairs = major.windows(2);
+    let tenfold = pairs.all(|pair| (pair[1].value / pair[0].value - 10.0).abs() < 1e-6);
+    if spread == Spread::Linear || major.len() < 2 || !tenfold {
         return Vec::new();
     }
+
+    // From one power below the first label: its multiples may lie within the range.
     let powers = std::iter::once(major[0].value / 10.0).chain(major.iter().map(|tick| tick.value));
     let values = powers.flat_map(|power| (2..10).map(move |factor| power * f64::from(factor)));
     values.filter(|&value| range.contains(value)).collect()
@@ -121,6 +128,7 @@ impl Notation {
 
     fn write(self, value: f64) -> String {
         let digits = format!("{:.*}", self.decimals, value / self.unit);
+        // Rounded to nothing: zero has neither sign nor unit.
         if digits.trim_start_matches('-').chars().all(|digit| matches!(digit, '0' | '.')) {
             return "0".to_owned();
         }
@@ -140,14 +148,16 @@ fn by_power(value: f64) -> (f64, Suffix) {
 /// Decimal places needed to distinguish neighbouring ticks.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 12")]
 fn decimals(step: f64) -> usize {
+    // The logarithm of a power of ten may fall just below a whole number.
     (-(step.log10() + 1e-9).floor()).clamp(0.0, 12.0) as usize
 }
 
 fn raised(power: f64) -> String {
     const DIGITS: [char; 10] = ['⁰', '¹', '²', '³', '⁴', '⁵', '⁶', '⁷', '⁸', '⁹'];
     let plain = format!("{power:.0}");
-    let raise = |digit: char| digit.to_digit(10).map_or('⁻', |digit| DIGITS[digit as usize]);
-    plain.chars().map(raise).collect()
+    let digits = plain.chars().map(|digit| digit.to_digit(10));
+    // The only character that is no digit is the minus sign.
+    digits.map(|digit| digit.map_or('⁻', |digit| DIGITS[digit as usize])).collect()
 }
 
 #[cfg(test)]

@@ -44,8 +44,10 @@ impl Aggregate {
             Self::Median => median(of_games().collect()),
             Self::Mean => mean(of_games()),
             Self::OptimalityGap => {
-                let capped = |game: &Vec<f64>| mean(game.iter().map(|x| x.min(OPTIMALITY_GOAL)));
-                OPTIMALITY_GOAL - mean(scores.games().iter().map(capped))
+                // Each run is capped by itself: one far above the goal cannot make up for another.
+                let games = scores.games().iter();
+                let capped = games.map(|game| mean(game.iter().map(|x| x.min(OPTIMALITY_GOAL))));
+                OPTIMALITY_GOAL - mean(capped)
             }
         }
     }
@@ -53,6 +55,7 @@ impl Aggregate {
 
 /// Mean after dropping a quarter of the numbers, rounded down, at either end.
 fn trimmed_mean(mut numbers: Vec<f64>) -> f64 {
+    // Rounded down as in scipy's `trim_mean`, which rliable uses.
     let cut = (TRIMMED * numbers.len() as f64) as usize;
     numbers.sort_by(f64::total_cmp);
     mean(numbers[cut..numbers.len() - cut].iter().copied())

@@ -71,6 +71,7 @@ impl Bootstrap {
         statistics: impl Fn(&Scores) -> Vec<f64> + Sync,
     ) -> Result<Vec<Interval>, StatsError> {
         self.intervals(|rng| {
+            // Cloned for its shape only: `redraw` overwrites every score.
             let mut drawn = scores.clone();
             redraw(scores, &mut drawn, rng);
             statistics(&drawn)
@@ -104,6 +105,7 @@ impl Bootstrap {
         &self,
         repeat: impl Fn(&mut ChaCha8Rng) -> Vec<f64> + Sync,
     ) -> Result<Vec<Interval>, StatsError> {
+        // Written so that NaN is refused as well.
         if !(self.level > 0.0 && self.level < 1.0) {
             return Err(StatsError::Level { level: self.level });
         }
@@ -123,6 +125,8 @@ impl Bootstrap {
                 (0..count).map(|_| repeat(&mut rng)).collect::<Vec<_>>()
             })
             .collect();
+
+        // There is a first resample, since at least one repetition was required above.
         Ok((0..drawn[0].len()).map(|place| self.between_quantiles(&drawn, place)).collect())
     }
 
@@ -136,6 +140,7 @@ impl Bootstrap {
 
 /// Fills `drawn` with a resample: as many scores of each game as there are, with replacement.
 fn redraw(scores: &Scores, drawn: &mut Scores, rng: &mut ChaCha8Rng) {
+    // Runs never change games: chance lies in the seeds, while the games are fixed.
     for (game, drawn) in scores.games().iter().zip(drawn.games_mut()) {
         drawn.iter_mut().for_each(|score| *score = game[rng.random_range(0..game.len())]);
     }

@@ -39,13 +39,17 @@ pub(crate) fn same_games(left: &Scores, right: &Scores) -> Result<(), StatsError
 }
 
 fn share_above(left: &[f64], right: &[f64]) -> f64 {
-    let beats = |a: f64, b: f64| match a - b {
+    mean(left.iter().flat_map(|&a| right.iter().map(move |&b| beats(a, b))))
+}
+
+/// Returns 1 if `a` is above `b`, ½ if they tie, else 0.
+fn beats(a: f64, b: f64) -> f64 {
+    match a - b {
         // Scores that differ only by rounding are ties.
         difference if difference.abs() <= rounding_of(&[a, b]) => 0.5,
         difference if difference > 0.0 => 1.0,
         _ => 0.0,
-    };
-    mean(left.iter().flat_map(|&a| right.iter().map(move |&b| beats(a, b))))
+    }
 }
 
 /// Two-sided exact permutation p-value of the difference of means in one game: the share of all
@@ -55,6 +59,8 @@ fn share_above(left: &[f64], right: &[f64]) -> f64 {
 /// The number of ways grows fast (12 870 for 8 against 8), but they are counted without
 /// enumeration. NaN if a group is empty or a score is not finite.
 pub fn permutation_p_value(left: &[f64], right: &[f64]) -> f64 {
+    // The two-sided difference does not depend on which group comes first, and subsets of the
+    // smaller size are quicker to count.
     let (fewer, more) = if left.len() <= right.len() { (left, right) } else { (right, left) };
     let Some(seen) = Dealt::try_new(fewer, more) else { return f64::NAN };
     let (low, high) = seen.inner_sums();
@@ -70,20 +76,20 @@ pub fn permutation_p_value(left: &[f64], right: &[f64]) -> f64 {
 /// The same seed yields the same p on any number of threads. NaN if the exact test returns NaN.
 pub fn sampled_permutation_p_value(left: &[f64], right: &[f64], deals: u32, seed: u64) -> f64 {
     let Some(seen) = Dealt::try_new(left, right) else { return f64::NAN };
-    let extreme_in = |chunk: u32| {
+    let chunks = (0..deals.div_ceil(CHUNK)).into_par_iter().map(|chunk| {
+        // One stream per chunk: which thread runs a chunk cannot change its deals.
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         rng.set_stream(chunk.into());
-        let mut scores = seen.scores.clone();
-        let count = CHUNK.min(deals - chunk * CHUNK);
-        (0..count).filter(|_| seen.is_matched_by(deal(&mut scores, left.len(), &mut rng))).count()
-            as u64
-    };
-    let extreme: u64 = (0..deals.div_ceil(CHUNK)).into_par_iter().map(extreme_in).sum();
+        seen.count_matches(left.len(), CHUNK.min(deals - chunk * CHUNK), &mut rng)
+    });
+    let extreme: u64 = chunks.sum();
     (extreme + 1) as f64 / (f64::from(deals) + 1.0)
 }
 
 /// Moves `size` scores, drawn without replacement, to the front and returns their sum.
 fn deal(scores: &mut [f64], size: usize, rng: &mut ChaCha8Rng) -> f64 {
+    // The first steps of a Fisher–Yates shuffle: every subset is equally likely, whatever order the
+    // previous deal left.
     for place in 0..size {
         scores.swap(place, rng.random_range(place..scores.len()));
     }
@@ -123,9 +129,17 @@ impl Dealt {
     /// descending order if all deals differ as much.
     fn inner_sums(&self) -> (f64, f64) {
         let [left, right] = self.sizes;
+        // Solves sum / left − (total − sum) / right = ±enough for the sum.
         let per_unit = 1.0 / left + 1.0 / right;
-        let of = |difference: f64| (difference + self.total / right) / per_unit;
-        (of(-self.enough), of(self.enough))
+        let [low, high] = [-self.enough, self.enough]
+            .map(|difference| (difference + self.total / right) / per_unit);
+        (low, high)
+    }
+
+    /// Counts those of `deals` random deals that differ at least as much as the observed one.
+    fn count_matches(&self, left: usize, deals: u32, rng: &mut ChaCha8Rng) -> u64 {
+        let mut scores = self.scores.clone();
+        (0..deals).filter(|_| self.is_matched_by(deal(&mut scores, left, rng))).count() as u64
     }
 
     /// Returns `true` if such a deal differs at least as much as the observed one.
@@ -139,6 +153,7 @@ impl Dealt {
 ///
 /// With 3 against 3 it is 0.1: no result can be significant at 0.05.
 pub fn least_p_value(left: usize, right: usize) -> f64 {
+    // In floating point: from 34 against 34 on, the ways no longer fit in 64 bits.
     let ways = (1..=left).fold(1.0, |ways, i| ways * (right + i) as f64 / i as f64);
     // With equal sizes, the mirror image of the most extreme deal is a second deal as extreme.
     let extreme = if left == right { 2.0 } else { 1.0 };
@@ -163,10 +178,12 @@ fn count_sums_outside(numbers: &[f64], size: usize, low: f64, high: f64) -> (u64
         ways += pairs;
         outside += match low < high {
             true => {
+                // At most `low` is whatever is not above it.
                 let above_low = pairs_where(sums, others, |sum| sum > low);
                 let at_high = pairs_where(sums, others, |sum| sum >= high);
                 pairs - above_low + at_high
             }
+            // The two tails overlap: adding them would count deals twice.
             false => pairs,
         };
     }
@@ -194,6 +211,7 @@ fn pairs_where(first: &[f64], second: &[f64], passes: impl Fn(f64) -> bool) -> u
     let mut from = second.len();
     let mut count = 0;
     for one in first {
+        // `from` never moves back: sums grow along `first`, so what has passed keeps passing.
         while from > 0 && passes(one + second[from - 1]) {
             from -= 1;
         }

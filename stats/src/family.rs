@@ -17,6 +17,7 @@ pub fn holm_adjusted(p_values: &[f64], family: usize) -> Vec<f64> {
     let mut adjusted = vec![1.0; p_values.len()];
     let mut so_far = 0.0;
     for (rank, place) in order.into_iter().enumerate() {
+        // The running maximum also makes the order of ties irrelevant: they all get the same value.
         so_far = f64::max(so_far, (tests - rank) as f64 * p_values[place]).min(1.0);
         adjusted[place] = so_far;
     }

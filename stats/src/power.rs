@@ -62,14 +62,16 @@ fn approximated(seeds: usize, alpha: f64) -> f64 {
 }
 
 fn power(pairs: &[[Vec<f64>; 2]], effect: f64, alpha: f64) -> f64 {
-    let is_found = |[left, right]: &&[Vec<f64>; 2]| {
+    let found = pairs.par_iter().filter(|[left, right]| {
+        // The scores have standard deviation 1, so a shift is an effect in those units.
         let shifted: Vec<f64> = left.iter().map(|score| score + effect).collect();
         permutation_p_value(&shifted, right) <= alpha
-    };
-    pairs.par_iter().filter(is_found).count() as f64 / pairs.len() as f64
+    });
+    found.count() as f64 / pairs.len() as f64
 }
 
 fn pair_of_groups(seeds: usize, index: u64) -> [Vec<f64>; 2] {
+    // A generator per pair, so that pair `index` is the same however many are simulated.
     let mut rng = ChaCha8Rng::seed_from_u64(index);
     [(); 2].map(|()| (0..seeds).map(|_| normal(&mut rng)).collect())
 }

@@ -5,13 +5,14 @@ use crate::Scores;
 /// For each threshold, the share of runs scoring above it, averaged with equal weight per game:
 /// Agarwal et al. 2021, section 4.2.
 pub fn performance_profile(scores: &Scores, thresholds: &[f64]) -> Vec<f64> {
-    let above = |threshold: f64| {
-        let share = |game: &Vec<f64>| {
-            game.iter().filter(|score| **score > threshold).count() as f64 / game.len() as f64
-        };
-        crate::mean(scores.games().iter().map(share))
-    };
-    thresholds.iter().map(|&threshold| above(threshold)).collect()
+    thresholds.iter().map(|&threshold| share_above(scores, threshold)).collect()
+}
+
+/// Share of runs scoring above `threshold`, averaged over games.
+fn share_above(scores: &Scores, threshold: f64) -> f64 {
+    crate::mean(scores.games().iter().map(|game| {
+        game.iter().filter(|score| **score > threshold).count() as f64 / game.len() as f64
+    }))
 }
 
 #[cfg(test)]

@@ -11,8 +11,8 @@ use super::state::TrainerState;
 use crate::actors::check_setup;
 use crate::error::{Worker, catch_panic};
 use crate::maths::explained_variance;
-use crate::nn::{NamedTensors, Network, Optimizer, Output};
-use crate::on_policy::{ActorCriticBatch, Collector, RolloutPlan, Targets};
+use crate::nn::{NamedTensors, Network, Optimizer};
+use crate::on_policy::{Collector, RolloutPlan, Targets};
 use crate::report::nanos_since;
 use crate::{AgentError, AgentSetup, AgentState, Counters, Timing};
 
@@ -56,18 +56,19 @@ impl A2c {
         let rate = self.learning_rate();
         let plan = self.plan();
         let Self { config, collector, learner, .. } = self;
-        let loss = |output: &Output, batch: &ActorCriticBatch| a2c_loss(config, output, batch);
-        let (targets, gradient) = collector.collect_and_differentiate(&plan, &loss)?;
+        let (targets, gradient) = collector
+            .collect_and_differentiate(&plan, &|output, batch| a2c_loss(config, output, batch))?;
         let mut timing = collector.take_timing();
 
         let learning = Instant::now();
-        let apply =
-            || catch_panic(Worker::Learner, || learner.apply(gradient, config, rate, plan.update));
-        let applied = collector.pool().install(apply)?;
+        let applied = collector.pool().install(|| {
+            catch_panic(Worker::Learner, || learner.apply(gradient, config, rate, plan.update))
+        })?;
         timing.learn_nanos += nanos_since(learning);
         let threads = collector.pool().current_num_threads() as u64;
         timing.fill_wait(nanos_since(start) * threads);
 
+        // Only now: after an error the counters still belong to the unchanged weights.
         self.count();
         let Applied { grad_norm, total_loss, .. } = applied;
         tracing::trace!(update = plan.update, grad_norm, total_loss, "updated");
@@ -127,6 +128,8 @@ impl A2c {
     /// [`AgentError::Env`] the agent must not be used.
     pub fn load(&mut self, state: AgentState) -> Result<(), AgentError> {
         let trainer = TrainerState::from_bytes(&state.trainer)?;
+        // What can be checked without a change comes first. Environments can only be tried, so they
+        // come before the weights and the optimiser.
         self.collector.store().check(&state.weights)?;
         self.learner.optimizer.check(&state.optimizer)?;
         self.collector.load_actors(trainer.actors, TABLE)?;

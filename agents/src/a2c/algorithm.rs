@@ -77,10 +77,12 @@ impl AlgorithmConfig for A2cConfig {
     /// Counts environments, the rollout (T + 1 rows) and the memory for learning from it.
     fn memory(&self, obs_shape: [usize; 3], device: Device) -> MemoryEstimate {
         let envs = u64::from(self.envs);
+        // Saturating: absurd settings give a huge estimate instead of an overflow.
         let rows = envs.saturating_mul(u64::from(self.rollout_agent_steps).saturating_add(1));
         let obs = rows.saturating_mul(obs_shape.iter().product::<usize>() as u64);
         let other_bytes = envs
             .saturating_mul(ENV_BYTES)
+            // Once as bytes in the rollout, the rest while learning from it.
             .saturating_add(obs.saturating_mul(1 + learn_factor(device)));
         MemoryEstimate { replay_bytes: 0, other_bytes }
     }

@@ -68,7 +68,9 @@ impl Learner {
     ) -> Result<Applied, AgentError> {
         let not_finite = |what| AgentError::NonFinite { what, update, table: TABLE };
         let losses = Losses::of(&gradient);
+        // Recomputed, because shards pass on their gradients and reported sums, not their losses.
         let total_loss = losses.total(config);
+        // The gradient would not be finite either, but the loss is the cause to report.
         if !total_loss.is_finite() {
             return Err(not_finite("loss"));
         }

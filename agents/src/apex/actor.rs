@@ -94,11 +94,14 @@ impl Actor {
         envs.reset(&mut obs).map_err(|source| AgentError::Env { actor: index, source })?;
         let shape = envs.spec().obs_shape;
         let epsilons = config.epsilons();
-        let track = |(env, first): (usize, &[u8])| {
+
+        // The settings were checked before: n is at least 1.
+        let n = NonZeroU32::new(config.n_step).unwrap_or(NonZeroU32::MIN);
+        let mut tracks = Vec::with_capacity(envs.len());
+        for (env, first) in obs.chunks(envs.spec().obs_len()).enumerate() {
             let stream = first_env + env;
             let mut writer = PlaneWriter::try_new(shape, config.replay.plane_form())?;
-            let n = NonZeroU32::new(config.n_step).unwrap_or(NonZeroU32::MIN);
-            Ok(Track {
+            tracks.push(Track {
                 stream: stream as u32,
                 epsilon: epsilons[stream],
                 rng: derive_rng(seed, Role::TrainPolicy, stream as u64),
@@ -107,11 +110,9 @@ impl Actor {
                 n_step: NStep::new(n, config.discount, rescaling),
                 decision: None,
                 completed: Vec::new(),
-            })
-        };
+            });
+        }
 
-        let rows = obs.chunks(envs.spec().obs_len()).enumerate();
-        let tracks = rows.map(track).collect::<Result<Vec<_>, AgentError>>()?;
         let steps = vec![VecStep::default(); envs.len()];
         Ok(Self { index, envs, obs, tracks, steps, stats: ActorStats::default(), agent_steps: 0 })
     }
@@ -137,6 +138,8 @@ impl Actor {
         let actions = self.decide(&values);
         let stepped = self.envs.step(&actions, &mut self.obs, &mut self.steps);
         stepped.map_err(|source| self.failed(source))?;
+        // Right after the step, because the environments keep final observations only until the
+        // next one.
         let truncated_values = self.bootstrap_truncated(q)?;
         self.record(&truncated_values)?;
         self.stats.agent_steps += rows as u64;
@@ -163,17 +166,10 @@ impl Actor {
     /// Returns the state for [`Actor::load`], without experience not taken yet.
     pub fn save(&self) -> Result<ActorState, AgentError> {
         let envs = self.envs.save_state().map_err(|source| self.failed(source))?;
-        let track = |track: &Track| TrackState {
-            rng: track.rng.clone(),
-            writer: track.writer.save_state(),
-            n_step: track.n_step.save(),
-            obs: track.obs,
-        };
-
         Ok(ActorState {
             agent_steps: self.agent_steps,
             envs: envs.into_iter().map(ByteBuf::from).collect(),
-            tracks: self.tracks.iter().map(track).collect(),
+            tracks: self.tracks.iter().map(Track::save).collect(),
         })
     }
 
@@ -193,6 +189,7 @@ impl Actor {
         for (track, saved) in self.tracks.iter_mut().zip(state.tracks) {
             track.n_step.load(saved.n_step)?;
             track.writer.load_state(saved.writer)?;
+            // Saved between two steps, when no decision is pending.
             (track.rng, track.obs, track.decision) = (saved.rng, saved.obs, None);
             track.completed.clear();
         }
@@ -225,6 +222,7 @@ impl Actor {
         let start = Instant::now();
         let values = q.q_values(other.unwrap_or(&self.obs), rows)?;
         self.stats.infer_nanos += nanos_since(start);
+        // `argmax` passes over NaN: unchecked, a network of NaN would silently play action 0.
         if values.iter().any(|value| !value.is_finite()) {
             return Err(AgentError::NonFinite {
                 what: "Q-values",
@@ -238,15 +236,11 @@ impl Actor {
     /// Selects ε-greedy actions, each environment with its own ε and generator.
     fn decide(&mut self, values: &[f32]) -> Vec<usize> {
         let count = self.envs.spec().num_actions();
-        let decide = |(track, row): (&mut Track, &[f32])| {
-            let action = epsilon_greedy(row, track.epsilon, &mut track.rng);
-            let obs = track.obs;
-            let q_taken = row[action];
-            let max_q = row[argmax(row)];
-            track.decision = Some(Decision { obs, action: action as u32, q_taken, max_q });
-            action
-        };
-        self.tracks.iter_mut().zip(values.chunks(count)).map(decide).collect()
+        self.tracks
+            .iter_mut()
+            .zip(values.chunks(count))
+            .map(|(track, row)| track.decide(row))
+            .collect()
     }
 
     /// Computes, per environment, the maximum Q of the true final observation of each episode
@@ -255,6 +249,7 @@ impl Actor {
         let mut obs = Vec::new();
         let mut cut = Vec::new();
         for (env, step) in self.steps.iter().enumerate() {
+            // A true end wins over a truncation in the same step: nothing follows it.
             if step.truncated
                 && !step.terminated
                 && let Some(last) = self.envs.final_obs(env)
@@ -292,6 +287,18 @@ impl Actor {
 }
 
 impl Track {
+    /// Selects an action, given Q of every action, and keeps the decision for [`Track::record`].
+    fn decide(&mut self, q: &[f32]) -> usize {
+        let action = epsilon_greedy(q, self.epsilon, &mut self.rng);
+        self.decision = Some(Decision {
+            obs: self.obs,
+            action: action as u32,
+            q_taken: q[action],
+            max_q: q[argmax(q)],
+        });
+        action
+    }
+
     /// Records the result of the last decision. `obs` is the observation to act on next; `cut` is,
     /// for a truncated episode, its true final observation and the maximum Q there.
     fn record(
@@ -300,6 +307,8 @@ impl Track {
         obs: &[u8],
         cut: Option<(f32, &[u8])>,
     ) -> Result<(), AgentError> {
+        // The final observation is written before the next episode begins: it shares planes with
+        // the one before it.
         let outcome = match cut {
             Some((max_q, last)) => {
                 StepOutcome::Truncated { last_obs: self.writer.follow(last)?, max_q }
@@ -324,21 +333,34 @@ impl Track {
     fn take_part(&mut self) -> Option<StreamPart> {
         let first_plane = self.writer.first_pending();
         let planes = self.writer.take_planes();
+        // Planes travel ahead of their transitions, which take n more steps to complete.
         if planes.is_empty() && self.completed.is_empty() {
             return None;
         }
 
-        let transition = |done: NStepTransition<ObsRef>| Transition {
-            obs: done.obs_tm1,
-            next_obs: done.obs_t.unwrap_or(done.obs_tm1), // ignored: the discount is 0
-            action: done.action_tm1 as u16,
-            reward: done.reward_t,
-            discount: done.discount_t,
-            td_error_abs: done.abs_td_error,
-        };
-
-        let transitions = self.completed.drain(..).map(transition).collect();
+        let transitions = self.completed.drain(..).map(transition_of).collect();
         Some(StreamPart { stream: self.stream, first_plane, planes, transitions })
+    }
+
+    fn save(&self) -> TrackState {
+        TrackState {
+            rng: self.rng.clone(),
+            writer: self.writer.save_state(),
+            n_step: self.n_step.save(),
+            obs: self.obs,
+        }
+    }
+}
+
+/// Converts a completed transition to the replay's form.
+fn transition_of(done: NStepTransition<ObsRef>) -> Transition {
+    Transition {
+        obs: done.obs_tm1,
+        next_obs: done.obs_t.unwrap_or(done.obs_tm1), // ignored: the discount is 0
+        action: done.action_tm1 as u16,
+        reward: done.reward_t,
+        discount: done.discount_t,
+        td_error_abs: done.abs_td_error,
     }
 }
 

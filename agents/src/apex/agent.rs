@@ -72,9 +72,11 @@ impl Apex {
         let learner = Learner::build(torso, obs_shape, num_actions, device, seed, &config.learner)?;
         let acting = InferenceNetwork::build(q_spec, Device::Cpu, &learner.weights()?)?;
         let rescaling = config.learner.value_rescaling();
-        let start = |place, envs| Actor::start(config, rescaling, place, envs, seed);
+        let actors = pool.install(|| {
+            start_each(actors, |place, envs| Actor::start(config, rescaling, place, envs, seed))
+        })?;
         let parts = AgentParts {
-            actors: pool.install(|| start_each(actors, start))?,
+            actors,
             replay: Replay::try_new(config.replay.for_obs(obs_shape))?,
             rates: config.rates(),
             pool: WorkerPool::new(config),
@@ -169,6 +171,8 @@ impl Apex {
         let parts = self.parts()?;
         let LearnerState { online, mut target, optimizer, .. } = self.learner.save()?;
         if self.config.serial {
+            // They lag behind the learner's by some agent steps, and a resumed run must act with
+            // the same ones.
             target.push((ACTING.to_owned(), Tensor::from_slice(&self.acting.weights()?.numbers)));
         }
 
@@ -234,6 +238,7 @@ impl Apex {
             None => self.learner.weights()?,
         })?;
 
+        // Cloned, because `parts_mut` borrows the whole agent.
         let config = self.config.clone();
         let parts = self.parts_mut()?;
         for (actor, state) in parts.actors.iter_mut().zip(trainer.actors) {
@@ -269,6 +274,7 @@ impl Apex {
 
     /// Counts ingested experience, and keeps it for the next report.
     pub(super) fn count_ingested(&mut self, ingested: IngestStats) {
+        // Steps count once they are in the replay: a failed thread loses those in flight.
         self.counters.agent_steps += ingested.agent_steps;
         self.counters.frames += ingested.agent_steps * self.frame_skip;
         self.ingested.add(ingested);
@@ -311,8 +317,10 @@ fn take_named(tensors: &mut NamedTensors, name: &str) -> Option<Tensor> {
 }
 
 fn numbers_of(tensor: &Tensor) -> Result<Vec<f32>, AgentError> {
-    let cannot = |error: tch::TchError| bad(format!("`{ACTING}`: {error}"));
-    Vec::try_from(tensor.f_reshape([-1]).map_err(cannot)?).map_err(cannot)
+    tensor
+        .f_reshape([-1])
+        .and_then(Vec::try_from)
+        .map_err(|error| bad(format!("`{ACTING}`: {error}")))
 }
 
 fn check_replay(replay: &Replay, expected: u64) -> Result<(), AgentError> {

@@ -1,5 +1,7 @@
 //! Training batch of one update.
 
+use std::ops::Range;
+
 use tch::{Device, Tensor};
 
 use crate::AgentError;
@@ -74,6 +76,7 @@ impl LearnBatch<'_> {
         let rows = self.actions.len();
         let bytes = rows * obs_shape.iter().product::<usize>();
         for (what, found, expected) in [
+            // Fails only for an empty batch.
             ("actions", rows, rows.max(1)),
             ("rewards", self.rewards.len(), rows),
             ("discounts", self.discounts.len(), rows),
@@ -86,6 +89,8 @@ impl LearnBatch<'_> {
             }
         }
 
+        // On a GPU, `gather` would fail later, with an assertion that makes the device unusable for
+        // the process.
         let known = 0..num_actions as i64;
         match self.actions.iter().position(|action| !known.contains(action)) {
             Some(row) => {
@@ -99,23 +104,29 @@ impl LearnBatch<'_> {
     /// longer.
     pub(super) fn split(&self, parts: usize, obs_shape: [usize; 3]) -> Vec<Self> {
         let pixels = obs_shape.iter().product::<usize>();
+        let mut shards = Vec::with_capacity(parts);
         let mut start = 0;
-        let shares = split_evenly(self.actions.len(), parts).into_iter();
-        let mut take = |len: usize| {
-            let rows = start..start + len;
-            let bytes = start * pixels..(start + len) * pixels;
-            start += len;
-            Self {
-                obs: &self.obs[bytes.clone()],
-                next_obs: &self.next_obs[bytes],
-                actions: &self.actions[rows.clone()],
-                rewards: &self.rewards[rows.clone()],
-                discounts: &self.discounts[rows.clone()],
-                importance_weights: &self.importance_weights[rows],
+        for len in split_evenly(self.actions.len(), parts) {
+            // The mean loss of an empty shard would be NaN.
+            if len > 0 {
+                shards.push(self.shard(start..start + len, pixels));
             }
-        };
+            start += len;
+        }
+        shards
+    }
 
-        shares.filter(|&len| len > 0).map(&mut take).collect()
+    /// Returns some rows as a batch of their own, given the pixels per observation.
+    fn shard(&self, rows: Range<usize>, pixels: usize) -> Self {
+        let bytes = rows.start * pixels..rows.end * pixels;
+        Self {
+            obs: &self.obs[bytes.clone()],
+            next_obs: &self.next_obs[bytes],
+            actions: &self.actions[rows.clone()],
+            rewards: &self.rewards[rows.clone()],
+            discounts: &self.discounts[rows.clone()],
+            importance_weights: &self.importance_weights[rows],
+        }
     }
 
     pub(super) fn to_tensors(self, obs_shape: [usize; 3], device: Device) -> TransitionTensors {

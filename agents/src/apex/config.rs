@@ -173,9 +173,12 @@ impl ApexConfig {
 
     /// Returns ε of each environment, in decreasing order.
     pub fn epsilons(&self) -> Vec<f64> {
+        // A single environment would divide 0 by 0; this way it explores with `epsilon_base`.
         let last = f64::from(self.envs.saturating_sub(1).max(1));
-        let exponent = |env: u32| 1.0 + self.epsilon_exponent * f64::from(env) / last;
-        (0..self.envs).map(|env| self.epsilon_base.powf(exponent(env))).collect()
+        (0..self.envs)
+            .map(|env| 1.0 + self.epsilon_exponent * f64::from(env) / last)
+            .map(|exponent| self.epsilon_base.powf(exponent))
+            .collect()
     }
 
     /// Returns the initial state of the rate limiter.
@@ -308,6 +311,7 @@ impl ApexConfig {
     /// environment, one transition per agent step, plus those still incomplete at the end of an
     /// episode.
     fn least_tolerance(&self, ratio: f64) -> f64 {
+        // The first actor has the most environments.
         let envs = self.envs_per_actor().first().copied().unwrap_or(0) as u64;
         let most = envs * (u64::from(self.send_every_agent_steps) + u64::from(self.n_step));
         Rates::least_tolerance(ratio, self.learner.batch_size.into(), most)

@@ -38,17 +38,17 @@ impl FirstError {
         body: impl FnOnce() -> Result<R, AgentError> + Send + 'static,
     ) -> Result<JoinHandle<Option<R>>, AgentError> {
         let failure = self.clone();
-        let run = move || {
+        let started = thread::Builder::new().name(worker.to_string()).spawn(move || {
             // libtorch stores this setting per thread; more threads would only compete for the
             // cores.
             use_torch_threads(1);
             catch_panic(worker, body).map_err(|error| failure.report(error)).ok()
-        };
-        let started = thread::Builder::new().name(worker.to_string()).spawn(run);
+        });
         started.map_err(|cause| AgentError::NoThread { worker, cause })
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<AgentError>> {
+        // Poisoning is ignored: the slot is only ever replaced as a whole.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -205,6 +205,8 @@ impl InferenceClient {
                         Err(TryRecvError::Empty) => {}
                     }
                     let batcher = hand.batcher.as_mut().ok_or(AgentError::WorkersGone)?;
+                    // A holder answers whatever it takes before it returns the network, so a
+                    // request without an answer is still in the queue: this batch includes our own.
                     batcher.answer(asked.try_iter().collect(), self.link.as_ref())?;
                 }
             }
@@ -217,6 +219,8 @@ impl QSource for InferenceClient {
         let mut room = std::mem::take(&mut self.room);
         room.clear();
         room.extend_from_slice(obs);
+        // A channel per request: if its batch fails, the sender is dropped with it and the wait
+        // ends.
         let (answer, answers) = bounded(1);
         let asked = self.shared.ask.send(Question { obs: room, rows, answer });
         asked.map_err(|_| AgentError::WorkersGone)?;

@@ -92,6 +92,7 @@ impl Learner {
         let build =
             |store| Replicas::build(torso, obs_shape, num_actions, config.head, shards, store);
         let online = build(ParamStore::new(seed, device))?;
+        // Its weights are copied from the online network, so none are drawn.
         let mut target = build(ParamStore::of_shapes(device))?;
         target.store.copy_from(&online.store)?;
         let optimizer = Optimizer::new(&config.optimizer, &online.params);
@@ -131,9 +132,9 @@ impl Learner {
         let loss = shards.iter().map(|shard| shard.loss).sum();
         let td_errors: Vec<f32> =
             shards.iter().flat_map(|shard| &shard.td_errors).map(|e| e.abs()).collect();
-        let mean = |sum: f64| sum / td_errors.len() as f64;
-        let mean_abs_td = mean(td_errors.iter().map(|&error| f64::from(error)).sum());
-        let mean_q = mean(shards.iter().flat_map(|shard| &shard.q).map(|&q| f64::from(q)).sum());
+        let rows = td_errors.len();
+        let mean_abs_td = mean(td_errors.iter(), rows);
+        let mean_q = mean(shards.iter().flat_map(|shard| &shard.q), rows);
         let mut live = LiveFeatures::default();
         shards.iter().for_each(|shard| live.merge(&shard.live));
         let dead_share = live.dead_share();
@@ -255,8 +256,11 @@ impl Learner {
         let parts = batch.split(online.networks.len(), *obs_shape);
         let networks = online.networks.par_iter_mut().zip(&mut target.networks);
         let rows = batch.actions.len() as f64;
+        // Collected in row order before an error is returned: which shard's it is must not depend
+        // on scheduling.
         let shards: Vec<Result<Shard, AgentError>> = networks
             .zip(parts)
+            // One shard per job: rayon must not run two in sequence while another thread idles.
             .with_max_len(1)
             .map(|((online, target), part)| {
                 differentiate(config, online, target, &part.to_tensors(*obs_shape, device), rows)
@@ -301,12 +305,16 @@ impl Replicas {
         shards: u32,
         mut store: ParamStore,
     ) -> Result<Self, NetworkError> {
-        let build = |store: &mut _| QNetwork::build(torso, obs_shape, num_actions, head, store);
-        build(&mut store)?; // draws the parameters, which `pack` then moves into one tensor
-        let params = store.pack()?;
-        let networks = (0..shards).map(|_| build(&mut store)).collect::<Result<_, _>>()?;
+        let (params, networks) = store.build_packed(shards as usize, |store| {
+            QNetwork::build(torso, obs_shape, num_actions, head, store)
+        })?;
         Ok(Self { networks, params, store })
     }
+}
+
+/// Computes the mean of `count` numbers in `f64`, summed in the given order.
+fn mean<'a>(numbers: impl Iterator<Item = &'a f32>, count: usize) -> f64 {
+    numbers.map(|&number| f64::from(number)).sum::<f64>() / count as f64
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ pub(super) fn learn(
         learned,
         learning_rate,
         replay_age: ages as f64 / batch.rows.ages.len() as f64,
+        // Set by `update_priorities`: learning does not hold the lock of the replay.
         stale_share: 0.0,
     })
 }

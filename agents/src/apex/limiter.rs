@@ -28,6 +28,7 @@ pub struct Rates {
 impl Rates {
     /// Returns `true` if a batch of `count` may be sampled now.
     pub fn may_sample(&self, count: u64) -> bool {
+        // Even without a warm-up there must be something to sample.
         let warm = self.inserted >= self.warmup_transitions.max(1);
         warm && self.ahead().is_none_or(|ahead| ahead + count as f64 <= self.tolerance)
     }
@@ -106,12 +107,16 @@ impl Limiter {
 
     /// Waits until `count` transitions may be inserted. Only one thread may insert.
     pub fn wait_to_insert(&self, count: u64) {
+        // Not counted yet, because counted transitions may be sampled. As only one thread inserts,
+        // nothing else can use up the allowance meanwhile.
         drop(self.wait(|rates| rates.may_insert(count)));
     }
 
     /// Counts transitions already in the replay: once counted, they may be sampled.
     pub fn inserted(&self, count: u64) {
         self.lock().rates.inserted += count;
+        // All are woken: both sides wait on one condition variable, so a single wake-up could go to
+        // a thread that still has to wait.
         self.changed.notify_all();
     }
 
@@ -124,6 +129,7 @@ impl Limiter {
         // Counted under the lock of the check, so that two prefetchers cannot use the same
         // allowance.
         state.rates.sampled += count;
+        // Released first, so that a woken thread does not block on the lock at once.
         drop(state);
         self.changed.notify_all();
         Turn::Granted
@@ -140,8 +146,9 @@ impl Limiter {
     }
 
     fn wait(&self, may: impl Fn(&Rates) -> bool) -> MutexGuard<'_, State> {
-        let waits = |state: &mut State| !state.pausing && !may(&state.rates);
-        self.changed.wait_while(self.lock(), waits).unwrap_or_else(PoisonError::into_inner)
+        self.changed
+            .wait_while(self.lock(), |state| !state.pausing && !may(&state.rates))
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ignores poisoning: every change is a single addition, so a panic cannot leave one half done.

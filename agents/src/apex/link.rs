@@ -44,6 +44,8 @@ impl LatestWeights {
     }
 
     pub fn latest(&self) -> Arc<Weights> {
+        // Under the lock only the handle is cloned: copying the weights must not hold up the
+        // learner.
         Arc::clone(&self.lock().latest)
     }
 
@@ -74,6 +76,7 @@ impl LocalLink {
     /// Creates a link for any number of actors, and the receiver, whose queue holds up to
     /// `capacity` messages before actors block.
     pub fn new(capacity: usize, weights: LatestWeights) -> (Self, Receiver<Experience>) {
+        // A capacity of 0 would make every message wait until ingestion asks for it.
         let (experience, receiver) = bounded(capacity.max(1));
         (Self { experience, weights }, receiver)
     }

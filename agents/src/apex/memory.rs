@@ -39,6 +39,7 @@ pub(super) fn fitting_capacity(
 pub(super) fn apex_bytes(config: &ApexConfig, obs_shape: [usize; 3], device: Device) -> u64 {
     let obs_len = obs_shape.iter().product::<usize>() as u64;
     let batch = u64::from(config.learner.batch_size).saturating_mul(2 * obs_len);
+    // In the queue, in the hands of each prefetcher, and the one being learnt from.
     let ahead =
         u64::from(config.prefetch_batches).saturating_add(u64::from(config.prefetch_threads) + 1);
     u64::from(config.envs)

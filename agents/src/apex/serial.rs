@@ -19,6 +19,8 @@ impl Apex {
         let start = Instant::now();
         let batch_size = u64::from(self.config.learner.batch_size);
 
+        // One limit is enough for both turns: whenever the learner has to wait, the actors need
+        // not.
         let mut report = if self.parts()?.rates.may_sample(batch_size) {
             let learned = self.learn(batch_size)?;
             let timing = Timing { learn_nanos: nanos_since(start), ..Timing::default() };

@@ -45,6 +45,8 @@ impl Apex {
         let learning = Instant::now();
         let learned = match next {
             Some(ReadyBatch { batch, rows }) => {
+                // The batch stays with the agent until the next one arrives, for `last_batch` after
+                // a failure.
                 let used = std::mem::replace(&mut self.batch, batch);
                 self.workers()?.reuse(used);
                 Some(self.learn_threaded(rows)?)
@@ -81,11 +83,14 @@ impl Apex {
         let updates = report.learned.updates;
         let Work::Running(workers) = &self.work else { return Err(AgentError::WorkersGone) };
         update_priorities(
+            // Locked only for this call; the update itself ran without the lock.
             &mut workers.replay(),
             &self.batch,
             &mut report,
             self.config.replay.trim_every_updates,
         )?;
+        // Before publishing: an actor may use the new weights at once, and its lag must not be
+        // negative.
         workers.set_updates(updates);
         if updates.is_multiple_of(self.config.publish_every_updates.into()) {
             workers.publish(self.learner.weights_in(workers.weights_buffer())?);
@@ -98,6 +103,7 @@ impl Apex {
 
     /// Moves actors and replay to worker threads, unless they are running.
     fn start_workers(&mut self) -> Result<(), AgentError> {
+        // Counts as lost until all threads run, so that no error leaves a half-started agent.
         match std::mem::replace(&mut self.work, Work::Lost) {
             Work::Paused(parts) => {
                 self.sampled = parts.rates.sampled;
@@ -129,6 +135,7 @@ impl Apex {
 
     /// Stops all threads, recovers actors and replay, and counts experience still in flight.
     pub(super) fn pause_workers(&mut self) -> Result<(), AgentError> {
+        // If a thread has failed, actors and replay are lost with it.
         match std::mem::replace(&mut self.work, Work::Lost) {
             Work::Running(workers) => {
                 let (mut parts, last) = workers.pause()?;

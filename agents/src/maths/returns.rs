@@ -51,6 +51,7 @@ pub fn gae_advantages(
     let mut backwards = Vec::new();
     for t in (0..steps).rev() {
         let discount = discounts.get(t);
+        // A discount of 0 cuts off both V_{t+1} and A_{t+1}, which belong to the next episode.
         let td_error = rewards.get(t) + &discount * values.get(t + 1) - values.get(t);
         next = td_error + discount * gae_lambda * next;
         backwards.push(next.shallow_clone());

@@ -17,6 +17,7 @@ impl Schedule {
     pub fn factor(self, frames: u64, total_frames: u64) -> f64 {
         match self {
             Self::Constant => 1.0,
+            // Also covers a total of 0, which the next line would divide by.
             Self::Linear if frames >= total_frames => 0.0,
             Self::Linear => 1.0 - frames as f64 / total_frames as f64,
         }

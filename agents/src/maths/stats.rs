@@ -13,6 +13,7 @@ pub fn explained_variance(values: &[f32], returns: &[f32]) -> Option<f64> {
     let errors = values.iter().zip(returns).map(|(&v, &r)| f64::from(r) - f64::from(v));
     let (_, spread) = mean_and_std(returns.iter().map(|&r| f64::from(r)))?;
     let (_, error) = mean_and_std(errors)?;
+    // Infinite or NaN if the returns are constant.
     let share = 1.0 - (error / spread).powi(2);
     share.is_finite().then_some(share)
 }
@@ -24,6 +25,7 @@ pub fn mean_and_std(numbers: impl Iterator<Item = f64> + Clone) -> Option<(f64, 
     if count < 2 {
         return None;
     }
+    // Two passes, because E[x²] − E[x]² cancels where the mean is large against the deviation.
     let mean = numbers.clone().sum::<f64>() / count as f64;
     let squares: f64 = numbers.map(|x| (x - mean).powi(2)).sum();
     Some((mean, (squares / (count - 1) as f64).sqrt()))

@@ -121,6 +121,7 @@ fn targets(
 ) -> Tensor {
     assert_eq!(rewards.size(), discounts.size(), "rewards and discounts are both [B]");
     assert_eq!(rewards.size(), next_values.size(), "there is one row of values for each reward");
+    // Unscaled first: rewards and discounts apply to returns, not to h of them.
     rescaling.squash(&(rewards + discounts * rescaling.unsquash(next_values))).detach()
 }
 
@@ -148,6 +149,8 @@ impl TdLoss {
             Self::HalfSquared => td_errors.square() * 0.5,
             Self::Huber { delta } => {
                 let size = td_errors.abs();
+                // Without a branch: ½δ² where held = |δ|, and delta · (|δ| − ½ · delta) where held
+                // = delta.
                 let held = size.clamp_max(delta);
                 &held * (size - &held * 0.5)
             }

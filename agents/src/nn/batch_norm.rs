@@ -49,6 +49,7 @@ impl BatchNorm {
     /// Normalises `[N, C, H, W]`, keeping the shape. The running variance is unbiased, as in
     /// PyTorch.
     pub fn forward(&self, picture: &Tensor, mode: Mode) -> Tensor {
+        // In training libtorch changes the running statistics in place, although it borrows them.
         picture.batch_norm(
             Some(&self.weight),
             Some(&self.bias),

@@ -96,6 +96,7 @@ impl Conv {
 
         let in_window = coordinates.filter(|made| made.spec.taps == Taps::Window);
         let extra = in_window.map_or(0, |made| made.channels());
+        // The coordinates follow the image channels, so that theirs are the last `extra` inputs.
         let zeros =
             in_window.filter(|made| made.spec.start == CoordinateStart::Zeros).map_or(0, |_| extra);
         let shape = [channels_out, channels_in + extra, kernel, kernel];
@@ -122,6 +123,7 @@ impl Conv {
         let own = picture.size()[1];
         match self.coordinate_map(own) {
             None => self.convolve(picture, &self.weight, Some(&self.bias)),
+            // The map already contains the bias.
             Some(map) => self.convolve(picture, &self.weight.narrow(1, 0, own), None) + map,
         }
     }
@@ -152,10 +154,13 @@ impl Conv {
             CoordinatePart::None => None,
             CoordinatePart::Window(channels) => {
                 let picture = channels.picture();
+                // Convolved like the image, zero padding included, as if the channels had been
+                // appended to it.
                 let weight = self.weight.narrow(1, own, picture.size()[1]);
                 Some(self.convolve(picture, &weight, Some(&self.bias)))
             }
             CoordinatePart::Centre { channels, weight } => {
+                // With stride 1, because the channels were sampled at the windows' centres.
                 Some(channels.picture().conv2d(weight, Some(&self.bias), 1, 0, 1, 1))
             }
         }
@@ -174,6 +179,8 @@ impl Conv {
                 if (top, left) == (bottom, right) {
                     return picture.conv2d(weight, bias, stride, [top, left], 1, 1);
                 }
+                // `conv2d` pads both ends alike, so uneven padding costs a copy. The last dimension
+                // comes first.
                 let padded = picture.constant_pad_nd([left, right, top, bottom]);
                 padded.conv2d(weight, bias, stride, 0, 1, 1)
             }

@@ -111,8 +111,10 @@ impl ConvTorso {
 
         let coordinates = spec.coordinates_before(Layer::Dense, h, w);
         let extra = coordinates.map_or(0, |coordinates| coordinates.channels());
-        let starts_at_zero = |c: &Coordinates| c.spec.start == CoordinateStart::Zeros;
-        let zeros = if coordinates.as_ref().is_some_and(starts_at_zero) { extra } else { 0 };
+        // Maps are flattened one after the other, so the coordinates have the last weights.
+        let zeros = coordinates
+            .filter(|coordinates| coordinates.spec.start == CoordinateStart::Zeros)
+            .map_or(0, |_| extra);
         let fc = Linear::build_with_zeros(
             scope,
             "torso.fc",
@@ -132,6 +134,7 @@ impl Torso for ConvTorso {
     fn forward(&self, obs: &Tensor) -> Tensor {
         let mut maps = scale_pixels(obs);
         for conv in &self.convolutions {
+            // In place, because the backward pass of a convolution does not need its output.
             maps = conv.forward(&maps).relu_();
         }
         if let Some(coordinates) = &self.dense_coordinates {

@@ -197,8 +197,9 @@ impl CoordinateChannels {
             return Ok(Self { values: scope.constant(rows)?.permute([0, 3, 1, 2]) });
         }
         let shape = [spec.channels(), height, width];
-        let draw = |rng: &mut Rng| spec.values(height, width, rng);
-        let channels = scope.drawn_buffer(&format!("{layer}.channels"), &shape, draw)?;
+        let channels = scope.drawn_buffer(&format!("{layer}.channels"), &shape, |rng| {
+            spec.values(height, width, rng)
+        })?;
         Ok(Self { values: channels.unsqueeze(0) })
     }
 
@@ -220,6 +221,7 @@ impl CoordinateChannels {
 
     /// Samples every `stride`-th position starting at `first`, `count` per side: `[1, K, …]`.
     pub(super) fn sampled(&self, first: [i64; 2], count: [i64; 2], stride: i64) -> Self {
+        // One past the last sample, because `slice` excludes its end.
         let end = |side: usize| first[side] + (count[side] - 1) * stride + 1;
         let rows = self.values.slice(2, first[0], end(0), stride);
         Self { values: rows.slice(3, first[1], end(1), stride) }
@@ -247,8 +249,9 @@ pub fn coordinate_channels(height: i64, width: i64, radius: Radius) -> Tensor {
 
 fn axis(size: i64) -> Tensor {
     let last = (size - 1) as f64;
-    let at = |index: i64| if size == 1 { 0.0 } else { (index as f64 / last * 2.0 - 1.0) as f32 };
-    let values: Vec<f32> = (0..size).map(at).collect();
+    let values: Vec<f32> = (0..size)
+        .map(|index| if size == 1 { 0.0 } else { (index as f64 / last * 2.0 - 1.0) as f32 })
+        .collect();
     Tensor::from_slice(&values).to_kind(Kind::Float).to_device(Device::Cpu)
 }
 

@@ -7,6 +7,7 @@ use tch::{Kind, Tensor};
 /// # Shapes
 /// - `features`: `f32 [N, F]`; result: `f32 [F]`, without a graph
 pub(crate) fn live_features(features: &Tensor) -> Tensor {
+    // As floats, so that the marks travel to the host in one copy with the losses.
     features.detach().ne(0.0).any_dim(0, false).to_kind(Kind::Float)
 }
 
@@ -22,6 +23,7 @@ impl LiveFeatures {
 
     /// Merges the rows of another shard: a feature is alive if it is alive in any shard.
     pub fn merge(&mut self, other: &Self) {
+        // The default is empty, because only a shard knows the number of features.
         if self.0.is_empty() {
             self.0.clone_from(&other.0);
             return;

@@ -57,6 +57,7 @@ impl ImpalaTorso {
         let mut sections = Vec::new();
         for (index, channels_out) in SECTIONS.into_iter().enumerate() {
             let name = format!("torso.section{}", index + 1);
+            // `take` leaves no coordinates for the later sections.
             sections.push(Section::build(scope, &name, [c, channels_out], coordinates.take())?);
             (c, h, w) = (channels_out, halved(h), halved(w));
         }
@@ -77,8 +78,9 @@ impl Section {
         let spec = conv_spec(channels);
         let conv =
             Conv::build_with(scope, &format!("{name}.conv"), channels_in, spec, coordinates)?;
-        let block = |index| Block::build(scope, &format!("{name}.block{index}"), channels);
-        let blocks = (1..=BLOCKS_PER_SECTION).map(block).collect::<Result<_, _>>()?;
+        let blocks = (1..=BLOCKS_PER_SECTION)
+            .map(|index| Block::build(scope, &format!("{name}.block{index}"), channels))
+            .collect::<Result<_, _>>()?;
         Ok(Self { conv, blocks })
     }
 
@@ -91,20 +93,24 @@ impl Section {
 
 impl Block {
     fn build(scope: &mut ParamScope<'_>, name: &str, channels: i64) -> Result<Self, NetworkError> {
-        let mut conv = |index| {
-            Conv::build_with(
-                scope,
-                &format!("{name}.conv{index}"),
-                channels,
-                conv_spec(channels),
-                None,
-            )
-        };
-        Ok(Self { conv1: conv(1)?, conv2: conv(2)? })
+        Ok(Self {
+            conv1: Self::build_conv(scope, &format!("{name}.conv1"), channels)?,
+            conv2: Self::build_conv(scope, &format!("{name}.conv2"), channels)?,
+        })
+    }
+
+    /// Builds a convolution that keeps the number of channels.
+    fn build_conv(
+        scope: &mut ParamScope<'_>,
+        name: &str,
+        channels: i64,
+    ) -> Result<Conv, NetworkError> {
+        Conv::build_with(scope, name, channels, conv_spec(channels), None)
     }
 
     /// Maps `[N, C, H, W]` to the same shape.
     fn forward(&self, picture: &Tensor) -> Tensor {
+        // The first ReLU is not in place, because the sum needs the block's input unchanged.
         picture + self.conv2.forward(&self.conv1.forward(&picture.relu()).relu_())
     }
 }
@@ -113,6 +119,8 @@ impl Torso for ImpalaTorso {
     fn forward(&self, obs: &Tensor) -> Tensor {
         let picture =
             self.sections.iter().fold(scale_pixels(obs), |seen, section| section.forward(&seen));
+        // The last block ends in a sum without an activation, hence the ReLU before the dense
+        // layer.
         self.fc.forward(&self.pooling.apply(&picture.relu())).relu_() // [N, 256]
     }
 

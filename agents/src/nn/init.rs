@@ -83,6 +83,7 @@ pub(crate) fn rng_of(seed: u64, name: &str) -> Rng {
 fn orthogonal(mut rng: Rng, shape: &[i64], gain: f64) -> Result<Tensor, NetworkError> {
     let rows = shape[0];
     let columns: i64 = shape[1..].iter().product();
+    // A wide matrix would yield a square Q, so it is drawn tall and transposed at the end.
     let tall = rows.max(columns);
     let wide = rows.min(columns);
     let draws = normal_draws(&mut rng, (tall * wide) as usize);
@@ -107,6 +108,7 @@ fn he_normal(mut rng: Rng, shape: &[i64]) -> Result<Tensor, NetworkError> {
 
 /// Draws from a standard normal by the Box–Muller transform.
 fn normal_draws(rng: &mut Rng, count: usize) -> Vec<f32> {
+    // The transform makes pairs, so that an odd count draws one number too many.
     let mut draws = Vec::with_capacity(count + 1);
     while draws.len() < count {
         // 1 − uniform lies in (0, 1], so the logarithm is finite.

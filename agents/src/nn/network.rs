@@ -66,6 +66,7 @@ impl Network {
     pub fn forward(&self, obs: &Tensor) -> Output {
         let features = self.torso.forward(obs); // [N, F]
         let logits = self.policy.forward(&features); // [N, A]
+        // Names the dimension, because a plain squeeze would also drop a batch of one row.
         let value = self.value.forward(&features).squeeze_dim(1); // [N]
         Output { logits, value, features }
     }

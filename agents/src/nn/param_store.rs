@@ -84,10 +84,28 @@ impl ParamStore {
         Ok(flat)
     }
 
+    /// Builds `count` networks of one kind on this store, which has no parameters yet, and packs
+    /// them. Returns the flat parameters of [`ParamStore::pack`] and the networks.
+    pub(crate) fn build_packed<N>(
+        &mut self,
+        count: usize,
+        build: impl Fn(&mut Self) -> Result<N, NetworkError>,
+    ) -> Result<(Tensor, Vec<N>), NetworkError> {
+        // The first network creates the parameters. It is dropped, because its own tensors keep the
+        // memory from before packing.
+        build(self)?;
+        let flat = self.pack()?;
+        let networks = (0..count).map(|_| build(self)).collect::<Result<_, _>>()?;
+        Ok((flat, networks))
+    }
+
     /// Copies all parameters, then all buffers, to the CPU.
     pub fn to_named(&self) -> NamedTensors {
-        let copy = |param: &Param| (param.name.clone(), param.values.to_device(Device::Cpu).copy());
-        self.all().map(copy).collect()
+        // `to_device` does not copy on a CPU: without `copy`, later updates would change the
+        // result.
+        self.all()
+            .map(|param| (param.name.clone(), param.values.to_device(Device::Cpu).copy()))
+            .collect()
     }
 
     /// Copies all parameters, then all buffers, into a flat vector for transfer to another thread
@@ -131,10 +149,14 @@ impl ParamStore {
     /// network, on the same device.
     pub fn copy_from(&mut self, other: &Self) -> Result<(), NetworkError> {
         self.check_count(other.count())?;
+        // All shapes are checked before the first copy, so that an error leaves the store
+        // unchanged.
         for (own, theirs) in self.all().zip(other.all()) {
             check_shape(&own.name, &own.values.size(), &theirs.values.size())?;
         }
         for (own, theirs) in self.params.iter_mut().chain(&mut self.buffers).zip(other.all()) {
+            // Needs no guard: only the networks' leaves require gradients, not the store's own
+            // tensors.
             own.values.f_copy_(&theirs.values)?;
         }
         Ok(())
@@ -237,6 +259,7 @@ impl ParamStore {
             check_shape(name, shape, &buffer.values.size())?;
             return Ok(buffer.values.detach());
         }
+        // Contiguous, because `stretches` views buffers as flat tensors.
         let values = make(self.seed)?.f_contiguous()?.f_to_device(self.device)?;
         check_shape(name, shape, &values.size())?;
         let shared = values.detach();
@@ -334,6 +357,8 @@ impl<'a> ParamScope<'a> {
     /// # Errors
     /// If the network did not request a parameter that an earlier network on this store has.
     pub fn into_leaves(mut self) -> Result<Vec<Tensor>, NetworkError> {
+        // Gradients are flattened in the order of the packed tensor, whatever the order of
+        // requests.
         self.leaves.sort_by_key(|(index, _)| *index);
         for (index, param) in self.store.params.iter().enumerate() {
             if self.leaves.get(index).is_none_or(|(found, _)| *found != index) {
@@ -351,6 +376,7 @@ pub fn flatten_gradients(gradients: &[Tensor], parameters: &[Tensor]) -> Tensor 
         .iter()
         .zip(parameters)
         .map(|(gradient, parameter)| match gradient.defined() {
+            // Not `view`, which fails if libtorch returns the gradient channels-last.
             true => gradient.reshape([-1]),
             false => parameter.zeros_like().view(-1),
         })
@@ -364,6 +390,7 @@ const PIECE: usize = 1 << 16;
 
 /// Overwrites `values`, `[P]`, with the same number of values.
 fn write_pieces(values: &Tensor, numbers: &[f32]) -> Result<(), NetworkError> {
+    // `chunks` panics on a length of 0, which a store without parameters would have.
     let length = if values.device() == Device::Cpu { PIECE } else { numbers.len().max(1) };
     for (index, piece) in numbers.chunks(length).enumerate() {
         let start = (index * length) as i64;

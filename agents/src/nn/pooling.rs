@@ -35,6 +35,7 @@ impl Pooling {
     /// whatever the memory layout; or to `[N, C]`.
     pub(super) fn apply(self, maps: &Tensor) -> Tensor {
         match self {
+            // Copies channels-last maps: saved dense weights expect one map after the other.
             Self::Flatten => maps.flatten(1, -1),
             Self::GlobalMean => maps.mean_dim([2i64, 3].as_slice(), false, Kind::Float),
         }

@@ -126,6 +126,9 @@ impl Head {
         match self {
             Self::Dueling { value, advantage } => {
                 let advantage = advantage.forward(features); // [N, A]
+                // Without a reference point, a constant could move freely between V and A. The mean
+                // changes less than the maximum of equation 8 when another action becomes the best
+                // one.
                 let mean = advantage.mean_dim(1, true, tch::Kind::Float); // [N, 1]
                 value.forward(features) + advantage - mean
             }
@@ -149,6 +152,7 @@ impl Stream {
     }
 
     fn forward(&self, features: &Tensor) -> Tensor {
+        // In place, because the backward pass of a dense layer does not need its output.
         self.last.forward(&self.hidden.forward(features).relu_())
     }
 }

@@ -53,10 +53,11 @@ impl Actor {
     ) -> Result<Self, AgentError> {
         let Place { actor: index, first_env } = place;
         let n = envs.len();
-        let rng = |env| derive_rng(seed, Role::TrainPolicy, (first_env + env) as u64);
         let mut actor = Self {
             index,
-            rngs: (0..n).map(rng).collect(),
+            rngs: (first_env..first_env + n)
+                .map(|env| derive_rng(seed, Role::TrainPolicy, env as u64))
+                .collect(),
             rollout: Rollout::new(rollout_agent_steps, n, envs.spec().obs_shape),
             actions: vec![0; n],
             steps: vec![VecStep::default(); n],
@@ -64,6 +65,7 @@ impl Actor {
             envs,
         };
 
+        // Into the last row, from which `begin` starts every rollout.
         actor.envs.reset(actor.rollout.last_obs_mut()).map_err(|source| actor.failed(source))?;
         Ok(actor)
     }
@@ -109,8 +111,11 @@ impl Actor {
     /// Computes the bootstrap values, including those of truncated episodes, and the targets.
     pub fn finish(&mut self, network: &Network, plan: &RolloutPlan) -> Result<Targets, AgentError> {
         let last = plan.rollout_agent_steps;
+        // Row T is not acted on: its values only bootstrap, and the next rollout evaluates it again
+        // under the new weights.
         let bootstrap = self.infer_row(last, network, plan)?;
         self.rollout.record_values(last, bootstrap.values());
+        // Final observations are in no row, because the environments were reset in the same step.
         let truncated_values: Vec<f32> = match self.rollout.truncated_obs_tensor() {
             Some(obs) => self.infer(&obs, network, plan)?.values().collect(),
             None => Vec::new(),
@@ -184,6 +189,7 @@ impl Actor {
     pub fn load(&mut self, rngs: Vec<Rng>, states: &[Vec<u8>]) -> Result<(), AgentError> {
         let loaded = self.envs.load_state(states, self.rollout.last_obs_mut());
         loaded.map_err(|source| self.failed(source))?;
+        // Only once all environments have accepted their states.
         self.rngs = rngs;
         Ok(())
     }

@@ -55,6 +55,7 @@ impl ActorCriticBatch {
             actions: pick(&self.actions),
             advantages: pick(&self.advantages),
             returns: pick(&self.returns),
+            // A minibatch is an update of its own, with a mean over its own rows.
             update_rows: index.size()[0] as f64,
         }
     }
@@ -110,6 +111,7 @@ impl BatchGradient {
     /// Adds up the shards of an update in the given order; `None` without any.
     pub(crate) fn sum(shards: Vec<Self>) -> Option<Self> {
         shards.into_iter().reduce(|mut sum, shard| {
+            // In place, into the first shard's tensor, which is not needed by itself any more.
             sum.flat = sum.flat.g_add_(&shard.flat);
             sum.means.iter_mut().zip(&shard.means).for_each(|(mean, part)| *mean += part);
             sum.live.merge(&shard.live);

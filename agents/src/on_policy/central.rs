@@ -28,6 +28,7 @@ pub(super) fn collect_and_differentiate(
 
     let start = Instant::now();
     let gradient = BatchGradient::of(network, &batch_of(actors, &targets, plan.device), loss)?;
+    // The pass belongs to all actors; one of them stands in, since times are summed anyway.
     if let Some(first) = actors.first_mut() {
         first.add_learn_nanos(nanos_since(start));
     }
@@ -91,6 +92,7 @@ impl ActorQueue {
         for t in 0..plan.rollout_agent_steps {
             for index in 0..self.here.len() {
                 let mut actor = self.wait_for(index)?;
+                // On an error the actor is put back, so that its rollout can still be inspected.
                 if let Err(error) = actor.decide(t, network, plan) {
                     self.here[index] = Some(actor);
                     return Err(error);

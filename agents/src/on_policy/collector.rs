@@ -74,8 +74,9 @@ impl Collector {
         let count = if central { 1 } else { actors.len() };
         let (store, params, networks) =
             build_networks(torso, actors[0].spec(), device, seed, count)?;
-        let start = |place, envs| Actor::start(place, envs, rollout_agent_steps, seed);
-        let actors = pool.install(|| start_each(actors, start))?;
+        let actors = pool.install(|| {
+            start_each(actors, |place, envs| Actor::start(place, envs, rollout_agent_steps, seed))
+        })?;
         Ok((Self { actors, networks, store, pool, central }, params))
     }
 
@@ -86,6 +87,8 @@ impl Collector {
     pub fn collect(&mut self, plan: &RolloutPlan) -> Result<Vec<Targets>, AgentError> {
         let Self { actors, networks, pool, .. } = self;
         if self.central {
+            // Not installed in the pool: the learner infers in this thread while the pool's threads
+            // step.
             return catch_panic(Worker::Learner, || {
                 central::collect(actors, &networks[0], pool, plan)
             });
@@ -105,8 +108,9 @@ impl Collector {
         let Self { actors, networks, pool, .. } = self;
         let (targets, shards) = if self.central {
             let network = &networks[0];
-            let collect = || central::collect_and_differentiate(actors, network, pool, plan, loss);
-            let (targets, gradient) = catch_panic(Worker::Learner, collect)?;
+            let (targets, gradient) = catch_panic(Worker::Learner, || {
+                central::collect_and_differentiate(actors, network, pool, plan, loss)
+            })?;
             (targets, vec![gradient])
         } else {
             pool.install(|| sharded::collect_and_differentiate(actors, networks, plan, loss))?
@@ -179,6 +183,7 @@ impl Collector {
             let games = actor.rollout.ended().iter();
             ended.extend(games.map(|game| (game.step, first_env + game.env, game)));
         }
+        // Stable, so that two games of one environment that end in the same step keep their order.
         ended.sort_by_key(|(step, env, _)| (*step, *env));
         ended.into_iter().map(|(_, _, game)| game.stats).collect()
     }
@@ -186,8 +191,10 @@ impl Collector {
     /// Returns the data of the last or failed rollout: `actor<k>.obs` `u8 [T + 1, n, C, H, W]`,
     /// `.actions`, `.rewards`, `.discounts` `[T, n]` and `.values` `[T + 1, n]`.
     pub fn last_rollout(&self) -> NamedTensors {
-        let named = |actor: &Actor| actor.rollout.to_named(&format!("actor{}", actor.index()));
-        self.actors.iter().flat_map(named).collect()
+        self.actors
+            .iter()
+            .flat_map(|actor| actor.rollout.to_named(&format!("actor{}", actor.index())))
+            .collect()
     }
 
     /// Returns the number of environments of each actor.
@@ -200,11 +207,13 @@ impl Collector {
     /// # Errors
     /// If an environment cannot be saved.
     pub fn save_actors(&self) -> Result<Vec<ActorState>, AgentError> {
-        let save = |actor: &Actor| {
+        let mut states = Vec::with_capacity(self.actors.len());
+        for actor in &self.actors {
             let (rngs, envs) = actor.save()?;
-            Ok(ActorState { rngs, envs: envs.into_iter().map(ByteBuf::from).collect() })
-        };
-        self.actors.iter().map(save).collect()
+            let envs = envs.into_iter().map(ByteBuf::from).collect();
+            states.push(ActorState { rngs, envs });
+        }
+        Ok(states)
     }
 
     /// Restores what [`Collector::save_actors`] returned. Errors name the settings in `table`.
@@ -246,10 +255,9 @@ fn build_networks(
     count: usize,
 ) -> Result<(ParamStore, Tensor, Vec<Network>), AgentError> {
     let mut store = ParamStore::new(seed, device);
-    let build = |store: &mut _| Network::build(torso, spec.obs_shape, spec.num_actions(), store);
-    build(&mut store)?; // draws the parameters; dropped, as it predates the packed memory
-    let params = store.pack()?;
-    let networks = (0..count).map(|_| build(&mut store)).collect::<Result<_, _>>()?;
+    let (params, networks) = store.build_packed(count, |store| {
+        Network::build(torso, spec.obs_shape, spec.num_actions(), store)
+    })?;
     Ok((store, params, networks))
 }
 

@@ -122,7 +122,9 @@ impl Rollout {
         for (i, step) in steps.iter().enumerate() {
             let row = t * self.envs + i;
             self.rewards[row] = step.reward;
+            // 0 after a truncation too: `targets` adds its bootstrap to the reward instead.
             self.discounts[row] = if step.is_last() { 0.0 } else { discount as f32 };
+            // A true end wins over a truncation in the same step: nothing follows it.
             if step.truncated
                 && !step.terminated
                 && let Some(last) = envs.final_obs(i)
@@ -130,8 +132,7 @@ impl Rollout {
                 self.truncated_rows.push(row);
                 self.truncated_obs.extend_from_slice(last);
             }
-            let ended = |stats| EndedGame { step: t, env: i, stats };
-            self.ended.extend(step.episodes().map(ended));
+            self.ended.extend(step.episodes().map(|stats| EndedGame { step: t, env: i, stats }));
         }
     }
 
@@ -159,6 +160,7 @@ impl Rollout {
     /// A truncated episode's last reward gets γ·V(`final_obs`) added *after* clipping, and the step
     /// is then treated as an end, because the next row already belongs to the next episode.
     pub fn targets(&self, truncated_values: &[f32], discount: f64, gae_lambda: f64) -> Targets {
+        // A copy, because reports need the rewards without bootstrap.
         let mut rewards = self.rewards.clone();
         for (&row, &value) in self.truncated_rows.iter().zip(truncated_values) {
             rewards[row] += discount as f32 * value;
@@ -169,6 +171,7 @@ impl Rollout {
         let discounts = Tensor::from_slice(&self.discounts).view(shape);
         let values = Tensor::from_slice(&self.values).view([shape[0] + 1, shape[1]]);
         let acted = values.narrow(0, 0, shape[0]); // [T, n]
+        // At λ = 1 both agree up to rounding, but only the direct form is that of Mnih et al.
         let (advantages, returns) = if gae_lambda < 1.0 {
             let advantages = gae_advantages(&rewards, &discounts, &values, gae_lambda);
             let returns = &advantages + acted;

@@ -102,6 +102,7 @@ fn for_each<R: Send>(
     networks: &mut [Network],
     job: impl Fn(Shard<'_>, usize) -> Result<R, AgentError> + Sync,
 ) -> Result<Vec<R>, AgentError> {
+    // One actor per job: rayon must not run two in sequence while another thread idles.
     let shards = actors.par_iter_mut().zip(networks).with_max_len(1).enumerate();
     let results: Vec<Result<R, AgentError>> =
         shards.map(|(index, shard)| in_span(index, || job(shard, index))).collect();

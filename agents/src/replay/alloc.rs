@@ -24,6 +24,7 @@ pub(super) fn allocated(bytes: u64) -> u64 {
 /// Builds a vector of `len` copies of `value`, or returns an error if memory runs out.
 pub(super) fn vec_of<T: Clone>(value: T, len: usize) -> Result<Vec<T>, ReplayError> {
     let mut all = Vec::new();
+    // `vec![value; len]` would abort the process instead.
     all.try_reserve_exact(len).map_err(|_| no_memory::<T>(len))?;
     all.resize(len, value);
     Ok(all)

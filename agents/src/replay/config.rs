@@ -40,7 +40,6 @@ impl ReplayConfig {
 
     pub(super) fn check(&self) -> Result<(), ReplayError> {
         check_obs_shape(self.obs_shape)?;
-        let wrong = |key, value, allowed| Err(ReplayError::Config { key, value, allowed });
         if self.capacity == 0 {
             return wrong("capacity", "0".into(), "at least 1");
         }
@@ -59,6 +58,10 @@ impl ReplayConfig {
             None => Ok(()),
         }
     }
+}
+
+fn wrong(key: &'static str, value: String, allowed: &'static str) -> Result<(), ReplayError> {
+    Err(ReplayError::Config { key, value, allowed })
 }
 
 #[cfg(test)]

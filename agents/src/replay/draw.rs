@@ -61,6 +61,8 @@ impl Replay {
     /// If no transition has a priority above 0.
     pub fn draw(&self, batch: usize, rng: &mut Rng) -> Result<Draw, ReplayError> {
         let total = self.tree.total();
+        // All numbers are drawn before the first descent, because `find_batch` overlaps the
+        // descents.
         let masses: Vec<f64> = (0..batch).map(|_| uniform(rng) * total).collect();
         let mut places = vec![0; batch];
         self.tree.find_batch(&masses, &mut places)?;
@@ -68,6 +70,7 @@ impl Replay {
         let planes = batch * self.planes.channels;
         let mut obs = Vec::with_capacity(planes);
         let mut next_obs = Vec::with_capacity(planes);
+        // Under the lock only reference counts change; `assemble` copies the bytes outside it.
         for &place in &places {
             let rank = self.rank_at(place);
             let record = &self.records[rank];
@@ -103,8 +106,10 @@ impl Replay {
 /// Schaul et al. 2016, section 3.4 (arXiv:1511.05952). Priorities are above 0.
 fn importance_weights(priorities: &[f64], importance_exponent: f64) -> Vec<f32> {
     let smallest = priorities.iter().copied().fold(f64::INFINITY, f64::min);
-    let weight = |priority: &f64| (smallest / priority).powf(importance_exponent) as f32;
-    priorities.iter().map(weight).collect()
+    priorities
+        .iter()
+        .map(|priority| (smallest / priority).powf(importance_exponent) as f32)
+        .collect()
 }
 
 impl Draw {
@@ -130,6 +135,7 @@ fn copy_planes(
     plane_len: usize,
     out: &mut Vec<u8>,
 ) -> Result<(), ReplayError> {
+    // A reused buffer keeps its old bytes, so that planes of zeros must be written too.
     out.resize(planes.len() * plane_len, 0);
     for (plane, out) in planes.iter().zip(out.chunks_exact_mut(plane_len)) {
         match plane {

@@ -38,6 +38,11 @@ impl Stream {
         self.first + self.planes.len() as u64
     }
 
+    /// Returns the bytes of the queue and of the entry in the table of streams.
+    fn table_bytes(&self) -> u64 {
+        (self.planes.capacity() * size_of::<Plane>()) as u64 + STREAM_TABLE
+    }
+
     fn get(&self, plane: u64) -> Option<Plane> {
         let place = usize::try_from(plane.checked_sub(self.first)?).ok()?;
         self.planes.get(place).cloned()
@@ -80,6 +85,7 @@ impl PlaneStore {
 
         self.check_lengths(part)?;
         for (index, transition) in part.transitions.iter().enumerate() {
+            // Planes before the start of the last transition may have been freed already.
             let available = needed_from..end;
             let needs = self.needs(&transition.obs, &transition.next_obs);
             match needs {
@@ -104,8 +110,10 @@ impl PlaneStore {
     /// Appends the planes of a checked part.
     pub fn append(&mut self, number: u32, first_plane: u64, planes: Vec<Plane>, needed_from: u64) {
         self.heap_bytes += planes.iter().map(plane_heap).sum::<u64>();
-        let new = || Stream { first: first_plane, ..Stream::default() };
-        let stream = self.streams.entry(number).or_insert_with(new);
+        let stream = self
+            .streams
+            .entry(number)
+            .or_insert_with(|| Stream { first: first_plane, ..Stream::default() });
         stream.planes.extend(planes.into_iter().map(|plane| settle(plane, &mut self.spare)));
         stream.needed_from = needed_from;
     }
@@ -130,9 +138,9 @@ impl PlaneStore {
         let count = plane.saturating_sub(stream.first).min(stream.planes.len() as u64);
         for plane in stream.planes.drain(..count as usize) {
             self.heap_bytes -= plane_heap(&plane);
+            // A plane that a draw still holds cannot be reused; the draw frees it.
             if let Plane::Raw(mut room) = plane
                 && Arc::get_mut(&mut room).is_some()
-            // no draw holds it
             {
                 self.spare.push(room);
             }
@@ -156,10 +164,8 @@ impl PlaneStore {
 
     /// Returns all bytes in use, including allocator overhead.
     pub fn bytes_used(&self) -> u64 {
-        let queue =
-            |stream: &Stream| (stream.planes.capacity() * size_of::<Plane>()) as u64 + STREAM_TABLE;
         let spare = self.spare.len() as u64 * allocated(self.plane_len as u64);
-        self.heap_bytes + spare + self.streams.values().map(queue).sum::<u64>()
+        self.heap_bytes + spare + self.streams.values().map(Stream::table_bytes).sum::<u64>()
     }
 
     fn check_lengths(&self, part: &StreamPart) -> Result<(), ReplayError> {

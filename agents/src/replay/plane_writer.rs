@@ -67,6 +67,8 @@ impl PlaneWriter {
     pub fn follow(&mut self, obs: &[u8]) -> Result<ObsRef, ReplayError> {
         self.check_len(obs)?;
         let last_ref = self.last_ref.ok_or(ReplayError::NoEpisode)?;
+        // Taken out while `write` borrows the writer, and put back so that its allocation is
+        // reused.
         let last_obs = std::mem::take(&mut self.last_obs);
         let mut named = Named::default();
         let mut shown_before = self.channels(&last_obs).skip(1);
@@ -97,7 +99,6 @@ impl PlaneWriter {
     /// Restores a saved state. On error, nothing is changed.
     pub fn load_state(&mut self, state: PlaneWriterState) -> Result<(), ReplayError> {
         let PlaneWriterState { next_plane, last_obs, last_ref, pending } = state;
-        let refuse = |reason| Err(ReplayError::WriterState { reason });
         if last_obs.len() != self.last_obs.len() {
             return refuse("its observation has another size");
         }
@@ -151,6 +152,10 @@ impl PlaneWriter {
         let expected = self.obs_shape.iter().product();
         if found == expected { Ok(()) } else { Err(ReplayError::ObsLength { found, expected }) }
     }
+}
+
+fn refuse(reason: &'static str) -> Result<(), ReplayError> {
+    Err(ReplayError::WriterState { reason })
 }
 
 #[cfg(test)]

@@ -108,6 +108,7 @@ impl ObsRef {
     /// Creates a reference to `planes`, one per channel (`None`: zeros), in a stream of `end`
     /// planes so far.
     pub(super) fn new(planes: &[Option<u64>; MAX_CHANNELS], end: u64) -> Self {
+        // The cast is exact: a distance is at most 240.
         let back = planes.map(|plane| plane.map_or(ZERO, |plane| (end - plane) as u8));
         Self { end, back }
     }
@@ -116,6 +117,7 @@ impl ObsRef {
     pub(super) fn plane(&self, channel: usize) -> Option<u64> {
         match self.back[channel] {
             ZERO => None,
+            // Never wraps: `range` has refused every stored reference for which it would.
             back => Some(self.end.wrapping_sub(u64::from(back))),
         }
     }

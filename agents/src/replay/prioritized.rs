@@ -57,12 +57,11 @@ impl Replay {
     /// that are not stored, or if a number is not finite. Nothing is inserted then.
     pub fn insert(&mut self, part: StreamPart) -> Result<Range<u64>, ReplayError> {
         let needed_from = self.planes.check(&part)?;
-        let first_priority = |(index, transition)| self.first_priority(index, transition);
         let priorities = part
             .transitions
             .iter()
             .enumerate()
-            .map(first_priority)
+            .map(|(index, transition)| self.first_priority(index, transition))
             .collect::<Result<Vec<_>, _>>()?;
         let ids = self.next_id..self.next_id + part.transitions.len() as u64;
         let places: Vec<usize> = ids.clone().map(|id| self.place_of(id)).collect();
@@ -87,6 +86,7 @@ impl Replay {
         let excess = self.records.len().saturating_sub(self.config.capacity);
         let ids = self.oldest_id()..self.oldest_id() + excess as u64;
         let places: Vec<usize> = ids.map(|id| self.place_of(id)).collect();
+        // Together, because neighbouring leaves share the sums to be recomputed.
         self.tree.clear(&places);
         (0..excess).for_each(|_| self.drop_oldest());
         excess as u64

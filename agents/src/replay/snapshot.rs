@@ -53,6 +53,7 @@ impl Replay {
         for _ in 0..bytes.u64()? {
             replay.read_stream(&mut bytes)?;
         }
+        // The checksum comes last, so everything up to here was read as possibly damaged.
         bytes.check_crc()?;
         replay.check_references()?;
         Ok(replay)
@@ -106,6 +107,7 @@ impl Replay {
             return damaged("its counters contradict each other");
         }
 
+        // Ids continue where they were, because an id decides its leaf and so later draws.
         self.next_id = next_id - count;
         while self.next_id < next_id {
             let ids = self.next_id..next_id.min(self.next_id + CHUNK);
@@ -134,6 +136,8 @@ impl Replay {
             return damaged("its counters contradict each other");
         }
 
+        // Reserves nothing: `count` may be damaged, and the queue grows only with planes really
+        // read.
         let mut stream = Stream { first, needed_from, ..Stream::default() };
         let mut raw = vec![0; self.planes.plane_len];
         for _ in 0..count {
@@ -152,14 +156,15 @@ impl Replay {
 
     /// Checks that the planes of every transition are stored.
     fn check_references(&self) -> Result<(), ReplayError> {
-        let found = |record: &Record| {
-            let needs = self.planes.needs(&record.obs, &record.next_obs);
-            needs.is_some_and(|needs| self.planes.holds(record.stream, &needs))
-        };
-        if self.records.iter().all(found) {
+        if self.records.iter().all(|record| self.holds_planes_of(record)) {
             return Ok(());
         }
         damaged("a transition refers to planes that are not in it")
+    }
+
+    fn holds_planes_of(&self, record: &Record) -> bool {
+        let needs = self.planes.needs(&record.obs, &record.next_obs);
+        needs.is_some_and(|needs| self.planes.holds(record.stream, &needs))
     }
 }
 
@@ -181,16 +186,18 @@ fn write_record(
 }
 
 fn read_record(bytes: &mut Checking<impl Read>) -> Result<(Record, f64), ReplayError> {
-    let mut obs = || -> Result<ObsRef, ReplayError> {
-        Ok(ObsRef::from_parts(bytes.u64()?, bytes.array::<MAX_CHANNELS>()?))
-    };
-    let (obs, next_obs) = (obs()?, obs()?);
+    let obs = read_obs_ref(bytes)?;
+    let next_obs = read_obs_ref(bytes)?;
     let stream = bytes.u32()?;
     let action = u16::from_le_bytes(bytes.array()?);
     let reward = f32::from_bits(bytes.u32()?);
     let discount = f32::from_bits(bytes.u32()?);
     let priority = f64::from_bits(bytes.u64()?);
     Ok((Record { obs, next_obs, stream, reward, discount, action }, priority))
+}
+
+fn read_obs_ref(bytes: &mut Checking<impl Read>) -> Result<ObsRef, ReplayError> {
+    Ok(ObsRef::from_parts(bytes.u64()?, bytes.array::<MAX_CHANNELS>()?))
 }
 
 /// Flag in the length of a compressed plane; lengths are below it.
@@ -297,6 +304,7 @@ impl<R: Read> Checking<R> {
 
     /// Reads and verifies the checksum of everything before it.
     fn check_crc(mut self) -> Result<(), ReplayError> {
+        // Finished first, because reading the stored value would change it.
         let found = std::mem::take(&mut self.crc).finalize();
         if self.u32()? == found { Ok(()) } else { damaged("its checksum is another") }
     }

@@ -68,6 +68,7 @@ impl SumTree {
         // With this bound the total stays finite.
         let largest = f64::MAX / self.leaves as f64;
         for (&index, &priority) in indices.iter().zip(priorities) {
+            // Also refuses NaN, which no range contains.
             if !(0.0..=largest).contains(&priority) {
                 return Err(ReplayError::Priority { index, priority });
             }
@@ -143,6 +144,7 @@ impl SumTree {
         }
 
         for level in 1..=self.depth() {
+            // The root is node 1, so 0 stands for none.
             let mut last = 0;
             for index in indices {
                 let node = (self.leaves + index) >> level;

@@ -95,6 +95,8 @@ impl Ale {
             cause: std::io::Error::other("its path is not valid UTF-8, which the emulator needs"),
         })?;
         let shim = ffi::open_rom(name).map_err(|error| failed(game, error))?;
+
+        // The palette is fixed once the ROM is loaded: one copy saves a call into C++ per frame.
         let mut grey = [0; 256];
         shim.grey_palette(&mut grey);
         Ok(Self { shim, game: game.to_owned(), grey })
@@ -119,6 +121,8 @@ impl Ale {
             self.shim.pin_mut().set_difficulty(difficulty).map_err(|error| failed(&game, error))?;
         }
 
+        // A choice takes effect at a reset. If there is none, the emulator stays as loaded: a reset
+        // would not always lead to the same state.
         if mode.is_some() || difficulty.is_some() { self.reset() } else { Ok(()) }
     }
 
@@ -206,6 +210,7 @@ impl Ale {
     ///
     /// Emulator code trusts these bytes, so only the crate's checksummed states get here.
     pub(crate) fn load_state(&mut self, state: &[u8]) -> Result<(), EnvError> {
+        // The C++ side restores part by part, so an error leaves a mixture that needs a reset.
         self.shim
             .pin_mut()
             .load_state(state)

@@ -77,6 +77,8 @@ impl AtariEnv {
         let has_fire = minimal.contains(&FIRE);
         let actions = if config.full_action_set { (0..18).collect() } else { minimal };
         let fires = config.fire_on_reset && has_fire;
+        // By index, as in Stable-Baselines3's `FireResetEnv`: action 1, which is FIRE in games that
+        // have it, then action 2.
         let opening =
             if fires { actions.iter().copied().skip(1).take(2).collect() } else { Vec::new() };
         let size = config.screen_size as usize;
@@ -123,6 +125,7 @@ impl AtariEnv {
         let mut ended = self.begin_life()?;
         for index in 0..self.opening.len() {
             if self.press(self.opening[index])?.is_last {
+                // The agent has no frames in a game begun here, so at most one game is reported.
                 ended = ended.or(self.finished_game());
                 ended = ended.or(self.begin_life()?);
             }
@@ -134,6 +137,8 @@ impl AtariEnv {
     /// Continues after a lost life with one held no-op; otherwise starts a new game.
     fn begin_life(&mut self) -> Result<Option<EpisodeStats>, EnvError> {
         let mut ended = None;
+        // Stable-Baselines3's `EpisodicLifeEnv` takes the same no-op, and starts a new game if this
+        // one ends under it.
         if self.phase == Phase::LifeLost && self.game.hold(NOOP, Player::Reset)?.end.is_some() {
             self.phase = Phase::NoGame;
             ended = self.finished_game();
@@ -224,6 +229,7 @@ impl Env for AtariEnv {
             self.phase = Phase::NoGame;
         }
         let ended = self.begin_episode()?;
+        // The reset's frames are not stacked, as with a frame stack around all other wrappers.
         self.stack.clear();
         self.observe(obs);
         Ok(ended)
@@ -239,6 +245,7 @@ impl Env for AtariEnv {
         let held = self.game.hold(action, Player::Agent)?;
         let StepEnd { terminated, truncated, .. } = self.judge(held);
         self.observe(obs);
+        // Rewards are whole numbers, exact in `f32` up to 2²⁴; the return is summed in `f64`.
         let raw_reward = held.reward as f32;
         let reward = if self.config.reward_clip { sign(raw_reward) } else { raw_reward };
         let episode = held.end.map(|_| self.game.stats());
@@ -276,18 +283,9 @@ impl Env for AtariEnv {
         let width = self.ale().width();
         let height = self.ale().height();
         let palette = self.ale().rgb();
-        let rgb_of = |index: &u8| {
-            let [_, red, green, blue] = palette[usize::from(*index)].to_be_bytes();
-            [red, green, blue]
-        };
-
-        let screen = |indices: Vec<u8>| Screen {
-            width,
-            height,
-            rgb: indices.iter().flat_map(rgb_of).collect(),
-        };
-
-        self.game.take_recorded().into_iter().map(screen).collect()
+        // Recorded as palette indices, a third of the size, and coloured only now.
+        let recorded = self.game.take_recorded().into_iter();
+        recorded.map(|indices| Screen { width, height, rgb: to_rgb(&indices, &palette) }).collect()
     }
 
     fn take_timing(&mut self) -> EnvTiming {
@@ -309,6 +307,16 @@ fn spec_of(name: &str, config: &ResolvedEnvConfig, actions: &[AleAction]) -> Env
             .collect(),
         frame_skip: config.frame_skip,
     }
+}
+
+/// Replaces palette indices, `[H, W]`, by their colours, `[H, W, 3]`.
+fn to_rgb(indices: &[u8], palette: &[u32; 256]) -> Vec<u8> {
+    let mut rgb = Vec::with_capacity(3 * indices.len());
+    for index in indices {
+        let [_, red, green, blue] = palette[usize::from(*index)].to_be_bytes();
+        rgb.extend([red, green, blue]);
+    }
+    rgb
 }
 
 fn number(setting: GameSetting) -> Option<u32> {

@@ -126,6 +126,8 @@ impl Game {
             self.ale.reset()?;
             self.emulate_nanos += nanos_since(start);
         }
+
+        // No button is held when a game begins: what sticks to its first frame is a no-op.
         self.progress = Progress { used: self.progress.used, pressed: NOOP, ..Progress::default() };
         self.has_previous = false;
         Ok(())
@@ -138,6 +140,7 @@ impl Game {
         self.has_previous = false;
         for frame in 0..self.frame_skip {
             if frame > 0 {
+                // Before every frame but the first: the game may end early, so any can be the last.
                 self.previous.copy_from_slice(self.ale.screen());
                 self.has_previous = true;
             }
@@ -157,6 +160,7 @@ impl Game {
     /// Runs one emulator frame. The previous action stays pressed with the sticky probability,
     /// drawn anew for each frame (Machado et al. 2018, §5.2).
     fn frame(&mut self, action: AleAction) -> Result<f64, EnvError> {
+        // Nothing is drawn without stickiness: the generator then serves the no-ops alone.
         let sticks =
             self.sticky_action_prob > 0.0 && self.rng.random::<f64>() < self.sticky_action_prob;
         if !sticks {
@@ -178,6 +182,7 @@ impl Game {
 
     /// Returns the cause of the game's end, if it has ended.
     fn end(&self) -> Option<GameEnd> {
+        // Game over comes first: a game that ends by itself on the limit's frame has truly ended.
         if self.ale.game_over() {
             Some(GameEnd::Over)
         } else if self.limit.reached(self.progress.frames) {
@@ -224,8 +229,12 @@ impl Game {
     }
 
     pub(super) fn load(&mut self, state: GameState) -> Result<(), EnvError> {
+        // Should ALE reject the state half way, the next game has to start from a reset.
+        self.progress.used = true;
         self.ale.load_state(&state.ale)?;
         (self.rng, self.progress) = (state.rng, state.progress);
+        // The frame before the latest is not saved: the current observation is in the saved stack,
+        // and the next hold records its own.
         self.has_previous = false;
         Ok(())
     }

@@ -91,6 +91,8 @@ impl AreaResize {
         for row in 0..size {
             let Taps { first, weights } = &self.rows[row];
             let (first, end) = (*first, *first + weights.len());
+            // Nothing changes from the first row under the previous output row to the last under
+            // this one.
             if row > 0 && self.repeats[covered_from + 1..end].iter().all(|repeats| *repeats) {
                 out.copy_within((row - 1) * size..row * size, row * size);
             } else {
@@ -111,6 +113,7 @@ impl AreaResize {
                 frames.to_grey(grey, y, &mut self.grey);
             }
             self.grey_row = y;
+            // The weights add up to the input's height, at most 257: sums of bytes fit in 16 bits.
             for (sum, pixel) in self.sums.iter_mut().zip(&self.grey) {
                 *sum += weight * u16::from(*pixel);
             }
@@ -122,6 +125,7 @@ impl AreaResize {
         for (pixel, Taps { first, weights }) in out.iter_mut().zip(&self.columns) {
             let covered = self.sums[*first..].iter().zip(weights);
             let sum: u32 = covered.map(|(sum, weight)| u32::from(*sum) * u32::from(*weight)).sum();
+            // Below 255.5 · area · (2⁴⁸ / area + 1) < 2⁵⁷: no overflow.
             *pixel = ((u64::from(sum + self.half_area) * self.reciprocal) >> 48) as u8;
         }
     }
@@ -143,10 +147,12 @@ impl<'a> Frames<'a> {
         let latest = self.row(self.latest, y);
         match self.previous.map(|screen| self.row(screen, y)) {
             Some(previous) if previous != latest => {
+                // The maximum is taken in grey: palette indices are not ordered by brightness.
                 for ((out, a), b) in out.iter_mut().zip(latest).zip(previous) {
                     *out = grey[usize::from(*a)].max(grey[usize::from(*b)]);
                 }
             }
+            // Most rows are the same in both frames: one look-up per pixel is enough.
             _ => {
                 for (out, index) in out.iter_mut().zip(latest) {
                     *out = grey[usize::from(*index)];
@@ -158,15 +164,20 @@ impl<'a> Frames<'a> {
 
 /// Computes the input pixels, out of `from`, under each of `to` output pixels.
 fn taps(from: usize, to: usize) -> Vec<Taps> {
-    let covered = |out: usize| {
+    (0..to).map(|out| Taps::under(out, from, to)).collect()
+}
+
+impl Taps {
+    /// Computes the input pixels, out of `from`, under output pixel `out` of `to`.
+    fn under(out: usize, from: usize, to: usize) -> Self {
         let start = out * from;
         let end = (out + 1) * from;
         let first = start / to;
         let last = (end - 1) / to;
-        let part = |pixel: usize| (end.min((pixel + 1) * to) - start.max(pixel * to)) as u16;
-        Taps { first, weights: (first..=last).map(part).collect() }
-    };
-    (0..to).map(covered).collect()
+        let lengths =
+            (first..=last).map(|pixel| (end.min((pixel + 1) * to) - start.max(pixel * to)) as u16);
+        Self { first, weights: lengths.collect() }
+    }
 }
 
 #[cfg(test)]

@@ -14,7 +14,6 @@ use serde::{Deserialize, Serialize};
 pub enum Protocol {
     /// The rules of Mnih et al. 2015 as implemented by the field's standard wrappers: no sticky
     /// actions, the minimal action set, a lost life ends the agent's episode.
-    /// actions, the game's own actions, a lost life ends the agent's episode.
     #[default]
     Classic,
     /// The rules of Machado et al. 2018: sticky actions, all 18 actions, whole games.
@@ -117,6 +116,7 @@ impl Protocol {
             reward_clip: true,
             sticky_action_prob: 0.0,
             full_action_set: false,
+            // Half an hour of play at 60 frames per second.
             max_episode_frames: FrameLimit::frames(108_000),
             mode: GameSetting::Default,
             difficulty: GameSetting::Default,
@@ -203,6 +203,8 @@ impl ResolvedEnvConfig {
         within("frame_skip", self.frame_skip, 1, MOST);
         within("screen_size", self.screen_size, 1, WIDEST);
         within("frame_stack", self.frame_stack, 1, MOST);
+
+        // At 1 the first no-op would stick forever. NaN lies in no range, so it is refused too.
         if !(0.0..1.0).contains(&self.sticky_action_prob) {
             problems.push(Problem {
                 key: "env.sticky_action_prob".to_owned(),
@@ -214,6 +216,7 @@ impl ResolvedEnvConfig {
     /// Checks that a game within the limit has at least one agent step left after its reset.
     fn check_limit(&self, problems: &mut Vec<Problem>) {
         let FrameLimit::Frames(limit) = self.max_episode_frames else { return };
+        // Fields out of range are reported but not replaced, so this sum might overflow `u32`.
         let skip = u64::from(self.frame_skip);
         let fire_steps = if self.fire_on_reset { 2 } else { 0 };
         let noops = u64::from(self.noop_max);

@@ -101,6 +101,7 @@ impl Visitor<'_> for WordOrNumber {
         Ok(Some(number))
     }
 
+    // JSON's positive numbers arrive unsigned, TOML's signed.
     fn visit_i64<E: de::Error>(self, number: i64) -> Result<Self::Value, E> {
         u64::try_from(number)
             .map(Some)

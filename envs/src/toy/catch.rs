@@ -95,6 +95,7 @@ impl Catch {
 
 /// Paints one cell of the board white. Cells divide the frame evenly, to the pixel.
 fn fill_cell(frame: &mut [u8], size: u32, row: u32, column: u32) {
+    // Multiplied before dividing, so that one cell ends where the next begins, at any size.
     for y in row * size / ROWS..(row + 1) * size / ROWS {
         let start = y * size + column * size / COLUMNS;
         let end = y * size + (column + 1) * size / COLUMNS;
@@ -161,6 +162,7 @@ impl Env for Catch {
         self.check_obs(obs)?;
         let state: State = saved::unpack(NAME, state)?;
         let board = state.board;
+        // The checksum rules out damage, not other rules: such a ball would be drawn off the frame.
         if board.ball_row >= ROWS || board.ball_column >= COLUMNS || board.paddle_column >= COLUMNS
         {
             return Err(saved::bad(NAME, "its board has other measures"));

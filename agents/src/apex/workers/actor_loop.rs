@@ -47,14 +47,18 @@ impl ActorLoop {
             }
         }
 
+        // Sent whatever its length, so that a pause loses no experience.
         let _ = self.link.send(actor.take_experience(self.q.source().version()));
         Ok((actor, self.q.into_network()))
     }
 
     /// Claims agent steps from the shared budget; the last claim may exceed it by a few.
     fn take_steps(&self, count: u64) -> bool {
-        let take = |left: u64| (left > 0).then(|| left.saturating_sub(count));
-        self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take).is_ok()
+        // A plain subtraction could wrap around below 0 and grant an endless budget.
+        let claimed = self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
+            (left > 0).then(|| left.saturating_sub(count))
+        });
+        claimed.is_ok()
     }
 }
 

@@ -19,19 +19,20 @@ impl Workers {
         stats: Sender<IngestStats>,
     ) -> Result<(), AgentError> {
         let shared = self.shared.clone();
-        let body = move || {
+        let thread = self.shared.failure.spawn(Worker::Ingest, move || {
             for experience in experience {
                 let count = experience.transitions();
                 shared.limiter.wait_to_insert(count);
                 let updates = shared.updates.load(Ordering::Relaxed);
                 let ingested = ingest(&mut lock(&shared.replay), experience, updates)?;
+                // After the insertion, because counted transitions may be sampled at once.
                 shared.limiter.inserted(count);
                 let _ = stats.send(ingested); // read until everything is paused
             }
             Ok(())
-        };
+        })?;
 
-        self.replay_threads.push(self.shared.failure.spawn(Worker::Ingest, body)?);
+        self.replay_threads.push(thread);
         Ok(())
     }
 }

@@ -100,7 +100,9 @@ impl Workers {
 
         let (link, experience) =
             LocalLink::new(config.experience_queue as usize, shared.latest_weights.clone());
+        // Bounded: batches drawn long before they are used were drawn by outdated priorities.
         let (to_learner, batches) = bounded(config.prefetch_batches as usize);
+        // Unbounded: the learner reads it with every update, and ingestion must not wait for that.
         let (stats, ingested) = unbounded();
         let mut workers = Self {
             shared,
@@ -112,14 +114,13 @@ impl Workers {
             replay_threads: Vec::new(),
         };
 
-        let start = || {
-            workers.start_actors(actors, spec, &link)?;
-            workers.start_ingest(experience, stats)?;
-            (0..config.prefetch_threads)
-                .try_for_each(|index| workers.start_prefetch(index, spec, to_learner.clone()))
-        };
-
-        let started = start();
+        let started = workers
+            .start_actors(actors, spec, &link)
+            .and_then(|()| workers.start_ingest(experience, stats))
+            .and_then(|()| {
+                (0..config.prefetch_threads)
+                    .try_for_each(|index| workers.start_prefetch(index, spec, to_learner.clone()))
+            });
         // Only the threads keep senders now: ingestion ends with the last actor, and the channel of
         // batches with the last prefetcher.
         drop(link);
@@ -208,6 +209,7 @@ impl Workers {
             dropped += 1;
         }
 
+        // Actors first: ingestion ends once the last of them has dropped its link.
         let exits: Vec<Option<ActorExit>> = actor_threads.into_iter().map(join).collect();
         replay_threads.into_iter().map(join).for_each(drop);
         tracing::debug!(dropped_batches = dropped, "paused");
@@ -268,8 +270,11 @@ impl Workers {
                 send_every: spec.config.send_every_agent_steps.into(),
                 weights_every: spec.config.weights_every_agent_steps.into(),
             };
-            let body = move || pool.install(|| actor_loop.run(actor));
-            self.actor_threads.push(self.shared.failure.spawn(Worker::Actor(index), body)?);
+            let thread = self
+                .shared
+                .failure
+                .spawn(Worker::Actor(index), move || pool.install(|| actor_loop.run(actor)))?;
+            self.actor_threads.push(thread);
         }
 
         Ok(())

@@ -39,6 +39,7 @@ pub(super) struct ActorSlot {
 impl WorkerPool {
     /// Allocates as many batches as can be in flight at once, so that none is allocated later.
     pub fn new(config: &ApexConfig) -> Self {
+        // Unbounded, so that returning a batch never blocks; it holds only batches in circulation.
         let (used, to_reuse) = unbounded();
         let batches = config.prefetch_batches + config.prefetch_threads;
         (0..batches).for_each(|_| drop(used.send(Batch::default())));
@@ -85,11 +86,11 @@ impl WorkerPool {
 impl ActorSlot {
     /// Starts a single-threaded pool with one libtorch thread.
     fn new(actor: usize) -> Result<Self, AgentError> {
-        let cannot = |cause| AgentError::NoThread {
+        let pool = start_pool(1, 1).map_err(|cause| AgentError::NoThread {
             worker: Worker::Actor(actor),
             cause: std::io::Error::other(cause),
-        };
-        Ok(Self { pool: Arc::new(start_pool(1, 1).map_err(cannot)?), network: None })
+        })?;
+        Ok(Self { pool: Arc::new(pool), network: None })
     }
 
     /// Returns the actor's own network, with these weights.

@@ -21,12 +21,14 @@ impl Workers {
         let batch_size = spec.config.learner.batch_size;
         let obs_shape = spec.q_spec.obs_shape;
         let device = spec.device;
-        // A new random stream after every pause: dropped batches must not be sampled again.
+        // A random stream of its own for every thread and count of updates, so that a resumed run
+        // does not repeat the samples of its beginning.
         let stream = spec.updates * u64::from(spec.config.prefetch_threads) + u64::from(index);
         let mut rng = derive_rng(spec.seed, Role::ReplayDraws, stream);
         let used = self.pool.used.clone();
         let to_reuse = self.pool.to_reuse.clone();
-        let body = move || {
+        let worker = Worker::Prefetch(index as usize);
+        let thread = self.shared.failure.spawn(worker, move || {
             while shared.limiter.wait_to_sample(batch_size.into()) == Turn::Granted {
                 // The lock is held only for sampling: planes are shared, and copied outside it.
                 let drawn = lock(&shared.replay).draw(batch_size as usize, &mut rng)?;
@@ -39,10 +41,9 @@ impl Workers {
                 }
             }
             Ok(())
-        };
+        })?;
 
-        self.replay_threads
-            .push(self.shared.failure.spawn(Worker::Prefetch(index as usize), body)?);
+        self.replay_threads.push(thread);
         Ok(())
     }
 }

@@ -41,7 +41,9 @@ impl Optimizer {
     /// The update is elementwise, so splitting it into chunks on the ambient rayon pool does not
     /// change the result.
     pub fn step(&mut self, params: &Tensor, gradient: &Tensor, rate: f64) {
+        // Counted first: the bias corrections divide by 1 − decayᵗ, which is 0 at t = 0.
         self.steps += 1;
+        // On a GPU, chunks would only multiply the number of kernel launches.
         let chunk = if params.device() == Device::Cpu { CHUNK } else { params.numel() as i64 };
         let tensors = params.split(chunk, 0).into_iter().zip(gradient.split(chunk, 0));
         let chunks: Vec<_> = tensors.zip(self.moments.split(chunk)).collect();
@@ -64,6 +66,8 @@ impl Optimizer {
         rate: f64,
     ) -> Option<f64> {
         let norm = norm_of(&gradient);
+        // A non-finite gradient must not reach the moments, which would carry it into every later
+        // step.
         if !norm.is_finite() {
             return None;
         }
@@ -86,11 +90,15 @@ impl Optimizer {
 
     /// Copies all state that later steps depend on to the CPU.
     pub fn to_named(&self) -> NamedTensors {
-        let copy = |(name, moment): (&str, &Tensor)| {
-            (name.to_owned(), moment.to_device(Device::Cpu).copy())
-        };
+        // Signed, because `tch` has no unsigned 64-bit tensors.
         let steps = (STEPS.to_owned(), Tensor::from_slice(&[self.steps as i64]));
-        self.moments.named().into_iter().map(copy).chain([steps]).collect()
+        // `to_device` does not copy on a CPU: without `copy`, later steps would change the result.
+        self.moments
+            .named()
+            .into_iter()
+            .map(|(name, moment)| (name.to_owned(), moment.to_device(Device::Cpu).copy()))
+            .chain([steps])
+            .collect()
     }
 
     /// Restores the state saved by [`Optimizer::to_named`].
@@ -101,6 +109,7 @@ impl Optimizer {
     pub fn load(&mut self, state: &[(String, Tensor)]) -> Result<(), NetworkError> {
         self.check(state)?;
         for (name, moment) in self.moments.named() {
+            // The clone shares the moment's memory; `f_copy_` only needs a mutable handle.
             moment.shallow_clone().f_copy_(find(state, name)?)?;
         }
         self.steps = find(state, STEPS)?.f_int64_value(&[0])? as u64;

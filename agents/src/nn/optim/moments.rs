@@ -38,6 +38,7 @@ impl Moments {
 
     /// Splits the moments into views of `size` elements.
     pub fn split(&self, size: i64) -> impl Iterator<Item = Self> {
+        // Views, so that a rule that changes its chunk in place changes the whole moment.
         let views = |moment: &Tensor| moment.split(size, 0).into_iter();
         let mut mean = self.mean.as_ref().map(views);
         let mut momentum = self.momentum.as_ref().map(views);

@@ -85,9 +85,11 @@ fn rmsprop_tf(config: &OptimizerConfig, g: &Tensor, moments: &mut Moments, rate:
 /// v − m² is a variance, but rounding can make it slightly negative, and its root NaN: it is
 /// clamped at 0.
 fn spread(config: &OptimizerConfig, g: &Tensor, moments: &mut Moments) -> Tensor {
+    // `lerp_` is one pass over the data, where a product and a sum would be two.
     let _ = moments.mean_square.lerp_(&g.square(), 1.0 - config.decay);
     drop_tiny(&moments.mean_square, LEAST_MEAN_SQUARE);
     match &mut moments.mean {
+        // Copied, because the caller turns the result into a denominator in place.
         None => moments.mean_square.copy(),
         Some(mean) => {
             let _ = mean.lerp_(g, 1.0 - config.decay);
@@ -121,6 +123,7 @@ fn adam(
     let Moments { mean_square, mean, .. } = moments;
     let _ = mean_square.lerp_(&g.square(), 1.0 - config.beta2);
     drop_tiny(mean_square, LEAST_MEAN_SQUARE);
+    // `lerp_` returns the moment itself, so dropping its tiny elements changes the stored one.
     let mean = match mean {
         Some(mean) => mean.lerp_(g, 1.0 - config.beta1),
         None => g.shallow_clone(), // unreachable: Adam's moments always have a mean
@@ -132,6 +135,7 @@ fn adam(
     let correct2 = 1.0 - config.beta2.powi(steps);
     // √(1 − β₂ᵗ) is factored out of the denominator, which saves one pass over the data.
     let correct2 = correct2.sqrt();
+    // Not in place: the next step needs the mean square itself.
     let denominator = mean_square.sqrt().g_add_scalar_(config.epsilon * correct2);
     mean / denominator * (rate * correct2 / correct1)
 }
