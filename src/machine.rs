@@ -110,10 +110,13 @@ fn machine_free_bytes() -> Option<u64> {
 
 /// Reads the memory left in a container from control groups (version 2).
 fn group_free_bytes() -> Option<u64> {
-    let number = |name: &str| -> Option<u64> {
-        std::fs::read_to_string(format!("/sys/fs/cgroup/{name}")).ok()?.trim().parse().ok()
-    };
-    Some(number("memory.max")?.saturating_sub(number("memory.current")?))
+    // Without a limit the file says `max`, which is no number.
+    let most = group_number("memory.max")?;
+    Some(most.saturating_sub(group_number("memory.current")?))
+}
+
+fn group_number(file: &str) -> Option<u64> {
+    std::fs::read_to_string(format!("/sys/fs/cgroup/{file}")).ok()?.trim().parse().ok()
 }
 
 /// Formats bytes for display.

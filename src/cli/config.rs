@@ -86,6 +86,7 @@ impl Show {
         let settings = self.target.layer()?;
         let resolved = config::resolve(&settings.layered)?;
         note_rules_left_out(&settings.layered.config.game, &resolved.env);
+        // Settings of the other algorithm have no effect, so listing them would mislead.
         let used = leaves(&resolved).into_iter().filter(|(key, _)| !resolved.is_idle(key));
         let rows = used.map(|(key, value)| {
             let origin = settings.layered.origin_of(&key).to_string();

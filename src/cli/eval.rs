@@ -116,6 +116,7 @@ impl Eval {
             max_frames: None,
         };
 
+        // Nothing raises this flag, so the games are always played to their end.
         let games = play(&plan, &policy, &pool, &StopFlag::default())?.unwrap_or_default();
         let folders = [self.run.as_path(), checkpoint.path.as_path()];
 
@@ -126,14 +127,13 @@ impl Eval {
         let mut text = as_table(evaluation);
         if self.games {
             let games = evaluation.returns.iter().zip(&evaluation.lengths_frames).enumerate();
-            let row = |(game, (score, length)): (usize, (&f64, &u64))| {
-                vec![(game + 1).to_string(), format!("{score:.2}"), length.to_string()]
-            };
+            let rows: Vec<Vec<String>> = games
+                .map(|(game, (score, length))| {
+                    vec![(game + 1).to_string(), format!("{score:.2}"), length.to_string()]
+                })
+                .collect();
             text.push_str("\n\n");
-            text.push_str(&table(
-                &["game", "return", "frames"],
-                &games.map(row).collect::<Vec<_>>(),
-            ));
+            text.push_str(&table(&["game", "return", "frames"], &rows));
         }
 
         text
@@ -142,16 +142,15 @@ impl Eval {
 
 fn as_table(evaluation: &Evaluation) -> String {
     let summary = &evaluation.summary;
-    let number = |value: f64| format!("{value:.2}");
     let cells = [
         summary.episodes.to_string(),
-        number(summary.mean_return),
-        summary.sd_return.map_or_else(|| "-".to_owned(), number),
-        number(summary.median_return),
-        number(summary.min_return),
-        number(summary.max_return),
+        cell(summary.mean_return),
+        summary.sd_return.map_or_else(|| "-".to_owned(), cell),
+        cell(summary.median_return),
+        cell(summary.min_return),
+        cell(summary.max_return),
         format!("{:.0}", summary.mean_length_frames),
-        evaluation.human_normalised.map_or_else(|| "-".to_owned(), number),
+        evaluation.human_normalised.map_or_else(|| "-".to_owned(), cell),
     ];
     let note = why_not_normalised(&evaluation.game, &evaluation.env);
     let header =
@@ -169,6 +168,10 @@ fn as_table(evaluation: &Evaluation) -> String {
         table(&header, &[cells.to_vec()]),
         note.map_or_else(String::new, |note| format!("\n{note}"))
     )
+}
+
+fn cell(value: f64) -> String {
+    format!("{value:.2}")
 }
 
 /// Explains why a game with known scores has no human-normalised one.

@@ -45,6 +45,7 @@ fn header(rows: usize, row_shape: &[usize]) -> Vec<u8> {
         "{{'descr': '|u1', 'fortran_order': False, 'shape': ({rows}{}), }}",
         sizes.concat()
     );
+    // A fixed length, so that the final header fits over the first one.
     let text_bytes = HEADER_BYTES - PREAMBLE.len() - 2;
     let mut header = PREAMBLE.to_vec();
     header.extend_from_slice(&[text_bytes as u8, 0]);

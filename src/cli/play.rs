@@ -138,15 +138,9 @@ impl Play {
             return Err(BadRequest::error(text));
         }
 
-        let open = |flag: &str, path: &Option<PathBuf>| {
-            path.as_deref()
-                .map(|path| names::check_path(flag, path).and_then(|()| Output::open(path)))
-                .transpose()
-        };
-
         Ok(Outputs {
-            video: open("--video", &self.video)?,
-            contact_sheet: open("--contact-sheet", &self.contact_sheet)?,
+            video: Output::open_named("--video", self.video.as_deref())?,
+            contact_sheet: Output::open_named("--contact-sheet", self.contact_sheet.as_deref())?,
         })
     }
 
@@ -157,6 +151,7 @@ impl Play {
         mode: ActMode,
         recorder: &mut VideoRecorder,
     ) -> anyhow::Result<Ending> {
+        // As in training: another number of threads changes the last bits of the outputs.
         tch::set_num_threads(i32::try_from(config.torch_threads).unwrap_or(i32::MAX));
         let policy = policy_of(config, weights, self.device.resolve()?)?;
         let assets = assets(config.rom_dir.as_deref());
@@ -194,6 +189,13 @@ struct Output {
 }
 
 impl Output {
+    /// Opens the output of a flag; `None` if the flag is absent.
+    fn open_named(flag: &str, path: Option<&Path>) -> anyhow::Result<Option<Self>> {
+        let Some(path) = path else { return Ok(None) };
+        names::check_path(flag, path)?;
+        Self::open(path).map(Some)
+    }
+
     fn open(path: &Path) -> anyhow::Result<Self> {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         let folder = folder.unwrap_or(Path::new("."));
@@ -221,6 +223,7 @@ impl Output {
         self.temporary.write_all(bytes).with_context(|| format!("cannot write {path}"))?;
         // Flush before renaming: a crash must not leave an empty file under the final name.
         self.temporary.as_file().sync_all().with_context(|| format!("cannot write {path}"))?;
+        // Up to here, an earlier file of this name is untouched.
         self.temporary.persist(&self.path).with_context(|| format!("cannot write {path}"))?;
         status!("{path} ({} KiB)", bytes.len().div_ceil(1024));
         Ok(())

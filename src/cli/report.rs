@@ -66,6 +66,7 @@ impl Report {
         let paths = without_repeats(self.paths.clone());
         let found = find_runs(&paths)?;
         let sweeps: Vec<PathBuf> = found.sweeps.iter().map(|sweep| sweep.folder.clone()).collect();
+        // Before the statistics, so that a mistyped `--out` fails at once.
         let destination = self.destination(&sweeps)?;
         let request = Request {
             in_sweep: self.out.is_none(),
@@ -129,22 +130,21 @@ fn scores_table(report: &Contents) -> String {
 
 fn verdicts_table(report: &Contents, comparison: &Comparison) -> String {
     let [arm, baseline] = [&comparison.arm, &comparison.baseline].map(|name| report.label(name));
-    let difference = |of: &Difference| format!("{} {}", score(of.difference), span(of.interval));
     let mut rows = Vec::new();
     for game in &comparison.games {
         let row = report.games.iter().find(|row| row.game == game.game);
-        let of = |name: &str| {
+        let [arm_score, baseline_score] = [&comparison.arm, &comparison.baseline].map(|name| {
             let found = row.and_then(|row| row.arm(name));
             found.map_or_else(|| "-".to_owned(), |arm| score(arm.final_score.mean))
-        };
+        });
         let strength =
             game.strength.map_or_else(String::new, |strength| format!(", {}", strength.name()));
         rows.push(vec![
             game.game.clone(),
-            of(&comparison.baseline),
-            of(&comparison.arm),
-            difference(&game.final_score),
-            difference(&game.area),
+            baseline_score,
+            arm_score,
+            with_interval(&game.final_score),
+            with_interval(&game.area),
             format!("{}{strength}", game.verdict.name()),
         ]);
     }
@@ -153,4 +153,8 @@ fn verdicts_table(report: &Contents, comparison: &Comparison) -> String {
         &["game", &baseline, &arm, "difference, final score", "difference, area", "verdict"],
         &rows,
     )
+}
+
+fn with_interval(difference: &Difference) -> String {
+    format!("{} {}", score(difference.difference), span(difference.interval))
 }

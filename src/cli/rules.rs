@@ -103,6 +103,7 @@ impl Rules {
             noop_max: self.noop_max.unwrap_or(protocol.noop_max),
             sticky_action_prob: self.sticky_action_prob.unwrap_or(protocol.sticky_action_prob),
             max_episode_frames: self.max_episode_frames.unwrap_or(protocol.max_episode_frames),
+            // What the network sees and may do stays as trained, or its outputs mean nothing.
             frame_skip: seen.frame_skip,
             screen_size: seen.screen_size,
             frame_stack: seen.frame_stack,
@@ -153,6 +154,7 @@ pub(super) fn remarks(
         );
     }
 
+    // The built-in game draws from its own generator whatever the rules say.
     let is_emulated = find_game(&trained.game)?.kind == GameKind::Atari;
     if games > 1 && is_emulated && !draws_anything(mode, &rules) {
         remarks.push(format!(
@@ -165,6 +167,7 @@ pub(super) fn remarks(
 
 /// Returns `true` if FIRE has an effect in the game.
 fn has_fire(trained: &RunConfig) -> Result<bool, EnvError> {
+    // The full action set has FIRE in every game, whether it does something or not.
     let own_actions = EnvConfig { full_action_set: Some(false), ..trained.env.clone() };
     let probe = EnvSeed { seed: trained.seed, role: Role::EvalEnv, index: 0 };
     let env = make_env(&trained.game, &own_actions, &assets(trained.rom_dir.as_deref()), probe)?;

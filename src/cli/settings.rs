@@ -99,6 +99,7 @@ impl SettingFlags {
         layers.add_flag("--torso", "torso", self.torso.as_deref());
         layers.add_flag("--frames", "frames", self.frames);
         layers.add_flag("--seed", "seed", self.seed);
+        // After `--algo`, which decides whose setting this is.
         let envs = format!("{}.envs", algo_of(layers).name());
         layers.add_flag("--envs", &envs, self.envs);
         layers.add_flag("--threads", "threads", self.threads);

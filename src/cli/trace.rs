@@ -135,6 +135,7 @@ impl Trace {
         layers.add_flag("--protocol", "env.protocol", Some(self.protocol.name()));
         self.set.iter().for_each(|assignment| layers.add_assignment(assignment));
         let layered = layers.finish()?;
+        // Nothing is trained, so only the settings of the environment are checked.
         let mut problems = layered.problems;
         problems.extend(layered.config.env.check());
         if !problems.is_empty() {
@@ -151,6 +152,7 @@ impl Trace {
 
         let steps = self.steps.map(|steps| usize::try_from(steps).unwrap_or(usize::MAX));
         let Some(path) = &self.actions else {
+            // clap requires one source of actions, and a number of steps with this one.
             let seed = self.action_seed.unwrap_or_default();
             return Ok(Box::new(
                 RandomActions::new(seed, spec.num_actions()).take(steps.unwrap_or_default()),
@@ -189,40 +191,43 @@ impl Trace {
     }
 
     fn open_npy(&self, spec: &EnvSpec) -> anyhow::Result<Option<NpyWriter>> {
-        let open = |path: &PathBuf| {
-            NpyWriter::create(path, &spec.obs_shape).map_err(|error| {
-                BadRequest::error(format!("cannot write `--obs-out {}`: {error}", path.display()))
-            })
-        };
-        self.obs_out.as_ref().map(open).transpose()
+        let Some(path) = &self.obs_out else { return Ok(None) };
+        let npy = NpyWriter::create(path, &spec.obs_shape).map_err(|error| {
+            BadRequest::error(format!("cannot write `--obs-out {}`: {error}", path.display()))
+        })?;
+        Ok(Some(npy))
     }
 }
 
 fn parse_actions(path: &Path, spec: &EnvSpec) -> anyhow::Result<Vec<usize>> {
-    let bad = |cause: String| BadRequest::error(format!("`--actions {}`: {cause}", path.display()));
-    let text = fs::read_to_string(path).map_err(|error| bad(error.to_string()))?;
+    let text = fs::read_to_string(path)
+        .map_err(|error| bad_file("--actions", path, &error.to_string()))?;
     let count = spec.num_actions();
-    let parse = |(index, line): (usize, &str)| match line.trim().parse::<usize>() {
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    let actions = lines.map(|(index, line)| match line.trim().parse::<usize>() {
         Ok(action) if action < count => Ok(action),
         _ => {
-            let text = format!(
+            let cause = format!(
                 "line {} is `{line}`; `{}` has actions 0 to {}",
                 index + 1,
                 spec.name,
                 count - 1
             );
-            Err(bad(text))
+            Err(bad_file("--actions", path, &cause))
         }
-    };
+    });
 
-    text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).map(parse).collect()
+    actions.collect()
 }
 
 fn load_state(tracer: &mut Tracer, path: &Path) -> anyhow::Result<()> {
-    let bad =
-        |cause: String| BadRequest::error(format!("`--load-state {}`: {cause}", path.display()));
-    let state = fs::read(path).map_err(|error| bad(error.to_string()))?;
-    tracer.load_state(&state).map_err(|error| bad(error.to_string()))
+    let state =
+        fs::read(path).map_err(|error| bad_file("--load-state", path, &error.to_string()))?;
+    tracer.load_state(&state).map_err(|error| bad_file("--load-state", path, &error.to_string()))
+}
+
+fn bad_file(flag: &str, path: &Path, cause: &str) -> anyhow::Error {
+    BadRequest::error(format!("`{flag} {}`: {cause}", path.display()))
 }
 
 fn print_steps(

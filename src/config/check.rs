@@ -19,10 +19,12 @@ pub fn resolve(layered: &Layered<RunConfig>) -> Result<RunConfig, ConfigError> {
     }
 
     let mut config = typed.clone();
+    // The check above has found the game, whatever spelling was typed.
     if let Ok(game) = coordrl_envs::find_game(&typed.game) {
         config.game = game.name.to_owned();
     }
 
+    // Derived settings are written out, so that a run keeps them if the rule for them changes.
     config.env = typed.env.resolve().into();
     config.a2c.actors = Some(typed.a2c.num_actors());
     config.apex.actors = Some(typed.apex.num_actors());

@@ -156,6 +156,7 @@ impl<C: Configuration> Layers<C> {
     fn set(&mut self, key: &str, value: Value, origin: Origin) {
         let value = whole(value);
         if let Some(problem) = self.problem_with(key, &value, &origin) {
+            // The value is left out, so that everything else can still be checked.
             self.problems.push(problem);
             return;
         }
@@ -200,6 +201,7 @@ pub(super) fn read_table(path: &Path) -> Result<Map<String, Value>, ConfigError>
 
 /// Parses the text of a settings file.
 pub(super) fn parse_table(text: &str, path: &Path) -> Result<Map<String, Value>, ConfigError> {
+    // Some editors begin a file with a byte order mark, which JSON does not allow.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let is_json = path.extension().is_some_and(|extension| extension == "json");
     let (format, parsed) = if is_json {
@@ -254,6 +256,7 @@ fn collect_leaves(
             (Some(inner @ Value::Object(_)), Value::Object(inner_table)) => {
                 collect_leaves(inner, &key, inner_table, leaves);
             }
+            // A table where a value belongs also ends here, to be refused by its key.
             _ => leaves.push((key, value.clone())),
         }
     }

@@ -58,7 +58,6 @@ pub enum ConfigError {
 }
 
 fn list(problems: &[Problem]) -> String {
-    let describe = |problem: &Problem| format!("`{}`: {}", problem.key, problem.message);
     match problems {
         [one] => describe(one),
         many => {
@@ -67,6 +66,10 @@ fn list(problems: &[Problem]) -> String {
             format!("{} problems in the settings:{}", many.len(), lines.concat())
         }
     }
+}
+
+fn describe(problem: &Problem) -> String {
+    format!("`{}`: {}", problem.key, problem.message)
 }
 
 fn problem(key: impl Into<String>, message: impl Into<String>) -> Problem {

@@ -50,6 +50,7 @@ impl Preset {
         layers: &mut Layers<C>,
         runs_dir: &Path,
     ) -> Result<(), ConfigError> {
+        // Ancestors come first, since later layers win.
         for preset in self.with_ancestors(runs_dir)?.iter().rev() {
             layers.add_table(
                 &preset.settings,
@@ -115,6 +116,7 @@ fn available(runs_dir: &Path) -> Result<BTreeMap<String, Preset>, ConfigError> {
         let text = file.contents_utf8().unwrap_or_default();
         insert(&mut presets, file.path(), "built in".to_owned(), |path| parse_table(text, path))?;
     }
+    // Read last, so that a file replaces the built-in preset of the same name.
     // Usually there is no such folder outside a checkout.
     for entry in std::fs::read_dir(runs_dir.join("presets")).into_iter().flatten().flatten() {
         let path = entry.path();

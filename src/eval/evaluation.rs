@@ -90,6 +90,7 @@ pub fn policy_of(
     device: Device,
 ) -> anyhow::Result<Policy> {
     let assets = assets(config.rom_dir.as_deref());
+    // Only an environment knows the shape of its observations and its actions.
     let probe = EnvSeed { seed: config.seed, role: Role::EvalEnv, index: 0 };
     let spec = make_env(&config.game, &config.env, &assets, probe)?.spec().clone();
     let torso = find_torso(&config.torso)?;
@@ -145,6 +146,7 @@ pub fn play(
 
         let actions = act(&mut slots, plan.mode, policy)?;
         let finished = step_all(&mut slots, &actions, pool)?;
+        // Before finished games leave the slots: their last step counts as well.
         frames += slots.iter().map(|slot| u64::from(slot.env.spec().frame_skip)).sum::<u64>();
 
         let mut next = Vec::with_capacity(slots.len());
@@ -204,6 +206,7 @@ impl Game {
         env.record_screens(filmed);
         let mut obs = vec![0; env.spec().obs_len()];
         env.reset(&mut obs)?;
+        // Separate from the environment, so that a policy that draws more does not change the game.
         let rng = derive_rng(plan.seed, Role::EvalPolicy, index);
         Ok(Self { number, env, obs, rng, so_far: EpisodeStats::default() })
     }
@@ -383,6 +386,7 @@ impl Summary {
         let mut returns: Vec<f64> = games.iter().map(|game| game.episode_return).collect();
         returns.sort_by(f64::total_cmp);
         let mean = returns.iter().sum::<f64>() / n;
+        // From the deviations: a sum of squared returns would lose digits where returns are large.
         let squares: f64 = returns.iter().map(|value| (value - mean).powi(2)).sum();
         let below = returns[(returns.len() - 1) / 2];
         let above = returns[returns.len() / 2];

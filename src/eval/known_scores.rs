@@ -19,13 +19,13 @@ const FRAMES_OF_KNOWN_SCORES: u64 = 108_000;
 /// - Sticky actions and the full action set are accepted: published scores under them use the same
 ///   normalisation (Machado et al. 2018, arXiv:1709.06009).
 pub fn other_settings(env: &ResolvedEnvConfig) -> Vec<String> {
-    let named = |(key, setting): (&str, GameSetting)| match setting {
-        GameSetting::Default => None,
-        GameSetting::Number(number) => Some(format!("`{key}` {number}")),
-    };
+    let mut found = Vec::new();
+    for (key, setting) in [("env.mode", env.mode), ("env.difficulty", env.difficulty)] {
+        if let GameSetting::Number(number) = setting {
+            found.push(format!("`{key}` {number}"));
+        }
+    }
 
-    let settings = [("env.mode", env.mode), ("env.difficulty", env.difficulty)];
-    let mut found: Vec<String> = settings.into_iter().filter_map(named).collect();
     if let FrameLimit::Frames(limit) = env.max_episode_frames
         && limit.get() < FRAMES_OF_KNOWN_SCORES
     {

@@ -72,9 +72,12 @@ impl MetricAccumulator {
 
     /// Returns the values of `tags` for a log point, in the same order.
     pub fn values(&self, tags: &[&'static Tag]) -> Vec<(&'static Tag, Option<f64>)> {
-        let mean = |tag: &Tag| self.means.get(tag.name).and_then(|mean| mean.value());
-        let value = |tag: &Tag| mean(tag).or_else(|| self.last.get(tag.name).copied());
-        tags.iter().map(|tag| (*tag, value(tag))).collect()
+        tags.iter()
+            .map(|tag| {
+                let mean = self.means.get(tag.name).and_then(|mean| mean.value());
+                (*tag, mean.or_else(|| self.last.get(tag.name).copied()))
+            })
+            .collect()
     }
 }
 

@@ -57,6 +57,7 @@ pub struct Console {
 impl Console {
     /// Starts the display of a run at `position` that ends at `end`.
     pub fn new(axis: Axis, position: u64, end: u64) -> Self {
+        // Results go to stdout, which may be redirected while the bar is watched.
         let bar = io::stderr().is_terminal().then(|| new_bar(axis, position, end));
         Self { bar, axis, end, last_shown: Instant::now(), last_position: position, per_sec: None }
     }
@@ -73,6 +74,7 @@ impl Console {
     pub fn finish(&mut self, position: u64, note: &str) {
         self.show(position, note);
         if let Some(bar) = &self.bar {
+            // `finish` would fill the bar, even for a run that was stopped on the way.
             bar.abandon();
         }
     }
@@ -94,6 +96,7 @@ impl Console {
         let secs = self.last_shown.elapsed().as_secs_f64();
         if secs > 0.0 && position > self.last_position {
             let now = (position - self.last_position) as f64 / secs;
+            // Weighted by time, since updates come at irregular intervals.
             let weight = (secs / SPEED_WINDOW_SECS).min(1.0);
             self.per_sec = Some(self.per_sec.map_or(now, |old| old + weight * (now - old)));
         }

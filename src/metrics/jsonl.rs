@@ -23,6 +23,7 @@ impl JsonlSink {
     pub fn open(path: &Path, bytes: u64) -> io::Result<Self> {
         let mut file = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
         let length = file.metadata()?.len();
+        // `set_len` would pad a short file with zero bytes.
         if length < bytes {
             let cause = format!("it has {length} bytes, the checkpoint knows {bytes}");
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, cause));
@@ -41,6 +42,7 @@ impl JsonlSink {
 impl MetricSink for JsonlSink {
     fn log(&mut self, point: &LogPoint) -> io::Result<()> {
         let line = to_line(point)?;
+        // Unbuffered: readers see the line at once, and a crash of the process cannot lose it.
         self.file.write_all(line.as_bytes())?;
         self.bytes += line.len() as u64;
         Ok(())

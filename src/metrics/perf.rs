@@ -23,6 +23,7 @@ impl PerfMeter {
 
     /// Excludes time that was not spent training.
     pub fn leave_out(&mut self, time: Duration) {
+        // A later start shortens the interval by as much.
         self.started += time;
     }
 
@@ -40,17 +41,22 @@ impl PerfMeter {
     pub fn values(&self, frames: u64) -> [(&'static Tag, Option<f64>); 7] {
         let frames = frames.saturating_sub(self.start_frames) as f64;
         let secs = self.started.elapsed().as_secs_f64();
-        let per_million = |nanos: u64| (frames > 0.0).then(|| nanos as f64 / 1e9 / (frames / 1e6));
         [
             (&tags::FRAMES_PER_SEC, (secs > 0.0).then(|| frames / secs)),
-            (&tags::EMULATE_SECS, per_million(self.timing.emulate_nanos)),
-            (&tags::PREPROCESS_SECS, per_million(self.timing.preprocess_nanos)),
-            (&tags::INFER_SECS, per_million(self.timing.infer_nanos)),
-            (&tags::LEARN_SECS, per_million(self.timing.learn_nanos)),
-            (&tags::WAIT_SECS, per_million(self.timing.wait_nanos)),
+            (&tags::EMULATE_SECS, secs_per_million(self.timing.emulate_nanos, frames)),
+            (&tags::PREPROCESS_SECS, secs_per_million(self.timing.preprocess_nanos, frames)),
+            (&tags::INFER_SECS, secs_per_million(self.timing.infer_nanos, frames)),
+            (&tags::LEARN_SECS, secs_per_million(self.timing.learn_nanos, frames)),
+            (&tags::WAIT_SECS, secs_per_million(self.timing.wait_nanos, frames)),
             (&tags::MEMORY_MIB, resident_mib()),
         ]
     }
+}
+
+/// Returns seconds per million frames; `None` if there were no frames.
+#[expect(clippy::cast_precision_loss, reason = "times need no 53 bits")]
+fn secs_per_million(nanos: u64, frames: f64) -> Option<f64> {
+    (frames > 0.0).then(|| nanos as f64 / 1e9 / (frames / 1e6))
 }
 
 /// Reads the resident memory of the process from the line `VmRSS:   123456 kB`.

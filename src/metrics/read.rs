@@ -42,17 +42,16 @@ pub fn read_points(path: &Path) -> io::Result<Vec<ReadPoint>> {
     };
 
     let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-    let parse = |(index, line): (usize, &str)| {
-        let damaged = |error| {
+    let points = whole.lines().enumerate().map(|(index, line)| {
+        serde_json::from_str(line).map(ReadPoint).map_err(|error| {
             io::Error::new(
                 io::ErrorKind::InvalidData,
                 format!("{}, line {}: {error}", path.display(), index + 1),
             )
-        };
-        serde_json::from_str(line).map(ReadPoint).map_err(damaged)
-    };
+        })
+    });
 
-    whole.lines().enumerate().map(parse).collect()
+    points.collect()
 }
 
 /// Reads the file, or else the compressed one next to it.
@@ -63,6 +62,7 @@ fn read_text(path: &Path) -> io::Result<String> {
     };
     let mut compressed = path.as_os_str().to_owned();
     compressed.push(".gz");
+    // The error stays that of the usual file, whose absence callers treat as an empty run.
     let Ok(file) = File::open(&compressed) else { return Err(missing) };
 
     let mut text = String::new();

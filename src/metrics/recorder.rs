@@ -34,6 +34,7 @@ impl Recorder {
     /// # Errors
     /// If `metrics.jsonl` is shorter; `way_on` is the advice in the error.
     pub fn check(run: &RunDir, written: &Written, way_on: &str) -> Result<(), RunDirError> {
+        // Event files only duplicate this one, so they are not checked.
         let path = run.metrics_path();
         let length = std::fs::metadata(&path).map_or(0, |about| about.len());
         if length >= written.metrics_bytes {

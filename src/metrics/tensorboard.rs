@@ -97,6 +97,7 @@ impl MetricSink for TensorBoardSink {
     }
 
     fn sync(&mut self) -> io::Result<()> {
+        // Syncing the file does not reach what the writer still buffers.
         self.writer.flush()?;
         self.file.sync_data()
     }

@@ -86,9 +86,12 @@ impl Aggregates {
     /// Returns the caption for intervals: `shown`, which describes them, and a note where there are
     /// none.
     pub fn about_intervals(&self, shown: &str) -> String {
-        let has_intervals =
-            |arm: &&AggregateArm| arm.values.iter().all(|value| value.interval.is_some());
-        match self.arms.iter().filter(has_intervals).count() {
+        let with_intervals = self
+            .arms
+            .iter()
+            .filter(|arm| arm.values.iter().all(|value| value.interval.is_some()))
+            .count();
+        match with_intervals {
             0 => NO_INTERVAL.to_owned(),
             all if all == self.arms.len() => shown.to_owned(),
             _ => format!("{shown}; elsewhere {NO_INTERVAL}"),
@@ -107,8 +110,8 @@ pub fn of_group(
     bootstrap: Bootstrap,
 ) -> Result<Aggregates, ReportError> {
     let names: Vec<String> = group.arms().map(|arm| grid.arms[arm].name()).collect();
-    let has_all = |game: &&GameRow| names.iter().all(|name| game.arm(name).is_some());
-    let shared: Vec<&GameRow> = games.iter().filter(has_all).collect();
+    let shared: Vec<&GameRow> =
+        games.iter().filter(|game| names.iter().all(|name| game.arm(name).is_some())).collect();
     let usable: Vec<&GameRow> =
         shared.iter().copied().filter(|game| game.reference().is_some()).collect();
     let mut aggregates = Aggregates {
@@ -151,6 +154,7 @@ fn why_absent(shared: &[&GameRow]) -> String {
 }
 
 fn normalised(games: &[&GameRow], arm: &str) -> Result<Scores, StatsError> {
+    // Nothing is filtered out: the games were chosen for having both.
     let scores = games.iter().filter_map(|game| {
         let known = game.reference()?;
         Some(game.arm(arm)?.finals().into_iter().map(|score| known.normalise(score)).collect())
@@ -170,19 +174,22 @@ fn of_arm(
     thresholds: &[f64],
     bootstrap: Bootstrap,
 ) -> Result<AggregateArm, StatsError> {
-    let of_all = |scores: &Scores| Aggregate::ALL.map(|aggregate| aggregate.of(scores)).to_vec();
-    let intervals =
-        if has_spread(scores) { bootstrap.of_many(scores, of_all)? } else { Vec::new() };
-    let value = |(place, aggregate): (usize, Aggregate)| AggregateValue {
+    let intervals = if has_spread(scores) {
+        bootstrap.of_many(scores, |drawn| Aggregate::ALL.map(|one| one.of(drawn)).to_vec())?
+    } else {
+        Vec::new()
+    };
+
+    let values = Aggregate::ALL.into_iter().enumerate().map(|(place, aggregate)| AggregateValue {
         name: aggregate.name(),
         value: aggregate.of(scores),
         interval: intervals.get(place).copied(),
-    };
+    });
 
     Ok(AggregateArm {
         arm: name.to_owned(),
         runs: scores.all().count(),
-        values: Aggregate::ALL.into_iter().enumerate().map(value).collect(),
+        values: values.collect(),
         profile: profile(scores, thresholds, bootstrap)?,
     })
 }
@@ -192,20 +199,21 @@ fn profile(
     thresholds: &[f64],
     bootstrap: Bootstrap,
 ) -> Result<Profile, StatsError> {
-    let of = |scores: &Scores| performance_profile(scores, thresholds);
+    // The usual number for a profile, but never more than asked for.
     let repetitions = bootstrap.repetitions.min(PROFILE_REPETITIONS);
     let bands = if has_spread(scores) {
-        Some(Bootstrap { repetitions, ..bootstrap }.of_many(scores, of)?)
+        let bootstrap = Bootstrap { repetitions, ..bootstrap };
+        Some(bootstrap.of_many(scores, |drawn| performance_profile(drawn, thresholds))?)
     } else {
         None
     };
 
-    let edge = |pick: fn(&Interval) -> f64| -> Option<Vec<f64>> {
-        bands.as_ref().map(|bands| bands.iter().map(pick).collect())
-    };
-
-    let (low, high) = (edge(|band| band.low), edge(|band| band.high));
-    Ok(Profile { scores: thresholds.to_vec(), share: of(scores), low, high })
+    Ok(Profile {
+        scores: thresholds.to_vec(),
+        share: performance_profile(scores, thresholds),
+        low: bands.as_ref().map(|bands| bands.iter().map(|band| band.low).collect()),
+        high: bands.as_ref().map(|bands| bands.iter().map(|band| band.high).collect()),
+    })
 }
 
 /// Returns evenly spaced scores from the lowest (at most 0) to the highest (at least 1), rounded
@@ -224,14 +232,17 @@ fn improvement(
     baseline: &Scores,
     bootstrap: Bootstrap,
 ) -> Result<Improvement, StatsError> {
-    let of = |arm: &Scores, baseline: &Scores| probability_of_improvement(arm, baseline);
+    let probability = probability_of_improvement(arm, baseline)?;
     let interval = if has_spread(arm) && has_spread(baseline) {
-        let drawn = |arm: &Scores, baseline: &Scores| of(arm, baseline).unwrap_or(f64::NAN);
-        Some(bootstrap.of_pair(arm, baseline, drawn)?)
+        Some(bootstrap.of_pair(arm, baseline, |arm, baseline| {
+            // Resamples have the same games, for which the call above has succeeded.
+            probability_of_improvement(arm, baseline).unwrap_or(f64::NAN)
+        })?)
     } else {
         None
     };
-    Ok(Improvement { arm: name.to_owned(), probability: of(arm, baseline)?, interval })
+
+    Ok(Improvement { arm: name.to_owned(), probability, interval })
 }
 
 #[cfg(test)]

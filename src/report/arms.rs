@@ -60,8 +60,11 @@ fn arms_of(runs: &[Run]) -> Vec<Arm> {
     }
     let mut algos: Vec<Algo> = arms.iter().map(|arm| arm.algo).collect();
     algos.dedup();
-    let place_of = |algo: Algo| algos.iter().position(|known| *known == algo);
-    arms.sort_by_key(|arm| (place_of(arm.algo), arm.torso != USUAL_BASELINE));
+    // The sort is stable, so the other arms stay in the order in which they were found.
+    arms.sort_by_key(|arm| {
+        let place = algos.iter().position(|known| *known == arm.algo);
+        (place, arm.torso != USUAL_BASELINE)
+    });
     arms
 }
 
@@ -105,8 +108,10 @@ pub struct ArmRow {
 
 /// Returns the mean, minimum and maximum.
 fn mean_and_ends(numbers: &[f64]) -> [f64; 3] {
-    let extreme = |better: fn(f64, f64) -> f64| numbers.iter().copied().fold(f64::NAN, better);
-    [mean(numbers.iter().copied()), extreme(f64::min), extreme(f64::max)]
+    // `f64::min` and `f64::max` ignore NaN, which makes it a neutral start.
+    let least = numbers.iter().copied().fold(f64::NAN, f64::min);
+    let most = numbers.iter().copied().fold(f64::NAN, f64::max);
+    [mean(numbers.iter().copied()), least, most]
 }
 
 impl Grid {
@@ -118,6 +123,7 @@ impl Grid {
         let arms = arms_of(&runs);
         let mut cells: BTreeMap<(usize, usize), Vec<Run>> = BTreeMap::new();
         for run in runs {
+            // Both are found: the lists were made from these runs.
             let arm = arms.iter().position(|arm| *arm == Arm::of(&run)).unwrap_or_default();
             let game = games.iter().position(|game| *game == run.config.game).unwrap_or_default();
             cells.entry((game, arm)).or_default().push(run);
@@ -134,6 +140,7 @@ impl Grid {
 
     /// Iterates over all runs of a game.
     pub fn of_game(&self, game: usize) -> impl Iterator<Item = &Run> + Clone {
+        // Keys are ordered by game first, so the cells of a game are adjacent.
         self.cells.range((game, 0)..(game + 1, 0)).flat_map(|(_, runs)| runs)
     }
 
@@ -149,26 +156,28 @@ impl Grid {
 
     /// Returns the arms as listed in the report.
     pub fn rows(&self) -> Vec<ArmRow> {
-        let row = |(place, arm): (usize, &Arm)| {
-            let runs = || self.all().filter(|run| Arm::of(run) == *arm);
-            let mut parameters: Vec<u64> = runs().map(|run| run.meta.parameters).collect();
-            parameters.sort_unstable();
-            parameters.dedup();
-            let speeds: Vec<f64> = runs().map(Run::frames_per_sec).collect();
-            let dead: Vec<f64> = runs().filter_map(|run| run.dead_share).collect();
-            ArmRow {
-                name: arm.name(),
-                label: self.label(place),
-                algo: arm.algo,
-                torso: arm.torso.clone(),
-                runs: speeds.len(),
-                parameters,
-                frames_per_sec: mean_and_ends(&speeds),
-                dead_share: (!dead.is_empty()).then(|| mean_and_ends(&dead)),
-            }
-        };
+        (0..self.arms.len()).map(|arm| self.row(arm)).collect()
+    }
 
-        self.arms.iter().enumerate().map(row).collect()
+    fn row(&self, place: usize) -> ArmRow {
+        let arm = &self.arms[place];
+        let runs: Vec<&Run> = self.all().filter(|run| Arm::of(run) == *arm).collect();
+        let mut parameters: Vec<u64> = runs.iter().map(|run| run.meta.parameters).collect();
+        parameters.sort_unstable();
+        parameters.dedup();
+
+        let speeds: Vec<f64> = runs.iter().map(|run| run.frames_per_sec()).collect();
+        let dead: Vec<f64> = runs.iter().filter_map(|run| run.dead_share).collect();
+        ArmRow {
+            name: arm.name(),
+            label: self.label(place),
+            algo: arm.algo,
+            torso: arm.torso.clone(),
+            runs: runs.len(),
+            parameters,
+            frames_per_sec: mean_and_ends(&speeds),
+            dead_share: (!dead.is_empty()).then(|| mean_and_ends(&dead)),
+        }
     }
 
     /// Returns an arm's display name: the torso, with the algorithm if there are several.
@@ -190,6 +199,7 @@ impl Grid {
         for arm in all.clone() {
             let alike: Vec<usize> =
                 all.clone().filter(|&other| self.arms[other].algo == self.arms[arm].algo).collect();
+            // Every arm of a set finds the same set; the first one enters it.
             if alike.len() > 1 && alike[0] == arm {
                 sets.push(alike);
             }
@@ -203,13 +213,19 @@ impl Grid {
     }
 
     fn group(&self, arms: &[usize], wanted: Option<&str>) -> Group {
-        let find = |name: &str| {
-            let is = |arm: &Arm| arm.torso == name || arm.name() == name;
-            arms.iter().copied().find(|&arm| is(&self.arms[arm]))
-        };
-        let usual = || find(USUAL_BASELINE);
-        let baseline = wanted.and_then(find).or_else(usual).unwrap_or(arms[0]);
+        let baseline = wanted
+            .and_then(|name| self.find(arms, name))
+            .or_else(|| self.find(arms, USUAL_BASELINE))
+            .unwrap_or(arms[0]);
         Group { baseline, others: arms.iter().copied().filter(|&arm| arm != baseline).collect() }
+    }
+
+    /// Finds the first of these arms with the given torso or full name.
+    fn find(&self, arms: &[usize], name: &str) -> Option<usize> {
+        arms.iter().copied().find(|&place| {
+            let arm = &self.arms[place];
+            arm.torso == name || arm.name() == name
+        })
     }
 
     fn check_baseline(&self, wanted: &str) -> Result<(), ReportError> {

@@ -48,6 +48,7 @@ impl Report {
     pub fn build(request: &Request, found: FoundRuns) -> Result<Self, ReportError> {
         let bootstrap = Bootstrap { repetitions: request.repetitions, level: LEVEL, seed: SEED };
         let design = found.design().cloned();
+        // The flag wins; the design that the sweep fixed before its runs comes next.
         let primary =
             request.primary.or(design.as_ref().map(|design| design.primary)).unwrap_or_default();
         let reference = design.as_ref().and_then(|design| design.reference.as_deref());
@@ -138,6 +139,7 @@ impl Request {
 
         if !self.thresholds.is_empty() {
             let scores: Vec<String> = self.thresholds.iter().map(ToString::to_string).collect();
+            // With `=`: clap would take a list that begins with a negative score for a flag.
             line.push(format!("--thresholds={}", scores.join(",")));
         }
 

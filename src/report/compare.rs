@@ -77,11 +77,12 @@ pub fn compare(
         }
     }
 
+    // Headlines come after the correction, which needs the p-values of all pairs.
     correct_for_number(&mut comparisons);
     for comparison in &mut comparisons {
         let [better, worse] = [Verdict::Better, Verdict::Worse].map(|verdict| {
             let left = comparison.games.iter().filter(|game| game.is_left_by_holm());
-            left.filter(|game| game.verdict == verdict).count()
+            number_of(left, verdict)
         });
         comparison.headline = format!(
             "{}: {better} better and {worse} worse after Holm; uncorrected {}",
@@ -97,13 +98,22 @@ pub fn compare(
 /// arms. A game without a test counts towards the number of tests, as if it had found nothing.
 fn correct_for_number(comparisons: &mut [Comparison]) {
     let family = comparisons.iter().map(|comparison| comparison.games.len()).sum();
-    let games = || comparisons.iter().flat_map(|comparison| &comparison.games);
-    let p_values: Vec<f64> = games().filter_map(|game| game.deciding().p).collect();
+    let p_values: Vec<f64> = games_of(comparisons).filter_map(|game| game.deciding().p).collect();
     let adjusted = holm_adjusted(&p_values, family);
 
+    // In the order of the p-values above, and like them without untested games.
     let games = comparisons.iter_mut().flat_map(|comparison| &mut comparison.games);
     let tested = games.filter(|game| game.deciding().p.is_some());
     tested.zip(adjusted).for_each(|(game, p)| game.p_after_holm = Some(p));
+}
+
+/// Iterates over the verdicts of all comparisons.
+pub fn games_of(comparisons: &[Comparison]) -> impl Iterator<Item = &GameVerdict> + Clone {
+    comparisons.iter().flat_map(|comparison| &comparison.games)
+}
+
+fn number_of<'a>(games: impl Iterator<Item = &'a GameVerdict>, verdict: Verdict) -> usize {
+    games.filter(|game| game.verdict == verdict).count()
 }
 
 fn compare_pair(
@@ -137,13 +147,11 @@ fn compare_pair(
 
 impl Count {
     fn of(verdicts: &[GameVerdict]) -> Self {
-        let count =
-            |verdict: Verdict| verdicts.iter().filter(|game| game.verdict == verdict).count();
         Self {
-            better: count(Verdict::Better),
-            similar: count(Verdict::Similar),
-            worse: count(Verdict::Worse),
-            unknown: count(Verdict::Unknown),
+            better: number_of(verdicts.iter(), Verdict::Better),
+            similar: number_of(verdicts.iter(), Verdict::Similar),
+            worse: number_of(verdicts.iter(), Verdict::Worse),
+            unknown: number_of(verdicts.iter(), Verdict::Unknown),
         }
     }
 
@@ -164,6 +172,7 @@ fn strength_in_words(verdicts: &[GameVerdict]) -> String {
         return "They have no game in common.".to_owned();
     }
 
+    // The least of all games: one with more seeds may reach what the others cannot.
     let Some(least) = known.iter().map(|game| game.least_p).reduce(f64::min) else {
         return "One seed in an arm says nothing about the spread, so there is no verdict."
             .to_owned();
@@ -235,18 +244,16 @@ fn seeds_in_words(games: &[&GameVerdict]) -> String {
 impl Tests {
     /// Summarises the tests of all comparisons.
     pub fn of(comparisons: &[Comparison]) -> Self {
-        let games = || comparisons.iter().flat_map(|comparison| &comparison.games);
-        let measures = games().map(GameVerdict::deciding);
+        let games = games_of(comparisons);
+        let measures = games.clone().map(GameVerdict::deciding);
         let p_values: Vec<f64> = measures.clone().filter_map(|measure| measure.p).collect();
         Self {
             made: p_values.len(),
             estimated: measures.filter(|measure| measure.random_deals.is_some()).count(),
             expected_by_chance: ALPHA * p_values.len() as f64,
-            verdicts_by_chance: expected_by_chance(comparisons.iter().flat_map(|pair| &pair.games)),
+            verdicts_by_chance: expected_by_chance(games.clone()),
             significant: p_values.iter().filter(|p| **p <= ALPHA).count(),
-            after_holm: games()
-                .filter(|game| game.p_after_holm.is_some_and(|p| p <= ALPHA))
-                .count(),
+            after_holm: games.filter(|game| game.p_after_holm.is_some_and(|p| p <= ALPHA)).count(),
         }
     }
 }

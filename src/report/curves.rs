@@ -54,10 +54,10 @@ pub struct Curve {
 impl Common {
     /// Builds the common grid of runs whose curves all begin before the shortest run ends.
     pub fn of<'a>(runs: impl Iterator<Item = &'a Run> + Clone) -> Self {
-        let first = |run: &Run| run.curve.first().map_or(0.0, |point| point.frames);
         let shortest = runs.clone().min_by_key(|run| run.frames);
         let end = shortest.map_or(0.0, |run| run.frames as f64);
-        let start = runs.map(first).fold(0.0, f64::max).min(end);
+        let firsts = runs.map(|run| run.curve.first().map_or(0.0, |point| point.frames));
+        let start = firsts.fold(0.0, f64::max).min(end);
         let between = shortest.into_iter().flat_map(|run| &run.curve).map(|point| point.frames);
         let mut frames = vec![start];
         frames.extend(between.filter(|&frames| start < frames && frames <= end));
@@ -108,26 +108,30 @@ pub fn at(curve: &[CurvePoint], frames: f64, value: impl Fn(&CurvePoint) -> f64)
 /// If the bootstrap rejects its input.
 pub fn curve(runs: &[Run], common: &Common, bootstrap: Bootstrap) -> Result<Curve, StatsError> {
     let frames = common.drawn();
-    let on_grid = |run: &Run, value: fn(&CurvePoint) -> f64| -> Vec<f64> {
-        frames.iter().map(|&frames| at(&run.curve, frames, value)).collect()
-    };
-    let seeds: Vec<Vec<f64>> = runs.iter().map(|run| on_grid(run, |point| point.score)).collect();
-    let hours: Vec<Vec<f64>> = runs.iter().map(|run| on_grid(run, |point| point.hours)).collect();
+    let seeds = on_grid(runs, &frames, |point| point.score);
+    let hours = on_grid(runs, &frames, |point| point.hours);
     let (band, low, high) = band_of(&seeds, bootstrap)?;
     let hours = pointwise(&hours, mean_of);
     let mean = pointwise(&seeds, mean_of);
     Ok(Curve { frames, hours, mean, band, low, high, seeds })
 }
 
+/// Returns a value of each run at each of these frames.
+fn on_grid(runs: &[Run], frames: &[f64], value: fn(&CurvePoint) -> f64) -> Vec<Vec<f64>> {
+    runs.iter()
+        .map(|run| frames.iter().map(|&frames| at(&run.curve, frames, value)).collect())
+        .collect()
+}
+
 type Edges = (Band, Vec<f64>, Vec<f64>);
 
 fn band_of(seeds: &[Vec<f64>], bootstrap: Bootstrap) -> Result<Edges, StatsError> {
+    // From two seeds a bootstrap can only draw one, the other or both.
     if seeds.len() < SEEDS_FOR_BAND {
         let band = if seeds.len() > 1 { Band::Range } else { Band::None };
-        let edge = |pick: fn(f64, f64) -> f64| {
-            pointwise(seeds, |values| values.iter().copied().fold(f64::NAN, pick))
-        };
-        return Ok((band, edge(f64::min), edge(f64::max)));
+        let low = pointwise(seeds, |values| values.iter().copied().fold(f64::NAN, f64::min));
+        let high = pointwise(seeds, |values| values.iter().copied().fold(f64::NAN, f64::max));
+        return Ok((band, low, high));
     }
 
     // Resample whole curves, not points: the scores here are indices of seeds.
@@ -151,8 +155,12 @@ fn mean_of(values: &[f64]) -> f64 {
 
 fn pointwise(curves: &[Vec<f64>], sum_up: impl Fn(&[f64]) -> f64) -> Vec<f64> {
     let points = curves.first().map_or(0, Vec::len);
-    let column = |point: usize| -> Vec<f64> { curves.iter().map(|curve| curve[point]).collect() };
-    (0..points).map(|point| sum_up(&column(point))).collect()
+    (0..points)
+        .map(|point| {
+            let values: Vec<f64> = curves.iter().map(|curve| curve[point]).collect();
+            sum_up(&values)
+        })
+        .collect()
 }
 
 #[cfg(test)]

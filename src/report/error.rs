@@ -83,6 +83,7 @@ impl ReportError {
             | Self::NeedsOut
             | Self::OutTaken { .. }
             | Self::CannotWrite { .. } => ExitCode::BadRequest,
+            // Their input is made by the report itself, so a rejection is a bug.
             Self::Stats(_) | Self::Plot(_) | Self::Json(_) => ExitCode::Unexpected,
         }
     }

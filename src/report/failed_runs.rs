@@ -35,11 +35,14 @@ impl GameScores {
 
     /// Returns the lowest final score and the lowest area of any run of the game.
     fn worst(&self) -> (f64, f64) {
-        let least = |of: fn(&ArmScores) -> &Vec<f64>| {
-            self.arms.values().flat_map(of).copied().fold(f64::INFINITY, f64::min)
-        };
-        (least(|arm| &arm.finals), least(|arm| &arm.areas))
+        let finals = self.arms.values().flat_map(|arm| &arm.finals);
+        let areas = self.arms.values().flat_map(|arm| &arm.areas);
+        (least(finals), least(areas))
     }
+}
+
+fn least<'a>(numbers: impl Iterator<Item = &'a f64>) -> f64 {
+    numbers.copied().fold(f64::INFINITY, f64::min)
 }
 
 /// Adds the lowest score of its game for each failed or diverged run. Returns `None` if there is no
@@ -52,9 +55,11 @@ pub fn with_failed_as_worst(
     let failed =
         excluded.iter().filter(|run| matches!(run.why, Why::Failed { .. } | Why::Diverged { .. }));
     for cell in failed.filter_map(|run| run.cell.as_ref()) {
+        // A game in which no run is complete has no worst score to give.
         let Some(place) = games.iter().position(|game| game.game == cell.game) else { continue };
         let (final_score, area) = games[place].worst();
 
+        // An arm whose runs all failed has no entry yet.
         let arm = filled[place].arms.entry(cell.arm()).or_default();
         arm.finals.push(final_score);
         arm.areas.push(area);

@@ -115,6 +115,7 @@ impl Report {
 
     fn colour(&self, arm: &str) -> Colour {
         let place = self.arms.iter().position(|row| row.name == arm).unwrap_or_default();
+        // By place in the whole report, so that an arm has one colour in all figures.
         PALETTE[place % PALETTE.len()]
     }
 }
@@ -129,10 +130,8 @@ fn points_of(x: &[f64], y: &[f64]) -> Vec<(f64, f64)> {
 
 /// Reduces a name to letters, digits and hyphens, which every file system and HTML id accepts.
 fn slug(name: &str) -> String {
-    let safe = |letter: char| {
-        if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '-' }
-    };
-    name.chars().take(40).map(safe).collect()
+    let letters = name.chars().take(40).map(|letter| letter.to_ascii_lowercase());
+    letters.map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '-' }).collect()
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use serde::Serialize;
@@ -67,6 +68,8 @@ pub fn find_runs(paths: &[PathBuf]) -> Result<FoundRuns, ReportError> {
     }
 
     let count = search.found.runs.len() + search.found.excluded.len();
+    // In this order: runs that are left out must not decide how a game is scored, and which runs
+    // are late depends on the curve that scores them.
     let found = leave_out_late(score_alike(leave_out_unusable(search.found)));
     match found.excluded.first() {
         Some(first) if found.runs.is_empty() => {
@@ -88,10 +91,8 @@ struct Search {
 
 impl Search {
     fn add(&mut self, path: &Path) -> Result<(), RunDirError> {
-        let not_a_run =
-            |cause: &str| RunDirError::NotARun { path: path.to_owned(), cause: cause.to_owned() };
         if !path.is_dir() {
-            return Err(not_a_run("no such folder"));
+            return Err(not_a_run(path, "no such folder"));
         }
 
         if record_path(path).is_file() {
@@ -100,11 +101,14 @@ impl Search {
 
         if !has_config(path) {
             let found = self.search_below(path)?;
-            return if found > 0 { Ok(()) } else { Err(not_a_run(Run::why_none_in(path))) };
+            return match found > 0 {
+                true => Ok(()),
+                false => Err(not_a_run(path, Run::why_none_in(path))),
+            };
         }
 
         if !Run::is_one(path)? {
-            return Err(not_a_run("it holds a study; a report compares runs of games"));
+            return Err(not_a_run(path, "it holds a study; a report compares runs of games"));
         }
 
         self.add_named(path)
@@ -132,6 +136,8 @@ impl Search {
 
     /// Adds a cell's run, or the reason to exclude it: one bad run must not prevent the report.
     fn add_cell(&mut self, cell: &CellRecord, path: &Path) {
+        // A run reached by two paths counts once, but one that does not exist is missing from every
+        // sweep that plans it.
         if has_config(path) && !self.is_new(path) {
             return;
         }
@@ -179,17 +185,11 @@ impl Search {
             return Ok(found);
         }
 
+        // Entered before the search, so that a link back to this folder ends it.
         self.searched.insert(place.clone(), 0);
 
-        let cannot = |error: std::io::Error| RunDirError::NotARun {
-            path: folder.to_owned(),
-            cause: format!("it cannot be read: {error}"),
-        };
-
-        let entries =
-            fs::read_dir(folder).map_err(cannot)?.collect::<Result<Vec<_>, _>>().map_err(cannot)?;
-        let mut paths: Vec<PathBuf> = entries.into_iter().map(|entry| entry.path()).collect();
-        paths.sort();
+        let paths = entries_of(folder)
+            .map_err(|error| not_a_run(folder, &format!("it cannot be read: {error}")))?;
 
         let mut found = 0;
         for path in paths {
@@ -222,6 +222,19 @@ impl Search {
     }
 }
 
+fn not_a_run(path: &Path, cause: &str) -> RunDirError {
+    RunDirError::NotARun { path: path.to_owned(), cause: cause.to_owned() }
+}
+
+/// Lists the entries of a folder, sorted by name.
+fn entries_of(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path()));
+    let mut paths = entries.collect::<io::Result<Vec<_>>>()?;
+    // The system lists entries in any order; arms keep the order in which they are found.
+    paths.sort();
+    Ok(paths)
+}
+
 /// Resolves links and `..`; returns the path unchanged if it does not exist.
 fn real(path: &Path) -> PathBuf {
     fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
@@ -239,13 +252,12 @@ fn runs_dir_as_spelled(sweep: &Path) -> PathBuf {
 /// Reads a cell's run, which is complete at the frame count of the sweep. A run without `meta.json`
 /// is starting, or was stopped while starting.
 fn read_cell(cell: &CellRecord, path: &Path) -> Result<Run, Why> {
-    let not_begun = || failure_of(cell).unwrap_or(Why::Missing);
     if !has_config(path) {
-        return Err(not_begun());
+        return Err(why_not_begun(cell));
     }
 
     let mut run = Run::read(path).map_err(|error| match error {
-        RunDirError::Damaged { path: file, .. } if !file.exists() => not_begun(),
+        RunDirError::Damaged { path: file, .. } if !file.exists() => why_not_begun(cell),
         other => damage(path, other),
     })?;
 
@@ -253,9 +265,15 @@ fn read_cell(cell: &CellRecord, path: &Path) -> Result<Run, Why> {
     let holds = name_of_run(&run);
     match failure_of(cell) {
         _ if holds != name_of_cell(cell) => Err(Why::Other { holds }),
+        // A failed attempt does not count once a later one has completed the run.
         Some(why) if !run.is_complete() => Err(why),
         _ => Ok(run),
     }
+}
+
+/// Returns the reason why a cell has no run: an attempt that failed, or none so far.
+fn why_not_begun(cell: &CellRecord) -> Why {
+    failure_of(cell).unwrap_or(Why::Missing)
 }
 
 /// Returns the reason why a run could not be read.
@@ -345,6 +363,7 @@ fn score_alike(found: FoundRuns) -> FoundRuns {
 
 fn why_unusable(run: &Run) -> Option<Why> {
     match run {
+        // The marker of a divergence may be older than the end of the run.
         _ if run.diverged && !run.is_complete() => Some(Why::Diverged { frames: run.frames }),
         _ if !run.is_complete() => Some(Why::Unfinished { frames: run.frames, of: run.due }),
         _ if run.curve.is_empty() => Some(Why::NoGame),
@@ -376,11 +395,13 @@ fn leave_out_late(found: FoundRuns) -> FoundRuns {
 
 /// Keeps the longer of two runs of one seed, or the later if equally long; returns the other.
 fn choose_between(kept: &mut Run, other: Run) -> Run {
-    let rank = |run: &Run| {
-        let started = run.meta.sessions.first().map_or(0, |session| session.started_unix_secs);
-        (run.length(), started)
-    };
     if rank(&other) > rank(kept) { std::mem::replace(kept, other) } else { other }
+}
+
+/// Returns the frames trained and the time of the start, by which runs of one seed are ordered.
+fn rank(run: &Run) -> (u64, u64) {
+    let started = run.meta.sessions.first().map_or(0, |session| session.started_unix_secs);
+    (run.length(), started)
 }
 
 #[cfg(test)]

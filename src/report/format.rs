@@ -11,12 +11,14 @@ const LONGEST_NAME: usize = 26;
 
 /// Formats a score or a difference of scores with about three digits.
 pub fn score(value: f64) -> String {
+    // The limits are those at which rounding adds a digit: 99.95 is shown as `100.0`.
     let digits = match value.abs() {
         size if size >= 999.5 => 0,
         size if size >= 99.95 => 1,
         _ => 2,
     };
     let text = format!("{value:.digits$}");
+    // A small negative number must not be shown as `-0.00`.
     let is_zero = text.trim_start_matches('-').chars().all(|letter| matches!(letter, '0' | '.'));
     if is_zero { text.trim_start_matches('-').to_owned() } else { text }
 }
@@ -69,6 +71,7 @@ pub fn duration(hours: f64) -> String {
 
 /// Formats a probability; small ones are not rounded to zero.
 pub fn probability(p: f64) -> String {
+    // The logarithm of 0 is infinite, hence the limit.
     let first_digit = -p.log10().floor().max(-12.0) as usize;
     let digits = if p < 0.0095 { first_digit.max(4) } else { 2 };
     format!("{p:.digits$}")

@@ -3,8 +3,8 @@
 use coordrl_stats::least_p_value;
 
 use super::arms::Grid;
+use super::compare::games_of;
 use super::format::{frames, list, probability};
-use super::measures::GameRow;
 use super::model::Report;
 use super::run::ScoredBy;
 use super::verdict::ALPHA;
@@ -39,9 +39,12 @@ pub fn limits(grid: &Grid, report: &Report) -> Vec<String> {
 }
 
 fn about_training_games(report: &Report) -> Option<String> {
-    let is_trained = |game: &&GameRow| game.scored_by == ScoredBy::Training;
-    let games: Vec<&str> =
-        report.games.iter().filter(is_trained).map(|game| game.game.as_str()).collect();
+    let games: Vec<&str> = report
+        .games
+        .iter()
+        .filter(|game| game.scored_by == ScoredBy::Training)
+        .map(|game| game.game.as_str())
+        .collect();
     let of_games = if games.len() == report.games.len() {
         String::new()
     } else {
@@ -57,7 +60,8 @@ fn about_training_games(report: &Report) -> Option<String> {
 }
 
 fn about_seeds(report: &Report) -> Option<String> {
-    let games = report.comparisons.iter().flat_map(|comparison| &comparison.games);
+    // The pair with the fewest seeds sets the limit for the page.
+    let games = games_of(&report.comparisons);
     let [left, right] = games.map(|game| game.seeds).min_by_key(|seeds| seeds[0].min(seeds[1]))?;
     let least = least_p_value(left, right);
     if left.min(right) < 2 {
@@ -100,6 +104,7 @@ fn about_budget(report: &Report) -> Option<String> {
 }
 
 fn about_speed(grid: &Grid) -> String {
+    // By host, not by run: one run may have moved between machines.
     let mut hosts: Vec<&str> = grid
         .all()
         .flat_map(|run| &run.meta.sessions)

@@ -167,6 +167,7 @@ fn game_row(
     let common = Common::of(grid.of_game(game));
     let budgets: Vec<u64> = grid.of_game(game).map(Run::length).collect();
     let least = budgets.iter().copied().min().unwrap_or(0);
+    // A grid of its own: training games are logged at other frames than evaluations.
     let training = training_grid(grid, game);
     let mut arms = Vec::new();
     for (place, arm) in grid.arms.iter().enumerate() {
@@ -208,6 +209,7 @@ fn training_grid(grid: &Grid, game: usize) -> Option<Common> {
     }
     let runs: Vec<Run> = by_training(grid.of_game(game));
     let common = Common::of(runs.iter());
+    // A run whose first game ended after the shortest run has no score on the grid.
     let has_all =
         runs.iter().all(|run| common.scores(run).iter().all(|(_, score)| score.is_finite()));
     has_all.then_some(common)
@@ -234,9 +236,8 @@ fn game_arm(
     bootstrap: Bootstrap,
 ) -> Result<GameArm, StatsError> {
     let seeds: Vec<SeedRow> = runs.iter().map(|run| seed_row(run, common, least_budget)).collect();
-    let summary =
-        |value: fn(&SeedRow) -> f64| summary(seeds.iter().map(value).collect(), bootstrap);
-    let (final_score, area) = (summary(|seed| seed.final_score)?, summary(|seed| seed.area)?);
+    let final_score = summary(seeds.iter().map(|seed| seed.final_score).collect(), bootstrap)?;
+    let area = summary(seeds.iter().map(|seed| seed.area).collect(), bootstrap)?;
     let curve = curve(runs, common, bootstrap)?;
     Ok(GameArm { arm, final_score, area, curve, training_curve: None, seeds })
 }
@@ -279,14 +280,15 @@ fn levels(grid: &Grid, game: usize, row: &GameRow) -> Vec<(String, f64)> {
     let start = row.random.unwrap_or_else(|| firsts.fold(f64::INFINITY, f64::min));
     let best = row.arms.iter().map(|arm| arm.final_score.mean).fold(f64::NEG_INFINITY, f64::max);
     let mut levels = Vec::new();
+    // Where no arm got off the start, there is no way to divide.
     if best > start {
-        let level = |share: f64| {
+        levels.extend(SHARES.map(|share| {
             (format!("{:.0} % of the way", share * 100.0), start + share * (best - start))
-        };
-        levels.extend(SHARES.map(level));
+        }));
     }
 
     let points = grid.of_game(game).flat_map(|run| &run.curve);
+    // A score reached beyond the common budget is not compared.
     let within = points.filter(|point| point.frames <= row.budget_frames);
     let highest = within.map(|point| point.score).fold(f64::NEG_INFINITY, f64::max);
     levels.extend(
@@ -302,19 +304,21 @@ fn named(thresholds: &[f64]) -> Vec<(String, f64)> {
 fn threshold(grid: &Grid, game: usize, row: &GameRow, (label, score): (String, f64)) -> Threshold {
     let cells =
         (0..grid.arms.len()).map(|arm| grid.cell(game, arm)).filter(|runs| !runs.is_empty());
-    let reached = |runs: &[Run]| {
-        let first = |run: &Run| {
-            let within = run.curve.iter().filter(|point| point.frames <= row.budget_frames);
-            first_reaching(
-                &within.map(|point| (point.frames, point.score)).collect::<Vec<_>>(),
-                score,
-            )
-        };
-        let frames: Vec<Option<f64>> = runs.iter().map(first).collect();
-        Reached { median_frames: median_with_never(&frames), frames }
-    };
+    let arms = cells.map(|runs| reached(runs, score, row.budget_frames)).collect();
+    Threshold { label, score, arms }
+}
 
-    Threshold { label, score, arms: cells.map(reached).collect() }
+/// Finds where each run of an arm reached a score within the budget.
+fn reached(runs: &[Run], score: f64, budget_frames: f64) -> Reached {
+    let frames: Vec<Option<f64>> = runs
+        .iter()
+        .map(|run| {
+            let within = run.curve.iter().filter(|point| point.frames <= budget_frames);
+            let points: Vec<(f64, f64)> = within.map(|point| (point.frames, point.score)).collect();
+            first_reaching(&points, score)
+        })
+        .collect();
+    Reached { median_frames: median_with_never(&frames), frames }
 }
 
 /// Returns the median; with an even number of seeds, the midpoint of the middle two if both reached
@@ -323,6 +327,7 @@ fn median_with_never(frames: &[Option<f64>]) -> Option<f64> {
     let mut times: Vec<f64> = frames.iter().map(|frames| frames.unwrap_or(f64::INFINITY)).collect();
     times.sort_by(f64::total_cmp);
     let last = times.len().checked_sub(1)?;
+    // With a seed that never got there in the middle, the midpoint is infinite.
     Some(f64::midpoint(times[last / 2], times[times.len() / 2])).filter(|median| median.is_finite())
 }
 

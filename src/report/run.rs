@@ -81,6 +81,7 @@ pub struct CurvePoint {
 impl Run {
     /// Returns `true` if a folder holds a run of a game; studies have a different configuration.
     pub fn is_one(path: &Path) -> Result<bool, RunDirError> {
+        // Read as plain JSON: a study has settings that no run has, and would not parse.
         let config: Value = RunDir::open_to_read(path)?.read_config()?;
         Ok(config.get("game").is_some())
     }
@@ -103,12 +104,13 @@ impl Run {
         let damaged = |cause: String| RunDirError::Damaged { path: metrics.clone(), cause };
         let points = read_points(&metrics).map_err(|error| {
             let text = error.to_string();
+            // The error will name the file itself, so it is cut out of the cause.
             let place = format!("{}, ", metrics.display());
             damaged(text.strip_prefix(&place).unwrap_or(&text).to_owned())
         })?;
 
         let places = places(&points).map_err(&damaged)?;
-        let last = |tag: &tags::Tag| places.last().and_then(|place| place.value(tag));
+        let last = places.last();
         let config: RunConfig = folder.read_config()?;
         let training: Vec<CurvePoint> = places.iter().filter_map(Place::training_point).collect();
         let evaluations = evaluation_curve(&places);
@@ -129,9 +131,9 @@ impl Run {
             evaluated,
             window_frames: window_frames(&places),
             dead_share: places.iter().rev().find_map(|place| place.value(&tags::DEAD_SHARE)),
-            frames: places.last().map_or(0, |place| place.frames),
-            episodes: last(&tags::EPISODES).map_or(0, |games| games as u64),
-            wall_secs: last(&tags::WALL_SECS).unwrap_or(f64::NAN),
+            frames: last.map_or(0, |place| place.frames),
+            episodes: last.and_then(Place::games).map_or(0, |games| games as u64),
+            wall_secs: last.and_then(|place| place.value(&tags::WALL_SECS)).unwrap_or(f64::NAN),
             diverged: folder.diverged_path().is_file(),
         })
     }
@@ -161,6 +163,7 @@ impl Run {
 /// Returns `true` if a folder contains a study at any depth.
 fn holds_study(folder: &Path) -> bool {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    // `file_type` does not follow links, so the search cannot go in circles.
     let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
     folders.map(|entry| entry.path()).any(|path| match Run::is_one(&path) {
         Ok(is_run) => !is_run,
@@ -197,6 +200,11 @@ impl Place<'_> {
         self.value(&tags::EVAL_FINAL_RETURN).or_else(|| self.value(&tags::EVAL_RETURN))
     }
 
+    /// Returns the number of full games finished since the run began.
+    fn games(&self) -> Option<f64> {
+        self.value(&tags::EPISODES)
+    }
+
     fn hours(&self) -> Option<f64> {
         self.value(&tags::WALL_SECS).map(|secs| secs / 3600.0)
     }
@@ -206,6 +214,7 @@ impl Place<'_> {
 /// point.
 fn evaluation_curve(places: &[Place<'_>]) -> Vec<CurvePoint> {
     let tells_time = places.iter().any(|place| place.hours().is_some());
+    // Without any times, NaN keeps the curve from being drawn over time.
     let mut hours = if tells_time { 0.0 } else { f64::NAN };
     let mut curve = Vec::new();
     for place in places {
@@ -223,8 +232,9 @@ fn evaluation_curve(places: &[Place<'_>]) -> Vec<CurvePoint> {
 fn evaluated(places: &[Place<'_>]) -> Option<Evaluated> {
     let last = places.iter().rev().find(|place| place.evaluation().is_some())?;
     let has_final = last.value(&tags::EVAL_FINAL_RETURN).is_some();
-    let points = || places.iter().flat_map(|place| place.points);
-    let cut: f64 = points().filter_map(|point| point.value(&tags::EVAL_GAMES_CUT)).sum();
+    let points = places.iter().flat_map(|place| place.points);
+    let cut: f64 = points.filter_map(|point| point.value(&tags::EVAL_GAMES_CUT)).sum();
+    // At the last frame the final evaluation is logged after the periodic one.
     let of_last = last.points.iter().rev().find_map(|point| point.value(&tags::EVAL_EPISODES));
     Some(Evaluated { has_final, last_games: of_last.unwrap_or(0.0) as u64, games_cut: cut as u64 })
 }
@@ -233,12 +243,10 @@ fn evaluated(places: &[Place<'_>]) -> Option<Evaluated> {
 /// start.
 fn window_frames(places: &[Place<'_>]) -> f64 {
     let Some(last) = places.last() else { return 0.0 };
-    let games = |place: &Place<'_>| place.value(&tags::EPISODES);
-    let Some(all) = games(last) else { return last.frames as f64 };
-    let is_before =
-        |place: &&Place<'_>| games(place).is_some_and(|count| count <= all - WINDOW_GAMES as f64);
-    let start = places.iter().rev().find(is_before).map_or(0, |place| place.frames);
-    (last.frames - start) as f64
+    let Some(all) = last.games() else { return last.frames as f64 };
+    let before = all - WINDOW_GAMES as f64;
+    let start = places.iter().rev().find(|place| place.games().is_some_and(|at| at <= before));
+    (last.frames - start.map_or(0, |place| place.frames)) as f64
 }
 
 /// Groups log points by frame count, which must not decrease.

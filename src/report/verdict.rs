@@ -160,11 +160,13 @@ pub(super) fn conclude(
 }
 
 fn can_count(seeds: [usize; 2]) -> bool {
+    // The least p is one over the number of ways, mirror images counted once.
     1.0 / least_p_value(seeds[0], seeds[1]) <= MOST_WAYS
 }
 
 fn least_p(seeds: [usize; 2]) -> f64 {
     let exact = least_p_value(seeds[0], seeds[1]);
+    // An estimate is (b + 1) / (m + 1), which is least where no deal matches: b = 0.
     if can_count(seeds) { exact } else { 1.0 / (f64::from(RANDOM_DEALS) + 1.0) }
 }
 
@@ -184,6 +186,7 @@ impl GameVerdict {
 
     /// Returns whether its tests are exact or estimated; `None` if there is no test.
     pub fn kind_of_test(&self) -> Option<KindOfTest> {
+        // Both measures are of the same seeds, so their tests are of one kind.
         self.final_score.p.map(|_| match self.final_score.random_deals {
             None => KindOfTest::Exact,
             Some(_) => KindOfTest::Estimated,
@@ -217,14 +220,17 @@ impl Difference {
     /// If the bootstrap rejects its input.
     pub fn of(arm: &[f64], baseline: &[f64], bootstrap: Bootstrap) -> Result<Self, StatsError> {
         let all: Vec<f64> = arm.iter().chain(baseline).copied().collect();
+        // Equal means can differ in their last bits, and the verdict depends on the sign.
         let exactly = |difference: f64| without_rounding(difference, &all);
         let difference = exactly(mean(arm.iter().copied()) - mean(baseline.iter().copied()));
         if arm.len() < 2 || baseline.len() < 2 {
             return Ok(Self { difference, interval: None, p: None, random_deals: None });
         }
 
-        let scores = |values: &[f64]| Scores::try_new(vec![values.to_vec()]);
-        let interval = bootstrap.of_pair(&scores(arm)?, &scores(baseline)?, |arm, baseline| {
+        let [arm_scores, baseline_scores] =
+            [arm, baseline].map(|values| Scores::try_new(vec![values.to_vec()]));
+        let interval = bootstrap.of_pair(&arm_scores?, &baseline_scores?, |arm, baseline| {
+            // Both have a single game, so the difference exists.
             mean_difference(arm, baseline).unwrap_or(f64::NAN)
         })?;
 

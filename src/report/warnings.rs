@@ -145,21 +145,24 @@ fn finish(texts: Vec<(String, Vec<&str>)>) -> Vec<String> {
 fn unequal_seeds(grid: &Grid) -> Vec<String> {
     let mut texts = Vec::new();
     for (game, name) in grid.games.iter().enumerate() {
-        let seeds_of = |arm: usize| -> Vec<String> {
-            grid.cell(game, arm).iter().map(|run| run.config.seed.to_string()).collect()
-        };
-        let arms: Vec<usize> =
-            (0..grid.arms.len()).filter(|&arm| !grid.cell(game, arm).is_empty()).collect();
-        if arms.iter().any(|&arm| seeds_of(arm) != seeds_of(arms[0])) {
-            let parts: Vec<String> = arms
-                .iter()
-                .map(|&arm| format!("{} has {}", grid.label(arm), list(&seeds_of(arm))))
-                .collect();
+        // An arm without runs has a warning of its own.
+        let arms: Vec<(String, Vec<String>)> = (0..grid.arms.len())
+            .filter(|&arm| !grid.cell(game, arm).is_empty())
+            .map(|arm| (grid.label(arm), seeds_of(grid.cell(game, arm))))
+            .collect();
+        // Cells are sorted by seed, so equal sets of seeds are equal lists.
+        if arms.iter().any(|(_, seeds)| *seeds != arms[0].1) {
+            let parts: Vec<String> =
+                arms.iter().map(|(label, seeds)| format!("{label} has {}", list(seeds))).collect();
             add(&mut texts, Some(format!("The seeds differ: {}", list(&parts))), name);
         }
     }
 
     finish(texts)
+}
+
+fn seeds_of(runs: &[Run]) -> Vec<String> {
+    runs.iter().map(|run| run.config.seed.to_string()).collect()
 }
 
 /// Finds settings that differ within a game, except those that identify arms and seeds, depend on
@@ -180,6 +183,7 @@ fn mixed_settings(grid: &Grid) -> Vec<String> {
 /// Known scores hold for one mode and difficulty; in another they would normalise a game wrongly.
 fn other_modes(grid: &Grid) -> Vec<String> {
     per_game(grid, |runs| {
+        // Games without known scores are never normalised, whatever their settings.
         reference_scores(&runs.first()?.config.game)?;
         let mut settings: Vec<String> =
             runs.iter().flat_map(|run| other_settings(&run.config.env.resolve())).collect();
@@ -200,14 +204,8 @@ fn settings_of(grid: &Grid, game: usize) -> BTreeMap<String, BTreeMap<String, Ve
     let mut settings: BTreeMap<String, BTreeMap<String, Vec<String>>> = BTreeMap::new();
     for arm in 0..grid.arms.len() {
         for run in grid.cell(game, arm) {
-            let counts = |key: &str| {
-                !NO_SETTING.contains(&key)
-                    && !FREE_ON_RESUME.contains(&key)
-                    && !run.config.is_idle(key)
-            };
-            for (key, value) in
-                config::leaves(&run.config).into_iter().filter(|(key, _)| counts(key))
-            {
+            let leaves = config::leaves(&run.config).into_iter();
+            for (key, value) in leaves.filter(|(key, _)| is_compared(run, key)) {
                 let arms = settings.entry(key).or_default().entry(value.to_string()).or_default();
                 let label = grid.label(arm);
                 if !arms.contains(&label) {
@@ -218,6 +216,11 @@ fn settings_of(grid: &Grid, game: usize) -> BTreeMap<String, BTreeMap<String, Ve
     }
 
     settings
+}
+
+/// Returns `true` if a setting should be the same in all runs of a game.
+fn is_compared(run: &Run, key: &str) -> bool {
+    !NO_SETTING.contains(&key) && !FREE_ON_RESUME.contains(&key) && !run.config.is_idle(key)
 }
 
 fn mixed_commits(grid: &Grid) -> Vec<String> {
@@ -233,6 +236,7 @@ fn mixed_commits(grid: &Grid) -> Vec<String> {
         ));
     }
 
+    // Such a name can be the same in two runs and still mean different code.
     if commits.iter().any(|commit| *commit == "unknown" || commit.ends_with("-dirty")) {
         texts.push(
             "The code of some runs cannot be found again: it was built outside a repository, or with changes \
@@ -245,26 +249,25 @@ fn mixed_commits(grid: &Grid) -> Vec<String> {
 }
 
 fn other_weights(grid: &Grid) -> Vec<String> {
-    let is_other = |run: &&Run| run.meta.forked_from.is_some() || run.meta.init_from.is_some();
-    let number = grid.all().filter(is_other).count();
+    let number = grid
+        .all()
+        .filter(|run| run.meta.forked_from.is_some() || run.meta.init_from.is_some())
+        .count();
     let text =
         format!("{} began with weights of another run, or as a fork of one.", count(number, "run"));
     if number > 0 { vec![text] } else { Vec::new() }
 }
 
 fn mixed_machines(grid: &Grid) -> Vec<String> {
-    let machines = |run: &Run| -> Vec<String> {
-        let sessions = run.meta.sessions.iter();
-        let describe = sessions.map(|session| {
-            format!(
-                "{} ({}, {} cores, {}, {} threads)",
-                session.host, session.platform, session.cores, session.device, session.threads
-            )
-        });
-        describe.collect()
-    };
+    let sessions = grid.all().flat_map(|run| &run.meta.sessions);
+    let machines = sessions.map(|session| {
+        format!(
+            "{} ({}, {} cores, {}, {} threads)",
+            session.host, session.platform, session.cores, session.device, session.threads
+        )
+    });
 
-    let mut all: Vec<String> = grid.all().flat_map(machines).collect();
+    let mut all: Vec<String> = machines.collect();
     all.sort();
     all.dedup();
     let text =
@@ -293,6 +296,7 @@ fn algorithm_and_torso(grid: &Grid, groups: &[Group]) -> Vec<String> {
 /// games are; and a better agent may play longer games.
 fn training_scores(grid: &Grid) -> Vec<String> {
     per_game(grid, |runs| {
+        // All runs of a game are scored alike, so one of them answers for all.
         if runs.iter().any(|run| run.scored_by == ScoredBy::Evaluation) {
             return None;
         }

@@ -41,22 +41,28 @@ impl Destination {
     }
 
     fn check(&self) -> Result<(), ReportError> {
-        let taken = |what| ReportError::OutTaken { path: self.folder.clone(), what };
         match fs::read_dir(&self.folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(_) if self.folder.is_file() => Err(taken("is a file")),
+            Err(_) if self.folder.is_file() => Err(self.taken("is a file")),
             Err(cause) => Err(self.cannot(cause)),
             Ok(entries) => {
-                let ours = |name: &str| [PAGE, DATA, FIGURES].contains(&name);
                 let names: Vec<String> = entries
                     .flatten()
                     .map(|entry| entry.file_name().to_string_lossy().into_owned())
                     .collect();
-                let is_report =
-                    names.iter().any(|name| name == DATA) && names.iter().all(|name| ours(name));
-                if names.is_empty() || is_report { Ok(()) } else { Err(taken("holds other files")) }
+                // An earlier report is replaced as a whole folder, so nothing else may be in it.
+                let is_report = names.iter().any(|name| name == DATA)
+                    && names.iter().all(|name| [PAGE, DATA, FIGURES].contains(&name.as_str()));
+                match names.is_empty() || is_report {
+                    true => Ok(()),
+                    false => Err(self.taken("holds other files")),
+                }
             }
         }
+    }
+
+    fn taken(&self, what: &'static str) -> ReportError {
+        ReportError::OutTaken { path: self.folder.clone(), what }
     }
 
     fn cannot(&self, cause: io::Error) -> ReportError {
@@ -69,23 +75,17 @@ impl Destination {
     /// # Errors
     /// If a file cannot be written.
     pub fn write(&self, report: &Report, drawn: &[Drawn]) -> Result<(), ReportError> {
+        // Rendered before anything is created: an error here leaves the disk as it was.
         let html = page::page(report, drawn);
         let data = serde_json::to_string_pretty(report)? + "\n";
         let place = self.real_place().map_err(|cause| self.cannot(cause))?;
+        // Noted now, since afterwards nothing is missing.
         let made = FirstMade::of(&place);
         let scratch = Scratch(beside(&place, "new"));
-        let write = || {
-            fs::create_dir_all(scratch.0.join(FIGURES))?;
-            fs::write(scratch.0.join(PAGE), &html)?;
-            fs::write(scratch.0.join(DATA), &data)?;
-            for figure in drawn {
-                fs::write(scratch.0.join(figure.svg_file()), &figure.svg)?;
-                fs::write(scratch.0.join(figure.png_file()), &figure.png)?;
-            }
-            put_in_place(&scratch.0, &place)
-        };
+        let written = write_files(&scratch.0, &html, &data, drawn)
+            .and_then(|()| put_in_place(&scratch.0, &place));
 
-        write().map_err(|cause| {
+        written.map_err(|cause| {
             drop(scratch);
             made.undo();
             self.cannot(cause)
@@ -96,6 +96,18 @@ impl Destination {
     fn real_place(&self) -> io::Result<PathBuf> {
         if self.folder.exists() { fs::canonicalize(&self.folder) } else { Ok(self.folder.clone()) }
     }
+}
+
+/// Writes page, data and figures into a new folder.
+fn write_files(folder: &Path, html: &str, data: &str, drawn: &[Drawn]) -> io::Result<()> {
+    fs::create_dir_all(folder.join(FIGURES))?;
+    fs::write(folder.join(PAGE), html)?;
+    fs::write(folder.join(DATA), data)?;
+    for figure in drawn {
+        fs::write(folder.join(figure.svg_file()), &figure.svg)?;
+        fs::write(folder.join(figure.png_file()), &figure.png)?;
+    }
+    Ok(())
 }
 
 /// Temporary folder, removed on drop unless it was renamed.
@@ -144,6 +156,7 @@ fn put_in_place(new: &Path, place: &Path) -> io::Result<()> {
         let _ = fs::rename(&old, place);
     })?;
 
+    // Only now is the earlier report dispensable.
     drop(Scratch(old));
     Ok(())
 }

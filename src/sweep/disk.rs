@@ -6,6 +6,7 @@ use std::path::Path;
 pub fn free_bytes(folder: &Path) -> Option<u64> {
     let about = rustix::fs::statvfs(nearest(folder)).ok()?;
     // A file system without blocks, such as `/proc`, has no free space to report.
+    // Not `f_bfree`: blocks reserved for root are free but of no use here.
     (about.f_blocks > 0).then(|| about.f_bavail.saturating_mul(about.f_frsize))
 }
 
@@ -14,6 +15,7 @@ pub fn free_bytes(folder: &Path) -> Option<u64> {
 /// # Errors
 /// The I/O error.
 pub fn try_writing(folder: &Path) -> std::io::Result<()> {
+    // Only trying is certain: permissions know nothing of full or read-only file systems.
     tempfile::tempfile_in(nearest(folder)).map(drop)
 }
 

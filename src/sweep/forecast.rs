@@ -100,6 +100,7 @@ impl<'a> RemainingRun<'a> {
         }
         let done = self.config.frames - self.frames;
         let on_the_way = self.config.frames / every - done / every;
+        // A run that has begun has already been evaluated at frame 0.
         let at_the_start = u64::from(done == 0);
 
         (at_the_start + on_the_way) * evaluation.episodes + evaluation.final_episodes
@@ -108,16 +109,11 @@ impl<'a> RemainingRun<'a> {
     /// Returns the bytes kept after the run, without the replay: checkpoints and metrics.
     fn kept_bytes(&self) -> u64 {
         let Self { config, measured, .. } = self;
-        let count = |period: Period| match period {
-            Period::EveryFrames(frames) => config.frames / frames.max(1),
-            Period::Off => 0,
-        };
-
         // The first, the periodic and the last checkpoint; the newest of them and the best are
         // kept.
-        let written = count(config.checkpoint_every_frames).saturating_add(2);
+        let written = times_in(config.checkpoint_every_frames, config.frames).saturating_add(2);
         let checkpoints = written.min(u64::from(config.keep_checkpoints) + 1);
-        let points = count(config.log_every_frames).saturating_add(1);
+        let points = times_in(config.log_every_frames, config.frames).saturating_add(1);
         let of_points = points.saturating_mul(measured.bytes_per_point);
         checkpoints.saturating_mul(measured.checkpoint_bytes).saturating_add(of_points)
     }
@@ -134,6 +130,14 @@ impl<'a> RemainingRun<'a> {
         config.apex.replay.capacity = config.apex.replay.capacity.min(transitions.max(1));
         config.apex.replay.compress = true;
         config.algorithm().memory(spec.obs_shape, tch::Device::Cpu).replay_bytes
+    }
+}
+
+/// Returns how often something periodic happens in so many frames.
+fn times_in(period: Period, frames: u64) -> u64 {
+    match period {
+        Period::EveryFrames(every) => frames / every.max(1),
+        Period::Off => 0,
     }
 }
 
@@ -177,6 +181,7 @@ fn disk_bytes(left: &[RemainingRun<'_>], jobs: usize) -> u64 {
         bytes = bytes.saturating_add(stays.saturating_sub(run.held_bytes));
         passing.push(run.measured.checkpoint_bytes.saturating_add(replay));
     }
+    // At worst, the largest checkpoints are written at the same time.
     passing.sort_unstable();
     passing.iter().rev().take(jobs).fold(bytes, |sum, largest| sum.saturating_add(*largest))
 }
@@ -233,6 +238,7 @@ fn measured_in(run: &RunDir, start_frames: u64) -> Option<Measured> {
         frames_per_sec: Some(median(speeds)).filter(|speed| *speed > 0.0)?,
         checkpoint_bytes: folder_bytes(&newest.path)
             .saturating_sub(checkpoint::replay_bytes(&newest.path)),
+        // There are points: without them the speed above is missing.
         bytes_per_point: written / points.len() as u64,
         secs_per_game: secs_per_game(&points),
     })
@@ -307,27 +313,28 @@ pub fn slowest(measured: impl Iterator<Item = Measured>) -> Option<Measured> {
 
 fn trial_arguments(cell: &Cell, frames: u64, folder: &Path, index: usize) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = cell.arguments.iter().map(OsString::from).collect();
-    let mut add = |text: String| arguments.push(text.into());
     for setting in [
         format!("frames={frames}"),
         format!("log_every_frames={}", frames / TRIAL_POINTS),
+        // The first and the last are still written, and one is enough to measure its size.
         "checkpoint_every_frames=off".to_owned(),
         "video.every_frames=off".to_owned(),
     ] {
-        add(format!("--set={setting}"));
+        arguments.push(format!("--set={setting}").into());
     }
 
     let config = cell.config();
     if config.is_evaluated() {
         // As many games as in a periodic evaluation: the trial's last evaluation is the one
         // measured.
-        add(format!("--set=evaluation.every_frames={frames}"));
-        add(format!("--set=evaluation.final_episodes={}", config.evaluation.episodes));
+        let games = config.evaluation.episodes;
+        arguments.push(format!("--set=evaluation.every_frames={frames}").into());
+        arguments.push(format!("--set=evaluation.final_episodes={games}").into());
     }
 
     if cell.config().algo == Algo::Apex {
         let warmup = TRIAL_WARMUP.min(cell.config().apex.replay.warmup_transitions);
-        add(format!("--set=apex.replay.warmup_transitions={warmup}"));
+        arguments.push(format!("--set=apex.replay.warmup_transitions={warmup}").into());
     }
 
     // clap rejects a repeated flag, and trials set `frames` themselves, so drop `--frames`.

@@ -2,22 +2,26 @@
 
 /// Formats rows under a header; every column is as wide as its widest cell, except the last one.
 pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
-    let width_of = |column: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
-        cells.chain([header[column].chars().count()]).max().unwrap_or(0)
-    };
-
-    let widths: Vec<usize> = (0..header.len()).map(width_of).collect();
-    let line = |cells: &[String]| {
-        let padded: Vec<String> =
-            cells.iter().zip(&widths).map(|(cell, &width)| format!("{cell:<width$}")).collect();
-        padded.join("  ").trim_end().to_owned()
-    };
-
     let header: Vec<String> = header.iter().map(ToString::to_string).collect();
-    let lines: Vec<String> =
-        [line(&header)].into_iter().chain(rows.iter().map(|row| line(row))).collect();
+    let widths: Vec<usize> = header
+        .iter()
+        .enumerate()
+        .map(|(column, name)| {
+            let cells = rows.iter().filter_map(|row| row.get(column)).chain([name]);
+            cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+        })
+        .collect();
+
+    let mut lines = vec![line(&header, &widths)];
+    lines.extend(rows.iter().map(|row| line(row, &widths)));
     lines.join("\n")
+}
+
+fn line(cells: &[String], widths: &[usize]) -> String {
+    let padded: Vec<String> =
+        cells.iter().zip(widths).map(|(cell, &width)| format!("{cell:<width$}")).collect();
+    // Otherwise lines would end with the padding of their last cell.
+    padded.join("  ").trim_end().to_owned()
 }
 
 #[cfg(test)]

@@ -58,6 +58,7 @@ pub fn watch(
         if stop.is_raised() {
             return Ok(Ending::Stopped);
         }
+        // The step overwrites the observation on which the decision was based.
         let obs = game.obs.clone();
         let (action, insight) = policy
             .act_with_scores(&obs, plan.mode, &mut game.rng)
@@ -90,6 +91,7 @@ fn pictures_of(game: &mut Game) -> (Vec<Picture>, f64) {
         return (screens.into_iter().map(Picture::from).collect(), 1000.0 / FRAMES_PER_SECOND);
     }
     let [_, height, width] = game.env.spec().obs_shape;
+    // Frames are stacked with the newest last.
     let newest = &game.obs[game.obs.len() - height * width..];
     (vec![Picture::of_grey(newest, width)], TOY_MILLIS)
 }

@@ -62,18 +62,20 @@ impl GifVideo {
 
         let differs =
             |y: usize, x: usize| colours[y * self.width + x] != self.shown[y * self.width + x];
-        let rows = || (0..self.height).filter(|&y| (0..self.width).any(|x| differs(y, x)));
-        let top = rows().next()?;
-        let bottom = rows().next_back()?;
-        let columns = || (0..self.width).filter(|&x| (top..=bottom).any(|y| differs(y, x)));
-        let left = columns().next()?;
-        let right = columns().next_back()?;
+        let mut rows = (0..self.height).filter(|&y| (0..self.width).any(|x| differs(y, x)));
+        let top = rows.next()?;
+        let bottom = rows.next_back().unwrap_or(top);
+        let mut columns = (0..self.width).filter(|&x| (top..=bottom).any(|y| differs(y, x)));
+        let left = columns.next()?;
+        let right = columns.next_back().unwrap_or(left);
         Some([left, top, right + 1 - left, bottom + 1 - top])
     }
 
     fn cut(&self, colours: &[u8], [left, top, width, height]: [usize; 4], start: u64) -> Part {
-        let row = |y: usize| &colours[(top + y) * self.width + left..][..width];
-        let colours: Vec<u8> = (0..height).flat_map(row).copied().collect();
+        let colours: Vec<u8> = (0..height)
+            .flat_map(|y| &colours[(top + y) * self.width + left..][..width])
+            .copied()
+            .collect();
         let mut frame = Frame { buffer: Cow::Owned(colours), ..Frame::default() };
         frame.make_lzw_pre_encoded();
         Part { left, top, width, height, compressed: frame.buffer.into_owned(), start }
@@ -98,6 +100,7 @@ impl Video for GifVideo {
             "more than 50 pictures a second: a GIF has no room for them"
         );
         let colours = self.palette.colours_of(picture);
+        // An image like the one before needs no part: the earlier part is shown for longer.
         if let Some(area) = self.changed(&colours) {
             self.parts.push(self.cut(&colours, area, start));
             self.shown = colours;
@@ -109,16 +112,16 @@ impl Video for GifVideo {
     fn finish(self: Box<Self>) -> anyhow::Result<Vec<u8>> {
         ensure!(!self.parts.is_empty(), "a video without pictures");
         let mut bytes = Vec::new();
-        let side =
-            |length: usize| u16::try_from(length).context("a side longer than a GIF can say");
         let mut encoder =
             Encoder::new(&mut bytes, side(self.width)?, side(self.height)?, &self.palette.bytes())?;
         encoder.set_repeat(Repeat::Infinite)?;
         let end = centis(self.millis);
+        // A part ends where the next begins, so that rounded times leave no gaps.
         let ends = self.parts.iter().skip(1).map(|part| part.start).chain([end]);
         for (part, end) in self.parts.iter().zip(ends) {
             let shown = end.saturating_sub(part.start).max(LEAST_CENTIS);
             encoder.write_lzw_pre_encoded_frame(&Frame {
+                // The format holds no delay above 655 seconds.
                 delay: u16::try_from(shown).unwrap_or(u16::MAX),
                 dispose: DisposalMethod::Keep,
                 left: side(part.left)?,
@@ -135,6 +138,10 @@ impl Video for GifVideo {
     }
 }
 
+fn side(length: usize) -> anyhow::Result<u16> {
+    u16::try_from(length).context("a side longer than a GIF can say")
+}
+
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -142,6 +149,11 @@ impl Video for GifVideo {
 )]
 fn centis(millis: f64) -> u64 {
     (millis / 10.0).round() as u64
+}
+
+/// Returns the squared distance of two colours.
+fn distance(colour: &[u8; 3], other: &[u8; 3]) -> u32 {
+    colour.iter().zip(other).map(|(a, b)| u32::from(a.abs_diff(*b)).pow(2)).sum()
 }
 
 /// Palette of colours in order of first use; when it is full, the nearest colour is used.
@@ -166,13 +178,13 @@ impl Palette {
             self.colours.push(colour);
             self.colours.len() - 1
         } else {
-            let distance = |other: &[u8; 3]| -> u32 {
-                colour.iter().zip(other).map(|(a, b)| u32::from(a.abs_diff(*b)).pow(2)).sum()
-            };
-            (0..MOST_COLOURS).min_by_key(|&place| distance(&self.colours[place])).unwrap_or(0)
+            (0..MOST_COLOURS)
+                .min_by_key(|&place| distance(&colour, &self.colours[place]))
+                .unwrap_or(0)
         };
 
         let place = u8::try_from(place).unwrap_or(u8::MAX);
+        // Colours without a place of their own are remembered too, since the search is slow.
         self.places.insert(colour, place);
         place
     }

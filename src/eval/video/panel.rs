@@ -14,6 +14,8 @@ const FRAME: usize = 84;
 /// Maximum total width of the first layer's maps.
 const MAPS_WIDTH: usize = 350;
 const GAP: usize = 6;
+/// Pixels between two maps.
+const MAP_GAP: usize = 2;
 const PAPER: [u8; 3] = [255; 3];
 
 /// Parts drawn beside the screen.
@@ -96,18 +98,19 @@ impl<'a> PanelRenderer<'a> {
         let [depth, height, width] = self.spec.obs_shape;
         let factor = FRAME.div_ceil(height.max(width).max(1));
         let columns = depth.min(2);
-        let side =
-            |count: usize, length: usize| (count * (length * factor + GAP)).saturating_sub(GAP);
-        let mut page =
-            Picture::filled(side(columns, width), side(depth.div_ceil(2), height), PAPER);
+        let rows = depth.div_ceil(2);
+        let mut page = Picture::filled(
+            offset(columns, width * factor, GAP).saturating_sub(GAP),
+            offset(rows, height * factor, GAP).saturating_sub(GAP),
+            PAPER,
+        );
         for (index, frame) in obs.chunks_exact(height * width).enumerate() {
             let column = index % columns;
             let row = index / columns;
-            let place = |count: usize, length: usize| count * (length * factor + GAP);
             page.put(
                 &Picture::of_grey(frame, width).enlarged(factor),
-                place(column, width),
-                place(row, height),
+                offset(column, width * factor, GAP),
+                offset(row, height * factor, GAP),
             )?;
         }
 
@@ -137,10 +140,14 @@ impl<'a> PanelRenderer<'a> {
 
         self.brightest.resize(maps, 0.0);
         let factor = (MAPS_WIDTH / 8 / width.max(1)).clamp(1, 4);
-        let columns = (MAPS_WIDTH / (width * factor + 2)).clamp(1, maps.max(1));
-        let side = |count: usize, length: usize| count * (length * factor + 2);
-        let mut page =
-            Picture::filled(side(columns, width), side(maps.div_ceil(columns), height), PAPER);
+        // At least one column, however wide a single map is.
+        let columns = (MAPS_WIDTH / (width * factor + MAP_GAP)).clamp(1, maps.max(1));
+        let rows = maps.div_ceil(columns);
+        let mut page = Picture::filled(
+            offset(columns, width * factor, MAP_GAP),
+            offset(rows, height * factor, MAP_GAP),
+            PAPER,
+        );
         let all = values.chunks_exact((height * width).max(1)).zip(&mut self.brightest);
         for (index, (map, brightest)) in all.enumerate() {
             *brightest = map.iter().copied().fold(*brightest, f32::max);
@@ -152,15 +159,25 @@ impl<'a> PanelRenderer<'a> {
             )]
             let grey: Vec<u8> = map.iter().map(|value| (value * scale) as u8).collect();
             let picture = Picture::of_grey(&grey, width).enlarged(factor);
-            page.put(&picture, side(index % columns, width), side(index / columns, height))?;
+            page.put(
+                &picture,
+                offset(index % columns, width * factor, MAP_GAP),
+                offset(index / columns, height * factor, MAP_GAP),
+            )?;
         }
 
         Ok(Some(page))
     }
 }
 
+/// Returns where part `index` of a row or column begins if each has this length, followed by a gap.
+fn offset(index: usize, length: usize, gap: usize) -> usize {
+    index * (length + gap)
+}
+
 /// Quantises the panel to 32 grey levels: a GIF has only 256 colours, and the screen needs its own.
 fn with_few_colours(mut picture: Picture) -> Picture {
+    // The upper bits also fill the lower ones, so that white stays white.
     picture.rgb.iter_mut().for_each(|part| *part = *part & 0xf8 | *part >> 5);
     picture
 }

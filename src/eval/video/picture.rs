@@ -62,7 +62,6 @@ impl Picture {
     /// visible when only every other frame is shown.
     #[must_use]
     pub fn brighter(mut self, other: &Self) -> Self {
-        let brightness = |pixel: &[u8]| pixel.iter().map(|&part| u32::from(part)).sum::<u32>();
         for (mine, theirs) in self.rgb.chunks_exact_mut(3).zip(other.rgb.chunks_exact(3)) {
             if brightness(theirs) > brightness(mine) {
                 mine.copy_from_slice(theirs);
@@ -70,6 +69,10 @@ impl Picture {
         }
         self
     }
+}
+
+fn brightness(pixel: &[u8]) -> u32 {
+    pixel.iter().map(|&part| u32::from(part)).sum()
 }
 
 impl From<Screen> for Picture {

@@ -61,6 +61,7 @@ impl VideoRecorder {
         record: RecordSpec,
         stop: &StopFlag,
     ) -> anyhow::Result<Ending> {
+        // This environment is asked for its shapes alone; the game makes one of its own.
         let probe = EnvSeed { seed: plan.seed, role: Role::EvalEnv, index: record.number };
         let spec = make_env(plan.game, plan.env, plan.assets, probe)?.spec().clone();
         let mut pages = PanelRenderer::new(record.beside, policy, &spec);
@@ -77,6 +78,7 @@ impl VideoRecorder {
             Ok(())
         })?;
 
+        // The game may end before the last image has all its screens.
         if let Some((screen, count)) = self.open.take() {
             self.show(pages.page(screen, &parts)?, millis * as_times(count))?;
         }
@@ -88,6 +90,7 @@ impl VideoRecorder {
     /// flickers is lost. Once there are enough, returns the image and its number of screens; each
     /// lasts `millis`.
     fn merge_frames(&mut self, screen: Picture, millis: f64) -> Option<(Picture, f64)> {
+        // Zero where an image lasts longer than one of the video: then none are merged.
         let together = (1000.0 / self.fps / millis).round();
         let (picture, count) = match self.open.take() {
             None => (screen, 1),
@@ -102,6 +105,7 @@ impl VideoRecorder {
 
     fn show(&mut self, picture: Picture, millis: f64) -> anyhow::Result<()> {
         if let Some(format) = self.format {
+            // Begun late, because the first image decides the size.
             let video = match self.video.take() {
                 Some(video) => video,
                 None => format.begin(picture.width, picture.height)?,
@@ -112,6 +116,8 @@ impl VideoRecorder {
         if self.keeps && self.seen.is_multiple_of(self.every) {
             self.kept.push(picture);
             if self.kept.len() == MOST_KEPT {
+                // The length of the game is unknown, so the spacing doubles whenever there are
+                // too many.
                 let mut index = 0;
                 self.kept.retain(|_| {
                     index += 1;

@@ -15,14 +15,19 @@ pub fn contact_sheet(pictures: &[Picture], columns: usize) -> anyhow::Result<Pic
     let first = pictures.first().context("a contact sheet without pictures")?;
     let columns = columns.clamp(1, pictures.len());
     let rows = pictures.len().div_ceil(columns);
-    let side = |count: usize, length: usize| GAP + count * (length + GAP);
-    let mut page = Picture::filled(side(columns, first.width), side(rows, first.height), [255; 3]);
+    let mut page =
+        Picture::filled(offset(columns, first.width), offset(rows, first.height), [255; 3]);
     for (index, picture) in pictures.iter().enumerate() {
         let column = index % columns;
         let row = index / columns;
-        page.put(picture, side(column, first.width), side(row, first.height))?;
+        page.put(picture, offset(column, first.width), offset(row, first.height))?;
     }
     Ok(page)
+}
+
+/// Returns where image `index` of a row or column begins; for their number, the page's length.
+fn offset(index: usize, length: usize) -> usize {
+    GAP + index * (length + GAP)
 }
 
 /// Encodes an image as PNG.

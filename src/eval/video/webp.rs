@@ -49,6 +49,7 @@ impl Video for WebpVideo {
         let (pixels, _) = picture.rgb.as_chunks::<3>();
         let rgba: Vec<u8> =
             pixels.iter().flat_map(|&[red, green, blue]| [red, green, blue, 255]).collect();
+        // The exact time is rounded anew for each image, so that errors do not add up.
         self.encoder.add_frame(&rgba, whole(self.millis)).map_err(failed)?;
         self.millis += millis;
         self.pictures += 1;

@@ -29,6 +29,7 @@ pub(super) fn curves_of(
     game: &GameRow,
     over: Over,
 ) -> Result<Option<Drawn>, PlotError> {
+    // A run that does not report time has NaN hours, which no axis can show.
     if over == Over::Time
         && game.arms.iter().any(|arm| arm.curve.hours.iter().any(|hours| !hours.is_finite()))
     {
@@ -50,18 +51,16 @@ pub(super) fn curves_of(
     let (axis, unit) = axis_of(game, over);
     let mut chart = LineChart::new(&title, axis, Axis::linear(score_axis(game, over)));
     let mut marks = Marks::default();
-    let x = |curve: &Curve| -> Vec<f64> {
-        let places = if over == Over::Time { &curve.hours } else { &curve.frames };
-        places.iter().map(|place| place * unit).collect()
-    };
-
     for (arm, curve) in game.arms.iter().zip(&curves) {
-        chart = add_seeds(chart, &mut marks, curve, &x(curve), report.colour(&arm.arm));
+        let x = x_of(curve, over, unit);
+        chart = add_seeds(chart, &mut marks, curve, &x, report.colour(&arm.arm));
     }
 
+    // Series are drawn in order: all means come last, where no thin line covers them.
     for (arm, curve) in game.arms.iter().zip(&curves) {
+        let x = x_of(curve, over, unit);
         let name = report.short_label(&arm.arm);
-        chart = add_mean(chart, &mut marks, curve, &x(curve), (name, report.colour(&arm.arm)));
+        chart = add_mean(chart, &mut marks, curve, &x, (name, report.colour(&arm.arm)));
     }
 
     if let Some(human) = human_in_sight(game) {
@@ -69,6 +68,7 @@ pub(super) fn curves_of(
         marks.lines.push(2);
     }
 
+    // The number keeps file names apart where two games have the same slug.
     let name = format!("{:02}-{}-{file}", place + 1, slug(&game.game));
     let caption = caption_of_curves(game, over);
     let row = FigureRow { name, game: Some(game.game.clone()), title, caption, marks };
@@ -80,6 +80,12 @@ fn curve_of(arm: &GameArm, over: Over) -> Option<&Curve> {
         Over::Frames | Over::Time => Some(&arm.curve),
         Over::TrainingFrames => arm.training_curve.as_ref(),
     }
+}
+
+/// Returns the positions of a curve's points on the x axis.
+fn x_of(curve: &Curve, over: Over, unit: f64) -> Vec<f64> {
+    let places = if over == Over::Time { &curve.hours } else { &curve.frames };
+    places.iter().map(|place| place * unit).collect()
 }
 
 fn score_axis(game: &GameRow, over: Over) -> &'static str {
@@ -147,14 +153,17 @@ fn human_in_sight(game: &GameRow) -> Option<f64> {
     (known.normalise(best) >= NEAR_HUMAN).then_some(known.human)
 }
 
-fn caption_of_curves(game: &GameRow, over: Over) -> String {
-    let about = |band: Band| match band {
+/// Describes a kind of band for the caption.
+fn about_band(band: Band) -> &'static str {
+    match band {
         Band::Interval => "shaded: 95 % bootstrap interval of the mean, at each frame for itself",
         Band::Range => "shaded: from the lower to the higher of two seeds, no interval",
         Band::None => "one seed: no band",
-    };
+    }
+}
 
-    let mut bands: Vec<&str> = game.arms.iter().map(|arm| about(arm.curve.band)).collect();
+fn caption_of_curves(game: &GameRow, over: Over) -> String {
+    let mut bands: Vec<&str> = game.arms.iter().map(|arm| about_band(arm.curve.band)).collect();
     bands.sort_unstable();
     bands.dedup();
     let thin = if game.arms.iter().any(|arm| arm.curve.band != Band::None) {
@@ -170,6 +179,7 @@ fn caption_of_curves(game: &GameRow, over: Over) -> String {
     };
 
     let mut caption = format!("{thin}{}.{hours}", bands.join("; or "));
+    // Which part comes first depends on the bands, so the capital letter is set at the end.
     if let Some(first) = caption.get_mut(0..1) {
         first.make_ascii_uppercase();
     }

@@ -22,10 +22,12 @@ pub(super) fn differences(
     let title = format!("{arm} less {baseline}, final score");
     let axis = Axis::linear("difference in human-normalised score");
     let mut figure = Intervals::new(&title, axis).with_reference(0.0);
+    // The reference line at 0 is a mark as well.
     let mut marks = Marks { lines: vec![2], ..Marks::default() };
     for game in &comparison.games {
         let row = report.games.iter().find(|row| row.game == game.game);
         let Some(known) = row.and_then(GameRow::reference) else { continue };
+        // The magnitude: dividing by a negative number would swap better and worse.
         let scale = (known.human - known.random).abs();
         let estimate = Estimate::new(&game.game, game.final_score.difference / scale);
         let interval = game.final_score.interval;

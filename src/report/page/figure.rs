@@ -28,7 +28,9 @@ pub(super) fn in_grid(figures: Vec<Markup>) -> Markup {
 /// Prepares an SVG for inlining: makes its ids unique on the page, lets it scale, and labels it for
 /// screen readers.
 fn inline(svg: &str, name: &str, title: &str) -> String {
+    // `maud` also escapes quotes, so that a title cannot end the attribute.
     let label = html! { (title) }.into_string();
+    // Every figure numbers its clips from 0, but ids are shared by the whole page.
     svg.replacen(
         "<svg xmlns=\"http://www.w3.org/2000/svg\"",
         &format!("<svg role=\"img\" aria-label=\"{label}\""),

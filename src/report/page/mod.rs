@@ -15,7 +15,7 @@ use self::tables::{
 };
 use super::Report;
 use super::aggregate::{Aggregates, NO_INTERVAL};
-use super::compare::Comparison;
+use super::compare::{Comparison, games_of};
 use super::false_positives::by_chance;
 use super::figures::Drawn;
 use super::format::{command, count, frames, grouped, list, probability, score, span};
@@ -32,6 +32,7 @@ pub fn page(report: &Report, drawn: &[Drawn]) -> String {
             head {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
+                // Without an icon of its own, a browser would ask the server for one.
                 link rel="icon" href="data:,";
                 title { (title) }
                 style { (PreEscaped(style::CSS)) }
@@ -73,6 +74,7 @@ fn lead(report: &Report) -> String {
     let budgets: Vec<String> = report.games.iter().map(|game| frames(game.budget_frames)).collect();
     let head = format!("{} in {}", count(runs, "complete run"), count(budgets.len(), "game"));
     let names: Vec<&str> = report.games.iter().map(|game| game.game.as_str()).collect();
+    // Compared as printed: a few frames of overshoot are not another budget.
     if budgets.iter().all(|budget| *budget == budgets[0]) {
         let cut = report.games.iter().any(|game| game.unequal_budgets);
         return format!(
@@ -82,12 +84,11 @@ fn lead(report: &Report) -> String {
         );
     }
 
-    let with_budget = |(game, budget): (&GameRow, &String)| {
+    let games = report.games.iter().zip(&budgets).map(|(game, budget)| {
         format!("{} ({})", game.game, budget_in_words(budget, game.unequal_budgets, ""))
-    };
+    });
 
-    let games: Vec<String> = report.games.iter().zip(&budgets).map(with_budget).collect();
-    format!("{head}: {}.", list(&games))
+    format!("{head}: {}.", list(&games.collect::<Vec<_>>()))
 }
 
 /// Describes the budget. If longer runs are cut, it is not the training length of each run.
@@ -126,14 +127,18 @@ fn cautions(report: &Report) -> Markup {
 
 /// Renders `*word*` as emphasis and `` `word` `` as code, escaping everything.
 fn emphasised(text: &str) -> Markup {
-    let part = |(place, part): (usize, &str)| match place % 2 {
-        0 => html! { (part) },
-        _ => html! { code { (part) } },
-    };
-    let codes = |text: &str| html! { @for one in text.split('`').enumerate() { (part(one)) } };
     html! {
         @for (place, part) in text.split('*').enumerate() {
-            @if place % 2 == 1 { em { (codes(part)) } } @else { (codes(part)) }
+            @if place % 2 == 1 { em { (with_code(part)) } } @else { (with_code(part)) }
+        }
+    }
+}
+
+/// Renders `` `word` `` as code.
+fn with_code(text: &str) -> Markup {
+    html! {
+        @for (place, part) in text.split('`').enumerate() {
+            @if place % 2 == 1 { code { (part) } } @else { (part) }
         }
     }
 }
@@ -223,11 +228,6 @@ fn test_in_words(games: &[GameVerdict]) -> String {
 }
 
 fn curves(report: &Report, drawn: &[Drawn]) -> Markup {
-    let of_game = |game: &GameRow| -> Vec<Markup> {
-        let own = drawn.iter().filter(|drawn| drawn.row.game.as_ref() == Some(&game.game));
-        own.map(|drawn| figure(report, drawn)).collect()
-    };
-
     html! {
         section {
             h2 { "Learning curves" }
@@ -236,10 +236,16 @@ fn curves(report: &Report, drawn: &[Drawn]) -> Markup {
                 @if game.unequal_budgets {
                     p.note { "Runs had different budgets; curves end where the shortest does." }
                 }
-                (in_grid(of_game(game)))
+                (figures_of(report, game, drawn))
             }
         }
     }
+}
+
+/// Renders the figures of one game.
+fn figures_of(report: &Report, game: &GameRow, drawn: &[Drawn]) -> Markup {
+    let own = drawn.iter().filter(|drawn| drawn.row.game.as_ref() == Some(&game.game));
+    in_grid(own.map(|drawn| figure(report, drawn)).collect())
 }
 
 fn thresholds(report: &Report) -> Markup {
@@ -374,19 +380,20 @@ fn estimate_in_words() -> String {
 
 /// Describes the rule's false-positive rate for the numbers of seeds on this page.
 fn chance_in_words(report: &Report) -> String {
-    let games = report.comparisons.iter().flat_map(|comparison| &comparison.games);
+    let games = games_of(&report.comparisons);
     let mut seeds: Vec<usize> = games.map(|game| game.seeds[0].min(game.seeds[1])).collect();
     seeds.sort_unstable();
     seeds.dedup();
-    let per_cent = |share: f64| format!("{:.0}", share * 100.0);
-    let one = |seeds: usize| {
-        let verdicts = per_cent(by_chance(seeds)?);
-        Some(format!(
-            "with {seeds} seeds an arm the rule says better or worse in {verdicts} of 100 games"
-        ))
-    };
 
-    let parts: Vec<String> = seeds.into_iter().filter_map(one).collect();
+    let parts = seeds.into_iter().filter_map(|seeds| {
+        let share = by_chance(seeds)?;
+        Some(format!(
+            "with {seeds} seeds an arm the rule says better or worse in {:.0} of 100 games",
+            share * 100.0
+        ))
+    });
+
+    let parts: Vec<String> = parts.collect();
     if parts.is_empty() {
         return String::new();
     }
@@ -400,9 +407,7 @@ fn tests_in_words(report: &Report) -> String {
         return String::new();
     }
 
-    let least =
-        report.comparisons.iter().flat_map(|comparison| &comparison.games).map(|game| game.least_p);
-    let least = least.fold(1.0, f64::min);
+    let least = games_of(&report.comparisons).map(|game| game.least_p).fold(1.0, f64::min);
     let expected = match least > ALPHA {
         true => format!(
             "none can be at or below {ALPHA}, the least possible being {}",
@@ -432,8 +437,10 @@ fn tests_in_words(report: &Report) -> String {
 /// Notes if, with few seeds and many games, even the smallest p-value cannot pass Holm's
 /// correction.
 fn nothing_can_pass(report: &Report) -> String {
-    let games = || report.comparisons.iter().flat_map(|comparison| &comparison.games);
-    let least = games().map(|game| game.least_p).fold(1.0, f64::min) * games().count() as f64;
+    let games = games_of(&report.comparisons);
+    // Holm multiplies the smallest p by the number of planned tests, those not made included.
+    let tests = games.clone().count() as f64;
+    let least = games.map(|game| game.least_p).fold(1.0, f64::min) * tests;
     match least > ALPHA {
         true => format!(
             " With so few seeds none can pass Holm's correction: after it the least possible p is {}.",

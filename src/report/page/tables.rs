@@ -85,11 +85,12 @@ fn seeds(game: &GameVerdict) -> Markup {
 
 fn verdict_row(report: &Report, comparison: &Comparison, game: &GameVerdict) -> Markup {
     let row = report.games.iter().find(|row| row.game == game.game);
-    let of = |arm: &str| summary(row.and_then(|row| row.arm(arm)).map(|arm| &arm.final_score));
+    let [arm, baseline] = [&comparison.arm, &comparison.baseline]
+        .map(|name| summary(row.and_then(|row| row.arm(name)).map(|arm| &arm.final_score)));
     html! {
         tr {
             th scope="row" { (game.game) }
-            (verdict(game)) (of(&comparison.baseline)) (of(&comparison.arm))
+            (verdict(game)) (baseline) (arm)
             (difference(&game.final_score)) (difference(&game.area)) (seeds(game))
         }
     }
@@ -125,6 +126,8 @@ pub(super) fn thresholds_table(report: &Report, games: &[&GameRow]) -> Markup {
                         td { (threshold.label) }
                         td.number { (shown(&score(threshold.score))) }
                         @for arm in &arms {
+                            // A threshold has entries for the arms of its game, which may lack some
+                            // of the report.
                             @let place = game.arms.iter().position(|own| own.arm == *arm);
                             (reached(place.and_then(|place| threshold.arms.get(place))))
                         }
@@ -137,6 +140,7 @@ pub(super) fn thresholds_table(report: &Report, games: &[&GameRow]) -> Markup {
 
 fn reached(reached: Option<&Reached>) -> Markup {
     let Some(reached) = reached else { return html! { td.number { "–" } } };
+    // A dash, not a number: the median seed never got there.
     let median = reached.median_frames.map_or_else(|| "–".to_owned(), frames);
     html! { td.number { (median) small { (reached.count()) " of " (reached.frames.len()) " seeds" } } }
 }
