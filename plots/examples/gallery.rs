@@ -10,8 +10,8 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 
 use coordrl_plots::{
-    Aspect, Axis, Blank, ColourMap, ColourRange, Figure, Group, HeatMap, HeatMaps, LineChart,
-    Panels, PlotError, Scatter, Series,
+    Aspect, Axis, ColourMap, ColourRange, Figure, Group, HeatMap, HeatMaps, LineChart, Panels,
+    PlotError, Scatter, Series,
 };
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -65,8 +65,8 @@ fn sizes() -> LineChart {
     let conv = [1e3, 1e4, 1e5, 1e6, 1e7].map(|x: f64| (x, 20.0 + 8.0 * x.log10()));
     let coord = [(1e3, 91.0), (1e4, 99.0), (1e5, f64::NAN), (1e6, 99.5), (1e7, 100.0)];
     LineChart::new("Accuracy by size", Axis::log("parameters"), Axis::linear("test accuracy (%)"))
-        .with_series(Series::new("deconv", conv).with_markers())
-        .with_series(Series::new("CoordConv (one run missing)", coord).with_markers())
+        .with_series(Series::new("deconv", conv))
+        .with_series(Series::new("CoordConv (one run missing)", coord))
 }
 
 fn places(title: &str, error: f64, aspect: Aspect) -> Scatter {
@@ -97,7 +97,6 @@ fn true_against_predicted() -> Scatter {
     )
     .with_group(Group::new("train", points(1.3)))
     .with_group(Group::new("test", points(2.9).map(|(x, y)| (x, y - 2.0))))
-    .with_diagonal()
     .with_equal_aspect()
 }
 
@@ -113,8 +112,6 @@ fn probabilities() -> Result<HeatMaps, PlotError> {
     for (row, column) in [(12, 40), (50, 20), (31, 8)] {
         let y = f64::from(row);
         let x = f64::from(column);
-        let row = row as usize;
-        let column = column as usize;
         maps = maps
             .with_map(HeatMap::try_new(
                 format!("truth, centre ({row}, {column})"),
@@ -123,10 +120,7 @@ fn probabilities() -> Result<HeatMaps, PlotError> {
                 square(y, x, 90.0),
             )?)
             .with_map(HeatMap::try_new("CoordConv", 64, 64, square(y, x, 4.0))?)
-            .with_map(
-                HeatMap::try_new("deconv", 64, 64, square(y + 3.0, x, 0.6))?
-                    .with_mark(row, column)?,
-            );
+            .with_map(HeatMap::try_new("deconv", 64, 64, square(y + 3.0, x, 0.6))?);
     }
 
     Ok(maps
@@ -165,7 +159,7 @@ fn panel(height: f64) -> Box<dyn Figure> {
 fn tasks() -> Panels {
     Panels::new("Two torsos, two agents, three games", ["Breakout", "Pong", "Ms. Pac-Man"])
         .with_row("A2C", vec![panel(300.0), panel(20.0), panel(24_000.0)])
-        .with_row("Ape-X", vec![panel(500.0), panel(21.0), Box::new(Blank::new("not run"))])
+        .with_row("Ape-X", vec![panel(500.0), panel(21.0), panel(900.0)])
 }
 
 fn mixed() -> Result<Panels, PlotError> {

@@ -145,18 +145,6 @@ impl Canvas {
         ));
     }
 
-    /// Draws a ring.
-    pub(crate) fn ring(&mut self, (x, y): Point, radius: f64, stroke: Stroke) {
-        let x = number(x);
-        let y = number(y);
-        let radius = number(radius);
-        let width = number(stroke.width);
-        let colour = stroke.colour;
-        self.put(&format!(
-            "<circle cx=\"{x}\" cy=\"{y}\" r=\"{radius}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"{width}\"/>"
-        ));
-    }
-
     /// Draws rectangles in units of cells, cell (0, 0) at `corner`, each over the previous ones.
     pub(crate) fn cells(&mut self, corner: Point, cell: f64, cells: &[(Rect, Colour)]) {
         let x = number(corner.0);

@@ -109,22 +109,6 @@ pub enum PlotError {
         /// Number of values given.
         values: usize,
     },
-    /// A marked cell outside the map.
-    #[error(
-        "heat map `{caption}` has {rows} x {columns} cells, none at row {row}, column {column}"
-    )]
-    MarkOutside {
-        /// Caption of the map.
-        caption: String,
-        /// Number of rows.
-        rows: usize,
-        /// Number of columns.
-        columns: usize,
-        /// Row of the mark.
-        row: usize,
-        /// Column of the mark.
-        column: usize,
-    },
     /// One colour bar cannot explain maps with individual ranges.
     #[error(
         "figure `{figure}` gives each map its own range: leave out the colour bar or share the range"

@@ -7,12 +7,10 @@ use crate::error::PlotError;
 use crate::figure::PNG_SCALE;
 use crate::font::to_f64;
 use crate::geometry::{Point, Rect};
-use crate::style::{Colour, GREY, PALETTE, PAPER};
+use crate::style::{Colour, GREY, PALETTE};
 
 /// Colour of NaN, chosen to stand out.
 pub(crate) const NOT_A_NUMBER: Colour = PALETTE[3];
-/// Colour of the ring around a marked cell.
-pub(crate) const MARK: Colour = PALETTE[1];
 
 /// One matrix with its caption.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,7 +19,6 @@ pub struct HeatMap {
     rows: usize,
     columns: usize,
     values: Vec<f32>,
-    mark: Option<(usize, usize)>,
 }
 
 impl HeatMap {
@@ -40,28 +37,7 @@ impl HeatMap {
         if rows.checked_mul(columns) != Some(values.len()) || values.is_empty() {
             return Err(PlotError::MatrixSize { caption, rows, columns, values: values.len() });
         }
-        Ok(Self { caption, rows, columns, values, mark: None })
-    }
-
-    /// Adds a ring around the cell at `(row, column)`.
-    ///
-    /// # Errors
-    /// If the matrix has no such cell.
-    pub fn with_mark(mut self, row: usize, column: usize) -> Result<Self, PlotError> {
-        let rows = self.rows;
-        let columns = self.columns;
-        if row >= rows || column >= columns {
-            return Err(PlotError::MarkOutside {
-                caption: self.caption,
-                rows,
-                columns,
-                row,
-                column,
-            });
-        }
-
-        self.mark = Some((row, column));
-        Ok(self)
+        Ok(Self { caption, rows, columns, values })
     }
 
     /// Smallest and largest value, ignoring NaN.
@@ -89,7 +65,7 @@ impl HeatMap {
         if side * pixels >= 1.0 { (side * pixels).floor() / pixels } else { side }
     }
 
-    /// Draws the cells, a border and the mark, centred, as large as a square of side `room` allows.
+    /// Draws the cells, and a border, centred, as large as a square of side `room` allows.
     pub(crate) fn draw(
         &self,
         canvas: &mut Canvas,
@@ -104,14 +80,6 @@ impl HeatMap {
         let corner = ((middle - width / 2.0).round(), (centre - height / 2.0).round());
         canvas.cells(corner, cell, &self.runs(colours, range));
         canvas.outline(Rect::new(corner.0, corner.1, width, height), Stroke::solid(GREY, 1.0));
-        if let Some((row, column)) = self.mark {
-            let at =
-                (corner.0 + (to_f64(column) + 0.5) * cell, corner.1 + (to_f64(row) + 0.5) * cell);
-            let radius = (cell * 0.9).max(5.0);
-            // A white ring beneath makes the mark visible on any colour.
-            canvas.ring(at, radius, Stroke::solid(PAPER, 4.0));
-            canvas.ring(at, radius, Stroke::solid(MARK, 2.0));
-        }
     }
 
     /// Returns runs of equally coloured cells, in units of cells. Each extends one cell further
@@ -182,7 +150,5 @@ mod tests {
         assert_eq!(error.to_string(), "heat map `m` should have 2 x 3 values, not 5");
         assert!(HeatMap::try_new("m", 0, 3, vec![]).is_err());
         assert!(HeatMap::try_new("m", usize::MAX, 3, vec![0.0; 5]).is_err());
-        let error = HeatMap::try_new("m", 2, 3, vec![0.0; 6]).unwrap().with_mark(2, 0).unwrap_err();
-        assert_eq!(error.to_string(), "heat map `m` has 2 x 3 cells, none at row 2, column 0");
     }
 }

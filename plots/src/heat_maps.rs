@@ -234,7 +234,7 @@ impl Figure for HeatMaps {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::heat_map::{MARK, NOT_A_NUMBER};
+    use crate::heat_map::NOT_A_NUMBER;
     use crate::style::{Colour, GREY};
     use crate::test_support::{assert_shows, colours_of};
 
@@ -246,11 +246,10 @@ mod tests {
     fn shows_captions_bar_and_every_value_unsmoothed() {
         let maps = HeatMaps::new("Squares")
             .with_map(ramp("truth"))
-            .with_map(ramp("predicted").with_mark(1, 2).unwrap())
+            .with_map(ramp("predicted"))
             .with_colour_bar("probability");
         let shades = [0.0, 0.2, 0.4, 0.6, 0.8, 1.0].map(|part| ColourMap::Grey.colour(part));
-        let colours: Vec<Colour> = shades.into_iter().chain([MARK]).collect();
-        assert_shows(&maps, &["Squares", "truth", "predicted", "probability", "0.4"], &colours);
+        assert_shows(&maps, &["Squares", "truth", "predicted", "probability", "0.4"], &shades);
     }
 
     #[test]

@@ -67,7 +67,7 @@ pub use heat_maps::{ColourRange, HeatMaps};
 pub use intervals::{Estimate, Intervals};
 pub use legend::LegendEntry;
 pub use line_chart::{LineChart, Series};
-pub use panels::{Blank, Panels};
+pub use panels::Panels;
 pub use raster::Pixels;
 pub use scatter::{Group, Scatter};
 pub use style::{Colour, Marker, PALETTE};

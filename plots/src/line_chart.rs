@@ -25,14 +25,7 @@ pub struct Series {
     points: Vec<Point>,
     band: Option<Vec<(f64, f64)>>,
     colour: Option<Colour>,
-    markers: Markers,
     weight: Weight,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Markers {
-    Off,
-    On,
 }
 
 /// Visual weight of a curve.
@@ -46,14 +39,7 @@ impl Series {
     /// Builds a curve through points `(x, y)`, in this order.
     pub fn new(name: impl Into<String>, points: impl IntoIterator<Item = (f64, f64)>) -> Self {
         let points = points.into_iter().collect();
-        Self {
-            name: name.into(),
-            points,
-            band: None,
-            colour: None,
-            markers: Markers::Off,
-            weight: Weight::Full,
-        }
+        Self { name: name.into(), points, band: None, colour: None, weight: Weight::Full }
     }
 
     /// Adds a shaded band `(low, high)` for each point, such as a confidence interval. NaN leaves a
@@ -68,13 +54,6 @@ impl Series {
     #[must_use]
     pub fn with_colour(mut self, colour: Colour) -> Self {
         self.colour = Some(colour);
-        self
-    }
-
-    /// Adds a marker at each point, for series of few points.
-    #[must_use]
-    pub fn with_markers(mut self) -> Self {
-        self.markers = Markers::On;
         self
     }
 
@@ -238,7 +217,7 @@ impl LineChart {
             },
             colour: self.colour(index),
             line: Some(Dash::of(self.place(index))),
-            marker: (series.markers == Markers::On).then_some(Marker::of(self.place(index))),
+            marker: None,
         }
     }
 
@@ -267,12 +246,11 @@ impl LineChart {
         let mut dots: Vec<Point> = Vec::new();
         for run in series.points.split(|&point| !is_whole(point)) {
             let places: Vec<Point> = run.iter().map(|&point| plot.place(point)).collect();
-            if places.len() > 1 {
-                canvas.polyline(&places, stroke);
-            }
-            // A line with a single point would be invisible.
-            if series.markers == Markers::On || places.len() == 1 {
-                dots.extend(places);
+            match places.len() {
+                0 => {}
+                // A line with a single point would be invisible.
+                1 => dots.extend(places),
+                _ => canvas.polyline(&places, stroke),
             }
         }
 
@@ -328,7 +306,7 @@ mod tests {
             .with_series(
                 Series::new("conv", [(0.0, 0.0), (1.0, 2.0)]).with_band([(-1.0, 1.0), (1.0, 3.0)]),
             )
-            .with_series(Series::new("CoordConv", [(0.0, 1.0), (1.0, 1.0)]).with_markers())
+            .with_series(Series::new("CoordConv", [(0.0, 1.0), (1.0, 1.0)]))
             .with_reference(2.5, "human");
         let words = ["Return & <speed>", "frames", "return", "conv", "CoordConv", "human", "0.5"];
         assert_shows(&full, &words, &PALETTE[..2]);

@@ -1,49 +1,18 @@
 //! Several figures on one page: named columns and rows, and one legend if all panels agree.
 
-use crate::canvas::{Canvas, Text};
+use crate::canvas::Canvas;
 use crate::error::PlotError;
 use crate::figure::{Figure, LegendPlace, PAGE_WIDTH};
-use crate::font::{self, HALF_CAPITAL, Weight, to_f64};
+use crate::font::{Weight, to_f64};
 use crate::geometry::Rect;
-use crate::heading::{Heading, plain};
+use crate::heading::Heading;
 use crate::legend::{Legend, LegendEntry};
-use crate::style::{GREY, Look};
+use crate::style::Look;
 
 /// Minimum width of a panel: a page with many columns grows wider.
 const LEAST_WIDTH: f64 = 250.0;
 /// Factor on the title size of [`Look`] for the page's own title.
 const TITLE: f64 = 1.15;
-
-/// A panel without data that shows the reason.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Blank {
-    text: String,
-}
-
-impl Blank {
-    /// Builds a panel that shows only this text.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self { text: text.into() }
-    }
-}
-
-impl Figure for Blank {
-    fn height_at(&self, width: f64) -> f64 {
-        width * 0.3
-    }
-
-    fn draw(&self, canvas: &mut Canvas, area: Rect, _: LegendPlace) -> Result<(), PlotError> {
-        let size = font::shrink(
-            &self.text,
-            area.width,
-            Look::for_width(area.width).label,
-            Weight::Regular,
-        );
-        let (x, y) = area.centre();
-        canvas.text(Text { colour: GREY, ..plain(&self.text, (x, y + HALF_CAPITAL * size), size) });
-        Ok(())
-    }
-}
 
 /// A grid of figures with a common title.
 #[derive(Debug)]
@@ -88,7 +57,7 @@ impl Panels {
 
     /// Returns the legend common to all panels, if those that have one agree.
     fn shared_legend(&self) -> Option<Vec<LegendEntry>> {
-        // Panels without a legend, such as blank ones, cannot disagree.
+        // Panels without a legend, such as heat maps, cannot disagree.
         let figures = self.rows.iter().flat_map(|(_, figures)| figures);
         let mut legends = figures.map(|figure| figure.legend()).filter(|legend| !legend.is_empty());
         let first = legends.next()?;
@@ -207,10 +176,10 @@ mod tests {
     fn shows_titles_names_and_one_legend() {
         let page = Panels::new("All tasks", ["classify", "regress"])
             .with_row("conv", vec![line("train"), line("train")])
-            .with_row("CoordConv", vec![line("train"), Box::new(Blank::new("not run"))]);
+            .with_row("CoordConv", vec![line("train"), line("train")]);
         assert_shows(
             &page,
-            &["All tasks", "classify", "regress", "conv", "CoordConv", "not run"],
+            &["All tasks", "classify", "regress", "conv", "CoordConv"],
             &PALETTE[..1],
         );
         assert_eq!(texts(&page).iter().filter(|text| *text == "train").count(), 1);

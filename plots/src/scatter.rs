@@ -2,12 +2,12 @@
 
 use crate::axes::{Aspect, Frame, Plot};
 use crate::axis::{Axis, Range};
-use crate::canvas::{Canvas, Stroke};
+use crate::canvas::Canvas;
 use crate::error::PlotError;
 use crate::figure::{Figure, LegendPlace};
 use crate::geometry::{Point, Rect};
 use crate::legend::LegendEntry;
-use crate::style::{Colour, Dash, GHOST, GREY, Marker, colour_of};
+use crate::style::{GHOST, Marker, colour_of};
 use crate::values::{check_values, is_whole};
 
 /// Opacity of points: at full strength, close points would hide each other.
@@ -18,20 +18,12 @@ const OPACITY: f64 = 0.75;
 pub struct Group {
     name: String,
     points: Vec<Point>,
-    colour: Option<Colour>,
 }
 
 impl Group {
     /// Builds a group of points `(x, y)`.
     pub fn new(name: impl Into<String>, points: impl IntoIterator<Item = (f64, f64)>) -> Self {
-        Self { name: name.into(), points: points.into_iter().collect(), colour: None }
-    }
-
-    /// Overrides the palette colour.
-    #[must_use]
-    pub fn with_colour(mut self, colour: Colour) -> Self {
-        self.colour = Some(colour);
-        self
+        Self { name: name.into(), points: points.into_iter().collect() }
     }
 
     fn legend_name(&self) -> String {
@@ -44,12 +36,6 @@ impl Group {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Diagonal {
-    Off,
-    On,
-}
-
 /// A scatter of points.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scatter {
@@ -58,7 +44,6 @@ pub struct Scatter {
     y: Axis,
     groups: Vec<Group>,
     aspect: Aspect,
-    diagonal: Diagonal,
     true_places: Option<(String, Vec<Point>)>,
 }
 
@@ -66,8 +51,7 @@ impl Scatter {
     /// Builds a scatter without points. An empty title takes no space.
     pub fn new(title: impl Into<String>, x: Axis, y: Axis) -> Self {
         let aspect = Aspect::Free;
-        let diagonal = Diagonal::Off;
-        Self { title: title.into(), x, y, groups: Vec::new(), aspect, diagonal, true_places: None }
+        Self { title: title.into(), x, y, groups: Vec::new(), aspect, true_places: None }
     }
 
     /// Appends a group, drawn over the previous ones.
@@ -81,13 +65,6 @@ impl Scatter {
     #[must_use]
     pub fn with_equal_aspect(mut self) -> Self {
         self.aspect = Aspect::Equal;
-        self
-    }
-
-    /// Adds the line y = x and gives both axes the same range.
-    #[must_use]
-    pub fn with_diagonal(mut self) -> Self {
-        self.diagonal = Diagonal::On;
         self
     }
 
@@ -127,21 +104,7 @@ impl Scatter {
         self.check()?;
         let x = self.x.resolve(&self.title, self.points().map(|point| point.0))?;
         let y = self.y.resolve(&self.title, self.points().map(|point| point.1))?;
-        Ok(match self.diagonal {
-            Diagonal::Off => (x, y),
-            Diagonal::On => (x.union(y), x.union(y)),
-        })
-    }
-
-    fn colour(&self, index: usize) -> Colour {
-        self.groups[index].colour.unwrap_or(colour_of(index))
-    }
-
-    fn draw_diagonal(&self, canvas: &mut Canvas, plot: &Plot, range: Range) {
-        if self.diagonal == Diagonal::On {
-            let ends = [plot.place((range.low, range.low)), plot.place((range.high, range.high))];
-            canvas.polyline(&ends, Stroke { colour: GREY, width: 1.3, dash: Dash::Dashed });
-        }
+        Ok((x, y))
     }
 
     fn draw_points(&self, canvas: &mut Canvas, plot: &Plot) {
@@ -159,7 +122,7 @@ impl Scatter {
                 &places,
                 Marker::of(index),
                 radius(most, plot),
-                self.colour(index),
+                colour_of(index),
                 OPACITY,
             );
         }
@@ -193,7 +156,7 @@ impl Figure for Scatter {
         let faint = self.true_places.iter().map(|(name, _)| (name.clone(), GHOST, Marker::Circle));
         let numbered = self.groups.iter().enumerate();
         let groups = numbered
-            .map(|(index, group)| (group.legend_name(), self.colour(index), Marker::of(index)));
+            .map(|(index, group)| (group.legend_name(), colour_of(index), Marker::of(index)));
         faint
             .chain(groups)
             .map(|(name, colour, marker)| LegendEntry {
@@ -221,8 +184,6 @@ impl Figure for Scatter {
 
         let plot = frame.draw(canvas, area)?;
         canvas.begin_clip(plot.area);
-        // With a diagonal both axes have the same range.
-        self.draw_diagonal(canvas, &plot, x);
         self.draw_points(canvas, &plot);
         canvas.end_clip();
         Ok(())
@@ -244,7 +205,6 @@ mod tests {
         let grid = (0..25).map(|k| (f64::from(k % 5), f64::from(k / 5)));
         let full = scatter()
             .with_equal_aspect()
-            .with_diagonal()
             .with_true_places("true", grid.clone())
             .with_group(Group::new("train", grid.clone().map(|(x, y)| (x + 0.2, y))))
             .with_group(Group::new("test", [(1.5, 1.5), (2.5, 3.5)]));
