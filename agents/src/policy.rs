@@ -217,7 +217,7 @@ impl Policy {
     }
 
     /// Returns outputs for `rows` observations, in order; all finite.
-    fn outputs(&self, obs: &[u8], rows: usize) -> Result<Vec<Output>, AgentError> {
+    fn outputs(&self, obs: &[u8], rows: usize) -> Result<Vec<ScoredObs>, AgentError> {
         let row_bytes = self.obs_shape.iter().product();
         if obs.len() != rows * row_bytes {
             return Err(AgentError::ObsLength { bytes: obs.len(), rows, row_bytes });
@@ -225,21 +225,22 @@ impl Policy {
 
         let obs = obs_tensor(obs, rows, self.obs_shape);
         let device = self.store.device();
-        let outputs: Vec<Output> = match &self.network {
+        let outputs: Vec<ScoredObs> = match &self.network {
             AnyNetwork::ActorCritic(network) => {
                 let output = infer(network, &obs, device)?;
                 output
                     .rows()
-                    .map(|row| Output { scores: row.logits.to_vec(), value: row.value })
+                    .map(|row| ScoredObs { scores: row.logits.to_vec(), value: row.value })
                     .collect()
             }
-            AnyNetwork::Q(network) => {
-                infer_q(network, &obs, device)?.chunks(self.num_actions).map(Output::of_q).collect()
-            }
+            AnyNetwork::Q(network) => infer_q(network, &obs, device)?
+                .chunks(self.num_actions)
+                .map(ScoredObs::of_q)
+                .collect(),
         };
 
         // `argmax` passes over NaN: unchecked, a network of NaN would silently play action 0.
-        if outputs.iter().all(Output::is_finite) {
+        if outputs.iter().all(ScoredObs::is_finite) {
             return Ok(outputs);
         }
 
@@ -248,14 +249,14 @@ impl Policy {
     }
 }
 
-/// Output of either kind of network for one observation.
-struct Output {
+/// ScoredObs of either kind of network for one observation.
+struct ScoredObs {
     /// Logit or Q-value of each action.
     scores: Vec<f32>,
     value: f32,
 }
 
-impl Output {
+impl ScoredObs {
     fn of_q(q: &[f32]) -> Self {
         Self { scores: q.to_vec(), value: q[argmax(q)] }
     }
@@ -278,7 +279,7 @@ pub(crate) struct PolicyOutput {
     row_len: usize,
 }
 
-/// Output for one observation.
+/// ScoredObs for one observation.
 pub(crate) struct PolicyRow<'a> {
     /// One per action.
     pub logits: &'a [f32],

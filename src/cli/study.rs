@@ -101,6 +101,19 @@ impl Study {
     }
 }
 
+#[cfg(test)]
+impl Study {
+    /// Returns the settings of a single study's command line.
+    fn settings(&self) -> anyhow::Result<StudyRunConfig> {
+        match self {
+            Self::Classify(flags) => flags.settings(Task::Classify),
+            Self::Render(flags) => flags.settings(Task::Render),
+            Self::Regress(flags) => flags.settings(Task::Regress),
+            Self::All(_) => anyhow::bail!("not a single study"),
+        }
+    }
+}
+
 impl Flags {
     fn run(&self, task: Task) -> anyhow::Result<ExitCode> {
         if let Some(dir) = &self.dump {
@@ -118,10 +131,15 @@ impl Flags {
         }
     }
 
-    fn start(&self, task: Task) -> anyhow::Result<ExitCode> {
+    /// Returns the settings of a new study.
+    fn settings(&self, task: Task) -> anyhow::Result<StudyRunConfig> {
         let layered = self.layers(&self.recipe(task)?, &Origin::Recipe)?.finish()?;
         keeps_task(task, &layered.config)?;
-        let config = resolve(layered)?;
+        Ok(resolve(layered)?)
+    }
+
+    fn start(&self, task: Task) -> anyhow::Result<ExitCode> {
+        let config = self.settings(task)?;
         let group = launch::group(&self.runs_dir, &config);
         self.train(launch::new_run(config, &Destination { group, name: self.name.clone() })?)
     }
@@ -194,14 +212,14 @@ impl Flags {
         if outcome == RunOutcome::Interrupted {
             let task = run.subject().study().task();
             let updates = run.progress().updates;
-            let folder = shell_quote(run.run().path());
+            let folder = shell_quote(run.dir().path());
             status!(
                 "stopped at {updates} updates; continue with: coordrl study {task} --resume {folder}"
             );
             return Ok(ExitCode::Interrupted);
         }
 
-        self.report(run.subject().result(run.run().path(), run.progress()))
+        self.report(run.subject().result(run.dir().path(), run.progress()))
     }
 
     fn report(&self, result: Option<StudyResult>) -> anyhow::Result<ExitCode> {

@@ -231,14 +231,14 @@ fn describe_evaluation(evaluation: &Evaluation) -> String {
 
 fn train(mut run: GameRun) -> anyhow::Result<ExitCode> {
     let outcome = run.train()?;
-    let folder = run.run().path().display();
+    let folder = run.dir().path().display();
     let progress = run.progress();
     let games = &progress.games;
     if outcome == RunOutcome::Interrupted {
         status!(
             "stopped at {} frames; continue with: coordrl train --resume {}",
             progress.frames,
-            shell_quote(run.run().path())
+            shell_quote(run.dir().path())
         );
         return Ok(ExitCode::Interrupted);
     }

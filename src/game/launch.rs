@@ -51,8 +51,8 @@ pub fn new_run(config: RunConfig, to: &Destination, start: Start) -> anyhow::Res
         None => Progress::default(),
     };
 
-    let (built, progress) = combine(config, assembled, progress);
-    launch::begin(built, (&planned, to.name.is_some()), meta, progress)
+    let (built, progress) = into_parts(config, assembled, progress);
+    launch::begin(built, &planned, to.name.is_some(), meta, progress)
 }
 
 /// Returns the folder of all runs of this kind: `<runs_dir>/<game>/<algo>-<torso>`.
@@ -69,7 +69,7 @@ pub fn resume(
     Recorder::check(&run, &from.progress.written, CHOOSE_EARLIER)?;
     let mut assembled = assemble(&config)?;
     let progress = take_over(assembled.agent.as_mut(), from)?;
-    let (built, progress) = combine(config, assembled, progress);
+    let (built, progress) = into_parts(config, assembled, progress);
     launch::resume(built, run, progress)
 }
 
@@ -83,8 +83,8 @@ pub fn fork_progress(mut checkpoint: Checkpoint<Progress>) -> Checkpoint<Progres
     checkpoint
 }
 
-/// Combines agent, settings and progress into what the run loop takes.
-pub fn combine(
+/// Returns what the run loop takes: the subject and its progress.
+fn into_parts(
     config: RunConfig,
     assembled: Assembled,
     mut progress: Progress,

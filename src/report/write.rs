@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::figures::Drawn;
 use super::{Report, ReportError, page};
+use crate::durable_file::{sync_dir, write_durably};
 
 const PAGE: &str = "index.html";
 const DATA: &str = "report.json";
@@ -101,13 +102,15 @@ impl Destination {
 /// Writes page, data and figures into a new folder.
 fn write_files(folder: &Path, html: &str, data: &str, drawn: &[Drawn]) -> io::Result<()> {
     fs::create_dir_all(folder.join(FIGURES))?;
-    fs::write(folder.join(PAGE), html)?;
-    fs::write(folder.join(DATA), data)?;
+    // On disk before the rename: after a power cut the folder under the report's name is whole.
+    write_durably(&folder.join(PAGE), html.as_bytes())?;
+    write_durably(&folder.join(DATA), data.as_bytes())?;
     for figure in drawn {
-        fs::write(folder.join(figure.svg_file()), &figure.svg)?;
-        fs::write(folder.join(figure.png_file()), &figure.png)?;
+        write_durably(&folder.join(figure.svg_file()), figure.svg.as_bytes())?;
+        write_durably(&folder.join(figure.png_file()), &figure.png)?;
     }
-    Ok(())
+    sync_dir(&folder.join(FIGURES))?;
+    sync_dir(folder)
 }
 
 /// Temporary folder, removed on drop unless it was renamed.

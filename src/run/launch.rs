@@ -63,13 +63,15 @@ impl<T: Trainable> Built<T> {
     }
 }
 
-/// Creates the folder of a new run at `to`, from [`Destination::plan`].
+/// Creates the folder of a new run at `to`, from [`Destination::plan`]; `is_named` if the user
+/// named it.
 ///
 /// # Errors
 /// If the folder cannot be created or written.
 pub fn begin<T: Trainable>(
     built: Built<T>,
-    (to, is_named): (&Path, bool),
+    to: &Path,
+    is_named: bool,
     mut meta: Meta,
     progress: T::Progress,
 ) -> anyhow::Result<TrainLoop<T>> {

@@ -49,9 +49,9 @@ impl<T: Trainable> TrainLoop<T> {
     /// # Errors
     /// If an update fails, or the folder cannot be written. The last checkpoint stays valid.
     pub fn train(&mut self) -> anyhow::Result<RunOutcome> {
-        let _span = tracing::info_span!("run", path = %self.run().path().display()).entered();
+        let _span = tracing::info_span!("run", path = %self.dir().path().display()).entered();
         tracing::info!(position = self.progress.position(), end = self.subject.end(), "training");
-        if checkpoint::list(&self.run().checkpoints_dir()).is_empty() {
+        if checkpoint::list(&self.dir().checkpoints_dir()).is_empty() {
             self.checkpoint()?;
         }
 
@@ -86,7 +86,7 @@ impl<T: Trainable> TrainLoop<T> {
     }
 
     /// Returns the run folder.
-    pub fn run(&self) -> &RunDir {
+    pub fn dir(&self) -> &RunDir {
         &self.files.dir
     }
 
@@ -135,7 +135,7 @@ impl<T: Trainable> TrainLoop<T> {
         self.pause()?;
         self.progress.set_written(self.files.recorder.sync()?);
         let state = self.subject.save().map_err(|error| self.explain(error))?;
-        let dir = self.run().checkpoints_dir();
+        let dir = self.dir().checkpoints_dir();
         let path = checkpoint::write(
             &dir,
             &state,
@@ -153,12 +153,12 @@ impl<T: Trainable> TrainLoop<T> {
 
     /// Adds position and last checkpoint to an error.
     fn explain(&self, error: T::Error) -> anyhow::Error {
-        let last = checkpoint::list(&self.run().checkpoints_dir()).pop();
+        let last = checkpoint::list(&self.dir().checkpoints_dir()).pop();
         let place =
             last.map_or_else(|| "none".to_owned(), |entry| entry.path.display().to_string());
         let position = self.progress.position();
         let unit = T::AXIS.name();
-        let evidence = self.subject.keep_evidence(&error, self.run());
+        let evidence = self.subject.keep_evidence(&error, self.dir());
         anyhow::Error::new(error).context(format!(
             "training stopped at {position} {unit}; last checkpoint: {place}{evidence}"
         ))

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context;
 use coordrl_stats::median;
@@ -14,6 +15,7 @@ use crate::durable_file::replace_file;
 use crate::run::run_dir::{RunDir, RunDirError};
 use crate::stop_flag::StopFlag;
 use crate::sweep::cell::{Cell, CellState};
+use crate::sweep::cores::share_cores;
 use crate::sweep::folder::{log_path, take_lock};
 use crate::sweep::planned::Planned;
 use crate::sweep::record::CellFailure;
@@ -47,10 +49,10 @@ pub struct Campaign {
     pub baseline_seeds: u64,
     /// Trains the baselines for fewer epochs, and the others until the mark holds.
     pub quick: bool,
-    /// Number of worker threads of each study.
-    pub threads: u32,
-    /// Number of studies to run at a time.
-    pub jobs: usize,
+    /// Number of studies to run at a time; absent: as many as the cores allow.
+    pub jobs: Option<u64>,
+    /// Number of worker threads of each study; absent: the cores divided by the studies at a time.
+    pub threads: Option<u64>,
     /// Folder of all runs.
     pub runs_dir: PathBuf,
     /// Name of the folder for the table, and part of the runs' names.
@@ -60,8 +62,7 @@ pub struct Campaign {
 /// Folder of a campaign, locked by this process.
 struct CampaignFolder {
     path: PathBuf,
-    /// Released by the system when the process ends, for any reason.
-    _lock: File,
+    _lock: Arc<File>,
 }
 
 impl Journal for CampaignFolder {
@@ -76,35 +77,50 @@ impl Journal for CampaignFolder {
 }
 
 impl Campaign {
-    /// Runs every study that is not complete yet.
+    /// Locks the campaign's folder, which is created if necessary, until the file is closed.
     ///
     /// # Errors
-    /// If a setting is wrong, a folder holds another study, or the campaign's folder is in use or
-    /// cannot be written.
-    pub fn run(&self, stop: StopFlag) -> anyhow::Result<SweepOutcome> {
+    /// If a folder holds another study, or the campaign's folder is in use or cannot be written.
+    pub fn lock(&self) -> anyhow::Result<Arc<File>> {
+        for cell in self.cells() {
+            cell.state(&self.runs_dir)?;
+        }
+
+        let path = self.folder();
+        match fs::create_dir_all(&path) {
+            Ok(()) => Ok(Arc::new(take_lock(&path)?)),
+            Err(cause) => Err(RunDirError::CannotCreate { path, cause }.into()),
+        }
+    }
+
+    /// Runs every study that is not complete yet. `lock` is from [`Campaign::lock`].
+    ///
+    /// # Errors
+    /// If a folder holds another study, or a study cannot be started.
+    pub fn run(&self, lock: &Arc<File>, stop: StopFlag) -> anyhow::Result<SweepOutcome> {
         let mut cells = Vec::new();
         for cell in self.cells() {
             let state = cell.state(&self.runs_dir)?;
             cells.push((cell, state));
         }
 
-        let path = self.folder();
-        fs::create_dir_all(&path).with_context(|| format!("cannot create {}", path.display()))?;
-        let folder = CampaignFolder { _lock: take_lock(&path)?, path };
         let left = cells.iter().filter(|(_, state)| *state != CellState::Done).count();
-        let jobs = self.jobs.min(left.max(1));
+        let (jobs, _) = share_cores(cells.len(), self.jobs, self.threads);
+        let folder = CampaignFolder { path: self.folder(), _lock: lock.clone() };
+        let jobs = jobs.min(left.max(1));
         Scheduler::new(folder, self.runs_dir.clone(), cells, jobs, stop).work()
     }
 
     /// Reads the results of all complete studies from their run folders.
     ///
     /// # Errors
-    /// If a run folder or its checkpoint is damaged.
+    /// If the checkpoint of a complete study cannot be read.
     pub fn results(&self) -> anyhow::Result<Vec<StudyResult>> {
         let mut results = Vec::new();
         for cell in self.cells() {
             let path = self.runs_dir.join(&cell.run);
-            if cell.state(&self.runs_dir)? == CellState::Done {
+            // A folder that has become unusable was reported when its study was given up.
+            if cell.state(&self.runs_dir).is_ok_and(|state| state == CellState::Done) {
                 let loaded = launch::load(&RunDir::open_to_read(&path)?, cell.config())?;
                 results.extend(loaded.built.subject.result(&path, &loaded.progress));
             }
@@ -156,8 +172,8 @@ impl Campaign {
                     && result.split == split.name()
                     && result.layer == layer.name
             };
-            let rows: Vec<&StudyResult> = results.iter().filter(same).collect();
-            lines.extend(row(task, split, layer, &rows));
+            let found: Vec<&StudyResult> = results.iter().filter(same).collect();
+            lines.push(row(task, split, layer, &found, self.seeds_of(layer)));
         }
 
         lines.join("\n") + "\n"
@@ -173,21 +189,32 @@ impl Campaign {
         all
     }
 
+    fn seeds_of(&self, layer: &StudyLayer) -> u64 {
+        if is_baseline(layer) { self.baseline_seeds } else { self.seeds }
+    }
+
     /// Returns all studies, combination by combination.
-    fn cells(&self) -> Vec<Cell<StudyRunConfig>> {
+    pub fn cells(&self) -> Vec<Cell<StudyRunConfig>> {
+        let combinations = self.combinations();
+        let count = combinations.iter().map(|(_, _, layer)| self.seeds_of(layer)).sum::<u64>();
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        let (_, threads) = share_cores(count, self.jobs, self.threads);
+        let threads = u32::try_from(threads).unwrap_or(u32::MAX);
         let mut cells = Vec::new();
-        for (task, split, layer) in self.combinations() {
-            let baseline = matches!(layer.kind, LayerKind::Baseline);
-            for seed in 1..=if baseline { self.baseline_seeds } else { self.seeds } {
-                cells.push(self.cell(StudyRunConfig::recipe(task, split, layer), baseline, seed));
+        for (task, split, layer) in combinations {
+            for seed in 1..=self.seeds_of(layer) {
+                let config = StudyRunConfig {
+                    seed,
+                    threads: Some(threads),
+                    ..StudyRunConfig::recipe(task, split, layer)
+                };
+                cells.push(self.cell(config, is_baseline(layer)));
             }
         }
         cells
     }
 
-    fn cell(&self, mut config: StudyRunConfig, baseline: bool, seed: u64) -> Cell<StudyRunConfig> {
-        config.seed = seed;
-        config.threads = Some(self.threads);
+    fn cell(&self, mut config: StudyRunConfig, baseline: bool) -> Cell<StudyRunConfig> {
         match (self.quick, baseline) {
             (true, true) => config.study.epochs = config.study.epochs.div_ceil(QUICK_SHARE),
             (true, false) | (false, true) => {}
@@ -197,15 +224,16 @@ impl Campaign {
             }
         }
 
-        let run = launch::group(Path::new(""), &config).join(Self::run_name(&self.name, seed));
-        let arguments = vec![
+        let name = Self::run_name(&self.name, config.seed);
+        let run = launch::group(Path::new(""), &config).join(name);
+        let mut arguments = vec![
             format!("--layer={}", config.layer),
             format!("--split={}", config.split.name()),
-            format!("--seed={seed}"),
-            format!("--threads={}", self.threads),
+            format!("--seed={}", config.seed),
             format!("--set=study.epochs={}", config.study.epochs),
             format!("--set=stop_when_held={}", config.stop_when_held),
         ];
+        arguments.extend(config.threads.map(|threads| format!("--threads={threads}")));
         Cell { plan: config, arguments, run }
     }
 
@@ -215,8 +243,30 @@ impl Campaign {
     }
 }
 
-fn row(task: Task, split: Split, layer: &StudyLayer, results: &[&StudyResult]) -> Option<String> {
-    let first = results.first()?;
+fn is_baseline(layer: &StudyLayer) -> bool {
+    matches!(layer.kind, LayerKind::Baseline)
+}
+
+/// Formats the row of a combination of which `asked` studies were to be run.
+fn row(
+    task: Task,
+    split: Split,
+    layer: &StudyLayer,
+    results: &[&StudyResult],
+    asked: u64,
+) -> String {
+    let Some(first) = results.first() else {
+        let paper = published(task, split, layer);
+        return format!(
+            "| {task} | {} | `{}` | – | – | – | – | {asked} failed | – | – | {paper} |",
+            split.name(),
+            layer.name
+        );
+    };
+    let failed = match asked.saturating_sub(results.len() as u64) {
+        0 => String::new(),
+        failed => format!(", {failed} failed"),
+    };
     let measure = first.main_measure().0.replace("_px", " px");
     // Final errors in pixels are far below one.
     let digits = if measure.ends_with("px") { 4 } else { 3 };
@@ -229,8 +279,8 @@ fn row(task: Task, split: Split, layer: &StudyLayer, results: &[&StudyResult]) -
     let held = results.iter().filter(|result| result.held).count();
     let epochs = median(results.iter().map(|result| f64::from(result.epochs)).collect());
 
-    Some(format!(
-        "| {task} | {} | `{}` | {} | {epochs:.0} | {measure} {} | {measure} {} | {held} of {} | {} | {} | {} |",
+    format!(
+        "| {task} | {} | `{}` | {} | {epochs:.0} | {measure} {} | {measure} {} | {held} of {}{failed} | {} | {} | {} |",
         split.name(),
         layer.name,
         first.parameters,
@@ -240,7 +290,7 @@ fn row(task: Task, split: Split, layer: &StudyLayer, results: &[&StudyResult]) -
         to_mark(results, |mark| f64::from(mark.epochs)),
         to_mark(results, |mark| mark.seconds),
         published(task, split, layer),
-    ))
+    )
 }
 
 /// Formats the median time to the mark over the seeds. Seeds that never held it count as longer
@@ -285,10 +335,13 @@ mod tests {
         let results = [result(1, 1.0, true), result(2, 0.5, false), result(4, 1.0, true)];
         let references: Vec<&StudyResult> = results.iter().collect();
         let layer = find_layer("coordconv").unwrap();
-        let row = row(Task::Classify, Split::Quadrant, layer, &references).unwrap();
+        let row_of = |found: &[&StudyResult]| row(Task::Classify, Split::Quadrant, layer, found, 3);
+        let row = row_of(&references);
         let expected = "| classify | quadrant | `coordconv` | 7553 | 20 | accuracy 1.000 (1.000 to 1.000) | \
                         accuracy 1.000 (0.500 to 1.000) | 2 of 3 | 3 | 40 |";
         assert!(row.starts_with(expected), "{row}");
+        assert!(row_of(&references[..2]).contains("| 1 of 2, 1 failed |"));
+        assert!(row_of(&[]).contains("| 3 failed | – | – | 1.00 |"));
         assert_eq!(to_mark(&references[1..2], |mark| mark.seconds), "–", "it never held the mark");
     }
 }

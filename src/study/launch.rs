@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use coordrl_agents::AgentState;
 use coordrl_studies::{Study, StudySetup, StudyState};
+use tch::Device;
 
 use super::training::{StudyTraining, identity};
 use super::{StudyProgress, StudyRunConfig, layer_of};
@@ -30,10 +31,10 @@ pub fn group(runs_dir: &Path, config: &StudyRunConfig) -> PathBuf {
 /// Starts a study in a new folder.
 pub fn new_run(config: StudyRunConfig, to: &Destination) -> anyhow::Result<StudyRun> {
     let planned = to.plan(config.seed)?;
-    let seed = config.seed;
-    let built = build(config)?;
-    let meta = Meta::new(seed, built.subject.study().parameter_count());
-    launch::begin(built, (&planned, to.name.is_some()), meta, StudyProgress::default())
+    let (study, device, threads) = build(&config)?;
+    let meta = Meta::new(config.seed, study.parameter_count());
+    let built = Built { subject: StudyTraining::new(config, study), device, threads };
+    launch::begin(built, &planned, to.name.is_some(), meta, StudyProgress::default())
 }
 
 /// A study restored from its last checkpoint.
@@ -49,20 +50,15 @@ pub fn load(run: &RunDir, config: &StudyRunConfig) -> anyhow::Result<Loaded> {
     let checkpoint: Checkpoint<StudyProgress> =
         checkpoint::read_newest(&run.checkpoints_dir(), &identity(config))
             .map_err(CheckpointError::without_flag)?;
-    let mut built = build(config.clone())?;
+    let (mut study, device, threads) = build(config)?;
     let AgentState { weights, optimizer, trainer, .. } = checkpoint.state;
-    built
-        .subject
-        .study_mut()
+    study
         .load(&StudyState { weights, optimizer, trainer })
         .context("the checkpoint does not fit the run's settings")?;
-    let mut progress = checkpoint.progress;
-    if built.subject.study().mark_held() {
-        // Checkpoints of the first versions do not record it; their studies stopped at that point.
-        progress.hold_mark();
-    }
 
-    Ok(Loaded { built, progress })
+    // Clocks start here, not before the network was built.
+    let subject = StudyTraining::new(config.clone(), study);
+    Ok(Loaded { built: Built { subject, device, threads }, progress: checkpoint.progress })
 }
 
 /// Resumes a study in its own folder.
@@ -107,7 +103,7 @@ pub fn check_resume(old: &StudyRunConfig, new: &StudyRunConfig) -> anyhow::Resul
     )))
 }
 
-fn build(config: StudyRunConfig) -> anyhow::Result<Built<StudyTraining>> {
+fn build(config: &StudyRunConfig) -> anyhow::Result<(Study, Device, usize)> {
     let layer = layer_of(&config.layer).map_err(|problem| ConfigError::Problems(vec![problem]))?;
     let device = config.device.resolve()?;
     let pool = Arc::new(build_pool(config.threads, 1)?);
@@ -122,5 +118,5 @@ fn build(config: StudyRunConfig) -> anyhow::Result<Built<StudyTraining>> {
         pool,
     })?;
 
-    Ok(Built { subject: StudyTraining::new(config, study), device, threads })
+    Ok((study, device, threads))
 }

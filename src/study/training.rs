@@ -35,11 +35,6 @@ impl StudyTraining {
         &self.study
     }
 
-    /// Returns the network with its data, for loading.
-    pub fn study_mut(&mut self) -> &mut Study {
-        &mut self.study
-    }
-
     /// Returns the result so far, with the path of the run; `None` before the first evaluation.
     pub fn result(&self, run: &std::path::Path, progress: &StudyProgress) -> Option<StudyResult> {
         StudyResult::of(run.to_owned(), &self.config, progress, self.study.parameter_count())
@@ -90,7 +85,7 @@ impl Trainable for StudyTraining {
         u64::from(self.config.study.epochs) * self.study.updates_per_epoch()
     }
 
-    /// All epochs are complete, or the mark holds and the settings stop there.
+    /// All epochs are complete, or the mark has held and the settings stop there.
     fn is_done(&self, progress: &StudyProgress) -> bool {
         self.config.is_done(progress)
     }

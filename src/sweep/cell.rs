@@ -76,8 +76,7 @@ impl<P: Planned> Cell<P> {
         let position = checkpoint::list(&run.checkpoints_dir()).last().map(|entry| entry.position);
         let refusals = self.plan.refused_on_resume(&old, position.unwrap_or(0));
         if !refusals.is_empty() {
-            let cause =
-                format!("\n  - {}\nchoose another `--name` for the sweep", refusals.join("\n  - "));
+            let cause = format!("\n  - {}\nchoose another `--name`", refusals.join("\n  - "));
             return Err(RunDirError::OtherRun { path, cause });
         }
 

@@ -8,6 +8,7 @@
 
 pub mod cell;
 pub mod child;
+pub mod cores;
 pub mod disk;
 pub mod folder;
 pub mod forecast;
@@ -54,7 +55,7 @@ pub enum SweepError {
         asked: String,
     },
     /// Another process is running the sweep.
-    #[error("the sweep in {} is in use by another process", .0.display())]
+    #[error("{} is in use by another process", .0.display())]
     InUse(PathBuf),
     /// Not enough disk space.
     #[error(

@@ -30,7 +30,7 @@ pub enum CellStatus {
 /// Progress of one cell.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CellProgress {
-    /// Game or study.
+    /// Game, or task and split of a study.
     pub subject: String,
     /// Variant that learns it.
     pub arm: String,
@@ -44,6 +44,14 @@ pub struct CellProgress {
     pub per_sec: Option<f64>,
     /// Score at the last log point.
     pub score: Option<f64>,
+}
+
+impl CellProgress {
+    /// Position, as far as it counts. A run that is done early, such as a study that holds its
+    /// mark, has nothing left.
+    fn trained(&self) -> u64 {
+        if self.status == CellStatus::Done { self.end } else { self.position.min(self.end) }
+    }
 }
 
 /// Progress display: a table, or lines.
@@ -221,7 +229,7 @@ fn running(cells: &[CellProgress]) -> String {
 }
 
 fn lengths_of<'a>(cells: impl Iterator<Item = &'a CellProgress>) -> (u64, u64) {
-    let add = |(sum, end), cell: &CellProgress| (sum + cell.position.min(cell.end), end + cell.end);
+    let add = |(sum, end), cell: &CellProgress| (sum + cell.trained(), end + cell.end);
     cells.fold((0, 0), add)
 }
 

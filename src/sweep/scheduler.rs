@@ -143,7 +143,9 @@ impl<J: Journal, P: Planned> Scheduler<J, P> {
             }
         }
 
-        SweepOutcome { cells, failed, interrupted: self.stop.is_raised() }
+        // A signal while the last run ends interrupts nothing.
+        let interrupted = self.stop.is_raised() && self.has_waiting();
+        SweepOutcome { cells, failed, interrupted }
     }
 
     fn running(&self) -> usize {

@@ -38,7 +38,8 @@ impl Losses {
     }
 }
 
-/// The only place where weights change.
+/// The only place where training changes weights, and with them those of every network: see
+/// [`ParamStore::pack`](crate::nn::ParamStore::pack).
 #[derive(Debug)]
 pub(crate) struct Learner {
     /// All parameters, flat `[P]`, in memory shared with every network.

@@ -81,7 +81,7 @@ impl Actor {
             self.decide(t, network, plan)?;
             self.step(t, plan)?;
         }
-        self.finish(network, plan)
+        self.bootstrap_and_compute_targets(network, plan)
     }
 
     /// Chooses the actions of step `t`.
@@ -91,7 +91,7 @@ impl Actor {
         network: &Network,
         plan: &RolloutPlan,
     ) -> Result<(), AgentError> {
-        let output = self.infer_row(t, network, plan)?;
+        let output = self.infer_at(t, network, plan)?;
         for ((action, row), rng) in self.actions.iter_mut().zip(output.rows()).zip(&mut self.rngs) {
             *action = ActMode::Sampled.choose(row.logits, rng);
         }
@@ -109,11 +109,15 @@ impl Actor {
     }
 
     /// Computes the bootstrap values, including those of truncated episodes, and the targets.
-    pub fn finish(&mut self, network: &Network, plan: &RolloutPlan) -> Result<Targets, AgentError> {
+    pub fn bootstrap_and_compute_targets(
+        &mut self,
+        network: &Network,
+        plan: &RolloutPlan,
+    ) -> Result<Targets, AgentError> {
         let last = plan.rollout_agent_steps;
         // Row T is not acted on: its values only bootstrap, and the next rollout evaluates it again
         // under the new weights.
-        let bootstrap = self.infer_row(last, network, plan)?;
+        let bootstrap = self.infer_at(last, network, plan)?;
         self.rollout.record_values(last, bootstrap.values());
         // Final observations are in no row, because the environments were reset in the same step.
         let truncated_values: Vec<f32> = match self.rollout.truncated_obs_tensor() {
@@ -123,7 +127,7 @@ impl Actor {
         Ok(self.rollout.targets(&truncated_values, plan.discount, plan.gae_lambda))
     }
 
-    fn infer_row(
+    fn infer_at(
         &mut self,
         t: usize,
         network: &Network,

@@ -117,7 +117,7 @@ impl ActorQueue {
         plan: &RolloutPlan,
     ) -> Result<Targets, AgentError> {
         let mut actor = self.wait_for(index)?;
-        let targets = actor.finish(network, plan);
+        let targets = actor.bootstrap_and_compute_targets(network, plan);
         self.here[index] = Some(actor);
         targets
     }

@@ -160,14 +160,14 @@ impl AtariEnv {
     /// Holds one of the opening's actions.
     fn press(&mut self, action: AleAction) -> Result<StepEnd, EnvError> {
         let held = self.game.hold(action, Player::Reset)?;
-        Ok(self.judge(held))
+        Ok(self.episode_end(held))
     }
 
     /// Derives the effect of a held action on the agent's episode.
     ///
     /// A life counts as lost only while lives remain: some games show zero lives for a few frames
     /// before they end by themselves.
-    fn judge(&mut self, held: Held) -> StepEnd {
+    fn episode_end(&mut self, held: Held) -> StepEnd {
         let lives = self.ale().lives();
         let lost = self.config.life_loss_ends_episode && 0 < lives && lives < self.lives;
         self.lives = lives;
@@ -187,7 +187,7 @@ impl AtariEnv {
         let (latest, previous) = self.game.screens();
         let grey = self.game.ale().grey();
         let resize = &mut self.resize;
-        self.stack.push_with(|frame| resize.draw(grey, latest, previous, frame));
+        self.stack.push_with(|frame| resize.write_grey_max(grey, latest, previous, frame));
         obs.copy_from_slice(self.stack.as_slice());
         self.preprocess_nanos += nanos_since(start);
     }
@@ -243,7 +243,7 @@ impl Env for AtariEnv {
         }
 
         let held = self.game.hold(action, Player::Agent)?;
-        let StepEnd { terminated, truncated, .. } = self.judge(held);
+        let StepEnd { terminated, truncated, .. } = self.episode_end(held);
         self.observe(obs);
         // Rewards are whole numbers, exact in `f32` up to 2²⁴; the return is summed in `f64`.
         let raw_reward = held.reward as f32;

@@ -72,7 +72,7 @@ impl AreaResize {
     ///
     /// `latest` and `previous` are screens of palette indices; the maximum over two frames keeps
     /// objects that a game draws only on every other frame (Mnih et al. 2015).
-    pub fn draw(
+    pub fn write_grey_max(
         &mut self,
         grey: &[u8; 256],
         latest: &[u8],
@@ -190,7 +190,7 @@ mod tests {
 
     fn resize(height: usize, width: usize, size: usize, image: &[u8]) -> Vec<u8> {
         let mut out = vec![0xAB; size * size];
-        AreaResize::new(height, width, size).draw(&identity(), image, None, &mut out);
+        AreaResize::new(height, width, size).write_grey_max(&identity(), image, None, &mut out);
         out
     }
 
@@ -269,7 +269,12 @@ mod tests {
         grey[1] = 200;
         grey[2] = 100;
         let mut out = [0; 4];
-        AreaResize::new(2, 2, 2).draw(&grey, &[1, 2, 2, 0], Some(&[2, 1, 0, 0]), &mut out);
+        AreaResize::new(2, 2, 2).write_grey_max(
+            &grey,
+            &[1, 2, 2, 0],
+            Some(&[2, 1, 0, 0]),
+            &mut out,
+        );
         assert_eq!(out, [200, 200, 100, 0]);
     }
 
@@ -293,7 +298,7 @@ mod tests {
         let brighter: Vec<u8> = latest.iter().zip(&previous).map(|(a, b)| *a.max(b)).collect();
         let mut out = vec![0xAB; 84 * 84];
         let mut resize = AreaResize::new(210, 160, 84);
-        resize.draw(&identity(), &latest, Some(&previous), &mut out);
+        resize.write_grey_max(&identity(), &latest, Some(&previous), &mut out);
         for (index, pixel) in out.iter().enumerate() {
             let expected = mean(210, 160, 84, &brighter, index / 84, index % 84);
             assert!(
@@ -304,7 +309,7 @@ mod tests {
 
         // Leftovers of an earlier screen must not show.
         let mut again = vec![0x54; 84 * 84];
-        resize.draw(&identity(), &brighter, None, &mut again);
+        resize.write_grey_max(&identity(), &brighter, None, &mut again);
         assert_eq!(again, out);
     }
 }

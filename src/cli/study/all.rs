@@ -11,6 +11,7 @@ use crate::metrics::console::{print_result, status};
 use crate::stop_flag::StopFlag;
 use crate::study::campaign::Campaign;
 use crate::study::{layer_of, split_of, task_of};
+use crate::sweep::folder::log_name;
 use crate::text::names;
 use crate::text::path_text::shell_word;
 
@@ -47,7 +48,7 @@ pub struct All {
     /// Only these layers [default: all in the registry]
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     layers: Vec<String>,
-    /// Concurrent studies [default: one per core]
+    /// Concurrent studies; beside others each takes longer [default: one per core]
     #[arg(long, value_name = "N", value_parser = parse_count, allow_negative_numbers = true)]
     jobs: Option<u64>,
     /// Worker threads per study; does not affect results [default: cores divided by concurrent
@@ -69,7 +70,9 @@ impl All {
     pub fn run(&self) -> anyhow::Result<ExitCode> {
         let campaign = self.campaign()?;
         campaign.check()?;
-        let outcome = campaign.run(StopFlag::on_signals()?)?;
+        // Held until table and figures are written.
+        let lock = campaign.lock()?;
+        let outcome = campaign.run(&lock, StopFlag::on_signals()?)?;
         if outcome.interrupted {
             let name = shell_word(&self.name);
             status!("stopped; the same command with `--name {name}` goes on from here");
@@ -77,13 +80,17 @@ impl All {
         }
 
         let results = campaign.results()?;
-        let folder = campaign.write(&results)?;
-        let text = match self.json {
+        print_result(&match self.json {
             true => serde_json::to_string(&results)?,
             false => campaign.table(&results),
-        };
-        print_result(&text)?;
-        status!("table and pictures: {}", folder.display());
+        })?;
+
+        match (campaign.write(&results), outcome.failed) {
+            (Ok(folder), _) => status!("table and pictures: {}", folder.display()),
+            // With studies missing, a figure may have nothing to show.
+            (Err(error), Some(_)) => status!("not all pictures are drawn: {error:#}"),
+            (Err(error), None) => return Err(error),
+        }
         Ok(outcome.failed.unwrap_or(ExitCode::Ok))
     }
 
@@ -110,29 +117,23 @@ impl All {
             return Err(ConfigError::Problems(problems).into());
         }
 
-        let (jobs, threads) = self.share_cores();
-        Ok(Campaign {
+        let campaign = Campaign {
             tasks,
             splits,
             layers,
             seeds: self.seeds,
             baseline_seeds: self.baseline_seeds.unwrap_or(self.seeds),
             quick: self.quick,
-            threads,
-            jobs,
+            jobs: self.jobs,
+            threads: self.threads,
             runs_dir: self.runs_dir.clone(),
             name: self.name.clone(),
-        })
-    }
-}
+        };
 
-impl All {
-    /// Returns the number of concurrent studies and the threads of each.
-    fn share_cores(&self) -> (usize, u32) {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let jobs = self.jobs.map_or(cores, |jobs| usize::try_from(jobs).unwrap_or(usize::MAX));
-        let threads = self.threads.unwrap_or((cores / jobs).max(1) as u64);
-        (jobs, u32::try_from(threads).unwrap_or(u32::MAX))
+        // The names of the logs are the longest of those that contain the campaign's.
+        let longest = campaign.cells().iter().map(|cell| log_name(cell).len()).max().unwrap_or(0);
+        names::check_folder_name("--name", &self.name, longest.saturating_sub(self.name.len()))?;
+        Ok(campaign)
     }
 }
 
@@ -147,11 +148,56 @@ fn chosen<T: Clone>(
         return all.to_vec();
     }
     let mut found = Vec::new();
-    for name in names {
+    for (index, name) in names.iter().enumerate() {
+        // Named twice, a study would run twice at the same time in one folder.
+        if names[..index].contains(name) {
+            continue;
+        }
+
         match find(name) {
             Ok(one) => found.push(one),
             Err(problem) => problems.push(problem),
         }
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::super::Study;
+    use super::*;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(subcommand)]
+        study: Study,
+    }
+
+    #[derive(Parser)]
+    struct AllCli {
+        #[command(flatten)]
+        all: All,
+    }
+
+    #[test]
+    fn a_study_of_the_grid_is_what_its_command_line_makes_of_it() {
+        for flags in [&["--seeds=2"][..], &["--quick", "--jobs=1", "--threads=3"]] {
+            let all = AllCli::parse_from([&["all"], flags].concat()).all;
+            let campaign = all.campaign().unwrap();
+            for cell in campaign.cells() {
+                let words = [&["study", cell.plan.task.name()][..]].concat();
+                let words = words.into_iter().chain(cell.arguments.iter().map(String::as_str));
+                let parsed = Cli::parse_from(words).study.settings().unwrap();
+                assert_eq!(parsed, cell.plan, "{}", cell.title());
+            }
+        }
+    }
+
+    #[test]
+    fn a_layer_named_twice_runs_once() {
+        let all = AllCli::parse_from(["all", "--layers=coordconv,coordconv"]).all;
+        assert_eq!(all.campaign().unwrap().cells().len(), 6);
+    }
 }

@@ -12,6 +12,7 @@ use crate::game::assemble::check_parts;
 use crate::game::launch;
 use crate::sweep::SweepError;
 use crate::sweep::cell::{Cell, CellState};
+use crate::sweep::cores::share_cores;
 use crate::sweep::folder::{SweepFolder, check_design, check_holds_all, log_name};
 use crate::sweep::plan::{Seeds, SweepPlan, built_in_plans};
 use crate::text::names;
@@ -146,22 +147,10 @@ impl Sweep {
 
     /// Returns the number of concurrent runs and the threads of each.
     fn share_cores(&self, plan: &SweepPlan, cells: usize) -> (usize, usize) {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let as_usize = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
-        let threads = self.threads_per_run.map(as_usize);
-        let takes_all_cores = {
-            let takes_all =
-                |name: &String| find_algorithm(name).is_some_and(|algo| algo.takes_all_cores);
-            plan.algos.iter().any(takes_all)
-        };
-
-        let jobs = self.jobs.map(as_usize).unwrap_or_else(|| match takes_all_cores {
-            true => 1,
-            false => cores / threads.unwrap_or(1).min(cores),
-        });
-
-        let jobs = jobs.min(cells.max(1));
-        (jobs, threads.unwrap_or_else(|| (cores / jobs).max(1)))
+        let takes_all =
+            |name: &String| find_algorithm(name).is_some_and(|algo| algo.takes_all_cores);
+        let jobs = self.jobs.or(plan.algos.iter().any(takes_all).then_some(1));
+        share_cores(cells, jobs, self.threads_per_run)
     }
 
     /// Builds all combinations, every one with its first seed first, so that a sweep can be judged

@@ -45,6 +45,7 @@ impl Optimizer {
         self.steps += 1;
         // On a GPU, chunks would only multiply the number of kernel launches.
         let chunk = if params.device() == Device::Cpu { CHUNK } else { params.numel() as i64 };
+        // Chunks are views: the rules change the parameters and the moments themselves.
         let tensors = params.split(chunk, 0).into_iter().zip(gradient.split(chunk, 0));
         let chunks: Vec<_> = tensors.zip(self.moments.split(chunk)).collect();
         let config = &self.config;

@@ -33,6 +33,7 @@ pub(super) fn step(
 /// applied to its own input, is the only such in-place operation with a threshold.) NaN may become
 /// 0: gradients are checked by the caller.
 pub(super) fn drop_tiny(numbers: &Tensor, least: f64) {
+    // numbers[|x| ≤ least] = 0
     let _ = numbers.hardshrink_backward_grad_input(numbers, numbers, least);
 }
 
@@ -51,7 +52,8 @@ fn rmsprop_corrected(
 ) -> Tensor {
     // √(1 − decayᵗ) is factored out of the denominator, which saves one pass over the data.
     let correction = (1.0 - config.decay.powi(exponent(steps))).sqrt();
-    let denominator = spread(config, g, moments).sqrt_().g_add_scalar_(config.epsilon * correction);
+    let denominator =
+        update_mean_square(config, g, moments).sqrt_().g_add_scalar_(config.epsilon * correction);
     let change = with_momentum(config, moments, g / denominator * correction);
 
     change * rate
@@ -64,18 +66,18 @@ fn exponent(steps: u64) -> i32 {
 }
 
 /// Computes RMSProp as in PyTorch: p ← p − rate · b, b ← momentum · b + g / (√s + ε), with s from
-/// 0. s is [`spread`], ε is outside the root. Source: Tieleman & Hinton 2012, lecture 6.5.
+/// 0. s is [`update_mean_square`], ε is outside the root. Source: Tieleman & Hinton 2012, lecture 6.5.
 fn rmsprop(config: &OptimizerConfig, g: &Tensor, moments: &mut Moments, rate: f64) -> Tensor {
-    let denominator = spread(config, g, moments).sqrt_().g_add_scalar_(config.epsilon);
+    let denominator = update_mean_square(config, g, moments).sqrt_().g_add_scalar_(config.epsilon);
     let change = with_momentum(config, moments, g / denominator);
     change * rate
 }
 
 /// Computes RMSProp as in TensorFlow 1: p ← p − b, b ← momentum · b + rate · g / √(s + ε), with s
-/// from 1. s is [`spread`], ε is inside the root and the rate inside the momentum, which differs
+/// from 1. s is [`update_mean_square`], ε is inside the root and the rate inside the momentum, which differs
 /// from [`rmsprop`] only while the rate changes. Source: `ApplyRMSProp`, `ApplyCenteredRMSProp`.
 fn rmsprop_tf(config: &OptimizerConfig, g: &Tensor, moments: &mut Moments, rate: f64) -> Tensor {
-    let denominator = spread(config, g, moments).g_add_scalar_(config.epsilon).sqrt_();
+    let denominator = update_mean_square(config, g, moments).g_add_scalar_(config.epsilon).sqrt_();
     with_momentum(config, moments, g / denominator * rate)
 }
 
@@ -84,7 +86,7 @@ fn rmsprop_tf(config: &OptimizerConfig, g: &Tensor, moments: &mut Moments, rate:
 ///
 /// v − m² is a variance, but rounding can make it slightly negative, and its root NaN: it is
 /// clamped at 0.
-fn spread(config: &OptimizerConfig, g: &Tensor, moments: &mut Moments) -> Tensor {
+fn update_mean_square(config: &OptimizerConfig, g: &Tensor, moments: &mut Moments) -> Tensor {
     // `lerp_` is one pass over the data, where a product and a sum would be two.
     let _ = moments.mean_square.lerp_(&g.square(), 1.0 - config.decay);
     drop_tiny(&moments.mean_square, LEAST_MEAN_SQUARE);
