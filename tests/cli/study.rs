@@ -202,6 +202,43 @@ fn runs_of_another_task_and_folders_that_are_none_are_refused_with_3() {
 }
 
 #[test]
+fn all_studies_can_be_stopped_and_called_again() {
+    let sandbox = Sandbox::new();
+    let all = [
+        "study",
+        "all",
+        "--tasks=regress",
+        "--splits=uniform",
+        "--layers=coordconv",
+        "--quick",
+        "--jobs=1",
+        "--json",
+    ];
+    let run = sandbox.path().join("runs/studies/regress-uniform/coordconv/all-seed1");
+    let child = sandbox.spawn(&all);
+    crate::support::wait_for("the first checkpoint", || !checkpoints(&run).is_empty());
+    let sent = std::process::Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(sent.success());
+    let ended = Ended::from(child.wait_with_output().unwrap());
+    assert_eq!(ended.code, Some(130), "{ended:?}");
+
+    let first = sandbox.run(&all);
+    let results = finished(&first);
+    assert_eq!(results.as_array().map(Vec::len), Some(1), "{results}");
+    assert!(results[0]["held"] == true && results[0]["seed"] == 1, "{results}");
+    let folder = sandbox.path().join("runs/studies/all/all");
+    for name in ["table.md", "results.json", "regress-seen.svg", "regress-time.png"] {
+        assert!(folder.join(name).is_file(), "{name} is missing");
+    }
+
+    let second = sandbox.run(&all);
+    assert_eq!(second.stdout, first.stdout, "nothing was left to train");
+}
+
+#[test]
 fn the_data_set_is_dumped_without_training() {
     let sandbox = Sandbox::new();
     let ended = sandbox.run(&["study", "classify", "--dump", "data"]);
