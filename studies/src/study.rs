@@ -267,6 +267,7 @@ impl Study {
     pub fn load(&mut self, state: &StudyState) -> Result<(), StudyError> {
         let trainer = TrainerState::from_bytes(&state.trainer)?;
         trainer.check(self.task, self.split, self.indices.train.len())?;
+        // Checked before the optimiser is loaded, so that no failure leaves a mixture of states.
         self.store.check(&state.weights)?;
         self.optimizer.load(&state.optimizer)?;
         self.store.load(&state.weights)?;
@@ -285,6 +286,7 @@ impl Study {
 
     /// Computes the gradient of the mean loss over `batch`, splitting it among the shards.
     fn differentiate(&self, batch: &[Centre]) -> Result<Gradient, StudyError> {
+        // Rows that depend on each other, as under batch normalisation, must share one pass.
         let working = match lock(&self.shards[0]).network.row_split() {
             RowSplit::Whole(_) => 1,
             RowSplit::Rows(_) => self.shards.len(),
@@ -295,9 +297,11 @@ impl Study {
             .into_iter();
         let mut sum = match gradients.next() {
             Some(first) => first,
+            // An empty batch has no part; its gradient is zero.
             None => lock(&self.shards[0]).gradient(&[], 1)?,
         };
 
+        // In the order of the shards, whichever finished first: sums of f32 depend on the order.
         for gradient in gradients {
             sum.add(&gradient)?;
         }
@@ -316,11 +320,13 @@ impl Study {
     ) -> Result<Vec<R>, StudyError> {
         let stretch = centres.len().div_ceil(working).max(1);
         let parts: Vec<_> = centres.chunks(stretch).zip(&self.shards).enumerate().collect();
-        let run = |(index, (part, shard)): (usize, (&[Centre], &Mutex<Shard>))| {
-            catch_panic(index, || job(&lock(shard), part))
-        };
-        let results: Vec<Result<R, StudyError>> =
-            self.pool.install(|| parts.into_par_iter().with_max_len(1).map(run).collect());
+        let results: Vec<Result<R, StudyError>> = self.pool.install(|| {
+            parts
+                .into_par_iter()
+                .with_max_len(1)
+                .map(|(index, (part, shard))| catch_panic(index, || job(&lock(shard), part)))
+                .collect()
+        });
         // Collected before looking for errors: which of several is returned must not depend on
         // timing.
         results.into_iter().collect()
@@ -417,8 +423,11 @@ fn build_shards(
     let params = store.pack()?;
     // Built after packing: only these networks' weights alias the flat tensor that the optimiser
     // steps.
-    let build = |_| Ok(Mutex::new(Shard::build(spec, shard_spec, store)?));
-    Ok((params, (0..count).map(build).collect::<Result<_, StudyError>>()?))
+    let mut shards = Vec::new();
+    for _ in 0..count {
+        shards.push(Mutex::new(Shard::build(spec, shard_spec, store)?));
+    }
+    Ok((params, shards))
 }
 
 /// Marks with 1 the weights of convolutions, transposed or not: those with four dimensions.
