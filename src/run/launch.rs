@@ -79,6 +79,7 @@ pub fn begin<T: Trainable>(
     // Before this point a signal simply ends the process: there is nothing to save.
     let stop = StopFlag::on_signals()?;
     let run = RunDir::create(to, is_named)?;
+    // A folder that lacks either file counts as a run that never began.
     run.write_config(built.subject.config())?;
     run.write_meta(&meta)?;
     built.announce(&run, &meta);

@@ -64,6 +64,7 @@ impl<T: Trainable> TrainLoop<T> {
             console.update(progress.position(), || subject.note(progress));
         }
 
+        // Also after a signal, which must not cost the work since the last checkpoint.
         self.checkpoint()?;
         self.console.finish(self.progress.position(), &self.subject.note(&self.progress));
         // If reported as finished, a run stopped in its last evaluation could not be resumed to

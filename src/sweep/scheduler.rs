@@ -87,6 +87,7 @@ impl<J: Journal, P: Planned> Scheduler<J, P> {
     ) -> Self {
         let mut slots: Vec<Slot<P>> =
             cells.into_iter().map(|(cell, state)| Slot::new(cell, state)).collect();
+        // Those that are done are read too: the table shows their scores.
         slots.iter_mut().for_each(|slot| slot.look(&runs_dir));
         let table = ProgressTable::new(P::AXIS);
         Self { journal, runs_dir, jobs, stop, table, slots }
@@ -177,6 +178,7 @@ impl<J: Journal, P: Planned> Scheduler<J, P> {
 
     fn start_waiting(&mut self) -> anyhow::Result<()> {
         for index in 0..self.slots.len() {
+            // Counted every time: a cell may turn out to be done, or wait for another process.
             if self.running() >= self.jobs {
                 return Ok(());
             }

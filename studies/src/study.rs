@@ -87,6 +87,8 @@ impl Study {
         let spec = NetworkSpec { task, split, layer, config };
         let StudyConfig { inputs, loss, map_loss, .. } = *config;
         let shard_spec = ShardSpec { task, inputs, loss, map_loss, device };
+        // Set by the settings, not by the threads: the parts of a batch decide in which order their
+        // gradients are added, and thereby the last bits. A GPU takes the batch in one part.
         let count = if device == Device::Cpu { config.shards } else { 1 };
         let (params, shards) = build_shards(spec, shard_spec, count, &mut store)?;
         let indices = split.indices();
@@ -233,6 +235,7 @@ impl Study {
             return Err(StudyError::NoPicture { task: self.task });
         }
         let mut picture = Vec::with_capacity(PIXELS);
+        // Any shard will do, since all share the same weights.
         lock(&self.shards[0]).look(&[centre], |_, logits| {
             picture = Vec::try_from(picture_of(self.config.loss, logits).f_reshape([-1])?)?;
             Ok(())
@@ -271,6 +274,7 @@ impl Study {
         self.store.check(&state.weights)?;
         self.optimizer.load(&state.optimizer)?;
         self.store.load(&state.weights)?;
+        // Seed and epoch determine the order, so the state does not hold it.
         self.order = shuffled(&self.indices.train, trainer.seed, trainer.counters.epochs);
         self.trainer = trainer;
         Ok(())
@@ -339,6 +343,7 @@ impl Study {
         }
         let kernels = self.params.f_mul(&self.kernels)?;
         let _ = gradient.f_add_(&kernels.f_mul_scalar(2.0 * self.config.l2)?)?;
+        // Summed in f64, because the largest networks have more than a million weights.
         let squares = kernels.f_square()?.f_sum(Kind::Double)?.f_double_value(&[])?;
         Ok(self.config.l2 * squares)
     }
@@ -363,6 +368,7 @@ impl Study {
         let task = self.task;
         let loss = self.config.loss;
         let parts = self.look(&centres, |centres, output| sums_of(task, loss, output, centres))?;
+        // Added in the order of the centres, so that the score does not depend on the threads.
         let mut sums = ScoreSums::default();
         parts.into_iter().for_each(|part| sums.add(part));
         Ok(sums.score(task, centres.len()))

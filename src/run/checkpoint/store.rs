@@ -76,6 +76,7 @@ fn put_in_place(dir: &Path, written: &Path, position: u64) -> io::Result<()> {
     }
     fs::rename(written, &path)?;
     sync_dir(dir)?;
+    // Only now, with the new name on disk, may the checkpoint it replaces be removed.
     tidy(dir)
 }
 
@@ -93,6 +94,7 @@ fn write_folder(
     // The manifest comes last, since the replay's checksum is known only once it is written.
     manifest.replay = replay.map(|write| write_replay(folder, write)).transpose()?;
     write_durably(&folder.join(MANIFEST), &manifest.encode()?)?;
+    // The files are on disk, but after a crash the folder might not list them yet.
     sync_dir(folder)
 }
 
