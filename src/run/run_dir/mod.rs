@@ -118,6 +118,7 @@ impl RunDirError {
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::Exists(_) => ExitCode::BadRequest,
+            // Any other reason lies in the path, which the user chose.
             Self::CannotCreate { cause, .. } if is_out_of_space(cause) => ExitCode::MachineRefused,
             Self::CannotCreate { .. } => ExitCode::BadRequest,
             Self::NotARun { .. }
