@@ -33,6 +33,7 @@ impl NpyWriter {
 
     /// Writes the number of rows into the header and closes the file.
     pub fn finish(mut self) -> io::Result<()> {
+        // Seeking writes out the buffered rows first, so the header cannot end up among them.
         self.file.seek(SeekFrom::Start(0))?;
         self.file.write_all(&header(self.rows, &self.row_shape))?;
         self.file.flush()

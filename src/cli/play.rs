@@ -172,6 +172,7 @@ impl Play {
             beside: SidePanel { panel: self.panel, torso_view: self.torso_view },
         };
 
+        // Nothing raises this flag, so Ctrl-C ends the command at once.
         recorder.record(&plan, &policy, spec, &StopFlag::default())
     }
 }

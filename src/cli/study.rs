@@ -117,6 +117,7 @@ impl Study {
 impl Flags {
     fn run(&self, task: Task) -> anyhow::Result<ExitCode> {
         if let Some(dir) = &self.dump {
+            // A full disk is not the user's mistake; a folder that cannot be written usually is.
             dump::write(dir).map_err(|error| match error.cause.kind() {
                 std::io::ErrorKind::StorageFull => anyhow::Error::new(error),
                 _ => BadRequest::error(format!("`--dump {}`: {error}", dir.display())),
@@ -197,6 +198,7 @@ impl Flags {
         layers.add_flag("--layer", "layer", self.layer.as_deref());
         layers.add_flag("--seed", "seed", self.seed);
         layers.add_flag("--epochs", "study.epochs", self.epochs);
+        // Whoever asks for a number of epochs gets all of them, even if the mark holds earlier.
         layers.add_flag("--epochs", "stop_when_held", self.epochs.map(|_| false));
         layers.add_flag("--threads", "threads", self.threads);
         layers.add_flag("--device", "device", self.device.as_deref());

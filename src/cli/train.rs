@@ -108,6 +108,7 @@ impl Train {
             ));
         }
 
+        // Locked before anything is read: another process might just be writing a checkpoint.
         let run = RunDir::open_to_train(path)?;
         let (old, layered) = self.settings_over_run(&run)?;
         let checkpoint = self.read_checkpoint(&run, &old)?;
@@ -130,6 +131,7 @@ impl Train {
     }
 
     fn start_fork(&self, path: &Path) -> anyhow::Result<ExitCode> {
+        // Not locked: a fork only reads, and may start from a run that is still training.
         let run = RunDir::open_to_read(path)?;
         let (old, layered) = self.settings_over_run(&run)?;
         let checkpoint = self.read_checkpoint(&run, &old)?;

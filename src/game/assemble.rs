@@ -32,6 +32,7 @@ pub fn assemble(config: &RunConfig) -> anyhow::Result<Assembled> {
     let device = config.device.resolve()?;
     tracing::debug!(asked = ?config.device, ?device, "device");
     let spec = check_parts(config)?;
+    // Before anything large is allocated: the system kills a process without memory unannounced.
     machine::check(config, spec.obs_shape, device)?;
 
     let algorithm = config.algorithm();
@@ -88,13 +89,16 @@ fn build_actors(
     pool: &ThreadPool,
 ) -> anyhow::Result<Vec<VecEnv>> {
     let assets = assets(config.rom_dir.as_deref());
-    let load = |index: usize| {
-        let seed = EnvSeed { seed: config.seed, role: Role::TrainEnv, index: index as u64 };
-        make_env(&config.game, &config.env, &assets, seed)
-    };
     let count = sizes.iter().sum::<usize>();
-    let envs: Vec<Box<dyn Env>> =
-        pool.install(|| (0..count).into_par_iter().map(load).collect::<Result<_, _>>())?;
+    let envs: Vec<Box<dyn Env>> = pool.install(|| {
+        (0..count)
+            .into_par_iter()
+            .map(|index| {
+                let seed = EnvSeed { seed: config.seed, role: Role::TrainEnv, index: index as u64 };
+                make_env(&config.game, &config.env, &assets, seed)
+            })
+            .collect::<Result<_, _>>()
+    })?;
     let mut envs = envs.into_iter();
     sizes.iter().map(|&size| Ok(VecEnv::try_new(envs.by_ref().take(size).collect())?)).collect()
 }

@@ -66,6 +66,7 @@ pub fn resume(
     config: RunConfig,
     from: Checkpoint<Progress>,
 ) -> anyhow::Result<GameRun> {
+    // Before the agent is built and its replay read, so that damaged metrics are reported at once.
     Recorder::check(&run, &from.progress.written, CHOOSE_EARLIER)?;
     let mut assembled = assemble(&config)?;
     let progress = take_over(assembled.agent.as_mut(), from)?;
@@ -77,6 +78,7 @@ pub fn resume(
 pub fn fork_progress(mut checkpoint: Checkpoint<Progress>) -> Checkpoint<Progress> {
     let progress = &mut checkpoint.progress;
     progress.written = Default::default();
+    // Nothing is trained yet, so the first evaluation is made again, for the fork's own metrics.
     if progress.frames == 0 {
         progress.best_by = BestBy::Training;
     }

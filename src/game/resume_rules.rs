@@ -111,15 +111,13 @@ pub fn check_fork(old: &RunConfig, new: &RunConfig) -> anyhow::Result<()> {
     };
 
     let same_moments = moments(old) == moments(new);
-    let fixed = |key: &str| {
-        FIXED_ON_FORK.contains(&key)
-            || key.starts_with("env.")
-            || is_fixed_by_algorithm(old, key, same_moments)
-    };
-
     let refusals: Vec<String> = changes(old, new)
         .into_iter()
-        .filter(|(key, _)| fixed(key))
+        .filter(|(key, _)| {
+            FIXED_ON_FORK.contains(&key.as_str())
+                || key.starts_with("env.")
+                || is_fixed_by_algorithm(old, key, same_moments)
+        })
         .map(|(key, change)| {
             format!("`{key}`: {change} does not fit the saved environments, generators, moments or weights")
         })
@@ -140,6 +138,7 @@ fn refuse_frames(old: &RunConfig, new: &RunConfig, frames_done: u64) -> Option<S
             "{change} is shorter; it stands at {frames_done}, and a run can only be extended"
         ));
     }
+    // A schedule stretches over the whole run, so a longer run would have used other rates already.
     (!has_constant_schedule(new)).then(|| {
         format!("{change} alters the learning rates already used: its schedule is not constant")
     })

@@ -118,6 +118,7 @@ impl GameTraining {
 
         log_evaluation(&tags::EVAL_FINAL_RETURN, &evaluated, progress.frames, files)?;
         progress.written = files.recorder.sync()?;
+        // Only once its log line is on disk, because a run with this file counts as evaluated.
         write_json(&files.dir.evaluation_path(), &evaluated.evaluation)?;
         self.final_evaluation = Some(evaluated.evaluation);
         Ok(true)
@@ -220,6 +221,7 @@ impl Trainable for GameTraining {
     }
 
     fn pause(&mut self, progress: &mut Progress) -> Result<(), AgentError> {
+        // Pausing collects experience that is still on its way, so counters may advance once more.
         let rest = self.agent.pause(&mut progress.sums)?;
         self.take(&rest, progress);
         Ok(())
@@ -230,6 +232,7 @@ impl Trainable for GameTraining {
             &self.config;
         let before = progress.settled_frames;
         let after = progress.frames;
+        // Frame 0 lies in no interval, so the evaluation before training needs its own rule.
         let initial = after == 0 && progress.best_by.awaits_first_evaluation();
         Due {
             position: after,
@@ -280,8 +283,10 @@ impl Trainable for GameTraining {
     }
 
     fn replay_writer(&self) -> Option<Box<WriteReplay<'_>>> {
-        let write = |to: &mut dyn Write| self.agent.write_replay(to);
-        self.agent.saves_replay().then(|| Box::new(write) as Box<WriteReplay<'_>>)
+        if !self.agent.saves_replay() {
+            return None;
+        }
+        Some(Box::new(|to: &mut dyn Write| self.agent.write_replay(to)))
     }
 
     fn finish(&mut self, progress: &mut Progress, files: &mut RunFiles) -> anyhow::Result<bool> {
@@ -296,6 +301,7 @@ impl Trainable for GameTraining {
         }
 
         let path = dir.diverged_path();
+        // A failure to write is only reported: the error that stopped the run must stay the cause.
         let written = weights_file::to_bytes(&self.agent.last_batch())
             .map_err(anyhow::Error::new)
             .and_then(|bytes| Ok(replace_file(&path, &bytes)?));

@@ -79,6 +79,7 @@ pub fn begin<T: Trainable>(
     // Before this point a signal simply ends the process: there is nothing to save.
     let stop = StopFlag::on_signals()?;
     let run = RunDir::create(to, is_named)?;
+    // A folder that lacks either file counts as a run that never began.
     run.write_config(built.subject.config())?;
     run.write_meta(&meta)?;
     built.announce(&run, &meta);
@@ -99,6 +100,7 @@ pub fn resume<T: Trainable>(
     run.write_config(built.subject.config())?;
     meta.sessions.push(built.session(progress.position()));
     run.write_meta(&meta)?;
+    // The run diverges here from its later checkpoints: resuming from one would mix two runs.
     checkpoint::remove_later_than(&run.checkpoints_dir(), progress.position())?;
     built.announce(&run, &meta);
     let position = progress.position();
@@ -110,11 +112,10 @@ pub fn resume<T: Trainable>(
 pub fn changes<C: Configuration>(old: &C, new: &C) -> Vec<(String, String)> {
     let old = config::leaves(old);
     let new = config::leaves(new);
-    let old_of =
-        |key: &str| old.iter().find(|(known, _)| known == key).map(|(_, value)| value.clone());
     new.into_iter()
         .filter_map(|(key, value)| {
-            let before = old_of(&key).unwrap_or_default();
+            let before = old.iter().find(|(known, _)| *known == key);
+            let before = before.map(|(_, value)| value.clone()).unwrap_or_default();
             (before != value).then(|| (key, format!("{before} → {value}")))
         })
         .collect()

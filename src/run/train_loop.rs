@@ -51,6 +51,7 @@ impl<T: Trainable> TrainLoop<T> {
     pub fn train(&mut self) -> anyhow::Result<RunOutcome> {
         let _span = tracing::info_span!("run", path = %self.dir().path().display()).entered();
         tracing::info!(position = self.progress.position(), end = self.subject.end(), "training");
+        // A run killed before its first periodic checkpoint can then still be resumed.
         if checkpoint::list(&self.dir().checkpoints_dir()).is_empty() {
             self.checkpoint()?;
         }
@@ -63,6 +64,7 @@ impl<T: Trainable> TrainLoop<T> {
             console.update(progress.position(), || subject.note(progress));
         }
 
+        // Also after a signal, which must not cost the work since the last checkpoint.
         self.checkpoint()?;
         self.console.finish(self.progress.position(), &self.subject.note(&self.progress));
         // If reported as finished, a run stopped in its last evaluation could not be resumed to
@@ -105,12 +107,14 @@ impl<T: Trainable> TrainLoop<T> {
     fn run_due_hooks(&mut self) -> anyhow::Result<bool> {
         let due = self.subject.due(&self.progress);
         if due.evaluation || due.video {
+            // Paused, so that the weights evaluated are those at the position logged.
             self.pause()?;
             if !self.subject.evaluate(&due, &mut self.progress, &mut self.files)? {
                 return Ok(false);
             }
         }
 
+        // Before the checkpoint below, which stores it: a resumed run must not evaluate again.
         self.progress.settle(due.position);
         if due.log {
             let values = self.subject.take_values(&mut self.progress);
@@ -144,6 +148,7 @@ impl<T: Trainable> TrainLoop<T> {
             self.subject.replay_writer().as_deref(),
         )?;
         tracing::info!(position = self.progress.position(), path = %path.display(), "checkpoint");
+        // Only after the new one is in place, so that there is always one to resume from.
         checkpoint::prune(&dir, self.subject.keep_checkpoints())?;
         // Free the copied state first, so that trimming the heap returns its memory too.
         drop(state);

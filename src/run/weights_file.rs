@@ -89,6 +89,7 @@ fn to_host(name: &str, tensor: &Tensor) -> Result<HostTensor, WeightsFileError> 
         }
     };
 
+    // Contiguous, because the format knows no strides.
     let host = tensor.f_detach()?.f_to_device(tch::Device::Cpu)?.f_contiguous()?;
     let mut bytes = vec![0; host.numel() * kind.elt_size_in_bytes()];
     host.f_copy_data_u8(&mut bytes, host.numel())?;

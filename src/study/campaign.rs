@@ -82,6 +82,7 @@ impl Campaign {
     /// # Errors
     /// If a folder holds another study, or the campaign's folder is in use or cannot be written.
     pub fn lock(&self) -> anyhow::Result<Arc<File>> {
+        // Before the folder is created: a campaign that is refused leaves nothing behind.
         for cell in self.cells() {
             cell.state(&self.runs_dir)?;
         }
@@ -167,12 +168,14 @@ impl Campaign {
             "|---|---|---|---|---|---|---|---|---|---|---|".to_owned(),
         ];
         for (task, split, layer) in self.combinations() {
-            let same = |result: &&StudyResult| {
-                result.task == task.name()
-                    && result.split == split.name()
-                    && result.layer == layer.name
-            };
-            let found: Vec<&StudyResult> = results.iter().filter(same).collect();
+            let found: Vec<&StudyResult> = results
+                .iter()
+                .filter(|result| {
+                    result.task == task.name()
+                        && result.split == split.name()
+                        && result.layer == layer.name
+                })
+                .collect();
             lines.push(row(task, split, layer, &found, self.seeds_of(layer)));
         }
 

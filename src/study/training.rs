@@ -106,6 +106,7 @@ impl Trainable for StudyTraining {
             evaluation,
             video: false,
             log: evaluation,
+            // At the end of training the run loop writes one anyway.
             checkpoint: epoch_ended
                 && epochs.is_multiple_of(self.config.checkpoint_every_epochs)
                 && !self.is_done(progress),
@@ -119,6 +120,7 @@ impl Trainable for StudyTraining {
         _files: &mut RunFiles,
     ) -> anyhow::Result<bool> {
         progress.evaluation = Some(self.study.evaluate()?);
+        // Before the mark is recorded: the seconds to the mark include its evaluations.
         progress.wall_secs += self.clock.lap();
         if self.study.mark_held() {
             progress.hold_mark();

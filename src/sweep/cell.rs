@@ -1,6 +1,5 @@
 //! One run of a sweep, and its progress according to its run folder.
 
-use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -68,6 +67,7 @@ impl<P: Planned> Cell<P> {
             Err(error) => return Err(error),
         };
 
+        // With the settings written but not the metadata, a folder opens without having begun.
         if is_unbegun(&path) {
             return Ok(CellState::Waiting);
         }
@@ -106,6 +106,7 @@ impl<P: Planned> Cell<P> {
         if !path.exists() {
             return Ok(());
         }
+        // Held while the folder is removed, so that no process can start a run in it.
         let _lock = RunDir::lock_leftover(&path)?;
         if !holds_nothing_to_lose(&path) {
             return Err(RunDirError::InUse(path)); // another process has started it since
@@ -124,9 +125,10 @@ fn is_unbegun(path: &Path) -> bool {
 /// checkpoint.
 fn holds_nothing_to_lose(path: &Path) -> bool {
     let names = fs::read_dir(path).map(|entries| entries.flatten().map(|entry| entry.file_name()));
-    let is_early = |name: OsString| EARLY_FILES.iter().any(|known| name == *known);
+    let has_early_files_only = names
+        .is_ok_and(|mut names| names.all(|name| EARLY_FILES.iter().any(|known| name == *known)));
 
-    names.is_ok_and(|mut names| names.all(is_early))
+    has_early_files_only
         && checkpoint::list(&path.join(CHECKPOINTS)).is_empty()
         && matches!(read_last_point(&path.join(METRICS)), Ok(None))
 }

@@ -42,10 +42,13 @@ impl TrainingProcess {
     /// # Errors
     /// If this program cannot be started again, or the log cannot be written.
     pub fn start(subcommand: &[&str], arguments: &[OsString], log: &Path) -> anyhow::Result<Self> {
+        // Earlier attempts wrote to the same log; their errors must not be reported as this one's.
         let log_start = fs::metadata(log).map_or(0, |about| about.len());
         let output = open_log(log).with_context(|| format!("cannot write {}", log.display()))?;
         let mut command = this_program()?;
         command.args(subcommand).args(arguments).arg(FOLLOW_STDIN);
+        // A pipe that this process alone holds open: the system closes it even if this process is
+        // killed, so that no run outlives its sweep.
         command.stdin(Stdio::piped()).stdout(output.try_clone()?).stderr(output);
         leave_group(&mut command);
         let mut process = command.spawn().context("cannot start a training process")?;
@@ -66,6 +69,7 @@ impl TrainingProcess {
     fn describe(&self, status: ExitStatus) -> Ended {
         match status.code() {
             Some(code) if code == ExitCode::Ok as i32 => Ended::WithoutError,
+            // Not a failure by itself: the caller knows whether it asked the process to stop.
             Some(code) if code == ExitCode::Interrupted as i32 => Ended::Stopped,
             code => {
                 // `exit status: 4`, or `signal: 9 (SIGKILL)`.
@@ -113,6 +117,7 @@ fn open_log(path: &Path) -> io::Result<File> {
 
 /// Returns the last error in a log from `start` on, or else its last line.
 fn last_words(log: &Path, start: u64) -> String {
+    // A log that cannot be read must not hide that the process failed.
     let bytes = fs::read(log).unwrap_or_default();
     let own = bytes.get(usize::try_from(start).unwrap_or(usize::MAX)..).unwrap_or_default();
     let text = String::from_utf8_lossy(own);

@@ -48,6 +48,7 @@ impl SweepFolder {
     /// Same as [`SweepFolder::open`].
     pub fn check(runs_dir: &Path, name: &str) -> anyhow::Result<()> {
         let path = folder_of(runs_dir, name);
+        // Only a lock that exists can be held, and taking it would create the file.
         if path.join(LOCK).exists() {
             take_lock(&path)?;
         }
@@ -66,8 +67,9 @@ impl SweepFolder {
         cells: &[Cell],
     ) -> anyhow::Result<Self> {
         let path = folder_of(runs_dir, name);
-        let cannot = |cause| RunDirError::CannotCreate { path: path.clone(), cause };
-        fs::create_dir_all(&path).map_err(cannot)?;
+        fs::create_dir_all(&path)
+            .map_err(|cause| RunDirError::CannotCreate { path: path.clone(), cause })?;
+        // Locked before the record is read: another process could otherwise replace it in between.
         let lock = take_lock(&path)?;
         let old = Self::read(runs_dir, name)?;
         let mut record = SweepRecord {
@@ -82,6 +84,7 @@ impl SweepFolder {
         if let Some(old) = old {
             check_holds_all(name, &old.cells, &record.cells)?;
             check_design(&old, plan)?;
+            // Records of early versions have no design, and keep none: theirs was never fixed.
             record.design = old.design;
             keep_failures(old.cells, &mut record.cells);
         }
@@ -103,6 +106,7 @@ impl Journal for SweepFolder {
     }
 
     fn note(&mut self, cell: usize, failure: Option<CellFailure>) -> Result<(), RunDirError> {
+        // Most cells never fail, and every write is flushed to disk.
         if self.record.cells[cell].failure != failure {
             self.record.cells[cell].failure = failure;
             write_json(&record_path(&self.path), &self.record)?;
@@ -129,6 +133,7 @@ pub fn log_name<P: Planned>(cell: &Cell<P>) -> OsString {
 /// # Errors
 /// If it is damaged, or written by another version of this program.
 pub fn read_record(path: &Path) -> Result<SweepRecord, RunDirError> {
+    // The version first: a record of another version need not have the same fields.
     let record: Value = read_json(path)?;
     match record.get("version").and_then(Value::as_u64) {
         Some(version) if version != u64::from(RECORD_VERSION) => {
@@ -185,6 +190,7 @@ fn keep_failures(old: Vec<CellRecord>, new: &mut [CellRecord]) {
 pub fn take_lock(folder: &Path) -> anyhow::Result<File> {
     let path = folder.join(LOCK);
     let cannot = |cause| RunDirError::CannotWrite { path: path.clone(), cause };
+    // An advisory lock, not the file's existence: the system releases it however the process ends.
     let file =
         OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(cannot)?;
     match file.try_lock() {

@@ -124,6 +124,7 @@ impl<'a> RemainingRun<'a> {
         if !self.saves_replay() {
             return 0;
         }
+        // Not an error here: the request has already checked that the game loads.
         let Ok(spec) = check_parts(self.config) else { return 0 };
         let transitions = self.config.frames / u64::from(spec.frame_skip.max(1));
         let mut config = self.config.clone();
@@ -351,6 +352,7 @@ fn trial_arguments(cell: &Cell, frames: u64, folder: &Path, index: usize) -> Vec
 /// Waits for a trial; returns `false` if it was stopped.
 fn wait_for(trial: &mut TrainingProcess, cell: &Cell, stop: &StopFlag) -> anyhow::Result<bool> {
     loop {
+        // The trial still has to be waited for: it writes a checkpoint into the temporary folder.
         if stop.is_raised() {
             trial.stop();
         }

@@ -167,17 +167,19 @@ impl SweepPlan {
 
 /// Returns the names of the built-in plans with their summaries.
 pub fn built_in_plans() -> Vec<(String, String)> {
-    let summary = |text: &str| {
-        toml::from_str(text).ok().and_then(|plan: SweepPlan| plan.summary).unwrap_or_default()
-    };
-    built_in().iter().map(|(name, text)| ((*name).to_owned(), summary(text))).collect()
+    built_in().iter().map(|(name, text)| ((*name).to_owned(), summary_of(text))).collect()
+}
+
+/// Returns the summary in a plan's text; empty if it has none.
+fn summary_of(text: &str) -> String {
+    toml::from_str(text).ok().and_then(|plan: SweepPlan| plan.summary).unwrap_or_default()
 }
 
 fn built_in() -> BTreeMap<&'static str, &'static str> {
-    let entry = |file: &'static include_dir::File<'static>| {
-        Some((file.path().file_stem()?.to_str()?, file.contents_utf8()?))
-    };
-    BUILT_IN.files().filter_map(entry).collect()
+    BUILT_IN
+        .files()
+        .filter_map(|file| Some((file.path().file_stem()?.to_str()?, file.contents_utf8()?)))
+        .collect()
 }
 
 fn read(path: &Path) -> Result<String, ConfigError> {

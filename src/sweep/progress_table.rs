@@ -94,6 +94,7 @@ impl ProgressTable {
     /// Prints a message about an event.
     pub fn tell(&self, text: &str) {
         match &self.bar {
+            // Suspended, or the next redraw would overwrite the line.
             Some(bar) => bar.suspend(|| status!("{text}")),
             None => status!("{text}"),
         }
@@ -124,10 +125,8 @@ fn terminal_rows() -> usize {
 /// first.
 fn grid(cells: &[CellProgress], axis: Axis, rows: usize) -> String {
     let groups = by_subject_and_arm(cells);
-    let is_busy =
-        |group: &&Vec<&CellProgress>| group.iter().any(|cell| cell.status == CellStatus::Running);
     let shown: Vec<&Vec<&CellProgress>> = match groups.len() > rows {
-        true => groups.iter().filter(is_busy).take(rows).collect(),
+        true => groups.iter().filter(|group| is_busy(group)).take(rows).collect(),
         false => groups.iter().collect(),
     };
     let cells: Vec<Vec<String>> = shown.into_iter().map(|group| row(group)).collect();
@@ -139,13 +138,18 @@ fn grid(cells: &[CellProgress], axis: Axis, rows: usize) -> String {
     table(&[subject, "arm", "seeds", axis.name(), &speed, score], &cells)
 }
 
+/// Returns `true` if a process is running one of these cells.
+fn is_busy(group: &[&CellProgress]) -> bool {
+    group.iter().any(|cell| cell.status == CellStatus::Running)
+}
+
 fn by_subject_and_arm(cells: &[CellProgress]) -> Vec<Vec<&CellProgress>> {
     let mut groups: Vec<Vec<&CellProgress>> = Vec::new();
     for cell in cells {
-        let same = |group: &&mut Vec<&CellProgress>| {
-            group[0].subject == cell.subject && group[0].arm == cell.arm
-        };
-        match groups.iter_mut().find(same) {
+        let known = groups
+            .iter_mut()
+            .find(|group| group[0].subject == cell.subject && group[0].arm == cell.arm);
+        match known {
             Some(group) => group.push(cell),
             None => groups.push(vec![cell]),
         }
@@ -208,6 +212,7 @@ fn summary(cells: &[CellProgress], axis: Axis) -> String {
     let speed: f64 = running().filter_map(|cell| cell.per_sec).sum();
     if speed > 0.0 {
         parts.push(format!("{speed:.0} {}/s", axis.name()));
+        // Cells that were given up are not trained to their end.
         let (position, end) =
             lengths_of(cells.iter().filter(|cell| cell.status != CellStatus::Failed));
         parts.push(format!("{} left", describe_secs(end.saturating_sub(position) as f64 / speed)));
@@ -219,18 +224,19 @@ fn summary(cells: &[CellProgress], axis: Axis) -> String {
 /// Describes the running cells in one line.
 #[expect(clippy::cast_precision_loss, reason = "for display")]
 fn running(cells: &[CellProgress]) -> String {
-    let describe = |cell: &CellProgress| {
-        let percent = 100.0 * cell.position as f64 / cell.end.max(1) as f64;
-        format!("{} {} at {percent:.0} %", cell.subject, cell.arm)
-    };
-    let all: Vec<String> =
-        cells.iter().filter(|cell| cell.status == CellStatus::Running).map(describe).collect();
+    let all: Vec<String> = cells
+        .iter()
+        .filter(|cell| cell.status == CellStatus::Running)
+        .map(|cell| {
+            let percent = 100.0 * cell.position as f64 / cell.end.max(1) as f64;
+            format!("{} {} at {percent:.0} %", cell.subject, cell.arm)
+        })
+        .collect();
     if all.is_empty() { String::new() } else { format!(" · {}", all.join(", ")) }
 }
 
 fn lengths_of<'a>(cells: impl Iterator<Item = &'a CellProgress>) -> (u64, u64) {
-    let add = |(sum, end), cell: &CellProgress| (sum + cell.trained(), end + cell.end);
-    cells.fold((0, 0), add)
+    cells.fold((0, 0), |(sum, end), cell| (sum + cell.trained(), end + cell.end))
 }
 
 /// Formats a number of frames or updates for display.

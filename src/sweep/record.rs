@@ -138,5 +138,6 @@ pub fn record_path(folder: &Path) -> PathBuf {
 
 /// Returns the folder of all runs that contains the sweep in `folder`.
 pub fn runs_dir_of(folder: &Path) -> PathBuf {
+    // Unlike `parent`, this also works for a folder given as `.`.
     folder.join("../..")
 }

@@ -87,6 +87,7 @@ impl<J: Journal, P: Planned> Scheduler<J, P> {
     ) -> Self {
         let mut slots: Vec<Slot<P>> =
             cells.into_iter().map(|(cell, state)| Slot::new(cell, state)).collect();
+        // Those that are done are read too: the table shows their scores.
         slots.iter_mut().for_each(|slot| slot.look(&runs_dir));
         let table = ProgressTable::new(P::AXIS);
         Self { journal, runs_dir, jobs, stop, table, slots }
@@ -108,6 +109,7 @@ impl<J: Journal, P: Planned> Scheduler<J, P> {
         loop {
             self.collect_ended()?;
             if self.stop.is_raised() {
+                // Stopping a process twice is harmless, so nothing records which were asked.
                 self.stop_all();
             } else {
                 self.start_waiting()?;
@@ -119,6 +121,7 @@ impl<J: Journal, P: Planned> Scheduler<J, P> {
                 let statuses = self.look();
                 self.table.show(&statuses);
             }
+            // Polled: processes, the stop flag and metric files have no common event to wait for.
             std::thread::sleep(POLL);
         }
 
@@ -175,6 +178,7 @@ impl<J: Journal, P: Planned> Scheduler<J, P> {
 
     fn start_waiting(&mut self) -> anyhow::Result<()> {
         for index in 0..self.slots.len() {
+            // Counted every time: a cell may turn out to be done, or wait for another process.
             if self.running() >= self.jobs {
                 return Ok(());
             }
@@ -197,6 +201,7 @@ impl<J: Journal, P: Planned> Scheduler<J, P> {
         }
         self.slots[index].in_use_since = None; // patience begins anew with the next process
 
+        // Read again at every start: an earlier attempt or another process may have changed it.
         let cell = &self.slots[index].cell;
         let state = match cell.state(&self.runs_dir) {
             Ok(CellState::Waiting) => cell.clear(&self.runs_dir).map(|()| CellState::Waiting),
@@ -238,6 +243,7 @@ impl<J: Journal, P: Planned> Scheduler<J, P> {
         for index in 0..self.slots.len() {
             let Work::Running(process) = &mut self.slots[index].work else { continue };
             if let Some(ended) = process.ended()? {
+                // Its last log point may have been written since the last redraw.
                 self.slots[index].look(&self.runs_dir);
                 self.take(index, ended)?;
             }
@@ -250,12 +256,14 @@ impl<J: Journal, P: Planned> Scheduler<J, P> {
         match ended {
             Ended::WithoutError if self.slots[index].is_done(&self.runs_dir) => self.done(index),
             Ended::Stopped if self.stop.is_raised() => {
+                // Waiting, not failed: the next process of the sweep resumes it.
                 self.slots[index].set(Work::Waiting);
                 Ok(())
             }
             Ended::WithoutError => {
                 self.failed(index, unfinished("exit status: 0"), ExitCode::Unexpected)
             }
+            // Stopped by someone else. A failed attempt, or it might be restarted without end.
             Ended::Stopped => {
                 self.failed(index, unfinished("exit status: 130"), ExitCode::Interrupted)
             }

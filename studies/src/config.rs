@@ -145,6 +145,7 @@ impl StudyConfig {
         match self.schedule {
             RateSchedule::Constant => self.learning_rate,
             RateSchedule::Step => {
+                // `check` refuses 0, but nothing forces a caller to check before asking for a rate.
                 let changes = (epoch / self.step_every_epochs.max(1)).min(self.step_limit);
                 self.learning_rate * self.step_ratio.powf(f64::from(changes))
             }
@@ -182,6 +183,7 @@ impl StudyConfig {
             ("map_scale", self.map_scale),
             ("coordinate_amplitude", self.coordinate_amplitude),
         ];
+        // Written as negations, because every comparison with NaN is false.
         for (key, value) in factors {
             if !(value.is_finite() && value > 0.0) {
                 refuse(key, format!("is {value}; it must be a number above 0"));

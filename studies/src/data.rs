@@ -95,13 +95,14 @@ impl Split {
     /// Splits the centres: 2368 and 768 for uniform, 2407 and 729 for quadrant.
     pub fn indices(self) -> SplitIndices {
         let mut generator = Mt::new(SPLIT_SEED);
-        let mut is_test = |centre: &Centre| match self {
-            Self::Uniform => uniform(&mut generator) < TEST_SHARE,
-            Self::Quadrant => centre.scaled().iter().all(|&number| number > 0.5),
-        };
         let mut members = SplitIndices { train: Vec::new(), test: Vec::new() };
         for (index, centre) in centres().iter().enumerate() {
-            let part = if is_test(centre) { &mut members.test } else { &mut members.train };
+            // The order of the draws defines the uniform split: one per centre, column by column.
+            let is_test = match self {
+                Self::Uniform => uniform(&mut generator) < TEST_SHARE,
+                Self::Quadrant => centre.scaled().iter().all(|&number| number > 0.5),
+            };
+            let part = if is_test { &mut members.test } else { &mut members.train };
             part.push(index);
         }
         members

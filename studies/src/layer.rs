@@ -132,9 +132,12 @@ pub fn find_layer(name: &str) -> Result<&'static StudyLayer, StudyError> {
 }
 
 fn nearest(name: &str) -> Option<String> {
-    let likeness = |layer: &StudyLayer| (strsim::jaro_winkler(name, layer.name), layer.name);
-    let near = LAYERS.iter().map(likeness).filter(|(likeness, _)| *likeness > 0.7);
-    near.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, name)| name.to_owned())
+    LAYERS
+        .iter()
+        .map(|layer| (strsim::jaro_winkler(name, layer.name), layer.name))
+        .filter(|(likeness, _)| *likeness > 0.7)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, name)| name.to_owned())
 }
 
 impl Layer for Conv {

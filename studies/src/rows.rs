@@ -19,12 +19,10 @@ pub(crate) fn input_of(
 ) -> Result<Tensor, StudyError> {
     let rows = centres.len() as i64;
     let input = if task.paints() {
-        let scale = |number: u8| match inputs {
-            Inputs::Pixels => f32::from(number),
-            Inputs::Coordinates => f32::from(number) * 2.0 / (CANVAS - 1) as f32 - 1.0,
-        };
-        let numbers: Vec<f32> =
-            centres.iter().flat_map(|centre| [centre.x, centre.y].map(scale)).collect();
+        let numbers: Vec<f32> = centres
+            .iter()
+            .flat_map(|centre| [centre.x, centre.y].map(|number| in_unit(inputs, number)))
+            .collect();
         Tensor::f_from_slice(&numbers)?.f_view([rows, 2])?
     } else {
         let side = CANVAS as i64;
@@ -32,6 +30,14 @@ pub(crate) fn input_of(
     };
 
     Ok(input.f_to_device(device)?)
+}
+
+/// Converts a row or column to the unit of a painting network's inputs.
+fn in_unit(inputs: Inputs, number: u8) -> f32 {
+    match inputs {
+        Inputs::Pixels => f32::from(number),
+        Inputs::Coordinates => f32::from(number) * 2.0 / (CANVAS - 1) as f32 - 1.0,
+    }
 }
 
 /// Builds targets: `[N, 4096]`, `[N, 2]`, or for a cross-entropy the pixel, `i64 [N]`.
@@ -87,6 +93,7 @@ fn canvases(centres: &[Centre], draw: impl Fn(Centre, &mut [f32])) -> Result<Ten
 /// - `output`: `[N, K]`; `target` as [`target_of`] makes it; result: a scalar
 pub(crate) fn loss_sum(loss: Loss, output: &Tensor, target: &Tensor) -> Tensor {
     let outputs = output.size()[1] as f64;
+    // Cross-entropy already is one number per row; the other two are means over the outputs.
     match loss {
         Loss::CrossEntropy => {
             output.cross_entropy_loss::<Tensor>(target, None, Reduction::Sum, -100, 0.0)

@@ -92,6 +92,7 @@ impl Shard {
         // Divided by the rows of the whole batch, not of this part, so that parts add up to the
         // mean.
         let loss = sum / batch_rows as f64;
+        // Returned, not accumulated in the leaves, where those of earlier parts would remain.
         let gradients = Tensor::f_run_backward(&[&loss], &self.leaves, false, false)?;
         let loss = loss.f_double_value(&[])?;
         Ok(Gradient { flat: flatten_gradients(&gradients, &self.leaves), loss })

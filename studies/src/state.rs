@@ -56,6 +56,7 @@ impl TrainerState {
 
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, StudyError> {
         let parse = |error| bad(format!("it does not parse: {error}"));
+        // The version first: a later layout need not parse as this one, and is not damage.
         let Version { version } = rmp_serde::from_slice(bytes).map_err(parse)?;
         if version != VERSION {
             return Err(bad(format!("it is of version {version}; this build reads {VERSION}")));
@@ -75,6 +76,7 @@ impl TrainerState {
             )));
         }
 
+        // An epoch that is complete has been counted, so its rows start again at 0.
         if self.counters.rows_into_epoch as usize >= train_rows {
             let rows = self.counters.rows_into_epoch;
             return Err(bad(format!("it is {rows} rows into an epoch of {train_rows}")));

@@ -87,6 +87,8 @@ impl Study {
         let spec = NetworkSpec { task, split, layer, config };
         let StudyConfig { inputs, loss, map_loss, .. } = *config;
         let shard_spec = ShardSpec { task, inputs, loss, map_loss, device };
+        // Set by the settings, not by the threads: the parts of a batch decide in which order their
+        // gradients are added, and thereby the last bits. A GPU takes the batch in one part.
         let count = if device == Device::Cpu { config.shards } else { 1 };
         let (params, shards) = build_shards(spec, shard_spec, count, &mut store)?;
         let indices = split.indices();
@@ -233,6 +235,7 @@ impl Study {
             return Err(StudyError::NoPicture { task: self.task });
         }
         let mut picture = Vec::with_capacity(PIXELS);
+        // Any shard will do, since all share the same weights.
         lock(&self.shards[0]).look(&[centre], |_, logits| {
             picture = Vec::try_from(picture_of(self.config.loss, logits).f_reshape([-1])?)?;
             Ok(())
@@ -267,9 +270,11 @@ impl Study {
     pub fn load(&mut self, state: &StudyState) -> Result<(), StudyError> {
         let trainer = TrainerState::from_bytes(&state.trainer)?;
         trainer.check(self.task, self.split, self.indices.train.len())?;
+        // Checked before the optimiser is loaded, so that no failure leaves a mixture of states.
         self.store.check(&state.weights)?;
         self.optimizer.load(&state.optimizer)?;
         self.store.load(&state.weights)?;
+        // Seed and epoch determine the order, so the state does not hold it.
         self.order = shuffled(&self.indices.train, trainer.seed, trainer.counters.epochs);
         self.trainer = trainer;
         Ok(())
@@ -285,6 +290,7 @@ impl Study {
 
     /// Computes the gradient of the mean loss over `batch`, splitting it among the shards.
     fn differentiate(&self, batch: &[Centre]) -> Result<Gradient, StudyError> {
+        // Rows that depend on each other, as under batch normalisation, must share one pass.
         let working = match lock(&self.shards[0]).network.row_split() {
             RowSplit::Whole(_) => 1,
             RowSplit::Rows(_) => self.shards.len(),
@@ -295,9 +301,11 @@ impl Study {
             .into_iter();
         let mut sum = match gradients.next() {
             Some(first) => first,
+            // An empty batch has no part; its gradient is zero.
             None => lock(&self.shards[0]).gradient(&[], 1)?,
         };
 
+        // In the order of the shards, whichever finished first: sums of f32 depend on the order.
         for gradient in gradients {
             sum.add(&gradient)?;
         }
@@ -316,11 +324,13 @@ impl Study {
     ) -> Result<Vec<R>, StudyError> {
         let stretch = centres.len().div_ceil(working).max(1);
         let parts: Vec<_> = centres.chunks(stretch).zip(&self.shards).enumerate().collect();
-        let run = |(index, (part, shard)): (usize, (&[Centre], &Mutex<Shard>))| {
-            catch_panic(index, || job(&lock(shard), part))
-        };
-        let results: Vec<Result<R, StudyError>> =
-            self.pool.install(|| parts.into_par_iter().with_max_len(1).map(run).collect());
+        let results: Vec<Result<R, StudyError>> = self.pool.install(|| {
+            parts
+                .into_par_iter()
+                .with_max_len(1)
+                .map(|(index, (part, shard))| catch_panic(index, || job(&lock(shard), part)))
+                .collect()
+        });
         // Collected before looking for errors: which of several is returned must not depend on
         // timing.
         results.into_iter().collect()
@@ -333,6 +343,7 @@ impl Study {
         }
         let kernels = self.params.f_mul(&self.kernels)?;
         let _ = gradient.f_add_(&kernels.f_mul_scalar(2.0 * self.config.l2)?)?;
+        // Summed in f64, because the largest networks have more than a million weights.
         let squares = kernels.f_square()?.f_sum(Kind::Double)?.f_double_value(&[])?;
         Ok(self.config.l2 * squares)
     }
@@ -357,6 +368,7 @@ impl Study {
         let task = self.task;
         let loss = self.config.loss;
         let parts = self.look(&centres, |centres, output| sums_of(task, loss, output, centres))?;
+        // Added in the order of the centres, so that the score does not depend on the threads.
         let mut sums = ScoreSums::default();
         parts.into_iter().for_each(|part| sums.add(part));
         Ok(sums.score(task, centres.len()))
@@ -417,8 +429,11 @@ fn build_shards(
     let params = store.pack()?;
     // Built after packing: only these networks' weights alias the flat tensor that the optimiser
     // steps.
-    let build = |_| Ok(Mutex::new(Shard::build(spec, shard_spec, store)?));
-    Ok((params, (0..count).map(build).collect::<Result<_, StudyError>>()?))
+    let mut shards = Vec::new();
+    for _ in 0..count {
+        shards.push(Mutex::new(Shard::build(spec, shard_spec, store)?));
+    }
+    Ok((params, shards))
 }
 
 /// Marks with 1 the weights of convolutions, transposed or not: those with four dimensions.

@@ -6,7 +6,7 @@ use coordrl_stats::{POWER, least_holm_adjusted, least_visible_difference};
 use super::request::{Request, arms};
 use crate::cli::settings::note_rules_left_out;
 use crate::report::ALPHA;
-use crate::sweep::cell::{Cell, CellState};
+use crate::sweep::cell::CellState;
 use crate::sweep::plan::SweepPlan;
 use crate::sweep::progress_table::millions;
 
@@ -44,10 +44,11 @@ pub(super) fn describe(request: &Request) -> String {
 /// For each game given as a Gymnasium id, reports which of its rules the runs do not have.
 pub(super) fn note_ids(request: &Request) {
     for typed in &request.plan.games {
-        let named = |cell: &&(Cell, CellState)| {
-            find_game(typed).is_ok_and(|game| game.name == cell.0.config().game)
-        };
-        if let Some((cell, _)) = request.cells.iter().find(named) {
+        let first = request
+            .cells
+            .iter()
+            .find(|(cell, _)| find_game(typed).is_ok_and(|game| game.name == cell.config().game));
+        if let Some((cell, _)) = first {
             note_rules_left_out(typed, &cell.config().env);
         }
     }

@@ -59,14 +59,11 @@ impl Sweep {
         request: &Request,
         measured: &[(String, Measured)],
     ) -> anyhow::Result<()> {
-        let of_arm = |cell: &Cell| {
-            measured.iter().find(|(arm, _)| *arm == cell.arm()).map(|(_, found)| *found)
-        };
-
         let cells = request.cells.iter();
         let left: Vec<RemainingRun<'_>> = cells
             .filter_map(|(cell, state)| {
-                RemainingRun::of(cell, *state, of_arm(cell)?, &self.runs_dir)
+                let (_, of_arm) = measured.iter().find(|(arm, _)| *arm == cell.arm())?;
+                RemainingRun::of(cell, *state, *of_arm, &self.runs_dir)
             })
             .collect();
         let forecast = SweepEstimate::of(&left, request.jobs);

@@ -85,6 +85,7 @@ pub struct Sweep {
 impl Sweep {
     pub fn run(&self) -> anyhow::Result<ExitCode> {
         let request = self.request()?;
+        // Before the forecast, because a signal must stop its trial runs too.
         let stop = StopFlag::on_signals()?;
         status!("{}", describe(&request));
         note_ids(&request);

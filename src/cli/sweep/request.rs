@@ -58,8 +58,10 @@ impl Sweep {
         let count = count_of(&plan);
         let (jobs, threads) = self.share_cores(&plan, count);
         let cells = self.cells(&plan, &name, threads)?;
+        // Names of logs hold the sweep's name and more; the longest must fit the file system too.
         let longest = cells.iter().map(|cell| log_name(cell).len()).max().unwrap_or(0);
         names::check_folder_name("--name", &name, longest.saturating_sub(name.len()))?;
+        // A dry run needs neither the lock nor a disk that it can write to.
         if !self.dry_run {
             SweepFolder::check(&self.runs_dir, &name)?;
         }
@@ -78,11 +80,12 @@ impl Sweep {
     }
 
     fn with_states(&self, cells: Vec<Cell>) -> anyhow::Result<Vec<(Cell, CellState)>> {
-        let look = |cell: Cell| -> anyhow::Result<(Cell, CellState)> {
+        let mut with_states = Vec::with_capacity(cells.len());
+        for cell in cells {
             let state = cell.state(&self.runs_dir)?;
-            Ok((cell, state))
-        };
-        cells.into_iter().map(look).collect()
+            with_states.push((cell, state));
+        }
+        Ok(with_states)
     }
 
     /// Reads the plan and applies the flags.
@@ -147,9 +150,11 @@ impl Sweep {
 
     /// Returns the number of concurrent runs and the threads of each.
     fn share_cores(&self, plan: &SweepPlan, cells: usize) -> (usize, usize) {
-        let takes_all =
-            |name: &String| find_algorithm(name).is_some_and(|algo| algo.takes_all_cores);
-        let jobs = self.jobs.or(plan.algos.iter().any(takes_all).then_some(1));
+        let takes_all_cores = plan
+            .algos
+            .iter()
+            .any(|name| find_algorithm(name).is_some_and(|algorithm| algorithm.takes_all_cores));
+        let jobs = self.jobs.or(takes_all_cores.then_some(1));
         share_cores(cells, jobs, self.threads_per_run)
     }
 
@@ -174,6 +179,7 @@ impl Sweep {
         }
 
         check_unique(&cells)?;
+        // Loading a game takes a moment, and seeds do not change whether it loads: try one of each.
         for cell in cells.iter().filter(|cell| cell.config().seed == cells[0].config().seed) {
             check_parts(cell.config())?;
         }

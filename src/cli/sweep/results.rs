@@ -81,21 +81,22 @@ impl ResultRow {
             run: runs_dir.join(&cell.run),
         }
     }
+
+    /// Formats the row for a table.
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.game.clone(),
+            self.arm.clone(),
+            self.seed.to_string(),
+            self.state.to_owned(),
+            self.frames.to_string(),
+            self.episode_return.map_or_else(|| "-".to_owned(), |mean| format!("{mean:.2}")),
+            self.run.display().to_string(),
+        ]
+    }
 }
 
 fn as_table(rows: &[ResultRow]) -> String {
-    let cells = |row: &ResultRow| {
-        vec![
-            row.game.clone(),
-            row.arm.clone(),
-            row.seed.to_string(),
-            row.state.to_owned(),
-            row.frames.to_string(),
-            row.episode_return.map_or_else(|| "-".to_owned(), |mean| format!("{mean:.2}")),
-            row.run.display().to_string(),
-        ]
-    };
-
-    let rows: Vec<Vec<String>> = rows.iter().map(cells).collect();
+    let rows: Vec<Vec<String>> = rows.iter().map(ResultRow::cells).collect();
     table(&["game", "arm", "seed", "state", "frames", "mean return", "run"], &rows)
 }

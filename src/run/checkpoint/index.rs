@@ -67,6 +67,7 @@ pub fn choose(dir: &Path, wanted: &str) -> Result<Entry, CheckpointError> {
 pub(super) fn best(entries: &[Entry]) -> Option<&Entry> {
     entries
         .iter()
+        // `max_by` returns the last of equals, hence the later one.
         .filter_map(|entry| Some((read_manifest(&entry.path).ok()?.score?, entry)))
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, entry)| entry)

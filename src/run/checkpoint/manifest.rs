@@ -112,6 +112,7 @@ impl Manifest {
     }
 
     fn own_crc32(&self) -> serde_json::Result<u32> {
+        // Over the values, not the bytes of the file, since those contain the checksum itself.
         let blank = Self { manifest_crc32: 0, ..self.clone() };
         Ok(crc32fast::hash(&serde_json::to_vec(&blank)?))
     }

@@ -18,6 +18,7 @@ pub(super) const REPLACED_PREFIX: &str = ".replaced-";
 
 /// Returns the folder of the checkpoint at `position`.
 pub fn folder_of(dir: &Path, position: u64) -> PathBuf {
+    // Padded, so that ordinary listings sort by position.
     dir.join(format!("{position:012}"))
 }
 
@@ -29,5 +30,6 @@ pub(super) fn replaced_folder_of(dir: &Path, position: u64) -> PathBuf {
 pub(super) fn position_in_name(path: &Path) -> Option<u64> {
     let name = path.file_name()?.to_str()?;
     let name = name.strip_prefix(REPLACED_PREFIX).unwrap_or(name);
+    // `parse` alone would also accept a leading `+`.
     name.bytes().all(|byte| byte.is_ascii_digit()).then(|| name.parse().ok())?
 }

@@ -93,11 +93,13 @@ pub fn read<P: RunProgress>(
     whose: &Identity,
 ) -> Result<Checkpoint<P>, CheckpointError> {
     let manifest = read_manifest(path)?;
+    // A checkpoint of another kind of run is intact, so it must not end up being called damaged.
     check_identity(path, &manifest, whose)?;
     let file = |name| checked_bytes(path, &manifest, name);
     let state = AgentState {
         weights: tensors(path, WEIGHTS, &file(WEIGHTS)?)?,
         optimizer: tensors(path, OPTIMIZER, &file(OPTIMIZER)?)?,
+        // Algorithms without a target network write no such file.
         target: match manifest.files.iter().any(|sum| sum.name == TARGET) {
             true => tensors(path, TARGET, &file(TARGET)?)?,
             false => Vec::new(),
@@ -119,16 +121,24 @@ pub fn read_weights(
     whose: Option<&Identity>,
 ) -> Result<(Manifest, Vec<(String, Tensor)>), CheckpointError> {
     let path = &entry.path;
-    let read = || {
-        let manifest = read_manifest(path)?;
-        whose.map_or(Ok(()), |whose| check_identity(path, &manifest, whose))?;
-        let weights = tensors(path, WEIGHTS, &checked_bytes(path, &manifest, WEIGHTS)?)?;
-        Ok((manifest, weights))
-    };
-    read().map_err(|error| match path.parent() {
+    read_weights_at(path, whose).map_err(|error| match path.parent() {
         Some(dir) => name_previous(dir, error),
         None => error,
     })
+}
+
+/// Reads the weights in one checkpoint folder, and names no other if they are damaged.
+fn read_weights_at(
+    path: &Path,
+    whose: Option<&Identity>,
+) -> Result<(Manifest, Vec<(String, Tensor)>), CheckpointError> {
+    let manifest = read_manifest(path)?;
+    if let Some(whose) = whose {
+        check_identity(path, &manifest, whose)?;
+    }
+
+    let weights = tensors(path, WEIGHTS, &checked_bytes(path, &manifest, WEIGHTS)?)?;
+    Ok((manifest, weights))
 }
 
 fn check_identity(

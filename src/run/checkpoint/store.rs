@@ -37,6 +37,7 @@ pub fn write(
     }
 
     let cannot = |cause: io::Error| CheckpointError::CannotWrite { path: path.clone(), cause };
+    // Encoded first: if that fails, nothing on disk has been touched.
     let files = encode(state, progress).map_err(|error| cannot(io::Error::other(error)))?;
     tidy(dir).map_err(cannot)?;
     let manifest = Manifest {
@@ -75,6 +76,7 @@ fn put_in_place(dir: &Path, written: &Path, position: u64) -> io::Result<()> {
     }
     fs::rename(written, &path)?;
     sync_dir(dir)?;
+    // Only now, with the new name on disk, may the checkpoint it replaces be removed.
     tidy(dir)
 }
 
@@ -84,12 +86,15 @@ fn write_folder(
     mut manifest: Manifest,
     replay: Option<&WriteReplay<'_>>,
 ) -> io::Result<()> {
+    // Not `create_dir_all`: leftovers of a crash were removed, so whatever is there is not ours.
     fs::create_dir(folder)?;
     for (name, bytes) in files {
         write_durably(&folder.join(name), bytes)?;
     }
+    // The manifest comes last, since the replay's checksum is known only once it is written.
     manifest.replay = replay.map(|write| write_replay(folder, write)).transpose()?;
     write_durably(&folder.join(MANIFEST), &manifest.encode()?)?;
+    // The files are on disk, but after a crash the folder might not list them yet.
     sync_dir(folder)
 }
 
@@ -98,6 +103,7 @@ fn write_replay(folder: &Path, write: &WriteReplay<'_>) -> io::Result<FileSum> {
     write(&mut file)?;
     file.flush()?;
     let Summing { to, bytes, crc32 } = file;
+    // Unwrapped to reach the file: a flush only hands the bytes to the system, a sync to the disk.
     to.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
     Ok(FileSum { name: REPLAY.to_owned(), bytes, crc32: crc32.finalize() })
 }
@@ -117,6 +123,7 @@ impl<W: Write> Summing<W> {
 
 impl<W: Write> Write for Summing<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // A writer may take only part of the bytes; the caller then passes the rest again.
         let taken = self.to.write(bytes)?;
         self.crc32.update(&bytes[..taken]);
         self.bytes += taken as u64;
@@ -149,6 +156,7 @@ pub fn prune(dir: &Path, keep: u32) -> Result<(), CheckpointError> {
     let entries = list(dir);
     let old = entries.len().saturating_sub(keep as usize);
     let best = best(&entries).cloned();
+    // The best one is chosen among all, before anything is removed, and kept however old it is.
     for entry in &entries[..old] {
         if best.as_ref() != Some(entry) {
             tracing::debug!(path = %entry.path.display(), "pruning a checkpoint");
@@ -165,6 +173,7 @@ pub fn replay_bytes(checkpoint: &Path) -> u64 {
 
 fn remove_replay(entry: &Entry) -> Result<(), CheckpointError> {
     match fs::remove_file(entry.path.join(REPLAY)) {
+        // Most checkpoints have none, or lost it when the next one was written.
         Err(cause) if !matches!(cause.kind(), io::ErrorKind::NotFound) => {
             Err(CheckpointError::CannotWrite { path: entry.path.clone(), cause })
         }

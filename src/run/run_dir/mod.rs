@@ -118,6 +118,7 @@ impl RunDirError {
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::Exists(_) => ExitCode::BadRequest,
+            // Any other reason lies in the path, which the user chose.
             Self::CannotCreate { cause, .. } if is_out_of_space(cause) => ExitCode::MachineRefused,
             Self::CannotCreate { .. } => ExitCode::BadRequest,
             Self::NotARun { .. }
@@ -184,6 +185,7 @@ impl RunDir {
             }
         }
 
+        // The lock comes first: a sweep recognises a run stopped while starting by it.
         let lock = take_lock(&path)?;
         fs::create_dir(path.join(CHECKPOINTS)).map_err(cannot)?;
         fs::create_dir(path.join(EVENTS)).map_err(cannot)?;
@@ -192,6 +194,7 @@ impl RunDir {
 
     /// Opens a run for training and takes its lock.
     pub fn open_to_train(path: &Path) -> Result<Self, RunDirError> {
+        // Opened first: locking a folder that is no run would leave a lock file in it.
         let mut run = Self::open_to_read(path)?;
         run._lock = Some(take_lock(path)?);
         Ok(run)
@@ -224,6 +227,7 @@ impl RunDir {
 
     /// Returns `true` if another process is training in this folder.
     pub fn is_in_use(path: &Path) -> bool {
+        // Looked for first, because taking a lock that does not exist would create its file.
         path.join(LOCK).is_file() && matches!(take_lock(path), Err(RunDirError::InUse(_)))
     }
 

@@ -39,6 +39,7 @@ impl Double {
     /// half after, an odd row after; libtorch's padding crops equally on both sides.
     fn forward(&self, picture: &Tensor) -> Tensor {
         let before = (self.kernel - 2).max(0) / 2;
+        // With windows of 1 the full result is one row short; this lets libtorch append it.
         let missing = i64::from(self.kernel == 1);
         let full =
             picture.conv_transpose2d(&self.weight, Some(&self.bias), 2, before, missing, 1, 1);
@@ -88,6 +89,7 @@ impl StudyNetwork for Deconv {
     }
 
     fn row_split(&self) -> RowSplit {
+        // Batch normalisation in training takes its mean and variance over the whole batch.
         RowSplit::Whole(EVALUATE_ROWS)
     }
 }

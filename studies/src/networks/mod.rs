@@ -140,6 +140,7 @@ fn build_layer(
         LayerShape { channels_in, channels_out, height: SIDE, width: SIDE, start, amplitude };
     let layer = build(scope, shape)?;
     let zeros = |shape: &[i64]| scope.constant(Tensor::zeros(shape, (Kind::Float, Device::Cpu)));
+    // A custom layer may get one of its two methods wrong, so try the one that the task will use.
     let made = if task.paints() {
         layer.forward_tiled(&zeros(&[1, channels_in])?, [SIDE, SIDE])
     } else {

@@ -28,12 +28,14 @@ pub(super) struct ConvDense {
 impl ConvDense {
     pub fn build(scope: &mut ParamScope<'_>, mul: i64) -> Result<Self, NetworkError> {
         let width = CHANNELS * mul;
-        let build = |index| {
+        let mut convs = Vec::new();
+        for index in 0..4 {
             let channels_in = if index == 0 { 1 } else { width };
-            conv(scope, &format!("conv{}", index + 1), channels_in, window(width, 3, 1))
-        };
+            let name = format!("conv{}", index + 1);
+            convs.push(conv(scope, &name, channels_in, window(width, 3, 1))?);
+        }
 
-        let convs = (0..4).map(build).collect::<Result<_, _>>()?;
+        // Three poolings halve the side three times.
         let features = (SIDE / 8) * (SIDE / 8) * width;
         Ok(Self {
             convs,
@@ -134,10 +136,12 @@ impl StudyNetwork for ConvMean {
             };
         }
         let last = self.last.forward(&picture).relu_(); // [N, 2, 2, 2]
+        // Five strides of 2 leave 2 × 2 of the 64 × 64 positions.
         last.mean_dim([2i64, 3].as_slice(), false, tch::Kind::Float)
     }
 
     fn row_split(&self) -> RowSplit {
+        // Batch normalisation in training takes its mean and variance over the whole batch.
         RowSplit::Whole(ROWS)
     }
 }
@@ -155,9 +159,12 @@ impl CoordMax {
         let layer = build_layer(scope, layer, Task::Regress, [1, width])?;
         let windows =
             [window(width, 1, 1), window(width, 1, 1), window(width, 3, 1), window(2, 3, 1)];
-        let build = |(index, window)| conv(scope, &format!("conv{}", index + 2), width, window);
-        let convs =
-            windows.into_iter().enumerate().map(build).collect::<Result<_, NetworkError>>()?;
+        let mut convs = Vec::new();
+        for (index, window) in windows.into_iter().enumerate() {
+            // Numbered from 2: the layer under study comes first.
+            convs.push(conv(scope, &format!("conv{}", index + 2), width, window)?);
+        }
+
         Ok(Self { layer, convs })
     }
 }
