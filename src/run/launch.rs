@@ -36,7 +36,7 @@ impl Destination {
 
 /// Something to train, built from settings, and the machine's part in it.
 pub struct Built<T> {
-    /// What is trained.
+    /// The agent or the study.
     pub subject: T,
     /// Device of its networks.
     pub device: Device,

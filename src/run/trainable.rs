@@ -13,7 +13,7 @@ use crate::metrics::recorder::Recorder;
 use crate::metrics::tags::Tag;
 use crate::stop_flag::StopFlag;
 
-/// What a run trains: an agent on a game, or a study.
+/// Subject of a run: an agent on a game, or a study.
 ///
 /// An implementation learns, measures and describes itself. The loop ([`TrainLoop`]) decides when,
 /// and owns folder, metric files, checkpoints and progress line.

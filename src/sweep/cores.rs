@@ -1,7 +1,7 @@
 //! The machine's cores, shared among concurrent runs.
 
 /// Returns the number of concurrent runs and the threads of each, for `cells` runs on this machine.
-/// What is not asked for uses all cores: one run per core, or per group of `threads` cores.
+/// By default all cores are used: one run per core, or per group of `threads` cores.
 pub fn share_cores(cells: usize, jobs: Option<u64>, threads: Option<u64>) -> (usize, usize) {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     share(cores, cells, jobs.map(as_usize), threads.map(as_usize))
