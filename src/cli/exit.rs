@@ -133,7 +133,7 @@ fn code_of_network_error(error: &NetworkError) -> ExitCode {
 
 fn code_of_study_error(error: &StudyError) -> ExitCode {
     match error {
-        StudyError::Config(_) | StudyError::UnknownLayer { .. } | StudyError::LayerShape { .. } => {
+        StudyError::Config(_) | StudyError::Unknown { .. } | StudyError::LayerShape { .. } => {
             ExitCode::BadRequest
         }
         StudyError::Network(source) => code_of_network_error(source),

@@ -4,8 +4,9 @@ mod all;
 
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Subcommand};
-use coordrl_studies::Task;
+use clap::error::ErrorKind;
+use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand};
+use coordrl_studies::{Task, find_task, tasks};
 
 use crate::config::{ConfigError, Layers, Origin, parse_count};
 use crate::exit_code::{BadRequest, ExitCode};
@@ -28,19 +29,53 @@ Examples:
   coordrl study classify --dump not-so-clevr";
 
 /// Coordinate tasks of the CoordConv paper, which plain convolutions fail to learn.
-#[derive(Debug, Subcommand)]
+#[derive(Debug)]
 pub enum Study {
-    /// Map (x, y) to one of 4096 pixels
-    #[command(after_help = EXAMPLES)]
-    Classify(Box<Flags>),
-    /// Map (x, y) to an image of the 9×9 square there
-    #[command(after_help = EXAMPLES)]
-    Render(Box<Flags>),
-    /// Map an image of one pixel to its (x, y)
-    #[command(after_help = EXAMPLES)]
-    Regress(Box<Flags>),
-    /// Run every task, split and layer: one table next to the paper's numbers, and figures
+    /// One task.
+    One(&'static Task, Box<Flags>),
+    /// Every task.
     All(Box<all::All>),
+}
+
+const ALL_ABOUT: &str =
+    "Run every task, split and layer: one table next to the paper's numbers, and figures";
+
+/// One subcommand per task in the registry, and `all`.
+impl Subcommand for Study {
+    fn augment_subcommands(mut command: Command) -> Command {
+        for task in tasks() {
+            let of_task = Flags::augment_args(Command::new(task.name));
+            command = command.subcommand(of_task.about(task.summary).after_help(EXAMPLES));
+        }
+        command.subcommand(all::All::augment_args(Command::new("all")).about(ALL_ABOUT))
+    }
+
+    fn augment_subcommands_for_update(command: Command) -> Command {
+        Self::augment_subcommands(command)
+    }
+
+    fn has_subcommand(name: &str) -> bool {
+        name == "all" || find_task(name).is_ok()
+    }
+}
+
+impl FromArgMatches for Study {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        match matches.subcommand() {
+            Some(("all", flags)) => Ok(Self::All(Box::new(all::All::from_arg_matches(flags)?))),
+            Some((name, flags)) => {
+                let unknown = |error| clap::Error::raw(ErrorKind::InvalidSubcommand, error);
+                let task = find_task(name).map_err(unknown)?;
+                Ok(Self::One(task, Box::new(Flags::from_arg_matches(flags)?)))
+            }
+            None => Err(clap::Error::new(ErrorKind::MissingSubcommand)),
+        }
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
 }
 
 /// Flags of a single task.
@@ -93,9 +128,7 @@ pub struct Flags {
 impl Study {
     pub fn run(self) -> anyhow::Result<ExitCode> {
         match self {
-            Self::Classify(flags) => flags.run(Task::Classify),
-            Self::Render(flags) => flags.run(Task::Render),
-            Self::Regress(flags) => flags.run(Task::Regress),
+            Self::One(task, flags) => flags.run(task),
             Self::All(all) => all.run(),
         }
     }
@@ -106,16 +139,14 @@ impl Study {
     /// Returns the settings of a single study's command line.
     fn settings(&self) -> anyhow::Result<StudyRunConfig> {
         match self {
-            Self::Classify(flags) => flags.settings(Task::Classify),
-            Self::Render(flags) => flags.settings(Task::Render),
-            Self::Regress(flags) => flags.settings(Task::Regress),
+            Self::One(task, flags) => flags.settings(task),
             Self::All(_) => anyhow::bail!("not a single study"),
         }
     }
 }
 
 impl Flags {
-    fn run(&self, task: Task) -> anyhow::Result<ExitCode> {
+    fn run(&self, task: &'static Task) -> anyhow::Result<ExitCode> {
         if let Some(dir) = &self.dump {
             // A full disk is not the user's mistake; a folder that cannot be written usually is.
             dump::write(dir).map_err(|error| match error.cause.kind() {
@@ -133,24 +164,24 @@ impl Flags {
     }
 
     /// Returns the settings of a new study.
-    fn settings(&self, task: Task) -> anyhow::Result<StudyRunConfig> {
+    fn settings(&self, task: &'static Task) -> anyhow::Result<StudyRunConfig> {
         let layered = self.layers(&self.recipe(task)?, &Origin::Recipe)?.finish()?;
         keeps_task(task, &layered.config)?;
         Ok(resolve(layered)?)
     }
 
-    fn start(&self, task: Task) -> anyhow::Result<ExitCode> {
+    fn start(&self, task: &'static Task) -> anyhow::Result<ExitCode> {
         let config = self.settings(task)?;
         let group = launch::group(&self.runs_dir, &config);
         self.train(launch::new_run(config, &Destination { group, name: self.name.clone() })?)
     }
 
-    fn resume(&self, task: Task, path: &Path) -> anyhow::Result<ExitCode> {
+    fn resume(&self, task: &'static Task, path: &Path) -> anyhow::Result<ExitCode> {
         let run = RunDir::open_to_train(path)?;
         let old: StudyRunConfig = run.read_config()?;
         if old.task != task {
-            let found = old.task.name().to_owned();
-            let wanted = task.name().to_owned();
+            let found = old.task.name.to_owned();
+            let wanted = task.name.to_owned();
             return Err(RunDirError::OtherGame { path: path.to_owned(), found, wanted }.into());
         }
 
@@ -168,7 +199,7 @@ impl Flags {
 
     /// Returns the lowest layer: the recipe for the layer and split that the layers above it
     /// select.
-    fn recipe(&self, task: Task) -> anyhow::Result<StudyRunConfig> {
+    fn recipe(&self, task: &'static Task) -> anyhow::Result<StudyRunConfig> {
         let probe = self
             .layers(&StudyRunConfig { task, ..Default::default() }, &Origin::Recipe)?
             .finish()?;
@@ -234,7 +265,7 @@ impl Flags {
 }
 
 /// Rejects settings for a task other than the subcommand.
-fn keeps_task(task: Task, config: &StudyRunConfig) -> anyhow::Result<()> {
+fn keeps_task(task: &Task, config: &StudyRunConfig) -> anyhow::Result<()> {
     if config.task == task {
         return Ok(());
     }

@@ -51,7 +51,7 @@ tags! {
 }
 
 tags! {
-    /// Tags that only studies have; they share some of [`TRAINING`].
+    /// Tags that only studies have, whatever their task; they share some of [`TRAINING`].
     STUDY;
     STUDY_EPOCHS: "study/epochs", "epochs",
         "Whole epochs since the study began.";
@@ -63,26 +63,6 @@ tags! {
         "Loss on all training centres, its L2 part left out.";
     STUDY_TEST_LOSS: "study/test_loss", "none",
         "Loss on all test centres, its L2 part left out.";
-    STUDY_TRAIN_ACCURACY: "study/train_accuracy", "share of centres",
-        "Training centres whose own pixel has the highest logit: classify.";
-    STUDY_TEST_ACCURACY: "study/test_accuracy", "share of centres",
-        "Test centres whose own pixel has the highest logit: classify.";
-    STUDY_TRAIN_DISTANCE: "study/train_distance_px", "pixels",
-        "Mean distance from the pixel with the highest logit to the right one, training centres: classify.";
-    STUDY_TEST_DISTANCE: "study/test_distance_px", "pixels",
-        "Mean distance from the pixel with the highest logit to the right one, test centres: classify.";
-    STUDY_TRAIN_IOU: "study/train_iou", "none",
-        "Mean over training centres of intersection over union of painted and true white pixels: render.";
-    STUDY_TEST_IOU: "study/test_iou", "none",
-        "Mean over test centres of intersection over union of painted and true white pixels: render.";
-    STUDY_TRAIN_EXACT: "study/train_exact", "share of centres",
-        "Training centres whose picture has no wrong pixel: render.";
-    STUDY_TEST_EXACT: "study/test_exact", "share of centres",
-        "Test centres whose picture has no wrong pixel: render.";
-    STUDY_TRAIN_ERROR: "study/train_error_px", "pixels",
-        "Mean distance from the predicted to the right place, training centres: regress.";
-    STUDY_TEST_ERROR: "study/test_error_px", "pixels",
-        "Mean distance from the predicted to the right place, test centres: regress.";
     UPDATES_PER_SEC: "perf/updates_per_sec", "updates per second",
         "Speed of a study since the last log point, evaluations included.";
 }
@@ -90,6 +70,8 @@ tags! {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+
+    use coordrl_studies::tasks;
 
     use super::{ALGORITHMS, EVALUATION, STUDY, TRAINING, Tag};
 
@@ -101,6 +83,8 @@ mod tests {
                 all.push(tag);
             }
         }
+        let measures = tasks().iter().flat_map(|task| task.measures);
+        all.extend(measures.flat_map(|measure| [measure.train, measure.test]));
         all
     }
 

@@ -8,7 +8,6 @@ use anyhow::Context;
 use coordrl_stats::median;
 use coordrl_studies::{LayerKind, Split, StudyLayer, Task};
 
-use super::paper::published;
 use super::{StudyResult, StudyRunConfig, TimeToMark, figures, launch};
 use crate::config::ConfigError;
 use crate::durable_file::replace_file;
@@ -24,21 +23,10 @@ use crate::sweep::scheduler::{Journal, Scheduler, SweepOutcome};
 /// Divisor of a baseline's epochs in a quick campaign.
 const QUICK_SHARE: u32 = 10;
 
-/// Returns the fixed number of epochs for a layer under study. Stopping when the mark holds on the
-/// test centres would select the end by the test set. More than twice what the slowest of ten seeds
-/// needed.
-fn fixed_epochs(task: Task) -> u32 {
-    match task {
-        Task::Classify => 20,
-        Task::Render => 40,
-        Task::Regress => 20,
-    }
-}
-
 /// Selection of studies to run.
 pub struct Campaign {
     /// Tasks to learn.
-    pub tasks: Vec<Task>,
+    pub tasks: Vec<&'static Task>,
     /// Splits, which define the held-out centres.
     pub splits: Vec<Split>,
     /// Layers under study.
@@ -171,7 +159,7 @@ impl Campaign {
             let found: Vec<&StudyResult> = results
                 .iter()
                 .filter(|result| {
-                    result.task == task.name()
+                    result.task == task.name
                         && result.split == split.name()
                         && result.layer == layer.name
                 })
@@ -182,10 +170,10 @@ impl Campaign {
         lines.join("\n") + "\n"
     }
 
-    fn combinations(&self) -> Vec<(Task, Split, &'static StudyLayer)> {
+    fn combinations(&self) -> Vec<(&'static Task, Split, &'static StudyLayer)> {
         let mut all = Vec::new();
         for &task in &self.tasks {
-            for &split in &self.splits {
+            for &split in self.splits.iter().filter(|split| task.splits.contains(split)) {
                 all.extend(self.layers.iter().map(|&layer| (task, split, layer)));
             }
         }
@@ -222,7 +210,7 @@ impl Campaign {
             (true, true) => config.study.epochs = config.study.epochs.div_ceil(QUICK_SHARE),
             (true, false) | (false, true) => {}
             (false, false) => {
-                config.study.epochs = fixed_epochs(config.task);
+                config.study.epochs = config.task.fixed_epochs;
                 config.stop_when_held = false;
             }
         }
@@ -250,9 +238,16 @@ fn is_baseline(layer: &StudyLayer) -> bool {
     matches!(layer.kind, LayerKind::Baseline)
 }
 
+/// Returns the paper's result: Liu et al. 2018 (arXiv:1807.03247) and the authors' article
+/// (eng.uber.com/coordconv). Layers of ours have none.
+fn published(task: &Task, split: Split, layer: &StudyLayer) -> &'static str {
+    let in_paper = is_baseline(layer) || layer.name == "coordconv";
+    if in_paper { (task.published)(split, layer.kind) } else { "–" }
+}
+
 /// Formats the row of a combination of which `asked` studies were to be run.
 fn row(
-    task: Task,
+    task: &Task,
     split: Split,
     layer: &StudyLayer,
     results: &[&StudyResult],
@@ -320,7 +315,7 @@ fn describe(values: &[f64], digits: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use coordrl_studies::find_layer;
+    use coordrl_studies::{find_layer, tasks};
     use serde_json::json;
 
     fn result(seed: u64, test: f64, held: bool) -> StudyResult {
@@ -338,7 +333,7 @@ mod tests {
         let results = [result(1, 1.0, true), result(2, 0.5, false), result(4, 1.0, true)];
         let references: Vec<&StudyResult> = results.iter().collect();
         let layer = find_layer("coordconv").unwrap();
-        let row_of = |found: &[&StudyResult]| row(Task::Classify, Split::Quadrant, layer, found, 3);
+        let row_of = |found: &[&StudyResult]| row(tasks()[0], Split::Quadrant, layer, found, 3);
         let row = row_of(&references);
         let expected = "| classify | quadrant | `coordconv` | 7553 | 20 | accuracy 1.000 (1.000 to 1.000) | \
                         accuracy 1.000 (0.500 to 1.000) | 2 of 3 | 3 | 40 |";

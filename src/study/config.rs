@@ -1,7 +1,9 @@
 //! Settings of a study run and their validation.
 
-use coordrl_studies::{LayerKind, Split, StudyConfig, StudyLayer, Task, find_layer, layers};
-use serde::{Deserialize, Serialize};
+use coordrl_studies::{
+    LayerKind, Split, StudyConfig, StudyLayer, Task, find_layer, find_task, layers, tasks,
+};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::StudyProgress;
 use crate::config::{ConfigError, Configuration, Layered, Problem};
@@ -13,8 +15,9 @@ use coordrl_agents::device::DeviceChoice;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StudyRunConfig {
-    /// Task to learn.
-    pub task: Task,
+    /// Task to learn, in the registry of tasks; stored by name.
+    #[serde(serialize_with = "to_name", deserialize_with = "from_name")]
+    pub task: &'static Task,
     /// Split, which defines the held-out centres.
     pub split: Split,
     /// Name of the layer under study in the registry of layers.
@@ -46,7 +49,7 @@ impl RunConfiguration for StudyRunConfig {
 impl Default for StudyRunConfig {
     fn default() -> Self {
         Self {
-            task: Task::Classify,
+            task: tasks()[0],
             split: Split::Uniform,
             layer: "coordconv".to_owned(),
             seed: 1,
@@ -63,13 +66,13 @@ impl Default for StudyRunConfig {
 impl StudyRunConfig {
     /// Returns the default settings for a task, split and layer. A baseline trains all its epochs,
     /// a layer under study until the mark is held.
-    pub fn recipe(task: Task, split: Split, layer: &StudyLayer) -> Self {
+    pub fn recipe(task: &'static Task, split: Split, layer: &StudyLayer) -> Self {
         Self {
             task,
             split,
             layer: layer.name.to_owned(),
             stop_when_held: matches!(layer.kind, LayerKind::InPlace(_)),
-            study: StudyConfig::recipe(task, layer, split),
+            study: (task.recipe)(layer),
             ..Self::default()
         }
     }
@@ -93,9 +96,26 @@ impl StudyRunConfig {
             problems.push(problem(key, "is 0; the least is 1"));
         }
 
+        problems.extend(self.check_split());
         problems.extend(self.study.check(self.task));
         problems.extend(self.check_amplitude());
         problems
+    }
+
+    /// Rejects a split that the task's data does not have.
+    fn check_split(&self) -> Option<Problem> {
+        let splits = self.task.splits;
+        if splits.contains(&self.split) {
+            return None;
+        }
+        let names: Vec<&str> = splits.iter().map(|split| split.name()).collect();
+        let message = format!(
+            "is `{}`, which `{}` does not have (there are: {})",
+            self.split.name(),
+            self.task,
+            names.join(", ")
+        );
+        Some(problem("split", message))
     }
 
     /// Rejects an amplitude for a baseline: it has no coordinates to scale.
@@ -142,14 +162,22 @@ pub fn split_of(name: &str) -> Result<Split, Problem> {
 }
 
 /// Returns the task of this name.
-pub fn task_of(name: &str) -> Result<Task, Problem> {
-    Task::ALL.into_iter().find(|task| task.name() == name).ok_or_else(|| {
-        let hint = did_you_mean(name, Task::ALL.iter().map(|task| task.name()));
-        problem(
-            "task",
-            format!("unknown task `{name}`{hint} (there are: classify, render, regress)"),
-        )
+pub fn task_of(name: &str) -> Result<&'static Task, Problem> {
+    let known = || tasks().iter().map(|task| task.name);
+    find_task(name).map_err(|_| {
+        let list: Vec<&str> = known().collect();
+        let hint = did_you_mean(name, known());
+        problem("task", format!("unknown task `{name}`{hint} (there are: {})", list.join(", ")))
     })
+}
+
+fn to_name<S: Serializer>(task: &&'static Task, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(task.name)
+}
+
+fn from_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<&'static Task, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    task_of(&name).map_err(|problem| serde::de::Error::custom(problem.message))
 }
 
 fn problem(key: &str, message: impl Into<String>) -> Problem {
@@ -162,8 +190,8 @@ mod tests {
 
     #[test]
     fn every_recipe_can_be_run_and_survives_json() {
-        for task in Task::ALL {
-            for split in Split::ALL {
+        for &task in tasks() {
+            for &split in task.splits {
                 for layer in layers() {
                     let config = StudyRunConfig::recipe(task, split, layer);
                     assert_eq!(config.check(), [], "{task} {} {}", split.name(), layer.name);

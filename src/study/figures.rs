@@ -8,163 +8,141 @@ use coordrl_plots::{
     Axis, ColourMap, ColourRange, Figure, Group, HeatMap, HeatMaps, LineChart, Panels, Scatter,
     Series,
 };
-use coordrl_studies::data::{CANVAS, PIXELS};
-use coordrl_studies::{Centre, Split, Study, Task};
+use coordrl_studies::{Exhibit, Range, SplitIndices, Task, tasks};
 
-use super::training::StudyTraining;
 use super::{StudyResult, StudyRunConfig, launch};
 use crate::metrics::read::read_points;
 use crate::metrics::tags::{self, Tag};
-use crate::run::launch::Built;
 use crate::run::run_dir::RunDir;
-
-/// A test centre in both splits, away from the edge of the held-out quarter.
-const SHOWN: Centre = Centre { x: 46, y: 48 };
-/// First row and column of the quarter of the canvas around it, where the pixel is visible.
-const QUARTER: usize = CANVAS / 2;
 
 /// Draws all figures by name, from the first seed of each study among the results.
 pub(super) fn draw(results: &[StudyResult]) -> anyhow::Result<Vec<(String, Box<dyn Figure>)>> {
     let mut figures: Vec<(String, Box<dyn Figure>)> = Vec::new();
-    for task in Task::ALL {
+    for &task in tasks() {
         let of_task: Vec<&StudyResult> = first_seeds(results, task);
         if of_task.is_empty() {
             continue;
         }
-        let shown: Box<dyn Figure> = match task {
-            Task::Classify | Task::Render => Box::new(painted(task, &of_task)?),
-            Task::Regress => Box::new(places(&of_task)?),
-        };
-        figures.push((format!("{task}-seen"), shown));
+        if let Some(seen) = exhibits(&of_task)? {
+            figures.push((format!("{task}-seen"), seen));
+        }
         figures.push((format!("{task}-time"), Box::new(over_time(task, &of_task)?)));
     }
 
     Ok(figures)
 }
 
-fn first_seeds(results: &[StudyResult], task: Task) -> Vec<&StudyResult> {
-    results.iter().filter(|result| result.task == task.name() && result.seed == 1).collect()
+fn first_seeds<'a>(results: &'a [StudyResult], task: &Task) -> Vec<&'a StudyResult> {
+    results.iter().filter(|result| result.task == task.name && result.seed == 1).collect()
 }
 
-/// Loads a study from its folder.
-fn open(path: &Path) -> anyhow::Result<Built<StudyTraining>> {
-    let run = RunDir::open_to_read(path)?;
-    let config: StudyRunConfig = run.read_config()?;
-    Ok(launch::load(&run, &config)?.built)
+/// What a trained network shows, with its rows.
+struct Shown<'a> {
+    result: &'a StudyResult,
+    exhibit: Exhibit,
+    rows: SplitIndices,
+}
+
+/// Draws what the networks of a task show; `None` if the task shows nothing.
+fn exhibits(results: &[&StudyResult]) -> anyhow::Result<Option<Box<dyn Figure>>> {
+    let mut shown = Vec::new();
+    for &result in results {
+        let run = RunDir::open_to_read(&result.run)?;
+        let config: StudyRunConfig = run.read_config()?;
+        let loaded = launch::load(&run, &config)?;
+        let study = loaded.built.subject.study();
+        let rows = study.rows().clone();
+        shown.extend(study.exhibit()?.map(|exhibit| Shown { result, exhibit, rows }));
+    }
+
+    Ok(match shown.first().map(|first| &first.exhibit) {
+        None => None,
+        Some(Exhibit::Picture { title, values, truth, .. }) => {
+            Some(Box::new(pictures(title, values, truth, &shown)?))
+        }
+        Some(Exhibit::Places { .. }) => Some(Box::new(places(&shown))),
+    })
 }
 
 fn name_of(result: &StudyResult) -> String {
     format!("{}, {}", result.layer, result.split)
 }
 
-/// Draws each network's output for one test centre, beside the truth.
-fn painted(task: Task, results: &[&StudyResult]) -> anyhow::Result<HeatMaps> {
-    let row = usize::from(SHOWN.y);
-    let column = usize::from(SHOWN.x);
-    let title = match task {
-        Task::Render => format!("The square around ({column}, {row}), a test centre, as painted"),
-        _ => format!(
-            "Probability of each pixel for ({column}, {row}), a test centre: lower right quarter"
-        ),
-    };
-
-    let mut truth = vec![0f32; PIXELS];
-    match task {
-        Task::Render => SHOWN.draw_square(&mut truth),
-        _ => SHOWN.draw_pixel(&mut truth),
+/// Draws each network's picture beside the truth.
+fn pictures(
+    title: &str,
+    values: &str,
+    truth: &[f32],
+    shown: &[Shown<'_>],
+) -> anyhow::Result<HeatMaps> {
+    let mut maps = HeatMaps::new(title).with_map(map("truth", truth)?);
+    for Shown { result, exhibit, .. } in shown {
+        if let Exhibit::Picture { painted, .. } = exhibit {
+            maps = maps.with_map(map(&name_of(result), painted)?);
+        }
     }
 
-    let mut maps = HeatMaps::new(title).with_map(map("truth", task, truth)?);
-    for result in results {
-        maps = maps.with_map(map(
-            &name_of(result),
-            task,
-            open(&result.run)?.subject.study().picture(SHOWN)?,
-        )?);
-    }
-
-    let maps = maps.with_columns(results.len().clamp(1, 4) + 1).with_colours(ColourMap::Viridis);
-    Ok(maps.with_range(ColourRange::Fixed(0.0, 1.0)).with_colour_bar(match task {
-        Task::Render => "probability of white",
-        _ => "probability, fourth root",
-    }))
+    let maps = maps.with_columns(shown.len().clamp(1, 4) + 1).with_colours(ColourMap::Viridis);
+    Ok(maps.with_range(ColourRange::Fixed(0.0, 1.0)).with_colour_bar(values))
 }
 
-/// Crops a painted canvas to the quarter around the pixel, except in the render task.
-fn map(caption: &str, task: Task, picture: Vec<f32>) -> anyhow::Result<HeatMap> {
-    if task == Task::Render {
-        return Ok(HeatMap::try_new(caption, CANVAS, CANVAS, picture)?);
-    }
-    // One of 4096 pixels holds nearly all the probability: the root makes the rest visible.
-    let quarter = picture.chunks(CANVAS).skip(QUARTER).flat_map(|row| &row[QUARTER..]);
-    let shown: Vec<f32> = quarter.map(|value| value.powf(0.25)).collect();
-    Ok(HeatMap::try_new(caption, CANVAS - QUARTER, CANVAS - QUARTER, shown)?)
+fn map(caption: &str, picture: &[f32]) -> anyhow::Result<HeatMap> {
+    let side = picture.len().isqrt();
+    Ok(HeatMap::try_new(caption, side, side, picture.to_vec())?)
 }
 
-/// Plots each network's predicted positions over the true ones.
-fn places(results: &[&StudyResult]) -> anyhow::Result<Panels> {
-    let layers = unique(results.iter().map(|result| result.layer.clone()));
+/// Plots each network's predicted positions over the true ones, a row per split.
+fn places(shown: &[Shown<'_>]) -> Panels {
+    let layers = unique(shown.iter().map(|shown| shown.result.layer.clone()));
+    let splits = unique(shown.iter().map(|shown| shown.result.split.clone()));
     let mut panels = Panels::new("Predicted places over true ones", layers.clone());
-    for split in Split::ALL {
+    for split in splits {
         let mut row: Vec<Box<dyn Figure>> = Vec::new();
         for layer in &layers {
-            let found = results
+            let found = shown
                 .iter()
-                .find(|result| result.split == split.name() && result.layer == *layer);
-            if let Some(result) = found {
-                row.push(Box::new(scatter(open(&result.run)?.subject.study())?));
-            }
+                .find(|Shown { result, .. }| result.split == split && result.layer == *layer);
+            row.extend(found.and_then(scatter).map(|plot| Box::new(plot) as Box<dyn Figure>));
         }
         if row.len() == layers.len() {
-            panels = panels.with_row(split.name(), row);
+            panels = panels.with_row(split, row);
         }
     }
 
-    Ok(panels)
+    panels
 }
 
-fn scatter(study: &Study) -> anyhow::Result<Scatter> {
-    let predicted = study.places()?;
-    let members = study.indices();
-    let of = |indices: &[usize]| -> Vec<(f64, f64)> {
-        indices.iter().map(|&index| (predicted[index][0], predicted[index][1])).collect()
+fn scatter(shown: &Shown<'_>) -> Option<Scatter> {
+    let Exhibit::Places { side, truth, predicted } = &shown.exhibit else { return None };
+    let of = |rows: &[usize]| -> Vec<(f64, f64)> {
+        rows.iter().map(|&row| predicted[row].into()).collect()
     };
+    let axis = |label: &str| Axis::linear(label).with_range(0.0, *side);
 
-    let truth = study.centres().iter().map(|centre| (f64::from(centre.x), f64::from(centre.y)));
-    let axis = |label: &str| Axis::linear(label).with_range(0.0, CANVAS as f64);
-    Ok(Scatter::new("", axis("x (pixels)"), axis("y (pixels)").reversed())
-        .with_equal_aspect()
-        .with_true_places("true places", truth)
-        .with_group(Group::new("train", of(&members.train)))
-        .with_group(Group::new("test", of(&members.test))))
+    Some(
+        Scatter::new("", axis("x (pixels)"), axis("y (pixels)").reversed())
+            .with_equal_aspect()
+            .with_true_places("true places", truth.iter().map(|&place| place.into()))
+            .with_group(Group::new("train", of(&shown.rows.train)))
+            .with_group(Group::new("test", of(&shown.rows.test))),
+    )
 }
 
 /// Plots the test measure over seconds of training.
-fn over_time(task: Task, results: &[&StudyResult]) -> anyhow::Result<LineChart> {
-    let (tag, title, axis, mark) = match task {
-        Task::Classify => (
-            &tags::STUDY_TEST_ACCURACY,
-            "Pixels found",
-            Axis::linear("test accuracy").with_range(0.0, 1.05),
-            1.0,
-        ),
-        Task::Render => (
-            &tags::STUDY_TEST_IOU,
-            "Squares drawn",
-            Axis::linear("test IoU").with_range(0.0, 1.05),
-            0.99,
-        ),
-        // From a quarter of the canvas to a thousandth of a pixel.
-        Task::Regress => {
-            (&tags::STUDY_TEST_ERROR, "Places told", Axis::log("test error (pixels)"), 0.5)
-        }
+fn over_time(task: &Task, results: &[&StudyResult]) -> anyhow::Result<LineChart> {
+    let measure = &task.measures[0];
+    let label = format!("test {}", measure.label);
+    let axis = match measure.range {
+        Range::Share => Axis::linear(label).with_range(0.0, 1.05),
+        Range::Error => Axis::log(label),
     };
 
-    let title = format!("{title}, among the centres never trained on");
-    let mut chart =
-        LineChart::new(title, Axis::log("seconds of training"), axis).with_reference(mark, "mark");
+    let title = format!("{} among the rows never trained on", measure.title);
+    let mut chart = LineChart::new(title, Axis::log("seconds of training"), axis)
+        .with_reference(task.mark.value, "mark");
     for result in results {
-        chart = chart.with_series(Series::new(name_of(result), curve(&result.run, tag)?));
+        let points = curve(&result.run, measure.test)?;
+        chart = chart.with_series(Series::new(name_of(result), points));
     }
 
     Ok(chart)

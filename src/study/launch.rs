@@ -24,7 +24,7 @@ pub type StudyRun = TrainLoop<StudyTraining>;
 
 /// Returns the folder of all studies of this kind: `<runs_dir>/studies/<task>-<split>/<layer>`.
 pub fn group(runs_dir: &Path, config: &StudyRunConfig) -> PathBuf {
-    let task = format!("{}-{}", config.task.name(), config.split.name());
+    let task = format!("{}-{}", config.task.name, config.split.name());
     runs_dir.join("studies").join(task).join(&config.layer)
 }
 

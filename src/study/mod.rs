@@ -15,7 +15,6 @@ mod config;
 pub mod dump;
 mod figures;
 pub mod launch;
-mod paper;
 pub mod planned;
 mod progress;
 mod result;

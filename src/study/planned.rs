@@ -1,7 +1,6 @@
 //! Studies, as a sweep plans them.
 
 use super::launch::{FREE_ON_RESUME, refused_on_resume};
-use super::progress::main_test_tag;
 use super::training::identity;
 use super::{StudyProgress, StudyRunConfig};
 use crate::metrics::Axis;
@@ -21,7 +20,7 @@ impl Planned for StudyRunConfig {
     }
 
     fn subcommand(&self) -> Vec<&str> {
-        vec!["study", self.task.name()]
+        vec!["study", self.task.name]
     }
 
     fn subject(&self) -> String {
@@ -42,7 +41,7 @@ impl Planned for StudyRunConfig {
     }
 
     fn score(&self) -> &'static Tag {
-        main_test_tag(self.task)
+        self.task.measures[0].test
     }
 
     fn describe_score(&self, score: Option<f64>) -> String {

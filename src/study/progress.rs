@@ -1,6 +1,6 @@
 //! State of the study loop that a checkpoint stores.
 
-use coordrl_studies::{Counters, Evaluation, Measures, Task, UpdateReport};
+use coordrl_studies::{Counters, Evaluation, Range, Task, UpdateReport, find_task};
 use serde::{Deserialize, Serialize};
 
 use crate::metrics::accumulate::Mean;
@@ -69,8 +69,8 @@ impl StudyProgress {
         self.mark.get_or_insert(now);
     }
 
-    /// Returns the values of a log point, except speeds.
-    pub fn values(&self) -> Vec<(&'static Tag, Option<f64>)> {
+    /// Returns the values of a log point of `task`, except speeds.
+    pub fn values(&self, task: &Task) -> Vec<(&'static Tag, Option<f64>)> {
         let mut values = vec![
             (&tags::STUDY_EPOCHS, Some(f64::from(self.epochs))),
             (&tags::LOSS_BATCH, self.sums.loss.value()),
@@ -82,8 +82,12 @@ impl StudyProgress {
         if let Some(Evaluation { train, test, .. }) = &self.evaluation {
             values.push((&tags::STUDY_TRAIN_LOSS, Some(train.loss)));
             values.push((&tags::STUDY_TEST_LOSS, Some(test.loss)));
-            values.extend(measured(&train.measures, TRAIN));
-            values.extend(measured(&test.measures, TEST));
+            for (measure, (_, value)) in task.measures.iter().zip(train.measures.named()) {
+                values.push((measure.train, Some(value)));
+            }
+            for (measure, (_, value)) in task.measures.iter().zip(test.measures.named()) {
+                values.push((measure.test, Some(value)));
+            }
         }
 
         values
@@ -108,51 +112,13 @@ impl RunProgress for StudyProgress {
     }
 
     fn score(&self) -> Option<f64> {
-        // Higher is better, so errors are negated.
-        Some(match self.evaluation?.test.measures {
-            Measures::Classify { accuracy, .. } => accuracy,
-            Measures::Render { iou, .. } => iou,
-            Measures::Regress { error_px } => -error_px,
+        let measures = &self.evaluation.as_ref()?.test.measures;
+        // A custom task has no best checkpoint: nothing says here which end of its range is better.
+        let task = find_task(measures.task()).ok()?;
+        // The highest score wins, so errors are negated.
+        Some(match task.measures[0].range {
+            Range::Share => measures.main(),
+            Range::Error => -measures.main(),
         })
-    }
-}
-
-/// Tags for one set of centres: accuracy, distance, IoU, exact pictures, error.
-type MeasureTags = [&'static Tag; 5];
-
-const TRAIN: MeasureTags = [
-    &tags::STUDY_TRAIN_ACCURACY,
-    &tags::STUDY_TRAIN_DISTANCE,
-    &tags::STUDY_TRAIN_IOU,
-    &tags::STUDY_TRAIN_EXACT,
-    &tags::STUDY_TRAIN_ERROR,
-];
-const TEST: MeasureTags = [
-    &tags::STUDY_TEST_ACCURACY,
-    &tags::STUDY_TEST_DISTANCE,
-    &tags::STUDY_TEST_IOU,
-    &tags::STUDY_TEST_EXACT,
-    &tags::STUDY_TEST_ERROR,
-];
-
-/// Returns the tag of a task's main measure on the test centres.
-pub(super) fn main_test_tag(task: Task) -> &'static Tag {
-    match task {
-        Task::Classify => &tags::STUDY_TEST_ACCURACY,
-        Task::Render => &tags::STUDY_TEST_IOU,
-        Task::Regress => &tags::STUDY_TEST_ERROR,
-    }
-}
-
-fn measured(
-    measures: &Measures,
-    [accuracy_tag, distance_tag, iou_tag, exact_tag, error_tag]: MeasureTags,
-) -> Vec<(&'static Tag, Option<f64>)> {
-    match *measures {
-        Measures::Classify { accuracy, distance_px } => {
-            vec![(accuracy_tag, Some(accuracy)), (distance_tag, Some(distance_px))]
-        }
-        Measures::Render { iou, exact } => vec![(iou_tag, Some(iou)), (exact_tag, Some(exact))],
-        Measures::Regress { error_px } => vec![(error_tag, Some(error_px))],
     }
 }

@@ -47,20 +47,18 @@ impl StudyResult {
         progress: &StudyProgress,
         parameters: u64,
     ) -> Option<Self> {
-        let evaluation = progress.evaluation?;
+        let evaluation = progress.evaluation.as_ref()?;
         let mut measures = Map::new();
-        let sides = [("train", evaluation.train.measures), ("test", evaluation.test.measures)];
+        let sides = evaluation.train.measures.named().zip(evaluation.test.measures.named());
         // The main measure comes first, for train and test.
-        for index in 0..sides[0].1.named().len() {
-            for (side, of_side) in &sides {
-                let (name, value) = of_side.named()[index];
-                measures.insert(format!("{side}_{name}"), json!(value));
-            }
+        for ((name, train), (_, test)) in sides {
+            measures.insert(format!("train_{name}"), json!(train));
+            measures.insert(format!("test_{name}"), json!(test));
         }
 
         Some(Self {
             run,
-            task: config.task.name().to_owned(),
+            task: config.task.name.to_owned(),
             split: config.split.name().to_owned(),
             layer: config.layer.clone(),
             seed: config.seed,
@@ -91,6 +89,6 @@ impl StudyResult {
 
 /// Formats the main measure, as in `accuracy 0.9980` or `error px 0.1200`.
 pub(super) fn describe(measures: &Measures) -> String {
-    let (name, value) = measures.named()[0];
-    format!("{} {value:.4}", name.replace("_px", " px"))
+    let name = measures.named().next().map_or("", |(name, _)| name);
+    format!("{} {:.4}", name.replace("_px", " px"), measures.main())
 }

@@ -70,7 +70,7 @@ impl Trainable for StudyTraining {
     }
 
     fn remark(&self, _meta: &Meta) -> String {
-        format!("mark: {}", self.config.task.mark())
+        format!("mark: {}", self.config.task.mark.text)
     }
 
     fn parameter_count(&self) -> u64 {
@@ -129,7 +129,7 @@ impl Trainable for StudyTraining {
     }
 
     fn take_values(&mut self, progress: &mut StudyProgress) -> Vec<(&'static Tag, Option<f64>)> {
-        let mut values = progress.values();
+        let mut values = progress.values(self.config.task);
         values.push((&tags::UPDATES_PER_SEC, self.updates_per_sec()));
         values.push((&tags::MEMORY_MIB, resident_mib()));
         values.push((&tags::WALL_SECS, Some(progress.wall_secs)));
@@ -143,7 +143,7 @@ impl Trainable for StudyTraining {
     }
 
     fn note(&self, progress: &StudyProgress) -> String {
-        match progress.evaluation {
+        match &progress.evaluation {
             None => format!("epoch {}", progress.epochs),
             Some(evaluation) => {
                 let train = describe(&evaluation.train.measures);
@@ -156,7 +156,7 @@ impl Trainable for StudyTraining {
 
 /// Returns the identity stored in a study's checkpoints.
 pub(super) fn identity(config: &StudyRunConfig) -> Identity {
-    Identity::of([config.task.name(), config.split.name(), &config.layer])
+    Identity::of([config.task.name, config.split.name(), &config.layer])
 }
 
 #[expect(clippy::cast_precision_loss, reason = "speeds need no 53 bits")]

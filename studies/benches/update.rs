@@ -14,7 +14,7 @@
 use std::time::{Duration, Instant};
 
 use coordrl_agents::build_pool;
-use coordrl_studies::{Split, Study, StudyConfig, StudySetup, Task, find_layer};
+use coordrl_studies::{Split, Study, StudyConfig, StudySetup, Task, find_layer, find_task, tasks};
 use tch::{Device, Kind, Reduction, Tensor};
 
 const TURNS: usize = 5;
@@ -38,16 +38,17 @@ fn main() {
     }
 
     println!("\nall tasks, {cores} threads, recipe's batch, updates/s");
-    for task in Task::ALL {
+    for task in tasks() {
         let mut study = study(task, cores);
         let speeds = (0..TURNS).map(|_| speed(|| _ = study.update().unwrap())).collect();
-        println!("{:<28} {:>8.1}", task.name(), median(speeds));
+        println!("{:<28} {:>8.1}", task.name, median(speeds));
     }
 }
 
 fn compare_classifiers(threads: usize) {
-    let batch = i64::from(recipe(Task::Classify).batch_size);
-    let mut study = study(Task::Classify, threads);
+    let classify = find_task("classify").unwrap();
+    let batch = i64::from(recipe(classify).batch_size);
+    let mut study = study(classify, threads);
     let mut plain = Plain::new(batch);
     let products = Products::new();
     let mut speeds: [Vec<f64>; 3] = Default::default();
@@ -76,11 +77,11 @@ fn compare_classifiers(threads: usize) {
     println!("the products are {:.0} % of coordrl's time", 100.0 * ours / products);
 }
 
-fn recipe(task: Task) -> StudyConfig {
-    StudyConfig::recipe(task, find_layer("coordconv").unwrap(), Split::Uniform)
+fn recipe(task: &Task) -> StudyConfig {
+    (task.recipe)(find_layer("coordconv").unwrap())
 }
 
-fn study(task: Task, threads: usize) -> Study {
+fn study(task: &'static Task, threads: usize) -> Study {
     let config = StudyConfig { shards: threads as u32, ..recipe(task) };
     let layer = find_layer("coordconv").unwrap();
     let pool = build_pool(threads, 1).unwrap().into();

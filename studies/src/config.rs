@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::Task;
 use crate::layer::LayerStart;
 
-/// Study settings. [`StudyConfig::recipe`] returns suitable ones for a task.
+/// Study settings. [`Task::recipe`] returns suitable ones for a task.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StudyConfig {
@@ -84,24 +84,15 @@ pub enum Inputs {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Loss {
-    /// Softmax cross-entropy over all pixels: `classify` only.
+    /// Softmax cross-entropy over all pixels.
     CrossEntropy,
-    /// Sigmoid cross-entropy, averaged over pixels: painting tasks only.
+    /// Sigmoid cross-entropy, averaged over pixels.
     Bce,
     /// Squared error, averaged over outputs.
     Mse,
 }
 
 impl Loss {
-    /// Returns `true` if the loss applies to `task`.
-    pub fn suits(self, task: Task) -> bool {
-        match self {
-            Self::CrossEntropy => task == Task::Classify,
-            Self::Bce => task.paints(),
-            Self::Mse => true,
-        }
-    }
-
     /// Name used in settings.
     pub fn name(self) -> &'static str {
         match self {
@@ -165,7 +156,7 @@ impl StudyConfig {
     }
 
     /// Lists every problem with these settings for `task`; keys start with `study.`.
-    pub fn check(&self, task: Task) -> Vec<Problem> {
+    pub fn check(&self, task: &Task) -> Vec<Problem> {
         let mut problems = Vec::new();
         let mut refuse = |key: &str, message: String| {
             problems.push(Problem { key: format!("study.{key}"), message });
@@ -196,11 +187,8 @@ impl StudyConfig {
             }
         }
 
-        if !self.loss.suits(task) {
-            let fitting = [Loss::CrossEntropy, Loss::Bce, Loss::Mse]
-                .into_iter()
-                .filter(|loss| loss.suits(task));
-            let names: Vec<&str> = fitting.map(Loss::name).collect();
+        if !task.losses.contains(&self.loss) {
+            let names: Vec<&str> = task.losses.iter().map(|loss| loss.name()).collect();
             let text = format!("is \"{}\", which does not suit `{task}`; ", self.loss.name());
             refuse("loss", text + &format!("it can be \"{}\"", names.join("\" or \"")));
         }
@@ -225,6 +213,7 @@ impl StudyConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::find_task;
 
     #[test]
     fn every_problem_is_listed_at_once() {
@@ -247,8 +236,11 @@ mod tests {
             ..Default::default()
         };
 
-        let keys: Vec<String> =
-            config.check(Task::Regress).into_iter().map(|problem| problem.key).collect();
+        let keys: Vec<String> = config
+            .check(find_task("regress").unwrap())
+            .into_iter()
+            .map(|problem| problem.key)
+            .collect();
         let expected = [
             "batch_size",
             "epochs",
@@ -267,16 +259,16 @@ mod tests {
             "loss",
         ];
         assert_eq!(keys, expected.map(|key| format!("study.{key}")));
-        assert_eq!(StudyConfig::default().check(Task::Classify), vec![]);
+        assert_eq!(StudyConfig::default().check(find_task("classify").unwrap()), vec![]);
     }
 
     #[test]
     fn a_loss_that_does_not_suit_meets_those_that_do() {
-        let problems = StudyConfig::default().check(Task::Render);
+        let problems = StudyConfig::default().check(find_task("render").unwrap());
         let text = "`study.loss` is \"cross_entropy\", which does not suit `render`; it can be \"bce\" or \"mse\"";
         assert_eq!(problems.iter().map(Problem::to_string).collect::<Vec<_>>(), [text]);
         let config = StudyConfig { loss: Loss::Bce, ..Default::default() };
-        assert_eq!(config.check(Task::Regress).len(), 1);
+        assert_eq!(config.check(find_task("regress").unwrap()).len(), 1);
     }
 
     #[test]

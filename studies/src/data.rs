@@ -39,6 +39,11 @@ impl Centre {
         [self.x, self.y].map(|number| f32::from(number) / CANVAS as f32)
     }
 
+    /// Distance from a position (x, y) to the centre, in pixels.
+    pub fn distance_px(self, [x, y]: [f64; 2]) -> f64 {
+        (x - f64::from(self.x)).hypot(y - f64::from(self.y))
+    }
+
     /// Sets the middle pixel to 1 on a zeroed, row-major canvas.
     pub fn draw_pixel(self, canvas: &mut [f32]) {
         canvas[self.pixel()] = 1.0;

@@ -3,17 +3,17 @@
 use coordrl_agents::NetworkError;
 use coordrl_envs::Problem;
 
-use crate::Task;
-
 /// Reasons why a study could not be built, trained, saved or restored.
 #[derive(Debug, thiserror::Error)]
 pub enum StudyError {
     /// The settings contradict each other or are out of range.
     #[error("the settings of the study are wrong: {}", list(.0))]
     Config(Vec<Problem>),
-    /// No layer of that name in the registry.
-    #[error("no layer `{name}`{}; there are {}", hint(.nearest), .known.join(", "))]
-    UnknownLayer {
+    /// No layer, or no task, of that name in the registry.
+    #[error("no {what} `{name}`{}; there are {}", hint(.nearest), .known.join(", "))]
+    Unknown {
+        /// `"layer"` or `"task"`.
+        what: &'static str,
         /// Name requested.
         name: String,
         /// Most similar registered name, if any.
@@ -48,12 +48,6 @@ pub enum StudyError {
         /// Reason.
         reason: String,
     },
-    /// A picture was requested for a task whose network does not paint.
-    #[error("`{task}` paints no pictures: it reads them")]
-    NoPicture {
-        /// The task.
-        task: Task,
-    },
     /// A bug, caught so that the run ends with its cause.
     #[error("shard {shard} panicked: {message}")]
     Panicked {
@@ -72,6 +66,22 @@ impl From<tch::TchError> for StudyError {
 
 fn list(problems: &[Problem]) -> String {
     problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("; ")
+}
+
+/// Builds the error for a name that none of the `known` ones is.
+pub(crate) fn unknown<'a>(
+    what: &'static str,
+    name: &str,
+    known: impl Iterator<Item = &'a str>,
+) -> StudyError {
+    let known: Vec<String> = known.map(str::to_owned).collect();
+    let nearest = known
+        .iter()
+        .map(|other| (strsim::jaro_winkler(name, other), other))
+        .filter(|(likeness, _)| *likeness > 0.7)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, other)| other.clone());
+    StudyError::Unknown { what, name: name.to_owned(), nearest, known }
 }
 
 fn hint(nearest: &Option<String>) -> String {

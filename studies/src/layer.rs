@@ -5,9 +5,10 @@ use coordrl_agents::nn::{
     ParamScope, Window,
 };
 use serde::{Deserialize, Serialize};
-use tch::Tensor;
+use tch::{Device, Kind, Tensor};
 
 use crate::StudyError;
+use crate::error::unknown;
 
 /// A layer that can replace the CoordConv layer in the published networks.
 pub trait Layer: Send {
@@ -100,6 +101,59 @@ pub enum LayerKind {
     InPlace(BuildLayer),
 }
 
+/// The layer under study with its settings, ready to be built into a task's network.
+#[derive(Clone, Copy, Debug)]
+pub struct UnderStudy {
+    /// Builds it.
+    pub build: BuildLayer,
+    /// Its initial weights.
+    pub start: LayerStart,
+    /// Factor on its coordinate channels.
+    pub amplitude: f64,
+}
+
+/// Form in which a task's network feeds its layer under study.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LayerInput {
+    /// Whole pictures: [`Layer::forward`].
+    Pictures,
+    /// Numbers, tiled to pictures: [`Layer::forward_tiled`].
+    Tiled,
+}
+
+impl UnderStudy {
+    /// Builds the layer, and tests it once, since a custom one may not fit.
+    ///
+    /// # Errors
+    /// [`StudyError::LayerShape`] if its output has another shape than the network needs.
+    pub fn build(
+        self,
+        scope: &mut ParamScope<'_>,
+        input: LayerInput,
+        [channels_in, channels_out]: [i64; 2],
+        [height, width]: [i64; 2],
+    ) -> Result<Box<dyn Layer>, StudyError> {
+        let Self { build, start, amplitude } = self;
+        let shape = LayerShape { channels_in, channels_out, height, width, start, amplitude };
+        let layer = build(scope, shape)?;
+        let zeros = |shape: &[i64]| Tensor::zeros(shape, (Kind::Float, Device::Cpu));
+        // A custom layer may get one of its two methods wrong, so try the one that will be used.
+        let made = match input {
+            LayerInput::Tiled => {
+                let numbers = scope.constant(zeros(&[1, channels_in]))?;
+                layer.forward_tiled(&numbers, [height, width])
+            }
+            LayerInput::Pictures => {
+                layer.forward(&scope.constant(zeros(&[1, channels_in, height, width]))?)
+            }
+        };
+
+        let found = made.size();
+        let expected = vec![1, channels_out, height, width];
+        if found == expected { Ok(layer) } else { Err(StudyError::LayerShape { found, expected }) }
+    }
+}
+
 /// The registry: a new layer is one file and one line here.
 const LAYERS: &[StudyLayer] = &[
     StudyLayer {
@@ -122,22 +176,10 @@ pub fn layers() -> &'static [StudyLayer] {
 /// Finds the layer of that name.
 ///
 /// # Errors
-/// [`StudyError::UnknownLayer`], with the nearest name.
+/// [`StudyError::Unknown`], with the nearest name.
 pub fn find_layer(name: &str) -> Result<&'static StudyLayer, StudyError> {
-    LAYERS.iter().find(|layer| layer.name == name).ok_or_else(|| StudyError::UnknownLayer {
-        name: name.to_owned(),
-        nearest: nearest(name),
-        known: LAYERS.iter().map(|layer| layer.name.to_owned()).collect(),
-    })
-}
-
-fn nearest(name: &str) -> Option<String> {
-    LAYERS
-        .iter()
-        .map(|layer| (strsim::jaro_winkler(name, layer.name), layer.name))
-        .filter(|(likeness, _)| *likeness > 0.7)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, name)| name.to_owned())
+    let known = LAYERS.iter().map(|layer| layer.name);
+    LAYERS.iter().find(|layer| layer.name == name).ok_or_else(|| unknown("layer", name, known))
 }
 
 impl Layer for Conv {
@@ -175,7 +217,6 @@ fn build_coord_conv(
 mod tests {
     use super::*;
     use coordrl_agents::nn::ParamStore;
-    use tch::{Device, Kind};
 
     const SHAPE: LayerShape = LayerShape {
         channels_in: 2,

@@ -4,7 +4,7 @@ use coordrl_agents::nn::NamedTensors;
 use serde::{Deserialize, Serialize};
 
 use crate::counters::Counters;
-use crate::{Evaluation, Split, StudyError, Task};
+use crate::{Evaluation, Split, StudyError};
 
 /// Raised when the layout of [`TrainerState`] changes.
 const VERSION: u32 = 1;
@@ -24,7 +24,8 @@ pub struct StudyState {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct TrainerState {
     pub version: u32,
-    pub task: Task,
+    /// Name of the task.
+    pub task: String,
     pub split: Split,
     /// Determines the order of every epoch.
     pub seed: u64,
@@ -39,10 +40,10 @@ struct Version {
 }
 
 impl TrainerState {
-    pub fn new(task: Task, split: Split, seed: u64) -> Self {
+    pub fn new(task: &str, split: Split, seed: u64) -> Self {
         Self {
             version: VERSION,
-            task,
+            task: task.to_owned(),
             split,
             seed,
             counters: Counters::default(),
@@ -64,11 +65,11 @@ impl TrainerState {
         rmp_serde::from_slice(bytes).map_err(parse)
     }
 
-    /// Checks that a study of this task and split, with this number of training centres, can resume
+    /// Checks that a study of this task and split, with this number of training rows, can resume
     /// from it.
-    pub fn check(&self, task: Task, split: Split, train_rows: usize) -> Result<(), StudyError> {
-        if (self.task, self.split) != (task, split) {
-            let found = self.task;
+    pub fn check(&self, task: &str, split: Split, train_rows: usize) -> Result<(), StudyError> {
+        if self.task != task || self.split != split {
+            let found = &self.task;
             let split_found = self.split.name();
             return Err(bad(format!(
                 "it is of `{found}` on the {split_found} split, this is `{task}` on the {} one",

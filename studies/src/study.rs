@@ -9,21 +9,19 @@ use tch::{Device, Kind, Tensor};
 
 use crate::config::StudyConfig;
 use crate::counters::Counters;
-use crate::data::{Centre, PIXELS, Split, SplitIndices, centres};
+use crate::data::{Split, SplitIndices};
 use crate::error::catch_panic;
-use crate::networks::{NetworkSpec, RowSplit};
 use crate::order::shuffled;
-use crate::rows::picture_of;
-use crate::score::{ScoreSums, places, sums_of};
-use crate::shard::{Gradient, Shard, ShardSpec};
+use crate::shard::{Gradient, Shard};
 use crate::state::{StudyState, TrainerState};
+use crate::task::{BuildLearner, Exhibit, Prepared, RowSplit, ScoreSums, TaskSetup};
 use crate::{Evaluation, Score, StudyError, StudyLayer, Task};
 
 /// Inputs of [`Study::build`].
 pub struct StudySetup<'a> {
-    /// Task to learn.
-    pub task: Task,
-    /// Split into training and held-out centres.
+    /// One of [`crate::tasks`], or a custom task.
+    pub task: &'static Task,
+    /// Split into training and held-out rows.
     pub split: Split,
     /// One of [`crate::layers`], or a custom layer.
     pub layer: &'a StudyLayer,
@@ -53,14 +51,13 @@ pub struct UpdateReport {
     pub epoch_ended: bool,
 }
 
-/// One of the paper's tasks with the network that learns it.
+/// A task with the network that learns it.
 pub struct Study {
-    task: Task,
+    task: &'static Task,
     split: Split,
     config: StudyConfig,
-    centres: Vec<Centre>,
-    indices: SplitIndices,
-    /// Training centres in the order of the current epoch.
+    rows: SplitIndices,
+    /// Training rows in the order of the current epoch.
     order: Vec<usize>,
     trainer: TrainerState,
     shards: Vec<Mutex<Shard>>,
@@ -84,22 +81,18 @@ impl Study {
 
         keep_freed_memory();
         let mut store = ParamStore::new(seed, device);
-        let spec = NetworkSpec { task, split, layer, config };
-        let StudyConfig { inputs, loss, map_loss, .. } = *config;
-        let shard_spec = ShardSpec { task, inputs, loss, map_loss, device };
+        let Prepared { rows, build } = (task.prepare)(TaskSetup { split, layer, config, device })?;
         // Set by the settings, not by the threads: the parts of a batch decide in which order their
         // gradients are added, and thereby the last bits. A GPU takes the batch in one part.
         let count = if device == Device::Cpu { config.shards } else { 1 };
-        let (params, shards) = build_shards(spec, shard_spec, count, &mut store)?;
-        let indices = split.indices();
+        let (params, shards) = build_shards(&build, count, &mut store)?;
         Ok(Self {
             task,
             split,
             config: config.clone(),
-            centres: centres(),
-            order: shuffled(&indices.train, seed, 0),
-            indices,
-            trainer: TrainerState::new(task, split, seed),
+            order: shuffled(&rows.train, seed, 0),
+            rows,
+            trainer: TrainerState::new(task.name, split, seed),
             shards,
             kernels: kernels_of(&store)?,
             optimizer: Optimizer::new(&config.optimizer(), &params),
@@ -117,9 +110,7 @@ impl Study {
     pub fn update(&mut self) -> Result<UpdateReport, StudyError> {
         let start = self.trainer.counters.rows_into_epoch as usize;
         let end = (start + self.config.batch_size as usize).min(self.order.len());
-        let batch: Vec<Centre> =
-            self.order[start..end].iter().map(|&index| self.centres[index]).collect();
-        let mut gradient = self.differentiate(&batch)?;
+        let mut gradient = self.differentiate(&self.order[start..end])?;
         let l2_loss = self.add_l2(&mut gradient.flat)?;
         let grad_norm = gradient.flat.f_norm()?.f_to_kind(Kind::Double)?.f_double_value(&[])?;
         let update = self.trainer.counters.updates;
@@ -153,12 +144,12 @@ impl Study {
         }
     }
 
-    /// Evaluates the network on all centres; the result is kept for [`Study::mark_held`].
+    /// Evaluates the network on all rows; the result is kept for [`Study::mark_held`].
     pub fn evaluate(&mut self) -> Result<Evaluation, StudyError> {
-        let train = self.score(&self.indices.train)?;
-        let test = self.score(&self.indices.test)?;
+        let train = self.score(&self.rows.train)?;
+        let test = self.score(&self.rows.test)?;
         let evaluation = Evaluation { epoch: self.trainer.counters.epochs, train, test };
-        self.trainer.evaluations.push(evaluation);
+        self.trainer.evaluations.push(evaluation.clone());
         Ok(evaluation)
     }
 
@@ -177,11 +168,11 @@ impl Study {
         let needed = self.config.hold_evaluations as usize;
         let evaluations = &self.trainer.evaluations;
         evaluations.len() >= needed
-            && evaluations.iter().rev().take(needed).all(Evaluation::meets_mark)
+            && evaluations.iter().rev().take(needed).all(self.task.mark.is_met)
     }
 
     /// Returns the task.
-    pub fn task(&self) -> Task {
+    pub fn task(&self) -> &'static Task {
         self.task
     }
 
@@ -215,42 +206,16 @@ impl Study {
         self.config.rate(self.trainer.counters.epochs)
     }
 
-    /// Returns all centres, in the order used by [`Study::places`].
-    pub fn centres(&self) -> &[Centre] {
-        &self.centres
+    /// Returns the indices of the training and the held-out rows.
+    pub fn rows(&self) -> &SplitIndices {
+        &self.rows
     }
 
-    /// Returns the split into training and held-out centres.
-    pub fn indices(&self) -> &SplitIndices {
-        &self.indices
-    }
-
-    /// Returns the network's picture for a centre, 4096 row-major values: the probability that the
-    /// pixel is the target (`classify`) or that it is white (`render`).
-    ///
-    /// # Errors
-    /// [`StudyError::NoPicture`] for `regress`.
-    pub fn picture(&self, centre: Centre) -> Result<Vec<f32>, StudyError> {
-        if !self.task.paints() {
-            return Err(StudyError::NoPicture { task: self.task });
-        }
-        let mut picture = Vec::with_capacity(PIXELS);
+    /// Returns an output of the network for people to look at, if the task has one.
+    pub fn exhibit(&self) -> Result<Option<Exhibit>, StudyError> {
+        let _no_graph = tch::no_grad_guard();
         // Any shard will do, since all share the same weights.
-        lock(&self.shards[0]).look(&[centre], |_, logits| {
-            picture = Vec::try_from(picture_of(self.config.loss, logits).f_reshape([-1])?)?;
-            Ok(())
-        })?;
-        Ok(picture)
-    }
-
-    /// Returns the network's position for every centre, (x, y) in pixels: the most probable pixel
-    /// (`classify`), the mean of the white ones (`render`; NaN if there are none), or the direct
-    /// prediction (`regress`).
-    pub fn places(&self) -> Result<Vec<[f64; 2]>, StudyError> {
-        let task = self.task;
-        let loss = self.config.loss;
-        let parts = self.look(&self.centres, |_, output| places(task, loss, output))?;
-        Ok(parts.into_iter().flatten().collect())
+        lock(&self.shards[0]).learner.exhibit()
     }
 
     /// Saves all state that later updates depend on.
@@ -269,13 +234,13 @@ impl Study {
     /// unchanged.
     pub fn load(&mut self, state: &StudyState) -> Result<(), StudyError> {
         let trainer = TrainerState::from_bytes(&state.trainer)?;
-        trainer.check(self.task, self.split, self.indices.train.len())?;
+        trainer.check(self.task.name, self.split, self.rows.train.len())?;
         // Checked before the optimiser is loaded, so that no failure leaves a mixture of states.
         self.store.check(&state.weights)?;
         self.optimizer.load(&state.optimizer)?;
         self.store.load(&state.weights)?;
         // Seed and epoch determine the order, so the state does not hold it.
-        self.order = shuffled(&self.indices.train, trainer.seed, trainer.counters.epochs);
+        self.order = shuffled(&self.rows.train, trainer.seed, trainer.counters.epochs);
         self.trainer = trainer;
         Ok(())
     }
@@ -289,9 +254,9 @@ impl Study {
     }
 
     /// Computes the gradient of the mean loss over `batch`, splitting it among the shards.
-    fn differentiate(&self, batch: &[Centre]) -> Result<Gradient, StudyError> {
+    fn differentiate(&self, batch: &[usize]) -> Result<Gradient, StudyError> {
         // Rows that depend on each other, as under batch normalisation, must share one pass.
-        let working = match lock(&self.shards[0]).network.row_split() {
+        let working = match lock(&self.shards[0]).learner.row_split() {
             RowSplit::Whole(_) => 1,
             RowSplit::Rows(_) => self.shards.len(),
         };
@@ -313,17 +278,17 @@ impl Study {
         Ok(sum)
     }
 
-    /// Splits `centres` into up to `working` parts, one per shard, runs `job` on them in parallel
+    /// Splits `rows` into up to `working` parts, one per shard, runs `job` on them in parallel
     /// and returns the results in order. Every shard finishes; if several fail, the first shard's
     /// error is returned.
     fn for_each_shard<R: Send>(
         &self,
-        centres: &[Centre],
+        rows: &[usize],
         working: usize,
-        job: impl Fn(&Shard, &[Centre]) -> Result<R, StudyError> + Sync,
+        job: impl Fn(&Shard, &[usize]) -> Result<R, StudyError> + Sync,
     ) -> Result<Vec<R>, StudyError> {
-        let stretch = centres.len().div_ceil(working).max(1);
-        let parts: Vec<_> = centres.chunks(stretch).zip(&self.shards).enumerate().collect();
+        let stretch = rows.len().div_ceil(working).max(1);
+        let parts: Vec<_> = rows.chunks(stretch).zip(&self.shards).enumerate().collect();
         let results: Vec<Result<R, StudyError>> = self.pool.install(|| {
             parts
                 .into_par_iter()
@@ -359,36 +324,16 @@ impl Study {
         }
         counters.rows_into_epoch = 0;
         counters.epochs += 1;
-        self.order = shuffled(&self.indices.train, self.trainer.seed, counters.epochs);
+        self.order = shuffled(&self.rows.train, self.trainer.seed, counters.epochs);
         true
     }
 
-    fn score(&self, indices: &[usize]) -> Result<Score, StudyError> {
-        let centres: Vec<Centre> = indices.iter().map(|&index| self.centres[index]).collect();
-        let task = self.task;
-        let loss = self.config.loss;
-        let parts = self.look(&centres, |centres, output| sums_of(task, loss, output, centres))?;
-        // Added in the order of the centres, so that the score does not depend on the threads.
+    fn score(&self, rows: &[usize]) -> Result<Score, StudyError> {
+        let parts = self.for_each_shard(rows, self.shards.len(), Shard::scores)?;
+        // Added in the order of the rows, so that the score does not depend on the threads.
         let mut sums = ScoreSums::default();
-        parts.into_iter().for_each(|part| sums.add(part));
-        Ok(sums.score(task, centres.len()))
-    }
-
-    /// Collects the results of `see` on the network's output, a few centres at a time, in order.
-    fn look<R: Send>(
-        &self,
-        centres: &[Centre],
-        see: impl Fn(&[Centre], &Tensor) -> Result<R, StudyError> + Sync,
-    ) -> Result<Vec<R>, StudyError> {
-        let parts = self.for_each_shard(centres, self.shards.len(), |shard, stretch| {
-            let mut seen = Vec::new();
-            shard.look(stretch, |part, output| {
-                seen.push(see(part, output)?);
-                Ok(())
-            })?;
-            Ok(seen)
-        })?;
-        Ok(parts.into_iter().flatten().collect())
+        parts.iter().flatten().for_each(|part| sums.add(part));
+        Ok(Score::new(self.task, &sums, rows.len()))
     }
 }
 
@@ -420,18 +365,17 @@ fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
 
 /// Draws initial weights in one flat tensor and builds `count` networks that read them.
 fn build_shards(
-    spec: NetworkSpec<'_>,
-    shard_spec: ShardSpec,
+    build: &BuildLearner,
     count: u32,
     store: &mut ParamStore,
 ) -> Result<(Tensor, Vec<Mutex<Shard>>), StudyError> {
-    Shard::build(spec, shard_spec, store)?; // draws the parameters
+    Shard::build(build, store)?; // draws the parameters
     let params = store.pack()?;
     // Built after packing: only these networks' weights alias the flat tensor that the optimiser
     // steps.
     let mut shards = Vec::new();
     for _ in 0..count {
-        shards.push(Mutex::new(Shard::build(spec, shard_spec, store)?));
+        shards.push(Mutex::new(Shard::build(build, store)?));
     }
     Ok((params, shards))
 }

@@ -1,58 +1,245 @@
-//! The tasks, and the mark at which each counts as solved.
+//! Tasks: what a study learns, and the registry of available ones.
 
-use serde::{Deserialize, Serialize};
+use std::fmt;
 
-/// One of the paper's three coordinate tasks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Task {
-    /// From (x, y) to that pixel: a softmax over all 4096.
-    Classify,
-    /// From (x, y) to the picture of the square around it.
-    Render,
-    /// From the picture of one pixel to its (x, y).
-    Regress,
-}
+use coordrl_agents::Tag;
+use coordrl_agents::nn::ParamScope;
+use tch::{Device, Tensor};
 
-impl Task {
-    /// All tasks.
-    pub const ALL: [Self; 3] = [Self::Classify, Self::Render, Self::Regress];
+use crate::error::unknown;
+use crate::layer::UnderStudy;
+use crate::tasks::{classify, regress, render};
+use crate::{
+    Evaluation, LayerKind, Loss, Split, SplitIndices, StudyConfig, StudyError, StudyLayer,
+};
 
+/// A task on which layers are compared: a registered one, or a custom one.
+///
+/// A task is one file under `tasks/` and one line in the registry. Command line, checks, metrics,
+/// tables and figures read this.
+pub struct Task {
     /// Name on the command line and in settings.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Classify => "classify",
-            Self::Render => "render",
-            Self::Regress => "regress",
-        }
-    }
+    pub name: &'static str,
+    /// One-line description, as in the help.
+    pub summary: &'static str,
+    /// Criterion at which the task counts as solved.
+    pub mark: Mark,
+    /// Measures of an evaluation, the most important first; at least one.
+    pub measures: &'static [Measure],
+    /// Splits of its data.
+    pub splits: &'static [Split],
+    /// Losses that suit the task.
+    pub losses: &'static [Loss],
+    /// Epochs of a layer under study in `study all`, where the mark must not decide the end:
+    /// stopping when it holds on the test rows would select the end by the test set. More than
+    /// twice what the slowest of ten seeds needed.
+    pub fixed_epochs: u32,
+    /// Returns settings with which the task's network for this layer learns it or, for the
+    /// baselines, gets as far as it can.
+    pub recipe: fn(&StudyLayer) -> StudyConfig,
+    /// Returns the paper's result on the test rows, for the table; a dash if there is none.
+    pub published: fn(Split, LayerKind) -> &'static str,
+    /// Loads the data and chooses the network.
+    pub prepare: fn(TaskSetup<'_>) -> Result<Prepared, StudyError>,
+}
 
-    /// One-line description of the task.
-    pub fn summary(self) -> &'static str {
-        match self {
-            Self::Classify => "from (x, y) to the pixel there, out of 4096",
-            Self::Render => "from (x, y) to a picture of the 9×9 square there",
-            Self::Regress => "from a picture of one pixel to its (x, y)",
-        }
-    }
+/// Criterion at which a task counts as solved.
+pub struct Mark {
+    /// The criterion in words.
+    pub text: &'static str,
+    /// Value of the main measure at which it is met, as drawn in figures.
+    pub value: f64,
+    /// Returns `true` if an evaluation meets it.
+    pub is_met: fn(&Evaluation) -> bool,
+}
 
-    /// Describes the criterion at which the task counts as solved.
-    pub fn mark(self) -> &'static str {
-        match self {
-            Self::Classify => "accuracy 1 on train and test",
-            Self::Render => "test IoU of at least 0.99",
-            Self::Regress => "test error below 0.5 px",
-        }
-    }
+/// A measure of an evaluation; mean over the rows.
+pub struct Measure {
+    /// Name in checkpoints and results.
+    pub name: &'static str,
+    /// Label of its axis, as in `error (pixels)`.
+    pub label: &'static str,
+    /// Heading of its figure, as in `Pixels found`.
+    pub title: &'static str,
+    /// Range of its values.
+    pub range: Range,
+    /// Its metric on the training rows.
+    pub train: &'static Tag,
+    /// Its metric on the held-out rows.
+    pub test: &'static Tag,
+}
 
-    /// Returns `true` if the network paints a canvas (from two numbers) rather than reading one.
-    pub(crate) fn paints(self) -> bool {
-        self != Self::Regress
+/// Range of a measure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Range {
+    /// From 0 to 1; higher is better.
+    Share,
+    /// Above 0, over several orders of magnitude; lower is better.
+    Error,
+}
+
+/// Inputs of [`Task::prepare`].
+#[derive(Clone, Copy, Debug)]
+pub struct TaskSetup<'a> {
+    /// Split into training and held-out rows.
+    pub split: Split,
+    /// Layer under study, or the baseline.
+    pub layer: &'a StudyLayer,
+    /// Settings, checked.
+    pub config: &'a StudyConfig,
+    /// Device of the network.
+    pub device: Device,
+}
+
+impl TaskSetup<'_> {
+    /// Returns the layer to build into the task's network; `None` for the task's baseline.
+    pub fn under_study(&self) -> Option<UnderStudy> {
+        match self.layer.kind {
+            LayerKind::Baseline => None,
+            LayerKind::InPlace(build) => Some(UnderStudy {
+                build,
+                start: self.config.layer_start,
+                amplitude: self.config.coordinate_amplitude,
+            }),
+        }
     }
 }
 
-impl std::fmt::Display for Task {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.name())
+/// A task with its data, ready to build networks.
+pub struct Prepared {
+    /// Indices of the training and the held-out rows.
+    pub rows: SplitIndices,
+    /// Builds a network on the parameters of the scope, drawing any that do not exist yet. Called
+    /// once for every thread.
+    pub build: BuildLearner,
+}
+
+/// Builds one thread's network with the data it learns.
+pub type BuildLearner =
+    Box<dyn Fn(&mut ParamScope<'_>) -> Result<Box<dyn Learner>, StudyError> + Send + Sync>;
+
+/// One thread's network with the data it learns.
+pub trait Learner: Send {
+    /// Returns the loss, summed over these training rows, without the L2 term; a scalar with its
+    /// graph. Sums of parts of a batch add up.
+    fn loss(&self, rows: &[usize]) -> Result<Tensor, StudyError>;
+
+    /// Scores these rows in evaluation mode, without a graph.
+    fn score(&self, rows: &[usize]) -> Result<ScoreSums, StudyError>;
+
+    /// Splitting of a batch into passes on a CPU.
+    fn row_split(&self) -> RowSplit;
+
+    /// Returns an output for people to look at, if the task has one, without a graph.
+    fn exhibit(&self) -> Result<Option<Exhibit>, StudyError> {
+        Ok(None)
+    }
+}
+
+/// Sums over a set of rows.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ScoreSums {
+    /// Loss without the L2 term.
+    pub loss: f64,
+    /// In the order of [`Task::measures`].
+    pub measures: Vec<f64>,
+}
+
+impl ScoreSums {
+    /// Adds the sums over further rows.
+    pub fn add(&mut self, other: &Self) {
+        self.loss += other.loss;
+        self.measures.resize(other.measures.len(), 0.0);
+        self.measures.iter_mut().zip(&other.measures).for_each(|(sum, more)| *sum += more);
+    }
+}
+
+/// Splitting of a batch into passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RowSplit {
+    /// No splitting while training: rows depend on each other. Evaluated in passes of this many
+    /// rows.
+    Whole(usize),
+    /// Passes of at most this many rows, whose activations then stay in a core's cache.
+    Rows(usize),
+}
+
+impl RowSplit {
+    /// Rows per pass while training.
+    pub(crate) fn train_rows(self) -> usize {
+        match self {
+            Self::Whole(_) => usize::MAX,
+            Self::Rows(rows) => rows,
+        }
+    }
+
+    /// Rows per pass while evaluating.
+    pub(crate) fn evaluate_rows(self) -> usize {
+        match self {
+            Self::Whole(rows) | Self::Rows(rows) => rows,
+        }
+    }
+}
+
+/// An output of a network, for people to look at.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Exhibit {
+    /// A square picture with values from 0 to 1, row by row.
+    Picture {
+        /// Title of the figure.
+        title: String,
+        /// Meaning of the values.
+        values: &'static str,
+        /// The picture as it should be.
+        truth: Vec<f32>,
+        /// The picture as the network paints it.
+        painted: Vec<f32>,
+    },
+    /// Positions in a square, (x, y), one per row.
+    Places {
+        /// Height and width of the square.
+        side: f64,
+        /// The right positions.
+        truth: Vec<[f64; 2]>,
+        /// The network's; NaN if it names none.
+        predicted: Vec<[f64; 2]>,
+    },
+}
+
+/// The registry: a new task is one file and one line here.
+const TASKS: &[&Task] = &[&classify::TASK, &render::TASK, &regress::TASK];
+
+/// Returns all registered tasks.
+pub fn tasks() -> &'static [&'static Task] {
+    TASKS
+}
+
+/// Finds the task of that name.
+///
+/// # Errors
+/// [`StudyError::Unknown`], with the nearest name.
+pub fn find_task(name: &str) -> Result<&'static Task, StudyError> {
+    let known = TASKS.iter().map(|task| task.name);
+    TASKS.iter().find(|task| task.name == name).copied().ok_or_else(|| unknown("task", name, known))
+}
+
+/// Tasks are told apart by their names.
+impl PartialEq for Task {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Task {}
+
+impl fmt::Display for Task {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+impl fmt::Debug for Task {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Task({})", self.name)
     }
 }

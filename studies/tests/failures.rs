@@ -9,9 +9,9 @@ use coordrl_agents::nn::{Conv, ParamScope, Window};
 use coordrl_agents::{NetworkError, build_pool};
 use coordrl_studies::{
     Layer, LayerKind, LayerShape, Loss, Study, StudyConfig, StudyError, StudyLayer, StudySetup,
-    Task, find_layer,
+    find_layer,
 };
-use support::{HOW, How, assert_same_state, study};
+use support::{How, assert_same_state, how, study};
 use tch::{Device, Tensor};
 
 fn try_study(layer: &StudyLayer, config: &StudyConfig, how: How) -> Result<Study, StudyError> {
@@ -23,8 +23,8 @@ fn try_study(layer: &StudyLayer, config: &StudyConfig, how: How) -> Result<Study
 #[test]
 fn wrong_settings_are_refused_before_anything_is_built() {
     let config = StudyConfig { batch_size: 0, loss: Loss::Bce, ..Default::default() };
-    let how = How { task: Task::Regress, ..HOW };
-    let error = try_study(find_layer("conv").unwrap(), &config, how).unwrap_err().to_string();
+    let error =
+        try_study(find_layer("conv").unwrap(), &config, how("regress")).unwrap_err().to_string();
     assert!(error.contains("`study.batch_size` is 0") && error.contains("`study.loss`"), "{error}");
 }
 
@@ -49,8 +49,8 @@ fn build_narrow(
 fn a_layer_that_does_not_fit_is_named_with_both_shapes() {
     let kind = LayerKind::InPlace(build_narrow);
     let layer = StudyLayer { name: "narrow", summary: "five channels", kind };
-    for (task, channels) in [(Task::Classify, 32), (Task::Render, 32), (Task::Regress, 8)] {
-        let how = How { task, ..HOW };
+    for (task, channels) in [("classify", 32), ("render", 32), ("regress", 8)] {
+        let how = how(task);
         let error = try_study(&layer, &how.recipe(), how).unwrap_err().to_string();
         let expected =
             format!("makes [1, 5, 64, 64], but the network needs [1, {channels}, 64, 64]");
@@ -61,7 +61,8 @@ fn a_layer_that_does_not_fit_is_named_with_both_shapes() {
 #[test]
 fn divergence_is_an_error_and_leaves_the_weights_alone() {
     for what in ["loss", "gradient"] {
-        let mut study = study(&StudyConfig { l2: 1e-3, ..HOW.recipe() }, HOW);
+        let how = how("classify");
+        let mut study = study(&StudyConfig { l2: 1e-3, ..how.recipe() }, how);
         let mut weights = study.save().unwrap().weights;
         // Infinite weights make the loss infinite; huge ones only its gradient.
         let value = if what == "loss" { f64::INFINITY } else { 3e19 };
@@ -74,12 +75,4 @@ fn divergence_is_an_error_and_leaves_the_weights_alone() {
         assert!(error.to_string().contains("not finite in update 0: training diverged"), "{error}");
         assert_same_state(&study.save().unwrap(), &before);
     }
-}
-
-#[test]
-fn who_reads_pictures_paints_none() {
-    let how = How { task: Task::Regress, ..HOW };
-    let study = study(&how.recipe(), how);
-    let error = study.picture(study.centres()[0]).unwrap_err().to_string();
-    assert_eq!(error, "`regress` paints no pictures: it reads them");
 }

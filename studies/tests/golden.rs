@@ -4,7 +4,9 @@
 
 mod support;
 
-use coordrl_studies::{Inputs, LayerStart, Loss, RateSchedule, Split, Study, StudyConfig, Task};
+use coordrl_studies::{
+    Inputs, LayerStart, Loss, RateSchedule, Split, Study, StudyConfig, Task, find_task,
+};
 use serde_json::Value;
 use support::{How, study};
 use tch::Tensor;
@@ -25,26 +27,26 @@ fn noise_in_one(start: u64, index: u64) -> f64 {
 
 fn parse(case: &str) -> (How, u32) {
     let words: Vec<&str> = case.split(' ').collect();
-    let task = Task::ALL.into_iter().find(|task| task.name() == words[0]).unwrap();
+    let task = find_task(words[0]).unwrap();
     let split = Split::ALL.into_iter().find(|split| split.name() == words[1]).unwrap();
     let layer = if words[2] == "conv" { "conv" } else { "coordconv" };
     (How { task, split, layer, seed: 5, threads: 2 }, words[3].parse().unwrap())
 }
 
-fn config(task: Task, filter_size: u32) -> StudyConfig {
+fn config(task: &Task, filter_size: u32) -> StudyConfig {
     StudyConfig {
         batch_size: 5,
         learning_rate: 1e-3,
         schedule: RateSchedule::Constant,
         l2: 1e-3,
-        loss: match task {
-            Task::Classify => Loss::CrossEntropy,
-            Task::Render => Loss::Bce,
-            Task::Regress => Loss::Mse,
+        loss: match task.name {
+            "classify" => Loss::CrossEntropy,
+            "render" => Loss::Bce,
+            _ => Loss::Mse,
         },
         map_loss: 0.5,
         map_scale: 7.0,
-        inputs: if task == Task::Render { Inputs::Coordinates } else { Inputs::Pixels },
+        inputs: if task.name == "render" { Inputs::Coordinates } else { Inputs::Pixels },
         layer_start: LayerStart::Drawn,
         channel_mul: 1,
         filter_size,

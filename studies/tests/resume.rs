@@ -3,8 +3,8 @@
 
 mod support;
 
-use coordrl_studies::{Split, Study, StudyConfig, StudyError, Task, UpdateReport};
-use support::{HOW, How, assert_same_state, networks, study};
+use coordrl_studies::{Split, Study, StudyConfig, StudyError, UpdateReport, tasks};
+use support::{How, assert_same_state, how, networks, study};
 use tch::Tensor;
 
 fn updates(study: &mut Study, count: usize) -> Vec<UpdateReport> {
@@ -36,7 +36,7 @@ fn restored_elsewhere_it_goes_on_to_the_last_bit() {
 
 #[test]
 fn restored_at_the_end_of_an_epoch_it_takes_the_next_order_and_knows_its_evaluations() {
-    let how = How { task: Task::Regress, ..HOW };
+    let how = how("regress");
     let config = StudyConfig { batch_size: 1000, eval_every_epochs: 1, ..how.recipe() };
     let mut whole = study(&config, how);
     assert_eq!(whole.updates_per_epoch(), 3);
@@ -56,8 +56,8 @@ fn restored_at_the_end_of_an_epoch_it_takes_the_next_order_and_knows_its_evaluat
 
 #[test]
 fn numbers_depend_on_the_seed_and_not_on_the_threads() {
-    for task in Task::ALL {
-        let how = How { task, ..HOW };
+    for task in tasks() {
+        let how = how(task.name);
         let config = StudyConfig { batch_size: 7, shards: 3, ..how.recipe() };
         let run = |how| {
             let mut study = study(&config, how);
@@ -76,23 +76,24 @@ fn numbers_depend_on_the_seed_and_not_on_the_threads() {
 
 #[test]
 fn a_state_of_something_else_is_refused_and_changes_nothing() {
-    let config = quick(HOW);
-    let mut classify = study(&config, HOW);
+    let original = how("classify");
+    let config = quick(original);
+    let mut classify = study(&config, original);
     updates(&mut classify, 1);
     let before = classify.save().unwrap();
     let reason = |study: &mut Study, state| study.load(&state).unwrap_err().to_string();
 
-    let uniform = study(&config, How { split: Split::Uniform, ..HOW }).save().unwrap();
+    let uniform = study(&config, How { split: Split::Uniform, ..original }).save().unwrap();
     let text = reason(&mut classify, uniform);
     assert!(
         text.contains("`classify` on the uniform split, this is `classify` on the quadrant one"),
         "{text}"
     );
-    let how = How { task: Task::Regress, ..HOW };
-    let text = reason(&mut classify, study(&quick(how), how).save().unwrap());
+    let regress = how("regress");
+    let text = reason(&mut classify, study(&quick(regress), regress).save().unwrap());
     assert!(text.contains("it is of `regress`"), "{text}");
-    let how = How { layer: "conv", ..HOW };
-    let text = reason(&mut classify, study(&quick(how), how).save().unwrap());
+    let plain = How { layer: "conv", ..original };
+    let text = reason(&mut classify, study(&quick(plain), plain).save().unwrap());
     assert_eq!(text, "parameter `layer.weight` is missing");
     let mut other = classify.save().unwrap();
     other.optimizer[0].1 = Tensor::from_slice(&[0f32]);

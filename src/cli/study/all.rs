@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use coordrl_studies::{Split, Task, layers};
+use coordrl_studies::{Split, layers, tasks};
 
 use crate::config::{ConfigError, Problem, parse_count};
 use crate::exit_code::{BadRequest, ExitCode};
@@ -109,7 +109,7 @@ impl All {
         let last_seed = self.seeds.max(self.baseline_seeds.unwrap_or(1));
         names::check_folder_name("--name", &self.name, Campaign::run_name("", last_seed).len())?;
         let mut problems = Vec::new();
-        let tasks = chosen(&self.tasks, task_of, &Task::ALL, &mut problems);
+        let tasks = chosen(&self.tasks, task_of, tasks(), &mut problems);
         let splits = chosen(&self.splits, split_of, &Split::ALL, &mut problems);
         let all_layers: Vec<_> = layers().iter().collect();
         let layers = chosen(&self.layers, layer_of, &all_layers, &mut problems);
@@ -187,7 +187,7 @@ mod tests {
             let all = AllCli::parse_from([&["all"], flags].concat()).all;
             let campaign = all.campaign().unwrap();
             for cell in campaign.cells() {
-                let words = [&["study", cell.plan.task.name()][..]].concat();
+                let words = [&["study", cell.plan.task.name][..]].concat();
                 let words = words.into_iter().chain(cell.arguments.iter().map(String::as_str));
                 let parsed = Cli::parse_from(words).study.settings().unwrap();
                 assert_eq!(parsed, cell.plan, "{}", cell.title());

@@ -5,26 +5,29 @@ use std::sync::Arc;
 
 use coordrl_agents::build_pool;
 use coordrl_studies::{
-    Split, Study, StudyConfig, StudyLayer, StudySetup, StudyState, Task, find_layer,
+    Split, Study, StudyConfig, StudyLayer, StudySetup, StudyState, Task, find_layer, find_task,
+    tasks,
 };
 use tch::Device;
 
 /// Composition of a study, apart from its settings.
 #[derive(Clone, Copy, Debug)]
 pub struct How {
-    pub task: Task,
+    pub task: &'static Task,
     pub split: Split,
     pub layer: &'static str,
     pub seed: u64,
     pub threads: usize,
 }
 
-pub const HOW: How =
-    How { task: Task::Classify, split: Split::Quadrant, layer: "coordconv", seed: 1, threads: 2 };
+pub fn how(task: &str) -> How {
+    let task = find_task(task).unwrap();
+    How { task, split: Split::Quadrant, layer: "coordconv", seed: 1, threads: 2 }
+}
 
 impl How {
     pub fn recipe(self) -> StudyConfig {
-        StudyConfig::recipe(self.task, find_layer(self.layer).unwrap(), self.split)
+        (self.task.recipe)(find_layer(self.layer).unwrap())
     }
 }
 
@@ -41,9 +44,11 @@ pub fn study(config: &StudyConfig, how: How) -> Study {
 
 /// Lists a network of every kind.
 pub fn networks() -> impl Iterator<Item = How> {
-    Task::ALL.into_iter().flat_map(|task| {
+    tasks().iter().flat_map(|task| {
         let layers = ["conv", "coordconv"].into_iter();
-        layers.flat_map(move |layer| Split::ALL.map(|split| How { task, split, layer, ..HOW }))
+        layers.flat_map(|layer| {
+            Split::ALL.map(|split| How { task, split, layer, seed: 1, threads: 2 })
+        })
     })
 }
 

@@ -4,15 +4,17 @@ use coordrl_agents::nn::{Conv, Mode, NetworkError, ParamScope};
 use tch::{Kind, Tensor};
 
 use super::pointwise::{PixelConv, Pointwise, chain};
-use super::{FirstMap, MapHolds, RowSplit, SIDE, StudyNetwork, UnderStudy, conv, window};
+use super::{FirstMap, MapHolds, SIDE, StudyNetwork, conv, window};
 use crate::StudyError;
+use crate::layer::UnderStudy;
+use crate::task::RowSplit;
 
 /// Channels of the second stage's hidden layers.
 const HIDDEN: [i64; 4] = [8, 8, 16, 16];
 
 /// Settings of the renderer.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Stages {
+pub(in crate::tasks) struct Stages {
     /// Factor on the second stage's channels.
     pub mul: i64,
     /// Height and width of the second stage's windows.
@@ -26,7 +28,7 @@ pub(super) struct Stages {
 ///
 /// With 1×1 windows the second stage sees one pixel at a time, so the first stage's map must
 /// already contain the square.
-pub(super) struct Render {
+pub(in crate::tasks) struct Render {
     first: Pointwise,
     map_scale: f64,
     second: Second,

@@ -4,9 +4,10 @@
 use coordrl_agents::nn::{Init, Mode, NetworkError, ParamScope};
 use tch::Tensor;
 
-use super::{RowSplit, SIDE, StudyNetwork, UnderStudy, build_layer};
-use crate::layer::Layer;
-use crate::{StudyError, Task};
+use super::{SIDE, StudyNetwork};
+use crate::StudyError;
+use crate::layer::{Layer, LayerInput, UnderStudy};
+use crate::task::RowSplit;
 
 /// Channels of the hidden layers, the layer under study first.
 const HIDDEN: [i64; 4] = [32, 32, 64, 64];
@@ -14,7 +15,7 @@ const HIDDEN: [i64; 4] = [32, 32, 64, 64];
 /// A 1×1 convolution on pictures laid out as rows of pixels, `[R, in]` → `[R, out]`: one matrix
 /// product.
 #[derive(Debug)]
-pub(super) struct PixelConv {
+pub(in crate::tasks) struct PixelConv {
     weight: Tensor,
     bias: Tensor,
 }
@@ -40,7 +41,7 @@ impl PixelConv {
 
 /// (x, y), tiled to two constant channels; the layer under study; then 1×1 convolutions, with a
 /// ReLU after each layer but the last, whose single channel holds the logits.
-pub(super) struct Pointwise {
+pub(in crate::tasks) struct Pointwise {
     layer: Box<dyn Layer>,
     convs: Vec<PixelConv>,
 }
@@ -52,7 +53,7 @@ impl Pointwise {
         mul: i64,
     ) -> Result<Self, StudyError> {
         let mut channels = HIDDEN[0] * mul;
-        let layer = build_layer(scope, layer, Task::Classify, [2, channels])?;
+        let layer = layer.build(scope, LayerInput::Tiled, [2, channels], [SIDE, SIDE])?;
         let outputs = HIDDEN[1..].iter().map(|hidden| hidden * mul).chain([1]);
         let mut convs = Vec::new();
         for (index, channels_out) in outputs.enumerate() {

@@ -3,7 +3,8 @@
 use coordrl_agents::nn::{BatchNorm, Init, Mode, NetworkError, ParamScope};
 use tch::Tensor;
 
-use super::{RowSplit, SIDE, StudyNetwork};
+use super::{SIDE, StudyNetwork};
+use crate::task::RowSplit;
 
 /// Channels of the layers; each doubles height and width.
 const CHANNELS: [i64; 6] = [64, 64, 64, 32, 32, 1];
@@ -51,7 +52,7 @@ impl Double {
 /// Six doublings, with batch normalisation and a ReLU after all but the last, which outputs the
 /// logits.
 #[derive(Debug)]
-pub(super) struct Deconv {
+pub(in crate::tasks) struct Deconv {
     doublings: Vec<Double>,
     norms: Vec<BatchNorm>,
 }

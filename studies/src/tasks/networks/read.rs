@@ -3,9 +3,10 @@
 use coordrl_agents::nn::{BatchNorm, Conv, Init, Linear, Mode, NetworkError, ParamScope};
 use tch::Tensor;
 
-use super::{RowSplit, SIDE, StudyNetwork, UnderStudy, build_layer, conv, window};
-use crate::layer::Layer;
-use crate::{StudyError, Task};
+use super::{SIDE, StudyNetwork, conv, window};
+use crate::StudyError;
+use crate::layer::{Layer, LayerInput, UnderStudy};
+use crate::task::RowSplit;
 
 /// Channels of the baselines' layers.
 const CHANNELS: i64 = 16;
@@ -19,7 +20,7 @@ const ROWS: usize = 16;
 /// The uniform split's baseline: four 3×3 convolutions with ReLUs, the first three followed by 2×2
 /// max pooling, then two dense layers with a ReLU between them.
 #[derive(Debug)]
-pub(super) struct ConvDense {
+pub(in crate::tasks) struct ConvDense {
     convs: Vec<Conv>,
     hidden: Linear,
     output: Linear,
@@ -96,7 +97,7 @@ const fn stage(kernel: i64, stride: i64, norm: Norm) -> Stage {
 /// The quadrant split's baseline: nine convolutions with ReLUs, two of them normalised over the
 /// batch, the last with two channels, then the mean over all positions.
 #[derive(Debug)]
-pub(super) struct ConvMean {
+pub(in crate::tasks) struct ConvMean {
     stages: Vec<(Conv, Norm, Option<BatchNorm>)>,
     last: Conv,
 }
@@ -148,7 +149,7 @@ impl StudyNetwork for ConvMean {
 
 /// The CoordConv network: the layer under study, two 1×1 and two 3×3 convolutions, then the
 /// largest value of each of two channels. There is no activation: all but the last step is linear.
-pub(super) struct CoordMax {
+pub(in crate::tasks) struct CoordMax {
     layer: Box<dyn Layer>,
     convs: Vec<Conv>,
 }
@@ -156,7 +157,7 @@ pub(super) struct CoordMax {
 impl CoordMax {
     pub fn build(scope: &mut ParamScope<'_>, layer: UnderStudy) -> Result<Self, StudyError> {
         let width = COORD_CHANNELS;
-        let layer = build_layer(scope, layer, Task::Regress, [1, width])?;
+        let layer = layer.build(scope, LayerInput::Pictures, [1, width], [SIDE, SIDE])?;
         let windows =
             [window(width, 1, 1), window(width, 1, 1), window(width, 3, 1), window(2, 3, 1)];
         let mut convs = Vec::new();
