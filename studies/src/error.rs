@@ -2,6 +2,7 @@
 
 use coordrl_agents::NetworkError;
 use coordrl_envs::Problem;
+use coordrl_envs::suggest::hint;
 
 use crate::Task;
 
@@ -72,10 +73,6 @@ impl From<tch::TchError> for StudyError {
 
 fn list(problems: &[Problem]) -> String {
     problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("; ")
-}
-
-fn hint(nearest: &Option<String>) -> String {
-    nearest.as_ref().map(|name| format!(" (did you mean `{name}`?)")).unwrap_or_default()
 }
 
 /// Runs `job` and converts a panic into an error that names the shard.

@@ -4,6 +4,7 @@ use coordrl_agents::nn::{
     Conv, ConvSpec, CoordinateSpec, CoordinateStart, Coordinates, Init, NetworkError, Padding,
     ParamScope, Window,
 };
+use coordrl_envs::suggest::{LOOSE, nearest};
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
@@ -126,18 +127,9 @@ pub fn layers() -> &'static [StudyLayer] {
 pub fn find_layer(name: &str) -> Result<&'static StudyLayer, StudyError> {
     LAYERS.iter().find(|layer| layer.name == name).ok_or_else(|| StudyError::UnknownLayer {
         name: name.to_owned(),
-        nearest: nearest(name),
+        nearest: nearest(name, LAYERS.iter().map(|layer| layer.name), LOOSE).map(str::to_owned),
         known: LAYERS.iter().map(|layer| layer.name.to_owned()).collect(),
     })
-}
-
-fn nearest(name: &str) -> Option<String> {
-    LAYERS
-        .iter()
-        .map(|layer| (strsim::jaro_winkler(name, layer.name), layer.name))
-        .filter(|(likeness, _)| *likeness > 0.7)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, name)| name.to_owned())
 }
 
 impl Layer for Conv {
