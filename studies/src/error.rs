@@ -1,6 +1,6 @@
 //! Errors of studies.
 
-use coordrl_agents::NetworkError;
+use coordrl_agents::{NetworkError, panic_to_error};
 use coordrl_envs::Problem;
 use coordrl_envs::suggest::hint;
 
@@ -80,9 +80,16 @@ pub(crate) fn catch_panic<R>(
     shard: usize,
     job: impl FnOnce() -> Result<R, StudyError>,
 ) -> Result<R, StudyError> {
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(job)).unwrap_or_else(|cause| {
-        let text = cause.downcast_ref::<String>().cloned();
-        let message = text.or_else(|| cause.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-        Err(StudyError::Panicked { shard, message: message.unwrap_or_default() })
-    })
+    panic_to_error(job, |message| StudyError::Panicked { shard, message })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_keeps_its_words_and_its_shard() {
+        let error = catch_panic::<()>(2, || panic!("out of luck")).unwrap_err();
+        assert_eq!(error.to_string(), "shard 2 panicked: out of luck");
+    }
 }
