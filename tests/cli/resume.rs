@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::support::{
-    Ended, Sandbox, assert_same_run, checkpoints, last_optimizer, last_weights, metrics, wait_for,
+    Ended, Sandbox, assert_same_run, checkpoints, last_optimizer, last_weights, metrics,
+    send_signal, wait_for,
 };
 
 fn resume(sandbox: &Sandbox, run: &Path, arguments: &[&str]) -> Ended {
@@ -226,11 +227,7 @@ fn ctrl_c_checkpoints_says_how_to_go_on_and_leaves_with_130() {
         wait_for("a log point", || {
             fs::metadata(run.join("metrics.jsonl")).is_ok_and(|file| file.len() > 0)
         });
-        let killed = Command::new("kill")
-            .args([&format!("-{signal}"), &child.id().to_string()])
-            .status()
-            .unwrap();
-        assert!(killed.success());
+        send_signal(&child, signal);
         let ended = Ended::from(child.wait_with_output().unwrap());
         assert_eq!(ended.code, Some(130), "{ended:?}");
         assert!(ended.stderr.contains("coordrl train --resume"), "{ended:?}");
@@ -249,16 +246,12 @@ fn a_hang_up_sent_twice_is_still_followed_by_a_checkpoint() {
     let long_updates = ["--frames", "400000", "--set", "a2c.rollout_agent_steps=2000"];
     let child = sandbox.spawn(&sandbox.train_arguments("a", &long_updates));
     wait_for("a second checkpoint", || checkpoints(&run).len() > 1);
-    hang_up(child.id());
+    send_signal(&child, "HUP");
     thread::sleep(Duration::from_millis(50));
-    hang_up(child.id());
+    send_signal(&child, "HUP");
     let ended = Ended::from(child.wait_with_output().unwrap());
     assert_eq!(ended.code, Some(130), "{ended:?}");
     assert!(ended.stderr.contains("coordrl train --resume"), "{ended:?}");
-}
-
-fn hang_up(process: u32) {
-    assert!(Command::new("kill").args(["-HUP", &process.to_string()]).status().unwrap().success());
 }
 
 /// Ignores SIGHUP as `nohup` does.
@@ -276,7 +269,7 @@ fn where_hang_ups_are_ignored_a_run_goes_on_to_its_end() {
         fs::metadata(run.join("metrics.jsonl")).is_ok_and(|file| file.len() > 0)
     });
 
-    hang_up(child.id());
+    send_signal(&child, "HUP");
     let ended = Ended::from(child.wait_with_output().unwrap());
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert!(metrics(&run).last().unwrap()["frames"].as_u64().unwrap() >= 8000);
@@ -290,11 +283,9 @@ fn ctrl_c_twice_leaves_at_once_and_loses_nothing_before_the_last_checkpoint() {
     let long_updates = ["--frames", "400000", "--set", "a2c.rollout_agent_steps=20000"];
     let mut child = sandbox.spawn(&sandbox.train_arguments("a", &long_updates));
     wait_for("the first checkpoint", || !checkpoints(&run).is_empty());
-    let interrupt =
-        || Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    assert!(interrupt().success());
+    send_signal(&child, "INT");
     thread::sleep(Duration::from_millis(300));
-    assert!(interrupt().success());
+    send_signal(&child, "INT");
     let asked = Instant::now();
     let status = child.wait().unwrap();
     assert_eq!(status.code(), Some(130));
@@ -537,8 +528,7 @@ fn stopped_at_600_frames_makes_up_for_it(frames: usize) {
     }
 
     thread::sleep(Duration::from_millis(700));
-    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    assert!(sent.success());
+    send_signal(&child, "INT");
     assert_eq!(child.wait().unwrap().code(), Some(130));
     assert_eq!(
         scores(&stopped).last(),

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::support::{Ended, Sandbox, assert_same_run, checkpoints, metrics};
+use crate::support::{
+    Ended, Sandbox, assert_same_run, checkpoints, metrics, send_signal, wait_for,
+};
 
 /// Arguments of a study that takes a second or two per epoch.
 const QUICK: &[&str] = &[
@@ -88,12 +90,8 @@ fn a_closed_terminal_ends_a_study_with_a_checkpoint() {
     let sandbox = Sandbox::new();
     let run = run_path(&sandbox, "a");
     let child = sandbox.spawn(&study("a", &["--epochs=1000"]));
-    crate::support::wait_for("the first checkpoint", || !checkpoints(&run).is_empty());
-    let sent = std::process::Command::new("kill")
-        .args(["-HUP", &child.id().to_string()])
-        .status()
-        .unwrap();
-    assert!(sent.success());
+    wait_for("the first checkpoint", || !checkpoints(&run).is_empty());
+    send_signal(&child, "HUP");
     let ended = Ended::from(child.wait_with_output().unwrap());
     assert_eq!(ended.code, Some(130), "{ended:?}");
     assert!(ended.stderr.contains("continue with: coordrl study regress --resume"), "{ended:?}");
@@ -216,12 +214,8 @@ fn all_studies_can_be_stopped_and_called_again() {
     ];
     let run = sandbox.path().join("runs/studies/regress-uniform/coordconv/all-seed1");
     let child = sandbox.spawn(&all);
-    crate::support::wait_for("the first checkpoint", || !checkpoints(&run).is_empty());
-    let sent = std::process::Command::new("kill")
-        .args(["-INT", &child.id().to_string()])
-        .status()
-        .unwrap();
-    assert!(sent.success());
+    wait_for("the first checkpoint", || !checkpoints(&run).is_empty());
+    send_signal(&child, "INT");
     let ended = Ended::from(child.wait_with_output().unwrap());
     assert_eq!(ended.code, Some(130), "{ended:?}");
 
