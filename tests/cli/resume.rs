@@ -87,6 +87,37 @@ fn evaluations_have_lines_of_their_own_at_the_start_on_the_way_and_at_the_end() 
     assert!(!plain.join("evaluation.json").exists());
 }
 
+/// The first update takes far longer than a signal. With `KILL` the only checkpoint is older than
+/// the evaluation, with `INT` a later one follows.
+#[test]
+fn the_evaluation_before_training_is_logged_once_however_the_run_is_stopped_after_it() {
+    let sandbox = Sandbox::new();
+    let settings = [
+        "--frames=4000",
+        "--set=a2c.rollout_agent_steps=500",
+        "--set=evaluation.every_frames=4000",
+        "--set=evaluation.episodes=5",
+        "--set=evaluation.final_episodes=5",
+    ];
+    let whole = sandbox.train("whole", &settings);
+    let is_first = |line: &&Value| line["frames"] == 0 && line["eval/episode_return"].is_f64();
+    assert_eq!(metrics(&whole).iter().filter(is_first).count(), 1);
+
+    for signal in ["INT", "KILL"] {
+        let run = sandbox.run_path(signal);
+        let mut child = sandbox.spawn(&sandbox.train_arguments(signal, &settings));
+        wait_for("the evaluation", || {
+            fs::metadata(run.join("metrics.jsonl")).is_ok_and(|file| file.len() > 0)
+        });
+        send_signal(&child, signal);
+        child.wait().unwrap();
+
+        let ended = resume(&sandbox, &run, &[]);
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        assert_same_run(&whole, &run);
+    }
+}
+
 #[test]
 fn a_final_evaluation_that_is_missing_is_made_again() {
     let sandbox = Sandbox::new();
