@@ -386,6 +386,21 @@ fn a_fork_goes_on_in_a_folder_of_its_own() {
 }
 
 #[test]
+fn a_fork_from_frame_0_trains_as_its_run_did() {
+    let sandbox = Sandbox::new();
+    let settings = [
+        "--frames=600",
+        "--set=evaluation.every_frames=400",
+        "--set=evaluation.episodes=5",
+        "--set=keep_checkpoints=9",
+    ];
+    let run = sandbox.train("a", &settings);
+    let ended = resume(&sandbox, &run, &["--fork", "--checkpoint=0", "--name=b"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_same_run(&run, &sandbox.run_path("b"));
+}
+
+#[test]
 fn a_fork_lands_beside_its_run_unless_told_where() {
     let sandbox = Sandbox::new();
     let run = sandbox.train("a", &["--frames", "400"]);
