@@ -337,6 +337,22 @@ fn a_finished_run_has_nothing_left_to_do() {
 }
 
 #[test]
+fn a_run_resumed_by_another_version_names_that_version() {
+    let sandbox = Sandbox::new();
+    let run = sandbox.train("a", &["--frames", "100"]);
+    let path = run.join("meta.json");
+    let read = || serde_json::from_slice::<Value>(&fs::read(&path).unwrap()).unwrap();
+    let version = read()["version"].clone();
+
+    let mut older = read();
+    older["version"] = "0.0.1".into();
+    fs::write(&path, older.to_string()).unwrap();
+    let ended = resume(&sandbox, &run, &["--frames", "200"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(read()["version"], version);
+}
+
+#[test]
 fn changes_that_alter_the_algorithm_are_refused_all_at_once() {
     let sandbox = Sandbox::new();
     let run = sandbox.train("a", &["--frames", "200"]);
