@@ -22,6 +22,9 @@ pub enum AgentError {
         /// Number required by `envs_per_actor` of the settings.
         expected: Vec<usize>,
     },
+    /// No environments were supplied at all.
+    #[error("no environments were handed in: there must be at least one actor")]
+    NoActors,
     /// The actors have different kinds of environments.
     #[error("actor {actor} has environments unlike those of actor 0, in name, shape or actions")]
     ActorSpec {
