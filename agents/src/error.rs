@@ -3,6 +3,7 @@
 use coordrl_envs::{EnvError, Problem};
 
 use crate::nn::NetworkError;
+use crate::panics::panic_to_error;
 use crate::replay::ReplayError;
 
 /// Reason why an agent could not be built, trained, saved or restored.
@@ -21,6 +22,9 @@ pub enum AgentError {
         /// Number required by `envs_per_actor` of the settings.
         expected: Vec<usize>,
     },
+    /// No environments were supplied at all.
+    #[error("no environments were handed in: there must be at least one actor")]
+    NoActors,
     /// The actors have different kinds of environments.
     #[error("actor {actor} has environments unlike those of actor 0, in name, shape or actions")]
     ActorSpec {
@@ -147,17 +151,7 @@ pub(crate) fn catch_panic<R>(
     worker: Worker,
     job: impl FnOnce() -> Result<R, AgentError>,
 ) -> Result<R, AgentError> {
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(job)).unwrap_or_else(|cause| {
-        // A formatted panic carries a `String`, a literal one a `&str`.
-        let text = cause.downcast_ref::<String>().cloned();
-        let message = text.or_else(|| cause.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-        Err(AgentError::Panicked { worker, message: first_line(&message.unwrap_or_default()) })
-    })
-}
-
-/// Returns the first line: libtorch appends its call stack to its messages.
-fn first_line(message: &str) -> String {
-    message.lines().next().unwrap_or_default().to_owned()
+    panic_to_error(job, |message| AgentError::Panicked { worker, message })
 }
 
 #[cfg(test)]

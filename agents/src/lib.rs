@@ -53,6 +53,7 @@ mod n_step;
 pub mod nn;
 mod off;
 pub mod on_policy;
+mod panics;
 mod policy;
 pub mod replay;
 mod report;
@@ -73,6 +74,7 @@ pub use nn::{
     Network, NetworkError, OptimizerConfig, OptimizerKind, Torso, TorsoEntry, find_torso, torsos,
 };
 pub use on_policy::Gradients;
+pub use panics::panic_to_error;
 pub use policy::{ActMode, ActionScores, Maps, Policy};
 pub use report::{Counters, Timing};
 pub use threads::build_pool;

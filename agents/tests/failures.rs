@@ -3,7 +3,9 @@
 
 mod support;
 
-use coordrl_agents::{A2cConfig, AgentError, Gradients, Worker};
+use coordrl_agents::on_policy::Collector;
+use coordrl_agents::{A2cConfig, AgentError, AgentSetup, Gradients, Worker};
+use coordrl_envs::VecEnv;
 use support::scripted::{Fault, Scripted};
 use support::{HOW, agent, group, numbers, try_agent, updates};
 
@@ -82,6 +84,25 @@ fn logits_that_are_not_finite_stop_before_any_action() {
     }
 }
 
+fn setup(actors: Vec<VecEnv>) -> AgentSetup<'static> {
+    AgentSetup {
+        torso: coordrl_agents::find_torso("conv").unwrap(),
+        device: tch::Device::Cpu,
+        seed: 1,
+        total_frames: 1,
+        actors,
+        pool: std::sync::Arc::new(coordrl_agents::build_pool(1, 1).unwrap()),
+    }
+}
+
+#[test]
+fn a_collector_without_actors_is_refused() {
+    for gradients in BOTH {
+        let error = Collector::build(setup(Vec::new()), 5, gradients).unwrap_err().to_string();
+        assert_eq!(error, "no environments were handed in: there must be at least one actor");
+    }
+}
+
 #[test]
 fn settings_and_environments_that_do_not_fit_are_refused_before_anything_starts() {
     let make =
@@ -93,20 +114,7 @@ fn settings_and_environments_that_do_not_fit_are_refused_before_anything_starts(
         "{error}"
     );
 
-    let build = |actors| {
-        coordrl_agents::A2c::build(
-            &config(Gradients::Auto),
-            coordrl_agents::AgentSetup {
-                torso: coordrl_agents::find_torso("conv").unwrap(),
-                device: tch::Device::Cpu,
-                seed: 1,
-                total_frames: 1,
-                actors,
-                pool: std::sync::Arc::new(coordrl_agents::build_pool(1, 1).unwrap()),
-            },
-        )
-    };
-
+    let build = |actors| coordrl_agents::A2c::build(&config(Gradients::Auto), setup(actors));
     let four = A2cConfig { envs: 4, actors: Some(2), ..Default::default() };
     let error = build(group(&four, make)).unwrap_err().to_string();
     assert!(error.contains("[2, 2]") && error.contains("[2, 2, 2]"), "{error}");

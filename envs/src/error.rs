@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 
 use crate::config::Problem;
+use crate::suggest::hint;
 
 /// Reasons why an environment could not be made, stepped, saved or restored.
 #[derive(Debug, thiserror::Error)]
 pub enum EnvError {
     /// No game of this name.
-    #[error("unknown game `{name}`{}; `coordrl games` lists all", did_you_mean(.suggestions))]
+    #[error("unknown game `{name}`{}; `coordrl games` lists all", hint(.suggestions))]
     UnknownGame {
         /// As typed.
         name: String,
@@ -194,16 +195,6 @@ impl EnvError {
     /// Adds the index of the environment within its vector.
     pub(crate) fn in_env(self, index: usize) -> Self {
         Self::InEnv { index, source: Box::new(self) }
-    }
-}
-
-fn did_you_mean(suggestions: &[&str]) -> String {
-    match suggestions {
-        [] => String::new(),
-        some => {
-            let quoted: Vec<String> = some.iter().map(|name| format!("`{name}`")).collect();
-            format!(" (did you mean {}?)", quoted.join(" or "))
-        }
     }
 }
 

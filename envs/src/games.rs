@@ -1,6 +1,7 @@
 //! The playable games, by canonical name.
 
 use crate::error::EnvError;
+use crate::suggest::STRICT;
 
 /// Kind of game.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -101,5 +102,5 @@ fn look_alikes(wanted: &str) -> Vec<&'static str> {
         .map(|game| (strsim::jaro_winkler(wanted, &squash(game.name)), game.name))
         .collect();
     scored.sort_by(|a, b| b.0.total_cmp(&a.0));
-    scored.into_iter().filter(|(score, _)| *score > 0.8).map(|(_, name)| name).take(3).collect()
+    scored.into_iter().filter(|(score, _)| *score > STRICT).map(|(_, name)| name).take(3).collect()
 }

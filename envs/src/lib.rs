@@ -12,6 +12,7 @@
 //! - [`gym`]: adapters to and from the traits of `gymnasium-rs`;
 //! - [`trace`]: a step-by-step record of a game, for comparison with another implementation;
 //! - [`saved`]: the envelope around saved states, usable by custom environments;
+//! - [`suggest`]: similar names for a mistyped one;
 //! - [`rng`]: the source of every random draw.
 //!
 //! ```
@@ -44,6 +45,7 @@ mod reference_scores;
 pub mod registry;
 pub mod rng;
 pub mod saved;
+pub mod suggest;
 pub mod toy;
 pub mod trace;
 pub mod vec_env;

@@ -66,7 +66,7 @@ pub fn make_env(
         return Err(EnvError::Config(problems));
     }
     match game.kind {
-        GameKind::Toy => Ok(Box::new(Catch::new(&config.resolve(), seed.rng()))),
+        GameKind::Toy => Ok(Box::new(Catch::try_new(&config.resolve(), seed.rng())?)),
         GameKind::Atari => make_atari(game, config, assets, seed),
     }
 }

@@ -14,7 +14,7 @@ use ndarray::{Array1, Array3};
 
 fn catch(index: u64) -> Catch {
     let config = EnvConfig { screen_size: Some(20), frame_stack: Some(2), ..EnvConfig::default() };
-    Catch::new(&config.resolve(), derive_rng(1, Role::TrainEnv, index))
+    Catch::try_new(&config.resolve(), derive_rng(1, Role::TrainEnv, index)).unwrap()
 }
 
 /// `catch` with one thing wrong.
@@ -315,7 +315,8 @@ fn spaces_that_do_not_fit_are_refused_and_images_are_written_row_by_row() {
 fn a_vector_needs_environments_and_all_of_one_kind() {
     let text = VecEnv::try_new(Vec::new()).err().unwrap().to_string();
     assert_eq!(text, "a vector of environments needs at least one");
-    let other = Catch::new(&EnvConfig::default().resolve(), derive_rng(1, Role::TrainEnv, 0));
+    let config = EnvConfig::default().resolve();
+    let other = Catch::try_new(&config, derive_rng(1, Role::TrainEnv, 0)).unwrap();
     let text =
         VecEnv::try_new(vec![Box::new(catch(0)), Box::new(other)]).err().unwrap().to_string();
     assert!(

@@ -3,7 +3,7 @@
 
 use coordrl_envs::GameInfo;
 
-use super::{ConfigError, Layered, Period, Problem, RunConfig, problem};
+use super::{ConfigError, Layered, Period, Problem, RunConfig};
 use crate::text::suggest::did_you_mean;
 
 /// Fills in every setting derived from another and normalises the spelling of names.
@@ -43,7 +43,7 @@ pub fn check(config: &RunConfig) -> Vec<Problem> {
 }
 
 fn check_game(name: &str) -> Result<&'static GameInfo, Problem> {
-    coordrl_envs::find_game(name).map_err(|error| problem("game", error.to_string()))
+    coordrl_envs::find_game(name).map_err(|error| Problem::new("game", error.to_string()))
 }
 
 fn check_torso(name: &str) -> Option<Problem> {
@@ -53,7 +53,7 @@ fn check_torso(name: &str) -> Option<Problem> {
     }
     let names: Vec<&str> = torsos.iter().map(|torso| torso.name).collect();
     let hint = did_you_mean(name, names.iter().copied());
-    Some(problem(
+    Some(Problem::new(
         "torso",
         format!("unknown torso `{name}`{hint} (there are: {})", names.join(", ")),
     ))
@@ -61,25 +61,25 @@ fn check_torso(name: &str) -> Option<Problem> {
 
 fn check_counts(config: &RunConfig, problems: &mut Vec<Problem>) {
     if config.frames == 0 {
-        problems.push(problem("frames", "a run of 0 frames; the least is 1"));
+        problems.push(Problem::new("frames", "a run of 0 frames; the least is 1"));
     }
 
     check_threads("threads", config.threads.unwrap_or(1), problems);
     check_threads("torch_threads", config.torch_threads, problems);
     if config.threads == Some(0) {
-        problems.push(problem(
+        problems.push(Problem::new(
             "threads",
             "0 threads; the least is 1, and leaving it out means one per core",
         ));
     }
 
     if config.torch_threads == 0 {
-        problems.push(problem("torch_threads", "0 threads; the least is 1"));
+        problems.push(Problem::new("torch_threads", "0 threads; the least is 1"));
     }
 
     check_evaluation(config, problems);
     if config.video.max_frames == 0 {
-        problems.push(problem(
+        problems.push(Problem::new(
             "video.max_frames",
             "0 frames; the least is 1, and `video.every_frames=off` makes no video",
         ));
@@ -87,13 +87,13 @@ fn check_counts(config: &RunConfig, problems: &mut Vec<Problem>) {
 
     if config.keep_checkpoints == 0 {
         let text = "0 checkpoints kept would leave nothing to resume from; the least is 1";
-        problems.push(problem("keep_checkpoints", text));
+        problems.push(Problem::new("keep_checkpoints", text));
     }
 
     if config.log_every_frames == Period::Off && config.checkpoint_every_frames == Period::Off {
         let text =
             "off, and `log_every_frames` is off too: the run would leave no trace until its end";
-        problems.push(problem("checkpoint_every_frames", text));
+        problems.push(Problem::new("checkpoint_every_frames", text));
     }
 }
 
@@ -108,14 +108,14 @@ fn check_evaluation(config: &RunConfig, problems: &mut Vec<Problem>) {
     ] {
         if games == 0 {
             let text = "0 games; the least is 1, and `evaluation.every_frames=off` plays none";
-            problems.push(problem(key, text));
+            problems.push(Problem::new(key, text));
         }
         if games > MOST_EVALUATION_GAMES {
             let text = format!(
                 "{games} games, all of them side by side; the most is {MOST_EVALUATION_GAMES}, \
                  and `coordrl eval` plays any number"
             );
-            problems.push(problem(key, text));
+            problems.push(Problem::new(key, text));
         }
     }
 
@@ -125,7 +125,7 @@ fn check_evaluation(config: &RunConfig, problems: &mut Vec<Problem>) {
     ] {
         if frames == 0 {
             let text = "0 frames; the least is 1, and `evaluation.every_frames=off` plays none";
-            problems.push(problem(key, text));
+            problems.push(Problem::new(key, text));
         }
     }
 }
@@ -136,7 +136,7 @@ const MOST_THREADS: u32 = 1024;
 
 fn check_threads(key: &str, threads: u32, problems: &mut Vec<Problem>) {
     if threads > MOST_THREADS {
-        problems.push(problem(key, format!("{threads} threads; the most is {MOST_THREADS}")));
+        problems.push(Problem::new(key, format!("{threads} threads; the most is {MOST_THREADS}")));
     }
 }
 
@@ -182,7 +182,7 @@ mod tests {
         ];
         assert_eq!(keys, expected);
         let mut layered = layered(config);
-        layered.problems.push(problem("a2c.env", "no such setting"));
+        layered.problems.push(Problem::new("a2c.env", "no such setting"));
         let text = resolve(&layered).unwrap_err().to_string();
         assert!(
             text.contains("9 problems") && text.contains("`pong`") && text.contains("`coordconv`"),

@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::number::{parse_value, whole};
-use super::{ConfigError, Problem, problem};
+use super::{ConfigError, Problem};
 use crate::text::suggest::did_you_mean;
 
 /// Complete set of settings that layers are merged into.
@@ -126,7 +126,7 @@ impl<C: Configuration> Layers<C> {
     pub fn add_assignment(&mut self, assignment: &str) {
         match assignment.split_once('=') {
             Some((key, text)) => self.set(key.trim(), parse_value(text.trim()), Origin::Set),
-            None => self.problems.push(problem(
+            None => self.problems.push(Problem::new(
                 assignment,
                 "`--set` wants `key=value`, as in `--set a2c.rollout_agent_steps=20`",
             )),
@@ -148,8 +148,9 @@ impl<C: Configuration> Layers<C> {
     /// Merges the layers. Their problems are passed on, to be reported together with those of the
     /// settings as a whole.
     pub fn finish(self) -> Result<Layered<C>, ConfigError> {
-        let config = serde_json::from_value(self.tree)
-            .map_err(|error| ConfigError::Problems(vec![problem("settings", error.to_string())]))?;
+        let config = serde_json::from_value(self.tree).map_err(|error| {
+            ConfigError::Problems(vec![Problem::new("settings", error.to_string())])
+        })?;
         Ok(Layered { config, problems: self.problems, origins: self.origins })
     }
 
@@ -168,20 +169,23 @@ impl<C: Configuration> Layers<C> {
     fn problem_with(&self, key: &str, value: &Value, origin: &Origin) -> Option<Problem> {
         match self.schema.pointer(&pointer(key)) {
             Some(Value::Object(_)) => {
-                return Some(problem(key, format!("is a table, not a setting (from {origin})")));
+                return Some(Problem::new(
+                    key,
+                    format!("is a table, not a setting (from {origin})"),
+                ));
             }
             Some(_) => {}
             None => {
                 let keys = leaf_keys::<C>();
                 let hint = did_you_mean(key, keys.iter().map(String::as_str));
-                return Some(problem(key, format!("no such setting (from {origin}){hint}")));
+                return Some(Problem::new(key, format!("no such setting (from {origin}){hint}")));
             }
         }
 
         let mut trial = tree_of(&self.defaults);
         put(&mut trial, key, value.clone());
         let error = serde_json::from_value::<C>(trial).err()?;
-        Some(problem(key, format!("{error} (value {value}, from {origin})")))
+        Some(Problem::new(key, format!("{error} (value {value}, from {origin})")))
     }
 }
 

@@ -71,7 +71,3 @@ fn list(problems: &[Problem]) -> String {
 fn describe(problem: &Problem) -> String {
     format!("`{}`: {}", problem.key, problem.message)
 }
-
-fn problem(key: impl Into<String>, message: impl Into<String>) -> Problem {
-    Problem { key: key.into(), message: message.into() }
-}

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::layers::{parse_table, read_table};
 use coordrl_agents::find_algorithm;
 
-use super::{Algo, ConfigError, Configuration, Layers, Origin, problem};
+use super::{Algo, ConfigError, Configuration, Layers, Origin, Problem};
 use crate::text::suggest::did_you_mean;
 
 static BUILT_IN: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/runs/presets");
@@ -82,7 +82,7 @@ impl Preset {
             Some(Value::String(text)) => Ok(Some(text)),
             Some(other) => {
                 let text = format!("is {other} in preset {name} ({place}); it must be text");
-                Err(ConfigError::Problems(vec![problem(key, text)]))
+                Err(ConfigError::Problems(vec![Problem::new(key, text)]))
             }
         };
         let summary = take_text("summary")?.unwrap_or_default();

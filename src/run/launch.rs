@@ -75,7 +75,7 @@ pub fn begin<T: Trainable>(
     mut meta: Meta,
     progress: T::Progress,
 ) -> anyhow::Result<TrainLoop<T>> {
-    meta.sessions.push(built.session(progress.position()));
+    meta.add_session(built.session(progress.position()));
     // Before this point a signal simply ends the process: there is nothing to save.
     let stop = StopFlag::on_signals()?;
     let run = RunDir::create(to, is_named)?;
@@ -98,7 +98,7 @@ pub fn resume<T: Trainable>(
     let mut meta = run.read_meta()?;
     let stop = StopFlag::on_signals()?;
     run.write_config(built.subject.config())?;
-    meta.sessions.push(built.session(progress.position()));
+    meta.add_session(built.session(progress.position()));
     run.write_meta(&meta)?;
     // The run diverges here from its later checkpoints: resuming from one would mix two runs.
     checkpoint::remove_later_than(&run.checkpoints_dir(), progress.position())?;

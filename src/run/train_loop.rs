@@ -169,3 +169,88 @@ impl<T: Trainable> TrainLoop<T> {
         ))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use coordrl_agents::device::DeviceChoice;
+
+    use super::*;
+    use crate::config::{Period, RunConfig};
+    use crate::game::assemble::assemble;
+    use crate::game::launch::fork_progress;
+    use crate::game::progress::{BestBy, Progress};
+    use crate::game::training::{GameTraining, identity};
+    use crate::metrics::recorder::Written;
+    use crate::run::checkpoint::Checkpoint;
+
+    /// Settings of a short run that is evaluated at its start and at its end.
+    fn config() -> RunConfig {
+        let mut config = RunConfig {
+            game: "catch".to_owned(),
+            frames: 200,
+            device: DeviceChoice::Cpu,
+            threads: Some(1),
+            ..RunConfig::default()
+        };
+        config.env.screen_size = Some(36);
+        config.a2c.envs = 4;
+        config.evaluation.every_frames = Period::EveryFrames(200);
+        config.evaluation.episodes = 3;
+        config.evaluation.final_episodes = 3;
+        config
+    }
+
+    /// Stops a new run right after its first evaluation and returns its checkpoint.
+    fn stop_after_first_evaluation(folder: &Path) -> Checkpoint<Progress> {
+        let config = config();
+        let whose = identity(&config);
+        let dir = RunDir::create(folder, true).unwrap();
+        dir.write_config(&config).unwrap();
+
+        let best_by = BestBy::default().suiting(config.is_evaluated());
+        let progress = Progress { best_by, ..Progress::default() };
+        let agent = assemble(&config).unwrap().agent;
+        let subject = GameTraining::new(config, agent, 0);
+        let mut run = TrainLoop::open(dir, subject, progress, StopFlag::default()).unwrap();
+
+        // The steps of `train` if the signal arrives between the evaluation and the first update.
+        run.checkpoint().unwrap();
+        assert!(run.run_due_hooks().unwrap());
+        let path = run.checkpoint().unwrap();
+        checkpoint::read(&path, &whose).unwrap()
+    }
+
+    #[test]
+    fn a_run_stopped_right_after_its_first_evaluation_does_not_repeat_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        let Checkpoint { state, progress, .. } = stop_after_first_evaluation(&path);
+        assert_eq!(progress.frames, 0);
+
+        let mut agent = assemble(&config()).unwrap().agent;
+        agent.load(state, None).unwrap();
+        let dir = RunDir::open_to_train(&path).unwrap();
+        let subject = GameTraining::new(config(), agent, 0);
+        let mut run = TrainLoop::open(dir, subject, progress, StopFlag::default()).unwrap();
+        assert_eq!(run.train().unwrap(), RunOutcome::Finished);
+
+        let text = fs::read_to_string(run.dir().metrics_path()).unwrap();
+        let of_initial_weights = r#"{"frames":0,"eval/episode_return":"#;
+        assert_eq!(text.matches(of_initial_weights).count(), 1, "{text}");
+    }
+
+    #[test]
+    fn a_fork_from_there_repeats_it_for_its_own_metrics() {
+        let folder = tempfile::tempdir().unwrap();
+        let stopped = stop_after_first_evaluation(&folder.path().join("a"));
+        assert!(!stopped.progress.best_by.awaits_first_evaluation());
+        assert_ne!(stopped.progress.written, Written::default());
+
+        let forked = fork_progress(stopped).progress;
+        assert!(forked.best_by.suiting(true).awaits_first_evaluation());
+        assert_eq!(forked.written, Written::default());
+    }
+}

@@ -93,7 +93,7 @@ impl StudyRunConfig {
             ("keep_checkpoints", self.keep_checkpoints == 0),
         ];
         for (key, _) in counts.into_iter().filter(|(_, is_zero)| *is_zero) {
-            problems.push(problem(key, "is 0; the least is 1"));
+            problems.push(Problem::new(key, "is 0; the least is 1"));
         }
 
         problems.extend(self.check_split());
@@ -115,7 +115,7 @@ impl StudyRunConfig {
             self.task,
             names.join(", ")
         );
-        Some(problem("split", message))
+        Some(Problem::new("split", message))
     }
 
     /// Rejects an amplitude for a baseline: it has no coordinates to scale.
@@ -129,7 +129,7 @@ impl StudyRunConfig {
             "is {amplitude}, but the layer `{}` has no coordinates; leave it at 1",
             layer.name
         );
-        Some(problem("study.coordinate_amplitude", message))
+        Some(Problem::new("study.coordinate_amplitude", message))
     }
 }
 
@@ -149,7 +149,10 @@ pub fn layer_of(name: &str) -> Result<&'static StudyLayer, Problem> {
     find_layer(name).map_err(|_| {
         let list: Vec<&str> = known().collect();
         let hint = did_you_mean(name, known());
-        problem("layer", format!("unknown layer `{name}`{hint} (there are: {})", list.join(", ")))
+        Problem::new(
+            "layer",
+            format!("unknown layer `{name}`{hint} (there are: {})", list.join(", ")),
+        )
     })
 }
 
@@ -157,7 +160,10 @@ pub fn layer_of(name: &str) -> Result<&'static StudyLayer, Problem> {
 pub fn split_of(name: &str) -> Result<Split, Problem> {
     Split::ALL.into_iter().find(|split| split.name() == name).ok_or_else(|| {
         let hint = did_you_mean(name, Split::ALL.iter().map(|split| split.name()));
-        problem("split", format!("unknown split `{name}`{hint} (there are: uniform, quadrant)"))
+        Problem::new(
+            "split",
+            format!("unknown split `{name}`{hint} (there are: uniform, quadrant)"),
+        )
     })
 }
 
@@ -167,7 +173,10 @@ pub fn task_of(name: &str) -> Result<&'static Task, Problem> {
     find_task(name).map_err(|_| {
         let list: Vec<&str> = known().collect();
         let hint = did_you_mean(name, known());
-        problem("task", format!("unknown task `{name}`{hint} (there are: {})", list.join(", ")))
+        Problem::new(
+            "task",
+            format!("unknown task `{name}`{hint} (there are: {})", list.join(", ")),
+        )
     })
 }
 
@@ -178,10 +187,6 @@ fn to_name<S: Serializer>(task: &&'static Task, serializer: S) -> Result<S::Ok, 
 fn from_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<&'static Task, D::Error> {
     let name = String::deserialize(deserializer)?;
     task_of(&name).map_err(|problem| serde::de::Error::custom(problem.message))
-}
-
-fn problem(key: &str, message: impl Into<String>) -> Problem {
-    Problem { key: key.to_owned(), message: message.into() }
 }
 
 #[cfg(test)]

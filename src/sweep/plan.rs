@@ -135,7 +135,7 @@ impl SweepPlan {
             let all: Vec<&str> = built_in.keys().copied().collect();
             let message =
                 format!("no plan `{name}`{hint}; there are {}, or name a file", all.join(", "));
-            return Err(ConfigError::Problems(vec![Problem { key: "plan".to_owned(), message }]));
+            return Err(ConfigError::Problems(vec![Problem::new("plan", message)]));
         };
 
         Self::parse(text, Path::new(&format!("{name}.toml")))

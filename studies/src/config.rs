@@ -159,7 +159,7 @@ impl StudyConfig {
     pub fn check(&self, task: &Task) -> Vec<Problem> {
         let mut problems = Vec::new();
         let mut refuse = |key: &str, message: String| {
-            problems.push(Problem { key: format!("study.{key}"), message });
+            problems.push(Problem::new(format!("study.{key}"), message));
         };
 
         for (key, count) in self.counts() {

@@ -1,7 +1,8 @@
 //! Errors of studies.
 
-use coordrl_agents::NetworkError;
+use coordrl_agents::{NetworkError, panic_to_error};
 use coordrl_envs::Problem;
+use coordrl_envs::suggest::{LOOSE, hint, nearest};
 
 /// Reasons why a study could not be built, trained, saved or restored.
 #[derive(Debug, thiserror::Error)]
@@ -72,20 +73,14 @@ fn list(problems: &[Problem]) -> String {
 pub(crate) fn unknown<'a>(
     what: &'static str,
     name: &str,
-    known: impl Iterator<Item = &'a str>,
+    known: impl Iterator<Item = &'a str> + Clone,
 ) -> StudyError {
-    let known: Vec<String> = known.map(str::to_owned).collect();
-    let nearest = known
-        .iter()
-        .map(|other| (strsim::jaro_winkler(name, other), other))
-        .filter(|(likeness, _)| *likeness > 0.7)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, other)| other.clone());
-    StudyError::Unknown { what, name: name.to_owned(), nearest, known }
-}
-
-fn hint(nearest: &Option<String>) -> String {
-    nearest.as_ref().map(|name| format!(" (did you mean `{name}`?)")).unwrap_or_default()
+    StudyError::Unknown {
+        what,
+        name: name.to_owned(),
+        nearest: nearest(name, known.clone(), LOOSE).map(str::to_owned),
+        known: known.map(str::to_owned).collect(),
+    }
 }
 
 /// Runs `job` and converts a panic into an error that names the shard.
@@ -93,9 +88,16 @@ pub(crate) fn catch_panic<R>(
     shard: usize,
     job: impl FnOnce() -> Result<R, StudyError>,
 ) -> Result<R, StudyError> {
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(job)).unwrap_or_else(|cause| {
-        let text = cause.downcast_ref::<String>().cloned();
-        let message = text.or_else(|| cause.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-        Err(StudyError::Panicked { shard, message: message.unwrap_or_default() })
-    })
+    panic_to_error(job, |message| StudyError::Panicked { shard, message })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_keeps_its_words_and_its_shard() {
+        let error = catch_panic::<()>(2, || panic!("out of luck")).unwrap_err();
+        assert_eq!(error.to_string(), "shard 2 panicked: out of luck");
+    }
 }

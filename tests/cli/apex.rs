@@ -2,13 +2,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::support::{Ended, Sandbox, assert_same_run, checkpoints, metrics};
+use crate::support::{Ended, Sandbox, assert_same_run, checkpoints, metrics, send_signal};
 
 /// Settings of a run that takes seconds.
 const QUICK: &[&str] = &[
@@ -117,8 +116,7 @@ fn interrupt(sandbox: &Sandbox, name: &str, more: &[&str], ready: impl Fn(&Path)
     }
 
     let asked = Instant::now();
-    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    assert!(sent.success());
+    send_signal(&child, "INT");
     let ended = Ended::from(child.wait_with_output().unwrap());
     assert!(asked.elapsed() < Duration::from_secs(10), "it took {:?}", asked.elapsed());
     ended

@@ -95,6 +95,10 @@ fn settings_that_only_show_when_game_and_network_meet_are_found_by_the_check() {
             |arguments: &[&str], parts: &[&str]| refused(&[command, arguments].concat(), parts);
         with(&["pong", "--set=env.screen_size=20"], &["20", "36"]);
         with(&["pong", "--set=env.mode=77"], &["mode 77", "`env.mode`"]);
+        with(
+            &["catch", "--torso=brightness", "--set=env.screen_size=9"],
+            &["`env.screen_size` is 9", "at least 10"],
+        );
     }
 }
 

@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use coordrl::text::path_text::decode;
 use serde_json::Value;
 
-use crate::support::{Ended, QUICK, Sandbox, wait_for};
+use crate::support::{Ended, QUICK, Sandbox, send_signal, wait_for};
 
 /// Returns `r\xff`, a folder of runs.
 fn odd() -> &'static OsStr {
@@ -66,9 +66,7 @@ fn the_command_that_goes_on_can_be_pasted() {
     let run = run_in_odd("a");
     let metrics = sandbox.path().join(&run).join("metrics.jsonl");
     wait_for("a log point", || fs::metadata(&metrics).is_ok_and(|file| file.len() > 0));
-    assert!(
-        Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success()
-    );
+    send_signal(&child, "INT");
     let ended = ended(child);
     assert_eq!(ended.code, Some(130), "{ended:?}");
     let (_, line) = ended.stderr.split_once("continue with: ").unwrap();

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::support::{
-    Ended, Sandbox, assert_same_run, checkpoints, last_optimizer, last_weights, metrics, wait_for,
+    Ended, Sandbox, assert_same_run, checkpoints, last_optimizer, last_weights, metrics,
+    send_signal, wait_for,
 };
 
 fn resume(sandbox: &Sandbox, run: &Path, arguments: &[&str]) -> Ended {
@@ -84,6 +85,37 @@ fn evaluations_have_lines_of_their_own_at_the_start_on_the_way_and_at_the_end() 
     assert_eq!(trained, metrics(&plain));
     assert!(last_weights(&plain) == last_weights(&run));
     assert!(!plain.join("evaluation.json").exists());
+}
+
+/// The first update takes far longer than a signal. With `KILL` the only checkpoint is older than
+/// the evaluation, with `INT` a later one follows.
+#[test]
+fn the_evaluation_before_training_is_logged_once_however_the_run_is_stopped_after_it() {
+    let sandbox = Sandbox::new();
+    let settings = [
+        "--frames=4000",
+        "--set=a2c.rollout_agent_steps=500",
+        "--set=evaluation.every_frames=4000",
+        "--set=evaluation.episodes=5",
+        "--set=evaluation.final_episodes=5",
+    ];
+    let whole = sandbox.train("whole", &settings);
+    let is_first = |line: &&Value| line["frames"] == 0 && line["eval/episode_return"].is_f64();
+    assert_eq!(metrics(&whole).iter().filter(is_first).count(), 1);
+
+    for signal in ["INT", "KILL"] {
+        let run = sandbox.run_path(signal);
+        let mut child = sandbox.spawn(&sandbox.train_arguments(signal, &settings));
+        wait_for("the evaluation", || {
+            fs::metadata(run.join("metrics.jsonl")).is_ok_and(|file| file.len() > 0)
+        });
+        send_signal(&child, signal);
+        child.wait().unwrap();
+
+        let ended = resume(&sandbox, &run, &[]);
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        assert_same_run(&whole, &run);
+    }
 }
 
 #[test]
@@ -226,11 +258,7 @@ fn ctrl_c_checkpoints_says_how_to_go_on_and_leaves_with_130() {
         wait_for("a log point", || {
             fs::metadata(run.join("metrics.jsonl")).is_ok_and(|file| file.len() > 0)
         });
-        let killed = Command::new("kill")
-            .args([&format!("-{signal}"), &child.id().to_string()])
-            .status()
-            .unwrap();
-        assert!(killed.success());
+        send_signal(&child, signal);
         let ended = Ended::from(child.wait_with_output().unwrap());
         assert_eq!(ended.code, Some(130), "{ended:?}");
         assert!(ended.stderr.contains("coordrl train --resume"), "{ended:?}");
@@ -249,16 +277,12 @@ fn a_hang_up_sent_twice_is_still_followed_by_a_checkpoint() {
     let long_updates = ["--frames", "400000", "--set", "a2c.rollout_agent_steps=2000"];
     let child = sandbox.spawn(&sandbox.train_arguments("a", &long_updates));
     wait_for("a second checkpoint", || checkpoints(&run).len() > 1);
-    hang_up(child.id());
+    send_signal(&child, "HUP");
     thread::sleep(Duration::from_millis(50));
-    hang_up(child.id());
+    send_signal(&child, "HUP");
     let ended = Ended::from(child.wait_with_output().unwrap());
     assert_eq!(ended.code, Some(130), "{ended:?}");
     assert!(ended.stderr.contains("coordrl train --resume"), "{ended:?}");
-}
-
-fn hang_up(process: u32) {
-    assert!(Command::new("kill").args(["-HUP", &process.to_string()]).status().unwrap().success());
 }
 
 /// Ignores SIGHUP as `nohup` does.
@@ -276,7 +300,7 @@ fn where_hang_ups_are_ignored_a_run_goes_on_to_its_end() {
         fs::metadata(run.join("metrics.jsonl")).is_ok_and(|file| file.len() > 0)
     });
 
-    hang_up(child.id());
+    send_signal(&child, "HUP");
     let ended = Ended::from(child.wait_with_output().unwrap());
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert!(metrics(&run).last().unwrap()["frames"].as_u64().unwrap() >= 8000);
@@ -290,11 +314,9 @@ fn ctrl_c_twice_leaves_at_once_and_loses_nothing_before_the_last_checkpoint() {
     let long_updates = ["--frames", "400000", "--set", "a2c.rollout_agent_steps=20000"];
     let mut child = sandbox.spawn(&sandbox.train_arguments("a", &long_updates));
     wait_for("the first checkpoint", || !checkpoints(&run).is_empty());
-    let interrupt =
-        || Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    assert!(interrupt().success());
+    send_signal(&child, "INT");
     thread::sleep(Duration::from_millis(300));
-    assert!(interrupt().success());
+    send_signal(&child, "INT");
     let asked = Instant::now();
     let status = child.wait().unwrap();
     assert_eq!(status.code(), Some(130));
@@ -312,6 +334,22 @@ fn a_finished_run_has_nothing_left_to_do() {
     assert!(ended.stderr.contains("nothing to do"), "{ended:?}");
     assert!(ended.stderr.contains("a larger `--frames` extends it"), "{ended:?}");
     assert_eq!(fs::read(run.join("metrics.jsonl")).unwrap(), before);
+}
+
+#[test]
+fn a_run_resumed_by_another_version_names_that_version() {
+    let sandbox = Sandbox::new();
+    let run = sandbox.train("a", &["--frames", "100"]);
+    let path = run.join("meta.json");
+    let read = || serde_json::from_slice::<Value>(&fs::read(&path).unwrap()).unwrap();
+    let version = read()["version"].clone();
+
+    let mut older = read();
+    older["version"] = "0.0.1".into();
+    fs::write(&path, older.to_string()).unwrap();
+    let ended = resume(&sandbox, &run, &["--frames", "200"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(read()["version"], version);
 }
 
 #[test]
@@ -361,6 +399,21 @@ fn a_fork_goes_on_in_a_folder_of_its_own() {
     assert!(meta.contains("forked_from") && meta.contains("000000000400"), "{meta}");
     resume(&sandbox, &run, &["--fork", "--envs=8"])
         .expect_refusal(2, &["`a2c.envs`", "--init-from"]);
+}
+
+#[test]
+fn a_fork_from_frame_0_trains_as_its_run_did() {
+    let sandbox = Sandbox::new();
+    let settings = [
+        "--frames=600",
+        "--set=evaluation.every_frames=400",
+        "--set=evaluation.episodes=5",
+        "--set=keep_checkpoints=9",
+    ];
+    let run = sandbox.train("a", &settings);
+    let ended = resume(&sandbox, &run, &["--fork", "--checkpoint=0", "--name=b"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_same_run(&run, &sandbox.run_path("b"));
 }
 
 #[test]
@@ -537,8 +590,7 @@ fn stopped_at_600_frames_makes_up_for_it(frames: usize) {
     }
 
     thread::sleep(Duration::from_millis(700));
-    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    assert!(sent.success());
+    send_signal(&child, "INT");
     assert_eq!(child.wait().unwrap().code(), Some(130));
     assert_eq!(
         scores(&stopped).last(),

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::support::{Ended, Sandbox, assert_same_run, checkpoints, metrics};
+use crate::support::{
+    Ended, Sandbox, assert_same_run, checkpoints, metrics, send_signal, wait_for,
+};
 
 /// Arguments of a study that takes a second or two per epoch.
 const QUICK: &[&str] = &[
@@ -84,16 +86,32 @@ fn a_study_killed_and_resumed_is_the_study_never_killed_and_epochs_extend_it() {
 }
 
 #[test]
+fn a_resumed_study_reports_its_speed_since_it_was_resumed() {
+    let sandbox = Sandbox::new();
+    finished(&sandbox.run(&study("a", &["--epochs=1", "--json"])));
+    let run = run_path(&sandbox, "a");
+    let path = run.to_str().unwrap();
+    finished(&sandbox.run(&["study", "regress", "--resume", path, "--epochs=2", "--json"]));
+
+    // Not by `metrics`, which leaves out times and speeds.
+    let text = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    let points: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let number = |point: usize, key: &str| points[point][key].as_f64().unwrap();
+    let since_resumed = |key: &str| number(1, key) - number(0, key);
+
+    let expected = since_resumed("updates") / since_resumed("perf/wall_secs");
+    let reported = number(1, "perf/updates_per_sec");
+    // Updates counted from 0 would double it.
+    assert!((0.9..1.1).contains(&(reported / expected)), "{reported}, expected {expected}");
+}
+
+#[test]
 fn a_closed_terminal_ends_a_study_with_a_checkpoint() {
     let sandbox = Sandbox::new();
     let run = run_path(&sandbox, "a");
     let child = sandbox.spawn(&study("a", &["--epochs=1000"]));
-    crate::support::wait_for("the first checkpoint", || !checkpoints(&run).is_empty());
-    let sent = std::process::Command::new("kill")
-        .args(["-HUP", &child.id().to_string()])
-        .status()
-        .unwrap();
-    assert!(sent.success());
+    wait_for("the first checkpoint", || !checkpoints(&run).is_empty());
+    send_signal(&child, "HUP");
     let ended = Ended::from(child.wait_with_output().unwrap());
     assert_eq!(ended.code, Some(130), "{ended:?}");
     assert!(ended.stderr.contains("continue with: coordrl study regress --resume"), "{ended:?}");
@@ -216,12 +234,8 @@ fn all_studies_can_be_stopped_and_called_again() {
     ];
     let run = sandbox.path().join("runs/studies/regress-uniform/coordconv/all-seed1");
     let child = sandbox.spawn(&all);
-    crate::support::wait_for("the first checkpoint", || !checkpoints(&run).is_empty());
-    let sent = std::process::Command::new("kill")
-        .args(["-INT", &child.id().to_string()])
-        .status()
-        .unwrap();
-    assert!(sent.success());
+    wait_for("the first checkpoint", || !checkpoints(&run).is_empty());
+    send_signal(&child, "INT");
     let ended = Ended::from(child.wait_with_output().unwrap());
     assert_eq!(ended.code, Some(130), "{ended:?}");
 

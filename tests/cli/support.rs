@@ -119,6 +119,13 @@ impl Ended {
     }
 }
 
+/// Sends a signal by its name, such as `INT`, to a process that has not been waited for.
+pub fn send_signal(child: &Child, signal: &str) {
+    let process = child.id().to_string();
+    let sent = Command::new("kill").args(["-s", signal, &process]).status().unwrap();
+    assert!(sent.success(), "SIG{signal} was not sent");
+}
+
 /// Waits until a condition holds; fails after a minute.
 pub fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
     let started = Instant::now();

@@ -6,7 +6,9 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::support::{Ended, QUICK, Sandbox, assert_same_run, checkpoints, metrics, wait_for};
+use crate::support::{
+    Ended, QUICK, Sandbox, assert_same_run, checkpoints, metrics, send_signal, wait_for,
+};
 
 /// Returns [`QUICK`] for a sweep, where `--envs` is an ordinary setting.
 fn quick() -> Vec<&'static str> {
@@ -92,11 +94,10 @@ fn a_sweep_that_is_killed_or_interrupted_goes_on_where_its_runs_stopped() {
     wait_for("runs to end by themselves", || runs.iter().all(|run| is_at_rest(run)));
     assert!(runs.iter().all(|run| !checkpoints(run).is_empty() && last_frames(run) < 8000));
 
-    for (frames, signal) in [(2000, "-INT"), (4000, "-HUP")] {
+    for (frames, signal) in [(2000, "INT"), (4000, "HUP")] {
         let child = sandbox.spawn(&arguments);
         under_way(frames);
-        let pid = child.id().to_string();
-        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+        send_signal(&child, signal);
         let stopped = Ended::from(child.wait_with_output().unwrap());
         assert_eq!(stopped.code, Some(130), "{signal}: {stopped:?}");
         assert!(

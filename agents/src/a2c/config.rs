@@ -84,15 +84,17 @@ impl A2cConfig {
         self.check_counts(&mut problems);
         for (key, value) in [("a2c.discount", self.discount), ("a2c.gae_lambda", self.gae_lambda)] {
             if !(0.0..=1.0).contains(&value) {
-                problems.push(problem(key, format!("is {value}; it must be between 0 and 1")));
+                problems.push(Problem::new(key, format!("is {value}; it must be between 0 and 1")));
             }
         }
 
         let coefs = [("a2c.entropy_coef", self.entropy_coef), ("a2c.value_coef", self.value_coef)];
         for (key, value) in coefs {
             if !(value.is_finite() && value >= 0.0) {
-                problems
-                    .push(problem(key, format!("is {value}; it must be a number of 0 or more")));
+                problems.push(Problem::new(
+                    key,
+                    format!("is {value}; it must be a number of 0 or more"),
+                ));
             }
         }
 
@@ -100,7 +102,7 @@ impl A2cConfig {
             && !(norm.is_finite() && norm > 0.0)
         {
             let text = format!("is {norm}; it must be above 0, or \"off\" for no limit");
-            problems.push(problem("a2c.max_grad_norm", text));
+            problems.push(Problem::new("a2c.max_grad_norm", text));
         }
 
         problems.extend(self.optimizer.check("a2c.optimizer"));
@@ -109,16 +111,16 @@ impl A2cConfig {
 
     fn check_counts(&self, problems: &mut Vec<Problem>) {
         if self.envs == 0 {
-            problems.push(problem("a2c.envs", "is 0; the least is 1".to_owned()));
+            problems.push(Problem::new("a2c.envs", "is 0; the least is 1"));
         }
 
         if self.rollout_agent_steps == 0 {
-            let text = "is 0; the least is 1".to_owned();
-            problems.push(problem("a2c.rollout_agent_steps", text));
+            let text = "is 0; the least is 1";
+            problems.push(Problem::new("a2c.rollout_agent_steps", text));
         }
 
         match self.actors {
-            Some(0) => problems.push(problem("a2c.actors", "is 0; the least is 1".to_owned())),
+            Some(0) => problems.push(Problem::new("a2c.actors", "is 0; the least is 1")),
             Some(actors) if actors > self.envs => {
                 let text = format!(
                     "is {actors}, but {envs} environments leave {} actors without any; \
@@ -127,20 +129,16 @@ impl A2cConfig {
                     envs = self.envs,
                     most = self.envs.max(1),
                 );
-                problems.push(problem("a2c.actors", text));
+                problems.push(Problem::new("a2c.actors", text));
             }
             _ => {}
         }
 
         if self.normalize_advantage && self.rows_per_update() == 1 {
             let text = "is on, but one row an update (1 environment × 1 agent step) has no spread to divide by";
-            problems.push(problem("a2c.normalize_advantage", text.to_owned()));
+            problems.push(Problem::new("a2c.normalize_advantage", text));
         }
     }
-}
-
-pub(crate) fn problem(key: impl Into<String>, message: String) -> Problem {
-    Problem { key: key.into(), message }
 }
 
 #[cfg(test)]

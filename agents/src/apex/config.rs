@@ -205,28 +205,28 @@ impl ApexConfig {
 
     fn check_counts(&self, problems: &mut Vec<Problem>) {
         let counts = [
-            ("envs", u64::from(self.envs)),
-            ("n_step", self.n_step.into()),
-            ("weights_every_agent_steps", self.weights_every_agent_steps.into()),
-            ("send_every_agent_steps", self.send_every_agent_steps.into()),
-            ("experience_queue", self.experience_queue.into()),
-            ("publish_every_updates", self.publish_every_updates.into()),
-            ("prefetch_batches", self.prefetch_batches.into()),
-            ("prefetch_threads", self.prefetch_threads.into()),
-            ("replay.capacity", self.replay.capacity),
-            ("replay.warmup_transitions", self.replay.warmup_transitions),
-            ("replay.trim_every_updates", self.replay.trim_every_updates.into()),
+            ("apex.envs", u64::from(self.envs)),
+            ("apex.n_step", self.n_step.into()),
+            ("apex.weights_every_agent_steps", self.weights_every_agent_steps.into()),
+            ("apex.send_every_agent_steps", self.send_every_agent_steps.into()),
+            ("apex.experience_queue", self.experience_queue.into()),
+            ("apex.publish_every_updates", self.publish_every_updates.into()),
+            ("apex.prefetch_batches", self.prefetch_batches.into()),
+            ("apex.prefetch_threads", self.prefetch_threads.into()),
+            ("apex.replay.capacity", self.replay.capacity),
+            ("apex.replay.warmup_transitions", self.replay.warmup_transitions),
+            ("apex.replay.trim_every_updates", self.replay.trim_every_updates.into()),
         ];
         for (key, count) in counts {
             if count == 0 {
-                problems.push(problem(key, "is 0; the least is 1".to_owned()));
+                problems.push(Problem::new(key, "is 0; the least is 1"));
             }
         }
 
         match self.actors {
-            Some(0) => problems.push(problem("actors", "is 0; the least is 1".to_owned())),
-            Some(actors) if actors > self.envs => problems.push(problem(
-                "actors",
+            Some(0) => problems.push(Problem::new("apex.actors", "is 0; the least is 1")),
+            Some(actors) if actors > self.envs => problems.push(Problem::new(
+                "apex.actors",
                 format!("is {actors}, more than the {} environments; at most that many", self.envs),
             )),
             _ => {}
@@ -235,25 +235,27 @@ impl ApexConfig {
 
     fn check_shares(&self, problems: &mut Vec<Problem>) {
         let shares = [
-            ("discount", self.discount),
-            ("epsilon_base", self.epsilon_base),
-            ("replay.priority_exponent", self.replay.priority_exponent),
-            ("replay.importance_exponent", self.replay.importance_exponent),
+            ("apex.discount", self.discount),
+            ("apex.epsilon_base", self.epsilon_base),
+            ("apex.replay.priority_exponent", self.replay.priority_exponent),
+            ("apex.replay.importance_exponent", self.replay.importance_exponent),
         ];
         for (key, share) in shares {
             if !(0.0..=1.0).contains(&share) {
-                problems.push(problem(key, format!("is {share}; it must be between 0 and 1")));
+                problems.push(Problem::new(key, format!("is {share}; it must be between 0 and 1")));
             }
         }
 
         let numbers = [
-            ("epsilon_exponent", self.epsilon_exponent),
-            ("replay.priority_epsilon", self.replay.priority_epsilon),
+            ("apex.epsilon_exponent", self.epsilon_exponent),
+            ("apex.replay.priority_epsilon", self.replay.priority_epsilon),
         ];
         for (key, number) in numbers {
             if !(number.is_finite() && number >= 0.0) {
-                problems
-                    .push(problem(key, format!("is {number}; it must be a number of 0 or more")));
+                problems.push(Problem::new(
+                    key,
+                    format!("is {number}; it must be a number of 0 or more"),
+                ));
             }
         }
     }
@@ -262,21 +264,21 @@ impl ApexConfig {
         if self.serial && self.inference == Inference::Central {
             let text =
                 "is \"central\", but in one thread there is nobody to infer for; try \"local\"";
-            problems.push(problem("inference", text.to_owned()));
+            problems.push(Problem::new("apex.inference", text));
         }
 
         let Some(ratio) = self.samples_per_insert else {
             if self.serial {
                 let text = "is \"off\", but in one thread nothing else says when to act and when to learn; \
                             try 8";
-                problems.push(problem("samples_per_insert", text.to_owned()));
+                problems.push(Problem::new("apex.samples_per_insert", text));
             }
             return;
         };
 
         if !(ratio.is_finite() && ratio > 0.0) {
             let text = format!("is {ratio}; it must be above 0, or \"off\" for no limit");
-            return problems.push(problem("samples_per_insert", text));
+            return problems.push(Problem::new("apex.samples_per_insert", text));
         }
 
         let least = self.least_tolerance(ratio);
@@ -287,7 +289,7 @@ impl ApexConfig {
                 "is {tolerance}; with less than {least} (a batch, and `samples_per_insert` times what an \
                  actor may send at once) actors and learner could wait for each other forever"
             );
-            problems.push(problem("samples_tolerance", text));
+            problems.push(Problem::new("apex.samples_tolerance", text));
         }
     }
 
@@ -297,7 +299,7 @@ impl ApexConfig {
             let text = format!(
                 "is {warmup_transitions}, more than `apex.replay.capacity` = {capacity} holds"
             );
-            problems.push(problem("replay.warmup_transitions", text));
+            problems.push(Problem::new("apex.replay.warmup_transitions", text));
         }
     }
 
@@ -316,10 +318,6 @@ impl ApexConfig {
         let most = envs * (u64::from(self.send_every_agent_steps) + u64::from(self.n_step));
         Rates::least_tolerance(ratio, self.learner.batch_size.into(), most)
     }
-}
-
-fn problem(key: &str, message: String) -> Problem {
-    Problem { key: format!("apex.{key}"), message }
 }
 
 #[cfg(test)]

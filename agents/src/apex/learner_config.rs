@@ -87,7 +87,7 @@ impl LearnerConfig {
     pub fn check(&self, prefix: &str) -> Vec<Problem> {
         let mut problems = Vec::new();
         let mut refuse = |key: &str, message: String| {
-            problems.push(Problem { key: format!("{prefix}.{key}"), message });
+            problems.push(Problem::new(format!("{prefix}.{key}"), message));
         };
 
         let counts = [

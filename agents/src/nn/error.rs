@@ -1,5 +1,7 @@
 //! Errors while building a network or loading its weights.
 
+use coordrl_envs::suggest::hint;
+
 /// Reason why a network or its weights cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum NetworkError {
@@ -59,8 +61,4 @@ pub enum NetworkError {
     /// libtorch failed, for instance for lack of memory.
     #[error("libtorch: {0}")]
     Torch(#[from] tch::TchError),
-}
-
-fn hint(nearest: &Option<String>) -> String {
-    nearest.as_ref().map(|name| format!(" (did you mean `{name}`?)")).unwrap_or_default()
 }

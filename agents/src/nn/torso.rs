@@ -1,5 +1,6 @@
 //! The torso trait (pixels to features) and the registry of torsos.
 
+use coordrl_envs::suggest::{LOOSE, nearest};
 use tch::Tensor;
 
 use super::brightness::build_brightness;
@@ -118,18 +119,9 @@ pub fn torsos() -> &'static [TorsoEntry] {
 pub fn find_torso(name: &str) -> Result<&'static TorsoEntry, NetworkError> {
     TORSOS.iter().find(|torso| torso.name == name).ok_or_else(|| NetworkError::UnknownTorso {
         name: name.to_owned(),
-        nearest: nearest(name),
+        nearest: nearest(name, TORSOS.iter().map(|torso| torso.name), LOOSE).map(str::to_owned),
         known: TORSOS.iter().map(|torso| torso.name.to_owned()).collect(),
     })
-}
-
-fn nearest(name: &str) -> Option<String> {
-    TORSOS
-        .iter()
-        .map(|torso| (strsim::jaro_winkler(name, torso.name), torso.name))
-        .filter(|(likeness, _)| *likeness > 0.7)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, name)| name.to_owned())
 }
 
 #[cfg(test)]

@@ -58,13 +58,14 @@ impl Collector {
     /// place.
     ///
     /// # Errors
-    /// If an environment cannot be reset or the network cannot be built.
+    /// If there is no actor, an environment cannot be reset, or the network cannot be built.
     pub fn build(
         setup: AgentSetup<'_>,
         rollout_agent_steps: usize,
         gradients: Gradients,
     ) -> Result<(Self, Tensor), AgentError> {
         let AgentSetup { torso, device, seed, actors, pool, .. } = setup;
+        let spec = actors.first().ok_or(AgentError::NoActors)?.spec();
         let central = match gradients {
             Gradients::Actors => false,
             Gradients::Central => true,
@@ -72,8 +73,7 @@ impl Collector {
         };
 
         let count = if central { 1 } else { actors.len() };
-        let (store, params, networks) =
-            build_networks(torso, actors[0].spec(), device, seed, count)?;
+        let (store, params, networks) = build_networks(torso, spec, device, seed, count)?;
         let actors = pool.install(|| {
             start_each(actors, |place, envs| Actor::start(place, envs, rollout_agent_steps, seed))
         })?;
@@ -117,7 +117,7 @@ impl Collector {
         };
 
         let Some(gradient) = BatchGradient::sum(shards) else {
-            unreachable!("there is at least one actor, as the settings were checked")
+            unreachable!("`build` refuses to do without actors")
         };
 
         Ok((targets, gradient))

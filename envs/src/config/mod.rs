@@ -96,6 +96,13 @@ pub struct Problem {
     pub message: String,
 }
 
+impl Problem {
+    /// Returns a problem with the setting `key`.
+    pub fn new(key: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { key: key.into(), message: message.into() }
+    }
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "`{}` {}", self.key, self.message)
@@ -195,7 +202,7 @@ impl ResolvedEnvConfig {
             if !(low..=high).contains(&value) {
                 let nearest = value.clamp(low, high);
                 let message = format!("is {value}, must be {low} to {high}: nearest is {nearest}");
-                problems.push(Problem { key: format!("env.{key}"), message });
+                problems.push(Problem::new(format!("env.{key}"), message));
             }
         };
 
@@ -206,10 +213,10 @@ impl ResolvedEnvConfig {
 
         // At 1 the first no-op would stick forever. NaN lies in no range, so it is refused too.
         if !(0.0..1.0).contains(&self.sticky_action_prob) {
-            problems.push(Problem {
-                key: "env.sticky_action_prob".to_owned(),
-                message: format!("is {}, must be at least 0 and below 1", self.sticky_action_prob),
-            });
+            problems.push(Problem::new(
+                "env.sticky_action_prob",
+                format!("is {}, must be at least 0 and below 1", self.sticky_action_prob),
+            ));
         }
     }
 
@@ -222,14 +229,14 @@ impl ResolvedEnvConfig {
         let noops = u64::from(self.noop_max);
         let needed = noops + fire_steps * skip + skip;
         if limit.get() < needed {
-            problems.push(Problem {
-                key: "env.max_episode_frames".to_owned(),
-                message: format!(
+            problems.push(Problem::new(
+                "env.max_episode_frames",
+                format!(
                     "is {limit}, but a reset takes up to {noops} (`env.noop_max`) + {} (FIRE) frames and a step {skip}: \
                      at least {needed}, or \"off\"",
                     fire_steps * skip
                 ),
-            });
+            ));
         }
     }
 }

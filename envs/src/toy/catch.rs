@@ -9,7 +9,7 @@
 use rand::RngExt as _;
 use serde::{Deserialize, Serialize};
 
-use crate::config::ResolvedEnvConfig;
+use crate::config::{Problem, ResolvedEnvConfig};
 use crate::env::{Env, EnvSpec, EpisodeStats, Step};
 use crate::error::EnvError;
 use crate::frame_stack::FrameStack;
@@ -23,8 +23,8 @@ const ACTIONS: [&str; 3] = ["LEFT", "STAY", "RIGHT"];
 
 /// The game of catch, drawn `screen_size` pixels high and wide.
 ///
-/// Only the settings `screen_size` and `frame_stack` apply; the others (stickiness, no-ops, lives)
-/// have no meaning here. The ball falls one row per agent step.
+/// Only the settings `screen_size`, at least 10, and `frame_stack` apply; the others (stickiness,
+/// no-ops, lives) have no meaning here. The ball falls one row per agent step.
 pub struct Catch {
     spec: EnvSpec,
     size: u32,
@@ -52,7 +52,19 @@ struct State {
 
 impl Catch {
     /// Builds the game; `rng` draws the ball's columns.
-    pub fn new(config: &ResolvedEnvConfig, rng: Rng) -> Self {
+    ///
+    /// # Errors
+    /// [`EnvError::Config`] if the frame has fewer pixels than the board has rows: the ball would
+    /// be invisible in some of them.
+    pub fn try_new(config: &ResolvedEnvConfig, rng: Rng) -> Result<Self, EnvError> {
+        if config.screen_size < ROWS {
+            let message = format!(
+                "is {}, but each of the {ROWS} rows of `{NAME}` needs a pixel: at least {ROWS}",
+                config.screen_size
+            );
+            return Err(EnvError::Config(vec![Problem::new("env.screen_size", message)]));
+        }
+
         let size = config.screen_size as usize;
         let depth = config.frame_stack as usize;
         let spec = EnvSpec {
@@ -64,13 +76,13 @@ impl Catch {
 
         let board =
             Board { ball_row: 0, ball_column: 0, paddle_column: COLUMNS / 2, playing: false };
-        Self {
+        Ok(Self {
             spec,
             size: config.screen_size,
             rng,
             board,
             stack: FrameStack::new(depth, size * size),
-        }
+        })
     }
 
     fn draw(&mut self, obs: &mut [u8]) {
@@ -185,9 +197,14 @@ mod tests {
     use crate::rng::{Role, derive_rng};
 
     fn catch(seed: u64) -> (Catch, Vec<u8>) {
-        let env = Catch::new(&EnvConfig::default().resolve(), derive_rng(seed, Role::TrainEnv, 0));
+        let env = sized(EnvConfig::default().resolve().screen_size, seed).unwrap();
         let obs = vec![0xAB; env.spec().obs_len()];
         (env, obs)
+    }
+
+    fn sized(size: u32, seed: u64) -> Result<Catch, EnvError> {
+        let config = EnvConfig { screen_size: Some(size), ..EnvConfig::default() };
+        Catch::try_new(&config.resolve(), derive_rng(seed, Role::TrainEnv, 0))
     }
 
     /// Plays one game, moving towards the ball (`sign` 1) or away from it (−1).
@@ -238,6 +255,33 @@ mod tests {
         assert!(
             white(0, column * 84 / 5) && white(7, column * 84 / 5) && !white(8, column * 84 / 5)
         );
+    }
+
+    #[test]
+    fn the_smallest_frame_shows_the_ball_in_every_row() {
+        let mut env = sized(10, 5).unwrap();
+        let mut obs = vec![0; env.spec().obs_len()];
+        env.reset(&mut obs).unwrap();
+        for row in 0..9 {
+            // The newest frame comes last; a column is two pixels wide.
+            let newest = &obs[3 * 100..];
+            let ball = row * 10 + 2 * env.board.ball_column as usize;
+            assert_eq!(newest[ball..ball + 2], [255, 255], "row {row}");
+            assert_eq!(newest.iter().filter(|byte| **byte == 255).count(), 4, "row {row}");
+            env.step(1, &mut obs).unwrap();
+        }
+    }
+
+    #[test]
+    fn frames_with_fewer_pixels_than_rows_are_refused() {
+        for size in 1..10 {
+            let error = sized(size, 1).err().unwrap().to_string();
+            let expected = format!(
+                "1 problem in the environment's settings: `env.screen_size` is {size}, but each of the 10 rows of \
+                 `catch` needs a pixel: at least 10"
+            );
+            assert_eq!(error, expected);
+        }
     }
 
     #[test]

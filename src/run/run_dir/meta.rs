@@ -9,14 +9,16 @@ use crate::text::path_text::encode;
 
 /// Commit this program was built from.
 const COMMIT: &str = env!("COORDRL_BUILD_COMMIT");
+/// Version of this program.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Provenance of a run: `config.json` holds the settings, this the program and the machines.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Meta {
-    /// Version of this program.
+    /// Version of the program that last trained the run.
     pub version: String,
-    /// Commit it was built from, or `unknown`; with `-dirty` if the sources had uncommitted
-    /// changes.
+    /// Commit of the program that began it, or `unknown`; with `-dirty` if the sources had
+    /// uncommitted changes. Each session has its own.
     pub commit: String,
     /// Seed of the run.
     pub seed: u64,
@@ -81,7 +83,7 @@ impl Meta {
     /// Describes a new run without sessions.
     pub fn new(seed: u64, parameters: u64) -> Self {
         Self {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
+            version: VERSION.to_owned(),
             commit: COMMIT.to_owned(),
             seed,
             preset: None,
@@ -91,23 +93,28 @@ impl Meta {
             sessions: Vec::new(),
         }
     }
-}
 
-impl Meta {
-    /// Describes the program that last wrote the run and this one, if they differ.
+    /// Adds a session of this program.
+    pub fn add_session(&mut self, session: Session) {
+        self.version = VERSION.to_owned();
+        self.sessions.push(session);
+    }
+
+    /// Describes the program that last trained the run and this one, if they differ.
     pub fn other_writer(&self) -> Option<String> {
-        let this = env!("CARGO_PKG_VERSION");
-        let commit = self.commits().pop().unwrap_or_default();
-        let is_this = self.version == this && commit == COMMIT;
+        // Not the last of `commits`, where a commit keeps the place of its first session.
+        let last = self.sessions.last().and_then(|session| session.commit.as_deref());
+        let commit = last.unwrap_or(&self.commit);
+        let is_this = self.version == VERSION && commit == COMMIT;
         (!is_this).then(|| {
             format!(
-                "it was written by version {} ({commit}), this is {this} ({COMMIT})",
+                "it was written by version {} ({commit}), this is {VERSION} ({COMMIT})",
                 self.version
             )
         })
     }
 
-    /// Lists every commit that worked on the run, in order.
+    /// Lists every commit that worked on the run once, in the order of their first sessions.
     pub fn commits(&self) -> Vec<&str> {
         let mut commits = vec![self.commit.as_str()];
         for commit in self.sessions.iter().filter_map(|session| session.commit.as_deref()) {
@@ -142,4 +149,38 @@ pub fn host_name() -> String {
         .ok()
         .or_else(|| std::env::var("HOSTNAME").ok())
         .map_or_else(|| "localhost".to_owned(), |name| name.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn session_of(commit: &str) -> Session {
+        let this = Session::this_process(0, "cpu".to_owned(), 1);
+        Session { commit: Some(commit.to_owned()), ..this }
+    }
+
+    #[test]
+    fn the_last_writer_is_that_of_the_last_session() {
+        let mut meta = Meta { commit: "old".to_owned(), ..Meta::new(1, 1) };
+        let writer = |meta: &Meta| meta.other_writer().unwrap();
+        assert!(writer(&meta).contains("(old)"), "{}", writer(&meta));
+
+        for commit in ["old", "new", "old"] {
+            meta.add_session(session_of(commit));
+            assert!(writer(&meta).contains(&format!("({commit})")), "{}", writer(&meta));
+        }
+        assert_eq!(meta.commits(), ["old", "new"]);
+
+        meta.add_session(session_of(COMMIT));
+        assert_eq!(meta.other_writer(), None);
+    }
+
+    #[test]
+    fn a_session_of_this_program_replaces_the_version() {
+        let mut meta = Meta { version: "0.0.1".to_owned(), ..Meta::new(1, 1) };
+        assert!(meta.other_writer().unwrap().contains("version 0.0.1"));
+        meta.add_session(session_of(COMMIT));
+        assert_eq!((meta.version.as_str(), meta.other_writer()), (VERSION, None));
+    }
 }

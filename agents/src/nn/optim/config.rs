@@ -80,7 +80,7 @@ impl OptimizerConfig {
     pub fn check(&self, table: &str) -> Vec<Problem> {
         let mut problems = Vec::new();
         let mut refuse = |key: &str, message: String| {
-            problems.push(Problem { key: format!("{table}.{key}"), message });
+            problems.push(Problem::new(format!("{table}.{key}"), message));
         };
 
         for (key, value) in [("learning_rate", self.learning_rate), ("epsilon", self.epsilon)] {

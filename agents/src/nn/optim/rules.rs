@@ -101,13 +101,15 @@ fn update_mean_square(config: &OptimizerConfig, g: &Tensor, moments: &mut Moment
     }
 }
 
+/// Accumulates `change` with momentum, b ← momentum · b + change, and returns b; without momentum,
+/// `change`. The result may be the stored moment itself, so callers must not change it in place.
 fn with_momentum(config: &OptimizerConfig, moments: &mut Moments, change: Tensor) -> Tensor {
     match &mut moments.momentum {
         None => change,
         Some(momentum) => {
             let sum = momentum.g_mul_scalar_(config.momentum).g_add_(&change);
             drop_tiny(&sum, LEAST_MEAN);
-            sum.copy()
+            sum
         }
     }
 }
