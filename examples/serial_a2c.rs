@@ -6,7 +6,8 @@
 //!
 //! Source: Mnih et al. 2016 (arXiv:1602.01783), algorithm S3, with all environments in step. The
 //! agent that `coordrl train` uses, `coordrl_agents::A2c`, computes the same in several threads or
-//! on a GPU. `agents/tests/serial_a2c.rs` trains both: their weights are equal to the last bit.
+//! on a GPU. `agents/tests/serial_a2c.rs` trains both, with one actor: their weights are equal to
+//! the last bit. The gradients of several actors are added up, which rounds differently.
 //!
 //! Left out are generalised advantage estimation, normalised advantages, learning-rate schedules,
 //! other torsos, checkpoints, and the checks that stop a run whose numbers are not finite.
