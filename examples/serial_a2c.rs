@@ -99,7 +99,7 @@ impl SerialA2c {
             // An environment whose episode ends is reset in the same step, so `obs` always holds
             // the observations to act on next.
             self.envs.step(&actions, &mut self.obs, &mut steps)?;
-            for (step, env) in steps.iter().zip(0..) {
+            for (env, step) in steps.iter().enumerate() {
                 rollout.record(step, self.envs.final_obs(env), self.config.discount as f32);
             }
         }
@@ -125,8 +125,8 @@ impl SerialA2c {
     /// Computes the loss: policy gradient, entropy bonus and value error, as means over the rows.
     fn loss(&self, rollout: &Rollout) -> Tensor {
         let returns = rollout.n_step_returns();
-        let advantages: Vec<f32> =
-            returns.iter().zip(&rollout.values).map(|(r, value)| r - value).collect();
+        let both = returns.iter().zip(&rollout.values);
+        let advantages: Vec<f32> = both.map(|(target, value)| target - value).collect();
         // Tensors made from numbers are constants: no gradient flows into returns or advantages.
         let returns = Tensor::from_slice(&returns); // [T · N]
         let advantages = Tensor::from_slice(&advantages);
@@ -232,6 +232,7 @@ impl Network {
             Conv::build(&mut scope, "torso.conv3", 64, window(64, 3, 1), None)?,
         ];
 
+        // Without padding, each convolution leaves this much of a side.
         let shrink = |size: i64, (kernel, stride)| (size - kernel) / stride + 1;
         let side = |size: i64| [(8, 4), (4, 2), (3, 1)].into_iter().fold(size, shrink);
         let maps = 64 * side(h) * side(w);
