@@ -21,8 +21,11 @@ pub enum ActMode {
 }
 
 impl ActMode {
-    /// Chooses an action for one row of finite logits.
-    pub(crate) fn choose(self, logits: &[f32], rng: &mut Rng) -> usize {
+    /// Chooses an action for one row of logits or Q-values, one per action, all finite.
+    ///
+    /// # Panics
+    /// If there is no action.
+    pub fn choose(self, logits: &[f32], rng: &mut Rng) -> usize {
         match self {
             Self::Sampled => sample(logits, rng),
             Self::Greedy => argmax(logits),

@@ -18,7 +18,8 @@ use crate::{AgentError, AgentSetup, AgentState, Counters, Timing};
 
 /// Advantage actor-critic, synchronous: all environments act under one set of weights for a whole
 /// rollout, then the weights change once. Source: Mnih et al. 2016 (arXiv:1602.01783), with the
-/// actors in step instead of asynchronous.
+/// actors in step instead of asynchronous. `examples/serial_a2c.rs` is the same in one file and one
+/// thread.
 ///
 /// After an error the environments may stand anywhere: load a saved state or drop the agent.
 pub struct A2c {

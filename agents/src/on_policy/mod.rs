@@ -4,7 +4,8 @@
 //! - [`Collector`]: actors, networks and threads; the part that an on-policy algorithm starts from
 //! - [`ActorCriticBatch`]: a rollout as tensors; [`BatchGradient`]: what a loss makes of it
 //!
-//! A2C is a loss and an optimiser step on top of these; `examples/own_algorithm.rs` has PPO.
+//! A2C is a loss and an optimiser step on top of these; `examples/own_algorithm.rs` has PPO, and
+//! `examples/serial_a2c.rs` is A2C without them, in one thread: read it first.
 
 mod actor;
 mod batch;
