@@ -8,10 +8,11 @@ use crate::config::{parse_count, parse_number};
 use crate::exit_code::{BadRequest, ExitCode};
 use crate::metrics::console::{print_result, status};
 use crate::report::{
-    Comparison, Destination, Difference, Report as Contents, Request, find_runs, score, span,
+    Comparison, Destination, Difference, Report as Contents, Request, find_runs, span,
     without_repeats,
 };
 use crate::sweep::record::Primary;
+use crate::text::numbers::score;
 use crate::text::table::table;
 
 const EXAMPLES: &str = "\

@@ -5,21 +5,22 @@ use std::path::PathBuf;
 
 use coordrl_stats::Bootstrap;
 
-use super::aggregate::{self, Aggregates};
-use super::arms::{Grid, Group};
-use super::compare::{self, Tests};
-use super::failed_runs::{GameScores, with_failed_as_worst};
-use super::find_runs::FoundRuns;
-use super::measures::{self, GameRow};
-use super::model::Report;
-use super::{ReportError, format, limits, warnings};
+use super::ReportError;
+use super::analysis::aggregate::{self, Aggregates};
+use super::analysis::compare::{self, Tests};
+use super::analysis::failed_runs::{GameScores, with_failed_as_worst};
+use super::analysis::grid::{Grid, Group};
+use super::analysis::measures::{self, GameRow};
+use super::analysis::warnings;
+use super::render::{Report, limits};
+use super::runs::FoundRuns;
 use crate::sweep::record::{Design, Primary};
-use crate::text::path_text;
+use crate::text::path_text::{encode, shell_line};
 
 /// Version of the layout of [`Report`], incremented when it changes.
 const REPORT_VERSION: u32 = 4;
 /// Confidence level of all intervals.
-pub(super) const LEVEL: f64 = 0.95;
+const LEVEL: f64 = 0.95;
 /// Bootstrap seed, fixed so that the same runs give the same report.
 const SEED: u64 = 1;
 
@@ -124,7 +125,7 @@ impl Request {
     /// Returns the command that reproduces the report. Its location does not affect the content.
     fn command(&self) -> String {
         let mut line: Vec<String> = vec!["coordrl".to_owned(), "report".to_owned()];
-        line.extend(self.paths.iter().map(path_text::encode));
+        line.extend(self.paths.iter().map(encode));
         if !self.in_sweep {
             line.extend(["--out".to_owned(), "report".to_owned()]);
         }
@@ -147,6 +148,6 @@ impl Request {
             line.extend(["--repetitions".to_owned(), self.repetitions.to_string()]);
         }
 
-        format::command(&line)
+        shell_line(&line)
     }
 }

@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::format::frames;
 use super::run::Run;
 use crate::config::{Algo, RunConfig};
 use crate::run::run_dir::RunDir;
 use crate::sweep::record::CellRecord;
+use crate::text::numbers::frames;
 
 /// Run excluded from the statistics.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -1,13 +1,4 @@
-//! Formats numbers, intervals and lists for readers.
-
-use coordrl_stats::Interval;
-use std::path::Path;
-
-use crate::sweep::child::FOLLOW_STDIN;
-use crate::text::path_text::{decode, shell_word};
-
-/// Maximum length of a name in a figure.
-const LONGEST_NAME: usize = 26;
+//! Numbers for readers.
 
 /// Formats a score or a difference of scores with about three digits.
 pub fn score(value: f64) -> String {
@@ -21,14 +12,6 @@ pub fn score(value: f64) -> String {
     // A small negative number must not be shown as `-0.00`.
     let is_zero = text.trim_start_matches('-').chars().all(|letter| matches!(letter, '0' | '.'));
     if is_zero { text.trim_start_matches('-').to_owned() } else { text }
-}
-
-/// Formats an interval, or a dash if there is none.
-pub fn span(span: Option<Interval>) -> String {
-    span.map_or_else(
-        || "-".to_owned(),
-        |span| format!("[{}, {}]", score(span.low), score(span.high)),
-    )
 }
 
 /// Formats emulator frames: `40 000`, `1.25 million`.
@@ -92,36 +75,6 @@ pub fn list<Item: AsRef<str>>(items: &[Item]) -> String {
     }
 }
 
-/// Shortens a name for a figure by cutting its middle.
-pub fn shortened(name: &str) -> String {
-    let letters: Vec<char> = name.chars().collect();
-    if letters.len() <= LONGEST_NAME {
-        return name.to_owned();
-    }
-    let half = LONGEST_NAME / 2 - 1;
-    let head = &letters[..half];
-    let tail = &letters[letters.len() - half..];
-    head.iter().chain(&['…']).chain(tail).collect()
-}
-
-/// Returns a recorded command line as a user would type it: the program by name alone, without the
-/// flag that ties a run to its sweep.
-pub fn as_typed(words: &[String]) -> Vec<String> {
-    let mut words: Vec<String> =
-        words.iter().filter(|word| *word != FOLLOW_STDIN).cloned().collect();
-    if let Some(program) = words.first_mut()
-        && let Some(name) = Path::new(program.as_str()).file_name()
-    {
-        *program = name.to_string_lossy().into_owned();
-    }
-    words
-}
-
-/// Quotes a command line, recorded in the form of [`crate::text::path_text`], for a shell.
-pub fn command(words: &[String]) -> String {
-    words.iter().map(|word| shell_word(decode(word))).collect::<Vec<_>>().join(" ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -139,16 +92,7 @@ mod tests {
         );
         assert_eq!([0.0079, 0.1, 1.0].map(probability), ["0.0079", "0.10", "1.00"]);
         assert_eq!([1.0 / 100_001.0, 0.0].map(probability), ["0.000010", "0.000000000000"]);
-        assert_eq!(span(Some(Interval { low: -1.0, high: 2.0 })), "[-1.00, 2.00]");
+        assert_eq!(grouped(-1_234_567.0), "-1 234 567");
         assert_eq!(list(&["a", "b", "c"]), "a, b and c");
-        assert_eq!(command(&["a".to_owned(), "b c".to_owned()]), "a 'b c'");
-        let typed =
-            as_typed(&["/some/dir/coordrl", "train", "a/b", FOLLOW_STDIN].map(str::to_owned));
-        assert_eq!(typed, ["coordrl", "train", "a/b"]);
-        assert_eq!(as_typed(&["coordrl".to_owned()]), ["coordrl"]);
-        assert_eq!(as_typed(&[]), Vec::<String>::new());
-        assert_eq!(shortened("coordconv-all-r (Ape-X)"), "coordconv-all-r (Ape-X)");
-        assert_eq!(shortened(&"ab".repeat(20)), format!("{}…{}", "ab".repeat(6), "ab".repeat(6)));
-        assert_eq!(grouped(-1234567.0), "-1 234 567");
     }
 }

@@ -6,9 +6,9 @@ use coordrl_agents::find_algorithm;
 use coordrl_stats::mean;
 use serde::Serialize;
 
-use super::ReportError;
-use super::run::{Run, ScoredBy};
 use crate::config::Algo;
+use crate::report::ReportError;
+use crate::report::runs::{Run, ScoredBy};
 use crate::text::suggest::did_you_mean;
 
 /// Default baseline torso, if it is among the arms.

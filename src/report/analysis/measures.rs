@@ -8,12 +8,12 @@ use coordrl_stats::{
 };
 use serde::Serialize;
 
-use super::ReportError;
-use super::arms::Grid;
 use super::curves::{Common, Curve, at, curve};
-use super::format;
-use super::run::{Run, ScoredBy};
+use super::grid::Grid;
 use crate::eval::known_scores::known_scores;
+use crate::report::ReportError;
+use crate::report::runs::{Run, ScoredBy, as_typed};
+use crate::text::numbers;
 
 /// Positions of the thresholds between the start of the game and the best arm's final score.
 const SHARES: [f64; 3] = [0.25, 0.5, 0.75];
@@ -255,12 +255,7 @@ fn seed_row(run: &Run, common: &Common, least_budget: u64) -> SeedRow {
         frames: run.frames,
         hours: run.wall_secs / 3600.0,
         commits: run.meta.commits().into_iter().map(str::to_owned).collect(),
-        commands: run
-            .meta
-            .sessions
-            .iter()
-            .map(|session| format::as_typed(&session.command))
-            .collect(),
+        commands: run.meta.sessions.iter().map(|session| as_typed(&session.command)).collect(),
     }
 }
 
@@ -298,7 +293,7 @@ fn levels(grid: &Grid, game: usize, row: &GameRow) -> Vec<(String, f64)> {
 }
 
 fn named(thresholds: &[f64]) -> Vec<(String, f64)> {
-    thresholds.iter().map(|&score| (format::score(score), score)).collect()
+    thresholds.iter().map(|&score| (numbers::score(score), score)).collect()
 }
 
 fn threshold(grid: &Grid, game: usize, row: &GameRow, (label, score): (String, f64)) -> Threshold {

@@ -10,9 +10,10 @@ use coordrl_plots::{
 
 use self::curves::{Over, curves_of};
 use self::games::{differences, profile, sums};
+use super::Report;
 pub use super::figure_row::{FigureRow, Marks};
 use super::format::shortened;
-use super::{Report, ReportError};
+use crate::report::ReportError;
 
 /// Width of a figure in SVG units: narrow, so that its text is readable on a phone.
 const WIDTH: f64 = 460.0;

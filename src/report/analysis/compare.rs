@@ -4,12 +4,12 @@
 use coordrl_stats::{Bootstrap, StatsError, holm_adjusted};
 use serde::Serialize;
 
-use super::arms::{Grid, Group};
 use super::failed_runs::GameScores;
 use super::false_positives::expected_by_chance;
-use super::format;
+use super::grid::{Grid, Group};
 use super::verdict::{ALPHA, GameVerdict, KindOfTest, RANDOM_DEALS, Strength, Verdict, judge};
 use crate::sweep::record::Primary;
+use crate::text::numbers::{count, grouped, list, probability};
 
 /// Number of games per verdict.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -186,13 +186,13 @@ fn strength_in_words(verdicts: &[GameVerdict]) -> String {
         return format!(
             "With {} seeds no exact two-sided test can reach {ALPHA} (the least possible p is {}), so {} only suggestive.",
             seeds_in_words(&known),
-            format::probability(least),
+            probability(least),
             if decided == 1 { "the difference is" } else { "every difference is" },
         );
     }
 
     let test = format!("supported by {}", test_in_words(known.iter().copied()));
-    let differences = format::count(decided, "difference");
+    let differences = count(decided, "difference");
     match (supported, decided - supported) {
         (0, _) => format!("{differences}, none of them {test}: only suggestive."),
         (1, 0) => format!("{differences}, {test}."),
@@ -204,7 +204,7 @@ fn strength_in_words(verdicts: &[GameVerdict]) -> String {
 }
 
 fn test_in_words<'a>(games: impl Iterator<Item = &'a GameVerdict>) -> String {
-    let deals = format::grouped(f64::from(RANDOM_DEALS));
+    let deals = grouped(f64::from(RANDOM_DEALS));
     match KindOfTest::of(games.filter(|game| game.strength.is_some())) {
         KindOfTest::Exact => format!("an exact test (p ≤ {ALPHA})"),
         KindOfTest::Estimated => {
@@ -228,7 +228,7 @@ fn chance_in_words(verdicts: &[GameVerdict]) -> String {
     let expected = expected_by_chance(verdicts.iter());
     format!(
         " If nothing differed at all, the rule would still call about {expected:.1} of {} better or worse.",
-        format::count(judged, "game")
+        count(judged, "game")
     )
 }
 
@@ -238,7 +238,7 @@ fn seeds_in_words(games: &[&GameVerdict]) -> String {
         games.iter().map(|game| format!("{} against {}", game.seeds[0], game.seeds[1])).collect();
     pairs.sort();
     pairs.dedup();
-    format::list(&pairs)
+    list(&pairs)
 }
 
 impl Tests {
@@ -261,7 +261,7 @@ impl Tests {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::verdict::{Difference, conclude};
+    use crate::report::analysis::verdict::{Difference, conclude};
 
     const FEW: Bootstrap = Bootstrap { repetitions: 500, level: 0.95, seed: 1 };
 

@@ -36,7 +36,7 @@ mod tests {
     use rayon::prelude::*;
 
     use super::*;
-    use crate::report::verdict::{ALPHA, Difference, Strength, conclude};
+    use crate::report::analysis::verdict::{ALPHA, Difference, Strength, conclude};
     use crate::sweep::record::Primary;
 
     const GAMES_OF_A_PLAN: usize = 9;

@@ -2,12 +2,12 @@
 
 use coordrl_stats::least_p_value;
 
-use super::arms::Grid;
-use super::compare::games_of;
-use super::format::{frames, list, probability};
-use super::model::Report;
-use super::run::ScoredBy;
-use super::verdict::ALPHA;
+use super::Report;
+use crate::report::analysis::compare::games_of;
+use crate::report::analysis::grid::Grid;
+use crate::report::analysis::verdict::ALPHA;
+use crate::report::runs::ScoredBy;
+use crate::text::numbers::{frames, list, probability};
 
 /// Fewer seeds than this count as few, whatever the test reports.
 const FEW_SEEDS: usize = 5;

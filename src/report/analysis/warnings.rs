@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 
 use coordrl_envs::reference_scores;
 
-use super::arms::{Grid, Group};
-use super::excluded::{ExcludedRun, Why};
-use super::format::{count, frames, list};
-use super::run::{Run, ScoredBy};
+use super::grid::{Grid, Group};
 use crate::config;
 use crate::eval::known_scores::other_settings;
 use crate::game::resume_rules::FREE_ON_RESUME;
+use crate::report::runs::{ExcludedRun, Run, ScoredBy, Why};
+use crate::text::numbers::{count, frames, list};
 
 /// Number of games averaged for a final score.
 const GAMES_OF_A_MEAN: u64 = 100;
@@ -358,7 +357,7 @@ mod tests {
 
     use super::*;
     use crate::config::Algo;
-    use crate::report::excluded::Cell;
+    use crate::report::runs::Cell;
     use crate::report::test_support::{Fake, read_all};
 
     fn warned(fakes: Vec<Fake>) -> Vec<String> {

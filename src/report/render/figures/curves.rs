@@ -3,10 +3,10 @@
 use coordrl_plots::{Axis, Colour, LineChart, PlotError, Series};
 
 use super::{Drawn, FigureRow, Half, Marks, finish, points_of, slug};
-use crate::report::Report;
-use crate::report::curves::{Band, Curve};
-use crate::report::measures::{GameArm, GameRow};
-use crate::report::run::ScoredBy;
+use crate::report::analysis::curves::{Band, Curve};
+use crate::report::analysis::measures::{GameArm, GameRow};
+use crate::report::render::Report;
+use crate::report::runs::ScoredBy;
 
 /// Share of the way from a random policy to a human that an arm must reach for the human score to
 /// be drawn.

@@ -14,14 +14,16 @@ use self::tables::{
     verdict_table,
 };
 use super::Report;
-use super::aggregate::{Aggregates, NO_INTERVAL};
-use super::compare::{Comparison, games_of};
-use super::false_positives::by_chance;
 use super::figures::Drawn;
-use super::format::{command, count, frames, grouped, list, probability, score, span};
-use super::measures::GameRow;
-use super::run::ScoredBy;
-use super::verdict::{ALPHA, GameVerdict, KindOfTest, MOST_WAYS, RANDOM_DEALS};
+use super::format::span;
+use crate::report::analysis::aggregate::{Aggregates, NO_INTERVAL};
+use crate::report::analysis::compare::{Comparison, games_of};
+use crate::report::analysis::false_positives::by_chance;
+use crate::report::analysis::measures::GameRow;
+use crate::report::analysis::verdict::{ALPHA, GameVerdict, KindOfTest, MOST_WAYS, RANDOM_DEALS};
+use crate::report::runs::ScoredBy;
+use crate::text::numbers::{count, frames, grouped, list, probability, score};
+use crate::text::path_text::shell_line;
 
 /// Renders the page of a report with its figures.
 pub fn page(report: &Report, drawn: &[Drawn]) -> String {
@@ -458,12 +460,12 @@ fn again(report: &Report) -> Markup {
             (line(&report.command))
             @if report.sweeps.iter().any(|sweep| !sweep.commands.is_empty()) {
                 p { "The runs, as a sweep:" }
-                @for sweep in &report.sweeps { @for words in &sweep.commands { (line(&command(words))) } }
+                @for sweep in &report.sweeps { @for words in &sweep.commands { (line(&shell_line(words))) } }
             }
             details {
                 summary { "The command of each run" }
                 @for game in &report.games { @for arm in &game.arms { @for seed in &arm.seeds {
-                    @for words in &seed.commands { (line(&command(words))) }
+                    @for words in &seed.commands { (line(&shell_line(words))) }
                 } } }
             }
             p.note { "Made by " (report.made_by) ". All numbers and curves are in " code { "report.json" } ", all figures in " code { "figures/" } "." }

@@ -7,10 +7,10 @@ use std::path::{Component, Path, PathBuf};
 
 use serde::Serialize;
 
-use super::ReportError;
+use super::as_typed;
 use super::excluded::{ExcludedRun, Why};
-use super::format;
 use super::run::{Run, ScoredBy};
+use crate::report::ReportError;
 use crate::run::run_dir::{RunDir, RunDirError};
 use crate::sweep::folder::read_record;
 use crate::sweep::record::{CellRecord, Design, record_path, runs_dir_of};
@@ -117,7 +117,7 @@ impl Search {
     fn add_sweep(&mut self, folder: &Path) -> Result<(), RunDirError> {
         let record = read_record(&record_path(folder))?;
         let name = record.name;
-        let commands = record.commands.iter().map(|command| format::as_typed(command)).collect();
+        let commands = record.commands.iter().map(|command| as_typed(command)).collect();
         self.found.sweeps.push(Sweep {
             folder: folder.to_owned(),
             name,

@@ -4,11 +4,11 @@ use coordrl_plots::{Axis, Estimate, Intervals, LineChart, PlotError, Series};
 use coordrl_stats::Interval;
 
 use super::{Drawn, FigureRow, Half, Marks, finish, points_of};
-use crate::report::Report;
-use crate::report::aggregate::Aggregates;
-use crate::report::compare::Comparison;
-use crate::report::format::count;
-use crate::report::measures::GameRow;
+use crate::report::analysis::aggregate::Aggregates;
+use crate::report::analysis::compare::Comparison;
+use crate::report::analysis::measures::GameRow;
+use crate::report::render::Report;
+use crate::text::numbers::count;
 
 /// Draws the differences in final score of each game, with a random policy at 0 and a human at 1;
 /// `None` if no game has known reference scores.

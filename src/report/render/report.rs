@@ -2,13 +2,12 @@
 
 use serde::Serialize;
 
-use super::aggregate::Aggregates;
-use super::arms::ArmRow;
-use super::compare::{Comparison, Tests};
-use super::excluded::ExcludedRun;
 use super::figure_row::FigureRow;
-use super::find_runs::Sweep;
-use super::measures::GameRow;
+use crate::report::analysis::aggregate::Aggregates;
+use crate::report::analysis::compare::{Comparison, Tests};
+use crate::report::analysis::grid::ArmRow;
+use crate::report::analysis::measures::GameRow;
+use crate::report::runs::{ExcludedRun, Sweep};
 use crate::sweep::record::Primary;
 
 /// Complete report.

@@ -3,7 +3,7 @@
 use coordrl_stats::{Bootstrap, Scores, StatsError, mean};
 use serde::Serialize;
 
-use super::run::{CurvePoint, Run};
+use crate::report::runs::{CurvePoint, Run};
 
 /// Maximum number of points of a drawn curve; more would add page size but no visible detail.
 const DRAWN: usize = 240;

@@ -6,10 +6,10 @@ use coordrl_stats::{
 };
 use serde::Serialize;
 
-use super::ReportError;
-use super::arms::{Grid, Group};
-use super::format;
+use super::grid::{Grid, Group};
 use super::measures::GameRow;
+use crate::report::ReportError;
+use crate::text::numbers::list;
 
 /// Number of points of a performance profile.
 const PROFILE_POINTS: u32 = 81;
@@ -149,7 +149,7 @@ fn why_absent(shared: &[&GameRow]) -> String {
     format!(
         "Scores of different games can be put together only where those of a random policy and of a human are known, \
          as they are for the 57 usual Atari games in their default mode and difficulty; not for {}.",
-        format::list(&names)
+        list(&names)
     )
 }
 
@@ -248,7 +248,7 @@ fn improvement(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::measures;
+    use crate::report::analysis::measures;
     use crate::report::test_support::{Fake, read_all};
 
     const FEW: Bootstrap = Bootstrap { repetitions: 500, level: 0.95, seed: 1 };

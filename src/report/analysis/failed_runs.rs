@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::excluded::{ExcludedRun, Why};
 use super::measures::GameRow;
+use crate::report::runs::{ExcludedRun, Why};
 
 /// Scores of a game to compare.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,7 +74,7 @@ mod tests {
 
     use super::*;
     use crate::config::Algo;
-    use crate::report::excluded::Cell;
+    use crate::report::runs::Cell;
 
     fn scores(values: &[f64]) -> ArmScores {
         ArmScores {

@@ -2,12 +2,12 @@
 
 use maud::{Markup, html};
 
-use crate::report::Report;
-use crate::report::aggregate::Aggregates;
-use crate::report::compare::Comparison;
-use crate::report::format::{duration, frames, grouped, probability, score, span};
-use crate::report::measures::{GameRow, Reached, Summary};
-use crate::report::verdict::{Difference, GameVerdict};
+use crate::report::analysis::aggregate::Aggregates;
+use crate::report::analysis::compare::Comparison;
+use crate::report::analysis::measures::{GameRow, Reached, Summary};
+use crate::report::analysis::verdict::{Difference, GameVerdict};
+use crate::report::render::{Report, span};
+use crate::text::numbers::{duration, frames, grouped, probability, score};
 
 /// Wraps a table so that it scrolls on its own on a narrow page and is reachable by keyboard.
 pub(super) fn scrolling(name: &str, table: Markup) -> Markup {
