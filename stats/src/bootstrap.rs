@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::compare::same_games;
-use crate::{Scores, StatsError, quantile};
+use crate::{Scores, StatsError, quantile, without_rounding};
 
 /// Repetitions per generator; fixed, so that results do not depend on the number of threads.
 const CHUNK: u32 = 500;
@@ -43,6 +43,12 @@ impl Interval {
     /// Returns `true` if `number` lies in the interval, ends included.
     pub fn contains(&self, number: f64) -> bool {
         (self.low..=self.high).contains(&number)
+    }
+
+    /// Sets an end to 0 if it is within rounding of it, for an interval computed from `numbers`.
+    pub fn without_rounding(self, numbers: &[f64]) -> Self {
+        let [low, high] = [self.low, self.high].map(|end| without_rounding(end, numbers));
+        Self { low, high }
     }
 }
 
