@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use coordrl_stats::Difference;
 
 use crate::config::{parse_count, parse_number};
 use crate::exit_code::{BadRequest, ExitCode};
 use crate::metrics::console::{print_result, status};
 use crate::report::{
-    Comparison, Destination, Difference, Report as Contents, Request, find_runs, span,
-    without_repeats,
+    ComparisonRow, Destination, Report as Contents, Request, find_runs, span, without_repeats,
 };
 use crate::sweep::record::Primary;
 use crate::text::numbers::score;
@@ -118,7 +118,7 @@ fn scores_table(report: &Contents) -> String {
             let Some(row) = game.arm(&arm.arm) else { continue };
             rows.push(vec![
                 game.game.clone(),
-                report.label(&arm.arm),
+                report.label(&arm.arm).to_owned(),
                 row.seeds.len().to_string(),
                 format!("{} {}", score(row.final_score.mean), span(row.final_score.interval)),
                 format!("{} {}", score(row.area.mean), span(row.area.interval)),
@@ -129,13 +129,13 @@ fn scores_table(report: &Contents) -> String {
     table(&["game", "arm", "seeds", "final score", "area"], &rows)
 }
 
-fn verdicts_table(report: &Contents, comparison: &Comparison) -> String {
-    let [arm, baseline] = [&comparison.arm, &comparison.baseline].map(|name| report.label(name));
+fn verdicts_table(report: &Contents, comparison: &ComparisonRow) -> String {
+    let [arm, baseline] = [&comparison.arm, &comparison.baseline].map(|arm| report.label(arm));
     let mut rows = Vec::new();
     for game in &comparison.games {
         let row = report.games.iter().find(|row| row.game == game.game);
-        let [arm_score, baseline_score] = [&comparison.arm, &comparison.baseline].map(|name| {
-            let found = row.and_then(|row| row.arm(name));
+        let [arm_score, baseline_score] = [&comparison.arm, &comparison.baseline].map(|arm| {
+            let found = row.and_then(|row| row.arm(arm));
             found.map_or_else(|| "-".to_owned(), |arm| score(arm.final_score.mean))
         });
         let strength =
@@ -150,10 +150,7 @@ fn verdicts_table(report: &Contents, comparison: &Comparison) -> String {
         ]);
     }
 
-    table(
-        &["game", &baseline, &arm, "difference, final score", "difference, area", "verdict"],
-        &rows,
-    )
+    table(&["game", baseline, arm, "difference, final score", "difference, area", "verdict"], &rows)
 }
 
 fn with_interval(difference: &Difference) -> String {

@@ -6,15 +6,15 @@ use std::path::PathBuf;
 use coordrl_stats::Bootstrap;
 
 use super::ReportError;
-use super::analysis::aggregate::{self, Aggregates};
-use super::analysis::compare::{self, Tests};
+use super::analysis::aggregate;
+use super::analysis::compare::{Comparison, Tests, compare};
 use super::analysis::failed_runs::{GameScores, with_failed_as_worst};
-use super::analysis::grid::{Grid, Group};
-use super::analysis::measures::{self, GameRow};
-use super::analysis::warnings;
-use super::render::{Report, limits};
+use super::analysis::grid::Grid;
+use super::analysis::measures;
+use super::analysis::warnings::{Anomaly, Warning, warnings};
+use super::render::{ComparisonRow, Report, limits, warning};
 use super::runs::FoundRuns;
-use crate::sweep::record::{Design, Primary};
+use crate::sweep::record::Primary;
 use crate::text::path_text::{encode, shell_line};
 
 /// Version of the layout of [`Report`], incremented when it changes.
@@ -52,16 +52,32 @@ impl Report {
         // The flag wins; the design that the sweep fixed before its runs comes next.
         let primary =
             request.primary.or(design.as_ref().map(|design| design.primary)).unwrap_or_default();
-        let reference = design.as_ref().and_then(|design| design.reference.as_deref());
         let grid = Grid::new(found.runs);
+        let reference = design.as_ref().and_then(|design| design.reference.as_deref());
         let groups = grid.groups(request.baseline.as_deref().or(reference))?;
         let games = measures::games(&grid, &request.thresholds, bootstrap)?;
-        let compared =
-            |scores: &[GameScores]| compare::compare(&grid, &groups, scores, primary, bootstrap);
+        let aggregates = groups.iter().map(|group| aggregate::of_group(group, &games, bootstrap));
+        let aggregates = aggregates.collect::<Result<Vec<_>, _>>()?;
+
+        let compared = |scores: &[GameScores]| compare(&groups, scores, primary, bootstrap);
         let scores: Vec<GameScores> = games.iter().map(GameScores::of).collect();
-        let with_failed = with_failed_as_worst(&scores, &found.excluded);
         let comparisons = compared(&scores)?;
-        let mut report = Self {
+        let with_failed = with_failed_as_worst(&scores, &found.excluded);
+        let failed_as_worst = with_failed.map_or(Ok(Vec::new()), |scores| compared(&scores))?;
+
+        // Different names can mean the same arm, so groups are compared, not names.
+        let planned = grid.groups(reference).ok();
+        let departure = design
+            .filter(|design| design.primary != primary || planned.as_ref() != Some(&groups))
+            .map(|design| Warning::from(Anomaly::Departure(design)));
+        let mut warnings = warnings(&grid, &groups, &found.excluded, &found.passed_over);
+        warnings.splice(..0, departure);
+
+        let arms = grid.rows();
+        let with_sentences = |comparisons: Vec<Comparison>| {
+            comparisons.into_iter().map(|one| ComparisonRow::of(one, &arms)).collect()
+        };
+        Ok(Self {
             version: REPORT_VERSION,
             made_by: format!(
                 "coordrl {} ({})",
@@ -74,54 +90,29 @@ impl Report {
             primary,
             protocols: protocols(&grid),
             tests: Tests::of(&comparisons),
-            warnings: [
-                request.departures(design.as_ref()),
-                warnings::warnings(&grid, &groups, &found.excluded, &found.passed_over),
-            ]
-            .concat(),
-            cannot_be_concluded: Vec::new(),
-            arms: grid.rows(),
-            aggregates: all_aggregates(&grid, &groups, &games, bootstrap)?,
+            warnings: warnings.iter().map(|one| warning(one, &arms)).collect(),
+            cannot_be_concluded: limits(&comparisons, &games),
+            comparisons: with_sentences(comparisons),
+            failed_as_worst: with_sentences(failed_as_worst),
+            arms,
             games,
-            failed_as_worst: with_failed.map_or(Ok(Vec::new()), |scores| compared(&scores))?,
-            comparisons,
+            aggregates,
             excluded: found.excluded,
             sweeps: found.sweeps,
             figures: Vec::new(),
-        };
-
-        report.cannot_be_concluded = limits::limits(&grid, &report);
-        Ok(report)
+        })
     }
 }
 
 fn protocols(grid: &Grid) -> Vec<String> {
-    let names =
-        grid.all().map(|run| format!("{:?}", run.config.env.resolve().protocol).to_lowercase());
+    let names = grid
+        .runs()
+        .iter()
+        .map(|run| format!("{:?}", run.config.env.resolve().protocol).to_lowercase());
     names.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
-fn all_aggregates(
-    grid: &Grid,
-    groups: &[Group],
-    games: &[GameRow],
-    bootstrap: Bootstrap,
-) -> Result<Vec<Aggregates>, ReportError> {
-    groups.iter().map(|group| aggregate::of_group(grid, group, games, bootstrap)).collect()
-}
-
 impl Request {
-    /// Lists where the report deviates from the design its sweep fixed before the runs.
-    fn departures(&self, design: Option<&Design>) -> Vec<String> {
-        let Some(design) = design else { return Vec::new() };
-        let other_primary = self.primary.is_some_and(|primary| primary != design.primary);
-        let other_reference = self.baseline.is_some() && self.baseline != design.reference;
-        let text = format!(
-            "Before its runs the sweep fixed that {design} decides; this report goes by something else, chosen after them."
-        );
-        if other_primary || other_reference { vec![text] } else { Vec::new() }
-    }
-
     /// Returns the command that reproduces the report. Its location does not affect the content.
     fn command(&self) -> String {
         let mut line: Vec<String> = vec!["coordrl".to_owned(), "report".to_owned()];

@@ -16,7 +16,7 @@ pub enum ReportError {
     #[error(transparent)]
     Run(#[from] RunDirError),
     /// Runs were found, but none is usable.
-    #[error("nothing to report: of {} none is complete; {first}", crate::text::numbers::count(*.runs, "run"))]
+    #[error("nothing to report: no run is complete ({runs} found or planned); {first}")]
     NothingComplete {
         /// Number of runs found or planned.
         runs: usize,

@@ -17,9 +17,7 @@ mod test_support;
 #[cfg(test)]
 mod tests;
 
-pub use analysis::compare::Comparison;
-pub use analysis::verdict::{ALPHA, Difference};
 pub use build::Request;
 pub use error::ReportError;
-pub use render::{Destination, Report, span};
+pub use render::{ComparisonRow, Destination, Report, span};
 pub use runs::{FoundRuns, find_runs, without_repeats};

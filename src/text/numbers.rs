@@ -60,21 +60,6 @@ pub fn probability(p: f64) -> String {
     format!("{p:.digits$}")
 }
 
-/// Formats a count: `1 run`, `3 runs`.
-pub fn count(number: usize, word: &str) -> String {
-    format!("{number} {word}{}", if number == 1 { "" } else { "s" })
-}
-
-/// Joins items: `a`, `a and b`, `a, b and c`.
-pub fn list<Item: AsRef<str>>(items: &[Item]) -> String {
-    let items: Vec<&str> = items.iter().map(AsRef::as_ref).collect();
-    match items.as_slice() {
-        [] => String::new(),
-        [one] => (*one).to_owned(),
-        [all @ .., last] => format!("{} and {last}", all.join(", ")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,6 +78,5 @@ mod tests {
         assert_eq!([0.0079, 0.1, 1.0].map(probability), ["0.0079", "0.10", "1.00"]);
         assert_eq!([1.0 / 100_001.0, 0.0].map(probability), ["0.000010", "0.000000000000"]);
         assert_eq!(grouped(-1_234_567.0), "-1 234 567");
-        assert_eq!(list(&["a", "b", "c"]), "a, b and c");
     }
 }

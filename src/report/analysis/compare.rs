@@ -1,15 +1,52 @@
-//! Comparison of an arm with its baseline over all games: counts, headline and strength of
-//! evidence.
+//! Comparison of an arm with its baseline: a verdict in each game, and the tests of all games.
 
-use coordrl_stats::{Bootstrap, StatsError, holm_adjusted};
+use coordrl_stats::{
+    ALPHA, Bootstrap, Difference, StatsError, Strength, Verdict, false_positive_rate, holm_adjusted,
+};
 use serde::Serialize;
 
-use super::failed_runs::GameScores;
-use super::false_positives::expected_by_chance;
-use super::grid::{Grid, Group};
-use super::verdict::{ALPHA, GameVerdict, KindOfTest, RANDOM_DEALS, Strength, Verdict, judge};
+use super::failed_runs::{ArmScores, GameScores};
+use super::grid::Group;
+use crate::report::runs::ArmId;
 use crate::sweep::record::Primary;
-use crate::text::numbers::{count, grouped, list, probability};
+
+/// Comparison of an arm with its baseline in all games that both have.
+#[derive(Clone, Debug)]
+pub struct Comparison {
+    /// The arm.
+    pub arm: ArmId,
+    /// Baseline arm.
+    pub baseline: ArmId,
+    /// Verdict in each game.
+    pub games: Vec<GameVerdict>,
+}
+
+/// Verdict on an arm against its baseline in one game, with the numbers behind it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct GameVerdict {
+    /// Game.
+    pub game: String,
+    /// Number of seeds of the arm and of the baseline.
+    pub seeds: [usize; 2],
+    /// Difference in final score.
+    pub final_score: Difference,
+    /// Difference in area under the curve.
+    pub area: Difference,
+    /// Verdict, by the primary measure alone: two measures that could both decide would raise the
+    /// false-positive rate above 5 %.
+    pub verdict: Verdict,
+    /// Strength of evidence for a difference.
+    pub strength: Option<Strength>,
+    /// Primary measure, which decided the verdict; the other is shown beside it.
+    pub primary: Primary,
+    /// P-value of the primary measure after Holm's correction over all games and pairs of arms in
+    /// the report; absent with the p-value.
+    pub p_after_holm: Option<f64>,
+    /// `true` if the intervals of the two measures lie on opposite sides of 0.
+    pub contradiction: bool,
+    /// Smallest p-value that the test can give with these numbers of seeds.
+    pub least_p: f64,
+}
 
 /// Number of games per verdict.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -22,24 +59,6 @@ pub struct Count {
     pub worse: usize,
     /// Games without a verdict.
     pub unknown: usize,
-}
-
-/// Comparison of an arm with its baseline in all games that both have.
-#[derive(Clone, Debug, Serialize)]
-pub struct Comparison {
-    /// Name of the arm.
-    pub arm: String,
-    /// Name of the baseline arm.
-    pub baseline: String,
-    /// "coordconv against conv: 1 better and 0 worse after Holm; uncorrected 6 better, 2 similar, 1
-    /// worse".
-    pub headline: String,
-    /// Strength of the evidence, in one or two sentences.
-    pub strength: String,
-    /// Number of games per verdict.
-    pub count: Count,
-    /// Verdict in each game.
-    pub games: Vec<GameVerdict>,
 }
 
 /// Permutation tests of the primary measure, over all games and pairs of arms.
@@ -64,7 +83,6 @@ pub struct Tests {
 /// # Errors
 /// If the bootstrap rejects its input.
 pub fn compare(
-    grid: &Grid,
     groups: &[Group],
     games: &[GameScores],
     primary: Primary,
@@ -72,26 +90,34 @@ pub fn compare(
 ) -> Result<Vec<Comparison>, StatsError> {
     let mut comparisons = Vec::new();
     for group in groups {
-        for &arm in &group.others {
-            comparisons.push(compare_pair(grid, [arm, group.baseline], games, primary, bootstrap)?);
+        for arm in &group.others {
+            let verdicts = games.iter().filter_map(|game| {
+                let arms = [game.arms.get(arm)?, game.arms.get(&group.baseline)?];
+                Some(judge(&game.game, arms, primary, bootstrap))
+            });
+            comparisons.push(Comparison {
+                arm: arm.clone(),
+                baseline: group.baseline.clone(),
+                games: verdicts.collect::<Result<Vec<_>, _>>()?,
+            });
         }
     }
 
-    // Headlines come after the correction, which needs the p-values of all pairs.
     correct_for_number(&mut comparisons);
-    for comparison in &mut comparisons {
-        let [better, worse] = [Verdict::Better, Verdict::Worse].map(|verdict| {
-            let left = comparison.games.iter().filter(|game| game.is_left_by_holm());
-            number_of(left, verdict)
-        });
-        comparison.headline = format!(
-            "{}: {better} better and {worse} worse after Holm; uncorrected {}",
-            comparison.headline,
-            comparison.count.text()
-        );
-    }
-
     Ok(comparisons)
+}
+
+/// Judges an arm by its seeds and those of its baseline.
+fn judge(
+    game: &str,
+    [arm, baseline]: [&ArmScores; 2],
+    primary: Primary,
+    bootstrap: Bootstrap,
+) -> Result<GameVerdict, StatsError> {
+    let final_score = Difference::of(&arm.finals, &baseline.finals, bootstrap)?;
+    let area = Difference::of(&arm.areas, &baseline.areas, bootstrap)?;
+    let seeds = [arm.finals.len(), baseline.finals.len()];
+    Ok(GameVerdict::of(game, seeds, primary, final_score, area))
 }
 
 /// Applies Holm's correction to the p-values of the primary measure over all games and pairs of
@@ -112,133 +138,68 @@ pub fn games_of(comparisons: &[Comparison]) -> impl Iterator<Item = &GameVerdict
     comparisons.iter().flat_map(|comparison| &comparison.games)
 }
 
-fn number_of<'a>(games: impl Iterator<Item = &'a GameVerdict>, verdict: Verdict) -> usize {
-    games.filter(|game| game.verdict == verdict).count()
+/// Returns the expected number of these games called better or worse if no arms differed.
+pub fn expected_by_chance<'a>(games: impl IntoIterator<Item = &'a GameVerdict>) -> f64 {
+    let judged = games.into_iter().filter(|game| game.verdict != Verdict::Unknown);
+    judged.filter_map(|game| false_positive_rate(game.seeds[0].min(game.seeds[1]))).sum()
 }
 
-fn compare_pair(
-    grid: &Grid,
-    [arm, baseline]: [usize; 2],
-    games: &[GameScores],
-    primary: Primary,
-    bootstrap: Bootstrap,
-) -> Result<Comparison, StatsError> {
-    let names = [arm, baseline].map(|place| grid.arms[place].name());
-    let mut verdicts = Vec::new();
-    for game in games {
-        if let (Some(arm), Some(baseline)) = (game.arms.get(&names[0]), game.arms.get(&names[1])) {
-            verdicts.push(judge(&game.game, arm, baseline, primary, bootstrap)?);
+impl GameVerdict {
+    /// Applies the rule to the differences of both measures.
+    pub fn of(
+        game: &str,
+        seeds: [usize; 2],
+        primary: Primary,
+        final_score: Difference,
+        area: Difference,
+    ) -> Self {
+        let deciding = match primary {
+            Primary::Area => area,
+            Primary::Final => final_score,
+        };
+
+        Self {
+            game: game.to_owned(),
+            seeds,
+            final_score,
+            area,
+            verdict: deciding.verdict(),
+            strength: deciding.strength(),
+            primary,
+            p_after_holm: None,
+            contradiction: area.contradicts(&final_score),
+            least_p: Difference::least_p(seeds),
         }
     }
 
-    let count = Count::of(&verdicts);
-    let left = grid.label(arm);
-    let right = grid.label(baseline);
-    let [arm, baseline] = names;
-    Ok(Comparison {
-        arm,
-        baseline,
-        headline: format!("{left} against {right}"),
-        strength: format!("{}{}", strength_in_words(&verdicts), chance_in_words(&verdicts)),
-        count,
-        games: verdicts,
-    })
+    /// Returns the difference in the primary measure.
+    pub fn deciding(&self) -> &Difference {
+        match self.primary {
+            Primary::Area => &self.area,
+            Primary::Final => &self.final_score,
+        }
+    }
+
+    /// Returns `true` if the arms differ and the test remains significant after Holm's correction.
+    pub fn is_left_by_holm(&self) -> bool {
+        self.strength.is_some() && self.p_after_holm.is_some_and(|p| p <= ALPHA)
+    }
 }
 
 impl Count {
-    fn of(verdicts: &[GameVerdict]) -> Self {
-        Self {
-            better: number_of(verdicts.iter(), Verdict::Better),
-            similar: number_of(verdicts.iter(), Verdict::Similar),
-            worse: number_of(verdicts.iter(), Verdict::Worse),
-            unknown: number_of(verdicts.iter(), Verdict::Unknown),
+    /// Counts the verdicts on these games.
+    pub fn of<'a>(games: impl IntoIterator<Item = &'a GameVerdict>) -> Self {
+        let mut count = Self::default();
+        for game in games {
+            match game.verdict {
+                Verdict::Better => count.better += 1,
+                Verdict::Similar => count.similar += 1,
+                Verdict::Worse => count.worse += 1,
+                Verdict::Unknown => count.unknown += 1,
+            }
         }
+        count
     }
-
-    /// Formats the counts as "6 better, 2 similar, 1 worse", plus the unknown ones if any.
-    pub fn text(self) -> String {
-        let Self { better, similar, worse, unknown } = self;
-        let known = format!("{better} better, {similar} similar, {worse} worse");
-        if unknown > 0 { format!("{known}, {unknown} unknown") } else { known }
-    }
-}
-
-fn strength_in_words(verdicts: &[GameVerdict]) -> String {
-    let known: Vec<&GameVerdict> =
-        verdicts.iter().filter(|game| game.verdict != Verdict::Unknown).collect();
-    let decided = known.iter().filter(|game| game.strength.is_some()).count();
-    let supported = known.iter().filter(|game| game.strength == Some(Strength::Supported)).count();
-    if verdicts.is_empty() {
-        return "They have no game in common.".to_owned();
-    }
-
-    // The least of all games: one with more seeds may reach what the others cannot.
-    let Some(least) = known.iter().map(|game| game.least_p).reduce(f64::min) else {
-        return "One seed in an arm says nothing about the spread, so there is no verdict."
-            .to_owned();
-    };
-
-    if decided == 0 {
-        return "No game shows a difference, which is not to say that there is none.".to_owned();
-    }
-
-    if least > ALPHA {
-        return format!(
-            "With {} seeds no exact two-sided test can reach {ALPHA} (the least possible p is {}), so {} only suggestive.",
-            seeds_in_words(&known),
-            probability(least),
-            if decided == 1 { "the difference is" } else { "every difference is" },
-        );
-    }
-
-    let test = format!("supported by {}", test_in_words(known.iter().copied()));
-    let differences = count(decided, "difference");
-    match (supported, decided - supported) {
-        (0, _) => format!("{differences}, none of them {test}: only suggestive."),
-        (1, 0) => format!("{differences}, {test}."),
-        (_, 0) => format!("{differences}, all {test}."),
-        (supported, suggestive) => {
-            format!("{differences}: {supported} {test}, {suggestive} only suggestive.")
-        }
-    }
-}
-
-fn test_in_words<'a>(games: impl Iterator<Item = &'a GameVerdict>) -> String {
-    let deals = grouped(f64::from(RANDOM_DEALS));
-    match KindOfTest::of(games.filter(|game| game.strength.is_some())) {
-        KindOfTest::Exact => format!("an exact test (p ≤ {ALPHA})"),
-        KindOfTest::Estimated => {
-            format!("a permutation test (p ≤ {ALPHA}, estimated by {deals} random deals)")
-        }
-        KindOfTest::Mixed => {
-            format!(
-                "a permutation test (p ≤ {ALPHA}, exact or, with many seeds, estimated by {deals} random deals)"
-            )
-        }
-    }
-}
-
-/// Describes how many false positives the rule is expected to give; empty if it found no
-/// difference.
-fn chance_in_words(verdicts: &[GameVerdict]) -> String {
-    let judged = verdicts.iter().filter(|game| game.verdict != Verdict::Unknown).count();
-    if verdicts.iter().all(|game| game.strength.is_none()) {
-        return String::new();
-    }
-    let expected = expected_by_chance(verdicts.iter());
-    format!(
-        " If nothing differed at all, the rule would still call about {expected:.1} of {} better or worse.",
-        count(judged, "game")
-    )
-}
-
-/// Formats the seed counts as `3 against 3`; lists all pairs if games differ.
-fn seeds_in_words(games: &[&GameVerdict]) -> String {
-    let mut pairs: Vec<String> =
-        games.iter().map(|game| format!("{} against {}", game.seeds[0], game.seeds[1])).collect();
-    pairs.sort();
-    pairs.dedup();
-    list(&pairs)
 }
 
 impl Tests {
@@ -260,64 +221,30 @@ impl Tests {
 
 #[cfg(test)]
 mod tests {
+    use coordrl_stats::Interval;
+
     use super::*;
-    use crate::report::analysis::verdict::{Difference, conclude};
 
-    const FEW: Bootstrap = Bootstrap { repetitions: 500, level: 0.95, seed: 1 };
-
-    fn judged(arm: &[f64], baseline: &[f64]) -> GameVerdict {
-        let measured = Difference::of(arm, baseline, FEW).unwrap();
-        conclude("pong", [arm.len(), baseline.len()], Primary::Area, measured, measured)
+    fn difference(low: f64, high: f64, p: f64) -> Difference {
+        let interval = Some(Interval { low, high });
+        Difference { difference: (low + high) / 2.0, interval, p: Some(p), random_deals: None }
     }
 
     #[test]
-    fn three_seeds_are_told_what_they_can_never_show() {
-        let text = strength_in_words(&[judged(&[11.0, 12.0, 13.0], &[1.0, 2.0, 3.0])]);
-        let parts = ["3 against 3", "is 0.10", "the difference is only suggestive"];
-        parts.iter().for_each(|part| assert!(text.contains(part), "{text}"));
+    fn the_primary_measure_alone_decides() {
+        let [up, flat] = [difference(0.1, 2.0, 0.03), difference(-1.0, 2.0, 0.5)];
+        let by = |primary| {
+            let verdict = GameVerdict::of("pong", [5, 5], primary, up, flat);
+            (verdict.verdict, verdict.strength)
+        };
+        assert_eq!(by(Primary::Area), (Verdict::Similar, None));
+        assert_eq!(by(Primary::Final), (Verdict::Better, Some(Strength::Supported)));
     }
 
     #[test]
-    fn differences_are_counted_by_strength() {
-        let five = judged(&[1.0, 2.0, 3.0, 1.5, 2.5], &[11.0, 12.0, 13.0, 11.5, 12.5]);
-        let three = judged(&[1.0, 2.0, 3.0], &[11.0, 12.0, 13.0]);
-        let text = strength_in_words(&[five, three]);
-        assert!(
-            text == "2 differences: 1 supported by an exact test (p ≤ 0.05), 1 only suggestive.",
-            "{text}"
-        );
-    }
-
-    #[test]
-    fn a_test_that_is_estimated_is_called_so() {
-        let scores = |from: i32| -> Vec<f64> { (from..from + 14).map(f64::from).collect() };
-        let many = judged(&scores(100), &scores(0));
-        let five = judged(&[1.0, 2.0, 3.0, 1.5, 2.5], &[11.0, 12.0, 13.0, 11.5, 12.5]);
-        let text = strength_in_words(std::slice::from_ref(&many));
-        let expected = "1 difference, supported by a permutation test (p ≤ 0.05, estimated by 100 000 random deals).";
-        assert_eq!(text, expected);
-        let text = strength_in_words(&[many, five]);
-        assert!(
-            text.contains("exact or, with many seeds, estimated by 100 000 random deals"),
-            "{text}"
-        );
-    }
-
-    #[test]
-    fn differences_by_chance_are_said_where_there_are_differences() {
-        let three = judged(&[11.0, 12.0, 13.0], &[1.0, 2.0, 3.0]);
-        let same = judged(&[1.0, 1.0, 1.0], &[1.0, 1.0, 1.0]);
-        assert_eq!(chance_in_words(std::slice::from_ref(&same)), "");
-        assert!(chance_in_words(&[three, same]).contains("about 0.4 of 2 games better or worse"));
-    }
-
-    #[test]
-    fn no_difference_and_no_verdict_are_said() {
-        let same = judged(&[1.0, 1.0, 1.0], &[1.0, 1.0, 1.0]);
-        assert!(strength_in_words(&[same]).starts_with("No game shows"));
-        let one = judged(&[5.0], &[1.0, 2.0, 3.0]);
-        assert!(strength_in_words(std::slice::from_ref(&one)).contains("One seed"));
-        assert_eq!(Count::of(&[one]).text(), "0 better, 0 similar, 0 worse, 1 unknown");
-        assert!(strength_in_words(&[]).contains("no game in common"));
+    fn a_contradiction_is_said_and_changes_nothing() {
+        let [up, down] = [difference(0.1, 2.0, 0.03), difference(-2.0, -0.1, 0.03)];
+        let both = GameVerdict::of("pong", [5, 5], Primary::Area, up, down);
+        assert_eq!((both.verdict, both.contradiction), (Verdict::Worse, true));
     }
 }

@@ -1,94 +1,48 @@
-//! Grid of games and arms. An arm is an algorithm with a torso; its seeds are its repetitions.
-
-use std::collections::BTreeMap;
+//! Grid of games and arms, and which arms are compared with which.
 
 use coordrl_agents::find_algorithm;
 use coordrl_stats::mean;
 use serde::Serialize;
 
+use super::distinct;
 use crate::config::Algo;
 use crate::report::ReportError;
-use crate::report::runs::{Run, ScoredBy};
+use crate::report::runs::{ArmId, Run, ScoredBy};
 use crate::text::suggest::did_you_mean;
 
 /// Default baseline torso, if it is among the arms.
 const USUAL_BASELINE: &str = "conv";
 
-/// Arm: an algorithm with a torso.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Arm {
-    /// Learning algorithm.
-    pub algo: Algo,
-    /// Feature extractor.
-    pub torso: String,
-}
-
-impl Arm {
-    fn of(run: &Run) -> Self {
-        Self { algo: run.config.algo, torso: run.config.torso.clone() }
-    }
-
-    /// Returns the arm's name in run folders, such as `a2c-conv`.
-    pub fn name(&self) -> String {
-        format!("{}-{}", self.algo.name(), self.torso)
-    }
-}
-
-/// Returns an algorithm's display name.
-pub fn spelled(algo: Algo) -> &'static str {
-    find_algorithm(algo.name()).map_or(algo.name(), |algorithm| algorithm.title)
-}
-
 /// Runs by game and arm, one run per seed.
 #[derive(Debug)]
 pub struct Grid {
-    /// Names of the games.
-    pub games: Vec<String>,
     /// Arms in the order they were found, the usual baseline of each algorithm first.
-    pub arms: Vec<Arm>,
-    cells: BTreeMap<(usize, usize), Vec<Run>>,
+    pub arms: Vec<ArmId>,
+    /// Runs by game, arm and seed.
+    runs: Vec<Run>,
 }
 
-/// Returns the arms in the order they were found, the usual baseline of each algorithm first so
-/// that it has the same colour everywhere.
-fn arms_of(runs: &[Run]) -> Vec<Arm> {
-    let mut arms: Vec<Arm> = Vec::new();
-    for arm in runs.iter().map(Arm::of) {
-        if !arms.contains(&arm) {
-            arms.push(arm);
-        }
-    }
-    let mut algos: Vec<Algo> = arms.iter().map(|arm| arm.algo).collect();
-    algos.dedup();
-    // The sort is stable, so the other arms stay in the order in which they were found.
-    arms.sort_by_key(|arm| {
-        let place = algos.iter().position(|known| *known == arm.algo);
-        (place, arm.torso != USUAL_BASELINE)
-    });
-    arms
+/// Runs of one game, of which there is at least one.
+#[derive(Clone, Copy, Debug)]
+pub struct Game<'a> {
+    /// Runs by arm and seed.
+    pub runs: &'a [Run],
 }
 
 /// Group of arms that are compared with one baseline.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Group {
-    /// Index of the baseline arm.
-    pub baseline: usize,
-    /// Indices of the other arms.
-    pub others: Vec<usize>,
-}
-
-impl Group {
-    /// Iterates over all arms of the group, the baseline first.
-    pub fn arms(&self) -> impl Iterator<Item = usize> + '_ {
-        std::iter::once(self.baseline).chain(self.others.iter().copied())
-    }
+    /// Baseline arm.
+    pub baseline: ArmId,
+    /// Other arms.
+    pub others: Vec<ArmId>,
 }
 
 /// Arm as listed in the report.
 #[derive(Clone, Debug, Serialize)]
 pub struct ArmRow {
     /// Name in run folders.
-    pub name: String,
+    pub name: ArmId,
     /// Display name: the torso alone if all arms share one algorithm.
     pub label: String,
     /// Learning algorithm.
@@ -106,6 +60,25 @@ pub struct ArmRow {
     pub dead_share: Option<[f64; 3]>,
 }
 
+/// Returns the arms in the order they were found, the usual baseline of each algorithm first so
+/// that it has the same colour everywhere.
+fn arms_of(runs: &[Run]) -> Vec<ArmId> {
+    let mut arms: Vec<ArmId> = Vec::new();
+    for arm in runs.iter().map(Run::arm) {
+        if !arms.contains(&arm) {
+            arms.push(arm);
+        }
+    }
+
+    let algos: Vec<Algo> = arms.iter().map(|arm| arm.algo).collect();
+    // The sort is stable, so the other arms stay in the order in which they were found.
+    arms.sort_by_key(|arm| {
+        let place = algos.iter().position(|known| *known == arm.algo);
+        (place, arm.torso != USUAL_BASELINE)
+    });
+    arms
+}
+
 /// Returns the mean, minimum and maximum.
 fn mean_and_ends(numbers: &[f64]) -> [f64; 3] {
     // `f64::min` and `f64::max` ignore NaN, which makes it a neutral start.
@@ -114,77 +87,74 @@ fn mean_and_ends(numbers: &[f64]) -> [f64; 3] {
     [mean(numbers.iter().copied()), least, most]
 }
 
+impl<'a> Game<'a> {
+    /// Returns its name.
+    pub fn name(self) -> &'a str {
+        &self.runs[0].config.game
+    }
+
+    /// Iterates over the arms that have runs in it, with these runs.
+    pub fn arms(self) -> impl Iterator<Item = (ArmId, &'a [Run])> {
+        let cells = self.runs.chunk_by(|a, b| a.arm() == b.arm());
+        cells.map(|runs| (runs[0].arm(), runs))
+    }
+
+    /// Returns the source of its scores, which all its runs share.
+    pub fn scored_by(self) -> ScoredBy {
+        self.runs[0].scored_by
+    }
+}
+
 impl Grid {
     /// Sorts runs into cells, each ordered by seed.
-    pub fn new(runs: Vec<Run>) -> Self {
-        let mut games: Vec<String> = runs.iter().map(|run| run.config.game.clone()).collect();
-        games.sort();
-        games.dedup();
+    pub fn new(mut runs: Vec<Run>) -> Self {
         let arms = arms_of(&runs);
-        let mut cells: BTreeMap<(usize, usize), Vec<Run>> = BTreeMap::new();
-        for run in runs {
-            // Both are found: the lists were made from these runs.
-            let arm = arms.iter().position(|arm| *arm == Arm::of(&run)).unwrap_or_default();
-            let game = games.iter().position(|game| *game == run.config.game).unwrap_or_default();
-            cells.entry((game, arm)).or_default().push(run);
-        }
-
-        cells.values_mut().for_each(|runs| runs.sort_by_key(|run| run.config.seed));
-        Self { games, arms, cells }
+        runs.sort_by_cached_key(|run| {
+            let arm = arms.iter().position(|arm| *arm == run.arm());
+            (run.config.game.clone(), arm, run.config.seed)
+        });
+        Self { arms, runs }
     }
 
-    /// Returns the runs of an arm in a game; empty if there are none.
-    pub fn cell(&self, game: usize, arm: usize) -> &[Run] {
-        self.cells.get(&(game, arm)).map_or(&[], Vec::as_slice)
+    /// Iterates over the games by name.
+    pub fn games(&self) -> impl Iterator<Item = Game<'_>> {
+        self.runs.chunk_by(|a, b| a.config.game == b.config.game).map(|runs| Game { runs })
     }
 
-    /// Iterates over all runs of a game.
-    pub fn of_game(&self, game: usize) -> impl Iterator<Item = &Run> + Clone {
-        // Keys are ordered by game first, so the cells of a game are adjacent.
-        self.cells.range((game, 0)..(game + 1, 0)).flat_map(|(_, runs)| runs)
-    }
-
-    /// Iterates over all runs.
-    pub fn all(&self) -> impl Iterator<Item = &Run> {
-        self.cells.values().flatten()
-    }
-
-    /// Returns the source of a game's scores, which all its runs share.
-    pub fn scored_by(&self, game: usize) -> ScoredBy {
-        self.of_game(game).next().map_or(ScoredBy::Training, |run| run.scored_by)
+    /// Returns all runs, by game, arm and seed.
+    pub fn runs(&self) -> &[Run] {
+        &self.runs
     }
 
     /// Returns the arms as listed in the report.
     pub fn rows(&self) -> Vec<ArmRow> {
-        (0..self.arms.len()).map(|arm| self.row(arm)).collect()
+        self.arms.iter().map(|arm| self.row(arm)).collect()
     }
 
-    fn row(&self, place: usize) -> ArmRow {
-        let arm = &self.arms[place];
-        let runs: Vec<&Run> = self.all().filter(|run| Arm::of(run) == *arm).collect();
-        let mut parameters: Vec<u64> = runs.iter().map(|run| run.meta.parameters).collect();
-        parameters.sort_unstable();
-        parameters.dedup();
-
+    fn row(&self, arm: &ArmId) -> ArmRow {
+        let runs: Vec<&Run> = self.runs.iter().filter(|run| run.arm() == *arm).collect();
         let speeds: Vec<f64> = runs.iter().map(|run| run.frames_per_sec()).collect();
         let dead: Vec<f64> = runs.iter().filter_map(|run| run.dead_share).collect();
         ArmRow {
-            name: arm.name(),
-            label: self.label(place),
+            name: arm.clone(),
+            label: self.label(arm),
             algo: arm.algo,
             torso: arm.torso.clone(),
             runs: runs.len(),
-            parameters,
+            parameters: distinct(runs.iter().map(|run| run.meta.parameters)),
             frames_per_sec: mean_and_ends(&speeds),
             dead_share: (!dead.is_empty()).then(|| mean_and_ends(&dead)),
         }
     }
 
     /// Returns an arm's display name: the torso, with the algorithm if there are several.
-    pub fn label(&self, arm: usize) -> String {
-        let Arm { algo, torso } = &self.arms[arm];
-        let one_algorithm = self.arms.iter().all(|other| other.algo == *algo);
-        if one_algorithm { torso.clone() } else { format!("{torso} ({})", spelled(*algo)) }
+    fn label(&self, arm: &ArmId) -> String {
+        if self.arms.iter().all(|other| other.algo == arm.algo) {
+            return arm.torso.clone();
+        }
+        let name = arm.algo.name();
+        let algo = find_algorithm(name).map_or(name, |algorithm| algorithm.title);
+        format!("{} ({algo})", arm.torso)
     }
 
     /// Returns the groups of arms to compare: the torsos within each algorithm or, if every
@@ -194,49 +164,38 @@ impl Grid {
     /// If `wanted` is neither a torso nor an arm here.
     pub fn groups(&self, wanted: Option<&str>) -> Result<Vec<Group>, ReportError> {
         wanted.map_or(Ok(()), |wanted| self.check_baseline(wanted))?;
-        let all = 0..self.arms.len();
-        let mut sets: Vec<Vec<usize>> = Vec::new();
-        for arm in all.clone() {
-            let alike: Vec<usize> =
-                all.clone().filter(|&other| self.arms[other].algo == self.arms[arm].algo).collect();
-            // Every arm of a set finds the same set; the first one enters it.
-            if alike.len() > 1 && alike[0] == arm {
-                sets.push(alike);
-            }
-        }
-
+        // The arms of one algorithm are adjacent.
+        let mut sets: Vec<&[ArmId]> =
+            self.arms.chunk_by(|a, b| a.algo == b.algo).filter(|arms| arms.len() > 1).collect();
         if sets.is_empty() && self.arms.len() > 1 {
-            sets.push(all.collect());
+            sets.push(&self.arms);
         }
 
-        Ok(sets.into_iter().map(|arms| self.group(&arms, wanted)).collect())
-    }
-
-    fn group(&self, arms: &[usize], wanted: Option<&str>) -> Group {
-        let baseline = wanted
-            .and_then(|name| self.find(arms, name))
-            .or_else(|| self.find(arms, USUAL_BASELINE))
-            .unwrap_or(arms[0]);
-        Group { baseline, others: arms.iter().copied().filter(|&arm| arm != baseline).collect() }
-    }
-
-    /// Finds the first of these arms with the given torso or full name.
-    fn find(&self, arms: &[usize], name: &str) -> Option<usize> {
-        arms.iter().copied().find(|&place| {
-            let arm = &self.arms[place];
-            arm.torso == name || arm.name() == name
-        })
+        Ok(sets.into_iter().map(|arms| Group::of(arms, wanted)).collect())
     }
 
     fn check_baseline(&self, wanted: &str) -> Result<(), ReportError> {
-        let mut known: Vec<&str> = self.arms.iter().map(|arm| arm.torso.as_str()).collect();
-        if known.contains(&wanted) || self.arms.iter().any(|arm| arm.name() == wanted) {
+        if self.arms.iter().any(|arm| arm.is_called(wanted)) {
             return Ok(());
         }
-        known.sort_unstable();
-        known.dedup();
+        let known = distinct(self.arms.iter().map(|arm| arm.torso.as_str()));
         let hint = did_you_mean(wanted, known.iter().copied());
         Err(ReportError::UnknownBaseline { name: wanted.to_owned(), hint, known: known.join(", ") })
+    }
+}
+
+impl Group {
+    /// Groups these arms around the wanted baseline or, if it is not among them, the usual one.
+    fn of(arms: &[ArmId], wanted: Option<&str>) -> Self {
+        let names = wanted.into_iter().chain([USUAL_BASELINE]);
+        let mut found = names.filter_map(|name| arms.iter().find(|arm| arm.is_called(name)));
+        let baseline = found.next().unwrap_or(&arms[0]).clone();
+        Self { others: arms.iter().filter(|arm| **arm != baseline).cloned().collect(), baseline }
+    }
+
+    /// Iterates over all arms of the group, the baseline first.
+    pub fn arms(&self) -> impl Iterator<Item = &ArmId> {
+        std::iter::once(&self.baseline).chain(&self.others)
     }
 }
 
@@ -251,31 +210,36 @@ mod tests {
         Grid::new(read_all(folder.path(), fakes))
     }
 
+    /// Names the baseline of each group, then the other arms.
+    fn groups(grid: &Grid, wanted: Option<&str>) -> Vec<Vec<String>> {
+        let groups = grid.groups(wanted).unwrap();
+        groups.iter().map(|group| group.arms().map(ToString::to_string).collect()).collect()
+    }
+
     #[test]
     fn torsos_are_compared_within_their_algorithm() {
         let grid =
             grid(&[("a2c", "coordconv"), ("a2c", "conv"), ("apex", "conv"), ("apex", "impala")]);
-        let groups = grid.groups(None).unwrap();
-        let expected =
-            [Group { baseline: 0, others: vec![1] }, Group { baseline: 2, others: vec![3] }];
-        assert_eq!(groups, expected);
-        assert_eq!([grid.label(0), grid.label(1)], ["conv (A2C)", "coordconv (A2C)"]);
-        let groups = grid.groups(Some("apex-impala")).unwrap();
-        assert_eq!(groups[1], Group { baseline: 3, others: vec![2] });
-        assert_eq!(groups[0].baseline, 0);
+        assert_eq!(
+            groups(&grid, None),
+            [["a2c-conv", "a2c-coordconv"], ["apex-conv", "apex-impala"]]
+        );
+        let labels: Vec<String> = grid.rows().into_iter().map(|row| row.label).collect();
+        assert_eq!(labels[..2], ["conv (A2C)", "coordconv (A2C)"]);
+        assert_eq!(
+            groups(&grid, Some("apex-impala")),
+            [["a2c-conv", "a2c-coordconv"], ["apex-impala", "apex-conv"]]
+        );
     }
 
     #[test]
     fn algorithms_are_compared_where_each_has_one_torso_and_one_arm_with_nothing() {
         let two = grid(&[("a2c", "impala"), ("apex", "impala")]);
-        assert_eq!(two.groups(None).unwrap(), [Group { baseline: 0, others: vec![1] }]);
-        assert_eq!(
-            two.groups(Some("apex-impala")).unwrap(),
-            [Group { baseline: 1, others: vec![0] }]
-        );
+        assert_eq!(groups(&two, None), [["a2c-impala", "apex-impala"]]);
+        assert_eq!(groups(&two, Some("apex-impala")), [["apex-impala", "a2c-impala"]]);
         let one = grid(&[("a2c", "impala")]);
         assert_eq!(one.groups(None).unwrap(), []);
-        assert_eq!(one.label(0), "impala");
+        assert_eq!(one.rows()[0].label, "impala");
     }
 
     #[test]

@@ -4,8 +4,13 @@ pub mod aggregate;
 pub mod compare;
 pub mod curves;
 pub mod failed_runs;
-pub mod false_positives;
 pub mod grid;
 pub mod measures;
-pub mod verdict;
 pub mod warnings;
+
+use std::collections::BTreeSet;
+
+/// Returns each of these items once, sorted.
+fn distinct<T: Ord>(items: impl IntoIterator<Item = T>) -> Vec<T> {
+    items.into_iter().collect::<BTreeSet<T>>().into_iter().collect()
+}

@@ -14,6 +14,7 @@ use super::Report;
 pub use super::figure_row::{FigureRow, Marks};
 use super::format::shortened;
 use crate::report::ReportError;
+use crate::report::runs::ArmId;
 
 /// Width of a figure in SVG units: narrow, so that its text is readable on a phone.
 const WIDTH: f64 = 460.0;
@@ -110,12 +111,12 @@ impl Report {
         Ok(drawn)
     }
 
-    fn short_label(&self, arm: &str) -> String {
-        shortened(&self.label(arm))
+    fn short_label(&self, arm: &ArmId) -> String {
+        shortened(self.label(arm))
     }
 
-    fn colour(&self, arm: &str) -> Colour {
-        let place = self.arms.iter().position(|row| row.name == arm).unwrap_or_default();
+    fn colour(&self, arm: &ArmId) -> Colour {
+        let place = self.arms.iter().position(|row| row.name == *arm).unwrap_or_default();
         // By place in the whole report, so that an arm has one colour in all figures.
         PALETTE[place % PALETTE.len()]
     }

@@ -3,11 +3,14 @@
 mod figure_row;
 mod figures;
 mod format;
-pub mod limits;
 mod page;
 mod report;
+mod sentences;
+mod warnings;
 mod write;
 
 pub use format::span;
-pub use report::Report;
+pub use report::{ComparisonRow, Report};
+pub use sentences::limits;
+pub use warnings::warning;
 pub use write::Destination;

@@ -1,12 +1,13 @@
 //! Tables of the page.
 
+use coordrl_stats::Difference;
 use maud::{Markup, html};
 
 use crate::report::analysis::aggregate::Aggregates;
-use crate::report::analysis::compare::Comparison;
+use crate::report::analysis::compare::GameVerdict;
 use crate::report::analysis::measures::{GameRow, Reached, Summary};
-use crate::report::analysis::verdict::{Difference, GameVerdict};
-use crate::report::render::{Report, span};
+use crate::report::render::{ComparisonRow, Report, span};
+use crate::report::runs::ArmId;
 use crate::text::numbers::{duration, frames, grouped, probability, score};
 
 /// Wraps a table so that it scrolls on its own on a narrow page and is reachable by keyboard.
@@ -30,8 +31,8 @@ fn summary(summary: Option<&Summary>) -> Markup {
     }
 }
 
-pub(super) fn verdict_table(report: &Report, comparison: &Comparison) -> Markup {
-    let [arm, baseline] = [&comparison.arm, &comparison.baseline].map(|name| report.label(name));
+pub(super) fn verdict_table(report: &Report, comparison: &ComparisonRow) -> Markup {
+    let [arm, baseline] = [&comparison.arm, &comparison.baseline].map(|arm| report.label(arm));
     html! {
         table {
             thead {
@@ -47,7 +48,7 @@ pub(super) fn verdict_table(report: &Report, comparison: &Comparison) -> Markup 
 }
 
 /// Renders verdicts and differences, without the means of the arms.
-pub(super) fn differences_table(comparison: &Comparison) -> Markup {
+pub(super) fn differences_table(comparison: &ComparisonRow) -> Markup {
     html! {
         table {
             thead {
@@ -83,10 +84,10 @@ fn seeds(game: &GameVerdict) -> Markup {
     html! { td.number { (game.seeds[0]) " / " (game.seeds[1]) } }
 }
 
-fn verdict_row(report: &Report, comparison: &Comparison, game: &GameVerdict) -> Markup {
+fn verdict_row(report: &Report, comparison: &ComparisonRow, game: &GameVerdict) -> Markup {
     let row = report.games.iter().find(|row| row.game == game.game);
     let [arm, baseline] = [&comparison.arm, &comparison.baseline]
-        .map(|name| summary(row.and_then(|row| row.arm(name)).map(|arm| &arm.final_score)));
+        .map(|arm| summary(row.and_then(|row| row.arm(arm)).map(|arm| &arm.final_score)));
     html! {
         tr {
             th scope="row" { (game.game) }
@@ -110,7 +111,7 @@ fn difference(difference: &Difference) -> Markup {
 }
 
 pub(super) fn thresholds_table(report: &Report, games: &[&GameRow]) -> Markup {
-    let arms: Vec<&str> = report.arms.iter().map(|arm| arm.name.as_str()).collect();
+    let arms: Vec<&ArmId> = report.arms.iter().map(|arm| &arm.name).collect();
     html! {
         table {
             thead {
@@ -128,7 +129,7 @@ pub(super) fn thresholds_table(report: &Report, games: &[&GameRow]) -> Markup {
                         @for arm in &arms {
                             // A threshold has entries for the arms of its game, which may lack some
                             // of the report.
-                            @let place = game.arms.iter().position(|own| own.arm == *arm);
+                            @let place = game.arms.iter().position(|own| own.arm == **arm);
                             (reached(place.and_then(|place| threshold.arms.get(place))))
                         }
                     }
@@ -244,7 +245,7 @@ pub(super) fn left_out_table(report: &Report) -> Markup {
                             Some(cell) => { td { (cell.game) } td { (cell.arm()) } td.number { (cell.seed) } }
                             None => { td { "–" } td { "–" } td.number { "–" } }
                         }
-                        td.free { (run.why.text()) } td { code { (run.run.display()) } }
+                        td.free { (run.why) } td { code { (run.run.display()) } }
                     }
                 }
             }
