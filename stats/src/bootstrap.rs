@@ -172,6 +172,12 @@ mod tests {
     }
 
     #[test]
+    fn an_end_within_rounding_of_zero_is_zero() {
+        let interval = Interval { low: -1e-17, high: 2e-3 }.without_rounding(&[0.1, -0.1]);
+        assert_eq!(interval, Interval { low: 0.0, high: 2e-3 });
+    }
+
+    #[test]
     fn a_mean_of_two_has_the_binomial_distribution() {
         // 0, ½, 1 with probabilities ¼, ½, ¼: the quantiles 0.05 and 0.95 enclose everything.
         let two = scores(&[&[0.0, 1.0]]);

@@ -53,7 +53,11 @@ pub enum Why {
         message: String,
     },
     /// Ended, or still running, before its last frame.
-    #[error("unfinished, at {} of {} frames", numbers::frames(*.frames as f64), numbers::frames(*.of as f64))]
+    #[error(
+        "unfinished, at {} of {} frames",
+        numbers::frames(*.frames as f64),
+        numbers::frames(*.of as f64)
+    )]
     Unfinished {
         /// Frames trained.
         frames: u64,

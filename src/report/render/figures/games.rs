@@ -74,8 +74,8 @@ pub(super) fn sums(
     }
 
     let caption =
-        "Dots: value over all runs; lines: 95 % stratified bootstrap interval over seeds, \
-        where no game has a single one. Of the optimality gap less is better."
+        "Dots: value over all runs; lines: 95 % stratified bootstrap interval over seeds \
+        (none if a game has one seed). Of the optimality gap less is better."
             .to_owned();
     let name = format!("all-{:02}-numbers", place + 1);
     finish(FigureRow { name, game: None, title, caption, marks }, &Half(figure))
@@ -108,7 +108,7 @@ pub(super) fn profile(
 
     let caption = format!(
         "Performance profile over {}: the higher, the better. Games count alike; shaded: 95 % \
-         pointwise bootstrap interval over seeds, where no game has a single one.",
+         pointwise bootstrap interval over seeds (none if a game has one seed).",
         aggregates.games.join(", ")
     );
     let name = format!("all-{:02}-profile", place + 1);

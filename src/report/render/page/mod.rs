@@ -218,7 +218,7 @@ fn all_games(report: &Report, aggregates: &Aggregates, place: usize, drawn: &[Dr
                 Some(why) => p { (why) },
                 None => {
                     p {
-                        "Human-normalised scores, (score − random) / |human − random|, over " (aggregates.games.join(", ")) "; in brackets: 95 % stratified bootstrap interval over seeds, where no game has a single one. \
+                        "Human-normalised scores, (score − random) / |human − random|, over " (aggregates.games.join(", ")) "; in brackets: 95 % stratified bootstrap interval over seeds (none if a game has one seed). \
                          The known scores are of games that begin with up to 30 no-ops, under the rules called classic: no sticky actions, the game's own actions, at most 108 000 frames. \
                          These runs play under " (report.protocols.join(", ")) ". "
                         "IQM: mean of the middle half of all runs, so that a game with more seeds weighs more. Optimality gap: what is missing to a human, less is better."
