@@ -115,13 +115,12 @@ fn scores_table(report: &Contents) -> String {
     let mut rows = Vec::new();
     for game in &report.games {
         for arm in &game.arms {
-            let Some(row) = game.arm(&arm.arm) else { continue };
             rows.push(vec![
                 game.game.clone(),
                 report.label(&arm.arm).to_owned(),
-                row.seeds.len().to_string(),
-                format!("{} {}", score(row.final_score.mean), span(row.final_score.interval)),
-                format!("{} {}", score(row.area.mean), span(row.area.interval)),
+                arm.seeds.len().to_string(),
+                format!("{} {}", score(arm.final_score.mean), span(arm.final_score.interval)),
+                format!("{} {}", score(arm.area.mean), span(arm.area.interval)),
             ]);
         }
     }

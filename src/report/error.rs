@@ -41,7 +41,8 @@ pub enum ReportError {
     },
     /// No `--out`, and no single sweep to write into.
     #[error(
-        "where should the report go? Without `--out DIR` it goes into the folder of a sweep, if exactly one is named"
+        "where should the report go? Without `--out DIR` it goes into the folder of a sweep, if \
+         exactly one is named"
     )]
     NeedsOut,
     /// The output path is taken.

@@ -40,7 +40,8 @@ pub(super) fn differences(
     }
 
     let caption = format!(
-        "Dots: difference of means over seeds; lines: 95 % bootstrap interval. Right of the dashed line {arm} is better."
+        "Dots: difference of means over seeds; lines: 95 % bootstrap interval. Right of the dashed \
+         line {arm} is better."
     );
     let name = format!("pair-{:02}-differences", place + 1);
     finish(FigureRow { name, game: None, title, caption, marks }, &Half(figure)).map(Some)

@@ -11,8 +11,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use self::figure::{figure, in_grid};
 use self::tables::{
-    arms_table, differences_table, left_out_table, runs_table, scrolling, thresholds_table,
-    verdict_table,
+    aggregates_table, arms_table, excluded_table, runs_table, thresholds_table, verdict_table,
 };
 use super::figures::Drawn;
 use super::format::span;
@@ -129,7 +128,7 @@ fn verdicts(report: &Report, drawn: &[Drawn]) -> Markup {
         @for (place, comparison) in report.comparisons.iter().enumerate() {
             section {
                 h2 { (report.label(&comparison.arm)) " against " (report.label(&comparison.baseline)) ", game by game" }
-                (scrolling("Verdicts", verdict_table(report, comparison)))
+                (verdict_table("Verdicts", comparison, Some(report)))
                 (notes(comparison))
                 (figures_named(report, drawn, &format!("pair-{:02}-", place + 1)))
             }
@@ -149,7 +148,7 @@ fn failed_as_worst(report: &Report) -> Markup {
                 }
                 @for comparison in &report.failed_as_worst {
                     p { (comparison.headline) "." }
-                    (scrolling("With failed runs as the worst", differences_table(comparison)))
+                    (verdict_table("With failed runs as the worst", comparison, None))
                 }
             }
         }
@@ -205,7 +204,7 @@ fn thresholds(report: &Report) -> Markup {
                  any arm; a human's score is added where a run reached it."
             }
             @if with.is_empty() { p { "No arm got off the start of any game, so there are no thresholds." } }
-            @else { (scrolling("Thresholds", thresholds_table(report, &with))) }
+            @else { (thresholds_table(report, &with)) }
         }
     }
 }
@@ -223,7 +222,7 @@ fn all_games(report: &Report, aggregates: &Aggregates, place: usize, drawn: &[Dr
                          These runs play under " (report.protocols.join(", ")) ". "
                         "IQM: mean of the middle half of all runs, so that a game with more seeds weighs more. Optimality gap: what is missing to a human, less is better."
                     }
-                    (scrolling("All games", tables::aggregates_table(report, aggregates)))
+                    (aggregates_table(report, aggregates))
                     (improvements(report, aggregates))
                     (figures_named(report, drawn, &format!("all-{:02}-", place + 1)))
                 }
@@ -254,7 +253,7 @@ fn arms(report: &Report) -> Markup {
     html! {
         section {
             h2 { "The arms" }
-            (scrolling("Arms", arms_table(report)))
+            (arms_table(report))
             p.note { "Parameters: trainable numbers in the network. Speed: emulator frames a second over whole runs, mean, least and most. Dead features: share of the torso's features that were 0 on every row of an update, at the end of the runs." }
         }
     }
@@ -266,11 +265,11 @@ fn runs(report: &Report) -> Markup {
             h2 { "The runs" }
             details {
                 summary { "Every run that counts" }
-                (scrolling("Runs", runs_table(report)))
+                (runs_table(report))
             }
             @if !report.excluded.is_empty() {
                 h3 { "Left out" }
-                (scrolling("Runs left out", left_out_table(report)))
+                (excluded_table(report))
             }
         }
     }

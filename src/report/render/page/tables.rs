@@ -5,14 +5,18 @@ use maud::{Markup, html};
 
 use crate::report::analysis::aggregate::Aggregates;
 use crate::report::analysis::compare::GameVerdict;
-use crate::report::analysis::measures::{GameRow, Reached, Summary};
+use crate::report::analysis::measures::{GameRow, Reached};
 use crate::report::render::{ComparisonRow, Report, span};
 use crate::report::runs::ArmId;
 use crate::text::numbers::{duration, frames, grouped, probability, score};
 
-/// Wraps a table so that it scrolls on its own on a narrow page and is reachable by keyboard.
-pub(super) fn scrolling(name: &str, table: Markup) -> Markup {
-    html! { div.scroll tabindex="0" role="region" aria-label=(name) { (table) } }
+/// Renders a table that scrolls on its own on a narrow page and is reachable by keyboard.
+fn table(name: &str, head: Markup, rows: Markup) -> Markup {
+    html! {
+        div.scroll tabindex="0" role="region" aria-label=(name) {
+            table { thead { tr { (head) } } tbody { (rows) } }
+        }
+    }
 }
 
 /// Replaces hyphens by minus signs, which are as wide as a plus.
@@ -24,48 +28,42 @@ fn with_interval(value: f64, interval: &str) -> Markup {
     html! { td.number { (shown(&score(value))) small { (shown(interval)) } } }
 }
 
-fn summary(summary: Option<&Summary>) -> Markup {
-    match summary {
-        Some(summary) => with_interval(summary.mean, &span(summary.interval)),
+/// Renders verdicts and differences; with `means`, the final scores of both arms too.
+pub(super) fn verdict_table(
+    name: &str,
+    comparison: &ComparisonRow,
+    means: Option<&Report>,
+) -> Markup {
+    let arms = [&comparison.baseline, &comparison.arm];
+    let head = html! {
+        th { "Game" } th { "Verdict" }
+        @if let Some(report) = means {
+            @for arm in arms { th.number { (report.label(arm)) br; "final score" } }
+        }
+        th.number { "Difference" br; "final score" } th.number { "Difference" br; "area" }
+        th.number { "Seeds" }
+    };
+
+    let rows = html! {
+        @for game in &comparison.games {
+            tr {
+                th scope="row" { (game.game) }
+                (verdict(game))
+                @if let Some(report) = means { @for arm in arms { (mean(report, game, arm)) } }
+                (difference(&game.final_score)) (difference(&game.area))
+                td.number { (game.seeds[0]) " / " (game.seeds[1]) }
+            }
+        }
+    };
+    table(name, head, rows)
+}
+
+/// Renders the mean final score of an arm.
+fn mean(report: &Report, game: &GameVerdict, arm: &ArmId) -> Markup {
+    let row = report.games.iter().find(|row| row.game == game.game);
+    match row.and_then(|row| row.arm(arm)).map(|arm| arm.final_score) {
+        Some(score) => with_interval(score.mean, &span(score.interval)),
         None => html! { td.number { "–" } },
-    }
-}
-
-pub(super) fn verdict_table(report: &Report, comparison: &ComparisonRow) -> Markup {
-    let [arm, baseline] = [&comparison.arm, &comparison.baseline].map(|arm| report.label(arm));
-    html! {
-        table {
-            thead {
-                tr {
-                    th { "Game" } th { "Verdict" }
-                    th.number { (baseline) br; "final score" } th.number { (arm) br; "final score" }
-                    th.number { "Difference" br; "final score" } th.number { "Difference" br; "area" } th.number { "Seeds" }
-                }
-            }
-            tbody { @for game in &comparison.games { (verdict_row(report, comparison, game)) } }
-        }
-    }
-}
-
-/// Renders verdicts and differences, without the means of the arms.
-pub(super) fn differences_table(comparison: &ComparisonRow) -> Markup {
-    html! {
-        table {
-            thead {
-                tr {
-                    th { "Game" } th { "Verdict" } th.number { "Difference" br; "final score" }
-                    th.number { "Difference" br; "area" } th.number { "Seeds" }
-                }
-            }
-            tbody {
-                @for game in &comparison.games {
-                    tr {
-                        th scope="row" { (game.game) } (verdict(game))
-                        (difference(&game.final_score)) (difference(&game.area)) (seeds(game))
-                    }
-                }
-            }
-        }
     }
 }
 
@@ -76,23 +74,6 @@ fn verdict(game: &GameVerdict) -> Markup {
             @if let Some(strength) = game.strength {
                 small { (strength.name()) @if game.is_left_by_holm() { ", also after Holm" } }
             }
-        }
-    }
-}
-
-fn seeds(game: &GameVerdict) -> Markup {
-    html! { td.number { (game.seeds[0]) " / " (game.seeds[1]) } }
-}
-
-fn verdict_row(report: &Report, comparison: &ComparisonRow, game: &GameVerdict) -> Markup {
-    let row = report.games.iter().find(|row| row.game == game.game);
-    let [arm, baseline] = [&comparison.arm, &comparison.baseline]
-        .map(|arm| summary(row.and_then(|row| row.arm(arm)).map(|arm| &arm.final_score)));
-    html! {
-        tr {
-            th scope="row" { (game.game) }
-            (verdict(game)) (baseline) (arm)
-            (difference(&game.final_score)) (difference(&game.area)) (seeds(game))
         }
     }
 }
@@ -111,32 +92,27 @@ fn difference(difference: &Difference) -> Markup {
 }
 
 pub(super) fn thresholds_table(report: &Report, games: &[&GameRow]) -> Markup {
-    let arms: Vec<&ArmId> = report.arms.iter().map(|arm| &arm.name).collect();
-    html! {
-        table {
-            thead {
-                tr {
-                    th { "Game" } th { "Threshold" } th.number { "Score" }
-                    @for arm in &report.arms { th.number { (arm.label) } }
+    let head = html! {
+        th { "Game" } th { "Threshold" } th.number { "Score" }
+        @for arm in &report.arms { th.number { (arm.label) } }
+    };
+
+    let rows = html! {
+        @for game in games { @for (index, threshold) in game.thresholds.iter().enumerate() {
+            tr {
+                th scope="row" { @if index == 0 { (game.game) } }
+                td { (threshold.label) }
+                td.number { (shown(&score(threshold.score))) }
+                @for arm in &report.arms {
+                    // A threshold has entries for the arms of its game, which may lack some of the
+                    // report.
+                    @let place = game.arms.iter().position(|own| own.arm == arm.name);
+                    (reached(place.and_then(|place| threshold.arms.get(place))))
                 }
             }
-            tbody {
-                @for game in games { @for (index, threshold) in game.thresholds.iter().enumerate() {
-                    tr {
-                        th scope="row" { @if index == 0 { (game.game) } }
-                        td { (threshold.label) }
-                        td.number { (shown(&score(threshold.score))) }
-                        @for arm in &arms {
-                            // A threshold has entries for the arms of its game, which may lack some
-                            // of the report.
-                            @let place = game.arms.iter().position(|own| own.arm == **arm);
-                            (reached(place.and_then(|place| threshold.arms.get(place))))
-                        }
-                    }
-                } }
-            }
-        }
-    }
+        } }
+    };
+    table("Thresholds", head, rows)
 }
 
 fn reached(reached: Option<&Reached>) -> Markup {
@@ -147,49 +123,42 @@ fn reached(reached: Option<&Reached>) -> Markup {
 }
 
 pub(super) fn aggregates_table(report: &Report, aggregates: &Aggregates) -> Markup {
-    let names = aggregates
-        .arms
-        .first()
-        .map(|arm| arm.values.iter().map(|value| value.name).collect::<Vec<_>>());
-    html! {
-        table {
-            thead {
-                tr {
-                    th { "Arm" } th.number { "Runs" }
-                    @for name in names.iter().flatten() { th.number { (name) } }
-                }
-            }
-            tbody {
-                @for arm in &aggregates.arms {
-                    tr {
-                        th scope="row" { (report.label(&arm.arm)) }
-                        td.number { (arm.runs) }
-                        @for value in &arm.values { (with_interval(value.value, &span(value.interval))) }
-                    }
-                }
+    let values = aggregates.arms.iter().take(1).flat_map(|arm| &arm.values);
+    let head = html! {
+        th { "Arm" } th.number { "Runs" } @for value in values { th.number { (value.name) } }
+    };
+
+    let rows = html! {
+        @for arm in &aggregates.arms {
+            tr {
+                th scope="row" { (report.label(&arm.arm)) }
+                td.number { (arm.runs) }
+                @for value in &arm.values { (with_interval(value.value, &span(value.interval))) }
             }
         }
-    }
+    };
+    table("All games", head, rows)
 }
 
 pub(super) fn arms_table(report: &Report) -> Markup {
-    html! {
-        table {
-            thead { tr { th { "Arm" } th.number { "Runs" } th.number { "Parameters" } th.number { "Frames per second" } th.number { "Dead features" } } }
-            tbody {
-                @for arm in &report.arms {
-                    @let [mean, least, most] = arm.frames_per_sec;
-                    tr {
-                        th scope="row" { (arm.label) small { (arm.name) } }
-                        td.number { (arm.runs) }
-                        td.number { (parameters(&arm.parameters)) }
-                        td.number { (grouped(mean)) small { (grouped(least)) " to " (grouped(most)) } }
-                        td.number { (dead_share(arm.dead_share)) }
-                    }
-                }
+    let head = html! {
+        th { "Arm" } th.number { "Runs" } th.number { "Parameters" }
+        th.number { "Frames per second" } th.number { "Dead features" }
+    };
+
+    let rows = html! {
+        @for arm in &report.arms {
+            @let [mean, least, most] = arm.frames_per_sec;
+            tr {
+                th scope="row" { (arm.label) small { (arm.name) } }
+                td.number { (arm.runs) }
+                td.number { (parameters(&arm.parameters)) }
+                td.number { (grouped(mean)) small { (grouped(least)) " to " (grouped(most)) } }
+                td.number { (dead_share(arm.dead_share)) }
             }
         }
-    }
+    };
+    table("Arms", head, rows)
 }
 
 /// Renders mean, minimum and maximum; a dash if no run reports them.
@@ -212,43 +181,44 @@ fn parameters(parameters: &[u64]) -> String {
 }
 
 pub(super) fn runs_table(report: &Report) -> Markup {
-    html! {
-        table {
-            thead {
-                tr {
-                    th { "Game" } th { "Arm" } th.number { "Seed" } th.number { "Final score" } th.number { "Area" }
-                    th.number { "Games" } th.number { "Frames" } th.number { "Time" } th { "Commit" } th { "Folder" }
-                }
+    let head = html! {
+        th { "Game" } th { "Arm" } th.number { "Seed" } th.number { "Final score" }
+        th.number { "Area" } th.number { "Games" } th.number { "Frames" } th.number { "Time" }
+        th { "Commit" } th { "Folder" }
+    };
+
+    let rows = html! {
+        @for game in &report.games { @for arm in &game.arms { @for seed in &arm.seeds {
+            tr {
+                td { (game.game) } td { (report.label(&arm.arm)) } td.number { (seed.seed) }
+                td.number { (shown(&score(seed.final_score))) }
+                td.number { (shown(&score(seed.area))) }
+                td.number { (seed.episodes) } td.number { (grouped(seed.frames as f64)) }
+                td.number { (duration(seed.hours)) }
+                td { code { (seed.commits.join(" ")) } } td { code { (seed.run.display()) } }
             }
-            tbody {
-                @for game in &report.games { @for arm in &game.arms { @for seed in &arm.seeds {
-                    tr {
-                        td { (game.game) } td { (report.label(&arm.arm)) } td.number { (seed.seed) }
-                        td.number { (shown(&score(seed.final_score))) } td.number { (shown(&score(seed.area))) }
-                        td.number { (seed.episodes) } td.number { (grouped(seed.frames as f64)) } td.number { (duration(seed.hours)) }
-                        td { code { (seed.commits.join(" ")) } } td { code { (seed.run.display()) } }
-                    }
-                } } }
-            }
-        }
-    }
+        } } }
+    };
+    table("Runs", head, rows)
 }
 
-pub(super) fn left_out_table(report: &Report) -> Markup {
-    html! {
-        table {
-            thead { tr { th { "Game" } th { "Arm" } th.number { "Seed" } th { "Why" } th { "Folder" } } }
-            tbody {
-                @for run in &report.excluded {
-                    tr {
-                        @match &run.cell {
-                            Some(cell) => { td { (cell.game) } td { (cell.arm()) } td.number { (cell.seed) } }
-                            None => { td { "–" } td { "–" } td.number { "–" } }
-                        }
-                        td.free { (run.why) } td { code { (run.run.display()) } }
+pub(super) fn excluded_table(report: &Report) -> Markup {
+    let head = html! {
+        th { "Game" } th { "Arm" } th.number { "Seed" } th { "Why" } th { "Folder" }
+    };
+
+    let rows = html! {
+        @for run in &report.excluded {
+            tr {
+                @match &run.cell {
+                    Some(cell) => {
+                        td { (cell.game) } td { (cell.arm()) } td.number { (cell.seed) }
                     }
+                    None => { td { "–" } td { "–" } td.number { "–" } }
                 }
+                td.free { (run.why) } td { code { (run.run.display()) } }
             }
         }
-    }
+    };
+    table("Runs left out", head, rows)
 }
