@@ -3,22 +3,25 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use coordrl_stats::Bootstrap;
+use coordrl_stats::{Bootstrap, StatsError};
 
 use super::ReportError;
 use super::analysis::aggregate;
 use super::analysis::compare::{Comparison, Tests, compare};
 use super::analysis::failed_runs::{GameScores, with_failed_as_worst};
-use super::analysis::grid::Grid;
-use super::analysis::measures;
+use super::analysis::grid::{Grid, Group};
+use super::analysis::measures::{self, GameRow};
 use super::analysis::warnings::{Anomaly, Warning, warnings};
 use super::render::{ComparisonRow, Report, limits, warning};
-use super::runs::FoundRuns;
-use crate::sweep::record::Primary;
+use super::runs::{ExcludedRun, FoundRuns};
+use crate::sweep::record::{Design, Primary};
 use crate::text::path_text::{encode, shell_line};
 
 /// Version of the layout of [`Report`], incremented when it changes.
 const REPORT_VERSION: u32 = 4;
+/// Version and commit of the program.
+const MADE_BY: &str =
+    concat!("coordrl ", env!("CARGO_PKG_VERSION"), " (", env!("COORDRL_BUILD_COMMIT"), ")");
 /// Confidence level of all intervals.
 const LEVEL: f64 = 0.95;
 /// Bootstrap seed, fixed so that the same runs give the same report.
@@ -49,29 +52,21 @@ impl Report {
     pub fn build(request: &Request, found: FoundRuns) -> Result<Self, ReportError> {
         let bootstrap = Bootstrap { repetitions: request.repetitions, level: LEVEL, seed: SEED };
         let design = found.design().cloned();
-        // The flag wins; the design that the sweep fixed before its runs comes next.
-        let primary =
-            request.primary.or(design.as_ref().map(|design| design.primary)).unwrap_or_default();
+        let design = design.as_ref();
+        // The flags win; the design that the sweep fixed before its runs comes next.
+        let primary = request.primary.or(design.map(|design| design.primary)).unwrap_or_default();
+        let reference = design.and_then(|design| design.reference.as_deref());
+
         let grid = Grid::new(found.runs);
-        let reference = design.as_ref().and_then(|design| design.reference.as_deref());
         let groups = grid.groups(request.baseline.as_deref().or(reference))?;
         let games = measures::games(&grid, &request.thresholds, bootstrap)?;
         let aggregates = groups.iter().map(|group| aggregate::of_group(group, &games, bootstrap));
         let aggregates = aggregates.collect::<Result<Vec<_>, _>>()?;
+        let [comparisons, failed_as_worst] =
+            compare_twice(&groups, &games, &found.excluded, primary, bootstrap)?;
 
-        let compared = |scores: &[GameScores]| compare(&groups, scores, primary, bootstrap);
-        let scores: Vec<GameScores> = games.iter().map(GameScores::of).collect();
-        let comparisons = compared(&scores)?;
-        let with_failed = with_failed_as_worst(&scores, &found.excluded);
-        let failed_as_worst = with_failed.map_or(Ok(Vec::new()), |scores| compared(&scores))?;
-
-        // Different names can mean the same arm, so groups are compared, not names.
-        let planned = grid.groups(reference).ok();
-        let departure = design
-            .filter(|design| design.primary != primary || planned.as_ref() != Some(&groups))
-            .map(|design| Warning::from(Anomaly::Departure(design)));
         let mut warnings = warnings(&grid, &groups, &found.excluded, &found.passed_over);
-        warnings.splice(..0, departure);
+        warnings.splice(..0, departure(design, primary, &grid, &groups));
 
         let arms = grid.rows();
         let with_sentences = |comparisons: Vec<Comparison>| {
@@ -79,11 +74,7 @@ impl Report {
         };
         Ok(Self {
             version: REPORT_VERSION,
-            made_by: format!(
-                "coordrl {} ({})",
-                env!("CARGO_PKG_VERSION"),
-                env!("COORDRL_BUILD_COMMIT")
-            ),
+            made_by: MADE_BY.to_owned(),
             command: request.command(),
             repetitions: request.repetitions,
             level: LEVEL,
@@ -102,6 +93,37 @@ impl Report {
             figures: Vec::new(),
         })
     }
+}
+
+/// Compares the arms by their complete runs, and again with failed runs as the worst of their game.
+fn compare_twice(
+    groups: &[Group],
+    games: &[GameRow],
+    excluded: &[ExcludedRun],
+    primary: Primary,
+    bootstrap: Bootstrap,
+) -> Result<[Vec<Comparison>; 2], StatsError> {
+    let scores: Vec<GameScores> = games.iter().map(GameScores::of).collect();
+    let comparisons = compare(groups, &scores, primary, bootstrap)?;
+    let failed_as_worst = match with_failed_as_worst(&scores, excluded) {
+        Some(scores) => compare(groups, &scores, primary, bootstrap)?,
+        None => Vec::new(),
+    };
+    Ok([comparisons, failed_as_worst])
+}
+
+/// Warns if the report departs from the design that its sweep fixed before the runs.
+fn departure(
+    design: Option<&Design>,
+    primary: Primary,
+    grid: &Grid,
+    groups: &[Group],
+) -> Option<Warning> {
+    let design = design?;
+    // Different names can mean the same arm, so groups are compared, not names.
+    let planned = grid.groups(design.reference.as_deref()).ok();
+    let departs = design.primary != primary || planned.as_deref() != Some(groups);
+    departs.then(|| Anomaly::Departure(design.clone()).into())
 }
 
 fn protocols(grid: &Grid) -> Vec<String> {

@@ -77,7 +77,7 @@ pub fn limits(comparisons: &[Comparison], games: &[GameRow]) -> Vec<String> {
         let names: Vec<&str> = games.iter().map(|game| game.game.as_str()).collect();
         texts.extend(limit_of_seeds(comparisons));
         texts.push(
-            "That two arms are equal: *similar* means that no difference was shown, not that \
+            "That two arms are equal: `similar` means that no difference was shown, not that \
              there is none."
                 .to_owned(),
         );

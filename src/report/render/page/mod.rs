@@ -100,16 +100,7 @@ fn cautions(report: &Report) -> Markup {
                 ul.warnings { @for text in &report.warnings { li { (text) } } }
             }
             h2 { "What cannot be concluded" }
-            ul { @for text in &report.cannot_be_concluded { li { (emphasised(text)) } } }
-        }
-    }
-}
-
-/// Renders `*word*` as emphasis and `` `word` `` as code, escaping everything.
-fn emphasised(text: &str) -> Markup {
-    html! {
-        @for (place, part) in text.split('*').enumerate() {
-            @if place % 2 == 1 { em { (with_code(part)) } } @else { (with_code(part)) }
+            ul { @for text in &report.cannot_be_concluded { li { (with_code(text)) } } }
         }
     }
 }
