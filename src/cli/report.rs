@@ -3,15 +3,16 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use coordrl_stats::Difference;
 
 use crate::config::{parse_count, parse_number};
 use crate::exit_code::{BadRequest, ExitCode};
 use crate::metrics::console::{print_result, status};
 use crate::report::{
-    Comparison, Destination, Difference, Report as Contents, Request, find_runs, score, span,
-    without_repeats,
+    ComparisonRow, Destination, Report as Contents, Request, find_runs, span, without_repeats,
 };
 use crate::sweep::record::Primary;
+use crate::text::numbers::score;
 use crate::text::table::table;
 
 const EXAMPLES: &str = "\
@@ -114,13 +115,12 @@ fn scores_table(report: &Contents) -> String {
     let mut rows = Vec::new();
     for game in &report.games {
         for arm in &game.arms {
-            let Some(row) = game.arm(&arm.arm) else { continue };
             rows.push(vec![
                 game.game.clone(),
-                report.label(&arm.arm),
-                row.seeds.len().to_string(),
-                format!("{} {}", score(row.final_score.mean), span(row.final_score.interval)),
-                format!("{} {}", score(row.area.mean), span(row.area.interval)),
+                report.label(&arm.arm).to_owned(),
+                arm.seeds.len().to_string(),
+                format!("{} {}", score(arm.final_score.mean), span(arm.final_score.interval)),
+                format!("{} {}", score(arm.area.mean), span(arm.area.interval)),
             ]);
         }
     }
@@ -128,13 +128,13 @@ fn scores_table(report: &Contents) -> String {
     table(&["game", "arm", "seeds", "final score", "area"], &rows)
 }
 
-fn verdicts_table(report: &Contents, comparison: &Comparison) -> String {
-    let [arm, baseline] = [&comparison.arm, &comparison.baseline].map(|name| report.label(name));
+fn verdicts_table(report: &Contents, comparison: &ComparisonRow) -> String {
+    let [arm, baseline] = [&comparison.arm, &comparison.baseline].map(|arm| report.label(arm));
     let mut rows = Vec::new();
     for game in &comparison.games {
         let row = report.games.iter().find(|row| row.game == game.game);
-        let [arm_score, baseline_score] = [&comparison.arm, &comparison.baseline].map(|name| {
-            let found = row.and_then(|row| row.arm(name));
+        let [arm_score, baseline_score] = [&comparison.arm, &comparison.baseline].map(|arm| {
+            let found = row.and_then(|row| row.arm(arm));
             found.map_or_else(|| "-".to_owned(), |arm| score(arm.final_score.mean))
         });
         let strength =
@@ -149,10 +149,7 @@ fn verdicts_table(report: &Contents, comparison: &Comparison) -> String {
         ]);
     }
 
-    table(
-        &["game", &baseline, &arm, "difference, final score", "difference, area", "verdict"],
-        &rows,
-    )
+    table(&["game", baseline, arm, "difference, final score", "difference, area", "verdict"], &rows)
 }
 
 fn with_interval(difference: &Difference) -> String {

@@ -10,7 +10,7 @@ use super::{Configuration, Period};
 use coordrl_agents::device::DeviceChoice;
 
 /// Learning algorithms.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Algo {
     /// Synchronous advantage actor-critic.

@@ -3,23 +3,27 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use coordrl_stats::Bootstrap;
+use coordrl_stats::{Bootstrap, StatsError};
 
-use super::aggregate::{self, Aggregates};
-use super::arms::{Grid, Group};
-use super::compare::{self, Tests};
-use super::failed_runs::{GameScores, with_failed_as_worst};
-use super::find_runs::FoundRuns;
-use super::measures::{self, GameRow};
-use super::model::Report;
-use super::{ReportError, format, limits, warnings};
+use super::ReportError;
+use super::analysis::aggregate;
+use super::analysis::compare::{Comparison, Tests, compare};
+use super::analysis::failed_runs::{GameScores, with_failed_as_worst};
+use super::analysis::grid::{Grid, Group};
+use super::analysis::measures::{self, GameRow};
+use super::analysis::warnings::{Anomaly, Warning, warnings};
+use super::render::{ComparisonRow, Report, limits, warning};
+use super::runs::{ExcludedRun, FoundRuns};
 use crate::sweep::record::{Design, Primary};
-use crate::text::path_text;
+use crate::text::path_text::{encode, shell_line};
 
 /// Version of the layout of [`Report`], incremented when it changes.
 const REPORT_VERSION: u32 = 4;
+/// Version and commit of the program.
+const MADE_BY: &str =
+    concat!("coordrl ", env!("CARGO_PKG_VERSION"), " (", env!("COORDRL_BUILD_COMMIT"), ")");
 /// Confidence level of all intervals.
-pub(super) const LEVEL: f64 = 0.95;
+const LEVEL: f64 = 0.95;
 /// Bootstrap seed, fixed so that the same runs give the same report.
 const SEED: u64 = 1;
 
@@ -48,83 +52,93 @@ impl Report {
     pub fn build(request: &Request, found: FoundRuns) -> Result<Self, ReportError> {
         let bootstrap = Bootstrap { repetitions: request.repetitions, level: LEVEL, seed: SEED };
         let design = found.design().cloned();
-        // The flag wins; the design that the sweep fixed before its runs comes next.
-        let primary =
-            request.primary.or(design.as_ref().map(|design| design.primary)).unwrap_or_default();
-        let reference = design.as_ref().and_then(|design| design.reference.as_deref());
+        let design = design.as_ref();
+        // The flags win; the design that the sweep fixed before its runs comes next.
+        let primary = request.primary.or(design.map(|design| design.primary)).unwrap_or_default();
+        let reference = design.and_then(|design| design.reference.as_deref());
+
         let grid = Grid::new(found.runs);
         let groups = grid.groups(request.baseline.as_deref().or(reference))?;
         let games = measures::games(&grid, &request.thresholds, bootstrap)?;
-        let compared =
-            |scores: &[GameScores]| compare::compare(&grid, &groups, scores, primary, bootstrap);
-        let scores: Vec<GameScores> = games.iter().map(GameScores::of).collect();
-        let with_failed = with_failed_as_worst(&scores, &found.excluded);
-        let comparisons = compared(&scores)?;
-        let mut report = Self {
+        let aggregates = groups.iter().map(|group| aggregate::of_group(group, &games, bootstrap));
+        let aggregates = aggregates.collect::<Result<Vec<_>, _>>()?;
+        let [comparisons, failed_as_worst] =
+            compare_twice(&groups, &games, &found.excluded, primary, bootstrap)?;
+
+        let mut warnings = warnings(&grid, &groups, &found.excluded, &found.passed_over);
+        warnings.splice(..0, departure(design, primary, &grid, &groups));
+
+        let arms = grid.rows();
+        let with_sentences = |comparisons: Vec<Comparison>| {
+            comparisons.into_iter().map(|one| ComparisonRow::of(one, &arms)).collect()
+        };
+        Ok(Self {
             version: REPORT_VERSION,
-            made_by: format!(
-                "coordrl {} ({})",
-                env!("CARGO_PKG_VERSION"),
-                env!("COORDRL_BUILD_COMMIT")
-            ),
+            made_by: MADE_BY.to_owned(),
             command: request.command(),
             repetitions: request.repetitions,
             level: LEVEL,
             primary,
             protocols: protocols(&grid),
             tests: Tests::of(&comparisons),
-            warnings: [
-                request.departures(design.as_ref()),
-                warnings::warnings(&grid, &groups, &found.excluded, &found.passed_over),
-            ]
-            .concat(),
-            cannot_be_concluded: Vec::new(),
-            arms: grid.rows(),
-            aggregates: all_aggregates(&grid, &groups, &games, bootstrap)?,
+            warnings: warnings.iter().map(|one| warning(one, &arms)).collect(),
+            cannot_be_concluded: limits(&comparisons, &games),
+            comparisons: with_sentences(comparisons),
+            failed_as_worst: with_sentences(failed_as_worst),
+            arms,
             games,
-            failed_as_worst: with_failed.map_or(Ok(Vec::new()), |scores| compared(&scores))?,
-            comparisons,
+            aggregates,
             excluded: found.excluded,
             sweeps: found.sweeps,
             figures: Vec::new(),
-        };
-
-        report.cannot_be_concluded = limits::limits(&grid, &report);
-        Ok(report)
+        })
     }
+}
+
+/// Compares the arms by their complete runs, and again with failed runs as the worst of their game.
+fn compare_twice(
+    groups: &[Group],
+    games: &[GameRow],
+    excluded: &[ExcludedRun],
+    primary: Primary,
+    bootstrap: Bootstrap,
+) -> Result<[Vec<Comparison>; 2], StatsError> {
+    let scores: Vec<GameScores> = games.iter().map(GameScores::of).collect();
+    let comparisons = compare(groups, &scores, primary, bootstrap)?;
+    let failed_as_worst = match with_failed_as_worst(&scores, excluded) {
+        Some(scores) => compare(groups, &scores, primary, bootstrap)?,
+        None => Vec::new(),
+    };
+    Ok([comparisons, failed_as_worst])
+}
+
+/// Warns if the report departs from the design that its sweep fixed before the runs.
+fn departure(
+    design: Option<&Design>,
+    primary: Primary,
+    grid: &Grid,
+    groups: &[Group],
+) -> Option<Warning> {
+    let design = design?;
+    // Different names can mean the same arm, so groups are compared, not names.
+    let planned = grid.groups(design.reference.as_deref()).ok();
+    let departs = design.primary != primary || planned.as_deref() != Some(groups);
+    departs.then(|| Anomaly::Departure(design.clone()).into())
 }
 
 fn protocols(grid: &Grid) -> Vec<String> {
-    let names =
-        grid.all().map(|run| format!("{:?}", run.config.env.resolve().protocol).to_lowercase());
+    let names = grid
+        .runs()
+        .iter()
+        .map(|run| format!("{:?}", run.config.env.resolve().protocol).to_lowercase());
     names.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
-fn all_aggregates(
-    grid: &Grid,
-    groups: &[Group],
-    games: &[GameRow],
-    bootstrap: Bootstrap,
-) -> Result<Vec<Aggregates>, ReportError> {
-    groups.iter().map(|group| aggregate::of_group(grid, group, games, bootstrap)).collect()
-}
-
 impl Request {
-    /// Lists where the report deviates from the design its sweep fixed before the runs.
-    fn departures(&self, design: Option<&Design>) -> Vec<String> {
-        let Some(design) = design else { return Vec::new() };
-        let other_primary = self.primary.is_some_and(|primary| primary != design.primary);
-        let other_reference = self.baseline.is_some() && self.baseline != design.reference;
-        let text = format!(
-            "Before its runs the sweep fixed that {design} decides; this report goes by something else, chosen after them."
-        );
-        if other_primary || other_reference { vec![text] } else { Vec::new() }
-    }
-
     /// Returns the command that reproduces the report. Its location does not affect the content.
     fn command(&self) -> String {
         let mut line: Vec<String> = vec!["coordrl".to_owned(), "report".to_owned()];
-        line.extend(self.paths.iter().map(path_text::encode));
+        line.extend(self.paths.iter().map(encode));
         if !self.in_sweep {
             line.extend(["--out".to_owned(), "report".to_owned()]);
         }
@@ -147,6 +161,6 @@ impl Request {
             line.extend(["--repetitions".to_owned(), self.repetitions.to_string()]);
         }
 
-        format::command(&line)
+        shell_line(&line)
     }
 }

@@ -16,7 +16,7 @@ pub enum ReportError {
     #[error(transparent)]
     Run(#[from] RunDirError),
     /// Runs were found, but none is usable.
-    #[error("nothing to report: of {} none is complete; {first}", super::format::count(*.runs, "run"))]
+    #[error("nothing to report: no run is complete ({runs} found or planned); {first}")]
     NothingComplete {
         /// Number of runs found or planned.
         runs: usize,
@@ -41,7 +41,8 @@ pub enum ReportError {
     },
     /// No `--out`, and no single sweep to write into.
     #[error(
-        "where should the report go? Without `--out DIR` it goes into the folder of a sweep, if exactly one is named"
+        "where should the report go? Without `--out DIR` it goes into the folder of a sweep, if \
+         exactly one is named"
     )]
     NeedsOut,
     /// The output path is taken.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use super::run::Run;
+use super::runs::Run;
 use crate::config::{Algo, RunConfig};
 use crate::run::run_dir::{Meta, RunDir, Session};
 use crate::sweep::record::{

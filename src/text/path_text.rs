@@ -77,6 +77,11 @@ pub fn shell_word(word: impl AsRef<OsStr>) -> String {
     plain.map_or_else(|| ansi_c_quoted(word.as_bytes()), |shell_quote| shell_quote.into_owned())
 }
 
+/// Quotes a command line, recorded in the form of this module, for a shell.
+pub fn shell_line(words: &[String]) -> String {
+    words.iter().map(|word| shell_word(decode(word))).collect::<Vec<_>>().join(" ")
+}
+
 fn ansi_c_quoted(bytes: &[u8]) -> String {
     let mut text = "$'".to_owned();
     for chunk in bytes.utf8_chunks() {

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::compare::same_games;
-use crate::{Scores, StatsError, quantile};
+use crate::{Scores, StatsError, quantile, without_rounding};
 
 /// Repetitions per generator; fixed, so that results do not depend on the number of threads.
 const CHUNK: u32 = 500;
@@ -43,6 +43,12 @@ impl Interval {
     /// Returns `true` if `number` lies in the interval, ends included.
     pub fn contains(&self, number: f64) -> bool {
         (self.low..=self.high).contains(&number)
+    }
+
+    /// Sets an end to 0 if it is within rounding of it, for an interval computed from `numbers`.
+    pub fn without_rounding(self, numbers: &[f64]) -> Self {
+        let [low, high] = [self.low, self.high].map(|end| without_rounding(end, numbers));
+        Self { low, high }
     }
 }
 
@@ -163,6 +169,12 @@ mod tests {
         let same = scores(&[&[1.0, 1.0, 1.0], &[5.0, 5.0]]);
         let interval = FEW.of(&same, |scores| Aggregate::Mean.of(scores)).unwrap();
         assert_eq!(interval, Interval { low: 3.0, high: 3.0 });
+    }
+
+    #[test]
+    fn an_end_within_rounding_of_zero_is_zero() {
+        let interval = Interval { low: -1e-17, high: 2e-3 }.without_rounding(&[0.1, -0.1]);
+        assert_eq!(interval, Interval { low: 0.0, high: 2e-3 });
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Statistics of scores over games and seeds: aggregates, intervals, tests. Pure functions.
+//! Statistics of scores over games and seeds: aggregates, intervals, tests, verdicts. Pure
+//! functions.
 //!
 //! A *score* is the final number of one run. [`Scores`] holds those of one variant: one per seed
 //! for each game. The seed is the source of chance, so the bootstrap resamples seeds: games are
@@ -23,11 +24,13 @@ mod aggregate;
 mod bootstrap;
 mod compare;
 mod error;
+mod false_positives;
 mod family;
 mod numbers;
 mod power;
 mod profile;
 mod scores;
+mod verdict;
 
 pub use aggregate::{Aggregate, OPTIMALITY_GOAL};
 pub use bootstrap::{Bootstrap, Interval};
@@ -36,8 +39,10 @@ pub use compare::{
     sampled_permutation_p_value,
 };
 pub use error::StatsError;
+pub use false_positives::{FALSE_POSITIVES, false_positive_rate};
 pub use family::{holm_adjusted, least_holm_adjusted};
 pub use numbers::{area_under_curve, first_reaching, mean, median, quantile, without_rounding};
 pub use power::{POWER, least_visible_difference};
 pub use profile::performance_profile;
 pub use scores::Scores;
+pub use verdict::{ALPHA, Difference, MOST_WAYS, RANDOM_DEALS, Strength, Verdict};

@@ -226,7 +226,7 @@ fn a_run_of_a_later_version_is_told_as_such_and_refused_with_3() {
     }
 
     let found = sandbox.run(&["report", "runs", "--out=x"]);
-    found.expect_refusal(3, &["none is complete", "version 7.0.0"]);
+    found.expect_refusal(3, &["no run is complete", "version 7.0.0"]);
     assert!(!found.stderr.contains("damaged"), "{found:?}");
     assert_eq!(files_below(&run), before);
 }

@@ -166,12 +166,12 @@ fn paths_without_a_complete_run_are_refused_with_3() {
         &sandbox,
         &["runs", "--out=x"],
         3,
-        &["nothing to report", "of 1 run none is complete", "unfinished"],
+        &["nothing to report", "no run is complete (1 found or planned)", "unfinished"],
     );
     fs::write(run.join("metrics.jsonl"), "rubbish\n").unwrap();
     let damaged = ["metrics.jsonl is damaged", "line 1"];
     refused(&sandbox, &[run.to_str().unwrap(), "--out=x"], 3, &damaged);
-    let nothing_left = ["of 1 run none is complete", damaged[0], damaged[1]];
+    let nothing_left = ["no run is complete (1 found or planned)", damaged[0], damaged[1]];
     refused(&sandbox, &["runs", "--out=x"], 3, &nothing_left);
     fs::write(run.join("config.json"), "{}").unwrap();
     refused(&sandbox, &[run.to_str().unwrap(), "--out=x"], 3, &["it holds a study"]);

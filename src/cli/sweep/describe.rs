@@ -1,11 +1,10 @@
 //! A sweep in words, before it starts.
 
 use coordrl_envs::find_game;
-use coordrl_stats::{POWER, least_holm_adjusted, least_visible_difference};
+use coordrl_stats::{ALPHA, POWER, least_holm_adjusted, least_visible_difference};
 
 use super::request::{Request, arms};
 use crate::cli::settings::note_rules_left_out;
-use crate::report::ALPHA;
 use crate::sweep::cell::CellState;
 use crate::sweep::plan::SweepPlan;
 use crate::sweep::progress_table::millions;

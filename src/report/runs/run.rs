@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::ArmId;
 use crate::config::RunConfig;
 use crate::metrics::Axis;
 use crate::metrics::accumulate::WINDOW_GAMES;
@@ -142,6 +143,11 @@ impl Run {
     pub fn score_by_training(&mut self) {
         self.curve.clone_from(&self.training);
         self.scored_by = ScoredBy::Training;
+    }
+
+    /// Returns its arm.
+    pub fn arm(&self) -> ArmId {
+        ArmId::of(&self.config)
     }
 
     /// Returns `true` if the run reached its end.

@@ -4,21 +4,19 @@ use coordrl_plots::{Axis, Estimate, Intervals, LineChart, PlotError, Series};
 use coordrl_stats::Interval;
 
 use super::{Drawn, FigureRow, Half, Marks, finish, points_of};
-use crate::report::Report;
-use crate::report::aggregate::Aggregates;
-use crate::report::compare::Comparison;
-use crate::report::format::count;
-use crate::report::measures::GameRow;
+use crate::report::analysis::aggregate::Aggregates;
+use crate::report::analysis::measures::GameRow;
+use crate::report::render::{ComparisonRow, Report};
 
 /// Draws the differences in final score of each game, with a random policy at 0 and a human at 1;
 /// `None` if no game has known reference scores.
 pub(super) fn differences(
     report: &Report,
     place: usize,
-    comparison: &Comparison,
+    comparison: &ComparisonRow,
 ) -> Result<Option<Drawn>, PlotError> {
     let [arm, baseline] =
-        [&comparison.arm, &comparison.baseline].map(|name| report.short_label(name));
+        [&comparison.arm, &comparison.baseline].map(|arm| report.short_label(arm));
     let title = format!("{arm} less {baseline}, final score");
     let axis = Axis::linear("difference in human-normalised score");
     let mut figure = Intervals::new(&title, axis).with_reference(0.0);
@@ -42,7 +40,8 @@ pub(super) fn differences(
     }
 
     let caption = format!(
-        "Dots: difference of means over seeds; lines: 95 % bootstrap interval. Right of the dashed line {arm} is better."
+        "Dots: difference of means over seeds; lines: 95 % bootstrap interval. Right of the dashed \
+         line {arm} is better."
     );
     let name = format!("pair-{:02}-differences", place + 1);
     finish(FigureRow { name, game: None, title, caption, marks }, &Half(figure)).map(Some)
@@ -75,10 +74,10 @@ pub(super) fn sums(
         }
     }
 
-    let caption = format!(
-        "Dots: value over all runs; {}. Of the optimality gap less is better.",
-        aggregates.about_intervals("lines: 95 % stratified bootstrap interval over seeds")
-    );
+    let caption =
+        "Dots: value over all runs; lines: 95 % stratified bootstrap interval over seeds \
+        (none if a game has one seed). Of the optimality gap less is better."
+            .to_owned();
     let name = format!("all-{:02}-numbers", place + 1);
     finish(FigureRow { name, game: None, title, caption, marks }, &Half(figure))
 }
@@ -109,9 +108,9 @@ pub(super) fn profile(
     }
 
     let caption = format!(
-        "Performance profile over {}: the higher, the better. Games count alike; {}.",
-        count(aggregates.games.len(), "game"),
-        aggregates.about_intervals("shaded: 95 % pointwise bootstrap interval over seeds")
+        "Performance profile over {}: the higher, the better. Games count alike; shaded: 95 % \
+         pointwise bootstrap interval over seeds (none if a game has one seed).",
+        aggregates.games.join(", ")
     );
     let name = format!("all-{:02}-profile", place + 1);
     finish(FigureRow { name, game: None, title, caption, marks }, &Half(chart))

@@ -1,14 +1,13 @@
-//! Report model: the content of `report.json`, from which page and figures are rendered.
+//! The content of `report.json`, from which page and figures are rendered.
 
 use serde::Serialize;
 
-use super::aggregate::Aggregates;
-use super::arms::ArmRow;
-use super::compare::{Comparison, Tests};
-use super::excluded::ExcludedRun;
 use super::figure_row::FigureRow;
-use super::find_runs::Sweep;
-use super::measures::GameRow;
+use crate::report::analysis::aggregate::Aggregates;
+use crate::report::analysis::compare::{Count, GameVerdict, Tests};
+use crate::report::analysis::grid::ArmRow;
+use crate::report::analysis::measures::GameRow;
+use crate::report::runs::{ArmId, ExcludedRun, Sweep};
 use crate::sweep::record::Primary;
 
 /// Complete report.
@@ -27,10 +26,10 @@ pub struct Report {
     /// Primary measure, which decides the verdicts.
     pub primary: Primary,
     /// One comparison per pair of arms.
-    pub comparisons: Vec<Comparison>,
+    pub comparisons: Vec<ComparisonRow>,
     /// Comparisons with every failed or diverged run scored as the worst of its game; empty if
     /// there is none.
-    pub failed_as_worst: Vec<Comparison>,
+    pub failed_as_worst: Vec<ComparisonRow>,
     /// Protocols of the runs: `classic`, `machado` or `raw`.
     pub protocols: Vec<String>,
     /// Number of tests, and the number expected to succeed by chance.
@@ -55,10 +54,30 @@ pub struct Report {
 
 impl Report {
     /// Returns the display name of an arm.
-    pub fn label(&self, arm: &str) -> String {
-        self.arms
-            .iter()
-            .find(|row| row.name == arm)
-            .map_or_else(|| arm.to_owned(), |row| row.label.clone())
+    pub fn label<'a>(&'a self, arm: &'a ArmId) -> &'a str {
+        label_of(&self.arms, arm)
     }
+}
+
+/// Comparison of an arm with its baseline in all games that both have.
+#[derive(Clone, Debug, Serialize)]
+pub struct ComparisonRow {
+    /// The arm.
+    pub arm: ArmId,
+    /// Baseline arm.
+    pub baseline: ArmId,
+    /// "coordconv against conv: 1 better and 0 worse after Holm; uncorrected 6 better, 2 similar, 1
+    /// worse, 0 unknown".
+    pub headline: String,
+    /// Strength of the evidence, in one or two sentences.
+    pub strength: String,
+    /// Number of games per verdict.
+    pub count: Count,
+    /// Verdict in each game.
+    pub games: Vec<GameVerdict>,
+}
+
+/// Returns the display name of an arm.
+pub fn label_of<'a>(arms: &'a [ArmRow], arm: &'a ArmId) -> &'a str {
+    arms.iter().find(|row| row.name == *arm).map_or(&arm.torso, |row| &row.label)
 }

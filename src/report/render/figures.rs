@@ -10,9 +10,11 @@ use coordrl_plots::{
 
 use self::curves::{Over, curves_of};
 use self::games::{differences, profile, sums};
+use super::Report;
 pub use super::figure_row::{FigureRow, Marks};
 use super::format::shortened;
-use super::{Report, ReportError};
+use crate::report::ReportError;
+use crate::report::runs::ArmId;
 
 /// Width of a figure in SVG units: narrow, so that its text is readable on a phone.
 const WIDTH: f64 = 460.0;
@@ -109,12 +111,12 @@ impl Report {
         Ok(drawn)
     }
 
-    fn short_label(&self, arm: &str) -> String {
-        shortened(&self.label(arm))
+    fn short_label(&self, arm: &ArmId) -> String {
+        shortened(self.label(arm))
     }
 
-    fn colour(&self, arm: &str) -> Colour {
-        let place = self.arms.iter().position(|row| row.name == arm).unwrap_or_default();
+    fn colour(&self, arm: &ArmId) -> Colour {
+        let place = self.arms.iter().position(|row| row.name == *arm).unwrap_or_default();
         // By place in the whole report, so that an arm has one colour in all figures.
         PALETTE[place % PALETTE.len()]
     }

@@ -1,32 +1,34 @@
 //! Aggregate scores over all games, normalised in each so that a random policy is 0 and a human 1.
 
 use coordrl_stats::{
-    Aggregate, Bootstrap, Interval, Scores, StatsError, performance_profile,
-    probability_of_improvement,
+    Aggregate, Bootstrap, Interval, OPTIMALITY_GOAL, Scores, StatsError, performance_profile,
+    probability_of_improvement, without_rounding,
 };
 use serde::Serialize;
 
-use super::ReportError;
-use super::arms::{Grid, Group};
-use super::format;
+use super::grid::Group;
 use super::measures::GameRow;
+use crate::report::ReportError;
+use crate::report::runs::ArmId;
 
 /// Number of points of a performance profile.
 const PROFILE_POINTS: u32 = 81;
 /// Bootstrap repetitions for the bands of a profile, as in Agarwal et al. 2021.
 const PROFILE_REPETITIONS: u32 = 2000;
-/// Text shown instead of an interval.
-pub const NO_INTERVAL: &str = "no interval: some games have one seed";
+/// Reason why there is no aggregate.
+const NO_GAME: &str = "There is no game in which every arm has a complete run and in which the \
+    scores of a random policy and of a human are known, as they are for the 57 usual Atari games \
+    in their default mode and difficulty.";
 
 /// Aggregate scores of a group's arms over the games they all have.
 #[derive(Clone, Debug, Serialize)]
 pub struct Aggregates {
-    /// Name of the baseline arm.
-    pub baseline: String,
+    /// Baseline arm.
+    pub baseline: ArmId,
     /// Games with known scores in which every arm of the group has complete runs.
     pub games: Vec<String>,
     /// Reason why there is no aggregate, if there is none.
-    pub why_absent: Option<String>,
+    pub why_absent: Option<&'static str>,
     /// Arms, the baseline first.
     pub arms: Vec<AggregateArm>,
     /// Probability of improvement of each other arm over the baseline.
@@ -36,8 +38,8 @@ pub struct Aggregates {
 /// Aggregate scores of one arm over all games.
 #[derive(Clone, Debug, Serialize)]
 pub struct AggregateArm {
-    /// Name of the arm.
-    pub arm: String,
+    /// The arm.
+    pub arm: ArmId,
     /// Number of complete runs.
     pub runs: usize,
     /// IQM, median, mean and optimality gap.
@@ -73,8 +75,8 @@ pub struct Profile {
 /// Probability that a run of an arm beats a run of the baseline.
 #[derive(Clone, Debug, Serialize)]
 pub struct Improvement {
-    /// Name of the arm.
-    pub arm: String,
+    /// The arm.
+    pub arm: ArmId,
     /// Probability of improvement, averaged over games.
     pub probability: f64,
     /// Stratified bootstrap interval over seeds; absent if any game of either arm has a single
@@ -82,40 +84,20 @@ pub struct Improvement {
     pub interval: Option<Interval>,
 }
 
-impl Aggregates {
-    /// Returns the caption for intervals: `shown`, which describes them, and a note where there are
-    /// none.
-    pub fn about_intervals(&self, shown: &str) -> String {
-        let with_intervals = self
-            .arms
-            .iter()
-            .filter(|arm| arm.values.iter().all(|value| value.interval.is_some()))
-            .count();
-        match with_intervals {
-            0 => NO_INTERVAL.to_owned(),
-            all if all == self.arms.len() => shown.to_owned(),
-            _ => format!("{shown}; elsewhere {NO_INTERVAL}"),
-        }
-    }
-}
-
 /// Computes the aggregate scores of a group's arms.
 ///
 /// # Errors
 /// If the bootstrap rejects its input.
 pub fn of_group(
-    grid: &Grid,
     group: &Group,
     games: &[GameRow],
     bootstrap: Bootstrap,
 ) -> Result<Aggregates, ReportError> {
-    let names: Vec<String> = group.arms().map(|arm| grid.arms[arm].name()).collect();
-    let shared: Vec<&GameRow> =
-        games.iter().filter(|game| names.iter().all(|name| game.arm(name).is_some())).collect();
+    let has_all = |game: &GameRow| group.arms().all(|arm| game.arm(arm).is_some());
     let usable: Vec<&GameRow> =
-        shared.iter().copied().filter(|game| game.reference().is_some()).collect();
+        games.iter().filter(|game| game.reference().is_some() && has_all(game)).collect();
     let mut aggregates = Aggregates {
-        baseline: names[0].clone(),
+        baseline: group.baseline.clone(),
         games: usable.iter().map(|game| game.game.clone()).collect(),
         why_absent: None,
         arms: Vec::new(),
@@ -123,37 +105,24 @@ pub fn of_group(
     };
 
     if usable.is_empty() {
-        aggregates.why_absent = Some(why_absent(&shared));
+        aggregates.why_absent = Some(NO_GAME);
         return Ok(aggregates);
     }
 
-    let scores =
-        names.iter().map(|name| normalised(&usable, name)).collect::<Result<Vec<_>, _>>()?;
+    let scores = group.arms().map(|arm| normalised(&usable, arm)).collect::<Result<Vec<_>, _>>()?;
     let thresholds = thresholds(&scores);
-    for (name, scores) in names.iter().zip(&scores) {
-        aggregates.arms.push(of_arm(name, scores, &thresholds, bootstrap)?);
+    for (arm, scores) in group.arms().zip(&scores) {
+        aggregates.arms.push(of_arm(arm, scores, &thresholds, bootstrap)?);
     }
 
-    for (name, other) in names.iter().zip(&scores).skip(1) {
-        aggregates.improvements.push(improvement(name, other, &scores[0], bootstrap)?);
+    for (arm, other) in group.others.iter().zip(&scores[1..]) {
+        aggregates.improvements.push(improvement(arm, other, &scores[0], bootstrap)?);
     }
 
     Ok(aggregates)
 }
 
-fn why_absent(shared: &[&GameRow]) -> String {
-    if shared.is_empty() {
-        return "There is no game in which every arm has a complete run.".to_owned();
-    }
-    let names: Vec<&str> = shared.iter().map(|game| game.game.as_str()).collect();
-    format!(
-        "Scores of different games can be put together only where those of a random policy and of a human are known, \
-         as they are for the 57 usual Atari games in their default mode and difficulty; not for {}.",
-        format::list(&names)
-    )
-}
-
-fn normalised(games: &[&GameRow], arm: &str) -> Result<Scores, StatsError> {
+fn normalised(games: &[&GameRow], arm: &ArmId) -> Result<Scores, StatsError> {
     // Nothing is filtered out: the games were chosen for having both.
     let scores = games.iter().filter_map(|game| {
         let known = game.reference()?;
@@ -169,7 +138,7 @@ fn has_spread(scores: &Scores) -> bool {
 }
 
 fn of_arm(
-    name: &str,
+    arm: &ArmId,
     scores: &Scores,
     thresholds: &[f64],
     bootstrap: Bootstrap,
@@ -179,15 +148,17 @@ fn of_arm(
     } else {
         Vec::new()
     };
+    // The optimality gap is computed from the goal as well.
+    let numbers: Vec<f64> = scores.all().chain([OPTIMALITY_GOAL]).collect();
 
     let values = Aggregate::ALL.into_iter().enumerate().map(|(place, aggregate)| AggregateValue {
         name: aggregate.name(),
-        value: aggregate.of(scores),
-        interval: intervals.get(place).copied(),
+        value: without_rounding(aggregate.of(scores), &numbers),
+        interval: intervals.get(place).map(|interval| interval.without_rounding(&numbers)),
     });
 
     Ok(AggregateArm {
-        arm: name.to_owned(),
+        arm: arm.clone(),
         runs: scores.all().count(),
         values: values.collect(),
         profile: profile(scores, thresholds, bootstrap)?,
@@ -227,28 +198,29 @@ fn thresholds(arms: &[Scores]) -> Vec<f64> {
 }
 
 fn improvement(
-    name: &str,
-    arm: &Scores,
+    arm: &ArmId,
+    scores: &Scores,
     baseline: &Scores,
     bootstrap: Bootstrap,
 ) -> Result<Improvement, StatsError> {
-    let probability = probability_of_improvement(arm, baseline)?;
-    let interval = if has_spread(arm) && has_spread(baseline) {
-        Some(bootstrap.of_pair(arm, baseline, |arm, baseline| {
+    let probability = probability_of_improvement(scores, baseline)?;
+    let interval = if has_spread(scores) && has_spread(baseline) {
+        Some(bootstrap.of_pair(scores, baseline, |scores, baseline| {
             // Resamples have the same games, for which the call above has succeeded.
-            probability_of_improvement(arm, baseline).unwrap_or(f64::NAN)
+            probability_of_improvement(scores, baseline).unwrap_or(f64::NAN)
         })?)
     } else {
         None
     };
 
-    Ok(Improvement { arm: name.to_owned(), probability, interval })
+    Ok(Improvement { arm: arm.clone(), probability, interval })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::measures;
+    use crate::report::analysis::grid::Grid;
+    use crate::report::analysis::measures;
     use crate::report::test_support::{Fake, read_all};
 
     const FEW: Bootstrap = Bootstrap { repetitions: 500, level: 0.95, seed: 1 };
@@ -257,11 +229,27 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let grid = Grid::new(read_all(folder.path(), fakes.into_iter()));
         let games = measures::games(&grid, &[], FEW).unwrap();
-        of_group(&grid, &grid.groups(None).unwrap()[0], &games, FEW).unwrap()
+        of_group(&grid.groups(None).unwrap()[0], &games, FEW).unwrap()
     }
 
     fn ending(game: &str, torso: &str, seed: u64, score: f64) -> Fake {
         Fake::new(game, torso, seed).with_scores(&[0.0, score])
+    }
+
+    #[test]
+    fn what_is_zero_but_for_rounding_is_zero() {
+        // Pong's known scores are −20.7 and 14.6, so these normalise to −0.1, 0 and 0.1.
+        let scores = [-24.23, -20.7, -17.17];
+        let fakes = ["conv", "coordconv"].map(|torso| {
+            scores.map(|score| {
+                let seed = scores.iter().filter(|other| **other < score).count() as u64;
+                ending("pong", torso, seed, score)
+            })
+        });
+        let of = aggregates(fakes.into_iter().flatten().collect());
+        for value in &of.arms[0].values[..3] {
+            assert_eq!(value.value, 0.0, "{}", value.name);
+        }
     }
 
     #[test]
@@ -291,7 +279,7 @@ mod tests {
         let profile = &of.arms[1].profile;
         assert_eq!((profile.scores.len(), profile.share[0]), (81, 1.0));
         assert!(profile.share.is_sorted_by(|a, b| a >= b));
-        assert_eq!(of.baseline, "a2c-conv");
+        assert_eq!(of.baseline.to_string(), "a2c-conv");
     }
 
     #[test]
@@ -310,21 +298,17 @@ mod tests {
         assert!(all.values.iter().all(|value| value.interval.is_some()));
         assert_eq!(all.profile.low.as_ref().map(Vec::len), Some(81));
         assert_eq!(of.improvements[0].interval, None);
-        assert_eq!(
-            of.about_intervals("lines: interval"),
-            "lines: interval; elsewhere no interval: some games have one seed"
-        );
     }
 
     #[test]
     fn why_there_is_nothing_is_said() {
         let of =
             aggregates(vec![ending("catch", "conv", 1, 1.0), ending("catch", "coordconv", 1, 1.0)]);
-        assert!(of.why_absent.unwrap().ends_with("not for catch."));
+        assert_eq!(of.why_absent, Some(NO_GAME));
         let of = aggregates(vec![
             ending("pong", "conv", 1, 1.0),
             ending("breakout", "coordconv", 1, 1.0),
         ]);
-        assert!(of.why_absent.unwrap().contains("no game"));
+        assert_eq!(of.why_absent, Some(NO_GAME));
     }
 }

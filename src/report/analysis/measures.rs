@@ -8,12 +8,12 @@ use coordrl_stats::{
 };
 use serde::Serialize;
 
-use super::ReportError;
-use super::arms::Grid;
 use super::curves::{Common, Curve, at, curve};
-use super::format;
-use super::run::{Run, ScoredBy};
+use super::grid::{Game, Grid};
 use crate::eval::known_scores::known_scores;
+use crate::report::ReportError;
+use crate::report::runs::{ArmId, Run, ScoredBy, as_typed};
+use crate::text::numbers;
 
 /// Positions of the thresholds between the start of the game and the best arm's final score.
 const SHARES: [f64; 3] = [0.25, 0.5, 0.75];
@@ -44,8 +44,8 @@ pub struct GameRow {
 /// Measures of an arm in a game.
 #[derive(Clone, Debug, Serialize)]
 pub struct GameArm {
-    /// Name of the arm.
-    pub arm: String,
+    /// The arm.
+    pub arm: ArmId,
     /// Final score over its seeds.
     pub final_score: Summary,
     /// Area under the curve divided by its length: mean return over training.
@@ -126,8 +126,8 @@ impl GameRow {
     }
 
     /// Returns the measures of an arm.
-    pub fn arm(&self, name: &str) -> Option<&GameArm> {
-        self.arms.iter().find(|arm| arm.arm == name)
+    pub fn arm(&self, id: &ArmId) -> Option<&GameArm> {
+        self.arms.iter().find(|arm| arm.arm == *id)
     }
 }
 
@@ -152,84 +152,79 @@ pub fn games(
     thresholds: &[f64],
     bootstrap: Bootstrap,
 ) -> Result<Vec<GameRow>, ReportError> {
-    if !thresholds.is_empty() && grid.games.len() > 1 {
-        return Err(ReportError::ThresholdsOfManyGames { games: grid.games.join(", ") });
+    let names: Vec<&str> = grid.games().map(Game::name).collect();
+    if !thresholds.is_empty() && names.len() > 1 {
+        return Err(ReportError::ThresholdsOfManyGames { games: names.join(", ") });
     }
-    (0..grid.games.len()).map(|game| Ok(game_row(grid, game, thresholds, bootstrap)?)).collect()
+    grid.games().map(|game| Ok(game_row(game, thresholds, bootstrap)?)).collect()
 }
 
 fn game_row(
-    grid: &Grid,
-    game: usize,
+    game: Game<'_>,
     thresholds: &[f64],
     bootstrap: Bootstrap,
 ) -> Result<GameRow, StatsError> {
-    let common = Common::of(grid.of_game(game));
-    let budgets: Vec<u64> = grid.of_game(game).map(Run::length).collect();
-    let least = budgets.iter().copied().min().unwrap_or(0);
+    let common = Common::of(game.runs);
+    let least = game.runs.iter().map(Run::length).min().unwrap_or(0);
     // A grid of its own: training games are logged at other frames than evaluations.
-    let training = training_grid(grid, game);
+    let training = training_grid(game);
     let mut arms = Vec::new();
-    for (place, arm) in grid.arms.iter().enumerate() {
-        let runs = grid.cell(game, place);
-        if !runs.is_empty() {
-            let mut row = game_arm(arm.name(), runs, &common, least, bootstrap)?;
-            if let Some(common) = &training {
-                row.training_curve = Some(curve(&by_training(runs), common, bootstrap)?);
-            }
-            arms.push(row);
+    for (arm, runs) in game.arms() {
+        let mut row = game_arm(arm, runs, &common, least, bootstrap)?;
+        if let Some(common) = &training {
+            row.training_curve = Some(curve(&by_training(runs), common, bootstrap)?);
         }
+        arms.push(row);
     }
 
-    let reference = reference_of(grid, game);
+    let reference = reference_of(game);
     let mut row = GameRow {
-        game: grid.games[game].clone(),
+        game: game.name().to_owned(),
         budget_frames: common.budget(),
         from_frames: common.frames.first().copied().unwrap_or(0.0),
-        unequal_budgets: budgets.iter().any(|&budget| budget != least),
-        scored_by: grid.scored_by(game),
+        unequal_budgets: game.runs.iter().any(|run| run.length() != least),
+        scored_by: game.scored_by(),
         random: reference.map(|known| known.random),
         human: reference.map(|known| known.human),
         arms,
         thresholds: Vec::new(),
     };
 
-    let levels = if thresholds.is_empty() { levels(grid, game, &row) } else { named(thresholds) };
-    row.thresholds = levels.into_iter().map(|level| threshold(grid, game, &row, level)).collect();
+    let levels = if thresholds.is_empty() { levels(game, &row) } else { named(thresholds) };
+    row.thresholds = levels.into_iter().map(|level| threshold(game, &row, level)).collect();
     Ok(row)
 }
 
 /// Returns the common grid of training games, for a second curve where evaluations decide; `None`
 /// if they do not, or if a run finished no game within the budget.
-fn training_grid(grid: &Grid, game: usize) -> Option<Common> {
-    if grid.scored_by(game) == ScoredBy::Training
-        || grid.of_game(game).any(|run| run.training.is_empty())
-    {
+fn training_grid(game: Game<'_>) -> Option<Common> {
+    let lacks_games = game.runs.iter().any(|run| run.training.is_empty());
+    if game.scored_by() == ScoredBy::Training || lacks_games {
         return None;
     }
-    let runs: Vec<Run> = by_training(grid.of_game(game));
-    let common = Common::of(runs.iter());
+
+    let runs = by_training(game.runs);
+    let common = Common::of(&runs);
     // A run whose first game ended after the shortest run has no score on the grid.
     let has_all =
         runs.iter().all(|run| common.scores(run).iter().all(|(_, score)| score.is_finite()));
     has_all.then_some(common)
 }
 
-fn by_training<'a>(runs: impl IntoIterator<Item = &'a Run>) -> Vec<Run> {
-    let mut runs: Vec<Run> = runs.into_iter().cloned().collect();
+fn by_training(runs: &[Run]) -> Vec<Run> {
+    let mut runs = runs.to_vec();
     runs.iter_mut().for_each(Run::score_by_training);
     runs
 }
 
 /// Returns a game's reference scores, if all of its runs use settings for which they hold.
-fn reference_of(grid: &Grid, game: usize) -> Option<ReferenceScores> {
-    let known =
-        grid.of_game(game).map(|run| known_scores(&run.config.game, &run.config.env.resolve()));
+fn reference_of(game: Game<'_>) -> Option<ReferenceScores> {
+    let known = game.runs.iter().map(|run| known_scores(game.name(), &run.config.env.resolve()));
     known.reduce(Option::and).flatten()
 }
 
 fn game_arm(
-    arm: String,
+    arm: ArmId,
     runs: &[Run],
     common: &Common,
     least_budget: u64,
@@ -255,12 +250,7 @@ fn seed_row(run: &Run, common: &Common, least_budget: u64) -> SeedRow {
         frames: run.frames,
         hours: run.wall_secs / 3600.0,
         commits: run.meta.commits().into_iter().map(str::to_owned).collect(),
-        commands: run
-            .meta
-            .sessions
-            .iter()
-            .map(|session| format::as_typed(&session.command))
-            .collect(),
+        commands: run.meta.sessions.iter().map(|session| as_typed(&session.command)).collect(),
     }
 }
 
@@ -275,8 +265,8 @@ fn summary(values: Vec<f64>, bootstrap: Bootstrap) -> Result<Summary, StatsError
 
 /// Derives thresholds from the runs: between the start and the best final score, plus the human
 /// score.
-fn levels(grid: &Grid, game: usize, row: &GameRow) -> Vec<(String, f64)> {
-    let firsts = grid.of_game(game).filter_map(|run| run.curve.first()).map(|point| point.score);
+fn levels(game: Game<'_>, row: &GameRow) -> Vec<(String, f64)> {
+    let firsts = game.runs.iter().filter_map(|run| run.curve.first()).map(|point| point.score);
     let start = row.random.unwrap_or_else(|| firsts.fold(f64::INFINITY, f64::min));
     let best = row.arms.iter().map(|arm| arm.final_score.mean).fold(f64::NEG_INFINITY, f64::max);
     let mut levels = Vec::new();
@@ -287,7 +277,7 @@ fn levels(grid: &Grid, game: usize, row: &GameRow) -> Vec<(String, f64)> {
         }));
     }
 
-    let points = grid.of_game(game).flat_map(|run| &run.curve);
+    let points = game.runs.iter().flat_map(|run| &run.curve);
     // A score reached beyond the common budget is not compared.
     let within = points.filter(|point| point.frames <= row.budget_frames);
     let highest = within.map(|point| point.score).fold(f64::NEG_INFINITY, f64::max);
@@ -298,13 +288,11 @@ fn levels(grid: &Grid, game: usize, row: &GameRow) -> Vec<(String, f64)> {
 }
 
 fn named(thresholds: &[f64]) -> Vec<(String, f64)> {
-    thresholds.iter().map(|&score| (format::score(score), score)).collect()
+    thresholds.iter().map(|&score| (numbers::score(score), score)).collect()
 }
 
-fn threshold(grid: &Grid, game: usize, row: &GameRow, (label, score): (String, f64)) -> Threshold {
-    let cells =
-        (0..grid.arms.len()).map(|arm| grid.cell(game, arm)).filter(|runs| !runs.is_empty());
-    let arms = cells.map(|runs| reached(runs, score, row.budget_frames)).collect();
+fn threshold(game: Game<'_>, row: &GameRow, (label, score): (String, f64)) -> Threshold {
+    let arms = game.arms().map(|(_, runs)| reached(runs, score, row.budget_frames)).collect();
     Threshold { label, score, arms }
 }
 

@@ -1,14 +1,15 @@
 //! Runs excluded from the statistics, with reasons.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::format::frames;
-use super::run::Run;
+use super::{ArmId, Run};
 use crate::config::{Algo, RunConfig};
 use crate::run::run_dir::RunDir;
 use crate::sweep::record::CellRecord;
+use crate::text::numbers;
 
 /// Run excluded from the statistics.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -37,12 +38,14 @@ pub struct Cell {
 }
 
 /// Reason why a run is excluded.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, thiserror::Error)]
 #[serde(rename_all = "snake_case")]
 pub enum Why {
     /// Planned by a sweep but not started.
+    #[error("planned, not begun")]
     Missing,
     /// Failed in the sweep's attempts.
+    #[error("failed with {ended_with}{}", after_colon(.message))]
     Failed {
         /// `exit code 4`, or a signal.
         ended_with: String,
@@ -50,6 +53,11 @@ pub enum Why {
         message: String,
     },
     /// Ended, or still running, before its last frame.
+    #[error(
+        "unfinished, at {} of {} frames",
+        numbers::frames(*.frames as f64),
+        numbers::frames(*.of as f64)
+    )]
     Unfinished {
         /// Frames trained.
         frames: u64,
@@ -57,18 +65,22 @@ pub enum Why {
         of: u64,
     },
     /// Diverged: a value became non-finite.
+    #[error("diverged at {} frames", numbers::frames(*.frames as f64))]
     Diverged {
         /// Frames trained.
         frames: u64,
     },
     /// Finished no full game, so it has no score.
+    #[error("no full game was finished, so it has no score")]
     NoGame,
     /// Finished its first full game only after the shortest run of the game had ended.
+    #[error("no full game within the budget, {} frames", numbers::frames(*.budget as f64))]
     NoGameWithin {
         /// Frames of the shortest run.
         budget: u64,
     },
     /// One of its files cannot be read.
+    #[error("{} is damaged: {cause}", .file.display())]
     Damaged {
         /// The file, relative to the run's folder.
         #[serde(serialize_with = "crate::text::path_text::serialize")]
@@ -77,21 +89,45 @@ pub enum Why {
         cause: String,
     },
     /// Intact but unusable: written by another version of this program.
+    #[error("{cause}")]
     Unusable {
         /// Explanation.
         cause: String,
     },
     /// Another run of the same seed is used.
+    #[error("repeats a seed; {} is used", .used.display())]
     Repeated {
         /// Folder of the run that is used.
         #[serde(serialize_with = "crate::text::path_text::serialize")]
         used: PathBuf,
     },
     /// The folder named by a sweep contains a different run.
+    #[error("its folder holds {holds}")]
     Other {
         /// Description of the run found.
         holds: String,
     },
+}
+
+fn after_colon(message: &str) -> String {
+    if message.is_empty() { String::new() } else { format!(": {message}") }
+}
+
+impl Why {
+    /// Returns the kind of reason, to count runs by.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Missing => "not begun",
+            Self::Failed { .. } => "failed",
+            Self::Unfinished { .. } => "unfinished",
+            Self::Diverged { .. } => "diverged",
+            Self::NoGame | Self::NoGameWithin { .. } => "without a full game",
+            Self::Damaged { .. } => "damaged",
+            Self::Unusable { .. } => "of another version of this program",
+            Self::Repeated { .. } => "repeating a seed",
+            Self::Other { .. } => "of something else",
+        }
+    }
 }
 
 impl ExcludedRun {
@@ -105,59 +141,40 @@ impl ExcludedRun {
         let config = RunDir::open_to_read(run).and_then(|folder| folder.read_config::<RunConfig>());
         Self { cell: config.ok().map(|config| Cell::of(&config)), run: run.to_owned(), why }
     }
+}
 
-    /// Excludes a run planned by a sweep in this folder.
-    pub fn of_cell(cell: &CellRecord, run: PathBuf, why: Why) -> Self {
-        let game = cell.game.clone();
-        let torso = cell.torso.clone();
-        let cell = Cell { game, algo: cell.algo, torso, seed: cell.seed };
-        Self { cell: Some(cell), run, why }
-    }
-
-    /// Returns the run and the reason as a sentence without a full stop.
-    pub fn text(&self) -> String {
-        let which = match &self.cell {
-            Some(cell) => format!("{}, {}, seed {}", cell.game, cell.arm(), cell.seed),
-            None => self.run.display().to_string(),
-        };
-        format!("{which}: {}", self.why.text())
+impl fmt::Display for ExcludedRun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.cell {
+            Some(cell) => write!(f, "{cell}: {}", self.why),
+            None => write!(f, "{}: {}", self.run.display(), self.why),
+        }
     }
 }
 
 impl Cell {
-    fn of(config: &RunConfig) -> Self {
+    /// Returns the identity of a run with these settings.
+    pub fn of(config: &RunConfig) -> Self {
         let game = config.game.clone();
         let torso = config.torso.clone();
         Self { game, algo: config.algo, torso, seed: config.seed }
     }
 
-    /// Returns the arm's name in run folders.
-    pub fn arm(&self) -> String {
-        format!("{}-{}", self.algo.name(), self.torso)
+    /// Returns the identity of a run that a sweep plans.
+    pub fn planned(cell: &CellRecord) -> Self {
+        let game = cell.game.clone();
+        let torso = cell.torso.clone();
+        Self { game, algo: cell.algo, torso, seed: cell.seed }
+    }
+
+    /// Returns its arm.
+    pub fn arm(&self) -> ArmId {
+        ArmId { algo: self.algo, torso: self.torso.clone() }
     }
 }
 
-impl Why {
-    /// Returns the reason in a few words.
-    pub fn text(&self) -> String {
-        match self {
-            Self::Missing => "planned, not begun".to_owned(),
-            Self::Failed { ended_with, message } if message.is_empty() => {
-                format!("failed with {ended_with}")
-            }
-            Self::Failed { ended_with, message } => format!("failed with {ended_with}: {message}"),
-            Self::Unfinished { frames: at, of } => {
-                format!("unfinished, at {} of {} frames", frames(*at as f64), frames(*of as f64))
-            }
-            Self::Diverged { frames: at } => format!("diverged at {} frames", frames(*at as f64)),
-            Self::NoGame => "no full game was finished, so it has no score".to_owned(),
-            Self::NoGameWithin { budget } => {
-                format!("no full game within the budget, {} frames", frames(*budget as f64))
-            }
-            Self::Damaged { file, cause } => format!("{} is damaged: {cause}", file.display()),
-            Self::Unusable { cause } => cause.clone(),
-            Self::Repeated { used } => format!("repeats a seed; {} is used", used.display()),
-            Self::Other { holds } => format!("its folder holds {holds}"),
-        }
+impl fmt::Display for Cell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, {}, seed {}", self.game, self.arm(), self.seed)
     }
 }

@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use super::excluded::{ExcludedRun, Why};
 use super::measures::GameRow;
+use crate::report::runs::{ArmId, ExcludedRun, Why};
 
 /// Scores of a game to compare.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GameScores {
     /// Game.
     pub game: String,
-    /// Scores by name of the arm, for each arm that has any.
-    pub arms: BTreeMap<String, ArmScores>,
+    /// Scores of each arm that has any.
+    pub arms: BTreeMap<ArmId, ArmScores>,
 }
 
 /// Scores of an arm in a game, one per seed.
@@ -74,13 +74,17 @@ mod tests {
 
     use super::*;
     use crate::config::Algo;
-    use crate::report::excluded::Cell;
+    use crate::report::runs::Cell;
 
     fn scores(values: &[f64]) -> ArmScores {
         ArmScores {
             finals: values.to_vec(),
             areas: values.iter().map(|value| value / 2.0).collect(),
         }
+    }
+
+    fn arm(torso: &str) -> ArmId {
+        ArmId { algo: Algo::A2c, torso: torso.to_owned() }
     }
 
     fn excluded(game: &str, torso: &str, why: Why) -> ExcludedRun {
@@ -95,12 +99,9 @@ mod tests {
 
     #[test]
     fn a_failed_run_counts_as_the_worst_of_its_game_in_its_own_arm() {
-        let arms = [("a2c-conv", scores(&[3.0, 4.0])), ("a2c-coordconv", scores(&[2.0, 8.0]))];
-        let game = GameScores {
-            game: "pong".to_owned(),
-            arms: arms.map(|(name, scores)| (name.to_owned(), scores)).into(),
-        };
-
+        let [conv, coordconv] = [arm("conv"), arm("coordconv")];
+        let arms = [(conv.clone(), scores(&[3.0, 4.0])), (coordconv.clone(), scores(&[2.0, 8.0]))];
+        let game = GameScores { game: "pong".to_owned(), arms: arms.into() };
         let games = std::slice::from_ref(&game);
 
         let gone = [
@@ -108,9 +109,9 @@ mod tests {
             excluded("pong", "conv", Why::Diverged { frames: 7 }),
         ];
         let filled = with_failed_as_worst(games, &gone).unwrap();
-        assert_eq!(filled[0].arms["a2c-conv"].finals, [3.0, 4.0, 2.0, 2.0]);
-        assert_eq!(filled[0].arms["a2c-conv"].areas, [1.5, 2.0, 1.0, 1.0]);
-        assert_eq!(filled[0].arms["a2c-coordconv"], game.arms["a2c-coordconv"]);
+        assert_eq!(filled[0].arms[&conv].finals, [3.0, 4.0, 2.0, 2.0]);
+        assert_eq!(filled[0].arms[&conv].areas, [1.5, 2.0, 1.0, 1.0]);
+        assert_eq!(filled[0].arms[&coordconv], game.arms[&coordconv]);
 
         let not_failed = [
             excluded("pong", "conv", Why::Missing),
@@ -122,10 +123,10 @@ mod tests {
 
     #[test]
     fn an_arm_whose_runs_all_failed_is_compared_too() {
-        let arms = [("a2c-conv".to_owned(), scores(&[3.0, 4.0]))].into();
+        let arms = [(arm("conv"), scores(&[3.0, 4.0]))].into();
         let games = [GameScores { game: "pong".to_owned(), arms }];
         let filled =
             with_failed_as_worst(&games, &[excluded("pong", "coordconv", failed())]).unwrap();
-        assert_eq!(filled[0].arms["a2c-coordconv"].finals, [3.0]);
+        assert_eq!(filled[0].arms[&arm("coordconv")].finals, [3.0]);
     }
 }

@@ -5,8 +5,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::figures::Drawn;
-use super::{Report, ReportError, page};
+use super::{Report, page};
 use crate::durable_file::{sync_dir, write_durably};
+use crate::report::ReportError;
 
 const PAGE: &str = "index.html";
 const DATA: &str = "report.json";

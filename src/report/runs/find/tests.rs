@@ -25,7 +25,7 @@ fn seeds(found: &FoundRuns) -> Vec<u64> {
 }
 
 fn reasons(found: &FoundRuns) -> Vec<String> {
-    found.excluded.iter().map(ExcludedRun::text).collect()
+    found.excluded.iter().map(ToString::to_string).collect()
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn damaged_runs_in_a_folder_are_left_out_and_named_alone_or_with_nothing_else_th
         find_runs(&[folder.path().to_owned(), paths[1].clone()]).unwrap_err().to_string();
     assert!(both_ways.contains("metrics.jsonl is damaged"), "{both_ways}");
     [0, 3].iter().for_each(|&run: &usize| fs::write(paths[run].join("meta.json"), "{").unwrap());
-    assert!(refused(folder.path()).contains("of 4 runs none is complete"));
+    assert!(refused(folder.path()).contains("no run is complete (4 found or planned)"));
 }
 
 #[test]
@@ -287,7 +287,8 @@ fn paths_that_are_no_runs_and_damaged_files_are_named() {
     unfinished(1).write(folder.path());
     let text = refused(folder.path());
     assert!(
-        text.contains("of 1 run none is complete") && text.contains("at 3 000 of 9 000"),
+        text.contains("no run is complete (1 found or planned)")
+            && text.contains("at 3 000 of 9 000"),
         "{text}"
     );
     let run = fake(2).write(folder.path());
@@ -295,7 +296,8 @@ fn paths_that_are_no_runs_and_damaged_files_are_named() {
     assert!(refused(&run).contains("meta.json is damaged"));
     let text = refused(folder.path());
     assert!(
-        text.contains("of 2 runs none is complete") && text.contains("meta.json is damaged"),
+        text.contains("no run is complete (2 found or planned)")
+            && text.contains("meta.json is damaged"),
         "{text}"
     );
     let sweep = write_sweep(folder.path(), &[]);

@@ -6,22 +6,20 @@ mod figure;
 mod style;
 mod tables;
 
+use coordrl_stats::{ALPHA, FALSE_POSITIVES, MOST_WAYS, RANDOM_DEALS};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use self::figure::{figure, in_grid};
 use self::tables::{
-    arms_table, differences_table, left_out_table, runs_table, scrolling, thresholds_table,
-    verdict_table,
+    aggregates_table, arms_table, excluded_table, runs_table, thresholds_table, verdict_table,
 };
-use super::Report;
-use super::aggregate::{Aggregates, NO_INTERVAL};
-use super::compare::{Comparison, games_of};
-use super::false_positives::by_chance;
 use super::figures::Drawn;
-use super::format::{command, count, frames, grouped, list, probability, score, span};
-use super::measures::GameRow;
-use super::run::ScoredBy;
-use super::verdict::{ALPHA, GameVerdict, KindOfTest, MOST_WAYS, RANDOM_DEALS};
+use super::format::span;
+use super::{ComparisonRow, Report};
+use crate::report::analysis::aggregate::Aggregates;
+use crate::report::analysis::measures::GameRow;
+use crate::text::numbers::{frames, grouped, probability, score};
+use crate::text::path_text::shell_line;
 
 /// Renders the page of a report with its figures.
 pub fn page(report: &Report, drawn: &[Drawn]) -> String {
@@ -63,37 +61,19 @@ pub fn page(report: &Report, drawn: &[Drawn]) -> String {
 
 fn title(report: &Report) -> String {
     let labels: Vec<&str> = report.arms.iter().map(|arm| arm.label.as_str()).collect();
-    match report.comparisons.as_slice() {
-        [] => format!("Runs of {}", list(&labels)),
-        _ => format!("Compared: {}", list(&labels)),
-    }
+    let kind = if report.comparisons.is_empty() { "Runs of" } else { "Compared:" };
+    format!("{kind} {}", labels.join(", "))
 }
 
 fn lead(report: &Report) -> String {
     let runs: usize = report.arms.iter().map(|arm| arm.runs).sum();
-    let budgets: Vec<String> = report.games.iter().map(|game| frames(game.budget_frames)).collect();
-    let head = format!("{} in {}", count(runs, "complete run"), count(budgets.len(), "game"));
-    let names: Vec<&str> = report.games.iter().map(|game| game.game.as_str()).collect();
-    // Compared as printed: a few frames of overshoot are not another budget.
-    if budgets.iter().all(|budget| *budget == budgets[0]) {
-        let cut = report.games.iter().any(|game| game.unequal_budgets);
-        return format!(
-            "{head}, {}: {}.",
-            budget_in_words(&budgets[0], cut, " each"),
-            list(&names)
-        );
-    }
-
-    let games = report.games.iter().zip(&budgets).map(|(game, budget)| {
-        format!("{} ({})", game.game, budget_in_words(budget, game.unequal_budgets, ""))
-    });
-
-    format!("{head}: {}.", list(&games.collect::<Vec<_>>()))
-}
-
-/// Describes the budget. If longer runs are cut, it is not the training length of each run.
-fn budget_in_words(budget: &str, cut: bool, each: &str) -> String {
-    if cut { format!("compared at {budget} frames") } else { format!("{budget} frames{each}") }
+    let games = report.games.iter();
+    let games: Vec<String> =
+        games.map(|game| format!("{} ({})", game.game, frames(game.budget_frames))).collect();
+    format!(
+        "Complete runs: {runs}. Games, and the frames at which scores are taken: {}.",
+        games.join(", ")
+    )
 }
 
 fn headlines(report: &Report) -> Markup {
@@ -120,16 +100,7 @@ fn cautions(report: &Report) -> Markup {
                 ul.warnings { @for text in &report.warnings { li { (text) } } }
             }
             h2 { "What cannot be concluded" }
-            ul { @for text in &report.cannot_be_concluded { li { (emphasised(text)) } } }
-        }
-    }
-}
-
-/// Renders `*word*` as emphasis and `` `word` `` as code, escaping everything.
-fn emphasised(text: &str) -> Markup {
-    html! {
-        @for (place, part) in text.split('*').enumerate() {
-            @if place % 2 == 1 { em { (with_code(part)) } } @else { (with_code(part)) }
+            ul { @for text in &report.cannot_be_concluded { li { (with_code(text)) } } }
         }
     }
 }
@@ -148,8 +119,8 @@ fn verdicts(report: &Report, drawn: &[Drawn]) -> Markup {
         @for (place, comparison) in report.comparisons.iter().enumerate() {
             section {
                 h2 { (report.label(&comparison.arm)) " against " (report.label(&comparison.baseline)) ", game by game" }
-                (scrolling("Verdicts", verdict_table(report, comparison)))
-                (notes(report, comparison))
+                (verdict_table("Verdicts", comparison, Some(report)))
+                (notes(comparison))
                 (figures_named(report, drawn, &format!("pair-{:02}-", place + 1)))
             }
         }
@@ -168,61 +139,24 @@ fn failed_as_worst(report: &Report) -> Markup {
                 }
                 @for comparison in &report.failed_as_worst {
                     p { (comparison.headline) "." }
-                    (scrolling("With failed runs as the worst", differences_table(comparison)))
+                    (verdict_table("With failed runs as the worst", comparison, None))
                 }
             }
         }
     }
 }
 
-fn notes(report: &Report, comparison: &Comparison) -> Markup {
-    let contradictions: Vec<&str> = comparison
-        .games
-        .iter()
-        .filter(|game| game.contradiction)
-        .map(|game| game.game.as_str())
-        .collect();
+fn notes(comparison: &ComparisonRow) -> Markup {
+    let contradictions = comparison.games.iter().filter(|game| game.contradiction);
+    let contradictions: Vec<&str> = contradictions.map(|game| game.game.as_str()).collect();
     html! {
         p.note {
-            "Means over seeds, with 95 % bootstrap intervals in brackets. " (measures_in_words(report)) " p: " (test_in_words(&comparison.games)) "."
+            "Means over seeds, with 95 % bootstrap intervals in brackets. The final score is the mean return of the games played with the last weights \
+             (in games without evaluations: of the last 100 training games); the area is the mean of the learning curve over the frames trained. \
+             p: two-sided permutation test, exact or, where it says ≈, estimated by " (grouped(f64::from(RANDOM_DEALS))) " random deals."
         }
         @if !contradictions.is_empty() {
-            p.note {
-                "Final score and area contradict each other in " (list(&contradictions)) "."
-            }
-        }
-    }
-}
-
-/// Describes the two measures, depending on how many games are scored by evaluations.
-fn measures_in_words(report: &Report) -> &'static str {
-    let evaluated =
-        report.games.iter().filter(|game| game.scored_by == ScoredBy::Evaluation).count();
-    match evaluated {
-        0 => {
-            "The final score is the mean return of the last 100 full games; the area is the mean return over training."
-        }
-        all if all == report.games.len() => {
-            "The final score is the mean return of the games played with the last weights; the area is the mean of the evaluations over the frames trained."
-        }
-        _ => {
-            "The final score is the mean return of the games played with the last weights, or, in games without evaluations, \
-             of the last 100 training games; the area is the mean of the curve over the frames trained."
-        }
-    }
-}
-
-fn test_in_words(games: &[GameVerdict]) -> String {
-    let deals = grouped(f64::from(RANDOM_DEALS));
-    match KindOfTest::of(games) {
-        KindOfTest::Exact => "exact two-sided permutation test".to_owned(),
-        KindOfTest::Estimated => {
-            format!("two-sided permutation test, estimated by {deals} random deals")
-        }
-        KindOfTest::Mixed => {
-            format!(
-                "two-sided permutation test, exact or, where it says ≈, estimated by {deals} random deals"
-            )
+            p.note { "Final score and area contradict each other in " (contradictions.join(", ")) "." }
         }
     }
 }
@@ -261,7 +195,7 @@ fn thresholds(report: &Report) -> Markup {
                  any arm; a human's score is added where a run reached it."
             }
             @if with.is_empty() { p { "No arm got off the start of any game, so there are no thresholds." } }
-            @else { (scrolling("Thresholds", thresholds_table(report, &with))) }
+            @else { (thresholds_table(report, &with)) }
         }
     }
 }
@@ -274,13 +208,12 @@ fn all_games(report: &Report, aggregates: &Aggregates, place: usize, drawn: &[Dr
                 Some(why) => p { (why) },
                 None => {
                     p {
-                        "Human-normalised scores, (score − random) / |human − random|, over " (list(&aggregates.games)) "; "
-                        (aggregates.about_intervals("in brackets: 95 % stratified bootstrap interval over seeds")) ". "
-                        "The known scores are of games that begin with up to 30 no-ops, under the rules called classic: no sticky actions, the game's own actions, at most 108 000 frames. \
-                         These runs play under " (list(&report.protocols)) ". "
+                        "Human-normalised scores, (score − random) / |human − random|, over " (aggregates.games.join(", ")) "; in brackets: 95 % stratified bootstrap interval over seeds (none if a game has one seed). \
+                         The known scores are of games that begin with up to 30 no-ops, under the rules called classic: no sticky actions, the game's own actions, at most 108 000 frames. \
+                         These runs play under " (report.protocols.join(", ")) ". "
                         "IQM: mean of the middle half of all runs, so that a game with more seeds weighs more. Optimality gap: what is missing to a human, less is better."
                     }
-                    (scrolling("All games", tables::aggregates_table(report, aggregates)))
+                    (aggregates_table(report, aggregates))
                     (improvements(report, aggregates))
                     (figures_named(report, drawn, &format!("all-{:02}-", place + 1)))
                 }
@@ -300,9 +233,7 @@ fn improvements(report: &Report, aggregates: &Aggregates) -> Markup {
             @for one in &aggregates.improvements {
                 li {
                     "A run of " (report.label(&one.arm)) " beats one of " (report.label(&aggregates.baseline))
-                    " with probability " (score(one.probability))
-                    @if one.interval.is_some() { " " (span(one.interval)) } @else { " (" (NO_INTERVAL) ")" }
-                    "."
+                    " with probability " (score(one.probability)) @if one.interval.is_some() { " " (span(one.interval)) } "."
                 }
             }
         }
@@ -313,7 +244,7 @@ fn arms(report: &Report) -> Markup {
     html! {
         section {
             h2 { "The arms" }
-            (scrolling("Arms", arms_table(report)))
+            (arms_table(report))
             p.note { "Parameters: trainable numbers in the network. Speed: emulator frames a second over whole runs, mean, least and most. Dead features: share of the torso's features that were 0 on every row of an update, at the end of the runs." }
         }
     }
@@ -325,18 +256,17 @@ fn runs(report: &Report) -> Markup {
             h2 { "The runs" }
             details {
                 summary { "Every run that counts" }
-                (scrolling("Runs", runs_table(report)))
+                (runs_table(report))
             }
             @if !report.excluded.is_empty() {
                 h3 { "Left out" }
-                (scrolling("Runs left out", left_out_table(report)))
+                (excluded_table(report))
             }
         }
     }
 }
 
 fn method(report: &Report) -> Markup {
-    let tests = report.tests;
     html! {
         section {
             h2 { "How a verdict is reached" }
@@ -356,97 +286,39 @@ fn method(report: &Report) -> Markup {
                 ", and " strong { "suggestive" } " if not. Bootstrap intervals of a few seeds are too narrow; the test makes no assumption, \
                  but needs seeds: 3 against 3 give at least 0.1, 4 against 4 at least 0.03, 5 against 5 at least 0.008."
             }
-            @if tests.estimated > 0 { p { (estimate_in_words()) } }
-            p { (chance_in_words(report)) }
-            p { (tests_in_words(report)) }
+            p {
+                "The test is exact where the scores can be dealt to the two arms in no more than " (frames(MOST_WAYS)) " ways, mirror images counted once. \
+                 Where there are more, p is estimated by " (grouped(f64::from(RANDOM_DEALS))) " random deals, as (b + 1) / (m + 1) for b of m deals that differ \
+                 at least as much (Phipson and Smyth 2010)."
+            }
+            p {
+                "Where nothing differs, by simulation with normal scores, the rule still calls so many of 100 games better or worse: "
+                (FALSE_POSITIVES.map(|(seeds, share)| format!("{:.0} with {seeds}", share * 100.0)).join(", ")) " seeds per arm."
+            }
+            (tests_made(report))
             p {
                 "Curves of seeds are put on one grid, the log points of the shortest run, by straight lines between log points, from the first frame \
                  at which every run had finished a game to the last that every run reached. Statistics over games follow Agarwal et al. 2021 \
                  (arXiv:2108.13264); Holm's correction is that of Holm 1979."
             }
-            @if tests.made == 0 { p { "No test could be made." } }
         }
     }
 }
 
-fn estimate_in_words() -> String {
-    format!(
-        "The test is exact where the scores can be dealt to the two arms in no more than {} ways, mirror images counted once. Where there \
-         are more, p is estimated by {} random deals, as (b + 1) / (m + 1) for b of m deals that differ at least as much (Phipson and Smyth 2010).",
-        frames(MOST_WAYS),
-        grouped(f64::from(RANDOM_DEALS))
-    )
-}
-
-/// Describes the rule's false-positive rate for the numbers of seeds on this page.
-fn chance_in_words(report: &Report) -> String {
-    let games = games_of(&report.comparisons);
-    let mut seeds: Vec<usize> = games.map(|game| game.seeds[0].min(game.seeds[1])).collect();
-    seeds.sort_unstable();
-    seeds.dedup();
-
-    let parts = seeds.into_iter().filter_map(|seeds| {
-        let share = by_chance(seeds)?;
-        Some(format!(
-            "with {seeds} seeds an arm the rule says better or worse in {:.0} of 100 games",
-            share * 100.0
-        ))
-    });
-
-    let parts: Vec<String> = parts.collect();
-    if parts.is_empty() {
-        return String::new();
-    }
-
-    format!("Where nothing differs, by simulation with normal scores: {}.", parts.join("; "))
-}
-
-fn tests_in_words(report: &Report) -> String {
+/// Renders the number of tests, and how many would succeed by chance.
+fn tests_made(report: &Report) -> Markup {
     let tests = report.tests;
-    if tests.made == 0 {
-        return String::new();
-    }
-
-    let least = games_of(&report.comparisons).map(|game| game.least_p).fold(1.0, f64::min);
-    let expected = match least > ALPHA {
-        true => format!(
-            "none can be at or below {ALPHA}, the least possible being {}",
-            probability(least)
-        ),
-        false => format!(
-            "by chance alone up to {} would be expected at or below {ALPHA}",
-            score(tests.expected_by_chance)
-        ),
-    };
-
-    let made = match tests.made - tests.estimated {
-        0 => count(tests.made, "permutation test"),
-        exact if exact == tests.made => count(tests.made, "exact test"),
-        exact => format!("{}, {exact} of them exact,", count(tests.made, "permutation test")),
-    };
-
-    format!(
-        "This page rests on {made} of the {}: {expected}. Found: {}; after Holm's correction for the number of games and \
-         pairs of arms: {}.",
-        report.primary.name(),
-        tests.significant,
-        tests.after_holm
-    ) + &nothing_can_pass(report)
-}
-
-/// Notes if, with few seeds and many games, even the smallest p-value cannot pass Holm's
-/// correction.
-fn nothing_can_pass(report: &Report) -> String {
-    let games = games_of(&report.comparisons);
+    let games = report.comparisons.iter().flat_map(|comparison| &comparison.games);
     // Holm multiplies the smallest p by the number of planned tests, those not made included.
-    let tests = games.clone().count() as f64;
-    let least = games.map(|game| game.least_p).fold(1.0, f64::min) * tests;
-    match least > ALPHA {
-        true => format!(
-            " With so few seeds none can pass Holm's correction: after it the least possible p is {}.",
-            probability(least.min(1.0))
-        ),
-        false => String::new(),
+    let planned = games.clone().count().max(1) as f64;
+    let least = games.map(|game| game.least_p).fold(1.0, f64::min);
+    html! {
+        p {
+            "Permutation tests of the " (report.primary.name()) " on this page: " (tests.made) ", " (tests.estimated) " of them estimated. \
+             At or below " (ALPHA) ": " (tests.significant) ", where chance alone gives up to " (score(tests.expected_by_chance)) "; \
+             after Holm's correction for the number of games and pairs of arms: " (tests.after_holm) ". \
+             With these seeds the least possible p is " (probability(least)) ", after the correction " (probability((least * planned).min(1.0))) "."
+        }
     }
 }
 
@@ -458,12 +330,12 @@ fn again(report: &Report) -> Markup {
             (line(&report.command))
             @if report.sweeps.iter().any(|sweep| !sweep.commands.is_empty()) {
                 p { "The runs, as a sweep:" }
-                @for sweep in &report.sweeps { @for words in &sweep.commands { (line(&command(words))) } }
+                @for sweep in &report.sweeps { @for words in &sweep.commands { (line(&shell_line(words))) } }
             }
             details {
                 summary { "The command of each run" }
                 @for game in &report.games { @for arm in &game.arms { @for seed in &arm.seeds {
-                    @for words in &seed.commands { (line(&command(words))) }
+                    @for words in &seed.commands { (line(&shell_line(words))) }
                 } } }
             }
             p.note { "Made by " (report.made_by) ". All numbers and curves are in " code { "report.json" } ", all figures in " code { "figures/" } "." }

@@ -3,14 +3,20 @@
 use coordrl_plots::{Axis, Colour, LineChart, PlotError, Series};
 
 use super::{Drawn, FigureRow, Half, Marks, finish, points_of, slug};
-use crate::report::Report;
-use crate::report::curves::{Band, Curve};
-use crate::report::measures::{GameArm, GameRow};
-use crate::report::run::ScoredBy;
+use crate::report::analysis::curves::{Band, Curve};
+use crate::report::analysis::measures::{GameArm, GameRow};
+use crate::report::render::Report;
+use crate::report::runs::ScoredBy;
 
 /// Share of the way from a random policy to a human that an arm must reach for the human score to
 /// be drawn.
 const NEAR_HUMAN: f64 = 0.5;
+
+/// How to read the curves.
+const CAPTION: &str = "Thin: single seeds; thick: their mean. Shaded: 95 % bootstrap interval of the \
+    mean, at each frame for itself, or the range of two seeds.";
+/// How to read the x axis of the curves over time.
+const TIME: &str = " Time is the mean over seeds of the time spent training.";
 
 /// X axis of a curve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +76,8 @@ pub(super) fn curves_of(
 
     // The number keeps file names apart where two games have the same slug.
     let name = format!("{:02}-{}-{file}", place + 1, slug(&game.game));
-    let caption = caption_of_curves(game, over);
+    let time = if over == Over::Time { TIME } else { "" };
+    let caption = format!("{CAPTION}{time}");
     let row = FigureRow { name, game: Some(game.game.clone()), title, caption, marks };
     finish(row, &Half(chart)).map(Some)
 }
@@ -151,38 +158,4 @@ fn human_in_sight(game: &GameRow) -> Option<f64> {
     let known = game.reference()?;
     let best = game.arms.iter().map(|arm| arm.final_score.mean).fold(f64::NEG_INFINITY, f64::max);
     (known.normalise(best) >= NEAR_HUMAN).then_some(known.human)
-}
-
-/// Describes a kind of band for the caption.
-fn about_band(band: Band) -> &'static str {
-    match band {
-        Band::Interval => "shaded: 95 % bootstrap interval of the mean, at each frame for itself",
-        Band::Range => "shaded: from the lower to the higher of two seeds, no interval",
-        Band::None => "one seed: no band",
-    }
-}
-
-fn caption_of_curves(game: &GameRow, over: Over) -> String {
-    let mut bands: Vec<&str> = game.arms.iter().map(|arm| about_band(arm.curve.band)).collect();
-    bands.sort_unstable();
-    bands.dedup();
-    let thin = if game.arms.iter().any(|arm| arm.curve.band != Band::None) {
-        "Thin: single seeds; thick: their mean; "
-    } else {
-        ""
-    };
-
-    let hours = if over == Over::Time {
-        " Time is the mean over seeds of the time spent training."
-    } else {
-        ""
-    };
-
-    let mut caption = format!("{thin}{}.{hours}", bands.join("; or "));
-    // Which part comes first depends on the bands, so the capital letter is set at the end.
-    if let Some(first) = caption.get_mut(0..1) {
-        first.make_ascii_uppercase();
-    }
-
-    caption
 }

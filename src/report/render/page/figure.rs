@@ -2,8 +2,8 @@
 
 use maud::{Markup, PreEscaped, html};
 
-use crate::report::Report;
-use crate::report::figures::Drawn;
+use crate::report::render::Report;
+use crate::report::render::figures::Drawn;
 
 /// Renders a figure with its caption and the command that draws it.
 pub(super) fn figure(report: &Report, drawn: &Drawn) -> Markup {

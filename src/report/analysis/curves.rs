@@ -3,7 +3,7 @@
 use coordrl_stats::{Bootstrap, Scores, StatsError, mean};
 use serde::Serialize;
 
-use super::run::{CurvePoint, Run};
+use crate::report::runs::{CurvePoint, Run};
 
 /// Maximum number of points of a drawn curve; more would add page size but no visible detail.
 const DRAWN: usize = 240;
@@ -53,10 +53,10 @@ pub struct Curve {
 
 impl Common {
     /// Builds the common grid of runs whose curves all begin before the shortest run ends.
-    pub fn of<'a>(runs: impl Iterator<Item = &'a Run> + Clone) -> Self {
-        let shortest = runs.clone().min_by_key(|run| run.frames);
+    pub fn of(runs: &[Run]) -> Self {
+        let shortest = runs.iter().min_by_key(|run| run.frames);
         let end = shortest.map_or(0.0, |run| run.frames as f64);
-        let firsts = runs.map(|run| run.curve.first().map_or(0.0, |point| point.frames));
+        let firsts = runs.iter().map(|run| run.curve.first().map_or(0.0, |point| point.frames));
         let start = firsts.fold(0.0, f64::max).min(end);
         let between = shortest.into_iter().flat_map(|run| &run.curve).map(|point| point.frames);
         let mut frames = vec![start];
@@ -189,7 +189,7 @@ mod tests {
         let late = Fake::new("pong", "conv", 1).with_scores(&[f64::NAN, 2.0, 3.0, 4.0]);
         let short = Fake::new("pong", "conv", 2).with_scores(&[1.0, 2.0, 3.0]);
         let runs = read_all(folder.path(), [late, short].into_iter());
-        let common = Common::of(runs.iter());
+        let common = Common::of(&runs);
         assert_eq!(common.frames, [2000.0, 3000.0]);
         assert_eq!(common.budget(), 3000.0);
         assert_eq!(common.scores(&runs[1]), [(2000.0, 2.0), (3000.0, 3.0)]);
@@ -200,7 +200,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let seed = |seed: u64| Fake::new("pong", "conv", seed).with_scores(&[0.0, seed as f64]);
         let runs = read_all(folder.path(), [seed(1), seed(2), seed(3)].into_iter());
-        let common = Common::of(runs.iter());
+        let common = Common::of(&runs);
         let of = |count: usize| curve(&runs[..count], &common, FEW).unwrap();
         assert_eq!((of(1).band, of(1).mean), (Band::None, vec![0.0, 1.0]));
         let two = of(2);

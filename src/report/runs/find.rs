@@ -5,51 +5,12 @@ use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
-use serde::Serialize;
-
-use super::ReportError;
-use super::excluded::{ExcludedRun, Why};
-use super::format;
-use super::run::{Run, ScoredBy};
+use super::exclude::without_unusable;
+use super::{Cell, ExcludedRun, FoundRuns, Run, Sweep, Why, as_typed};
+use crate::report::ReportError;
 use crate::run::run_dir::{RunDir, RunDirError};
 use crate::sweep::folder::read_record;
-use crate::sweep::record::{CellRecord, Design, record_path, runs_dir_of};
-
-/// Usable and excluded runs.
-#[derive(Debug, Default)]
-pub struct FoundRuns {
-    /// Complete runs in the order they were found, at most one per game, algorithm, torso and seed.
-    pub runs: Vec<Run>,
-    /// Excluded runs.
-    pub excluded: Vec<ExcludedRun>,
-    /// Sweeps named on the command line.
-    pub sweeps: Vec<Sweep>,
-    /// Paths below the named folders that were skipped, with reasons.
-    pub passed_over: Vec<String>,
-}
-
-impl FoundRuns {
-    /// Returns the design fixed before the runs; `None` if the sweeps disagree.
-    pub fn design(&self) -> Option<&Design> {
-        let mut designs = self.sweeps.iter().map(|sweep| sweep.design.as_ref());
-        let first = designs.next()??;
-        designs.all(|design| design == Some(first)).then_some(first)
-    }
-}
-
-/// Sweep from which runs were read.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Sweep {
-    /// Folder of the sweep.
-    #[serde(serialize_with = "crate::text::path_text::serialize")]
-    pub folder: PathBuf,
-    /// Name of the sweep.
-    pub name: String,
-    /// Command lines of its processes.
-    pub commands: Vec<Vec<String>>,
-    /// Design of its report, fixed before the runs; absent in sweeps of early versions.
-    pub design: Option<Design>,
-}
+use crate::sweep::record::{CellRecord, record_path, runs_dir_of};
 
 /// Removes paths that resolve to the same place as an earlier one.
 pub fn without_repeats(paths: Vec<PathBuf>) -> Vec<PathBuf> {
@@ -68,12 +29,10 @@ pub fn find_runs(paths: &[PathBuf]) -> Result<FoundRuns, ReportError> {
     }
 
     let count = search.found.runs.len() + search.found.excluded.len();
-    // In this order: runs that are left out must not decide how a game is scored, and which runs
-    // are late depends on the curve that scores them.
-    let found = leave_out_late(score_alike(leave_out_unusable(search.found)));
+    let found = without_unusable(search.found);
     match found.excluded.first() {
         Some(first) if found.runs.is_empty() => {
-            Err(ReportError::NothingComplete { runs: count, first: first.text() })
+            Err(ReportError::NothingComplete { runs: count, first: first.to_string() })
         }
         _ => Ok(found),
     }
@@ -117,7 +76,7 @@ impl Search {
     fn add_sweep(&mut self, folder: &Path) -> Result<(), RunDirError> {
         let record = read_record(&record_path(folder))?;
         let name = record.name;
-        let commands = record.commands.iter().map(|command| format::as_typed(command)).collect();
+        let commands = record.commands.iter().map(|command| as_typed(command)).collect();
         self.found.sweeps.push(Sweep {
             folder: folder.to_owned(),
             name,
@@ -143,7 +102,10 @@ impl Search {
         }
         match read_cell(cell, path) {
             Ok(run) => self.found.runs.push(run),
-            Err(why) => self.found.excluded.push(ExcludedRun::of_cell(cell, path.to_owned(), why)),
+            Err(why) => {
+                let cell = Some(Cell::planned(cell));
+                self.found.excluded.push(ExcludedRun { cell, run: path.to_owned(), why });
+            }
         }
     }
 
@@ -262,9 +224,9 @@ fn read_cell(cell: &CellRecord, path: &Path) -> Result<Run, Why> {
     })?;
 
     run.due = cell.frames;
-    let holds = name_of_run(&run);
+    let holds = Cell::of(&run.config);
     match failure_of(cell) {
-        _ if holds != name_of_cell(cell) => Err(Why::Other { holds }),
+        _ if holds != Cell::planned(cell) => Err(Why::Other { holds: holds.to_string() }),
         // A failed attempt does not count once a later one has completed the run.
         Some(why) if !run.is_complete() => Err(why),
         _ => Ok(run),
@@ -298,15 +260,6 @@ fn failure_of(cell: &CellRecord) -> Option<Why> {
     Some(Why::Failed { ended_with, message })
 }
 
-fn name_of_run(run: &Run) -> String {
-    let config = &run.config;
-    format!("{}, {}-{}, seed {}", config.game, config.algo.name(), config.torso, config.seed)
-}
-
-fn name_of_cell(cell: &CellRecord) -> String {
-    format!("{}, {}-{}, seed {}", cell.game, cell.algo.name(), cell.torso, cell.seed)
-}
-
 /// Simplifies `a/b/../c` for display.
 fn tidy(path: &Path) -> PathBuf {
     let mut short = PathBuf::new();
@@ -319,89 +272,6 @@ fn tidy(path: &Path) -> PathBuf {
         }
     }
     if short.as_os_str().is_empty() { PathBuf::from(".") } else { short }
-}
-
-/// Excludes runs that are incomplete, have no score, or repeat a seed.
-fn leave_out_unusable(found: FoundRuns) -> FoundRuns {
-    let mut kept = FoundRuns { runs: Vec::new(), ..found };
-    for run in found.runs {
-        if let Some(why) = why_unusable(&run) {
-            kept.excluded.push(ExcludedRun::of_run(&run, why));
-            continue;
-        }
-        match kept.runs.iter().position(|other| name_of_run(other) == name_of_run(&run)) {
-            None => kept.runs.push(run),
-            Some(place) => {
-                let worse = choose_between(&mut kept.runs[place], run);
-                let used = kept.runs[place].path.clone();
-                kept.excluded.push(ExcludedRun::of_run(&worse, Why::Repeated { used }));
-            }
-        }
-    }
-
-    kept
-}
-
-/// Scores a whole game by its training games if any of its runs has no evaluations: evaluation and
-/// training scores are not comparable.
-fn score_alike(found: FoundRuns) -> FoundRuns {
-    let lacking = found.runs.iter().filter(|run| run.scored_by == ScoredBy::Training);
-    let games: BTreeSet<String> = lacking.map(|run| run.config.game.clone()).collect();
-    let mut kept = FoundRuns { runs: Vec::new(), ..found };
-    for mut run in found.runs {
-        if games.contains(&run.config.game) {
-            run.score_by_training();
-        }
-        match run.curve.is_empty() {
-            true => kept.excluded.push(ExcludedRun::of_run(&run, Why::NoGame)),
-            false => kept.runs.push(run),
-        }
-    }
-
-    kept
-}
-
-fn why_unusable(run: &Run) -> Option<Why> {
-    match run {
-        // The marker of a divergence may be older than the end of the run.
-        _ if run.diverged && !run.is_complete() => Some(Why::Diverged { frames: run.frames }),
-        _ if !run.is_complete() => Some(Why::Unfinished { frames: run.frames, of: run.due }),
-        _ if run.curve.is_empty() => Some(Why::NoGame),
-        _ => None,
-    }
-}
-
-/// Excludes runs whose first full game ended after the shortest run of the same game: scores are
-/// compared up to there, and these have none yet. The shortest run always has one, so the budget
-/// does not change.
-fn leave_out_late(found: FoundRuns) -> FoundRuns {
-    let mut budgets: BTreeMap<String, u64> = BTreeMap::new();
-    for run in &found.runs {
-        let budget = budgets.entry(run.config.game.clone()).or_insert(run.frames);
-        *budget = run.frames.min(*budget);
-    }
-
-    let mut kept = FoundRuns { runs: Vec::new(), ..found };
-    for run in found.runs {
-        let budget = budgets[&run.config.game];
-        match run.curve.first() {
-            Some(first) if first.frames <= budget as f64 => kept.runs.push(run),
-            _ => kept.excluded.push(ExcludedRun::of_run(&run, Why::NoGameWithin { budget })),
-        }
-    }
-
-    kept
-}
-
-/// Keeps the longer of two runs of one seed, or the later if equally long; returns the other.
-fn choose_between(kept: &mut Run, other: Run) -> Run {
-    if rank(&other) > rank(kept) { std::mem::replace(kept, other) } else { other }
-}
-
-/// Returns the frames trained and the time of the start, by which runs of one seed are ordered.
-fn rank(run: &Run) -> (u64, u64) {
-    let started = run.meta.sessions.first().map_or(0, |session| session.started_unix_secs);
-    (run.length(), started)
 }
 
 #[cfg(test)]
