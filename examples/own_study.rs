@@ -19,6 +19,7 @@ use coordrl::study::launch::{self, StudyRun};
 use coordrl::study::{StudyResult, StudyRunConfig};
 use coordrl_agents::nn::{Init, Linear, ParamScope};
 use coordrl_agents::tags;
+use coordrl_envs::Problem;
 use coordrl_studies::data::{CANVAS, PIXELS, centres};
 use coordrl_studies::{
     Centre, Layer, LayerInput, Learner, Loss, Mark, Measure, Prepared, Range, RowSplit, ScoreSums,
@@ -50,6 +51,7 @@ static QUARTER: Task = Task {
         test: &TEST_QUARTERS,
     }],
     splits: &[Split::Uniform],
+    has_baseline: false,
     losses: &[Loss::CrossEntropy],
     fixed_epochs: 10,
     recipe: |_| StudyConfig { batch_size: 32, epochs: 10, ..StudyConfig::default() },
@@ -60,15 +62,18 @@ static QUARTER: Task = Task {
 const CHANNELS: i64 = 8;
 
 fn prepare(setup: TaskSetup<'_>) -> Result<Prepared, StudyError> {
-    let layer = setup.under_study().ok_or(StudyError::State {
-        reason: "this task has no baseline; study the layer `coordconv`".to_owned(),
-    })?;
+    let layer = setup.under_study().ok_or_else(no_baseline)?;
     let device = setup.device;
 
     Ok(Prepared {
         rows: setup.split.indices(),
         build: Box::new(move |scope| Ok(Box::new(Quarter::build(scope, layer, device)?))),
     })
+}
+
+/// Unreachable while `has_baseline` is false: such a setup is refused before.
+fn no_baseline() -> StudyError {
+    StudyError::Config(vec![Problem::new("layer", "`quarter` has no baseline")])
 }
 
 /// One thread's network, and the centres.

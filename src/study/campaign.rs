@@ -174,7 +174,8 @@ impl Campaign {
         let mut all = Vec::new();
         for &task in &self.tasks {
             for &split in self.splits.iter().filter(|split| task.splits.contains(split)) {
-                all.extend(self.layers.iter().map(|&layer| (task, split, layer)));
+                let layers = self.layers.iter().filter(|layer| task.takes(layer));
+                all.extend(layers.map(|&layer| (task, split, layer)));
             }
         }
         all

@@ -97,6 +97,7 @@ impl StudyRunConfig {
         }
 
         problems.extend(self.check_split());
+        problems.extend(self.check_baseline());
         problems.extend(self.study.check(self.task));
         problems.extend(self.check_amplitude());
         problems
@@ -116,6 +117,23 @@ impl StudyRunConfig {
             names.join(", ")
         );
         Some(Problem::new("split", message))
+    }
+
+    /// Rejects the baseline of a task that has none.
+    fn check_baseline(&self) -> Option<Problem> {
+        let layer = find_layer(&self.layer).ok()?;
+        if self.task.takes(layer) {
+            return None;
+        }
+        let takes = layers().iter().filter(|layer| self.task.takes(layer));
+        let names: Vec<&str> = takes.map(|layer| layer.name).collect();
+        let message = format!(
+            "is `{}`, but `{}` has no baseline (layers to study on it: {})",
+            layer.name,
+            self.task,
+            names.join(", ")
+        );
+        Some(Problem::new("layer", message))
     }
 
     /// Rejects an amplitude for a baseline: it has no coordinates to scale.
@@ -197,7 +215,7 @@ mod tests {
     fn every_recipe_can_be_run_and_survives_json() {
         for &task in tasks() {
             for &split in task.splits {
-                for layer in layers() {
+                for layer in layers().iter().filter(|layer| task.takes(layer)) {
                     let config = StudyRunConfig::recipe(task, split, layer);
                     assert_eq!(config.check(), [], "{task} {} {}", split.name(), layer.name);
                     let text = serde_json::to_string(&config).unwrap();

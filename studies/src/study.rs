@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use coordrl_agents::nn::{Optimizer, ParamStore};
+use coordrl_envs::Problem;
 use rayon::ThreadPool;
 use rayon::prelude::*;
 use tch::{Device, Kind, Tensor};
@@ -74,7 +75,11 @@ impl Study {
     /// Builds the study and draws the initial weights.
     pub fn build(setup: StudySetup<'_>) -> Result<Self, StudyError> {
         let StudySetup { task, split, layer, config, seed, device, pool } = setup;
-        let problems = config.check(task);
+        let mut problems = config.check(task);
+        if !task.takes(layer) {
+            let message = format!("is `{}`, but `{task}` has no baseline", layer.name);
+            problems.push(Problem::new("layer", message));
+        }
         if !problems.is_empty() {
             return Err(StudyError::Config(problems));
         }

@@ -28,6 +28,8 @@ pub struct Task {
     pub measures: &'static [Measure],
     /// Splits of its data.
     pub splits: &'static [Split],
+    /// `true` if the layer `conv` stands for a published network without the layer under study.
+    pub has_baseline: bool,
     /// Losses that suit the task.
     pub losses: &'static [Loss],
     /// Epochs of a layer under study in `study all`, where the mark must not decide the end:
@@ -92,7 +94,8 @@ pub struct TaskSetup<'a> {
 }
 
 impl TaskSetup<'_> {
-    /// Returns the layer to build into the task's network; `None` for the task's baseline.
+    /// Returns the layer to build into the task's network; `None` for the task's baseline, which
+    /// only a task that has one is asked for.
     pub fn under_study(&self) -> Option<UnderStudy> {
         match self.layer.kind {
             LayerKind::Baseline => None,
@@ -231,6 +234,13 @@ impl PartialEq for Task {
 }
 
 impl Eq for Task {}
+
+impl Task {
+    /// Returns `true` if the layer can be studied on this task.
+    pub fn takes(&self, layer: &StudyLayer) -> bool {
+        self.has_baseline || matches!(layer.kind, LayerKind::InPlace(_))
+    }
+}
 
 impl fmt::Display for Task {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

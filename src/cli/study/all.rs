@@ -39,10 +39,10 @@ pub struct All {
     /// Run seeds 1 to N of the baselines, the slowest runs [default: as --seeds]
     #[arg(long, value_name = "N", value_parser = parse_count, allow_negative_numbers = true)]
     baseline_seeds: Option<u64>,
-    /// Only these tasks [default: classify,render,regress]
+    /// Only these tasks [default: all in the registry]
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     tasks: Vec<String>,
-    /// Only these splits [default: uniform,quadrant]
+    /// Only these splits [default: all that a task has]
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     splits: Vec<String>,
     /// Only these layers [default: all in the registry]

@@ -52,6 +52,7 @@ pub(crate) const TASK: Task = Task {
         },
     ],
     splits: &Split::ALL,
+    has_baseline: true,
     losses: &[Loss::CrossEntropy, Loss::Bce, Loss::Mse],
     fixed_epochs: 20,
     recipe,

@@ -35,6 +35,7 @@ pub(crate) const TASK: Task = Task {
         test: &TEST_ERROR,
     }],
     splits: &Split::ALL,
+    has_baseline: true,
     losses: &[Loss::Mse],
     fixed_epochs: 20,
     recipe,

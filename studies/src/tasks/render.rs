@@ -49,6 +49,7 @@ pub(crate) const TASK: Task = Task {
         },
     ],
     splits: &Split::ALL,
+    has_baseline: true,
     losses: &[Loss::Bce, Loss::Mse],
     fixed_epochs: 40,
     recipe,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use coordrl_agents::build_pool;
 use coordrl_studies::{
     Split, Study, StudyConfig, StudyLayer, StudySetup, StudyState, Task, find_layer, find_task,
-    tasks,
+    layers, tasks,
 };
 use tch::Device;
 
@@ -45,9 +45,10 @@ pub fn study(config: &StudyConfig, how: How) -> Study {
 /// Lists a network of every kind.
 pub fn networks() -> impl Iterator<Item = How> {
     tasks().iter().flat_map(|task| {
-        let layers = ["conv", "coordconv"].into_iter();
+        let layers = layers().iter().filter(|layer| task.takes(layer));
         layers.flat_map(|layer| {
-            Split::ALL.map(|split| How { task, split, layer, seed: 1, threads: 2 })
+            let splits = task.splits.iter();
+            splits.map(|&split| How { task, split, layer: layer.name, seed: 1, threads: 2 })
         })
     })
 }
