@@ -13,6 +13,7 @@ mod rules;
 mod settings;
 mod study;
 mod sweep;
+mod torsos;
 mod trace;
 mod train;
 
@@ -53,6 +54,8 @@ enum Command {
     Play(play::Play),
     /// List the games.
     Games(games::Games),
+    /// List the torsos.
+    Torsos(torsos::Torsos),
     /// List or show presets.
     #[command(subcommand)]
     Presets(presets::Presets),
@@ -107,6 +110,7 @@ impl Command {
             Self::Eval(command) => command.run(),
             Self::Play(command) => command.run(),
             Self::Games(command) => command.run(),
+            Self::Torsos(command) => command.run(),
             Self::Presets(command) => command.run(),
             Self::Config(command) => command.run(),
             Self::Sweep(command) => command.run(),

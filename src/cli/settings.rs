@@ -15,7 +15,7 @@ pub struct SettingFlags {
     /// Learning algorithm: a2c or apex [default: a2c]
     #[arg(long, value_name = "NAME")]
     algo: Option<String>,
-    /// Feature extractor: conv, coordconv, coordconv-all, … [default: conv]
+    /// Feature extractor, see `coordrl torsos` [default: conv]
     #[arg(long, value_name = "NAME")]
     torso: Option<String>,
     /// Run length in emulator frames [default: the preset's, else 40 million]

@@ -154,7 +154,7 @@ fn many_seeds_are_tested_by_random_deals_and_the_page_says_so() {
     assert_eq!((report.tests.made, report.tests.estimated, report.tests.after_holm), (1, 1, 1));
     let page = fs::read_to_string(folder.path().join("out/index.html")).unwrap();
     let parts = [
-        "Differences: 1; supported by the permutation test (p ≤ 0.05): 1; only suggestive: 0.",
+        "Differences supported by the permutation test (p ≤ 0.05): 1; only suggestive: 0.",
         "or, where it says ≈, estimated by 100 000 random deals.",
         "p ≈ 0.000010",
         "Permutation tests of the area on this page: 1, 1 of them estimated.",

@@ -12,6 +12,14 @@ fn json(text: &str) -> Value {
 }
 
 #[test]
+fn torsos_are_listed_for_people_and_for_programs() {
+    let sandbox = Sandbox::new();
+    assert!(sandbox.run(&["torsos"]).stdout.contains("coordconv-scaled"));
+    let torsos = json(&sandbox.run(&["torsos", "--json"]).stdout);
+    assert_eq!(torsos[0]["name"], "conv");
+}
+
+#[test]
 fn games_are_listed_for_people_and_for_programs() {
     let sandbox = Sandbox::new();
     assert!(sandbox.run(&["games"]).stdout.contains("ms_pacman"));

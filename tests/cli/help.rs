@@ -12,6 +12,7 @@ const COMMANDS: &[&[&str]] = &[
     &["eval"],
     &["play"],
     &["games"],
+    &["torsos"],
     &["presets"],
     &["presets", "list"],
     &["presets", "show"],

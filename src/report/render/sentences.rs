@@ -59,7 +59,7 @@ fn strength(games: &[GameVerdict], count: Count) -> String {
     let judged = games.iter().filter(|game| game.verdict != Verdict::Unknown);
     let least = judged.map(|game| game.least_p).fold(1.0, f64::min);
     format!(
-        "Differences: {differences}; supported by the permutation test (p ≤ {ALPHA}): {supported}; \
+        "Differences supported by the permutation test (p ≤ {ALPHA}): {supported}; \
          only suggestive: {}. With these seeds the least possible p is {}. \
          If nothing differed at all, the rule would still find about {:.1} differences.",
         differences - supported,
@@ -172,8 +172,12 @@ mod tests {
         let five = judged(&[1.0, 2.0, 3.0, 1.5, 2.5], &[11.0, 12.0, 13.0, 11.5, 12.5]);
         let three = judged(&[1.0, 2.0, 3.0], &[11.0, 12.0, 13.0]);
         let text = strength_of(&[five, three.clone()]);
-        let parts =
-            ["Differences: 2;", "(p ≤ 0.05): 1; only suggestive: 1.", "p is 0.0079.", "about 0.3"];
+        let parts = [
+            "Differences supported",
+            "(p ≤ 0.05): 1; only suggestive: 1.",
+            "p is 0.0079.",
+            "about 0.3",
+        ];
         parts.iter().for_each(|part| assert!(text.contains(part), "{text}"));
         let text = strength_of(&[three]);
         assert!(text.contains("(p ≤ 0.05): 0; only suggestive: 1."), "{text}");
