@@ -6,8 +6,8 @@
 //!
 //! The network looks through the layer under study and keeps the largest value of each channel, so
 //! it knows a place only if that layer does. The run loop gives the task what every run has: a
-//! folder, checkpoints, metrics and exact resume. One line in the registry of
-//! `studies/src/task.rs` would make it `coordrl study quarter`.
+//! folder, checkpoints, metrics and exact resume. One line in
+//! `studies/src/registry.rs` would make it `coordrl study quarter`.
 
 #![allow(clippy::print_stdout, reason = "a program for people")]
 

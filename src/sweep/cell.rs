@@ -6,12 +6,11 @@ use std::path::{Path, PathBuf};
 use crate::metrics::read::read_last_point;
 use crate::run::checkpoint;
 use crate::run::run_dir::{CHECKPOINTS, CONFIG, EARLY_FILES, META, METRICS, RunDir, RunDirError};
-use crate::sweep::game_run::GameRunPlan;
 use crate::sweep::planned::Planned;
 
 /// Run planned by a sweep.
 #[derive(Clone, Debug)]
-pub struct Cell<P = GameRunPlan> {
+pub struct Cell<P> {
     /// Resolved settings.
     pub plan: P,
     /// Arguments of the command that starts it, after the subcommand.

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::SweepError;
 use super::cell::Cell;
 use super::disk;
+use super::game_run::GameCell;
 use super::plan::SweepPlan;
 use super::planned::Planned;
 use super::record::{CellFailure, CellRecord, RECORD_VERSION, SweepRecord, folder_of, record_path};
@@ -64,7 +65,7 @@ impl SweepFolder {
         runs_dir: &Path,
         name: &str,
         plan: &SweepPlan,
-        cells: &[Cell],
+        cells: &[GameCell],
     ) -> anyhow::Result<Self> {
         let path = folder_of(runs_dir, name);
         fs::create_dir_all(&path)
@@ -78,7 +79,7 @@ impl SweepFolder {
             summary: plan.summary.clone(),
             design: Some(plan.design()),
             commands: old.as_ref().map(|old| old.commands.clone()).unwrap_or_default(),
-            cells: cells.iter().map(Cell::to_record).collect(),
+            cells: cells.iter().map(GameCell::to_record).collect(),
         };
 
         if let Some(old) = old {

@@ -9,8 +9,9 @@ use anyhow::Context;
 use coordrl_stats::median;
 
 use super::SweepError;
-use super::cell::{Cell, CellState};
+use super::cell::CellState;
 use super::child::{Ended, TrainingProcess};
+use super::game_run::GameCell;
 use super::planned::Planned;
 use crate::config::{Algo, Period, RunConfig};
 use crate::game::assemble::check_parts;
@@ -61,7 +62,7 @@ pub struct RemainingRun<'a> {
 impl<'a> RemainingRun<'a> {
     /// Returns what is left of a cell; `None` if it is done.
     pub fn of(
-        cell: &'a Cell,
+        cell: &'a GameCell,
         state: CellState,
         measured: Measured,
         runs_dir: &Path,
@@ -211,7 +212,7 @@ pub fn conditions(left: &[RemainingRun<'_>]) -> &'static str {
 
 /// Measures earlier work on a cell. Returns `None` before the last session's second log point, or
 /// if that session's thread count, and therefore its speed, differs from the cell's.
-pub fn measured_earlier(cell: &Cell, runs_dir: &Path) -> Option<Measured> {
+pub fn measured_earlier(cell: &GameCell, runs_dir: &Path) -> Option<Measured> {
     let run = RunDir::open_to_read(&runs_dir.join(&cell.run)).ok()?;
     let session = run.read_meta().ok()?.sessions.pop()?;
     let same = threads_of(cell.config()) == Some(session.threads);
@@ -258,7 +259,7 @@ fn secs_per_game(points: &[ReadPoint]) -> Option<f64> {
 /// # Errors
 /// If a trial fails, as the run itself would.
 pub fn measure(
-    cell: &Cell,
+    cell: &GameCell,
     runs_dir: &Path,
     at_once: usize,
     stop: &StopFlag,
@@ -312,7 +313,7 @@ pub fn slowest(measured: impl Iterator<Item = Measured>) -> Option<Measured> {
     measured.min_by(|a, b| a.frames_per_sec.total_cmp(&b.frames_per_sec))
 }
 
-fn trial_arguments(cell: &Cell, frames: u64, folder: &Path, index: usize) -> Vec<OsString> {
+fn trial_arguments(cell: &GameCell, frames: u64, folder: &Path, index: usize) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = cell.arguments.iter().map(OsString::from).collect();
     for setting in [
         format!("frames={frames}"),
@@ -350,7 +351,7 @@ fn trial_arguments(cell: &Cell, frames: u64, folder: &Path, index: usize) -> Vec
 }
 
 /// Waits for a trial; returns `false` if it was stopped.
-fn wait_for(trial: &mut TrainingProcess, cell: &Cell, stop: &StopFlag) -> anyhow::Result<bool> {
+fn wait_for(trial: &mut TrainingProcess, cell: &GameCell, stop: &StopFlag) -> anyhow::Result<bool> {
     loop {
         // The trial still has to be waited for: it writes a checkpoint into the temporary folder.
         if stop.is_raised() {
@@ -560,9 +561,10 @@ mod tests {
         let config = RunConfig { threads: Some(2), ..a2c() };
         earlier_run(&folder.path().join("a"), &config);
         let settings = Layered { config, problems: Vec::new(), origins: Default::default() };
-        let mut cell = Cell { plan: settings, arguments: Vec::new(), run: "a".into() };
-        let speed =
-            |cell: &Cell| measured_earlier(cell, folder.path()).map(|found| found.frames_per_sec);
+        let mut cell = GameCell { plan: settings, arguments: Vec::new(), run: "a".into() };
+        let speed = |cell: &GameCell| {
+            measured_earlier(cell, folder.path()).map(|found| found.frames_per_sec)
+        };
         assert_eq!(speed(&cell), Some(35.0), "the session's first point tells of the start");
         cell.plan.config.threads = Some(1);
         assert_eq!(speed(&cell), None, "one thread is not as fast as two");
@@ -584,7 +586,7 @@ mod tests {
         let config = a2c();
         earlier_run(&folder.path().join("a"), &config);
         let settings = Layered { config, problems: Vec::new(), origins: Default::default() };
-        let cell = Cell { plan: settings, arguments: Vec::new(), run: "a".into() };
+        let cell = GameCell { plan: settings, arguments: Vec::new(), run: "a".into() };
         let of = |state| {
             let left = RemainingRun::of(&cell, state, MEASURED, folder.path());
             left.map(|left| (left.frames, left.held_bytes))

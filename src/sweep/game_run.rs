@@ -13,6 +13,9 @@ use crate::sweep::cell::Cell;
 /// A planned run of a game: its resolved settings, with the origin of each.
 pub type GameRunPlan = Layered<RunConfig>;
 
+/// A cell of a sweep over games.
+pub type GameCell = Cell<GameRunPlan>;
+
 impl Planned for GameRunPlan {
     type Config = RunConfig;
 
@@ -74,7 +77,7 @@ impl Planned for GameRunPlan {
     }
 }
 
-impl Cell<GameRunPlan> {
+impl GameCell {
     /// Returns the entry for `sweep.json`.
     pub fn to_record(&self) -> CellRecord {
         let RunConfig { game, algo, torso, seed, frames, .. } = self.config().clone();

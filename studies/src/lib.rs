@@ -40,6 +40,7 @@ mod error;
 mod evaluation;
 mod layer;
 mod order;
+mod registry;
 mod shard;
 mod state;
 mod study;
@@ -55,9 +56,10 @@ pub use layer::{
     BuildLayer, Layer, LayerInput, LayerKind, LayerShape, LayerStart, StudyLayer, UnderStudy,
     find_layer, layers,
 };
+pub use registry::{find_task, tasks};
 pub use state::StudyState;
 pub use study::{Study, StudySetup, UpdateReport};
 pub use task::{
     BuildLearner, Exhibit, Learner, Mark, Measure, Prepared, Range, RowSplit, ScoreSums, Task,
-    TaskSetup, find_task, tasks,
+    TaskSetup,
 };

@@ -1,4 +1,4 @@
-//! Tasks: what a study learns, and the registry of available ones.
+//! Tasks: what a study learns.
 
 use std::fmt;
 
@@ -6,9 +6,7 @@ use coordrl_agents::Tag;
 use coordrl_agents::nn::ParamScope;
 use tch::{Device, Tensor};
 
-use crate::error::unknown;
 use crate::layer::UnderStudy;
-use crate::tasks::{classify, regress, render};
 use crate::{
     Evaluation, LayerKind, Loss, Split, SplitIndices, StudyConfig, StudyError, StudyLayer,
 };
@@ -207,23 +205,6 @@ pub enum Exhibit {
         /// The network's; NaN if it names none.
         predicted: Vec<[f64; 2]>,
     },
-}
-
-/// The registry: a new task is one file and one line here.
-const TASKS: &[&Task] = &[&classify::TASK, &render::TASK, &regress::TASK];
-
-/// Returns all registered tasks.
-pub fn tasks() -> &'static [&'static Task] {
-    TASKS
-}
-
-/// Finds the task of that name.
-///
-/// # Errors
-/// [`StudyError::Unknown`], with the nearest name.
-pub fn find_task(name: &str) -> Result<&'static Task, StudyError> {
-    let known = TASKS.iter().map(|task| task.name);
-    TASKS.iter().find(|task| task.name == name).copied().ok_or_else(|| unknown("task", name, known))
 }
 
 /// Tasks are told apart by their names.

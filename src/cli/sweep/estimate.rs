@@ -6,8 +6,9 @@ use super::request::Request;
 use crate::machine::size;
 use crate::metrics::console::{describe_secs, status};
 use crate::stop_flag::StopFlag;
-use crate::sweep::cell::{Cell, CellState};
+use crate::sweep::cell::CellState;
 use crate::sweep::forecast::{self, Measured, RemainingRun, SweepEstimate};
+use crate::sweep::game_run::GameCell;
 use crate::sweep::{SweepError, disk};
 
 impl Sweep {
@@ -40,7 +41,7 @@ impl Sweep {
     fn measure(
         &self,
         request: &Request,
-        cell: &Cell,
+        cell: &GameCell,
         stop: &StopFlag,
     ) -> anyhow::Result<Option<(Measured, String)>> {
         let same = request.cells.iter().filter(|(other, _)| other.arm() == cell.arm());

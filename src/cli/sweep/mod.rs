@@ -15,8 +15,8 @@ use crate::config::parse_count;
 use crate::exit_code::ExitCode;
 use crate::metrics::console::status;
 use crate::stop_flag::StopFlag;
-use crate::sweep::cell::Cell;
 use crate::sweep::folder::SweepFolder;
+use crate::sweep::game_run::GameCell;
 use crate::sweep::plan::Seeds;
 use crate::sweep::scheduler::Scheduler;
 
@@ -102,7 +102,7 @@ impl Sweep {
         }
 
         let Request { name, plan, cells, jobs, .. } = request;
-        let plain: Vec<Cell> = cells.iter().map(|(cell, _)| cell.clone()).collect();
+        let plain: Vec<GameCell> = cells.iter().map(|(cell, _)| cell.clone()).collect();
         let folder = SweepFolder::open(&self.runs_dir, &name, &plan, &plain)?;
         let outcome = Scheduler::new(folder, self.runs_dir.clone(), cells, jobs, stop).work()?;
         self.print_results(&name, &plain, &outcome)

@@ -11,9 +11,10 @@ use crate::exit_code::BadRequest;
 use crate::game::assemble::check_parts;
 use crate::game::launch;
 use crate::sweep::SweepError;
-use crate::sweep::cell::{Cell, CellState};
+use crate::sweep::cell::CellState;
 use crate::sweep::cores::share_cores;
 use crate::sweep::folder::{SweepFolder, check_design, check_holds_all, log_name};
+use crate::sweep::game_run::GameCell;
 use crate::sweep::plan::{Seeds, SweepPlan, built_in_plans};
 use crate::text::names;
 
@@ -34,7 +35,7 @@ const OF_THE_GRID: &[(&str, &str)] = &[
 pub(super) struct Request {
     pub name: String,
     pub plan: SweepPlan,
-    pub cells: Vec<(Cell, CellState)>,
+    pub cells: Vec<(GameCell, CellState)>,
     pub jobs: usize,
     pub threads: usize,
 }
@@ -67,7 +68,7 @@ impl Sweep {
         }
 
         if let Some(old) = SweepFolder::read(&self.runs_dir, &name)? {
-            let new: Vec<_> = cells.iter().map(Cell::to_record).collect();
+            let new: Vec<_> = cells.iter().map(GameCell::to_record).collect();
             check_holds_all(&name, &old.cells, &new)?;
             check_design(&old, &plan)?;
         }
@@ -79,7 +80,7 @@ impl Sweep {
         Ok(Request { name, plan, cells, jobs: jobs.min(left.max(1)), threads })
     }
 
-    fn with_states(&self, cells: Vec<Cell>) -> anyhow::Result<Vec<(Cell, CellState)>> {
+    fn with_states(&self, cells: Vec<GameCell>) -> anyhow::Result<Vec<(GameCell, CellState)>> {
         let mut with_states = Vec::with_capacity(cells.len());
         for cell in cells {
             let state = cell.state(&self.runs_dir)?;
@@ -160,9 +161,9 @@ impl Sweep {
 
     /// Builds all combinations, every one with its first seed first, so that a sweep can be judged
     /// early.
-    fn cells(&self, plan: &SweepPlan, name: &str, threads: usize) -> anyhow::Result<Vec<Cell>> {
+    fn cells(&self, plan: &SweepPlan, name: &str, threads: usize) -> anyhow::Result<Vec<GameCell>> {
         let mut problems: Vec<Problem> = Vec::new();
-        let mut cells: Vec<Cell> = Vec::new();
+        let mut cells: Vec<GameCell> = Vec::new();
         for seed in plan.seeds.iter().flat_map(Seeds::all) {
             for game in &plan.games {
                 for (algo, torso) in arms(plan) {
@@ -194,7 +195,7 @@ impl Sweep {
         threads: usize,
         [game, algo, torso]: [&str; 3],
         seed: u64,
-    ) -> anyhow::Result<Cell> {
+    ) -> anyhow::Result<GameCell> {
         let mut arguments =
             vec![game.to_owned(), format!("--algo={algo}"), format!("--torso={torso}")];
         arguments.extend([format!("--seed={seed}"), format!("--threads={threads}")]);
@@ -206,7 +207,7 @@ impl Sweep {
         let settings = train::settings_of(&arguments, &self.runs_dir)?;
         settings.config.device.resolve()?;
         let group = launch::group(Path::new(""), &settings.config);
-        Ok(Cell { plan: settings, arguments, run: group.join(format!("{name}-seed{seed}")) })
+        Ok(GameCell { plan: settings, arguments, run: group.join(format!("{name}-seed{seed}")) })
     }
 }
 
@@ -231,7 +232,7 @@ fn collect(error: anyhow::Error, problems: &mut Vec<Problem>) -> anyhow::Result<
 }
 
 /// Rejects duplicates: two names of one game yield the same cell.
-fn check_unique(cells: &[Cell]) -> Result<(), SweepError> {
+fn check_unique(cells: &[GameCell]) -> Result<(), SweepError> {
     let mut seen = std::collections::BTreeSet::new();
     match cells.iter().find(|cell| !seen.insert(&cell.run)) {
         Some(twice) => Err(SweepError::Duplicate(twice.title())),

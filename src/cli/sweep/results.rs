@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::Sweep;
 use crate::exit_code::ExitCode;
 use crate::metrics::console::{print_result, shell_quote, status};
-use crate::sweep::cell::Cell;
+use crate::sweep::game_run::GameCell;
 use crate::sweep::progress_table::{CellProgress, CellStatus};
 use crate::sweep::record::folder_of;
 use crate::sweep::scheduler::SweepOutcome;
@@ -18,7 +18,7 @@ impl Sweep {
     pub(super) fn print_results(
         &self,
         name: &str,
-        cells: &[Cell],
+        cells: &[GameCell],
         outcome: &SweepOutcome,
     ) -> anyhow::Result<ExitCode> {
         let folder = folder_of(&self.runs_dir, name);
@@ -65,7 +65,7 @@ struct ResultRow {
 }
 
 impl ResultRow {
-    fn new(runs_dir: &Path, cell: &Cell, progress: &CellProgress) -> Self {
+    fn new(runs_dir: &Path, cell: &GameCell, progress: &CellProgress) -> Self {
         Self {
             game: progress.subject.clone(),
             arm: progress.arm.clone(),

@@ -74,7 +74,7 @@ mod tests {
 
     use super::*;
     use crate::config::Algo;
-    use crate::report::runs::Cell;
+    use crate::report::runs::RunKey;
 
     fn scores(values: &[f64]) -> ArmScores {
         ArmScores {
@@ -89,7 +89,7 @@ mod tests {
 
     fn excluded(game: &str, torso: &str, why: Why) -> ExcludedRun {
         let cell =
-            Cell { game: game.to_owned(), algo: Algo::A2c, torso: torso.to_owned(), seed: 9 };
+            RunKey { game: game.to_owned(), algo: Algo::A2c, torso: torso.to_owned(), seed: 9 };
         ExcludedRun { cell: Some(cell), run: PathBuf::new(), why }
     }
 

@@ -108,7 +108,7 @@ mod tests {
     use crate::config::Algo;
     use crate::report::analysis::grid::Grid;
     use crate::report::analysis::warnings::warnings;
-    use crate::report::runs::{Cell, ExcludedRun, Why};
+    use crate::report::runs::{ExcludedRun, RunKey, Why};
     use crate::report::test_support::{Fake, read_all};
 
     fn warned(fakes: Vec<Fake>) -> Vec<String> {
@@ -235,7 +235,7 @@ mod tests {
         let why = [Why::Missing, Why::NoGame, Why::Missing];
         let game = "pong".to_owned();
         let torso = "conv".to_owned();
-        let cell = Cell { game, algo: Algo::A2c, torso, seed: 1 };
+        let cell = RunKey { game, algo: Algo::A2c, torso, seed: 1 };
         let excluded =
             why.map(|why| ExcludedRun { cell: Some(cell.clone()), run: PathBuf::new(), why });
         let expected = "Runs left out of all numbers: 2 not begun, 1 without a full game.";

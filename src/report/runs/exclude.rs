@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Cell, ExcludedRun, FoundRuns, Run, ScoredBy, Why};
+use super::{ExcludedRun, FoundRuns, Run, RunKey, ScoredBy, Why};
 
 /// Excludes runs that are incomplete, have no score, or repeat a seed.
 pub fn without_unusable(found: FoundRuns) -> FoundRuns {
@@ -19,8 +19,8 @@ fn leave_out_incomplete(found: FoundRuns) -> FoundRuns {
             kept.excluded.push(ExcludedRun::of_run(&run, why));
             continue;
         }
-        let cell = Cell::of(&run.config);
-        match kept.runs.iter().position(|other| Cell::of(&other.config) == cell) {
+        let cell = RunKey::of(&run.config);
+        match kept.runs.iter().position(|other| RunKey::of(&other.config) == cell) {
             None => kept.runs.push(run),
             Some(place) => {
                 let worse = choose_between(&mut kept.runs[place], run);

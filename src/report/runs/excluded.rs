@@ -14,9 +14,9 @@ use crate::text::numbers;
 /// Run excluded from the statistics.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ExcludedRun {
-    /// Cell of the run; absent if it is unknown because `config.json` is damaged.
+    /// RunKey of the run; absent if it is unknown because `config.json` is damaged.
     #[serde(flatten)]
-    pub cell: Option<Cell>,
+    pub cell: Option<RunKey>,
     /// Folder of the run.
     #[serde(serialize_with = "crate::text::path_text::serialize")]
     pub run: PathBuf,
@@ -26,7 +26,7 @@ pub struct ExcludedRun {
 
 /// Identity of a run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Cell {
+pub struct RunKey {
     /// Game.
     pub game: String,
     /// Learning algorithm.
@@ -133,13 +133,13 @@ impl Why {
 impl ExcludedRun {
     /// Excludes a run that was read.
     pub fn of_run(run: &Run, why: Why) -> Self {
-        Self { cell: Some(Cell::of(&run.config)), run: run.path.clone(), why }
+        Self { cell: Some(RunKey::of(&run.config)), run: run.path.clone(), why }
     }
 
     /// Excludes a run that could not be read; its configuration often still can.
     pub fn of_damaged(run: &Path, why: Why) -> Self {
         let config = RunDir::open_to_read(run).and_then(|folder| folder.read_config::<RunConfig>());
-        Self { cell: config.ok().map(|config| Cell::of(&config)), run: run.to_owned(), why }
+        Self { cell: config.ok().map(|config| RunKey::of(&config)), run: run.to_owned(), why }
     }
 }
 
@@ -152,7 +152,7 @@ impl fmt::Display for ExcludedRun {
     }
 }
 
-impl Cell {
+impl RunKey {
     /// Returns the identity of a run with these settings.
     pub fn of(config: &RunConfig) -> Self {
         let game = config.game.clone();
@@ -173,7 +173,7 @@ impl Cell {
     }
 }
 
-impl fmt::Display for Cell {
+impl fmt::Display for RunKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}, {}, seed {}", self.game, self.arm(), self.seed)
     }

@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use super::exclude::without_unusable;
-use super::{Cell, ExcludedRun, FoundRuns, Run, Sweep, Why, as_typed};
+use super::{ExcludedRun, FoundRuns, Run, RunKey, Sweep, Why, as_typed};
 use crate::report::ReportError;
 use crate::run::run_dir::{RunDir, RunDirError};
 use crate::sweep::folder::read_record;
@@ -103,7 +103,7 @@ impl Search {
         match read_cell(cell, path) {
             Ok(run) => self.found.runs.push(run),
             Err(why) => {
-                let cell = Some(Cell::planned(cell));
+                let cell = Some(RunKey::planned(cell));
                 self.found.excluded.push(ExcludedRun { cell, run: path.to_owned(), why });
             }
         }
@@ -224,9 +224,9 @@ fn read_cell(cell: &CellRecord, path: &Path) -> Result<Run, Why> {
     })?;
 
     run.due = cell.frames;
-    let holds = Cell::of(&run.config);
+    let holds = RunKey::of(&run.config);
     match failure_of(cell) {
-        _ if holds != Cell::planned(cell) => Err(Why::Other { holds: holds.to_string() }),
+        _ if holds != RunKey::planned(cell) => Err(Why::Other { holds: holds.to_string() }),
         // A failed attempt does not count once a later one has completed the run.
         Some(why) if !run.is_complete() => Err(why),
         _ => Ok(run),

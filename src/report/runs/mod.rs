@@ -11,7 +11,7 @@ mod run;
 
 pub use arm::ArmId;
 pub use command::as_typed;
-pub use excluded::{Cell, ExcludedRun, Why};
+pub use excluded::{ExcludedRun, RunKey, Why};
 pub use find::{find_runs, without_repeats};
 pub use found::{FoundRuns, Sweep};
 pub use run::{CurvePoint, Run, ScoredBy};
