@@ -121,8 +121,11 @@ impl SerialA2c {
         (policy - entropy * entropy_coef + value * value_coef) / rollout.rewards.len() as f64
     }
 
-    /// Makes a step of RMSProp with bias correction, the default (ADR 20): p ← p − rate · g / (√(s
-    /// / (1 − decayᵗ)) + ε), with s ← decay · s + (1 − decay) · g² from 0 in update t = 1, 2, …
+    /// Makes a step of RMSProp with bias correction, the default (ADR 20). In update t = 1, 2, …,
+    /// with s = 0 before the first:
+    ///
+    /// s ← decay · s + (1 − decay) · g²
+    /// p ← p − rate · g / (√(s / (1 − decayᵗ)) + ε)
     fn step(&mut self, gradient: &Tensor) {
         let OptimizerConfig { learning_rate, decay, epsilon, .. } = self.config.optimizer;
         self.updates += 1;
@@ -162,7 +165,7 @@ fn sample(logits: &[f32], rng: &mut Rng) -> usize {
         }
     }
 
-    // Rounding left no weight: take the most probable action.
+    // Rounding left some of the draw over: take the most probable action.
     logits.iter().position(|logit| *logit == top).unwrap_or(0)
 }
 
@@ -226,7 +229,7 @@ struct Network {
     /// With torso `coordconv`: the two channels that its first convolution also sees,
     /// `[1, 2, H, W]`.
     coordinates: Option<Tensor>,
-    /// All weights and biases.
+    /// All weights and biases, in the order of `params`.
     leaves: Vec<Tensor>,
 }
 
@@ -243,9 +246,9 @@ impl Network {
         let pixels = obs.permute([0, 2, 3, 1]).contiguous().to_kind(Kind::Float) / 255.0;
         let pixels = pixels.permute([0, 3, 1, 2]); // f32 [B, C, H, W]
 
-        let maps = self.first_convolution(&pixels).relu(); // 32 windows of 8 × 8
-        let maps = self.conv2.convolve(&maps, 2).relu(); // 64 of 4 × 4
-        let maps = self.conv3.convolve(&maps, 1).relu(); // 64 of 3 × 3
+        let maps = self.first_convolution(&pixels).relu(); // 32 maps, windows of 8 × 8
+        let maps = self.conv2.convolve(&maps, 2).relu(); // 64 maps, windows of 4 × 4
+        let maps = self.conv3.convolve(&maps, 1).relu(); // 64 maps, windows of 3 × 3
         let features = self.fc.apply(&maps.flatten(1, -1)).relu(); // [B, 512]
         (self.policy.apply(&features), self.value.apply(&features).squeeze_dim(1))
     }
