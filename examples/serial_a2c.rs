@@ -10,26 +10,25 @@
 //! the last bit. The gradients of several actors are added up, which rounds differently.
 //!
 //! Left out are generalised advantage estimation, normalised advantages, learning-rate schedules,
-//! other torsos, checkpoints, and the checks that stop a run whose numbers are not finite.
+//! other optimisers and torsos, checkpoints, the rounding of tiny moments to 0, which only saves
+//! time, and the checks that stop a run whose numbers are not finite.
 
 #![allow(clippy::print_stdout, reason = "a program for people")]
 
 use std::error::Error;
 
-use coordrl_agents::nn::{
-    Conv, Coordinates, Init, Linear, Optimizer, ParamScope, ParamStore, Window, flatten_gradients,
-    scale_pixels,
-};
-use coordrl_agents::{A2cConfig, ActMode, OptimizerConfig, OptimizerKind, build_pool};
+use coordrl_agents::nn::{Init, ParamScope, ParamStore};
+use coordrl_agents::{A2cConfig, OptimizerConfig, build_pool};
 use coordrl_envs::{
     Assets, EnvConfig, EnvSeed, EnvSpec, EpisodeStats, Rng, Role, VecEnv, VecStep, derive_rng,
     make_env,
 };
+use rand::RngExt as _;
 use tch::{Device, Kind, Tensor};
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
-/// The agent: N environments, a network and an optimiser.
+/// The agent: N environments, a network and the state of its optimiser, RMSProp.
 pub struct SerialA2c {
     config: A2cConfig,
     envs: VecEnv,
@@ -40,33 +39,12 @@ pub struct SerialA2c {
     network: Network,
     /// All parameters, flat `[P]`, in memory shared with the network.
     pub params: Tensor,
-    optimizer: Optimizer,
+    /// Running mean of the squared gradient, `[P]`.
+    mean_square: Tensor,
+    updates: i32,
 }
 
 impl SerialA2c {
-    /// Draws the initial weights and resets all environments. With `coordinates` the first
-    /// convolution is a CoordConv.
-    pub fn build(
-        config: &A2cConfig,
-        mut envs: VecEnv,
-        coordinates: Option<Coordinates>,
-        seed: u64,
-    ) -> Result<Self> {
-        let mut store = ParamStore::new(seed, Device::Cpu);
-        // The first network draws the weights, `pack` moves them into one flat tensor, and the
-        // second network reads them there: one step of the optimiser then changes all layers.
-        Network::build(&mut store, envs.spec(), coordinates)?;
-        let params = store.pack()?;
-        let network = Network::build(&mut store, envs.spec(), coordinates)?;
-
-        let mut obs = vec![0; envs.obs_len()];
-        envs.reset(&mut obs)?;
-        let indices = 0..envs.len() as u64;
-        let rngs = indices.map(|env| derive_rng(seed, Role::TrainPolicy, env)).collect();
-        let optimizer = Optimizer::new(&config.optimizer, &params);
-        Ok(Self { config: config.clone(), envs, obs, rngs, network, params, optimizer })
-    }
-
     /// Collects a rollout and makes one optimiser step. Returns the games that ended.
     pub fn update(&mut self) -> Result<Vec<EpisodeStats>> {
         let rollout = self.collect()?;
@@ -78,7 +56,7 @@ impl SerialA2c {
             gradient *= (max_norm / (norm + 1e-6)).min(1.0);
         }
 
-        self.optimizer.step(&self.params, &gradient, self.config.optimizer.learning_rate);
+        self.step(&gradient);
         Ok(rollout.episodes)
     }
 
@@ -89,15 +67,14 @@ impl SerialA2c {
         for _ in 0..self.config.rollout_agent_steps {
             let (logits, values) = self.infer(&self.obs)?;
             let rows = logits.iter().zip(&mut self.rngs);
-            let actions: Vec<usize> =
-                rows.map(|(logits, rng)| ActMode::Sampled.choose(logits, rng)).collect();
+            let actions: Vec<usize> = rows.map(|(logits, rng)| sample(logits, rng)).collect();
 
             rollout.obs.extend(&self.obs);
             rollout.actions.extend(actions.iter().map(|&action| action as i64));
             rollout.values.extend(values);
 
-            // An environment whose episode ends is reset in the same step, so `obs` always holds
-            // the observations to act on next.
+            // An environment whose episode ends is reset in the same step: `obs` then holds the
+            // first observation of the next episode, and `final_obs` the last one of this episode.
             self.envs.step(&actions, &mut self.obs, &mut steps)?;
             for (env, step) in steps.iter().enumerate() {
                 rollout.record(step, self.envs.final_obs(env), self.config.discount as f32);
@@ -139,8 +116,25 @@ impl SerialA2c {
         let value = (returns - values).square().sum(Kind::Float);
         let entropy = -(log_probs.exp() * log_probs).sum(Kind::Float);
 
+        // The value error has no factor ½: the default weight of 0.25 is 0.5 in recipes with one.
         let A2cConfig { entropy_coef, value_coef, .. } = self.config;
         (policy - entropy * entropy_coef + value * value_coef) / rollout.rewards.len() as f64
+    }
+
+    /// Makes a step of RMSProp with bias correction, the default (ADR 20). In update t = 1, 2, …,
+    /// with s = 0 before the first:
+    ///
+    /// s ← decay · s + (1 − decay) · g²
+    /// p ← p − rate · g / (√(s / (1 − decayᵗ)) + ε)
+    fn step(&mut self, gradient: &Tensor) {
+        let OptimizerConfig { learning_rate, decay, epsilon, .. } = self.config.optimizer;
+        self.updates += 1;
+        let _ = self.mean_square.lerp_(&gradient.square(), 1.0 - decay);
+
+        // Numerator and denominator are both multiplied by √(1 − decayᵗ).
+        let correction = (1.0 - decay.powi(self.updates)).sqrt();
+        let denominator = self.mean_square.sqrt() + epsilon * correction;
+        self.params -= gradient / denominator * correction * learning_rate;
     }
 
     /// Computes logits, one row per observation, and values, without a graph for gradients.
@@ -155,6 +149,24 @@ impl SerialA2c {
         let [c, h, w] = self.envs.spec().obs_shape.map(|size| size as i64);
         Tensor::from_slice(obs).view([-1, c, h, w])
     }
+}
+
+/// Draws action i with probability exp(logit_i) / Σ exp(logit).
+fn sample(logits: &[f32], rng: &mut Rng) -> usize {
+    // Relative to the maximum, so that exp cannot overflow.
+    let top = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let weights: Vec<f64> = logits.iter().map(|logit| f64::from(logit - top).exp()).collect();
+
+    let mut left = rng.random::<f64>() * weights.iter().sum::<f64>();
+    for (action, weight) in weights.iter().enumerate() {
+        left -= weight;
+        if left < 0.0 {
+            return action;
+        }
+    }
+
+    // Rounding left some of the draw over: take the most probable action.
+    logits.iter().position(|logit| *logit == top).unwrap_or(0)
 }
 
 /// T agent steps of N environments, time first: row t · N + i is step t of environment i.
@@ -206,63 +218,142 @@ impl Rollout {
     }
 }
 
-/// The network of Mnih et al. 2015 with a policy head and a value head: torso `conv`, or
-/// `coordconv` with coordinates.
+/// The network of Mnih et al. 2015 with a policy head and a value head. Nothing is padded.
 struct Network {
-    convolutions: [Conv; 3],
-    fc: Linear,
-    policy: Linear,
-    value: Linear,
-    /// All weights and biases.
+    conv1: Layer,
+    conv2: Layer,
+    conv3: Layer,
+    fc: Layer,
+    policy: Layer,
+    value: Layer,
+    /// With torso `coordconv`: the two channels that its first convolution also sees,
+    /// `[1, 2, H, W]`.
+    coordinates: Option<Tensor>,
+    /// All weights and biases, in the order of `params`.
     leaves: Vec<Tensor>,
 }
 
+/// Weights, `[out, in, kernel, kernel]` or `[out, in]`, and biases, `[out]`.
+struct Layer {
+    weight: Tensor,
+    bias: Tensor,
+}
+
 impl Network {
-    fn build(
-        store: &mut ParamStore,
-        spec: &EnvSpec,
-        coordinates: Option<Coordinates>,
-    ) -> Result<Self> {
-        let [c, h, w] = spec.obs_shape.map(|size| size as i64);
-        let window = |channels_out, kernel, stride| Window { channels_out, kernel, stride };
-        let mut scope = ParamScope::new(store);
-        let convolutions = [
-            Conv::build(&mut scope, "torso.conv1", c, window(32, 8, 4), coordinates)?,
-            Conv::build(&mut scope, "torso.conv2", 32, window(64, 4, 2), None)?,
-            Conv::build(&mut scope, "torso.conv3", 64, window(64, 3, 1), None)?,
-        ];
-
-        // Without padding, each convolution leaves this much of a side.
-        let shrink = |size: i64, (kernel, stride)| (size - kernel) / stride + 1;
-        let side = |size: i64| [(8, 4), (4, 2), (3, 1)].into_iter().fold(size, shrink);
-        let maps = 64 * side(h) * side(w);
-        let actions = spec.num_actions() as i64;
-        // A small gain, so that the first policy is nearly uniform.
-        let small = Init::Orthogonal { gain: 0.01 };
-        Ok(Self {
-            convolutions,
-            fc: Linear::build(&mut scope, "torso.fc", maps, 512, Init::BEFORE_RELU)?,
-            policy: Linear::build(&mut scope, "policy", 512, actions, small)?,
-            value: Linear::build(&mut scope, "value", 512, 1, Init::Orthogonal { gain: 1.0 })?,
-            leaves: scope.into_leaves()?,
-        })
-    }
-
     /// Maps observations, `u8 [B, C, H, W]`, to logits `[B, A]` and values `[B]`.
     fn forward(&self, obs: &Tensor) -> (Tensor, Tensor) {
-        let mut maps = scale_pixels(obs); // f32 in [0, 1]
-        for convolution in &self.convolutions {
-            maps = convolution.forward(&maps).relu();
-        }
+        // Channels last in memory, where convolutions are faster.
+        let pixels = obs.permute([0, 2, 3, 1]).contiguous().to_kind(Kind::Float) / 255.0;
+        let pixels = pixels.permute([0, 3, 1, 2]); // f32 [B, C, H, W]
 
-        let features = self.fc.forward(&maps.flatten(1, -1)).relu(); // [B, 512]
-        (self.policy.forward(&features), self.value.forward(&features).squeeze_dim(1))
+        let maps = self.first_convolution(&pixels).relu(); // 32 maps, windows of 8 × 8
+        let maps = self.conv2.convolve(&maps, 2).relu(); // 64 maps, windows of 4 × 4
+        let maps = self.conv3.convolve(&maps, 1).relu(); // 64 maps, windows of 3 × 3
+        let features = self.fc.apply(&maps.flatten(1, -1)).relu(); // [B, 512]
+        (self.policy.apply(&features), self.value.apply(&features).squeeze_dim(1))
+    }
+
+    /// Convolves the pixels, and with `coordconv` the coordinates as if they were two more channels
+    /// of each observation: a sum of two convolutions, the second of which is the same for all.
+    fn first_convolution(&self, pixels: &Tensor) -> Tensor {
+        let Some(coordinates) = &self.coordinates else { return self.conv1.convolve(pixels, 4) };
+        let Layer { weight, bias } = &self.conv1;
+        let channels = pixels.size()[1];
+        let of_pixels = weight.narrow(1, 0, channels);
+        let of_coordinates = weight.narrow(1, channels, 2);
+        pixels.conv2d(&of_pixels, None::<&Tensor>, 4, 0, 1, 1)
+            + coordinates.conv2d(&of_coordinates, Some(bias), 4, 0, 1, 1)
     }
 
     /// Computes the gradient of `loss` for all parameters, `[P]`.
     fn gradient(&self, loss: &Tensor) -> Result<Tensor> {
         let gradients = Tensor::f_run_backward(&[loss], &self.leaves, false, false)?;
-        Ok(flatten_gradients(&gradients, &self.leaves))
+        let pieces: Vec<Tensor> = gradients.iter().map(|piece| piece.reshape([-1])).collect();
+        Ok(Tensor::cat(&pieces, 0))
+    }
+}
+
+impl Layer {
+    fn convolve(&self, maps: &Tensor, stride: i64) -> Tensor {
+        maps.conv2d(&self.weight, Some(&self.bias), stride, 0, 1, 1)
+    }
+
+    fn apply(&self, features: &Tensor) -> Tensor {
+        features.linear(&self.weight, Some(&self.bias))
+    }
+}
+
+/// Computes CoordConv's channels, `[1, 2, H, W]`: each pixel's column and row, from −1 to 1.
+fn coordinate_channels(height: i64, width: i64) -> Tensor {
+    let axis = |size: i64| {
+        let last = (size - 1) as f64;
+        let axis: Vec<f32> = (0..size).map(|i| (i as f64 / last * 2.0 - 1.0) as f32).collect();
+        Tensor::from_slice(&axis)
+    };
+    let columns = axis(width).view([1, width]).expand([height, width], false);
+    let rows = axis(height).view([height, 1]).expand([height, width], false);
+    Tensor::stack(&[columns, rows], -1).unsqueeze(0).permute([0, 3, 1, 2])
+}
+
+// Running it: initial weights, and the game of Catch.
+
+/// Torsos that this file has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Torso {
+    /// Three convolutions and a dense layer.
+    Conv,
+    /// The same with coordinates before the first convolution.
+    CoordConv,
+}
+
+impl SerialA2c {
+    /// Draws the initial weights and resets all environments. Of the optimiser's settings, `kind`,
+    /// `momentum` and `centered` must have their defaults.
+    pub fn build(config: &A2cConfig, mut envs: VecEnv, torso: Torso, seed: u64) -> Result<Self> {
+        let mut store = ParamStore::new(seed, Device::Cpu);
+        // The first network draws the weights, `pack` moves them into one flat tensor, and the
+        // second network reads them there: one step of the optimiser then changes all layers.
+        Network::build(&mut store, envs.spec(), torso)?;
+        let params = store.pack()?;
+        let network = Network::build(&mut store, envs.spec(), torso)?;
+
+        let mut obs = vec![0; envs.obs_len()];
+        envs.reset(&mut obs)?;
+        let indices = 0..envs.len() as u64;
+        let rngs = indices.map(|env| derive_rng(seed, Role::TrainPolicy, env)).collect();
+        let mean_square = params.zeros_like();
+        let config = config.clone();
+        Ok(Self { config, envs, obs, rngs, network, params, mean_square, updates: 0 })
+    }
+}
+
+impl Network {
+    fn build(store: &mut ParamStore, spec: &EnvSpec, torso: Torso) -> Result<Self> {
+        let [c, h, w] = spec.obs_shape.map(|size| size as i64);
+        let coordinates = (torso == Torso::CoordConv).then(|| coordinate_channels(h, w));
+        let channels = c + if coordinates.is_some() { 2 } else { 0 };
+        // Each convolution leaves (size − kernel) / stride + 1 of a side.
+        let side = |size: i64| ((size - 8) / 4 + 1 - 4) / 2 + 1 - 2;
+        let inputs = 64 * side(h) * side(w);
+        let actions = spec.num_actions() as i64;
+
+        let mut scope = ParamScope::new(store);
+        let mut layer = |name: &str, shape: &[i64], init: Init| -> Result<Layer> {
+            let weight = scope.get(&format!("{name}.weight"), shape, init)?;
+            let bias = scope.get(&format!("{name}.bias"), &shape[..1], Init::Zeros)?;
+            Ok(Layer { weight, bias })
+        };
+        Ok(Self {
+            conv1: layer("torso.conv1", &[32, channels, 8, 8], Init::BEFORE_RELU)?,
+            conv2: layer("torso.conv2", &[64, 32, 4, 4], Init::BEFORE_RELU)?,
+            conv3: layer("torso.conv3", &[64, 64, 3, 3], Init::BEFORE_RELU)?,
+            fc: layer("torso.fc", &[512, inputs], Init::BEFORE_RELU)?,
+            // A small gain, so that the first policy is nearly uniform.
+            policy: layer("policy", &[actions, 512], Init::Orthogonal { gain: 0.01 })?,
+            value: layer("value", &[1, 512], Init::Orthogonal { gain: 1.0 })?,
+            coordinates,
+            leaves: scope.into_leaves()?,
+        })
     }
 }
 
@@ -272,10 +363,9 @@ fn main() -> Result<()> {
 }
 
 fn learn_catch() -> Result<()> {
-    let optimizer =
-        OptimizerConfig { kind: OptimizerKind::Adam, learning_rate: 2e-3, ..Default::default() };
+    let optimizer = OptimizerConfig { learning_rate: 1e-3, ..Default::default() };
     let config = A2cConfig { rollout_agent_steps: 10, optimizer, ..Default::default() };
-    let mut agent = SerialA2c::build(&config, catch(config.envs)?, None, 1)?;
+    let mut agent = SerialA2c::build(&config, catch(config.envs)?, Torso::Conv, 1)?;
 
     println!("a random player scores about -0.6");
     for thousands in (5..=40).step_by(5) {

@@ -8,13 +8,15 @@ use crate::config::RunConfig;
 /// A run that does not fit into memory.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TooLarge {
-    /// The environments and rollout of A2C.
+    /// The environments and rollout of an on-policy algorithm.
     #[error(
         "{envs} environments × {steps} agent steps need about {} of memory, {} are free; \
-         lower `a2c.envs` or `a2c.rollout_agent_steps`",
+         lower `{table}.envs` or `{table}.rollout_agent_steps`",
         size(*.needed), size(*.free)
     )]
     Rollout {
+        /// Table of the algorithm's settings.
+        table: &'static str,
         /// Environments requested.
         envs: u32,
         /// Rollout length requested.
@@ -24,9 +26,11 @@ pub enum TooLarge {
         /// Bytes free.
         free: u64,
     },
-    /// The replay of Ape-X and everything beside it.
-    #[error("{}", replay_text(*.capacity, *.needed, *.free, *.fitting))]
+    /// The replay of an off-policy algorithm and everything beside it.
+    #[error("{}", replay_text(.table, *.capacity, *.needed, *.free, *.fitting))]
     Replay {
+        /// Table of the algorithm's settings.
+        table: &'static str,
         /// Transitions requested.
         capacity: u64,
         /// Approximate bytes needed in total.
@@ -60,15 +64,18 @@ fn check_against(
         return Ok(());
     }
 
+    let table = algorithm.algorithm().name;
     Err(match algorithm.memory_advice(obs_shape, estimate, free) {
-        MemoryAdvice::Rollout { envs, steps } => TooLarge::Rollout { envs, steps, needed, free },
+        MemoryAdvice::Rollout { envs, steps } => {
+            TooLarge::Rollout { table, envs, steps, needed, free }
+        }
         MemoryAdvice::Replay { capacity, fitting } => {
-            TooLarge::Replay { capacity, needed, free, fitting }
+            TooLarge::Replay { table, capacity, needed, free, fitting }
         }
     })
 }
 
-fn replay_text(capacity: u64, needed: u64, free: u64, fitting: u64) -> String {
+fn replay_text(table: &str, capacity: u64, needed: u64, free: u64, fitting: u64) -> String {
     let needed = size(needed);
     let free = size(free);
     let start = format!(
@@ -76,10 +83,10 @@ fn replay_text(capacity: u64, needed: u64, free: u64, fitting: u64) -> String {
          {free} are free"
     );
     match fitting {
-        0 => format!("{start}; lower `apex.envs` or `apex.prefetch_batches`"),
+        0 => format!("{start}; lower `{table}.envs` or `{table}.prefetch_batches`"),
         _ => format!(
-            "{start}; `--set apex.replay.capacity={fitting}` would fit, \
-             `--set apex.replay.compress=true` takes about a quarter a transition"
+            "{start}; `--set {table}.replay.capacity={fitting}` would fit, \
+             `--set {table}.replay.compress=true` takes about a quarter a transition"
         ),
     }
 }

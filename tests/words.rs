@@ -1,4 +1,4 @@
-//! Replaced names must not return; `docs/architecture.md#words` lists their successors.
+//! Replaced names must not return; `CONTRIBUTING.md#names-to-avoid` lists their successors.
 #![allow(clippy::unwrap_used, reason = "a test ends where something fails")]
 
 use std::fs;

@@ -44,6 +44,10 @@ pub trait AlgorithmConfig {
     /// Returns all problems with the settings; keys start with the table's name.
     fn check(&self) -> Vec<Problem>;
 
+    /// Writes out the settings that are derived from others, so that a run keeps them if the rule
+    /// for them changes. The settings have passed the check.
+    fn resolve(&mut self) {}
+
     /// Returns the optimiser settings.
     fn optimizer(&self) -> &OptimizerConfig;
 

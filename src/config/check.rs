@@ -26,8 +26,9 @@ pub fn resolve(layered: &Layered<RunConfig>) -> Result<RunConfig, ConfigError> {
 
     // Derived settings are written out, so that a run keeps them if the rule for them changes.
     config.env = typed.env.resolve().into();
-    config.a2c.actors = Some(typed.a2c.num_actors());
-    config.apex.actors = Some(typed.apex.num_actors());
+    for algorithm in config.algorithms_mut() {
+        algorithm.resolve();
+    }
     Ok(config)
 }
 

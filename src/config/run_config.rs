@@ -130,6 +130,11 @@ impl RunConfig {
         }
     }
 
+    /// Returns the settings of every algorithm, selected or not.
+    pub(super) fn algorithms_mut(&mut self) -> [&mut dyn AlgorithmConfig; Algo::ALL.len()] {
+        [&mut self.a2c, &mut self.apex]
+    }
+
     /// Returns `true` if the run is evaluated: runs shorter than one period are not.
     pub fn is_evaluated(&self) -> bool {
         self.evaluation.every_frames.falls_between(0, self.frames)

@@ -62,6 +62,10 @@ impl AlgorithmConfig for A2cConfig {
         A2cConfig::check(self)
     }
 
+    fn resolve(&mut self) {
+        self.actors = Some(self.num_actors());
+    }
+
     fn optimizer(&self) -> &OptimizerConfig {
         &self.optimizer
     }

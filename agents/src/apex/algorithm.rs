@@ -82,6 +82,10 @@ impl AlgorithmConfig for ApexConfig {
         ApexConfig::check(self)
     }
 
+    fn resolve(&mut self) {
+        self.actors = Some(self.num_actors());
+    }
+
     fn optimizer(&self) -> &OptimizerConfig {
         &self.learner.optimizer
     }

@@ -48,9 +48,9 @@ impl BatchNorm {
 
     /// Normalises `[N, C, H, W]`, keeping the shape. The running variance is unbiased, as in
     /// PyTorch.
-    pub fn forward(&self, picture: &Tensor, mode: Mode) -> Tensor {
+    pub fn forward(&self, maps: &Tensor, mode: Mode) -> Tensor {
         // In training libtorch changes the running statistics in place, although it borrows them.
-        picture.batch_norm(
+        maps.batch_norm(
             Some(&self.weight),
             Some(&self.bias),
             Some(&self.running_mean),
@@ -73,11 +73,11 @@ mod tests {
     fn training_uses_the_batch_and_moves_the_running_statistics() {
         let mut store = ParamStore::new(1, Device::Cpu);
         let norm = BatchNorm::build(&mut ParamScope::new(&mut store), "bn", 1).unwrap();
-        let picture = Tensor::from_slice(&[1f32, 3.0]).view([2, 1, 1, 1]); // mean 2, variance 1 or 2
+        let maps = Tensor::from_slice(&[1f32, 3.0]).view([2, 1, 1, 1]); // mean 2, variance 1 or 2
         let numbers = |tensor: Tensor| Vec::<f32>::try_from(tensor.view([-1])).unwrap();
-        assert_eq!(numbers(norm.forward(&picture, Mode::Evaluate)).len(), 2);
+        assert_eq!(numbers(norm.forward(&maps, Mode::Evaluate)).len(), 2);
         assert_eq!(numbers(norm.running_mean.copy()), [0.0]); // evaluation leaves them unchanged
-        let trained = numbers(norm.forward(&picture, Mode::Train));
+        let trained = numbers(norm.forward(&maps, Mode::Train));
         assert!((trained[0] + 1.0).abs() < 1e-4 && (trained[1] - 1.0).abs() < 1e-4, "{trained:?}");
         assert!((numbers(norm.running_mean.copy())[0] - 0.2).abs() < 1e-6);
         assert!((numbers(norm.running_var.copy())[0] - 1.1).abs() < 1e-6);

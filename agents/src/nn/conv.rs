@@ -119,12 +119,14 @@ impl Conv {
     /// is computed once and broadcast instead of appended to each row. The result is equal up to
     /// rounding, at the cost of a plain convolution: 30 ms instead of 46 ms, forward and backward,
     /// for the first layer on 40 rows (a plain one takes 31 ms).
-    pub fn forward(&self, picture: &Tensor) -> Tensor {
-        let own = picture.size()[1];
-        match self.coordinate_map(own) {
-            None => self.convolve(picture, &self.weight, Some(&self.bias)),
+    pub fn forward(&self, images: &Tensor) -> Tensor {
+        let image_channels = images.size()[1];
+        match self.coordinate_map(image_channels) {
+            None => self.convolve(images, &self.weight, Some(&self.bias)),
             // The map already contains the bias.
-            Some(map) => self.convolve(picture, &self.weight.narrow(1, 0, own), None) + map,
+            Some(map) => {
+                self.convolve(images, &self.weight.narrow(1, 0, image_channels), None) + map
+            }
         }
     }
 
@@ -139,49 +141,51 @@ impl Conv {
         if self.padding != Padding::Valid && self.window.kernel > 1 {
             return None;
         }
-        let own = numbers.size()[1];
-        let map = self.coordinate_map(own)?;
-        let weight =
-            self.weight.narrow(1, 0, own).sum_dim_intlist([2i64, 3].as_slice(), false, Kind::Float);
+        let image_channels = numbers.size()[1];
+        let map = self.coordinate_map(image_channels)?;
+        let weight = self.weight.narrow(1, 0, image_channels).sum_dim_intlist(
+            [2i64, 3].as_slice(),
+            false,
+            Kind::Float,
+        );
         let part = numbers.matmul(&weight.transpose(0, 1)); // [N, out]
         Some(part.unsqueeze(-1).unsqueeze(-1) + map)
     }
 
-    /// Returns the coordinates' contribution plus the bias: `[1, out, H', W']`. `own` is the number
-    /// of image channels.
-    fn coordinate_map(&self, own: i64) -> Option<Tensor> {
+    /// Returns the coordinates' contribution plus the bias: `[1, out, H', W']`.
+    fn coordinate_map(&self, image_channels: i64) -> Option<Tensor> {
         match &self.coordinates {
             CoordinatePart::None => None,
             CoordinatePart::Window(channels) => {
-                let picture = channels.picture();
+                let image = channels.image();
                 // Convolved like the image, zero padding included, as if the channels had been
                 // appended to it.
-                let weight = self.weight.narrow(1, own, picture.size()[1]);
-                Some(self.convolve(picture, &weight, Some(&self.bias)))
+                let weight = self.weight.narrow(1, image_channels, image.size()[1]);
+                Some(self.convolve(image, &weight, Some(&self.bias)))
             }
             CoordinatePart::Centre { channels, weight } => {
                 // With stride 1, because the channels were sampled at the windows' centres.
-                Some(channels.picture().conv2d(weight, Some(&self.bias), 1, 0, 1, 1))
+                Some(channels.image().conv2d(weight, Some(&self.bias), 1, 0, 1, 1))
             }
         }
     }
 
-    fn convolve(&self, picture: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Tensor {
+    fn convolve(&self, images: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Tensor {
         let Window { kernel, stride, .. } = self.window;
         match self.padding {
-            Padding::Valid => picture.conv2d(weight, bias, stride, 0, 1, 1),
+            Padding::Valid => images.conv2d(weight, bias, stride, 0, 1, 1),
             Padding::Same => {
-                let [_, _, height, width] = picture.size()[..] else {
-                    return picture.conv2d(weight, bias, stride, 0, 1, 1); // libtorch reports the error
+                let [_, _, height, width] = images.size()[..] else {
+                    return images.conv2d(weight, bias, stride, 0, 1, 1); // libtorch reports the error
                 };
                 let [(top, bottom), (left, right)] =
                     [height, width].map(|size| same_padding(size, kernel, stride));
                 if (top, left) == (bottom, right) {
-                    return picture.conv2d(weight, bias, stride, [top, left], 1, 1);
+                    return images.conv2d(weight, bias, stride, [top, left], 1, 1);
                 }
                 // `conv2d` pads both ends alike, so uneven padding costs a copy. The last dimension
                 // comes first.
-                let padded = picture.constant_pad_nd([left, right, top, bottom]);
+                let padded = images.constant_pad_nd([left, right, top, bottom]);
                 padded.conv2d(weight, bias, stride, 0, 1, 1)
             }
         }
@@ -281,13 +285,13 @@ mod tests {
 
     #[test]
     fn a_padded_window_sees_zeros_outside() {
-        let picture = Tensor::rand([2, 2, 6, 8], (Kind::Float, Device::Cpu));
+        let images = Tensor::rand([2, 2, 6, 8], (Kind::Float, Device::Cpu));
         for (kernel, stride) in [(3, 1), (3, 2), (5, 2), (2, 1)] {
             let conv = padded(kernel, stride, None);
-            let found = conv.forward(&picture);
+            let found = conv.forward(&images);
             assert_eq!(found.size(), [2, 3, 6 / stride, 8 / stride]);
             let (before, after) = same_padding(6, kernel, stride);
-            let wide = picture.constant_pad_nd([before, after, before, after]);
+            let wide = images.constant_pad_nd([before, after, before, after]);
             let expected = wide.conv2d(&conv.weight, Some(&conv.bias), stride, 0, 1, 1);
             assert!(found.allclose(&expected, 1e-5, 1e-6, false), "{kernel}×{kernel} by {stride}");
         }
@@ -295,18 +299,18 @@ mod tests {
 
     #[test]
     fn coordinates_of_a_padded_convolution_are_those_of_the_appended_picture() {
-        let picture = Tensor::rand([2, 2, 6, 8], (Kind::Float, Device::Cpu));
+        let images = Tensor::rand([2, 2, 6, 8], (Kind::Float, Device::Cpu));
         let coordinates = Coordinates::new(6, 8, Radius::Without);
         let conv = padded(3, 1, Some(coordinates));
-        let wide = channels(coordinates).append_to(&picture);
+        let wide = channels(coordinates).append_to(&images);
         let expected = wide.conv2d(&conv.weight, Some(&conv.bias), 1, 1, 1, 1);
-        assert!(conv.forward(&picture).allclose(&expected, 1e-5, 1e-5, false));
+        assert!(conv.forward(&images).allclose(&expected, 1e-5, 1e-5, false));
     }
 
     #[test]
     fn tiled_numbers_are_a_picture_of_them() {
         let numbers = Tensor::rand([2, 2], (Kind::Float, Device::Cpu));
-        let picture = numbers.unsqueeze(-1).unsqueeze(-1).expand([2, 2, 6, 8], false);
+        let images = numbers.unsqueeze(-1).unsqueeze(-1).expand([2, 2, 6, 8], false);
         for (kernel, stride) in [(1, 1), (3, 2)] {
             let mut store = ParamStore::new(1, Device::Cpu);
             let window = Window { channels_out: 3, kernel, stride };
@@ -314,10 +318,7 @@ mod tests {
             let mut scope = ParamScope::new(&mut store);
             let conv = Conv::build(&mut scope, "c", 2, window, coordinates).unwrap();
             let tiled = conv.forward_tiled(&numbers).unwrap();
-            assert!(
-                tiled.allclose(&conv.forward(&picture), 1e-5, 1e-5, false),
-                "{kernel}×{kernel}"
-            );
+            assert!(tiled.allclose(&conv.forward(&images), 1e-5, 1e-5, false), "{kernel}×{kernel}");
         }
 
         assert!(
@@ -380,44 +381,44 @@ mod tests {
 
     #[test]
     fn zero_coordinate_weights_are_a_plain_convolution_exactly() {
-        let picture = small_integers(&[2, 3, 9, 7], 1);
+        let images = small_integers(&[2, 3, 9, 7], 1);
         let weights = small_integers(&[5, 3, 3, 3], 2);
-        let plain = build_layer(&weights, None, window(3, 1)).forward(&picture);
+        let plain = build_layer(&weights, None, window(3, 1)).forward(&images);
         for (radius, extra) in [(Radius::Without, 2), (Radius::With, 3)] {
             let coordinates = Some(Coordinates::new(9, 7, radius));
             let weights = with_zero_coordinates(&weights, extra);
-            assert_eq!(build_layer(&weights, coordinates, window(3, 1)).forward(&picture), plain);
+            assert_eq!(build_layer(&weights, coordinates, window(3, 1)).forward(&images), plain);
             // With non-zero weights the result differs.
             let other = build_layer(&(weights + 1.0), coordinates, window(3, 1));
-            assert_ne!(other.forward(&picture), plain);
+            assert_ne!(other.forward(&images), plain);
         }
     }
 
     #[test]
     fn a_layer_equals_a_convolution_of_the_picture_with_coordinates_appended() {
         // 9 and 5 pixels give steps of ¼ and ½, so every sum is exact in any order.
-        let picture = small_integers(&[2, 3, 9, 5], 1);
+        let images = small_integers(&[2, 3, 9, 5], 1);
         for (kernel, stride) in [(3, 1), (4, 2)] {
             let weights = small_integers(&[5, 5, kernel, kernel], 2);
             let coordinates = Coordinates::new(9, 5, Radius::Without);
-            let appended = channels(coordinates).append_to(&picture);
+            let appended = channels(coordinates).append_to(&images);
             let expected =
                 appended.conv2d(&weights, Some(small_integers(&[5], 4)), stride, 0, 1, 1);
             let layer = build_layer(&weights, Some(coordinates), window(kernel, stride));
-            assert_eq!(layer.forward(&picture), expected);
+            assert_eq!(layer.forward(&images), expected);
         }
     }
 
     #[test]
     fn louder_channels_and_quieter_weights_are_the_same_layer() {
-        let picture = Tensor::rand([2, 3, 9, 7], (Kind::Float, Device::Cpu));
+        let images = Tensor::rand([2, 3, 9, 7], (Kind::Float, Device::Cpu));
         let weights = Tensor::rand([5, 5, 3, 3], (Kind::Float, Device::Cpu)) - 0.5;
         let with = |amplitude: f64| {
             let spec = CoordinateSpec { amplitude, ..CoordinateSpec::PAPER };
             let weights = weights.copy();
             let _ = weights.narrow(1, 3, 2).g_div_scalar_(amplitude);
             build_layer(&weights, Some(Coordinates::with_spec(9, 7, spec)), window(3, 1))
-                .forward(&picture)
+                .forward(&images)
         };
 
         let plain = with(1.0);
@@ -428,7 +429,7 @@ mod tests {
 
     #[test]
     fn one_tap_is_a_window_whose_other_taps_are_zero() {
-        let picture = Tensor::rand([2, 3, 13, 10], (Kind::Float, Device::Cpu));
+        let images = Tensor::rand([2, 3, 13, 10], (Kind::Float, Device::Cpu));
         for source in [ChannelSource::Coordinates, ChannelSource::Noise] {
             for padding in [Padding::Valid, Padding::Same] {
                 for (kernel, stride) in [(3, 1), (3, 2), (4, 2), (8, 4), (1, 1), (2, 3)] {
@@ -446,15 +447,14 @@ mod tests {
                     };
 
                     let given = [("c.weight", &pixels), ("c.coordinate_weight", &tap)];
-                    let found =
-                        build_with_weights(&given, at(Taps::Centre), spec).forward(&picture);
+                    let found = build_with_weights(&given, at(Taps::Centre), spec).forward(&images);
 
                     let centre = (kernel - 1) / 2;
                     let whole = with_zero_coordinates(&pixels, 2);
                     let mut place = whole.narrow(1, 3, 2).narrow(2, centre, 1).narrow(3, centre, 1);
                     place.copy_(&tap);
                     let layer = build_with_weights(&[("c.weight", &whole)], at(Taps::Window), spec);
-                    let expected = layer.forward(&picture);
+                    let expected = layer.forward(&images);
 
                     assert_eq!(found.size(), expected.size());
                     let case = format!("{source:?}, {padding:?}, {kernel}×{kernel} by {stride}");

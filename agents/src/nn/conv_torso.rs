@@ -227,7 +227,7 @@ mod tests {
             let plain = build_conv(&mut ParamScope::new(&mut plain_store), [4, 44, 52]).unwrap();
             let pixels = plain_store.to_named()[6].1.size()[1];
             let weight = get("torso.fc.weight");
-            let channels = torso.dense_coordinates.as_ref().unwrap().picture().reshape([-1]);
+            let channels = torso.dense_coordinates.as_ref().unwrap().image().reshape([-1]);
             let added = weight.narrow(1, pixels, channels.size()[0]).mv(&channels);
             let given = plain_store.to_named().into_iter().map(|(name, _)| match name.as_str() {
                 "torso.fc.weight" => (name, weight.narrow(1, 0, pixels)),

@@ -204,7 +204,7 @@ impl CoordinateChannels {
     }
 
     /// Returns the channels alone, `[1, K, H, W]`.
-    pub fn picture(&self) -> &Tensor {
+    pub fn image(&self) -> &Tensor {
         &self.values
     }
 
@@ -212,8 +212,8 @@ impl CoordinateChannels {
     ///
     /// This is the *definition* of a CoordConv; [`Conv`](super::Conv) computes the same result at
     /// lower cost.
-    pub fn append_to(&self, picture: &Tensor) -> Tensor {
-        let rows = picture.permute([0, 2, 3, 1]); // [N, H, W, C]
+    pub fn append_to(&self, images: &Tensor) -> Tensor {
+        let rows = images.permute([0, 2, 3, 1]); // [N, H, W, C]
         let channels =
             self.values.permute([0, 2, 3, 1]).expand([rows.size()[0], -1, -1, -1], false);
         Tensor::cat(&[rows, channels], 3).permute([0, 3, 1, 2])
@@ -291,7 +291,7 @@ mod tests {
         let coordinates = Coordinates::with_spec(height, width, spec);
         let channels =
             CoordinateChannels::build(&mut ParamScope::new(&mut store), "c", coordinates);
-        (store, channels.unwrap().picture().squeeze_dim(0))
+        (store, channels.unwrap().image().squeeze_dim(0))
     }
 
     fn of_source(source: ChannelSource) -> CoordinateSpec {
@@ -320,14 +320,14 @@ mod tests {
 
     #[test]
     fn channels_go_after_those_of_every_picture() {
-        let picture = Tensor::rand([2, 4, 3, 5], (Kind::Float, Device::Cpu));
+        let images = Tensor::rand([2, 4, 3, 5], (Kind::Float, Device::Cpu));
         let mut store = ParamStore::new(1, Device::Cpu);
         let coordinates = Coordinates::new(3, 5, Radius::Without);
         let channels =
             CoordinateChannels::build(&mut ParamScope::new(&mut store), "c", coordinates).unwrap();
-        let appended = channels.append_to(&picture);
+        let appended = channels.append_to(&images);
         assert_eq!(appended.size(), [2, 6, 3, 5]);
-        assert_eq!(appended.narrow(1, 0, 4), picture);
+        assert_eq!(appended.narrow(1, 0, 4), images);
         for n in 0..2 {
             let tail = appended.get(n).narrow(0, 4, 2);
             assert_eq!(tail, coordinate_channels(3, 5, Radius::Without));
@@ -395,7 +395,7 @@ mod tests {
         let coordinates = Coordinates::with_spec(40, 50, of_source(ChannelSource::Noise));
         let other =
             CoordinateChannels::build(&mut ParamScope::new(&mut store), "d", coordinates).unwrap();
-        assert_ne!(found, other.picture().squeeze_dim(0));
+        assert_ne!(found, other.image().squeeze_dim(0));
     }
 
     #[test]

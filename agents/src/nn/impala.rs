@@ -85,8 +85,8 @@ impl Section {
     }
 
     /// Maps `[N, in, H, W]` to `[N, out, H / 2, W / 2]`, rounded up.
-    fn forward(&self, picture: &Tensor) -> Tensor {
-        let pooled = halve(&self.conv.forward(picture));
+    fn forward(&self, maps: &Tensor) -> Tensor {
+        let pooled = halve(&self.conv.forward(maps));
         self.blocks.iter().fold(pooled, |seen, block| block.forward(&seen))
     }
 }
@@ -109,19 +109,19 @@ impl Block {
     }
 
     /// Maps `[N, C, H, W]` to the same shape.
-    fn forward(&self, picture: &Tensor) -> Tensor {
+    fn forward(&self, maps: &Tensor) -> Tensor {
         // The first ReLU is not in place, because the sum needs the block's input unchanged.
-        picture + self.conv2.forward(&self.conv1.forward(&picture.relu()).relu_())
+        maps + self.conv2.forward(&self.conv1.forward(&maps.relu()).relu_())
     }
 }
 
 impl Torso for ImpalaTorso {
     fn forward(&self, obs: &Tensor) -> Tensor {
-        let picture =
+        let maps =
             self.sections.iter().fold(scale_pixels(obs), |seen, section| section.forward(&seen));
         // The last block ends in a sum without an activation, hence the ReLU before the dense
         // layer.
-        self.fc.forward(&self.pooling.apply(&picture.relu())).relu_() // [N, 256]
+        self.fc.forward(&self.pooling.apply(&maps.relu())).relu_() // [N, 256]
     }
 
     fn features(&self) -> i64 {
@@ -142,8 +142,8 @@ fn conv_spec(channels_out: i64) -> ConvSpec {
 ///
 /// The authors' TensorFlow code pads even sides at the end only, which shifts the windows by one
 /// pixel; this follows the PyTorch versions of the network.
-fn halve(picture: &Tensor) -> Tensor {
-    picture.max_pool2d(3, 2, 1, 1, false)
+fn halve(maps: &Tensor) -> Tensor {
+    maps.max_pool2d(3, 2, 1, 1, false)
 }
 
 /// Returns the length of a side after [`halve`].

@@ -19,7 +19,8 @@ use super::{NetworkError, ParamScope};
 pub trait Torso: Send {
     /// Maps `obs`, `u8 [N, C, H, W]` as produced by the environments, to `f32 [N, F]`.
     ///
-    /// Scaling to [0, 1] happens here and nowhere else.
+    /// Scaling to [0, 1] happens here and nowhere else. No feature is negative: a torso ends in a
+    /// ReLU, so that a feature that is 0 on every row counts as dead in the metrics.
     fn forward(&self, obs: &Tensor) -> Tensor;
 
     /// Returns the number of features, F.

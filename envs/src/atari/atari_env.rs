@@ -181,12 +181,13 @@ impl AtariEnv {
         StepEnd { terminated, truncated, is_last: self.phase != Phase::Playing }
     }
 
-    /// Adds the current screen to the stack and writes the stack out.
+    /// Adds the current screen to the stack and writes the stack out: C frames, newest last.
     fn observe(&mut self, obs: &mut [u8]) {
         let start = Instant::now();
         let (latest, previous) = self.game.screens();
         let grey = self.game.ale().grey();
         let resize = &mut self.resize;
+        // The stack drops its oldest frame, and the new one is written in at its end.
         self.stack.push_with(|frame| resize.write_grey_max(grey, latest, previous, frame));
         obs.copy_from_slice(self.stack.as_slice());
         self.preprocess_nanos += nanos_since(start);

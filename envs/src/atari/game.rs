@@ -160,7 +160,7 @@ impl Game {
     /// Runs one emulator frame. The previous action stays pressed with the sticky probability,
     /// drawn anew for each frame (Machado et al. 2018, §5.2).
     fn frame(&mut self, action: AleAction) -> Result<f64, EnvError> {
-        // Nothing is drawn without stickiness: the generator then serves the no-ops alone.
+        // Without stickiness no number is drawn here, so only the no-ops use the generator.
         let sticks =
             self.sticky_action_prob > 0.0 && self.rng.random::<f64>() < self.sticky_action_prob;
         if !sticks {
