@@ -4,7 +4,7 @@
 //! cargo run --release --example serial_a2c
 //! ```
 //!
-//! Source: Mnih et al. 2016 (arXiv:1602.01783), algorithm S3, with all environments in step. The
+//! Source: Mnih et al. 2016 (arXiv:1602.01783), algorithm S3, with all environments in lockstep. The
 //! agent that `coordrl train` uses, `coordrl_agents::A2c`, computes the same in several threads or
 //! on a GPU. `agents/tests/serial_a2c.rs` trains both, with one actor: their weights are equal to
 //! the last bit. The gradients of several actors are added up, which rounds differently.
@@ -165,7 +165,7 @@ fn sample(logits: &[f32], rng: &mut Rng) -> usize {
         }
     }
 
-    // Rounding left some of the draw over: take the most probable action.
+    // Only rounding leads here: take the most probable action.
     logits.iter().position(|logit| *logit == top).unwrap_or(0)
 }
 
@@ -178,7 +178,7 @@ struct Rollout {
     /// Values of the observations acted on.
     values: Vec<f32>,
     rewards: Vec<f32>,
-    /// Factors on what follows: γ, or 0 where an episode ended.
+    /// Discount of the next return: γ, or 0 where an episode ended.
     discounts: Vec<f32>,
     /// Values of the observations after the last step, `[N]`.
     bootstrap_values: Vec<f32>,
@@ -191,7 +191,7 @@ struct Rollout {
 impl Rollout {
     /// Adds the result of one environment's step.
     fn record(&mut self, step: &VecStep, final_obs: Option<&[u8]>, discount: f32) {
-        // The next row already belongs to another episode. So a truncated one is an end too, and
+        // The next row already belongs to another episode. So truncation also cuts the return, and
         // `bootstrap` adds γ · V(final_obs) to its last reward.
         self.discounts.push(if step.is_last() { 0.0 } else { discount });
         if step.truncated
@@ -229,7 +229,8 @@ struct Network {
     /// With torso `coordconv`: the two channels that its first convolution also sees,
     /// `[1, 2, H, W]`.
     coordinates: Option<Tensor>,
-    /// All weights and biases, in the order of `params`.
+    /// All weights and biases, in the order of `params`: views into it that require gradients.
+    /// `params` itself requires none, so an optimiser step needs no guard.
     leaves: Vec<Tensor>,
 }
 

@@ -207,6 +207,7 @@ impl Slot {
         if self.ended {
             // The reset overwrites `obs`, but a truncated episode bootstraps from its last one.
             self.final_obs.copy_from_slice(obs);
+            // The no-ops of a reset may themselves end a game.
             episodes[1] = self.env.reset(obs)?;
         }
         Ok(VecStep { reward, raw_reward, terminated, truncated, episodes })

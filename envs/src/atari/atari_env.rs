@@ -230,7 +230,8 @@ impl Env for AtariEnv {
             self.phase = Phase::NoGame;
         }
         let ended = self.begin_episode()?;
-        // The reset's frames are not stacked, as with a frame stack around all other wrappers.
+        // Only the last screen of the reset enters the stack; its older places are zero, as with a
+        // frame stack around all other wrappers.
         self.stack.clear();
         self.observe(obs);
         Ok(ended)

@@ -140,7 +140,7 @@ impl Game {
         self.has_previous = false;
         for frame in 0..self.frame_skip {
             if frame > 0 {
-                // Before every frame but the first: the game may end early, so any can be the last.
+                // Keep the screen before each further frame, since the game may end after any.
                 self.previous.copy_from_slice(self.ale.screen());
                 self.has_previous = true;
             }

@@ -15,16 +15,19 @@
 pub struct AreaResize {
     rows: Vec<Taps>,
     columns: Vec<Taps>,
-    /// ⌈2⁴⁸ / area⌉: multiplying by it and dropping 48 bits divides by the area, exactly.
+    /// ⌈2⁴⁸ / area⌉, where area, height · width of the input, is the weights' total: multiplying by
+    /// it and dropping 48 bits divides by the area, exactly.
     reciprocal: u64,
+    /// Half of the area, added for rounding.
     half_area: u32,
     width: usize,
     /// `true` for each input row that equals the one above in both frames.
     repeats: Vec<bool>,
-    /// Grey pixels of one input row, the index of that row, and Σ weight · grey over an output
-    /// row's rows.
+    /// One input row in grey.
     grey: Vec<u8>,
+    /// Index of that row.
     grey_row: usize,
+    /// Σ weight · grey over the input rows under one output row, per input column.
     sums: Vec<u16>,
 }
 
@@ -91,8 +94,8 @@ impl AreaResize {
         for row in 0..size {
             let Taps { first, weights } = &self.rows[row];
             let (first, end) = (*first, *first + weights.len());
-            // Nothing changes from the first row under the previous output row to the last under
-            // this one.
+            // If all input rows under the previous output row and this one are equal, so are the
+            // two output rows.
             if row > 0 && self.repeats[covered_from + 1..end].iter().all(|repeats| *repeats) {
                 out.copy_within((row - 1) * size..row * size, row * size);
             } else {
