@@ -9,9 +9,8 @@
 //! on a GPU. `agents/tests/serial_a2c.rs` trains both, with one actor: their weights are equal to
 //! the last bit. The gradients of several actors are added up, which rounds differently.
 //!
-//! Left out are generalised advantage estimation, normalised advantages, learning-rate schedules,
-//! other optimisers and torsos, checkpoints, the rounding of tiny moments to 0, which only saves
-//! time, and the checks that stop a run whose numbers are not finite.
+//! Left out: generalised advantage estimation, schedules, other optimisers and torsos, checkpoints,
+//! rounding tiny moments to 0 (which only saves time), and checks for numbers that are not finite.
 
 #![allow(clippy::print_stdout, reason = "a program for people")]
 
@@ -229,8 +228,7 @@ struct Network {
     /// With torso `coordconv`: the two channels that its first convolution also sees,
     /// `[1, 2, H, W]`.
     coordinates: Option<Tensor>,
-    /// All weights and biases, in the order of `params`: views into it that require gradients.
-    /// `params` itself requires none, so an optimiser step needs no guard.
+    /// All weights and biases: views into `params`, in its order, that require gradients.
     leaves: Vec<Tensor>,
 }
 
