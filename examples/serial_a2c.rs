@@ -133,6 +133,7 @@ impl SerialA2c {
         // Numerator and denominator are both multiplied by √(1 − decayᵗ).
         let correction = (1.0 - decay.powi(self.updates)).sqrt();
         let denominator = self.mean_square.sqrt() + epsilon * correction;
+        // In place: the network's leaves share this memory.
         self.params -= gradient / denominator * correction * learning_rate;
     }
 
