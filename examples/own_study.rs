@@ -22,8 +22,8 @@ use coordrl_agents::tags;
 use coordrl_envs::Problem;
 use coordrl_studies::data::{CANVAS, PIXELS, centres};
 use coordrl_studies::{
-    Centre, Layer, LayerInput, Learner, Loss, Mark, Measure, Prepared, Range, RowSplit, ScoreSums,
-    Split, StudyConfig, StudyError, Task, TaskSetup, UnderStudy, find_layer,
+    Centre, Layer, LayerInput, Loss, Mark, Measure, MeasureRange, Prepared, RowSplit, ScoreSums,
+    Split, StudyConfig, StudyError, Task, TaskLearner, TaskSetup, UnderStudy, find_layer,
 };
 use tch::{Device, Kind, Reduction, Tensor};
 
@@ -46,7 +46,7 @@ static QUARTER: Task = Task {
         name: "quarters",
         label: "accuracy",
         title: "Quarters found",
-        range: Range::Share,
+        range: MeasureRange::Share,
         train: &TRAIN_QUARTERS,
         test: &TEST_QUARTERS,
     }],
@@ -115,7 +115,7 @@ impl Quarter {
     }
 }
 
-impl Learner for Quarter {
+impl TaskLearner for Quarter {
     fn loss(&self, rows: &[usize]) -> Result<Tensor, StudyError> {
         let (logits, quarters) = self.forward(rows)?;
         Ok(logits.f_cross_entropy_loss::<Tensor>(&quarters, None, Reduction::Sum, -100, 0.0)?)

@@ -75,7 +75,7 @@ struct Snapshot {
 }
 
 #[derive(Serialize, Deserialize)]
-struct State {
+struct TraceState {
     #[serde(with = "serde_bytes")]
     env: Vec<u8>,
     next_step: u64,
@@ -153,12 +153,15 @@ impl Tracer {
     /// Saves all state that determines the rest of the trace, except the actions to come.
     pub fn save_state(&self) -> Result<Vec<u8>, EnvError> {
         let env = self.envs.save_state()?.pop().unwrap_or_default();
-        saved::pack(&self.spec().name, &State { env, next_step: self.next_step, over: self.over })
+        saved::pack(
+            &self.spec().name,
+            &TraceState { env, next_step: self.next_step, over: self.over },
+        )
     }
 
     /// Resumes from [`Tracer::save_state`], in this process or another.
     pub fn load_state(&mut self, state: &[u8]) -> Result<(), EnvError> {
-        let state: State = saved::unpack(&self.spec().name, state)?;
+        let state: TraceState = saved::unpack(&self.spec().name, state)?;
         // `seen` is not restored: every step replaces it before it is read.
         self.envs.load_state(&[state.env], &mut self.obs)?;
         (self.next_step, self.over) = (state.next_step, state.over);

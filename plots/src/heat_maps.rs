@@ -41,7 +41,7 @@ pub struct HeatMaps {
 
 /// Layout of the maps, computed once so that the height requested is the height drawn.
 #[derive(Debug)]
-struct Layout {
+struct MapLayout {
     look: Look,
     title: Heading,
     captions: Vec<Heading>,
@@ -58,7 +58,7 @@ struct Layout {
     rows: usize,
 }
 
-impl Layout {
+impl MapLayout {
     fn height(&self) -> f64 {
         let rows = to_f64(self.rows) * (self.place.1 + self.caption_height + self.gap);
         self.look.gap * 2.0 + self.title.height() + rows
@@ -128,7 +128,7 @@ impl HeatMaps {
         self
     }
 
-    fn layout(&self, width: f64) -> Layout {
+    fn layout(&self, width: f64) -> MapLayout {
         let look = Look::for_width(width);
         let columns = self.columns.min(self.maps.len()).max(1);
         let gap = look.gap * 1.4;
@@ -151,7 +151,7 @@ impl HeatMaps {
             captions.iter().map(Heading::height).fold(0.0, f64::max) + look.gap * 0.3;
         let title = Heading::new(&self.title, width - look.gap * 2.0, look.title, Weight::Bold);
         let rows = self.maps.len().div_ceil(columns);
-        Layout { look, title, captions, room, place, caption_height, gap, bar, columns, rows }
+        MapLayout { look, title, captions, room, place, caption_height, gap, bar, columns, rows }
     }
 
     fn colour_bar(&self, range: Range, look: Look) -> Option<ColourBar<'_>> {

@@ -25,12 +25,12 @@ pub struct Series {
     points: Vec<Point>,
     band: Option<Vec<(f64, f64)>>,
     colour: Option<Colour>,
-    weight: Weight,
+    weight: LineWeight,
 }
 
 /// Visual weight of a curve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Weight {
+enum LineWeight {
     Full,
     Faint,
 }
@@ -39,7 +39,7 @@ impl Series {
     /// Builds a curve through points `(x, y)`, in this order.
     pub fn new(name: impl Into<String>, points: impl IntoIterator<Item = (f64, f64)>) -> Self {
         let points = points.into_iter().collect();
-        Self { name: name.into(), points, band: None, colour: None, weight: Weight::Full }
+        Self { name: name.into(), points, band: None, colour: None, weight: LineWeight::Full }
     }
 
     /// Adds a shaded band `(low, high)` for each point, such as a confidence interval. NaN leaves a
@@ -61,7 +61,7 @@ impl Series {
     /// all.
     #[must_use]
     pub fn faint(mut self) -> Self {
-        self.weight = Weight::Faint;
+        self.weight = LineWeight::Faint;
         self
     }
 
@@ -188,22 +188,22 @@ impl LineChart {
     fn colour(&self, index: usize) -> Colour {
         let series = &self.series[index];
         let colour = series.colour.unwrap_or(colour_of(self.place(index)));
-        if series.weight == Weight::Faint { colour.paler(FAINT_SHARE) } else { colour }
+        if series.weight == LineWeight::Faint { colour.paler(FAINT_SHARE) } else { colour }
     }
 
     /// Index among the curves shown in the legend, which determines the style.
     fn place(&self, index: usize) -> usize {
         // Faint curves are not counted: they share the colour of the next curve in the legend.
-        self.series[..index].iter().filter(|series| series.weight == Weight::Full).count()
+        self.series[..index].iter().filter(|series| series.weight == LineWeight::Full).count()
     }
 
     fn stroke(&self, plot: &Plot, index: usize) -> Stroke {
         let colour = self.colour(index);
         match self.series[index].weight {
-            Weight::Full => {
+            LineWeight::Full => {
                 Stroke { colour, width: plot.look.line, dash: Dash::of(self.place(index)) }
             }
-            Weight::Faint => Stroke::solid(colour, plot.look.line * 0.45),
+            LineWeight::Faint => Stroke::solid(colour, plot.look.line * 0.45),
         }
     }
 
@@ -268,7 +268,7 @@ impl Figure for LineChart {
 
     fn legend(&self) -> Vec<LegendEntry> {
         let all = 0..self.series.len();
-        let full = all.filter(|&index| self.series[index].weight == Weight::Full);
+        let full = all.filter(|&index| self.series[index].weight == LineWeight::Full);
         full.map(|index| self.legend_entry(index)).collect()
     }
 

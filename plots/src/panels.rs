@@ -64,7 +64,7 @@ impl Panels {
         legends.all(|legend| legend == first).then_some(first)
     }
 
-    fn layout(&self, width: f64) -> Layout {
+    fn layout(&self, width: f64) -> PanelLayout {
         let look = Look::for_width(width);
         let inner = width - look.gap * 2.0;
         let named = self.rows.iter().any(|(name, _)| !name.is_empty());
@@ -80,13 +80,13 @@ impl Panels {
         });
         let heights = heights.collect();
         let title = Heading::new(&self.title, inner, look.title * TITLE, Weight::Bold);
-        Layout { look, inner, names, panel, headings, heights, title }
+        PanelLayout { look, inner, names, panel, headings, heights, title }
     }
 
     fn draw_rows(
         &self,
         canvas: &mut Canvas,
-        layout: &Layout,
+        layout: &PanelLayout,
         corner: (f64, f64),
         place: LegendPlace,
     ) -> Result<(), PlotError> {
@@ -106,7 +106,7 @@ impl Panels {
 
 /// Layout of the panels, computed once so that the height requested is the height drawn.
 #[derive(Debug)]
-struct Layout {
+struct PanelLayout {
     look: Look,
     inner: f64,
     names: f64,
@@ -116,7 +116,7 @@ struct Layout {
     title: Heading,
 }
 
-impl Layout {
+impl PanelLayout {
     fn headings_height(&self) -> f64 {
         self.headings.iter().map(Heading::height).fold(0.0, f64::max)
     }

@@ -139,8 +139,11 @@ impl Play {
         }
 
         Ok(Outputs {
-            video: Output::open_named("--video", self.video.as_deref())?,
-            contact_sheet: Output::open_named("--contact-sheet", self.contact_sheet.as_deref())?,
+            video: VideoOutput::open_named("--video", self.video.as_deref())?,
+            contact_sheet: VideoOutput::open_named(
+                "--contact-sheet",
+                self.contact_sheet.as_deref(),
+            )?,
         })
     }
 
@@ -179,17 +182,17 @@ impl Play {
 
 /// Output files.
 struct Outputs {
-    video: Option<Output>,
-    contact_sheet: Option<Output>,
+    video: Option<VideoOutput>,
+    contact_sheet: Option<VideoOutput>,
 }
 
 /// Output file, written under a temporary name next to its final path.
-struct Output {
+struct VideoOutput {
     path: PathBuf,
     temporary: NamedTempFile,
 }
 
-impl Output {
+impl VideoOutput {
     /// Opens the output of a flag; `None` if the flag is absent.
     fn open_named(flag: &str, path: Option<&Path>) -> anyhow::Result<Option<Self>> {
         let Some(path) = path else { return Ok(None) };

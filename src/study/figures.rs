@@ -8,7 +8,7 @@ use coordrl_plots::{
     Axis, ColourMap, ColourRange, Figure, Group, HeatMap, HeatMaps, LineChart, Panels, Scatter,
     Series,
 };
-use coordrl_studies::{Exhibit, Range, SplitIndices, Task, tasks};
+use coordrl_studies::{Exhibit, MeasureRange, SplitIndices, Task, tasks};
 
 use super::{StudyResult, StudyRunConfig, launch};
 use crate::metrics::read::read_points;
@@ -133,8 +133,8 @@ fn over_time(task: &Task, results: &[&StudyResult]) -> anyhow::Result<LineChart>
     let measure = &task.measures[0];
     let label = format!("test {}", measure.label);
     let axis = match measure.range {
-        Range::Share => Axis::linear(label).with_range(0.0, 1.05),
-        Range::Error => Axis::log(label),
+        MeasureRange::Share => Axis::linear(label).with_range(0.0, 1.05),
+        MeasureRange::Error => Axis::log(label),
     };
 
     let title = format!("{} among the rows never trained on", measure.title);

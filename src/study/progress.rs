@@ -1,6 +1,6 @@
 //! State of the study loop that a checkpoint stores.
 
-use coordrl_studies::{Counters, Evaluation, Range, Task, UpdateReport, find_task};
+use coordrl_studies::{Counters, Evaluation, MeasureRange, Task, UpdateReport, find_task};
 use serde::{Deserialize, Serialize};
 
 use crate::metrics::accumulate::Mean;
@@ -117,8 +117,8 @@ impl RunProgress for StudyProgress {
         let task = find_task(measures.task()).ok()?;
         // The highest score wins, so errors are negated.
         Some(match task.measures[0].range {
-            Range::Share => measures.main(),
-            Range::Error => -measures.main(),
+            MeasureRange::Share => measures.main(),
+            MeasureRange::Error => -measures.main(),
         })
     }
 }

@@ -44,13 +44,13 @@ pub struct Scheduler<J, P = GameRunPlan> {
     jobs: usize,
     stop: StopFlag,
     table: ProgressTable,
-    slots: Vec<Slot<P>>,
+    slots: Vec<JobSlot<P>>,
 }
 
 /// Cell with its process.
-struct Slot<P> {
+struct JobSlot<P> {
     cell: Cell<P>,
-    work: Work,
+    work: CellWork,
     /// Number of failed attempts.
     failed: u32,
     /// Time since which another process has used its folder.
@@ -58,7 +58,7 @@ struct Slot<P> {
     progress: CellProgress,
 }
 
-enum Work {
+enum CellWork {
     Waiting,
     Running(TrainingProcess),
     Done,
@@ -85,8 +85,8 @@ impl<J: Journal, P: Planned> Scheduler<J, P> {
         jobs: usize,
         stop: StopFlag,
     ) -> Self {
-        let mut slots: Vec<Slot<P>> =
-            cells.into_iter().map(|(cell, state)| Slot::new(cell, state)).collect();
+        let mut slots: Vec<JobSlot<P>> =
+            cells.into_iter().map(|(cell, state)| JobSlot::new(cell, state)).collect();
         // Those that are done are read too: the table shows their scores.
         slots.iter_mut().for_each(|slot| slot.look(&runs_dir));
         let table = ProgressTable::new(P::AXIS);
@@ -101,7 +101,7 @@ impl<J: Journal, P: Planned> Scheduler<J, P> {
     /// then stop with a checkpoint of their own.
     pub fn work(mut self) -> anyhow::Result<SweepOutcome> {
         for index in 0..self.slots.len() {
-            if matches!(self.slots[index].work, Work::Done) {
+            if matches!(self.slots[index].work, CellWork::Done) {
                 self.journal.note(index, None)?; // failed once, but has been completed elsewhere since
             }
         }
@@ -132,12 +132,12 @@ impl<J: Journal, P: Planned> Scheduler<J, P> {
         let cells = self.look();
         self.table.finish(&cells);
         let failed = self.slots.iter().find_map(|slot| match &slot.work {
-            Work::GivenUp(_, code) => Some(*code),
+            CellWork::GivenUp(_, code) => Some(*code),
             _ => None,
         });
 
         for slot in &self.slots {
-            if let Work::GivenUp(failure, _) = &slot.work {
+            if let CellWork::GivenUp(failure, _) = &slot.work {
                 let CellFailure { attempts, ended_with, message } = failure;
                 let title = slot.cell.title();
                 self.table.tell(&format!(
@@ -152,16 +152,16 @@ impl<J: Journal, P: Planned> Scheduler<J, P> {
     }
 
     fn running(&self) -> usize {
-        self.slots.iter().filter(|slot| matches!(slot.work, Work::Running(_))).count()
+        self.slots.iter().filter(|slot| matches!(slot.work, CellWork::Running(_))).count()
     }
 
     fn has_waiting(&self) -> bool {
-        self.slots.iter().any(|slot| matches!(slot.work, Work::Waiting))
+        self.slots.iter().any(|slot| matches!(slot.work, CellWork::Waiting))
     }
 
     fn look(&mut self) -> Vec<CellProgress> {
         for slot in &mut self.slots {
-            if matches!(slot.work, Work::Running(_)) {
+            if matches!(slot.work, CellWork::Running(_)) {
                 slot.look(&self.runs_dir);
             }
         }
@@ -170,7 +170,7 @@ impl<J: Journal, P: Planned> Scheduler<J, P> {
 
     fn stop_all(&mut self) {
         for slot in &mut self.slots {
-            if let Work::Running(process) = &mut slot.work {
+            if let CellWork::Running(process) = &mut slot.work {
                 process.stop();
             }
         }
@@ -182,7 +182,7 @@ impl<J: Journal, P: Planned> Scheduler<J, P> {
             if self.running() >= self.jobs {
                 return Ok(());
             }
-            if matches!(self.slots[index].work, Work::Waiting) {
+            if matches!(self.slots[index].work, CellWork::Waiting) {
                 self.start(index)?;
             }
         }
@@ -223,7 +223,7 @@ impl<J: Journal, P: Planned> Scheduler<J, P> {
         let process = TrainingProcess::start(&cell.plan.subcommand(), &arguments, &log)?;
         let again = if self.slots[index].failed > 0 { ", a second time" } else { "" };
         self.table.tell(&format!("{} {how}{again}", cell.title()));
-        self.slots[index].set(Work::Running(process));
+        self.slots[index].set(CellWork::Running(process));
         Ok(())
     }
 
@@ -241,7 +241,7 @@ impl<J: Journal, P: Planned> Scheduler<J, P> {
 
     fn collect_ended(&mut self) -> anyhow::Result<()> {
         for index in 0..self.slots.len() {
-            let Work::Running(process) = &mut self.slots[index].work else { continue };
+            let CellWork::Running(process) = &mut self.slots[index].work else { continue };
             if let Some(ended) = process.ended()? {
                 // Its last log point may have been written since the last redraw.
                 self.slots[index].look(&self.runs_dir);
@@ -257,7 +257,7 @@ impl<J: Journal, P: Planned> Scheduler<J, P> {
             Ended::WithoutError if self.slots[index].is_done(&self.runs_dir) => self.done(index),
             Ended::Stopped if self.stop.is_raised() => {
                 // Waiting, not failed: the next process of the sweep resumes it.
-                self.slots[index].set(Work::Waiting);
+                self.slots[index].set(CellWork::Waiting);
                 Ok(())
             }
             Ended::WithoutError => {
@@ -273,7 +273,7 @@ impl<J: Journal, P: Planned> Scheduler<J, P> {
 
     fn done(&mut self, index: usize) -> anyhow::Result<()> {
         let slot = &mut self.slots[index];
-        slot.set(Work::Done);
+        slot.set(CellWork::Done);
         let result = slot.cell.plan.describe_score(slot.progress.score);
         let text = format!("{} is done: {result}", slot.cell.title());
         self.table.tell(&text);
@@ -290,7 +290,7 @@ impl<J: Journal, P: Planned> Scheduler<J, P> {
         if failure.attempts >= ATTEMPTS {
             return self.give_up(index, failure, code);
         }
-        slot.set(Work::Waiting);
+        slot.set(CellWork::Waiting);
         Ok(self.journal.note(index, Some(failure))?)
     }
 
@@ -311,7 +311,7 @@ impl<J: Journal, P: Planned> Scheduler<J, P> {
         code: ExitCode,
     ) -> anyhow::Result<()> {
         self.journal.note(index, Some(failure.clone()))?;
-        self.slots[index].set(Work::GivenUp(failure, code));
+        self.slots[index].set(CellWork::GivenUp(failure, code));
         Ok(())
     }
 }
@@ -322,7 +322,7 @@ fn unfinished(ended_with: &str) -> CellFailure {
     CellFailure { attempts: 1, ended_with: ended_with.to_owned(), message }
 }
 
-impl<P: Planned> Slot<P> {
+impl<P: Planned> JobSlot<P> {
     fn new(cell: Cell<P>, state: CellState) -> Self {
         let progress = CellProgress {
             subject: cell.plan.subject(),
@@ -334,20 +334,21 @@ impl<P: Planned> Slot<P> {
             score: None,
         };
 
-        let mut slot = Self { cell, work: Work::Waiting, failed: 0, in_use_since: None, progress };
+        let mut slot =
+            Self { cell, work: CellWork::Waiting, failed: 0, in_use_since: None, progress };
         if state == CellState::Done {
-            slot.set(Work::Done);
+            slot.set(CellWork::Done);
         }
 
         slot
     }
 
-    fn set(&mut self, work: Work) {
+    fn set(&mut self, work: CellWork) {
         self.progress.status = match work {
-            Work::Waiting => CellStatus::Waiting,
-            Work::Running(_) => CellStatus::Running,
-            Work::Done => CellStatus::Done,
-            Work::GivenUp(..) => CellStatus::Failed,
+            CellWork::Waiting => CellStatus::Waiting,
+            CellWork::Running(_) => CellStatus::Running,
+            CellWork::Done => CellStatus::Done,
+            CellWork::GivenUp(..) => CellStatus::Failed,
         };
         self.work = work;
     }

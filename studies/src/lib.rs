@@ -60,6 +60,6 @@ pub use registry::{find_task, tasks};
 pub use state::StudyState;
 pub use study::{Study, StudySetup, UpdateReport};
 pub use task::{
-    BuildLearner, Exhibit, Learner, Mark, Measure, Prepared, Range, RowSplit, ScoreSums, Task,
-    TaskSetup,
+    BuildLearner, Exhibit, Mark, Measure, MeasureRange, Prepared, RowSplit, ScoreSums, Task,
+    TaskLearner, TaskSetup,
 };

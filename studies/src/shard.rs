@@ -4,11 +4,11 @@ use coordrl_agents::nn::{ParamScope, ParamStore, flatten_gradients};
 use tch::{Device, Kind, Tensor};
 
 use crate::StudyError;
-use crate::task::{BuildLearner, Learner, ScoreSums};
+use crate::task::{BuildLearner, ScoreSums, TaskLearner};
 
 /// A learner for use by one thread.
-pub(crate) struct Shard {
-    pub learner: Box<dyn Learner>,
+pub(crate) struct StudyShard {
+    pub learner: Box<dyn TaskLearner>,
     leaves: Vec<Tensor>,
     device: Device,
 }
@@ -29,7 +29,7 @@ impl Gradient {
     }
 }
 
-impl Shard {
+impl StudyShard {
     /// Builds a network on the parameters of `store`, drawing any that do not exist yet.
     pub fn build(build: &BuildLearner, store: &mut ParamStore) -> Result<Self, StudyError> {
         let device = store.device();

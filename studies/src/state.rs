@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::counters::Counters;
 use crate::{Evaluation, Split, StudyError};
 
-/// Raised when the layout of [`TrainerState`] changes.
+/// Raised when the layout of [`StudyTrainerState`] changes.
 const VERSION: u32 = 1;
 
 /// State of a whole study: loading it continues training exactly as in the study that saved it.
@@ -22,7 +22,7 @@ pub struct StudyState {
 
 /// Contents of [`StudyState::trainer`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct TrainerState {
+pub(crate) struct StudyTrainerState {
     pub version: u32,
     /// Name of the task.
     pub task: String,
@@ -35,11 +35,11 @@ pub(crate) struct TrainerState {
 
 /// The first field alone, readable whatever comes after it.
 #[derive(Deserialize)]
-struct Version {
+struct StateVersion {
     version: u32,
 }
 
-impl TrainerState {
+impl StudyTrainerState {
     pub fn new(task: &str, split: Split, seed: u64) -> Self {
         Self {
             version: VERSION,
@@ -58,7 +58,7 @@ impl TrainerState {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, StudyError> {
         let parse = |error| bad(format!("it does not parse: {error}"));
         // The version first: a later layout need not parse as this one, and is not damage.
-        let Version { version } = rmp_serde::from_slice(bytes).map_err(parse)?;
+        let StateVersion { version } = rmp_serde::from_slice(bytes).map_err(parse)?;
         if version != VERSION {
             return Err(bad(format!("it is of version {version}; this build reads {VERSION}")));
         }

@@ -13,8 +13,8 @@ use crate::counters::Counters;
 use crate::data::{Split, SplitIndices};
 use crate::error::catch_panic;
 use crate::order::shuffled;
-use crate::shard::{Gradient, Shard};
-use crate::state::{StudyState, TrainerState};
+use crate::shard::{Gradient, StudyShard};
+use crate::state::{StudyState, StudyTrainerState};
 use crate::task::{BuildLearner, Exhibit, Prepared, RowSplit, ScoreSums, TaskSetup};
 use crate::{Evaluation, Score, StudyError, StudyLayer, Task};
 
@@ -60,8 +60,8 @@ pub struct Study {
     rows: SplitIndices,
     /// Training rows in the order of the current epoch.
     order: Vec<usize>,
-    trainer: TrainerState,
-    shards: Vec<Mutex<Shard>>,
+    trainer: StudyTrainerState,
+    shards: Vec<Mutex<StudyShard>>,
     store: ParamStore,
     /// All parameters, flat `[P]`, in memory shared with every shard.
     params: Tensor,
@@ -97,7 +97,7 @@ impl Study {
             config: config.clone(),
             order: shuffled(&rows.train, seed, 0),
             rows,
-            trainer: TrainerState::new(task.name, split, seed),
+            trainer: StudyTrainerState::new(task.name, split, seed),
             shards,
             kernels: kernels_of(&store)?,
             optimizer: Optimizer::new(&config.optimizer(), &params),
@@ -238,7 +238,7 @@ impl Study {
     /// If the state is damaged or of another task, split or network; the weights are then
     /// unchanged.
     pub fn load(&mut self, state: &StudyState) -> Result<(), StudyError> {
-        let trainer = TrainerState::from_bytes(&state.trainer)?;
+        let trainer = StudyTrainerState::from_bytes(&state.trainer)?;
         trainer.check(self.task.name, self.split, self.rows.train.len())?;
         // Checked before the optimiser is loaded, so that no failure leaves a mixture of states.
         self.store.check(&state.weights)?;
@@ -290,7 +290,7 @@ impl Study {
         &self,
         rows: &[usize],
         working: usize,
-        job: impl Fn(&Shard, &[usize]) -> Result<R, StudyError> + Sync,
+        job: impl Fn(&StudyShard, &[usize]) -> Result<R, StudyError> + Sync,
     ) -> Result<Vec<R>, StudyError> {
         let stretch = rows.len().div_ceil(working).max(1);
         let parts: Vec<_> = rows.chunks(stretch).zip(&self.shards).enumerate().collect();
@@ -334,7 +334,7 @@ impl Study {
     }
 
     fn score(&self, rows: &[usize]) -> Result<Score, StudyError> {
-        let parts = self.for_each_shard(rows, self.shards.len(), Shard::scores)?;
+        let parts = self.for_each_shard(rows, self.shards.len(), StudyShard::scores)?;
         // Added in the order of the rows, so that the score does not depend on the threads.
         let mut sums = ScoreSums::default();
         parts.iter().flatten().for_each(|part| sums.add(part));
@@ -364,7 +364,7 @@ fn keep_freed_memory() {
 
 /// Locks a shard for this thread. A poisoned lock is safe to ignore: a shard that panicked holds no
 /// half-done state, as its weights are changed elsewhere.
-fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
+fn lock(shard: &Mutex<StudyShard>) -> MutexGuard<'_, StudyShard> {
     shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -373,14 +373,14 @@ fn build_shards(
     build: &BuildLearner,
     count: u32,
     store: &mut ParamStore,
-) -> Result<(Tensor, Vec<Mutex<Shard>>), StudyError> {
-    Shard::build(build, store)?; // draws the parameters
+) -> Result<(Tensor, Vec<Mutex<StudyShard>>), StudyError> {
+    StudyShard::build(build, store)?; // draws the parameters
     let params = store.pack()?;
     // Built after packing: only these networks' weights alias the flat tensor that the optimiser
     // steps.
     let mut shards = Vec::new();
     for _ in 0..count {
-        shards.push(Mutex::new(Shard::build(build, store)?));
+        shards.push(Mutex::new(StudyShard::build(build, store)?));
     }
     Ok((params, shards))
 }

@@ -62,7 +62,7 @@ pub struct Measure {
     /// Heading of its figure, as in `Pixels found`.
     pub title: &'static str,
     /// Range of its values.
-    pub range: Range,
+    pub range: MeasureRange,
     /// Its metric on the training rows.
     pub train: &'static Tag,
     /// Its metric on the held-out rows.
@@ -71,7 +71,7 @@ pub struct Measure {
 
 /// Range of a measure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Range {
+pub enum MeasureRange {
     /// From 0 to 1; higher is better.
     Share,
     /// Above 0, over several orders of magnitude; lower is better.
@@ -117,10 +117,10 @@ pub struct Prepared {
 
 /// Builds one thread's network with the data it learns.
 pub type BuildLearner =
-    Box<dyn Fn(&mut ParamScope<'_>) -> Result<Box<dyn Learner>, StudyError> + Send + Sync>;
+    Box<dyn Fn(&mut ParamScope<'_>) -> Result<Box<dyn TaskLearner>, StudyError> + Send + Sync>;
 
 /// One thread's network with the data it learns.
-pub trait Learner: Send {
+pub trait TaskLearner: Send {
     /// Returns the loss, summed over these training rows, without the L2 term; a scalar with its
     /// graph. Sums of parts of a batch add up.
     fn loss(&self, rows: &[usize]) -> Result<Tensor, StudyError>;

@@ -78,12 +78,12 @@ impl Rates {
 /// [`Rates`] with blocking waits for threads.
 #[derive(Debug)]
 pub(crate) struct Limiter {
-    state: Mutex<State>,
+    state: Mutex<LimiterState>,
     changed: Condvar,
 }
 
 #[derive(Debug)]
-struct State {
+struct LimiterState {
     rates: Rates,
     /// Set while pausing: nothing more is sampled, and transitions in flight may be inserted
     /// regardless of the ratio.
@@ -93,7 +93,7 @@ struct State {
 /// Result of waiting to sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub(crate) enum Turn {
+pub(crate) enum LimiterTurn {
     /// The samples are counted: proceed.
     Granted,
     /// Nothing more is sampled: the agent is pausing.
@@ -102,7 +102,7 @@ pub(crate) enum Turn {
 
 impl Limiter {
     pub fn new(rates: Rates) -> Self {
-        Self { state: Mutex::new(State { rates, pausing: false }), changed: Condvar::new() }
+        Self { state: Mutex::new(LimiterState { rates, pausing: false }), changed: Condvar::new() }
     }
 
     /// Waits until `count` transitions may be inserted. Only one thread may insert.
@@ -121,10 +121,10 @@ impl Limiter {
     }
 
     /// Waits until `count` transitions may be sampled, and counts them.
-    pub fn wait_to_sample(&self, count: u64) -> Turn {
+    pub fn wait_to_sample(&self, count: u64) -> LimiterTurn {
         let mut state = self.wait(|rates| rates.may_sample(count));
         if state.pausing {
-            return Turn::Over;
+            return LimiterTurn::Over;
         }
         // Counted under the lock of the check, so that two prefetchers cannot use the same
         // allowance.
@@ -132,7 +132,7 @@ impl Limiter {
         // Released first, so that a woken thread does not block on the lock at once.
         drop(state);
         self.changed.notify_all();
-        Turn::Granted
+        LimiterTurn::Granted
     }
 
     /// Releases all waiting threads, permanently.
@@ -145,14 +145,14 @@ impl Limiter {
         self.lock().rates
     }
 
-    fn wait(&self, may: impl Fn(&Rates) -> bool) -> MutexGuard<'_, State> {
+    fn wait(&self, may: impl Fn(&Rates) -> bool) -> MutexGuard<'_, LimiterState> {
         self.changed
             .wait_while(self.lock(), |state| !state.pausing && !may(&state.rates))
             .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ignores poisoning: every change is a single addition, so a panic cannot leave one half done.
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, LimiterState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -238,7 +238,7 @@ mod tests {
 
         let inserter = thread::spawn(move || (0..2000).for_each(insert));
         for _ in 0..200 {
-            assert_eq!(limiter.wait_to_sample(10), Turn::Granted);
+            assert_eq!(limiter.wait_to_sample(10), LimiterTurn::Granted);
         }
 
         let Rates { inserted, sampled, .. } = limiter.rates();
@@ -246,6 +246,6 @@ mod tests {
         limiter.pause();
         inserter.join().unwrap(); // it has inserted everything
         assert_eq!(limiter.rates().inserted, 4000);
-        assert_eq!(limiter.wait_to_sample(1), Turn::Over);
+        assert_eq!(limiter.wait_to_sample(1), LimiterTurn::Over);
     }
 }

@@ -29,7 +29,7 @@ impl ConvTorsoSpec {
     /// The published network: three convolutions, flattened, and a dense layer.
     pub const PUBLISHED: Self = Self { coordinates: None, pooling: Pooling::Flatten };
 
-    fn coordinates_before(&self, layer: Layer, height: i64, width: i64) -> Option<Coordinates> {
+    fn coordinates_before(&self, layer: ConvLayer, height: i64, width: i64) -> Option<Coordinates> {
         let (spec, position) = self.coordinates?;
         position.includes(layer).then(|| Coordinates::with_spec(height, width, spec))
     }
@@ -57,18 +57,18 @@ pub enum Position {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Layer {
+enum ConvLayer {
     Convolution(usize),
     Dense,
 }
 
 impl Position {
-    fn includes(self, layer: Layer) -> bool {
+    fn includes(self, layer: ConvLayer) -> bool {
         match self {
-            Self::FirstConvolution => layer == Layer::Convolution(0),
-            Self::EveryConvolution => layer != Layer::Dense,
-            Self::LastConvolution => layer == Layer::Convolution(LAYERS.len() - 1),
-            Self::DenseLayer => layer == Layer::Dense,
+            Self::FirstConvolution => layer == ConvLayer::Convolution(0),
+            Self::EveryConvolution => layer != ConvLayer::Dense,
+            Self::LastConvolution => layer == ConvLayer::Convolution(LAYERS.len() - 1),
+            Self::DenseLayer => layer == ConvLayer::Dense,
         }
     }
 }
@@ -102,14 +102,14 @@ impl ConvTorso {
         let mut convolutions = Vec::new();
         for (index, window) in LAYERS.into_iter().enumerate() {
             let name = format!("torso.conv{}", index + 1);
-            let coordinates = spec.coordinates_before(Layer::Convolution(index), h, w);
+            let coordinates = spec.coordinates_before(ConvLayer::Convolution(index), h, w);
             convolutions.push(Conv::build(scope, &name, c, window, coordinates)?);
             c = window.channels_out;
             h = (h - window.kernel) / window.stride + 1;
             w = (w - window.kernel) / window.stride + 1;
         }
 
-        let coordinates = spec.coordinates_before(Layer::Dense, h, w);
+        let coordinates = spec.coordinates_before(ConvLayer::Dense, h, w);
         let extra = coordinates.map_or(0, |coordinates| coordinates.channels());
         // Maps are flattened one after the other, so the coordinates have the last weights.
         let zeros = coordinates

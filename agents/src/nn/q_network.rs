@@ -36,11 +36,11 @@ pub struct QNetwork {
 }
 
 enum Head {
-    Dueling { value: Stream, advantage: Stream },
+    Dueling { value: DuelingStream, advantage: DuelingStream },
     Plain(Linear),
 }
 
-struct Stream {
+struct DuelingStream {
     hidden: Linear,
     last: Linear,
 }
@@ -114,8 +114,8 @@ impl Head {
     ) -> Result<Self, NetworkError> {
         Ok(match head {
             QHead::Dueling => Self::Dueling {
-                value: Stream::build(scope, "value", features, 1)?,
-                advantage: Stream::build(scope, "advantage", features, num_actions)?,
+                value: DuelingStream::build(scope, "value", features, 1)?,
+                advantage: DuelingStream::build(scope, "advantage", features, num_actions)?,
             },
             QHead::Plain => Self::Plain(Linear::build(scope, "q", features, num_actions, LAST)?),
         })
@@ -137,7 +137,7 @@ impl Head {
     }
 }
 
-impl Stream {
+impl DuelingStream {
     fn build(
         scope: &mut ParamScope<'_>,
         name: &str,

@@ -48,7 +48,7 @@ enum Phase {
 }
 
 #[derive(Serialize, Deserialize)]
-struct State {
+struct AtariState {
     game: GameState,
     lives: i32,
     phase: Phase,
@@ -256,13 +256,14 @@ impl Env for AtariEnv {
 
     fn save_state(&self) -> Result<Vec<u8>, EnvError> {
         let stack = self.stack.as_slice().to_vec();
-        let state = State { game: self.game.save()?, lives: self.lives, phase: self.phase, stack };
+        let state =
+            AtariState { game: self.game.save()?, lives: self.lives, phase: self.phase, stack };
         saved::pack(&self.spec.name, &state)
     }
 
     fn load_state(&mut self, state: &[u8], obs: &mut [u8]) -> Result<(), EnvError> {
         self.check_obs(obs)?;
-        let state: State = saved::unpack(&self.spec.name, state)?;
+        let state: AtariState = saved::unpack(&self.spec.name, state)?;
         if !self.stack.restore(&state.stack) {
             let reason =
                 "its frame stack has another size; check `env.frame_stack` and `env.screen_size`";

@@ -18,7 +18,7 @@ pub(super) struct Game {
     sticky_action_prob: f64,
     frame_skip: u32,
     limit: FrameLimit,
-    progress: Progress,
+    progress: GameProgress,
     /// The frame before the latest, if the last hold ran at least two.
     previous: Vec<u8>,
     has_previous: bool,
@@ -29,7 +29,7 @@ pub(super) struct Game {
 
 /// Progress of the current game.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-struct Progress {
+struct GameProgress {
     /// `true` if the emulator must be reset before a game starts: a frame has run, or
     /// [`Game::begin_after_reset`] was called. Right after loading, the game is already at its
     /// start, and a reset would not always lead to the same state: the console's timer starts at a
@@ -51,7 +51,7 @@ pub(super) struct GameState {
     #[serde(with = "serde_bytes")]
     ale: Vec<u8>,
     rng: Rng,
-    progress: Progress,
+    progress: GameProgress,
 }
 
 /// Cause of a game's end.
@@ -86,7 +86,7 @@ impl Game {
             sticky_action_prob: config.sticky_action_prob,
             frame_skip: config.frame_skip,
             limit: config.max_episode_frames,
-            progress: Progress::default(),
+            progress: GameProgress::default(),
             previous,
             has_previous: false,
             emulate_nanos: 0,
@@ -128,7 +128,8 @@ impl Game {
         }
 
         // No button is held when a game begins: what sticks to its first frame is a no-op.
-        self.progress = Progress { used: self.progress.used, pressed: NOOP, ..Progress::default() };
+        self.progress =
+            GameProgress { used: self.progress.used, pressed: NOOP, ..GameProgress::default() };
         self.has_previous = false;
         Ok(())
     }
@@ -212,7 +213,7 @@ impl Game {
     }
 
     pub(super) fn stats(&self) -> EpisodeStats {
-        let Progress { episode_return, played_frames, .. } = self.progress;
+        let GameProgress { episode_return, played_frames, .. } = self.progress;
         EpisodeStats { episode_return, episode_length_frames: played_frames }
     }
 

@@ -43,7 +43,7 @@ struct Board {
 }
 
 #[derive(Serialize, Deserialize)]
-struct State {
+struct CatchState {
     rng: Rng,
     board: Board,
     #[serde(with = "serde_bytes")]
@@ -167,12 +167,12 @@ impl Env for Catch {
 
     fn save_state(&self) -> Result<Vec<u8>, EnvError> {
         let stack = self.stack.as_slice().to_vec();
-        saved::pack(NAME, &State { rng: self.rng.clone(), board: self.board, stack })
+        saved::pack(NAME, &CatchState { rng: self.rng.clone(), board: self.board, stack })
     }
 
     fn load_state(&mut self, state: &[u8], obs: &mut [u8]) -> Result<(), EnvError> {
         self.check_obs(obs)?;
-        let state: State = saved::unpack(NAME, state)?;
+        let state: CatchState = saved::unpack(NAME, state)?;
         let board = state.board;
         // The checksum rules out damage, not other rules: such a ball would be drawn off the frame.
         if board.ball_row >= ROWS || board.ball_column >= COLUMNS || board.paddle_column >= COLUMNS
@@ -290,7 +290,7 @@ mod tests {
         env.reset(&mut obs).unwrap();
         let board = Board { ball_column: 9, ..env.board };
         let stack = env.stack.as_slice().to_vec();
-        let state = saved::pack(NAME, &State { rng: env.rng.clone(), board, stack }).unwrap();
+        let state = saved::pack(NAME, &CatchState { rng: env.rng.clone(), board, stack }).unwrap();
         assert!(env.load_state(&state, &mut obs).unwrap_err().to_string().contains("measures"));
     }
 }

@@ -10,7 +10,7 @@ use super::rows::{loss_sum, map_target};
 use crate::StudyError;
 use crate::config::{Inputs, Loss, StudyConfig};
 use crate::data::{Centre, centres};
-use crate::task::{Exhibit, Learner, Prepared, RowSplit, ScoreSums, TaskSetup};
+use crate::task::{Exhibit, Prepared, RowSplit, ScoreSums, TaskLearner, TaskSetup};
 
 /// A test centre in both splits, away from the edge of the held-out quarter.
 pub(super) const SHOWN: Centre = Centre { x: 46, y: 48 };
@@ -81,7 +81,7 @@ impl CentreLearner {
     }
 }
 
-impl Learner for CentreLearner {
+impl TaskLearner for CentreLearner {
     fn loss(&self, rows: &[usize]) -> Result<Tensor, StudyError> {
         let centres = self.centres_of(rows);
         let input = self.task.input(self.inputs, &centres)?.f_to_device(self.device)?;

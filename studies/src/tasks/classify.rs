@@ -8,7 +8,7 @@ use super::networks::{Deconv, Pointwise};
 use super::rows::{canvases, painted_inputs, picture_of, pixels};
 use crate::config::{Inputs, Loss, RateSchedule, StudyConfig};
 use crate::data::{CANVAS, Centre, PIXELS, Split};
-use crate::task::{Exhibit, Mark, Measure, Prepared, Range, Task, TaskSetup};
+use crate::task::{Exhibit, Mark, Measure, MeasureRange, Prepared, Task, TaskSetup};
 use crate::{LayerKind, StudyError, StudyLayer};
 
 tags! {
@@ -38,7 +38,7 @@ pub(crate) const TASK: Task = Task {
             name: "accuracy",
             label: "accuracy",
             title: "Pixels found",
-            range: Range::Share,
+            range: MeasureRange::Share,
             train: &TRAIN_ACCURACY,
             test: &TEST_ACCURACY,
         },
@@ -46,7 +46,7 @@ pub(crate) const TASK: Task = Task {
             name: "distance_px",
             label: "distance (pixels)",
             title: "Distance to the pixel",
-            range: Range::Error,
+            range: MeasureRange::Error,
             train: &TRAIN_DISTANCE,
             test: &TEST_DISTANCE,
         },

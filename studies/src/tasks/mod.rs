@@ -15,7 +15,7 @@ mod tests {
     use tch::Device;
 
     use super::{classify, regress, render};
-    use crate::task::{Learner, TaskSetup};
+    use crate::task::{TaskLearner, TaskSetup};
     use crate::{Split, StudyConfig, Task, find_layer, layers, tasks};
 
     const CLASSIFY: &Task = &classify::TASK;
@@ -27,7 +27,7 @@ mod tests {
         split: Split,
         layer: &str,
         change: impl Fn(StudyConfig) -> StudyConfig,
-    ) -> (Box<dyn Learner>, ParamStore) {
+    ) -> (Box<dyn TaskLearner>, ParamStore) {
         let layer = find_layer(layer).unwrap();
         let config = change((task.recipe)(layer));
         let setup = TaskSetup { split, layer, config: &config, device: Device::Cpu };

@@ -8,7 +8,7 @@ use super::networks::{ConvDense, ConvMean, CoordMax};
 use super::rows::canvases;
 use crate::config::{Inputs, Loss, StudyConfig};
 use crate::data::{CANVAS, Centre, Split};
-use crate::task::{Exhibit, Mark, Measure, Prepared, Range, Task, TaskSetup};
+use crate::task::{Exhibit, Mark, Measure, MeasureRange, Prepared, Task, TaskSetup};
 use crate::{LayerKind, LayerStart, StudyError, StudyLayer};
 
 tags! {
@@ -30,7 +30,7 @@ pub(crate) const TASK: Task = Task {
         name: "error_px",
         label: "error (pixels)",
         title: "Places predicted",
-        range: Range::Error,
+        range: MeasureRange::Error,
         train: &TRAIN_ERROR,
         test: &TEST_ERROR,
     }],

@@ -8,7 +8,7 @@ use super::networks::{Deconv, Render, Stages};
 use super::rows::{canvases, painted_inputs, picture_of};
 use crate::config::{Inputs, Loss, RateSchedule, StudyConfig};
 use crate::data::{Centre, PIXELS, Split};
-use crate::task::{Exhibit, Mark, Measure, Prepared, Range, Task, TaskSetup};
+use crate::task::{Exhibit, Mark, Measure, MeasureRange, Prepared, Task, TaskSetup};
 use crate::{LayerKind, StudyError, StudyLayer};
 
 tags! {
@@ -35,7 +35,7 @@ pub(crate) const TASK: Task = Task {
             name: "iou",
             label: "IoU",
             title: "Squares drawn",
-            range: Range::Share,
+            range: MeasureRange::Share,
             train: &TRAIN_IOU,
             test: &TEST_IOU,
         },
@@ -43,7 +43,7 @@ pub(crate) const TASK: Task = Task {
             name: "exact",
             label: "exact pictures",
             title: "Pictures without a wrong pixel",
-            range: Range::Share,
+            range: MeasureRange::Share,
             train: &TRAIN_EXACT,
             test: &TEST_EXACT,
         },

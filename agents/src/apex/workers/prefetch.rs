@@ -6,7 +6,7 @@ use crossbeam::channel::{SendError, Sender};
 use super::{WorkerSpec, Workers, lock};
 use crate::AgentError;
 use crate::apex::batch::ReadyBatch;
-use crate::apex::limiter::Turn;
+use crate::apex::limiter::LimiterTurn;
 use crate::error::Worker;
 
 impl Workers {
@@ -29,7 +29,7 @@ impl Workers {
         let to_reuse = self.pool.to_reuse.clone();
         let worker = Worker::Prefetch(index as usize);
         let thread = self.shared.failure.spawn(worker, move || {
-            while shared.limiter.wait_to_sample(batch_size.into()) == Turn::Granted {
+            while shared.limiter.wait_to_sample(batch_size.into()) == LimiterTurn::Granted {
                 // The lock is held only for sampling: planes are shared, and copied outside it.
                 let drawn = lock(&shared.replay).draw(batch_size as usize, &mut rng)?;
                 let mut batch = to_reuse.try_recv().unwrap_or_default();

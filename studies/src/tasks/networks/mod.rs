@@ -33,7 +33,7 @@ pub(super) trait StudyNetwork: Send {
         (self.forward(input, mode), None)
     }
 
-    /// See [`Learner::row_split`](crate::Learner::row_split).
+    /// See [`TaskLearner::row_split`](crate::TaskLearner::row_split).
     fn row_split(&self) -> RowSplit;
 }
 
