@@ -22,8 +22,8 @@ use coordrl_agents::tags;
 use coordrl_envs::Problem;
 use coordrl_studies::data::{CANVAS, PIXELS, centres};
 use coordrl_studies::{
-    Centre, Layer, LayerInput, Loss, Mark, Measure, MeasureRange, Prepared, RowSplit, ScoreSums,
-    Split, StudyConfig, StudyError, Task, TaskLearner, TaskSetup, UnderStudy, find_layer,
+    Centre, Layer, LayerInput, Mark, Measure, MeasureRange, Prepared, RowSplit, ScoreSums, Split,
+    StudyConfig, StudyError, StudyLoss, Task, TaskLearner, TaskSetup, UnderStudy, find_layer,
 };
 use tch::{Device, Kind, Reduction, Tensor};
 
@@ -52,7 +52,7 @@ static QUARTER: Task = Task {
     }],
     splits: &[Split::Uniform],
     has_baseline: false,
-    losses: &[Loss::CrossEntropy],
+    losses: &[StudyLoss::CrossEntropy],
     fixed_epochs: 10,
     recipe: |_| StudyConfig { batch_size: 32, epochs: 10, ..StudyConfig::default() },
     published: |_, _| "–",

@@ -15,7 +15,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use coordrl_agents::apex::{LearnBatch, Learner, LearnerConfig};
+use coordrl_agents::apex::{ApexLearner, LearnBatch, LearnerConfig};
 use coordrl_agents::replay::{
     Batch, PlaneForm, PlaneWriter, Replay, ReplayConfig, StreamPart, SumTree, Transition,
 };
@@ -161,7 +161,7 @@ fn appetite(replay: &Replay) {
     let shards = if device == Device::Cpu { cores as u32 } else { 1 };
     let config = LearnerConfig { batch_size: BATCH as u32, shards, ..Default::default() };
     let torso = find_torso("conv").unwrap();
-    let mut learner = Learner::build(torso, SHAPE, 6, device, 1, &config).unwrap();
+    let mut learner = ApexLearner::build(torso, SHAPE, 6, device, 1, &config).unwrap();
     let mut rng = derive_rng(5, Role::TrainPolicy, 0);
     let mut batch = Batch::default();
     let mut rates = vec![Vec::new(); 2];

@@ -4,7 +4,7 @@
 
 mod support;
 
-use coordrl_agents::apex::{LearnBatch, LearnStats, Learner, LearnerConfig};
+use coordrl_agents::apex::{ApexLearner, LearnBatch, LearnStats, LearnerConfig};
 use coordrl_agents::nn::QHead;
 use coordrl_agents::replay::{PlaneForm, PlaneWriter, Replay, StreamPart, Transition};
 use coordrl_agents::{ApexConfig, OptimizerConfig, OptimizerKind, find_torso};
@@ -103,10 +103,11 @@ impl Parts {
     }
 }
 
-fn start(torso: &str, config: &LearnerConfig) -> Learner {
+fn start(torso: &str, config: &LearnerConfig) -> ApexLearner {
     let torso = find_torso(torso).unwrap();
     let mut learner =
-        Learner::build(torso, OBS_SHAPE, ACTIONS as usize, support::device(), 1, config).unwrap();
+        ApexLearner::build(torso, OBS_SHAPE, ACTIONS as usize, support::device(), 1, config)
+            .unwrap();
     let mut state = learner.save().unwrap();
     fill(&mut state.online, 1 << 40);
     fill(&mut state.target, 1 << 41);

@@ -9,7 +9,8 @@ use crate::config::{parse_count, parse_number};
 use crate::exit_code::{BadRequest, ExitCode};
 use crate::metrics::console::{print_result, status};
 use crate::report::{
-    ComparisonRow, Destination, Report as Contents, Request, find_runs, span, without_repeats,
+    ComparisonRow, Report as Contents, ReportDestination, ReportRequest, find_runs, span,
+    without_repeats,
 };
 use crate::sweep::record::Primary;
 use crate::text::numbers::score;
@@ -69,7 +70,7 @@ impl Report {
         let sweeps: Vec<PathBuf> = found.sweeps.iter().map(|sweep| sweep.folder.clone()).collect();
         // Before the statistics, so that a mistyped `--out` fails at once.
         let destination = self.destination(&sweeps)?;
-        let request = Request {
+        let request = ReportRequest {
             in_sweep: self.out.is_none(),
             paths,
             baseline: self.baseline,
@@ -86,9 +87,9 @@ impl Report {
         Ok(ExitCode::Ok)
     }
 
-    fn destination(&self, sweeps: &[PathBuf]) -> anyhow::Result<Destination> {
+    fn destination(&self, sweeps: &[PathBuf]) -> anyhow::Result<ReportDestination> {
         let sweeps: Vec<&Path> = sweeps.iter().map(PathBuf::as_path).collect();
-        Ok(Destination::choose(self.out.as_deref(), &sweeps)?)
+        Ok(ReportDestination::choose(self.out.as_deref(), &sweeps)?)
     }
 }
 

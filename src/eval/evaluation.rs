@@ -98,7 +98,7 @@ pub fn policy_of(
 }
 
 /// Game in progress.
-pub struct Game {
+pub struct EvaluatedGame {
     number: u64,
     /// The environment.
     pub env: Box<dyn Env>,
@@ -158,7 +158,7 @@ pub fn play(
                     next.extend(
                         waiting
                             .next()
-                            .map(|number| Game::start(plan, number, false))
+                            .map(|number| EvaluatedGame::start(plan, number, false))
                             .transpose()?,
                     );
                 }
@@ -176,11 +176,13 @@ fn start_all(
     plan: &EvalPlan<'_>,
     numbers: &[u64],
     pool: &ThreadPool,
-) -> Result<Vec<Game>, EnvError> {
-    pool.install(|| numbers.par_iter().map(|&number| Game::start(plan, number, false)).collect())
+) -> Result<Vec<EvaluatedGame>, EnvError> {
+    pool.install(|| {
+        numbers.par_iter().map(|&number| EvaluatedGame::start(plan, number, false)).collect()
+    })
 }
 
-fn act(slots: &mut [Game], mode: ActMode, policy: &Policy) -> anyhow::Result<Vec<usize>> {
+fn act(slots: &mut [EvaluatedGame], mode: ActMode, policy: &Policy) -> anyhow::Result<Vec<usize>> {
     let mut obs = Vec::with_capacity(slots.iter().map(|slot| slot.obs.len()).sum());
     slots.iter().for_each(|slot| obs.extend_from_slice(&slot.obs)); // u8 [N, C, H, W]
     let mut rngs: Vec<&mut Rng> = slots.iter_mut().map(|slot| &mut slot.rng).collect();
@@ -188,7 +190,7 @@ fn act(slots: &mut [Game], mode: ActMode, policy: &Policy) -> anyhow::Result<Vec
 }
 
 fn step_all(
-    slots: &mut [Game],
+    slots: &mut [EvaluatedGame],
     actions: &[usize],
     pool: &ThreadPool,
 ) -> Result<Vec<Option<EpisodeStats>>, EnvError> {
@@ -197,7 +199,7 @@ fn step_all(
     })
 }
 
-impl Game {
+impl EvaluatedGame {
     /// Starts game `number` of a plan; `filmed` records its screens from the first one on.
     pub fn start(plan: &EvalPlan<'_>, number: u64, filmed: bool) -> Result<Self, EnvError> {
         let index = plan.first_game + number;

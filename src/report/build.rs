@@ -9,7 +9,7 @@ use super::ReportError;
 use super::analysis::aggregate;
 use super::analysis::compare::{Comparison, Tests, compare};
 use super::analysis::failed_runs::{GameScores, with_failed_as_worst};
-use super::analysis::grid::{Grid, Group};
+use super::analysis::grid::{ComparisonGroup, Grid};
 use super::analysis::measures::{self, GameRow};
 use super::analysis::warnings::{Anomaly, Warning, warnings};
 use super::render::{ComparisonRow, Report, limits, warning};
@@ -29,7 +29,7 @@ const SEED: u64 = 1;
 
 /// Options of a report.
 #[derive(Clone, Debug, Default)]
-pub struct Request {
+pub struct ReportRequest {
     /// Paths of sweeps, runs, and folders that contain runs.
     pub paths: Vec<PathBuf>,
     /// Baseline torso or arm.
@@ -49,7 +49,7 @@ impl Report {
     ///
     /// # Errors
     /// If the request does not fit the runs.
-    pub fn build(request: &Request, found: FoundRuns) -> Result<Self, ReportError> {
+    pub fn build(request: &ReportRequest, found: FoundRuns) -> Result<Self, ReportError> {
         let bootstrap = Bootstrap { repetitions: request.repetitions, level: LEVEL, seed: SEED };
         let design = found.design().cloned();
         let design = design.as_ref();
@@ -97,7 +97,7 @@ impl Report {
 
 /// Compares the arms by their complete runs, and again with failed runs as the worst of their game.
 fn compare_twice(
-    groups: &[Group],
+    groups: &[ComparisonGroup],
     games: &[GameRow],
     excluded: &[ExcludedRun],
     primary: Primary,
@@ -117,7 +117,7 @@ fn departure(
     design: Option<&Design>,
     primary: Primary,
     grid: &Grid,
-    groups: &[Group],
+    groups: &[ComparisonGroup],
 ) -> Option<Warning> {
     let design = design?;
     // Different names can mean the same arm, so groups are compared, not names.
@@ -134,7 +134,7 @@ fn protocols(grid: &Grid) -> Vec<String> {
     names.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
-impl Request {
+impl ReportRequest {
     /// Returns the command that reproduces the report. Its location does not affect the content.
     fn command(&self) -> String {
         let mut line: Vec<String> = vec!["coordrl".to_owned(), "report".to_owned()];

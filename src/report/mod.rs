@@ -17,7 +17,7 @@ mod test_support;
 #[cfg(test)]
 mod tests;
 
-pub use build::Request;
+pub use build::ReportRequest;
 pub use error::ReportError;
-pub use render::{ComparisonRow, Destination, Report, span};
+pub use render::{ComparisonRow, Report, ReportDestination, span};
 pub use runs::{FoundRuns, find_runs, without_repeats};

@@ -8,13 +8,13 @@ use super::*;
 use crate::exit_code::ExitCode;
 use crate::sweep::record::Primary;
 
-fn request(path: &Path) -> Request {
-    Request { paths: vec![path.to_owned()], repetitions: 300, ..Request::default() }
+fn request(path: &Path) -> ReportRequest {
+    ReportRequest { paths: vec![path.to_owned()], repetitions: 300, ..ReportRequest::default() }
 }
 
 fn make(path: &Path, out: &Path) -> Result<Report, ReportError> {
     let found = find_runs(&[path.to_owned()])?;
-    let destination = Destination::choose(Some(out), &[])?;
+    let destination = ReportDestination::choose(Some(out), &[])?;
     let mut report = Report::build(&request(path), found)?;
     let drawn = report.draw()?;
     destination.write(&report, &drawn)?;
@@ -62,7 +62,7 @@ fn what_a_sweep_fixed_decides_and_departures_from_it_are_said() {
 
     let build = |primary, baseline: Option<&str>| {
         let baseline = baseline.map(str::to_owned);
-        let request = Request { primary, baseline, ..request(&sweep) };
+        let request = ReportRequest { primary, baseline, ..request(&sweep) };
         Report::build(&request, find_runs(std::slice::from_ref(&sweep)).unwrap()).unwrap()
     };
 

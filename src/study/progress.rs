@@ -1,6 +1,8 @@
 //! State of the study loop that a checkpoint stores.
 
-use coordrl_studies::{Counters, Evaluation, MeasureRange, Task, UpdateReport, find_task};
+use coordrl_studies::{
+    MeasureRange, StudyCounters, StudyEvaluation, StudyUpdateReport, Task, find_task,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::metrics::accumulate::Mean;
@@ -19,7 +21,7 @@ pub struct StudyProgress {
     /// Wall-clock time in seconds, over all sessions.
     pub wall_secs: f64,
     /// Latest evaluation.
-    pub evaluation: Option<Evaluation>,
+    pub evaluation: Option<StudyEvaluation>,
     /// Cost of first reaching the task's mark; absent before.
     #[serde(default)]
     pub mark: Option<TimeToMark>,
@@ -53,7 +55,7 @@ pub struct StudySums {
 
 impl StudyProgress {
     /// Adds the report of one update and the counters after it.
-    pub fn add(&mut self, report: &UpdateReport, counters: Counters) {
+    pub fn add(&mut self, report: &StudyUpdateReport, counters: StudyCounters) {
         self.updates = counters.updates;
         self.epochs = counters.epochs;
         self.sums.loss.add(report.loss);
@@ -79,7 +81,7 @@ impl StudyProgress {
             (&tags::LEARNING_RATE, self.sums.learning_rate),
         ];
 
-        if let Some(Evaluation { train, test, .. }) = &self.evaluation {
+        if let Some(StudyEvaluation { train, test, .. }) = &self.evaluation {
             values.push((&tags::STUDY_TRAIN_LOSS, Some(train.loss)));
             values.push((&tags::STUDY_TEST_LOSS, Some(test.loss)));
             for (measure, (_, value)) in task.measures.iter().zip(train.measures.named()) {

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use coordrl_agents::AgentState;
-use coordrl_studies::{Counters, Study, StudyError, StudyState};
+use coordrl_studies::{Study, StudyCounters, StudyError, StudyState};
 
 use super::result::describe;
 use super::{StudyProgress, StudyResult, StudyRunConfig};
@@ -98,7 +98,7 @@ impl Trainable for StudyTraining {
     }
 
     fn due(&self, progress: &StudyProgress) -> Due {
-        let Counters { updates, epochs, rows_into_epoch } = self.study.counters();
+        let StudyCounters { updates, epochs, rows_into_epoch } = self.study.counters();
         let epoch_ended = rows_into_epoch == 0 && epochs > 0;
         let evaluation = self.study.evaluation_due();
         Due {

@@ -28,7 +28,7 @@ pub struct StudyConfig {
     /// Weight of the sum of squares of all convolution weights (not biases, not dense layers).
     pub l2: f64,
     /// Loss to minimise.
-    pub loss: Loss,
+    pub loss: StudyLoss,
     /// Weight of the CoordConv renderer's second loss, 0 for none: the cross-entropy between its
     /// first stage's map and the map's target. With 1×1 windows in the second stage the target is
     /// the square itself, uniform over its pixels; with larger windows it is the centre alone, as
@@ -83,7 +83,7 @@ pub enum Inputs {
 /// Loss, as a mean over the rows of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Loss {
+pub enum StudyLoss {
     /// Softmax cross-entropy over all pixels.
     CrossEntropy,
     /// Sigmoid cross-entropy, averaged over pixels.
@@ -92,7 +92,7 @@ pub enum Loss {
     Mse,
 }
 
-impl Loss {
+impl StudyLoss {
     /// Name used in settings.
     pub fn name(self) -> &'static str {
         match self {
@@ -115,7 +115,7 @@ impl Default for StudyConfig {
             step_ratio: 0.1,
             step_limit: 4,
             l2: 0.0,
-            loss: Loss::CrossEntropy,
+            loss: StudyLoss::CrossEntropy,
             map_loss: 0.0,
             map_scale: 1.0,
             inputs: Inputs::Pixels,
@@ -227,7 +227,7 @@ mod tests {
             coordinate_amplitude: 0.0,
             l2: -1.0,
             map_loss: f64::NAN,
-            loss: Loss::CrossEntropy,
+            loss: StudyLoss::CrossEntropy,
             channel_mul: 0,
             filter_size: 0,
             eval_every_epochs: 0,
@@ -267,7 +267,7 @@ mod tests {
         let problems = StudyConfig::default().check(find_task("render").unwrap());
         let text = "`study.loss` is \"cross_entropy\", which does not suit `render`; it can be \"bce\" or \"mse\"";
         assert_eq!(problems.iter().map(Problem::to_string).collect::<Vec<_>>(), [text]);
-        let config = StudyConfig { loss: Loss::Bce, ..Default::default() };
+        let config = StudyConfig { loss: StudyLoss::Bce, ..Default::default() };
         assert_eq!(config.check(find_task("regress").unwrap()).len(), 1);
     }
 
@@ -292,8 +292,11 @@ mod tests {
 
     #[test]
     fn toml_and_json_come_back_as_they_went_and_unknown_keys_are_refused() {
-        let config =
-            StudyConfig { schedule: RateSchedule::Step, loss: Loss::Bce, ..Default::default() };
+        let config = StudyConfig {
+            schedule: RateSchedule::Step,
+            loss: StudyLoss::Bce,
+            ..Default::default()
+        };
         let toml = toml::to_string(&config).unwrap();
         assert_eq!(toml::from_str::<StudyConfig>(&toml).unwrap(), config);
         let json = serde_json::to_string(&config).unwrap();

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Progress counters of training.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Counters {
+pub struct StudyCounters {
     /// Optimiser steps completed.
     pub updates: u64,
     /// Epochs completed.

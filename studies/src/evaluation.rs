@@ -8,7 +8,7 @@ use crate::task::ScoreSums;
 
 /// Scores of a network on the training and test rows, in evaluation mode.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Evaluation {
+pub struct StudyEvaluation {
     /// Epochs trained so far.
     pub epoch: u32,
     /// Score on the training rows.
@@ -77,7 +77,7 @@ mod tests {
         let is_met = |task: &str, train, test| {
             let task = find_task(task).unwrap();
             let [train, test] = [train, test].map(|main| score(task, main));
-            (task.mark.is_met)(&Evaluation { epoch: 1, train, test })
+            (task.mark.is_met)(&StudyEvaluation { epoch: 1, train, test })
         };
 
         assert!(is_met("classify", 1.0, 1.0));

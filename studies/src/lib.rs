@@ -47,18 +47,18 @@ mod study;
 mod task;
 mod tasks;
 
-pub use config::{Inputs, Loss, RateSchedule, StudyConfig};
-pub use counters::Counters;
+pub use config::{Inputs, RateSchedule, StudyConfig, StudyLoss};
+pub use counters::StudyCounters;
 pub use data::{Centre, Split, SplitIndices};
 pub use error::StudyError;
-pub use evaluation::{Evaluation, Measures, Score};
+pub use evaluation::{Measures, Score, StudyEvaluation};
 pub use layer::{
     BuildLayer, Layer, LayerInput, LayerKind, LayerShape, LayerStart, StudyLayer, UnderStudy,
     find_layer, layers,
 };
 pub use registry::{find_task, tasks};
 pub use state::StudyState;
-pub use study::{Study, StudySetup, UpdateReport};
+pub use study::{Study, StudySetup, StudyUpdateReport};
 pub use task::{
     BuildLearner, Exhibit, Mark, Measure, MeasureRange, Prepared, RowSplit, ScoreSums, Task,
     TaskLearner, TaskSetup,

@@ -3,8 +3,8 @@
 use coordrl_agents::nn::NamedTensors;
 use serde::{Deserialize, Serialize};
 
-use crate::counters::Counters;
-use crate::{Evaluation, Split, StudyError};
+use crate::counters::StudyCounters;
+use crate::{Split, StudyError, StudyEvaluation};
 
 /// Raised when the layout of [`StudyTrainerState`] changes.
 const VERSION: u32 = 1;
@@ -29,8 +29,8 @@ pub(crate) struct StudyTrainerState {
     pub split: Split,
     /// Determines the order of every epoch.
     pub seed: u64,
-    pub counters: Counters,
-    pub evaluations: Vec<Evaluation>,
+    pub counters: StudyCounters,
+    pub evaluations: Vec<StudyEvaluation>,
 }
 
 /// The first field alone, readable whatever comes after it.
@@ -46,7 +46,7 @@ impl StudyTrainerState {
             task: task.to_owned(),
             split,
             seed,
-            counters: Counters::default(),
+            counters: StudyCounters::default(),
             evaluations: Vec::new(),
         }
     }

@@ -9,14 +9,14 @@ use rayon::prelude::*;
 use tch::{Device, Kind, Tensor};
 
 use crate::config::StudyConfig;
-use crate::counters::Counters;
+use crate::counters::StudyCounters;
 use crate::data::{Split, SplitIndices};
 use crate::error::catch_panic;
 use crate::order::shuffled;
 use crate::shard::{Gradient, StudyShard};
 use crate::state::{StudyState, StudyTrainerState};
 use crate::task::{BuildLearner, Exhibit, Prepared, RowSplit, ScoreSums, TaskSetup};
-use crate::{Evaluation, Score, StudyError, StudyLayer, Task};
+use crate::{Score, StudyError, StudyEvaluation, StudyLayer, Task};
 
 /// Inputs of [`Study::build`].
 pub struct StudySetup<'a> {
@@ -39,7 +39,7 @@ pub struct StudySetup<'a> {
 
 /// Results of one update.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct UpdateReport {
+pub struct StudyUpdateReport {
     /// Mean loss over the batch, including the renderer's second loss, without the L2 term.
     pub loss: f64,
     /// The L2 term: `l2` times the sum of squares of the convolution weights.
@@ -112,7 +112,7 @@ impl Study {
     /// # Errors
     /// If a shard panics, or loss or gradient are not finite. The weights are then those from
     /// before the call.
-    pub fn update(&mut self) -> Result<UpdateReport, StudyError> {
+    pub fn update(&mut self) -> Result<StudyUpdateReport, StudyError> {
         let start = self.trainer.counters.rows_into_epoch as usize;
         let end = (start + self.config.batch_size as usize).min(self.order.len());
         let mut gradient = self.differentiate(&self.order[start..end])?;
@@ -132,7 +132,13 @@ impl Study {
         let optimizer = &mut self.optimizer;
         self.pool.install(move || optimizer.step(&params, &flat, learning_rate));
         let epoch_ended = self.count(end);
-        Ok(UpdateReport { loss: gradient.loss, l2_loss, grad_norm, learning_rate, epoch_ended })
+        Ok(StudyUpdateReport {
+            loss: gradient.loss,
+            l2_loss,
+            grad_norm,
+            learning_rate,
+            epoch_ended,
+        })
     }
 
     /// Runs updates to the end of the epoch and returns their mean loss.
@@ -150,10 +156,10 @@ impl Study {
     }
 
     /// Evaluates the network on all rows; the result is kept for [`Study::mark_held`].
-    pub fn evaluate(&mut self) -> Result<Evaluation, StudyError> {
+    pub fn evaluate(&mut self) -> Result<StudyEvaluation, StudyError> {
         let train = self.score(&self.rows.train)?;
         let test = self.score(&self.rows.test)?;
-        let evaluation = Evaluation { epoch: self.trainer.counters.epochs, train, test };
+        let evaluation = StudyEvaluation { epoch: self.trainer.counters.epochs, train, test };
         self.trainer.evaluations.push(evaluation.clone());
         Ok(evaluation)
     }
@@ -161,7 +167,7 @@ impl Study {
     /// Returns `true` if an epoch has just ended that requires an evaluation, not made yet. The end
     /// of training always requires one.
     pub fn evaluation_due(&self) -> bool {
-        let Counters { epochs, rows_into_epoch, .. } = self.trainer.counters;
+        let StudyCounters { epochs, rows_into_epoch, .. } = self.trainer.counters;
         let asked = epochs.is_multiple_of(self.config.eval_every_epochs) || self.finished();
         let made = self.trainer.evaluations.last().is_some_and(|last| last.epoch == epochs);
         rows_into_epoch == 0 && epochs > 0 && asked && !made
@@ -187,12 +193,12 @@ impl Study {
     }
 
     /// Returns the progress counters.
-    pub fn counters(&self) -> Counters {
+    pub fn counters(&self) -> StudyCounters {
         self.trainer.counters
     }
 
     /// Returns all evaluations so far.
-    pub fn evaluations(&self) -> &[Evaluation] {
+    pub fn evaluations(&self) -> &[StudyEvaluation] {
         &self.trainer.evaluations
     }
 

@@ -8,7 +8,7 @@ use tch::{Device, Tensor};
 
 use crate::layer::UnderStudy;
 use crate::{
-    Evaluation, LayerKind, Loss, Split, SplitIndices, StudyConfig, StudyError, StudyLayer,
+    LayerKind, Split, SplitIndices, StudyConfig, StudyError, StudyEvaluation, StudyLayer, StudyLoss,
 };
 
 /// A task on which layers are compared: a registered one, or a custom one.
@@ -29,7 +29,7 @@ pub struct Task {
     /// `true` if the layer `conv` stands for a published network without the layer under study.
     pub has_baseline: bool,
     /// Losses that suit the task.
-    pub losses: &'static [Loss],
+    pub losses: &'static [StudyLoss],
     /// Epochs of a layer under study in `study all`, where the mark must not decide the end:
     /// stopping when it holds on the test rows would select the end by the test set. More than
     /// twice what the slowest of ten seeds needed.
@@ -50,7 +50,7 @@ pub struct Mark {
     /// Value of the main measure at which it is met, as drawn in figures.
     pub value: f64,
     /// Returns `true` if an evaluation meets it.
-    pub is_met: fn(&Evaluation) -> bool,
+    pub is_met: fn(&StudyEvaluation) -> bool,
 }
 
 /// A measure of an evaluation; mean over the rows.

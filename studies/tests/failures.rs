@@ -8,8 +8,8 @@ use std::sync::Arc;
 use coordrl_agents::nn::{Conv, ParamScope, Window};
 use coordrl_agents::{NetworkError, build_pool};
 use coordrl_studies::{
-    Layer, LayerKind, LayerShape, Loss, Study, StudyConfig, StudyError, StudyLayer, StudySetup,
-    find_layer,
+    Layer, LayerKind, LayerShape, Study, StudyConfig, StudyError, StudyLayer, StudyLoss,
+    StudySetup, find_layer,
 };
 use support::{How, assert_same_state, how, study};
 use tch::{Device, Tensor};
@@ -22,7 +22,7 @@ fn try_study(layer: &StudyLayer, config: &StudyConfig, how: How) -> Result<Study
 
 #[test]
 fn wrong_settings_are_refused_before_anything_is_built() {
-    let config = StudyConfig { batch_size: 0, loss: Loss::Bce, ..Default::default() };
+    let config = StudyConfig { batch_size: 0, loss: StudyLoss::Bce, ..Default::default() };
     let error =
         try_study(find_layer("conv").unwrap(), &config, how("regress")).unwrap_err().to_string();
     assert!(error.contains("`study.batch_size` is 0") && error.contains("`study.loss`"), "{error}");

@@ -5,7 +5,7 @@
 mod support;
 
 use coordrl_studies::{
-    Inputs, LayerStart, Loss, RateSchedule, Split, Study, StudyConfig, Task, find_task,
+    Inputs, LayerStart, RateSchedule, Split, Study, StudyConfig, StudyLoss, Task, find_task,
 };
 use serde_json::Value;
 use support::{How, study};
@@ -40,9 +40,9 @@ fn config(task: &Task, filter_size: u32) -> StudyConfig {
         schedule: RateSchedule::Constant,
         l2: 1e-3,
         loss: match task.name {
-            "classify" => Loss::CrossEntropy,
-            "render" => Loss::Bce,
-            _ => Loss::Mse,
+            "classify" => StudyLoss::CrossEntropy,
+            "render" => StudyLoss::Bce,
+            _ => StudyLoss::Mse,
         },
         map_loss: 0.5,
         map_scale: 7.0,

@@ -3,11 +3,11 @@
 
 mod support;
 
-use coordrl_studies::{Split, Study, StudyConfig, StudyError, UpdateReport, tasks};
+use coordrl_studies::{Split, Study, StudyConfig, StudyError, StudyUpdateReport, tasks};
 use support::{How, assert_same_state, how, networks, study};
 use tch::Tensor;
 
-fn updates(study: &mut Study, count: usize) -> Vec<UpdateReport> {
+fn updates(study: &mut Study, count: usize) -> Vec<StudyUpdateReport> {
     (0..count).map(|_| study.update().unwrap()).collect()
 }
 

@@ -5,9 +5,9 @@ use std::time::Instant;
 use tch::Tensor;
 
 use super::config::{A2cConfig, TABLE};
-use super::learner::{Applied, Learner, a2c_loss};
+use super::learner::{A2cLearner, Applied, a2c_loss};
 use super::report::A2cReport;
-use super::state::TrainerState;
+use super::state::A2cTrainerState;
 use crate::actors::check_setup;
 use crate::error::{Worker, catch_panic};
 use crate::maths::explained_variance;
@@ -25,7 +25,7 @@ use crate::{AgentError, AgentSetup, AgentState, Counters, Timing};
 pub struct A2c {
     config: A2cConfig,
     collector: Collector,
-    learner: Learner,
+    learner: A2cLearner,
     counters: Counters,
     total_frames: u64,
 }
@@ -41,7 +41,7 @@ impl A2c {
         Ok(Self {
             config: config.clone(),
             collector,
-            learner: Learner { params, optimizer },
+            learner: A2cLearner { params, optimizer },
             counters: Counters::default(),
             total_frames,
         })
@@ -116,7 +116,7 @@ impl A2c {
             weights: self.collector.store().to_named(),
             optimizer: self.learner.optimizer.to_named(),
             target: Vec::new(),
-            trainer: TrainerState { counters: self.counters, actors }.to_bytes()?,
+            trainer: A2cTrainerState { counters: self.counters, actors }.to_bytes()?,
         })
     }
 
@@ -128,7 +128,7 @@ impl A2c {
     /// environments. Nothing is changed then, unless an environment rejected its own state: after
     /// [`AgentError::Env`] the agent must not be used.
     pub fn load(&mut self, state: AgentState) -> Result<(), AgentError> {
-        let trainer = TrainerState::from_bytes(&state.trainer)?;
+        let trainer = A2cTrainerState::from_bytes(&state.trainer)?;
         // What can be checked without a change comes first. Environments can only be tried, so they
         // come before the weights and the optimiser.
         self.collector.store().check(&state.weights)?;

@@ -41,7 +41,7 @@ impl Losses {
 /// The only place where training changes weights, and with them those of every network: see
 /// [`ParamStore::pack`](crate::nn::ParamStore::pack).
 #[derive(Debug)]
-pub(crate) struct Learner {
+pub(crate) struct A2cLearner {
     /// All parameters, flat `[P]`, in memory shared with every network.
     pub params: Tensor,
     pub optimizer: Optimizer,
@@ -55,7 +55,7 @@ pub(crate) struct Applied {
     pub dead_share: f64,
 }
 
-impl Learner {
+impl A2cLearner {
     /// Clips the gradient's norm and makes one optimiser step.
     ///
     /// # Errors
@@ -90,9 +90,9 @@ mod tests {
     use crate::OptimizerConfig;
     use crate::nn::LiveFeatures;
 
-    fn learner() -> Learner {
+    fn learner() -> A2cLearner {
         let params = Tensor::from_slice(&[1f32, 2.0]);
-        Learner { optimizer: Optimizer::new(&OptimizerConfig::default(), &params), params }
+        A2cLearner { optimizer: Optimizer::new(&OptimizerConfig::default(), &params), params }
     }
 
     fn gradient(numbers: [f32; 2], policy: f64) -> BatchGradient {

@@ -6,17 +6,17 @@ use crate::on_policy::ActorState;
 use crate::versioned::{decode, encode};
 use crate::{AgentError, Counters};
 
-/// Layout version of [`TrainerState`]; increment it with every change.
+/// Layout version of [`A2cTrainerState`]; increment it with every change.
 const VERSION: u32 = 2;
 
 /// Content of [`AgentState::trainer`](crate::AgentState::trainer).
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct TrainerState {
+pub(crate) struct A2cTrainerState {
     pub counters: Counters,
     pub actors: Vec<ActorState>,
 }
 
-impl TrainerState {
+impl A2cTrainerState {
     pub fn to_bytes(&self) -> Result<Vec<u8>, AgentError> {
         encode(VERSION, self)
     }

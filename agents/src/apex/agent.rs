@@ -11,9 +11,9 @@ use super::actor::{Actor, QSource};
 use super::config::ApexConfig;
 use super::experience::Weights;
 use super::inference::{InferenceNetwork, QSpec};
-use super::learner::{Learner, LearnerState};
+use super::learner::{ApexLearner, LearnerState};
 use super::report::{ApexReport, IngestStats};
-use super::state::TrainerState;
+use super::state::ApexTrainerState;
 use super::workers::{AgentParts, WorkerPool, Workers};
 use crate::actors::{check_setup, start_each};
 use crate::nn::NamedTensors;
@@ -36,7 +36,7 @@ pub struct Apex {
     pub(super) seed: u64,
     pub(super) total_frames: u64,
     pub(super) frame_skip: u64,
-    pub(super) learner: Learner,
+    pub(super) learner: ApexLearner,
     pub(super) counters: Counters,
     pub(super) draws: Rng,
     /// Network that the actors use in serial mode.
@@ -69,7 +69,8 @@ impl Apex {
         let EnvSpec { obs_shape, frame_skip, .. } = *actors[0].spec();
         let num_actions = actors[0].spec().num_actions();
         let q_spec = QSpec { torso: *torso, head: config.learner.head, obs_shape, num_actions };
-        let learner = Learner::build(torso, obs_shape, num_actions, device, seed, &config.learner)?;
+        let learner =
+            ApexLearner::build(torso, obs_shape, num_actions, device, seed, &config.learner)?;
         let acting = InferenceNetwork::build(q_spec, Device::Cpu, &learner.weights()?)?;
         let rescaling = config.learner.value_rescaling();
         let actors = pool.install(|| {
@@ -177,7 +178,7 @@ impl Apex {
         }
 
         let actors = parts.actors.iter().map(Actor::save).collect::<Result<_, AgentError>>()?;
-        let trainer = TrainerState {
+        let trainer = ApexTrainerState {
             counters: self.counters,
             rates: parts.rates,
             replay_inserted: parts.replay.inserted(),
@@ -217,7 +218,7 @@ impl Apex {
         replay: Option<&mut dyn Read>,
     ) -> Result<(), AgentError> {
         let AgentState { weights, optimizer, mut target, trainer } = state;
-        let trainer = TrainerState::from_bytes(&trainer)?;
+        let trainer = ApexTrainerState::from_bytes(&trainer)?;
         let acting = take_named(&mut target, ACTING);
         let shape = self.q_spec.obs_shape;
         let parts = self.parts_mut()?;

@@ -7,7 +7,7 @@ use super::LearnBatch;
 use super::batch::TransitionTensors;
 use super::experience::Weights;
 use super::learner_config::{LEARNER_TABLE, LearnerConfig};
-use super::shard::{Shard, differentiate, sum};
+use super::shard::{LearnerShard, differentiate, sum};
 use crate::AgentError;
 use crate::nn::{
     LiveFeatures, NamedTensors, NetworkError, Optimizer, ParamStore, QHead, QNetwork, TorsoEntry,
@@ -16,7 +16,7 @@ use crate::nn::{
 /// Learns action values from batches of transitions; independent of environments and replay.
 ///
 /// Shards and the optimiser step are spread over the ambient rayon pool, without affecting results.
-pub struct Learner {
+pub struct ApexLearner {
     config: LearnerConfig,
     obs_shape: [usize; 3],
     num_actions: usize,
@@ -69,7 +69,7 @@ pub struct LearnerState {
     pub updates: u64,
 }
 
-impl Learner {
+impl ApexLearner {
     /// Draws the initial weights, shared by both networks.
     ///
     /// # Errors
@@ -244,13 +244,13 @@ impl Learner {
     }
 
     /// Computes gradient and errors of all rows at once.
-    fn one_shard(&mut self, rows: &TransitionTensors) -> Result<Shard, AgentError> {
+    fn one_shard(&mut self, rows: &TransitionTensors) -> Result<LearnerShard, AgentError> {
         let [online, target] = [&self.online, &self.target].map(|side| &side.networks[0]);
         differentiate(&self.config, online, target, rows, rows.actions.size()[0] as f64)
     }
 
     /// Computes gradient and errors of every shard, in row order.
-    fn shards(&mut self, batch: &LearnBatch<'_>) -> Result<Vec<Shard>, AgentError> {
+    fn shards(&mut self, batch: &LearnBatch<'_>) -> Result<Vec<LearnerShard>, AgentError> {
         let Self { config, obs_shape, online, target, .. } = self;
         let device = online.store.device();
         let parts = batch.split(online.networks.len(), *obs_shape);
@@ -258,7 +258,7 @@ impl Learner {
         let rows = batch.actions.len() as f64;
         // Collected in row order before an error is returned: which shard's it is must not depend
         // on scheduling.
-        let shards: Vec<Result<Shard, AgentError>> = networks
+        let shards: Vec<Result<LearnerShard, AgentError>> = networks
             .zip(parts)
             // One shard per job: rayon must not run two in sequence while another thread idles.
             .with_max_len(1)
@@ -287,7 +287,7 @@ impl Learner {
     }
 }
 
-impl std::fmt::Debug for Learner {
+impl std::fmt::Debug for ApexLearner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Learner")
             .field("config", &self.config)

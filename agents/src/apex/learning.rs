@@ -2,7 +2,7 @@
 
 use super::batch::TransitionTensors;
 use super::experience::Experience;
-use super::learner::Learner;
+use super::learner::ApexLearner;
 use super::report::{IngestStats, LearnReport};
 use crate::replay::{Batch, Replay};
 use crate::{AgentError, Timing};
@@ -12,7 +12,7 @@ use crate::{AgentError, Timing};
 /// # Errors
 /// If the loss or the gradient is not finite; the weights are unchanged then.
 pub(super) fn learn(
-    learner: &mut Learner,
+    learner: &mut ApexLearner,
     batch: &Batch,
     on_device: Option<TransitionTensors>,
 ) -> Result<LearnReport, AgentError> {

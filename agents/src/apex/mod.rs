@@ -38,7 +38,7 @@ pub use algorithm::EVALUATION_EPSILON;
 pub use batch::LearnBatch;
 pub use config::{ApexConfig, ApexReplayConfig, Inference};
 pub use experience::{Experience, Weights};
-pub use learner::{LearnStats, Learner, LearnerState};
+pub use learner::{ApexLearner, LearnStats, LearnerState};
 pub use learner_config::LearnerConfig;
 pub use limiter::Rates;
 pub use link::{Closed, Link};

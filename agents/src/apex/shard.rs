@@ -9,7 +9,7 @@ use crate::maths::{double_q_targets, max_q_targets, q_of_actions, weighted_td_lo
 use crate::nn::{LiveFeatures, NetworkError, QNetwork, live_features};
 
 /// Results from some rows of a batch.
-pub(super) struct Shard {
+pub(super) struct LearnerShard {
     /// Contribution to the batch's gradient, flat `[P]`.
     pub gradient: Tensor,
     /// Contribution to the batch's loss.
@@ -30,7 +30,7 @@ pub(super) fn differentiate(
     target: &QNetwork,
     rows: &TransitionTensors,
     batch_size: f64,
-) -> Result<Shard, AgentError> {
+) -> Result<LearnerShard, AgentError> {
     let targets = targets(config, online, target, rows); // [rows]
     let (values, features) = online.forward_with_features(&rows.obs); // [rows, A], [rows, F]
     let q = q_of_actions(&values, &rows.actions); // [rows]
@@ -49,7 +49,7 @@ pub(super) fn differentiate(
     let live = LiveFeatures::from_marks(&numbers.split_off(1 + 2 * row_count));
     let q = numbers.split_off(1 + row_count);
     let td_errors = numbers.split_off(1);
-    Ok(Shard { gradient, loss: numbers[0].into(), td_errors, q, live })
+    Ok(LearnerShard { gradient, loss: numbers[0].into(), td_errors, q, live })
 }
 
 /// Computes the targets, `[rows]`, without an autograd graph.
@@ -71,7 +71,7 @@ fn targets(
 }
 
 /// Sums the shards' gradients in row order, so that rounding does not depend on scheduling.
-pub(super) fn sum(shards: Vec<Shard>) -> Tensor {
+pub(super) fn sum(shards: Vec<LearnerShard>) -> Tensor {
     let gradients = shards.into_iter().map(|shard| shard.gradient);
     gradients.reduce(|mut sum, next| sum.g_add_(&next)).unwrap_or_default()
 }

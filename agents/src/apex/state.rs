@@ -8,12 +8,12 @@ use super::limiter::Rates;
 use crate::versioned::{decode, encode};
 use crate::{AgentError, Counters};
 
-/// Format version; incremented when the layout of [`TrainerState`] changes.
+/// Format version; incremented when the layout of [`ApexTrainerState`] changes.
 const VERSION: u32 = 2;
 
 /// Counters, generators and environments.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct TrainerState {
+pub(super) struct ApexTrainerState {
     pub counters: Counters,
     pub rates: Rates,
     /// Number of transitions ever inserted into the matching replay: one from another time would
@@ -26,7 +26,7 @@ pub(super) struct TrainerState {
     pub actors: Vec<ActorState>,
 }
 
-impl TrainerState {
+impl ApexTrainerState {
     pub fn to_bytes(&self) -> Result<Vec<u8>, AgentError> {
         encode(VERSION, self)
     }

@@ -13,7 +13,7 @@ use crate::report::nanos_since;
 use crate::{ActMode, AgentError, Timing};
 
 /// Environments, their action generators and the current rollout.
-pub(crate) struct Actor {
+pub(crate) struct RolloutActor {
     index: usize,
     envs: VecEnv,
     /// One per environment, so that draws do not depend on the split into actors.
@@ -43,7 +43,7 @@ pub struct RolloutPlan {
     pub device: Device,
 }
 
-impl Actor {
+impl RolloutActor {
     /// Creates an actor and resets its environments.
     pub fn start(
         place: Place,

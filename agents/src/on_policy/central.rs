@@ -7,7 +7,7 @@ use crossbeam::channel::{Receiver, Sender, TryRecvError, bounded};
 use rayon::{Scope, ThreadPool, Yield};
 use tch::{Device, Tensor};
 
-use super::actor::{Actor, RolloutPlan};
+use super::actor::{RolloutActor, RolloutPlan};
 use super::batch::{ActorCriticBatch, BatchGradient, LossFn};
 use super::rollout::Targets;
 use super::sharded::normalize_advantages;
@@ -18,7 +18,7 @@ use crate::report::nanos_since;
 
 /// Collects the rollouts of all actors, then computes the gradient of all rows.
 pub(super) fn collect_and_differentiate(
-    actors: &mut Vec<Actor>,
+    actors: &mut Vec<RolloutActor>,
     network: &Network,
     pool: &ThreadPool,
     plan: &RolloutPlan,
@@ -36,7 +36,11 @@ pub(super) fn collect_and_differentiate(
 }
 
 /// Returns the last rollouts of all actors as one batch.
-pub(super) fn batch_of(actors: &[Actor], targets: &[Targets], device: Device) -> ActorCriticBatch {
+pub(super) fn batch_of(
+    actors: &[RolloutActor],
+    targets: &[Targets],
+    device: Device,
+) -> ActorCriticBatch {
     let obs: Vec<Tensor> = actors.iter().map(|actor| actor.rollout.acted_obs_tensor()).collect();
     let rows: usize = targets.iter().map(|part| part.returns.len()).sum();
     let parts = actors.iter().map(|actor| &actor.rollout).zip(targets);
@@ -45,13 +49,13 @@ pub(super) fn batch_of(actors: &[Actor], targets: &[Targets], device: Device) ->
 
 /// An actor in transit between the learner and the threads that step it. Each actor has at most one
 /// message in flight, so a channel with one slot per actor never blocks.
-type Stepped = (Actor, Result<(), AgentError>);
+type Stepped = (RolloutActor, Result<(), AgentError>);
 
 /// Collects the rollouts of all actors.
 ///
 /// All actors act with the same weights, which do not change before the last actor is done.
 pub(super) fn collect(
-    actors: &mut Vec<Actor>,
+    actors: &mut Vec<RolloutActor>,
     network: &Network,
     pool: &ThreadPool,
     plan: &RolloutPlan,
@@ -73,7 +77,7 @@ pub(super) fn collect(
 
 /// Actors currently held by the learner; the others are being stepped.
 struct ActorQueue {
-    here: Vec<Option<Actor>>,
+    here: Vec<Option<RolloutActor>>,
     arrivals: Receiver<Stepped>,
 }
 
@@ -123,7 +127,7 @@ impl ActorQueue {
     }
 
     /// Takes actor `index` once its environments have been stepped.
-    fn wait_for(&mut self, index: usize) -> Result<Actor, AgentError> {
+    fn wait_for(&mut self, index: usize) -> Result<RolloutActor, AgentError> {
         loop {
             if let Some(actor) = self.here[index].take() {
                 return Ok(actor);
@@ -139,7 +143,7 @@ impl ActorQueue {
         }
     }
 
-    fn collect_remaining(mut self) -> Vec<Actor> {
+    fn collect_remaining(mut self) -> Vec<RolloutActor> {
         while let Ok((actor, _)) = self.arrivals.try_recv() {
             let index = actor.index();
             self.here[index] = Some(actor);

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use tch::{Device, Tensor};
 
-use super::actor::{Actor, RolloutPlan};
+use super::actor::{RolloutActor, RolloutPlan};
 use super::batch::{ActorCriticBatch, BatchGradient, LossFn};
 use super::rollout::{EndedGame, Targets};
 use super::{central, sharded};
@@ -44,7 +44,7 @@ pub struct ActorState {
 /// generator, and gradients are added in the actors' order. After an error the environments are
 /// in an undefined state.
 pub struct Collector {
-    actors: Vec<Actor>,
+    actors: Vec<RolloutActor>,
     /// One per actor, or a single one where gradients are central.
     networks: Vec<Network>,
     store: ParamStore,
@@ -75,7 +75,9 @@ impl Collector {
         let count = if central { 1 } else { actors.len() };
         let (store, params, networks) = build_networks(torso, spec, device, seed, count)?;
         let actors = pool.install(|| {
-            start_each(actors, |place, envs| Actor::start(place, envs, rollout_agent_steps, seed))
+            start_each(actors, |place, envs| {
+                RolloutActor::start(place, envs, rollout_agent_steps, seed)
+            })
         })?;
         Ok((Self { actors, networks, store, pool, central }, params))
     }
@@ -199,7 +201,7 @@ impl Collector {
 
     /// Returns the number of environments of each actor.
     pub fn envs_per_actor(&self) -> Vec<usize> {
-        self.actors.iter().map(Actor::len).collect()
+        self.actors.iter().map(RolloutActor::len).collect()
     }
 
     /// Returns generators and environments, one state per actor.
@@ -262,7 +264,7 @@ fn build_networks(
 }
 
 /// Returns the index of each actor's first environment among all environments.
-fn first_envs(actors: &[Actor]) -> impl Iterator<Item = usize> + '_ {
+fn first_envs(actors: &[RolloutActor]) -> impl Iterator<Item = usize> + '_ {
     actors.iter().scan(0, |next, actor| {
         let first = *next;
         *next += actor.len();

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use rayon::prelude::*;
 
-use super::actor::{Actor, RolloutPlan};
+use super::actor::{RolloutActor, RolloutPlan};
 use super::batch::{ActorCriticBatch, BatchGradient, LossFn};
 use super::rollout::Targets;
 use crate::AgentError;
@@ -18,11 +18,11 @@ use crate::nn::Network;
 use crate::report::nanos_since;
 
 /// One actor with its own network on the shared parameters.
-type Shard<'a> = (&'a mut Actor, &'a mut Network);
+type ActorShard<'a> = (&'a mut RolloutActor, &'a mut Network);
 
 /// Collects the rollouts of all actors in the ambient pool; targets are in the actors' order.
 pub(super) fn collect(
-    actors: &mut [Actor],
+    actors: &mut [RolloutActor],
     networks: &mut [Network],
     plan: &RolloutPlan,
 ) -> Result<Vec<Targets>, AgentError> {
@@ -37,12 +37,12 @@ pub(super) fn collect(
 /// Computes rollouts and gradients of all actors in the ambient pool; results are in the actors'
 /// order.
 pub(super) fn collect_and_differentiate(
-    actors: &mut [Actor],
+    actors: &mut [RolloutActor],
     networks: &mut [Network],
     plan: &RolloutPlan,
     loss: LossFn<'_>,
 ) -> Result<(Vec<Targets>, Vec<BatchGradient>), AgentError> {
-    let envs: usize = actors.iter().map(Actor::len).sum();
+    let envs: usize = actors.iter().map(RolloutActor::len).sum();
     let update_rows = (envs * plan.rollout_agent_steps) as f64;
     if !plan.normalize_advantage {
         let both = for_each(actors, networks, |(actor, network), _| {
@@ -72,7 +72,7 @@ pub(super) fn normalize_advantages(targets: &mut [Targets]) {
 }
 
 fn differentiate(
-    actor: &mut Actor,
+    actor: &mut RolloutActor,
     network: &Network,
     targets: &Targets,
     update_rows: f64,
@@ -98,9 +98,9 @@ fn in_span<R>(index: usize, job: impl FnOnce() -> Result<R, AgentError>) -> Resu
 /// Runs `job` for all actors in parallel. Every actor finishes; of several errors the first actor's
 /// is returned, so that a failure is reported identically for any number of threads.
 fn for_each<R: Send>(
-    actors: &mut [Actor],
+    actors: &mut [RolloutActor],
     networks: &mut [Network],
-    job: impl Fn(Shard<'_>, usize) -> Result<R, AgentError> + Sync,
+    job: impl Fn(ActorShard<'_>, usize) -> Result<R, AgentError> + Sync,
 ) -> Result<Vec<R>, AgentError> {
     // One actor per job: rayon must not run two in sequence while another thread idles.
     let shards = actors.par_iter_mut().zip(networks).with_max_len(1).enumerate();

@@ -3,15 +3,15 @@
 use coordrl_envs::find_game;
 use coordrl_stats::{ALPHA, POWER, least_holm_adjusted, least_visible_difference};
 
-use super::request::{Request, arms};
+use super::request::{SweepRequest, arms};
 use crate::cli::settings::note_rules_left_out;
 use crate::sweep::cell::CellState;
 use crate::sweep::plan::SweepPlan;
 use crate::sweep::progress_table::millions;
 
 /// Describes grid, size and tests of a sweep.
-pub(super) fn describe(request: &Request) -> String {
-    let Request { name, plan, cells, jobs, threads } = request;
+pub(super) fn describe(request: &SweepRequest) -> String {
+    let SweepRequest { name, plan, cells, jobs, threads } = request;
     let done = cells.iter().filter(|(_, state)| *state == CellState::Done).count();
     let begun = cells.iter().filter(|(_, state)| matches!(state, CellState::Begun { .. })).count();
     let frames: u64 = cells.iter().map(|(cell, _)| cell.config().frames).sum();
@@ -41,7 +41,7 @@ pub(super) fn describe(request: &Request) -> String {
 }
 
 /// For each game given as a Gymnasium id, reports which of its rules the runs do not have.
-pub(super) fn note_ids(request: &Request) {
+pub(super) fn note_ids(request: &SweepRequest) {
     for typed in &request.plan.games {
         let first = request
             .cells

@@ -2,7 +2,7 @@
 
 use super::Sweep;
 use super::describe::counted;
-use super::request::Request;
+use super::request::SweepRequest;
 use crate::machine::size;
 use crate::metrics::console::{describe_secs, status};
 use crate::stop_flag::StopFlag;
@@ -13,7 +13,7 @@ use crate::sweep::{SweepError, disk};
 
 impl Sweep {
     /// Prints a time and disk estimate; returns an error if the disk is too small.
-    pub(super) fn forecast(&self, request: &Request, stop: &StopFlag) -> anyhow::Result<()> {
+    pub(super) fn forecast(&self, request: &SweepRequest, stop: &StopFlag) -> anyhow::Result<()> {
         let mut measured: Vec<(String, Measured)> = Vec::new();
         for (cell, _) in request.cells.iter().filter(|(_, state)| *state != CellState::Done) {
             if stop.is_raised() {
@@ -40,7 +40,7 @@ impl Sweep {
     /// Earlier work does not record how many runs were concurrent.
     fn measure(
         &self,
-        request: &Request,
+        request: &SweepRequest,
         cell: &GameCell,
         stop: &StopFlag,
     ) -> anyhow::Result<Option<(Measured, String)>> {
@@ -57,7 +57,7 @@ impl Sweep {
 
     fn print_estimate(
         &self,
-        request: &Request,
+        request: &SweepRequest,
         measured: &[(String, Measured)],
     ) -> anyhow::Result<()> {
         let cells = request.cells.iter();
@@ -86,7 +86,7 @@ impl Sweep {
 
     fn too_little_disk(
         &self,
-        request: &Request,
+        request: &SweepRequest,
         left: &[RemainingRun<'_>],
         forecast: SweepEstimate,
         free: u64,

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use self::describe::{describe, note_ids};
-use self::request::Request;
+use self::request::SweepRequest;
 use crate::config::parse_count;
 use crate::exit_code::ExitCode;
 use crate::metrics::console::status;
@@ -101,7 +101,7 @@ impl Sweep {
             return Ok(ExitCode::Ok);
         }
 
-        let Request { name, plan, cells, jobs, .. } = request;
+        let SweepRequest { name, plan, cells, jobs, .. } = request;
         let plain: Vec<GameCell> = cells.iter().map(|(cell, _)| cell.clone()).collect();
         let folder = SweepFolder::open(&self.runs_dir, &name, &plan, &plain)?;
         let outcome = Scheduler::new(folder, self.runs_dir.clone(), cells, jobs, stop).work()?;

@@ -32,7 +32,7 @@ const OF_THE_GRID: &[(&str, &str)] = &[
 ];
 
 /// Validated request, with every default filled in.
-pub(super) struct Request {
+pub(super) struct SweepRequest {
     pub name: String,
     pub plan: SweepPlan,
     pub cells: Vec<(GameCell, CellState)>,
@@ -42,7 +42,7 @@ pub(super) struct Request {
 
 impl Sweep {
     /// Validates everything before anything is created.
-    pub(super) fn request(&self) -> anyhow::Result<Request> {
+    pub(super) fn request(&self) -> anyhow::Result<SweepRequest> {
         let plan = self.plan()?;
         let name = self.name.clone().or(plan.name.clone()).unwrap_or_else(|| "sweep".to_owned());
         names::check_folder_name("--name", &name, 0)?;
@@ -77,7 +77,7 @@ impl Sweep {
         // No more jobs than runs left; threads per run stay fixed so that earlier speeds remain
         // comparable.
         let left = cells.iter().filter(|(_, state)| *state != CellState::Done).count();
-        Ok(Request { name, plan, cells, jobs: jobs.min(left.max(1)), threads })
+        Ok(SweepRequest { name, plan, cells, jobs: jobs.min(left.max(1)), threads })
     }
 
     fn with_states(&self, cells: Vec<GameCell>) -> anyhow::Result<Vec<(GameCell, CellState)>> {

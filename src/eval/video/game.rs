@@ -5,7 +5,7 @@ use coordrl_agents::{ActionScores, Policy};
 use coordrl_envs::EpisodeStats;
 
 use super::Picture;
-use crate::eval::evaluation::{EvalPlan, Game};
+use crate::eval::evaluation::{EvalPlan, EvaluatedGame};
 use crate::stop_flag::StopFlag;
 
 /// Emulator frames per second.
@@ -51,7 +51,7 @@ pub fn watch(
     stop: &StopFlag,
     mut see: impl FnMut(Moment<'_>) -> anyhow::Result<()>,
 ) -> anyhow::Result<Ending> {
-    let mut game = Game::start(plan, number, true)?;
+    let mut game = EvaluatedGame::start(plan, number, true)?;
     let mut frames = 0;
     let (mut pictures, mut millis) = pictures_of(&mut game);
     loop {
@@ -85,7 +85,7 @@ pub fn watch(
 
 /// Returns the screens since the last call or, for a game without screens, the newest frame of the
 /// observation.
-fn pictures_of(game: &mut Game) -> (Vec<Picture>, f64) {
+fn pictures_of(game: &mut EvaluatedGame) -> (Vec<Picture>, f64) {
     let screens = game.env.take_screens();
     if !screens.is_empty() {
         return (screens.into_iter().map(Picture::from).collect(), 1000.0 / FRAMES_PER_SECOND);

@@ -6,7 +6,7 @@ use coordrl_stats::{
 };
 use serde::Serialize;
 
-use super::grid::Group;
+use super::grid::ComparisonGroup;
 use super::measures::GameRow;
 use crate::report::ReportError;
 use crate::report::runs::ArmId;
@@ -89,7 +89,7 @@ pub struct Improvement {
 /// # Errors
 /// If the bootstrap rejects its input.
 pub fn of_group(
-    group: &Group,
+    group: &ComparisonGroup,
     games: &[GameRow],
     bootstrap: Bootstrap,
 ) -> Result<Aggregates, ReportError> {

@@ -6,7 +6,7 @@ use coordrl_stats::{
 use serde::Serialize;
 
 use super::failed_runs::{ArmScores, GameScores};
-use super::grid::Group;
+use super::grid::ComparisonGroup;
 use crate::report::runs::ArmId;
 use crate::sweep::record::Primary;
 
@@ -50,7 +50,7 @@ pub struct GameVerdict {
 
 /// Number of games per verdict.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Count {
+pub struct VerdictCount {
     /// Games in which the arm is better.
     pub better: usize,
     /// Games without a detected difference.
@@ -83,7 +83,7 @@ pub struct Tests {
 /// # Errors
 /// If the bootstrap rejects its input.
 pub fn compare(
-    groups: &[Group],
+    groups: &[ComparisonGroup],
     games: &[GameScores],
     primary: Primary,
     bootstrap: Bootstrap,
@@ -186,7 +186,7 @@ impl GameVerdict {
     }
 }
 
-impl Count {
+impl VerdictCount {
     /// Counts the verdicts on these games.
     pub fn of<'a>(games: impl IntoIterator<Item = &'a GameVerdict>) -> Self {
         let mut count = Self::default();

@@ -24,14 +24,14 @@ pub struct Grid {
 
 /// Runs of one game, of which there is at least one.
 #[derive(Clone, Copy, Debug)]
-pub struct Game<'a> {
+pub struct GameRuns<'a> {
     /// Runs by arm and seed.
     pub runs: &'a [Run],
 }
 
 /// Group of arms that are compared with one baseline.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Group {
+pub struct ComparisonGroup {
     /// Baseline arm.
     pub baseline: ArmId,
     /// Other arms.
@@ -87,7 +87,7 @@ fn mean_and_ends(numbers: &[f64]) -> [f64; 3] {
     [mean(numbers.iter().copied()), least, most]
 }
 
-impl<'a> Game<'a> {
+impl<'a> GameRuns<'a> {
     /// Returns its name.
     pub fn name(self) -> &'a str {
         &self.runs[0].config.game
@@ -117,8 +117,8 @@ impl Grid {
     }
 
     /// Iterates over the games by name.
-    pub fn games(&self) -> impl Iterator<Item = Game<'_>> {
-        self.runs.chunk_by(|a, b| a.config.game == b.config.game).map(|runs| Game { runs })
+    pub fn games(&self) -> impl Iterator<Item = GameRuns<'_>> {
+        self.runs.chunk_by(|a, b| a.config.game == b.config.game).map(|runs| GameRuns { runs })
     }
 
     /// Returns all runs, by game, arm and seed.
@@ -162,7 +162,7 @@ impl Grid {
     ///
     /// # Errors
     /// If `wanted` is neither a torso nor an arm here.
-    pub fn groups(&self, wanted: Option<&str>) -> Result<Vec<Group>, ReportError> {
+    pub fn groups(&self, wanted: Option<&str>) -> Result<Vec<ComparisonGroup>, ReportError> {
         wanted.map_or(Ok(()), |wanted| self.check_baseline(wanted))?;
         // The arms of one algorithm are adjacent.
         let mut sets: Vec<&[ArmId]> =
@@ -171,7 +171,7 @@ impl Grid {
             sets.push(&self.arms);
         }
 
-        Ok(sets.into_iter().map(|arms| Group::of(arms, wanted)).collect())
+        Ok(sets.into_iter().map(|arms| ComparisonGroup::of(arms, wanted)).collect())
     }
 
     fn check_baseline(&self, wanted: &str) -> Result<(), ReportError> {
@@ -184,7 +184,7 @@ impl Grid {
     }
 }
 
-impl Group {
+impl ComparisonGroup {
     /// Groups these arms around the wanted baseline or, if it is not among them, the usual one.
     fn of(arms: &[ArmId], wanted: Option<&str>) -> Self {
         let names = wanted.into_iter().chain([USUAL_BASELINE]);

@@ -9,7 +9,7 @@ use coordrl_stats::{
 use serde::Serialize;
 
 use super::curves::{Common, Curve, at, curve};
-use super::grid::{Game, Grid};
+use super::grid::{GameRuns, Grid};
 use crate::eval::known_scores::known_scores;
 use crate::report::ReportError;
 use crate::report::runs::{ArmId, Run, ScoredBy, as_typed};
@@ -152,7 +152,7 @@ pub fn games(
     thresholds: &[f64],
     bootstrap: Bootstrap,
 ) -> Result<Vec<GameRow>, ReportError> {
-    let names: Vec<&str> = grid.games().map(Game::name).collect();
+    let names: Vec<&str> = grid.games().map(GameRuns::name).collect();
     if !thresholds.is_empty() && names.len() > 1 {
         return Err(ReportError::ThresholdsOfManyGames { games: names.join(", ") });
     }
@@ -160,7 +160,7 @@ pub fn games(
 }
 
 fn game_row(
-    game: Game<'_>,
+    game: GameRuns<'_>,
     thresholds: &[f64],
     bootstrap: Bootstrap,
 ) -> Result<GameRow, StatsError> {
@@ -197,7 +197,7 @@ fn game_row(
 
 /// Returns the common grid of training games, for a second curve where evaluations decide; `None`
 /// if they do not, or if a run finished no game within the budget.
-fn training_grid(game: Game<'_>) -> Option<Common> {
+fn training_grid(game: GameRuns<'_>) -> Option<Common> {
     let lacks_games = game.runs.iter().any(|run| run.training.is_empty());
     if game.scored_by() == ScoredBy::Training || lacks_games {
         return None;
@@ -218,7 +218,7 @@ fn by_training(runs: &[Run]) -> Vec<Run> {
 }
 
 /// Returns a game's reference scores, if all of its runs use settings for which they hold.
-fn reference_of(game: Game<'_>) -> Option<ReferenceScores> {
+fn reference_of(game: GameRuns<'_>) -> Option<ReferenceScores> {
     let known = game.runs.iter().map(|run| known_scores(game.name(), &run.config.env.resolve()));
     known.reduce(Option::and).flatten()
 }
@@ -265,7 +265,7 @@ fn summary(values: Vec<f64>, bootstrap: Bootstrap) -> Result<Summary, StatsError
 
 /// Derives thresholds from the runs: between the start and the best final score, plus the human
 /// score.
-fn levels(game: Game<'_>, row: &GameRow) -> Vec<(String, f64)> {
+fn levels(game: GameRuns<'_>, row: &GameRow) -> Vec<(String, f64)> {
     let firsts = game.runs.iter().filter_map(|run| run.curve.first()).map(|point| point.score);
     let start = row.random.unwrap_or_else(|| firsts.fold(f64::INFINITY, f64::min));
     let best = row.arms.iter().map(|arm| arm.final_score.mean).fold(f64::NEG_INFINITY, f64::max);
@@ -291,7 +291,7 @@ fn named(thresholds: &[f64]) -> Vec<(String, f64)> {
     thresholds.iter().map(|&score| (numbers::score(score), score)).collect()
 }
 
-fn threshold(game: Game<'_>, row: &GameRow, (label, score): (String, f64)) -> Threshold {
+fn threshold(game: GameRuns<'_>, row: &GameRow, (label, score): (String, f64)) -> Threshold {
     let arms = game.arms().map(|(_, runs)| reached(runs, score, row.budget_frames)).collect();
     Threshold { label, score, arms }
 }

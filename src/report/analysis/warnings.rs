@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use coordrl_envs::reference_scores;
 
 use super::distinct;
-use super::grid::{Game, Grid, Group};
+use super::grid::{ComparisonGroup, GameRuns, Grid};
 use crate::config;
 use crate::eval::known_scores::other_settings;
 use crate::game::resume_rules::FREE_ON_RESUME;
@@ -90,7 +90,7 @@ impl From<Anomaly> for Warning {
 /// Lists what a reader should know before the first number, most serious first.
 pub fn warnings(
     grid: &Grid,
-    groups: &[Group],
+    groups: &[ComparisonGroup],
     excluded: &[ExcludedRun],
     passed_over: &[String],
 ) -> Vec<Warning> {
@@ -119,7 +119,7 @@ fn of_all(anomalies: impl IntoIterator<Item = Anomaly>) -> Vec<Warning> {
 }
 
 /// Checks every game, and merges equal anomalies.
-fn of_games<A>(grid: &Grid, check: impl Fn(Game<'_>) -> A) -> Vec<Warning>
+fn of_games<A>(grid: &Grid, check: impl Fn(GameRuns<'_>) -> A) -> Vec<Warning>
 where
     A: IntoIterator<Item = Anomaly>,
 {
@@ -155,19 +155,19 @@ fn skipped(places: &[String]) -> Option<Anomaly> {
     (!places.is_empty()).then(|| Anomaly::PassedOver(places.to_vec()))
 }
 
-fn arms_without_runs(game: Game<'_>, groups: &[Group]) -> Option<Anomaly> {
-    let compared = groups.iter().flat_map(Group::arms);
+fn arms_without_runs(game: GameRuns<'_>, groups: &[ComparisonGroup]) -> Option<Anomaly> {
+    let compared = groups.iter().flat_map(ComparisonGroup::arms);
     let lacking: Vec<ArmId> =
         compared.filter(|arm| game.arms().all(|(own, _)| own != **arm)).cloned().collect();
     (!lacking.is_empty()).then_some(Anomaly::NoRuns(lacking))
 }
 
-fn unequal_budgets(game: Game<'_>) -> Option<Anomaly> {
+fn unequal_budgets(game: GameRuns<'_>) -> Option<Anomaly> {
     let budgets = distinct(game.runs.iter().map(Run::length));
     (budgets.len() > 1).then_some(Anomaly::Budgets(budgets))
 }
 
-fn unequal_seeds(game: Game<'_>) -> Option<Anomaly> {
+fn unequal_seeds(game: GameRuns<'_>) -> Option<Anomaly> {
     // An arm without runs has a warning of its own.
     let arms = game.arms().map(|(arm, runs)| (arm, runs.iter().map(|run| run.config.seed)));
     let seeds: Vec<(ArmId, Vec<u64>)> = arms.map(|(arm, seeds)| (arm, seeds.collect())).collect();
@@ -178,7 +178,7 @@ fn unequal_seeds(game: Game<'_>) -> Option<Anomaly> {
 
 /// Finds settings that differ within a game, except those that identify arms and seeds, depend on
 /// the machine, or belong to an algorithm not in use.
-fn mixed_settings(game: Game<'_>) -> Vec<Anomaly> {
+fn mixed_settings(game: GameRuns<'_>) -> Vec<Anomaly> {
     let mut settings: BTreeMap<String, BTreeMap<String, BTreeSet<ArmId>>> = BTreeMap::new();
     for run in game.runs {
         for (key, value) in config::leaves(&run.config) {
@@ -199,7 +199,7 @@ fn is_compared(run: &Run, key: &str) -> bool {
 }
 
 /// Known scores hold for one mode and difficulty; in another they would normalise a game wrongly.
-fn other_rules(game: Game<'_>) -> Option<Anomaly> {
+fn other_rules(game: GameRuns<'_>) -> Option<Anomaly> {
     // Games without known scores are never normalised, whatever their settings.
     reference_scores(game.name())?;
     let settings =
@@ -233,9 +233,9 @@ fn mixed_machines(grid: &Grid) -> Option<Anomaly> {
     (machines.len() > 1).then_some(Anomaly::Machines(machines))
 }
 
-fn algorithm_and_torso(groups: &[Group]) -> Vec<Anomaly> {
+fn algorithm_and_torso(groups: &[ComparisonGroup]) -> Vec<Anomaly> {
     let mut pairs = Vec::new();
-    for Group { baseline, others } in groups {
+    for ComparisonGroup { baseline, others } in groups {
         let both = others.iter().filter(|arm| arm.algo != baseline.algo);
         let both = both.filter(|arm| arm.torso != baseline.torso);
         pairs.extend(both.map(|arm| Anomaly::AlgorithmAndTorso(arm.clone(), baseline.clone())));
@@ -245,7 +245,7 @@ fn algorithm_and_torso(groups: &[Group]) -> Vec<Anomaly> {
 
 /// Without evaluations, scores are means over the last games, which reach further back the longer
 /// games are; and a better agent may play longer games.
-fn training_scores(game: Game<'_>) -> Option<Anomaly> {
+fn training_scores(game: GameRuns<'_>) -> Option<Anomaly> {
     let fewest = game.runs.iter().map(|run| run.episodes).min()?;
     let frames = game.runs.iter().map(|run| run.window_frames).fold(0.0, f64::max);
     let lacking = game.runs.iter().filter(|run| run.evaluated.is_none()).count();
@@ -254,7 +254,7 @@ fn training_scores(game: Game<'_>) -> Option<Anomaly> {
     (game.scored_by() == ScoredBy::Training).then_some(scores)
 }
 
-fn no_final_evaluation(game: Game<'_>) -> Option<Anomaly> {
+fn no_final_evaluation(game: GameRuns<'_>) -> Option<Anomaly> {
     if game.scored_by() == ScoredBy::Training {
         return None;
     }
@@ -265,7 +265,7 @@ fn no_final_evaluation(game: Game<'_>) -> Option<Anomaly> {
     Some(Anomaly::NoFinalEvaluation { runs: without.len(), games })
 }
 
-fn cut_games(game: Game<'_>) -> Option<Anomaly> {
+fn cut_games(game: GameRuns<'_>) -> Option<Anomaly> {
     let evaluated = game.runs.iter().filter_map(|run| run.evaluated);
     let cut: u64 = evaluated.map(|evaluated| evaluated.games_cut).sum();
     (cut > 0).then_some(Anomaly::CutGames(cut))

@@ -13,4 +13,4 @@ pub use format::span;
 pub use report::{ComparisonRow, Report};
 pub use sentences::limits;
 pub use warnings::warning;
-pub use write::Destination;
+pub use write::ReportDestination;

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::figure_row::FigureRow;
 use crate::report::analysis::aggregate::Aggregates;
-use crate::report::analysis::compare::{Count, GameVerdict, Tests};
+use crate::report::analysis::compare::{GameVerdict, Tests, VerdictCount};
 use crate::report::analysis::grid::ArmRow;
 use crate::report::analysis::measures::GameRow;
 use crate::report::runs::{ArmId, ExcludedRun, Sweep};
@@ -72,7 +72,7 @@ pub struct ComparisonRow {
     /// Strength of the evidence, in one or two sentences.
     pub strength: String,
     /// Number of games per verdict.
-    pub count: Count,
+    pub count: VerdictCount,
     /// Verdict in each game.
     pub games: Vec<GameVerdict>,
 }

@@ -4,7 +4,7 @@ use coordrl_stats::{ALPHA, Difference, Strength, Verdict};
 
 use super::report::{ComparisonRow, label_of};
 use crate::report::analysis::compare::{
-    Comparison, Count, GameVerdict, expected_by_chance, games_of,
+    Comparison, GameVerdict, VerdictCount, expected_by_chance, games_of,
 };
 use crate::report::analysis::grid::ArmRow;
 use crate::report::analysis::measures::GameRow;
@@ -20,8 +20,8 @@ impl ComparisonRow {
     /// Adds headline and strength to a comparison.
     pub fn of(comparison: Comparison, arms: &[ArmRow]) -> Self {
         let Comparison { arm, baseline, games } = comparison;
-        let count = Count::of(&games);
-        let left = Count::of(games.iter().filter(|game| game.is_left_by_holm()));
+        let count = VerdictCount::of(&games);
+        let left = VerdictCount::of(games.iter().filter(|game| game.is_left_by_holm()));
         let headline = format!(
             "{} against {}: {} better and {} worse after Holm; \
              uncorrected {} better, {} similar, {} worse, {} unknown",
@@ -39,7 +39,7 @@ impl ComparisonRow {
     }
 }
 
-fn strength(games: &[GameVerdict], count: Count) -> String {
+fn strength(games: &[GameVerdict], count: VerdictCount) -> String {
     let differences = count.better + count.worse;
     if games.is_empty() {
         return "They have no game in common.".to_owned();
@@ -164,7 +164,7 @@ mod tests {
     }
 
     fn strength_of(games: &[GameVerdict]) -> String {
-        strength(games, Count::of(games))
+        strength(games, VerdictCount::of(games))
     }
 
     #[test]

@@ -17,11 +17,11 @@ const IN_SWEEP: &str = "report";
 
 /// Output folder of a report.
 #[derive(Debug)]
-pub struct Destination {
+pub struct ReportDestination {
     folder: PathBuf,
 }
 
-impl Destination {
+impl ReportDestination {
     /// Chooses the folder given by the user, or `report` inside the only sweep.
     ///
     /// # Errors
@@ -169,18 +169,24 @@ fn put_in_place(new: &Path, place: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    fn choose(path: &Path) -> Result<Destination, ReportError> {
-        Destination::choose(Some(path), &[])
+    fn choose(path: &Path) -> Result<ReportDestination, ReportError> {
+        ReportDestination::choose(Some(path), &[])
     }
 
     #[test]
     fn the_place_is_the_one_named_or_that_of_the_only_sweep() {
         let folder = tempfile::tempdir().unwrap();
         let [a, b] = ["a", "b"].map(|name| folder.path().join(name));
-        assert_eq!(Destination::choose(None, &[&a]).unwrap().page(), a.join("report/index.html"));
-        assert_eq!(Destination::choose(Some(&b), &[&a]).unwrap().page(), b.join("index.html"));
-        assert!(matches!(Destination::choose(None, &[&a, &b]), Err(ReportError::NeedsOut)));
-        assert!(matches!(Destination::choose(None, &[]), Err(ReportError::NeedsOut)));
+        assert_eq!(
+            ReportDestination::choose(None, &[&a]).unwrap().page(),
+            a.join("report/index.html")
+        );
+        assert_eq!(
+            ReportDestination::choose(Some(&b), &[&a]).unwrap().page(),
+            b.join("index.html")
+        );
+        assert!(matches!(ReportDestination::choose(None, &[&a, &b]), Err(ReportError::NeedsOut)));
+        assert!(matches!(ReportDestination::choose(None, &[]), Err(ReportError::NeedsOut)));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use tch::{Device, Kind, Tensor};
 use super::networks::{FirstMap, StudyNetwork};
 use super::rows::{loss_sum, map_target};
 use crate::StudyError;
-use crate::config::{Inputs, Loss, StudyConfig};
+use crate::config::{Inputs, StudyConfig, StudyLoss};
 use crate::data::{Centre, centres};
 use crate::task::{Exhibit, Prepared, RowSplit, ScoreSums, TaskLearner, TaskSetup};
 
@@ -21,12 +21,12 @@ pub(super) trait CentreTask: Sync {
     fn input(&self, inputs: Inputs, centres: &[Centre]) -> Result<Tensor, StudyError>;
 
     /// Builds what the loss compares the output with, on the CPU.
-    fn target(&self, loss: Loss, centres: &[Centre]) -> Result<Tensor, StudyError>;
+    fn target(&self, loss: StudyLoss, centres: &[Centre]) -> Result<Tensor, StudyError>;
 
     /// Sums the task's measures over the rows of an output.
     fn measure(
         &self,
-        loss: Loss,
+        loss: StudyLoss,
         output: &Tensor,
         target: &Tensor,
         centres: &[Centre],
@@ -43,7 +43,7 @@ pub(super) struct CentreLearner {
     pub centres: Arc<[Centre]>,
     network: Box<dyn StudyNetwork>,
     inputs: Inputs,
-    pub loss: Loss,
+    pub loss: StudyLoss,
     map_loss: f64,
     device: Device,
 }
@@ -93,7 +93,7 @@ impl TaskLearner for CentreLearner {
             None => Ok(drawn),
             Some(FirstMap { logits, holds }) => {
                 let target = map_target(holds, &centres)?.f_to_device(self.device)?;
-                Ok(drawn + loss_sum(Loss::CrossEntropy, &logits, &target) * self.map_loss)
+                Ok(drawn + loss_sum(StudyLoss::CrossEntropy, &logits, &target) * self.map_loss)
             }
         }
     }
@@ -122,7 +122,7 @@ impl TaskLearner for CentreLearner {
 pub(super) fn score_of(
     task: &crate::Task,
     centre_task: &dyn CentreTask,
-    loss: Loss,
+    loss: StudyLoss,
     output: &Tensor,
     centres: &[Centre],
 ) -> crate::Score {

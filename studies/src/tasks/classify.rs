@@ -6,7 +6,7 @@ use tch::Tensor;
 use super::centres::{self, CentreLearner, CentreTask, SHOWN};
 use super::networks::{Deconv, Pointwise};
 use super::rows::{canvases, painted_inputs, picture_of, pixels};
-use crate::config::{Inputs, Loss, RateSchedule, StudyConfig};
+use crate::config::{Inputs, RateSchedule, StudyConfig, StudyLoss};
 use crate::data::{CANVAS, Centre, PIXELS, Split};
 use crate::task::{Exhibit, Mark, Measure, MeasureRange, Prepared, Task, TaskSetup};
 use crate::{LayerKind, StudyError, StudyLayer};
@@ -53,7 +53,7 @@ pub(crate) const TASK: Task = Task {
     ],
     splits: &Split::ALL,
     has_baseline: true,
-    losses: &[Loss::CrossEntropy, Loss::Bce, Loss::Mse],
+    losses: &[StudyLoss::CrossEntropy, StudyLoss::Bce, StudyLoss::Mse],
     fixed_epochs: 20,
     recipe,
     published,
@@ -116,17 +116,17 @@ impl CentreTask for Classify {
         painted_inputs(inputs, centres)
     }
 
-    fn target(&self, loss: Loss, centres: &[Centre]) -> Result<Tensor, StudyError> {
+    fn target(&self, loss: StudyLoss, centres: &[Centre]) -> Result<Tensor, StudyError> {
         match loss {
-            Loss::CrossEntropy => pixels(centres),
-            Loss::Bce | Loss::Mse => canvases(centres, Centre::draw_pixel),
+            StudyLoss::CrossEntropy => pixels(centres),
+            StudyLoss::Bce | StudyLoss::Mse => canvases(centres, Centre::draw_pixel),
         }
     }
 
     /// Counts the rows whose own pixel has the highest logit, and sums the distances to it.
     fn measure(
         &self,
-        _: Loss,
+        _: StudyLoss,
         output: &Tensor,
         _: &Tensor,
         centres: &[Centre],
@@ -182,7 +182,7 @@ mod tests {
         let logits = Tensor::zeros([2, PIXELS as i64], (Kind::Float, Device::Cpu));
         let _ = logits.get(0).get(20 * 64 + 10).fill_(5.0);
         let _ = logits.get(1).get(46 * 64 + 43).fill_(5.0); // 3 to the right, 4 above
-        let score = score_of(&TASK, &Classify, Loss::CrossEntropy, &logits, &CENTRES);
+        let score = score_of(&TASK, &Classify, StudyLoss::CrossEntropy, &logits, &CENTRES);
         let measures: Vec<_> = score.measures.named().collect();
         assert_eq!(measures, [("accuracy", 0.5), ("distance_px", 2.5)]);
         let off = 5f64.exp();

@@ -6,7 +6,7 @@ use tch::{Kind, Tensor};
 use super::centres::{self, CentreLearner, CentreTask};
 use super::networks::{ConvDense, ConvMean, CoordMax};
 use super::rows::canvases;
-use crate::config::{Inputs, Loss, StudyConfig};
+use crate::config::{Inputs, StudyConfig, StudyLoss};
 use crate::data::{CANVAS, Centre, Split};
 use crate::task::{Exhibit, Mark, Measure, MeasureRange, Prepared, Task, TaskSetup};
 use crate::{LayerKind, LayerStart, StudyError, StudyLayer};
@@ -36,7 +36,7 @@ pub(crate) const TASK: Task = Task {
     }],
     splits: &Split::ALL,
     has_baseline: true,
-    losses: &[Loss::Mse],
+    losses: &[StudyLoss::Mse],
     fixed_epochs: 20,
     recipe,
     published,
@@ -58,7 +58,7 @@ fn recipe(layer: &StudyLayer) -> StudyConfig {
 /// first.
 fn with_layer() -> StudyConfig {
     StudyConfig {
-        loss: Loss::Mse,
+        loss: StudyLoss::Mse,
         layer_start: LayerStart::Plain,
         batch_size: 32,
         learning_rate: 0.003,
@@ -69,7 +69,7 @@ fn with_layer() -> StudyConfig {
 /// One of the authors' settings, except for smaller batches, for more steps per epoch.
 fn baseline() -> StudyConfig {
     StudyConfig {
-        loss: Loss::Mse,
+        loss: StudyLoss::Mse,
         batch_size: 32,
         learning_rate: 0.001,
         l2: 1e-5,
@@ -110,14 +110,14 @@ impl CentreTask for Regress {
     }
 
     /// Returns (x, y) / 64, `[N, 2]`.
-    fn target(&self, _: Loss, centres: &[Centre]) -> Result<Tensor, StudyError> {
+    fn target(&self, _: StudyLoss, centres: &[Centre]) -> Result<Tensor, StudyError> {
         let numbers: Vec<f32> = centres.iter().flat_map(|centre| centre.scaled()).collect();
         Ok(Tensor::f_from_slice(&numbers)?.f_view([centres.len() as i64, 2])?)
     }
 
     fn measure(
         &self,
-        _: Loss,
+        _: StudyLoss,
         output: &Tensor,
         _: &Tensor,
         centres: &[Centre],
@@ -155,7 +155,7 @@ mod tests {
         let centres = [Centre { x: 10, y: 20 }, Centre { x: 40, y: 50 }];
         let output = [13f32 / 64.0, 24.0 / 64.0, 40.0 / 64.0, 50.0 / 64.0];
         let output = Tensor::from_slice(&output).view([2, 2]);
-        let score = score_of(&TASK, &Regress, Loss::Mse, &output, &centres);
+        let score = score_of(&TASK, &Regress, StudyLoss::Mse, &output, &centres);
         assert_eq!(score.measures.named().collect::<Vec<_>>(), [("error_px", 2.5)]);
     }
 }

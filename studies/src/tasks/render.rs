@@ -6,7 +6,7 @@ use tch::{Kind, Tensor};
 use super::centres::{self, CentreLearner, CentreTask, SHOWN};
 use super::networks::{Deconv, Render, Stages};
 use super::rows::{canvases, painted_inputs, picture_of};
-use crate::config::{Inputs, Loss, RateSchedule, StudyConfig};
+use crate::config::{Inputs, RateSchedule, StudyConfig, StudyLoss};
 use crate::data::{Centre, PIXELS, Split};
 use crate::task::{Exhibit, Mark, Measure, MeasureRange, Prepared, Task, TaskSetup};
 use crate::{LayerKind, StudyError, StudyLayer};
@@ -50,7 +50,7 @@ pub(crate) const TASK: Task = Task {
     ],
     splits: &Split::ALL,
     has_baseline: true,
-    losses: &[Loss::Bce, Loss::Mse],
+    losses: &[StudyLoss::Bce, StudyLoss::Mse],
     fixed_epochs: 40,
     recipe,
     published,
@@ -71,7 +71,7 @@ fn recipe(layer: &StudyLayer) -> StudyConfig {
 /// short of the mark; if the rate never falls, accuracy on the square fluctuates.
 fn with_layer() -> StudyConfig {
     StudyConfig {
-        loss: Loss::Bce,
+        loss: StudyLoss::Bce,
         batch_size: 8,
         epochs: 60,
         learning_rate: 0.01,
@@ -92,7 +92,7 @@ fn with_layer() -> StudyConfig {
 fn baseline() -> StudyConfig {
     StudyConfig {
         inputs: Inputs::Coordinates,
-        loss: Loss::Bce,
+        loss: StudyLoss::Bce,
         epochs: 480,
         learning_rate: 0.005,
         schedule: RateSchedule::Step,
@@ -134,7 +134,7 @@ impl CentreTask for Square {
         painted_inputs(inputs, centres)
     }
 
-    fn target(&self, _: Loss, centres: &[Centre]) -> Result<Tensor, StudyError> {
+    fn target(&self, _: StudyLoss, centres: &[Centre]) -> Result<Tensor, StudyError> {
         canvases(centres, Centre::draw_square)
     }
 
@@ -142,7 +142,7 @@ impl CentreTask for Square {
     /// one half.
     fn measure(
         &self,
-        loss: Loss,
+        loss: StudyLoss,
         output: &Tensor,
         target: &Tensor,
         _: &[Centre],
@@ -187,7 +187,7 @@ mod tests {
 
     const CENTRES: [Centre; 2] = [Centre { x: 10, y: 20 }, Centre { x: 40, y: 50 }];
 
-    fn measures(loss: Loss, output: &Tensor) -> [f64; 2] {
+    fn measures(loss: StudyLoss, output: &Tensor) -> [f64; 2] {
         let score = score_of(&TASK, &Square, loss, output, &CENTRES);
         let values: Vec<f64> = score.measures.named().map(|(_, value)| value).collect();
         values.try_into().unwrap()
@@ -195,13 +195,13 @@ mod tests {
 
     #[test]
     fn overlaps_are_measured_and_exact_pictures_counted() {
-        let exact = Square.target(Loss::Bce, &CENTRES).unwrap();
+        let exact = Square.target(StudyLoss::Bce, &CENTRES).unwrap();
         let logits = exact.copy() * 8.0 - 4.0;
         let _ = logits.get(1).view([64, 64]).narrow(0, 54, 1).fill_(-4.0); // last row of the square
-        assert_eq!(measures(Loss::Bce, &logits), [(1.0 + 72.0 / 81.0) / 2.0, 0.5]);
+        assert_eq!(measures(StudyLoss::Bce, &logits), [(1.0 + 72.0 / 81.0) / 2.0, 0.5]);
         // Grey levels, to which no sigmoid is applied.
-        assert_eq!(measures(Loss::Mse, &(exact * 0.7)), [1.0, 1.0]);
+        assert_eq!(measures(StudyLoss::Mse, &(exact * 0.7)), [1.0, 1.0]);
         let black = Tensor::full([2, PIXELS as i64], -1.0, (Kind::Float, Device::Cpu));
-        assert_eq!(measures(Loss::Bce, &black), [0.0, 0.0]);
+        assert_eq!(measures(StudyLoss::Bce, &black), [0.0, 0.0]);
     }
 }

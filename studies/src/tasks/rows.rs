@@ -4,7 +4,7 @@ use tch::{Kind, Reduction, Tensor};
 
 use super::networks::MapHolds;
 use crate::StudyError;
-use crate::config::{Inputs, Loss};
+use crate::config::{Inputs, StudyLoss};
 use crate::data::{CANVAS, Centre, PIXELS, SQUARE_REACH};
 
 /// Pixels of the square.
@@ -58,28 +58,28 @@ pub(super) fn canvases(
 ///
 /// # Shapes
 /// - `output`: `[N, K]`; `target` as [`pixels`] makes it for a cross-entropy, else `[N, K]`; result: a scalar
-pub(super) fn loss_sum(loss: Loss, output: &Tensor, target: &Tensor) -> Tensor {
+pub(super) fn loss_sum(loss: StudyLoss, output: &Tensor, target: &Tensor) -> Tensor {
     let outputs = output.size()[1] as f64;
     // Cross-entropy already is one number per row; the other two are means over the outputs.
     match loss {
-        Loss::CrossEntropy => {
+        StudyLoss::CrossEntropy => {
             output.cross_entropy_loss::<Tensor>(target, None, Reduction::Sum, -100, 0.0)
         }
-        Loss::Bce => {
+        StudyLoss::Bce => {
             output.binary_cross_entropy_with_logits::<Tensor>(target, None, None, Reduction::Sum)
                 / outputs
         }
-        Loss::Mse => output.mse_loss(target, Reduction::Sum) / outputs,
+        StudyLoss::Mse => output.mse_loss(target, Reduction::Sum) / outputs,
     }
 }
 
 /// Converts the logits of a painted picture to probabilities (`CrossEntropy`: over all pixels;
 /// `Bce`: of each pixel), or returns them as grey levels (`Mse`).
-pub(super) fn picture_of(loss: Loss, logits: &Tensor) -> Tensor {
+pub(super) fn picture_of(loss: StudyLoss, logits: &Tensor) -> Tensor {
     match loss {
-        Loss::CrossEntropy => logits.softmax(-1, Kind::Float),
-        Loss::Bce => logits.sigmoid(),
-        Loss::Mse => logits.shallow_clone(),
+        StudyLoss::CrossEntropy => logits.softmax(-1, Kind::Float),
+        StudyLoss::Bce => logits.sigmoid(),
+        StudyLoss::Mse => logits.shallow_clone(),
     }
 }
 
@@ -114,12 +114,12 @@ mod tests {
         let output = Tensor::from_slice(&[0f32, 0.0, 3.0, 1.0]).view([2, 2]);
         let target = Tensor::from_slice(&[1f32, 0.0, 1.0, 1.0]).view([2, 2]);
         let value = |loss, target: &Tensor| loss_sum(loss, &output, target).double_value(&[]);
-        assert!((value(Loss::Mse, &target) - (0.5 + 2.0)).abs() < 1e-6);
+        assert!((value(StudyLoss::Mse, &target) - (0.5 + 2.0)).abs() < 1e-6);
         let softplus = |x: f64| x.exp().ln_1p();
         let bce = (2.0 * softplus(0.0) + softplus(-3.0) + softplus(-1.0)) / 2.0;
-        assert!((value(Loss::Bce, &target) - bce).abs() < 1e-6);
+        assert!((value(StudyLoss::Bce, &target) - bce).abs() < 1e-6);
         let classes = Tensor::from_slice(&[1i64, 0]);
         let expected = softplus(0.0) + softplus(-2.0);
-        assert!((value(Loss::CrossEntropy, &classes) - expected).abs() < 1e-6);
+        assert!((value(StudyLoss::CrossEntropy, &classes) - expected).abs() < 1e-6);
     }
 }

@@ -10,8 +10,8 @@ fn config() -> LearnerConfig {
     LearnerConfig { optimizer, target_copy_updates: 3, ..Default::default() }
 }
 
-fn learner(config: &LearnerConfig) -> Learner {
-    Learner::build(find_torso("conv").unwrap(), SHAPE, 2, Device::Cpu, 1, config).unwrap()
+fn learner(config: &LearnerConfig) -> ApexLearner {
+    ApexLearner::build(find_torso("conv").unwrap(), SHAPE, 2, Device::Cpu, 1, config).unwrap()
 }
 
 /// Four transitions; the last one ends an episode.
@@ -105,7 +105,8 @@ fn a_saved_learner_goes_on_to_the_last_bit() {
     let saved = learner.save().unwrap();
     let learned: Vec<_> = (0..3).map(|_| learner.learn(&owned.batch()).unwrap()).collect();
     let mut other =
-        Learner::build(find_torso("conv").unwrap(), SHAPE, 2, Device::Cpu, 9, &config()).unwrap();
+        ApexLearner::build(find_torso("conv").unwrap(), SHAPE, 2, Device::Cpu, 9, &config())
+            .unwrap();
     other.load(&saved).unwrap();
     assert!(same(&other.save().unwrap(), &saved));
     let again: Vec<_> = (0..3).map(|_| other.learn(&owned.batch()).unwrap()).collect();
@@ -222,7 +223,10 @@ fn actors_that_load_the_weights_compute_the_same() {
 fn wrong_settings_and_small_observations_are_refused() {
     let build = |shape, config: &LearnerConfig| {
         let torso = find_torso("conv").unwrap();
-        Learner::build(torso, shape, 2, Device::Cpu, 1, config).map(drop).unwrap_err().to_string()
+        ApexLearner::build(torso, shape, 2, Device::Cpu, 1, config)
+            .map(drop)
+            .unwrap_err()
+            .to_string()
     };
     let none = LearnerConfig { batch_size: 0, ..Default::default() };
     let error = build(SHAPE, &none);
