@@ -117,7 +117,7 @@ impl ApexLearner {
         self.learn_rows(batch, None)
     }
 
-    /// Like [`Learner::learn`], with rows that may already be on the device.
+    /// Like [`ApexLearner::learn`], with rows that may already be on the device.
     pub(super) fn learn_rows(
         &mut self,
         batch: &LearnBatch<'_>,
@@ -192,7 +192,7 @@ impl ApexLearner {
         self.weights_in(Vec::new())
     }
 
-    /// Like [`Learner::weights`], reusing the capacity of a vector.
+    /// Like [`ApexLearner::weights`], reusing the capacity of a vector.
     pub fn weights_in(&self, mut numbers: Vec<f32>) -> Result<Weights, AgentError> {
         self.online.store.write_flat(&mut numbers)?;
         Ok(Weights { version: self.updates, numbers })
@@ -227,7 +227,7 @@ impl ApexLearner {
         })
     }
 
-    /// Restores the state returned by [`Learner::save`], from this process or another; on a CPU,
+    /// Restores the state returned by [`ApexLearner::save`], from this process or another; on a CPU,
     /// learning continues bit for bit.
     ///
     /// # Errors

@@ -189,7 +189,7 @@ impl RolloutActor {
         Ok((self.rngs.clone(), states))
     }
 
-    /// Restores the state saved by [`Actor::save`].
+    /// Restores the state saved by [`RolloutActor::save`].
     pub fn load(&mut self, rngs: Vec<Rng>, states: &[Vec<u8>]) -> Result<(), AgentError> {
         let loaded = self.envs.load_state(states, self.rollout.last_obs_mut());
         loaded.map_err(|source| self.failed(source))?;
