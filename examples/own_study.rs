@@ -51,10 +51,10 @@ static QUARTER: Task = Task {
         test: &TEST_QUARTERS,
     }],
     splits: &[Split::Uniform],
-    has_baseline: false,
     losses: &[StudyLoss::CrossEntropy],
     fixed_epochs: 10,
-    recipe: |_| StudyConfig { batch_size: 32, epochs: 10, ..StudyConfig::default() },
+    with_layer: || StudyConfig { batch_size: 32, epochs: 10, ..StudyConfig::default() },
+    baseline: None,
     published: |_, _| "–",
     prepare,
 };
@@ -71,7 +71,7 @@ fn prepare(setup: TaskSetup<'_>) -> Result<Prepared, StudyError> {
     })
 }
 
-/// Unreachable while `has_baseline` is false: such a setup is refused before.
+/// Unreachable: `Study::build` refuses the baseline of a task that has none.
 fn no_baseline() -> StudyError {
     StudyError::Config(vec![Problem::new("layer", "`quarter` has no baseline")])
 }
@@ -178,6 +178,24 @@ mod tests {
         assert!(test > 0.95, "accuracy {test}");
         let metrics = std::fs::read_to_string(result.run.join("metrics.jsonl")).unwrap();
         assert!(metrics.contains("study/test_quarters"));
+    }
+
+    #[test]
+    fn a_baseline_and_a_split_that_it_lacks_are_refused() {
+        let mut config = config(1, 1).unwrap();
+        config.layer = "conv".to_owned();
+        config.split = Split::Quadrant;
+        let problems: Vec<String> = config.check().iter().map(Problem::to_string).collect();
+        let expected = [
+            "`split` is `quadrant`, which `quarter` does not have (there are: uniform)",
+            "`layer` is `conv`, but `quarter` has no baseline (layers to study on it: coordconv)",
+        ];
+        assert_eq!(problems, expected);
+
+        let runs = tempfile::tempdir().unwrap();
+        let error = train(runs.path(), config).unwrap_err().to_string();
+        assert!(error.contains("`layer` is `conv`, but `quarter` has no baseline"), "{error}");
+        assert_eq!(std::fs::read_dir(runs.path()).unwrap().count(), 0, "nothing was created");
     }
 
     #[test]

@@ -72,7 +72,7 @@ impl StudyRunConfig {
             split,
             layer: layer.name.to_owned(),
             stop_when_held: matches!(layer.kind, LayerKind::InPlace(_)),
-            study: (task.recipe)(layer),
+            study: task.recipe(layer),
             ..Self::default()
         }
     }
@@ -249,5 +249,7 @@ mod tests {
         }
         assert!(split_of("quadrat").unwrap_err().message.contains("`quadrant`"));
         assert!(task_of("clasify").unwrap_err().message.contains("`classify`"));
+        let error = serde_json::from_str::<StudyRunConfig>(r#"{"task":"clasify"}"#).unwrap_err();
+        assert!(error.to_string().contains("did you mean `classify`?"), "{error}");
     }
 }

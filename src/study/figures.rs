@@ -36,7 +36,7 @@ fn first_seeds<'a>(results: &'a [StudyResult], task: &Task) -> Vec<&'a StudyResu
     results.iter().filter(|result| result.task == task.name && result.seed == 1).collect()
 }
 
-/// What a trained network shows, with its rows.
+/// Exhibit of a trained network, with its rows.
 struct Shown<'a> {
     result: &'a StudyResult,
     exhibit: Exhibit,

@@ -78,7 +78,7 @@ fn compare_classifiers(threads: usize) {
 }
 
 fn recipe(task: &Task) -> StudyConfig {
-    (task.recipe)(find_layer("coordconv").unwrap())
+    task.recipe(find_layer("coordconv").unwrap())
 }
 
 fn study(task: &'static Task, threads: usize) -> Study {

@@ -22,7 +22,7 @@
 //!     task,
 //!     split: Split::Quadrant,
 //!     layer,
-//!     config: &(task.recipe)(layer),
+//!     config: &task.recipe(layer),
 //!     seed: 1,
 //!     device: tch::Device::Cpu,
 //!     pool: Arc::new(build_pool(2, 1)?),

@@ -26,17 +26,17 @@ pub struct Task {
     pub measures: &'static [Measure],
     /// Splits of its data.
     pub splits: &'static [Split],
-    /// `true` if the layer `conv` stands for a published network without the layer under study.
-    pub has_baseline: bool,
     /// Losses that suit the task.
     pub losses: &'static [StudyLoss],
     /// Epochs of a layer under study in `study all`, where the mark must not decide the end:
     /// stopping when it holds on the test rows would select the end by the test set. More than
     /// twice what the slowest of ten seeds needed.
     pub fixed_epochs: u32,
-    /// Returns settings with which the task's network for this layer learns it or, for the
-    /// baselines, gets as far as it can.
-    pub recipe: fn(&StudyLayer) -> StudyConfig,
+    /// Returns settings with which the task's network learns it with a layer under study.
+    pub with_layer: fn() -> StudyConfig,
+    /// Returns settings with which the baseline, the published network without the layer under
+    /// study, gets as far as it can; `None` if the task has no baseline.
+    pub baseline: Option<fn() -> StudyConfig>,
     /// Returns the paper's result on the test rows, for the table; a dash if there is none.
     pub published: fn(Split, LayerKind) -> &'static str,
     /// Loads the data and chooses the network.
@@ -219,7 +219,16 @@ impl Eq for Task {}
 impl Task {
     /// Returns `true` if the layer can be studied on this task.
     pub fn takes(&self, layer: &StudyLayer) -> bool {
-        self.has_baseline || matches!(layer.kind, LayerKind::InPlace(_))
+        self.baseline.is_some() || matches!(layer.kind, LayerKind::InPlace(_))
+    }
+
+    /// Returns suitable settings for this layer.
+    pub fn recipe(&self, layer: &StudyLayer) -> StudyConfig {
+        match (layer.kind, self.baseline) {
+            (LayerKind::Baseline, Some(baseline)) => baseline(),
+            // A baseline that the task does not have is refused by whoever checks the settings.
+            (LayerKind::InPlace(_) | LayerKind::Baseline, _) => (self.with_layer)(),
+        }
     }
 }
 

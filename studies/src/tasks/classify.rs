@@ -9,7 +9,7 @@ use super::rows::{canvases, painted_inputs, picture_of, pixels};
 use crate::config::{Inputs, RateSchedule, StudyConfig, StudyLoss};
 use crate::data::{CANVAS, Centre, PIXELS, Split};
 use crate::task::{Exhibit, Mark, Measure, MeasureRange, Prepared, Task, TaskSetup};
-use crate::{LayerKind, StudyError, StudyLayer};
+use crate::{LayerKind, StudyError};
 
 tags! {
     TRAIN_ACCURACY: "study/train_accuracy", "share of centres",
@@ -52,20 +52,17 @@ pub(crate) const TASK: Task = Task {
         },
     ],
     splits: &Split::ALL,
-    has_baseline: true,
     losses: &[StudyLoss::CrossEntropy, StudyLoss::Bce, StudyLoss::Mse],
     fixed_epochs: 20,
-    recipe,
+    with_layer,
+    baseline: Some(baseline),
     published,
     prepare,
 };
 
-fn recipe(layer: &StudyLayer) -> StudyConfig {
-    match layer.kind {
-        // As published, except for the unit of the inputs: see `Inputs::Coordinates`.
-        LayerKind::InPlace(_) => StudyConfig { inputs: Inputs::Coordinates, ..Default::default() },
-        LayerKind::Baseline => baseline(),
-    }
+/// As published, except for the unit of the inputs: see [`Inputs::Coordinates`].
+fn with_layer() -> StudyConfig {
+    StudyConfig { inputs: Inputs::Coordinates, ..Default::default() }
 }
 
 /// Windows of 4, the largest the authors tried: with stride 2 every output pixel then has equally

@@ -29,7 +29,7 @@ mod tests {
         change: impl Fn(StudyConfig) -> StudyConfig,
     ) -> (Box<dyn TaskLearner>, ParamStore) {
         let layer = find_layer(layer).unwrap();
-        let config = change((task.recipe)(layer));
+        let config = change(task.recipe(layer));
         let setup = TaskSetup { split, layer, config: &config, device: Device::Cpu };
         let mut store = ParamStore::new(1, Device::Cpu);
         let prepared = (task.prepare)(setup).unwrap();

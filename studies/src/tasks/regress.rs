@@ -9,7 +9,7 @@ use super::rows::canvases;
 use crate::config::{Inputs, StudyConfig, StudyLoss};
 use crate::data::{CANVAS, Centre, Split};
 use crate::task::{Exhibit, Mark, Measure, MeasureRange, Prepared, Task, TaskSetup};
-use crate::{LayerKind, LayerStart, StudyError, StudyLayer};
+use crate::{LayerKind, LayerStart, StudyError};
 
 tags! {
     TRAIN_ERROR: "study/train_error_px", "pixels",
@@ -35,20 +35,13 @@ pub(crate) const TASK: Task = Task {
         test: &TEST_ERROR,
     }],
     splits: &Split::ALL,
-    has_baseline: true,
     losses: &[StudyLoss::Mse],
     fixed_epochs: 20,
-    recipe,
+    with_layer,
+    baseline: Some(baseline),
     published,
     prepare,
 };
-
-fn recipe(layer: &StudyLayer) -> StudyConfig {
-    match layer.kind {
-        LayerKind::InPlace(_) => with_layer(),
-        LayerKind::Baseline => baseline(),
-    }
-}
 
 /// Smaller batches than published, for more steps per epoch.
 ///

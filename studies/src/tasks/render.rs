@@ -9,7 +9,7 @@ use super::rows::{canvases, painted_inputs, picture_of};
 use crate::config::{Inputs, RateSchedule, StudyConfig, StudyLoss};
 use crate::data::{Centre, PIXELS, Split};
 use crate::task::{Exhibit, Mark, Measure, MeasureRange, Prepared, Task, TaskSetup};
-use crate::{LayerKind, StudyError, StudyLayer};
+use crate::{LayerKind, StudyError};
 
 tags! {
     TRAIN_IOU: "study/train_iou", "none",
@@ -49,20 +49,13 @@ pub(crate) const TASK: Task = Task {
         },
     ],
     splits: &Split::ALL,
-    has_baseline: true,
     losses: &[StudyLoss::Bce, StudyLoss::Mse],
     fixed_epochs: 40,
-    recipe,
+    with_layer,
+    baseline: Some(baseline),
     published,
     prepare,
 };
-
-fn recipe(layer: &StudyLayer) -> StudyConfig {
-    match layer.kind {
-        LayerKind::InPlace(_) => with_layer(),
-        LayerKind::Baseline => baseline(),
-    }
-}
 
 /// With 1×1 windows the first stage's map must contain the whole square.
 ///

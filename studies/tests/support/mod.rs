@@ -27,7 +27,7 @@ pub fn how(task: &str) -> How {
 
 impl How {
     pub fn recipe(self) -> StudyConfig {
-        (self.task.recipe)(find_layer(self.layer).unwrap())
+        self.task.recipe(find_layer(self.layer).unwrap())
     }
 }
 

@@ -66,7 +66,8 @@ fn exponent(steps: u64) -> i32 {
 }
 
 /// Computes RMSProp as in PyTorch: p ← p − rate · b, b ← momentum · b + g / (√s + ε), with s from
-/// 0. s is [`update_mean_square`], ε is outside the root. Source: Tieleman & Hinton 2012, lecture 6.5.
+/// 0. s is [`update_mean_square`], ε is outside the root. Source: Tieleman & Hinton 2012, lecture
+/// 6.5.
 fn rmsprop(config: &OptimizerConfig, g: &Tensor, moments: &mut Moments, rate: f64) -> Tensor {
     let denominator = update_mean_square(config, g, moments).sqrt_().g_add_scalar_(config.epsilon);
     let change = with_momentum(config, moments, g / denominator);
@@ -74,8 +75,8 @@ fn rmsprop(config: &OptimizerConfig, g: &Tensor, moments: &mut Moments, rate: f6
 }
 
 /// Computes RMSProp as in TensorFlow 1: p ← p − b, b ← momentum · b + rate · g / √(s + ε), with s
-/// from 1. s is [`update_mean_square`], ε is inside the root and the rate inside the momentum, which differs
-/// from [`rmsprop`] only while the rate changes. Source: `ApplyRMSProp`, `ApplyCenteredRMSProp`.
+/// from 1. s is [`update_mean_square`], ε is inside the root and the rate inside the momentum,
+/// which differs from [`rmsprop`] only while the rate changes. Source: `ApplyRMSProp`, `ApplyCenteredRMSProp`.
 fn rmsprop_tf(config: &OptimizerConfig, g: &Tensor, moments: &mut Moments, rate: f64) -> Tensor {
     let denominator = update_mean_square(config, g, moments).g_add_scalar_(config.epsilon).sqrt_();
     with_momentum(config, moments, g / denominator * rate)

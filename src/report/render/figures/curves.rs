@@ -12,10 +12,10 @@ use crate::report::runs::ScoredBy;
 /// be drawn.
 const NEAR_HUMAN: f64 = 0.5;
 
-/// How to read the curves.
+/// Legend of the curves.
 const CAPTION: &str = "Thin: single seeds; thick: their mean. Shaded: 95 % bootstrap interval of the \
     mean, at each frame for itself, or the range of two seeds.";
-/// How to read the x axis of the curves over time.
+/// Legend of the x axis of the curves over time.
 const TIME: &str = " Time is the mean over seeds of the time spent training.";
 
 /// X axis of a curve.
