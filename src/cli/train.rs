@@ -6,7 +6,7 @@ use clap::{Args, Parser};
 
 use super::settings::{SettingFlags, note_rules_left_out};
 use crate::config::{self, Layered, Layers, Origin, RunConfig};
-use crate::eval::evaluation::{Evaluation, Summary};
+use crate::eval::evaluation::{Evaluation, EvaluationSummary};
 use crate::exit_code::{BadRequest, ExitCode};
 use crate::game::launch::{self, GameRun, Start};
 use crate::game::progress::Progress;
@@ -223,7 +223,7 @@ fn refuse_to_lose_checkpoints(run: &RunDir, from: u64) -> anyhow::Result<()> {
 
 /// Describes the score of the finished agent and the number of games behind it.
 fn describe_evaluation(evaluation: &Evaluation) -> String {
-    let Summary { mean_return, episodes, .. } = evaluation.summary;
+    let EvaluationSummary { mean_return, episodes, .. } = evaluation.summary;
     let cut = match evaluation.games_cut.len() {
         0 => String::new(),
         cut => format!(", {cut} of them cut at `evaluation.final_max_frames`"),

@@ -261,7 +261,7 @@ pub struct Evaluation {
     pub seed: u64,
     /// Statistics over the games.
     #[serde(flatten)]
-    pub summary: Summary,
+    pub summary: EvaluationSummary,
     /// (mean return − random) / |human − random|, for games with known scores in their default mode
     /// and difficulty.
     pub human_normalised: Option<f64>,
@@ -285,7 +285,7 @@ impl Evaluation {
         games: &[PlayedGame],
     ) -> Self {
         let stats: Vec<EpisodeStats> = games.iter().map(|game| game.stats).collect();
-        let summary = Summary::of(&stats);
+        let summary = EvaluationSummary::of(&stats);
         let env = plan.env.resolve();
         let known = known_scores(plan.game, &env);
 
@@ -360,7 +360,7 @@ fn counting_of(env: &ResolvedEnvConfig) -> String {
 
 /// Statistics of the returns of full games.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Summary {
+pub struct EvaluationSummary {
     /// Number of games.
     pub episodes: usize,
     /// Mean return.
@@ -377,7 +377,7 @@ pub struct Summary {
     pub mean_length_frames: f64,
 }
 
-impl Summary {
+impl EvaluationSummary {
     /// Summarises at least one game.
     #[expect(
         clippy::cast_precision_loss,
@@ -421,7 +421,7 @@ mod tests {
 
     #[test]
     fn the_deviation_is_that_of_a_sample_and_the_median_lies_between() {
-        let summary = Summary::of(&games(&[4.0, 1.0, 2.0, 3.0]));
+        let summary = EvaluationSummary::of(&games(&[4.0, 1.0, 2.0, 3.0]));
         assert_eq!((summary.mean_return, summary.median_return), (2.5, 2.5));
         assert_eq!(summary.sd_return, Some((5.0f64 / 3.0).sqrt()));
         assert_eq!(
@@ -432,7 +432,7 @@ mod tests {
 
     #[test]
     fn one_game_has_no_deviation() {
-        let summary = Summary::of(&games(&[-21.0]));
+        let summary = EvaluationSummary::of(&games(&[-21.0]));
         assert_eq!(
             (summary.mean_return, summary.sd_return, summary.median_return),
             (-21.0, None, -21.0)

@@ -15,7 +15,7 @@ use crate::eval::video::panel::SidePanel;
 use crate::eval::video::recorder::{RecordSpec, VideoRecorder};
 use crate::metrics::perf::PerfMeter;
 use crate::metrics::tags::{self, Tag};
-use crate::metrics::{Axis, LogPoint};
+use crate::metrics::{LogAxis, LogPoint};
 use crate::run::checkpoint::{self, Identity, WriteReplay};
 use crate::run::run_dir::{Meta, RunDir, write_json};
 use crate::run::threads::build_pool;
@@ -35,7 +35,7 @@ pub struct GameTraining {
 }
 
 /// Games played with the current weights, and the time they took.
-struct Evaluated {
+struct TimedEvaluation {
     evaluation: Evaluation,
     secs: f64,
 }
@@ -131,7 +131,7 @@ impl GameTraining {
         policy: &Policy,
         frames: u64,
         files: &RunFiles,
-    ) -> anyhow::Result<Option<Evaluated>> {
+    ) -> anyhow::Result<Option<TimedEvaluation>> {
         let start = Instant::now();
         let pool = build_pool(self.config.threads, self.config.torch_threads)?;
         let Some(games) = play(plan, policy, &pool, &files.stop)? else { return Ok(None) };
@@ -139,7 +139,7 @@ impl GameTraining {
         let checkpoint = checkpoint::folder_of(&files.dir.checkpoints_dir(), frames);
         let folders = [files.dir.path(), checkpoint.as_path()];
         let evaluation = Evaluation::new(plan, &self.config.torso, folders, frames, &games);
-        Ok(Some(Evaluated { evaluation, secs: start.elapsed().as_secs_f64() }))
+        Ok(Some(TimedEvaluation { evaluation, secs: start.elapsed().as_secs_f64() }))
     }
 
     /// Records the first game of the evaluation. Returns `true` unless stopped.
@@ -172,7 +172,7 @@ impl GameTraining {
 
         let values = self.take_values(progress);
         let position = progress.frames;
-        files.recorder.log(&LogPoint { axis: Axis::Frames, position, values })?;
+        files.recorder.log(&LogPoint { axis: LogAxis::Frames, position, values })?;
         progress.written = files.recorder.sync()?;
         Ok(())
     }
@@ -183,7 +183,7 @@ impl Trainable for GameTraining {
     type Progress = Progress;
     type Error = AgentError;
 
-    const AXIS: Axis = Axis::Frames;
+    const AXIS: LogAxis = LogAxis::Frames;
 
     fn config(&self) -> &RunConfig {
         &self.config
@@ -325,7 +325,7 @@ pub fn identity(config: &RunConfig) -> Identity {
 /// Logs an evaluation as a separate line, with its mean return under `tag`.
 fn log_evaluation(
     tag: &'static Tag,
-    evaluated: &Evaluated,
+    evaluated: &TimedEvaluation,
     frames: u64,
     files: &mut RunFiles,
 ) -> anyhow::Result<()> {
@@ -339,7 +339,7 @@ fn log_evaluation(
         (&tags::EVAL_GAMES_CUT, Some(as_value(games_cut.len() as u64))),
         (&tags::EVALUATION_SECS, Some(evaluated.secs)),
     ];
-    Ok(files.recorder.log(&LogPoint { axis: Axis::Frames, position: frames, values })?)
+    Ok(files.recorder.log(&LogPoint { axis: LogAxis::Frames, position: frames, values })?)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]

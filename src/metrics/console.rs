@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::Axis;
+use super::LogAxis;
 use crate::text::path_text::shell_word;
 
 /// Minimum time between two lines without a terminal.
@@ -46,7 +46,7 @@ pub fn shell_quote(path: &Path) -> String {
 #[derive(Debug)]
 pub struct Console {
     bar: Option<ProgressBar>,
-    axis: Axis,
+    axis: LogAxis,
     /// Final position of the run.
     end: u64,
     last_shown: Instant,
@@ -56,7 +56,7 @@ pub struct Console {
 
 impl Console {
     /// Starts the display of a run at `position` that ends at `end`.
-    pub fn new(axis: Axis, position: u64, end: u64) -> Self {
+    pub fn new(axis: LogAxis, position: u64, end: u64) -> Self {
         // Results go to stdout, which may be redirected while the bar is watched.
         let bar = io::stderr().is_terminal().then(|| new_bar(axis, position, end));
         Self { bar, axis, end, last_shown: Instant::now(), last_position: position, per_sec: None }
@@ -132,7 +132,7 @@ pub fn describe_secs(secs: f64) -> String {
     }
 }
 
-fn new_bar(axis: Axis, position: u64, end: u64) -> ProgressBar {
+fn new_bar(axis: LogAxis, position: u64, end: u64) -> ProgressBar {
     let template = format!("{{bar:30}} {{human_pos}}/{{human_len}} {} · {{msg}}", axis.name());
     let style =
         ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn before_the_first_update_there_is_no_speed_to_show() {
-        let console = Console::new(Axis::Frames, 0, 100);
+        let console = Console::new(LogAxis::Frames, 0, 100);
         assert_eq!(console.describe(0, "mean return -"), "- frames/s, mean return -, - left");
     }
 }

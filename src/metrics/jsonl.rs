@@ -66,12 +66,12 @@ fn to_line(point: &LogPoint) -> io::Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Axis, tags};
+    use super::super::{LogAxis, tags};
     use super::*;
 
     fn point(frames: u64, value: Option<f64>) -> LogPoint {
         LogPoint {
-            axis: Axis::Frames,
+            axis: LogAxis::Frames,
             position: frames,
             values: vec![(&tags::GRAD_NORM, value), (&tags::EPISODES, Some(3.0))],
         }

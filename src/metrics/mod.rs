@@ -15,14 +15,14 @@ use tags::Tag;
 
 /// Unit of a run's x axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Axis {
+pub enum LogAxis {
     /// Emulator frames trained.
     Frames,
     /// Optimiser steps of a study.
     Updates,
 }
 
-impl Axis {
+impl LogAxis {
     /// Returns the name of the axis in files and on the screen.
     pub fn name(self) -> &'static str {
         match self {
@@ -36,7 +36,7 @@ impl Axis {
 #[derive(Clone, Debug)]
 pub struct LogPoint {
     /// Axis of the position.
-    pub axis: Axis,
+    pub axis: LogAxis,
     /// Position of the run on the x axis.
     pub position: u64,
     /// Values in the order of [`tags::TRAINING`], or of the study.

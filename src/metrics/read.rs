@@ -7,7 +7,7 @@ use std::path::Path;
 use flate2::read::GzDecoder;
 use serde_json::{Map, Value};
 
-use super::Axis;
+use super::LogAxis;
 use super::tags::Tag;
 
 /// Upper bound on the length of the last two lines of a file.
@@ -19,7 +19,7 @@ pub struct ReadPoint(Map<String, Value>);
 
 impl ReadPoint {
     /// Returns the position of the run; `None` in a line of another kind of run.
-    pub fn position(&self, axis: Axis) -> Option<u64> {
+    pub fn position(&self, axis: LogAxis) -> Option<u64> {
         self.0.get(axis.name())?.as_u64()
     }
 
@@ -110,7 +110,7 @@ mod tests {
         assert_eq!(read_points(&path).unwrap()[0].value(&tags::EPISODE_RETURN), Some(1.5));
 
         fs::write(&path, "{\"frames\":20}\n").unwrap();
-        assert_eq!(read_points(&path).unwrap()[0].position(Axis::Frames), Some(20));
+        assert_eq!(read_points(&path).unwrap()[0].position(LogAxis::Frames), Some(20));
 
         fs::remove_file(&path).unwrap();
         fs::write(folder.path().join("metrics.jsonl.gz"), "no archive").unwrap();
@@ -130,16 +130,16 @@ mod tests {
         let points = read_points(&path).unwrap();
         let read: Vec<_> = points
             .iter()
-            .map(|point| (point.position(Axis::Frames), point.value(&tags::EPISODE_RETURN)))
+            .map(|point| (point.position(LogAxis::Frames), point.value(&tags::EPISODE_RETURN)))
             .collect();
         assert_eq!(read, [(Some(10), None), (Some(20), Some(1.5))]);
-        assert_eq!(points[0].position(Axis::Updates), None);
+        assert_eq!(points[0].position(LogAxis::Updates), None);
         assert_eq!(read_last_point(&path).unwrap().as_ref(), points.last());
         fs::write(&path, "{\"frames\":3").unwrap();
         assert_eq!(read_last_point(&path).unwrap(), None);
         let many: String = (0..5000).map(|frames| line(frames, "2.0")).collect();
         fs::write(&path, many).unwrap();
-        assert_eq!(read_last_point(&path).unwrap().unwrap().position(Axis::Frames), Some(4999));
+        assert_eq!(read_last_point(&path).unwrap().unwrap().position(LogAxis::Frames), Some(4999));
         fs::write(&path, line(10, "null") + "rubbish\n").unwrap();
         let error = read_points(&path).unwrap_err().to_string();
         assert!(error.contains("metrics.jsonl, line 2"), "{error}");

@@ -166,7 +166,7 @@ fn seconds_in_name(name: &str) -> Option<u64> {
 mod tests {
     use tensorboard_rs::masked_crc32c::masked_crc32c;
 
-    use super::super::{Axis, tags};
+    use super::super::{LogAxis, tags};
     use super::*;
 
     /// Reads a record file and verifies both checksums of each record.
@@ -186,7 +186,7 @@ mod tests {
 
     fn point(frames: u64, value: f64) -> LogPoint {
         LogPoint {
-            axis: Axis::Frames,
+            axis: LogAxis::Frames,
             position: frames,
             values: vec![(&tags::GRAD_NORM, Some(value)), (&tags::EPISODE_RETURN, None)],
         }

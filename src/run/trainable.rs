@@ -8,7 +8,7 @@ use coordrl_agents::AgentState;
 use super::checkpoint::{Identity, RunProgress, WriteReplay};
 use super::run_dir::{Meta, RunDir};
 use crate::config::Configuration;
-use crate::metrics::Axis;
+use crate::metrics::LogAxis;
 use crate::metrics::recorder::Recorder;
 use crate::metrics::tags::Tag;
 use crate::stop_flag::StopFlag;
@@ -28,7 +28,7 @@ pub trait Trainable {
     type Error: Error + Send + Sync + 'static;
 
     /// Unit of positions.
-    const AXIS: Axis;
+    const AXIS: LogAxis;
 
     /// Returns the settings.
     fn config(&self) -> &Self::Config;

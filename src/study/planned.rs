@@ -3,7 +3,7 @@
 use super::launch::{FREE_ON_RESUME, refused_on_resume};
 use super::training::identity;
 use super::{StudyProgress, StudyRunConfig};
-use crate::metrics::Axis;
+use crate::metrics::LogAxis;
 use crate::metrics::tags::{self, Tag};
 use crate::run::checkpoint;
 use crate::run::run_dir::RunDir;
@@ -12,7 +12,7 @@ use crate::sweep::planned::Planned;
 impl Planned for StudyRunConfig {
     type Config = Self;
 
-    const AXIS: Axis = Axis::Updates;
+    const AXIS: LogAxis = LogAxis::Updates;
     const SPEED: &'static Tag = &tags::UPDATES_PER_SEC;
 
     fn config(&self) -> &Self {

@@ -7,7 +7,7 @@ use coordrl_studies::{Study, StudyCounters, StudyError, StudyState};
 
 use super::result::describe;
 use super::{StudyProgress, StudyResult, StudyRunConfig};
-use crate::metrics::Axis;
+use crate::metrics::LogAxis;
 use crate::metrics::perf::resident_mib;
 use crate::metrics::tags::{self, Tag};
 use crate::run::checkpoint::Identity;
@@ -54,7 +54,7 @@ impl Trainable for StudyTraining {
     type Progress = StudyProgress;
     type Error = StudyError;
 
-    const AXIS: Axis = Axis::Updates;
+    const AXIS: LogAxis = LogAxis::Updates;
 
     fn config(&self) -> &StudyRunConfig {
         &self.config

@@ -15,7 +15,7 @@ use super::game_run::GameCell;
 use super::planned::Planned;
 use crate::config::{Algo, Period, RunConfig};
 use crate::game::assemble::check_parts;
-use crate::metrics::Axis;
+use crate::metrics::LogAxis;
 use crate::metrics::read::{ReadPoint, read_points};
 use crate::metrics::tags;
 use crate::run::checkpoint;
@@ -229,7 +229,7 @@ fn threads_of(config: &RunConfig) -> Option<usize> {
 fn measured_in(run: &RunDir, start_frames: u64) -> Option<Measured> {
     let points = read_points(&run.metrics_path()).ok()?;
     let of_session =
-        points.iter().filter(|point| point.position(Axis::Frames) > Some(start_frames));
+        points.iter().filter(|point| point.position(LogAxis::Frames) > Some(start_frames));
     let speeds = of_session.filter_map(|point| point.value(&tags::FRAMES_PER_SEC));
     // The first point includes start-up.
     let speeds: Vec<f64> = speeds.skip(1).collect();

@@ -5,7 +5,7 @@ use super::record::CellRecord;
 use crate::config::{Layered, RunConfig};
 use crate::game::resume_rules::{FREE_ON_RESUME, refused_on_resume};
 use crate::game::training::GameTraining;
-use crate::metrics::Axis;
+use crate::metrics::LogAxis;
 use crate::metrics::tags::{self, Tag};
 use crate::run::run_dir::RunDir;
 use crate::sweep::cell::Cell;
@@ -19,7 +19,7 @@ pub type GameCell = Cell<GameRunPlan>;
 impl Planned for GameRunPlan {
     type Config = RunConfig;
 
-    const AXIS: Axis = Axis::Frames;
+    const AXIS: LogAxis = LogAxis::Frames;
     const SPEED: &'static Tag = &tags::FRAMES_PER_SEC;
 
     fn config(&self) -> &RunConfig {

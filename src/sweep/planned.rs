@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use crate::config::{Configuration, leaves};
-use crate::metrics::Axis;
+use crate::metrics::LogAxis;
 use crate::metrics::tags::Tag;
 use crate::run::run_dir::{RunConfiguration, RunDir};
 
@@ -14,7 +14,7 @@ pub trait Planned: Clone {
     type Config: Configuration + RunConfiguration;
 
     /// Unit of the run's length.
-    const AXIS: Axis;
+    const AXIS: LogAxis;
     /// Tag of the run's speed, in that unit per second.
     const SPEED: &'static Tag;
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::metrics::Axis;
+use crate::metrics::LogAxis;
 use crate::metrics::console::{describe_secs, status};
 use crate::text::table::table;
 
@@ -58,14 +58,14 @@ impl CellProgress {
 #[derive(Debug)]
 pub struct ProgressTable {
     /// Unit of all positions.
-    axis: Axis,
+    axis: LogAxis,
     bar: Option<ProgressBar>,
     last_shown: Option<Instant>,
 }
 
 impl ProgressTable {
     /// Builds an empty display of positions in this unit.
-    pub fn new(axis: Axis) -> Self {
+    pub fn new(axis: LogAxis) -> Self {
         Self { axis, bar: io::stderr().is_terminal().then(new_bar), last_shown: None }
     }
 
@@ -123,7 +123,7 @@ fn terminal_rows() -> usize {
 
 /// Formats one row per game and arm, with one letter per seed. Drops rows without a running process
 /// first.
-fn grid(cells: &[CellProgress], axis: Axis, rows: usize) -> String {
+fn grid(cells: &[CellProgress], axis: LogAxis, rows: usize) -> String {
     let groups = by_subject_and_arm(cells);
     let shown: Vec<&Vec<&CellProgress>> = match groups.len() > rows {
         true => groups.iter().filter(|group| is_busy(group)).take(rows).collect(),
@@ -132,8 +132,8 @@ fn grid(cells: &[CellProgress], axis: Axis, rows: usize) -> String {
     let cells: Vec<Vec<String>> = shown.into_iter().map(|group| row(group)).collect();
     let speed = format!("{}/s", axis.name());
     let [subject, score] = match axis {
-        Axis::Frames => ["game", "return"],
-        Axis::Updates => ["study", "test"],
+        LogAxis::Frames => ["game", "return"],
+        LogAxis::Updates => ["study", "test"],
     };
     table(&[subject, "arm", "seeds", axis.name(), &speed, score], &cells)
 }
@@ -189,7 +189,7 @@ fn letter(status: CellStatus) -> char {
 
 /// Formats `3 of 8 done, 2 running, 1 failed · 45 % of 3.2 M frames · 3800 frames/s · 14m00s left`.
 #[expect(clippy::cast_precision_loss, reason = "for display")]
-fn summary(cells: &[CellProgress], axis: Axis) -> String {
+fn summary(cells: &[CellProgress], axis: LogAxis) -> String {
     let count = |status: CellStatus| cells.iter().filter(|cell| cell.status == status).count();
     let mut parts = vec![format!(
         "{} of {} done, {} running",
@@ -282,9 +282,9 @@ mod tests {
         let expected = "game  arm            seeds  frames          frames/s  return\n\
                         pong  a2c-conv       ✓▸     600 k of 800 k  1000      1.5 -20.2\n\
                         pong  a2c-coordconv  ▸✗     100 k of 800 k  1000      -20.2";
-        assert_eq!(grid(&cells, Axis::Frames, 10), expected);
+        assert_eq!(grid(&cells, LogAxis::Frames, 10), expected);
         assert_eq!(
-            summary(&cells, Axis::Frames),
+            summary(&cells, LogAxis::Frames),
             "1 of 4 done, 2 running, 1 failed · 44 % of 1.6 M frames · 2000 frames/s · 4m10s left",
             "what has failed is not left to do"
         );
@@ -297,9 +297,9 @@ mod tests {
             .map(|game| cell(&format!("game{game}"), "a2c-conv", CellStatus::Waiting, 0))
             .collect();
         cells[20].status = CellStatus::Running;
-        let text = grid(&cells, Axis::Frames, 5);
+        let text = grid(&cells, LogAxis::Frames, 5);
         assert_eq!(text.lines().count(), 2, "{text}");
         assert!(text.contains("game20"));
-        assert!(summary(&cells, Axis::Frames).starts_with("0 of 30 done, 1 running"));
+        assert!(summary(&cells, LogAxis::Frames).starts_with("0 of 30 done, 1 running"));
     }
 }

@@ -8,7 +8,7 @@
 
 /// Packaging of a pinned file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
+pub enum PinFormat {
     /// A wheel (a zip archive) for this platform tag.
     Wheel { platform: &'static str },
     /// A source distribution (`.tar.gz`).
@@ -21,7 +21,7 @@ pub struct Pin {
     pub package: &'static str,
     pub version: &'static str,
     pub sha256: &'static str,
-    pub format: Format,
+    pub format: PinFormat,
     /// Download size, for the progress line and the disk space check.
     pub megabytes: u64,
 }
@@ -30,8 +30,8 @@ impl Pin {
     /// Name of the verified file in the downloads folder.
     pub fn file_name(&self) -> String {
         let extension = match self.format {
-            Format::Wheel { .. } => "whl",
-            Format::Source => "tar.gz",
+            PinFormat::Wheel { .. } => "whl",
+            PinFormat::Source => "tar.gz",
         };
         format!("{}-{}.{extension}", self.package, self.version)
     }
@@ -49,7 +49,7 @@ const fn wheel(
     megabytes: u64,
     sha256: &'static str,
 ) -> Pin {
-    Pin { package, version, sha256, format: Format::Wheel { platform }, megabytes }
+    Pin { package, version, sha256, format: PinFormat::Wheel { platform }, megabytes }
 }
 
 /// Platform tags of the wheels below.
@@ -89,7 +89,7 @@ pub const ALE: Pin = Pin {
     package: "ale-py",
     version: "0.12.1",
     sha256: "c503d574c5983e1063b451201ccb779d935919c0f6bf116fb0f4f8aa4c86d249",
-    format: Format::Source,
+    format: PinFormat::Source,
     megabytes: 11,
 };
 

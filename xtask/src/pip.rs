@@ -2,7 +2,7 @@
 
 use crate::hash;
 use crate::layout::Layout;
-use crate::pins::{Format, Pin};
+use crate::pins::{Pin, PinFormat};
 use crate::{process, talk, unpack};
 use anyhow::{Context, Result, bail};
 use std::ffi::OsString;
@@ -30,7 +30,7 @@ pub fn fetch(pin: &Pin, layout: &Layout) -> Result<PathBuf> {
     let found = partial.join("found");
     let mut command = python();
     command.args(download_arguments(pin, &requirements, &found));
-    if pin.format == Format::Source {
+    if pin.format == PinFormat::Source {
         command.env("PYTHONPATH", metadata_backend(pin, &partial)?);
     }
 
@@ -63,7 +63,7 @@ fn download_arguments(pin: &Pin, requirements: &Path, into: &Path) -> Vec<OsStri
     let of_format: Vec<&str> = match pin.format {
         // Tags of the pinned files, whatever Python runs pip: only their libraries are used. `none`
         // marks wheels without compiled Python modules.
-        Format::Wheel { platform } => vec![
+        PinFormat::Wheel { platform } => vec![
             "--only-binary=:all:",
             "--python-version=3.12",
             "--implementation=cp",
@@ -73,7 +73,7 @@ fn download_arguments(pin: &Pin, requirements: &Path, into: &Path) -> Vec<OsStri
             platform,
         ],
         // Isolated, pip would install the real backend instead of finding `metadata_backend`'s.
-        Format::Source => vec!["--no-binary=:all:", "--no-build-isolation"],
+        PinFormat::Source => vec!["--no-binary=:all:", "--no-build-isolation"],
     };
 
     arguments.extend(of_format.into_iter().map(OsString::from));

@@ -65,7 +65,7 @@ struct ActorStats {
 /// State that later steps depend on; everything else has been sent.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct ActorState {
+pub(crate) struct ApexActorState {
     agent_steps: u64,
     envs: Vec<ByteBuf>,
     tracks: Vec<TrackState>,
@@ -164,9 +164,9 @@ impl Actor {
     }
 
     /// Returns the state for [`Actor::load`], without experience not taken yet.
-    pub fn save(&self) -> Result<ActorState, AgentError> {
+    pub fn save(&self) -> Result<ApexActorState, AgentError> {
         let envs = self.envs.save_state().map_err(|source| self.failed(source))?;
-        Ok(ActorState {
+        Ok(ApexActorState {
             agent_steps: self.agent_steps,
             envs: envs.into_iter().map(ByteBuf::from).collect(),
             tracks: self.tracks.iter().map(Track::save).collect(),
@@ -174,7 +174,7 @@ impl Actor {
     }
 
     /// Returns `true` if a state has as many environments.
-    pub fn fits(&self, state: &ActorState) -> bool {
+    pub fn fits(&self, state: &ApexActorState) -> bool {
         state.envs.len() == self.len() && state.tracks.len() == self.len()
     }
 
@@ -182,7 +182,7 @@ impl Actor {
     ///
     /// # Errors
     /// If a part does not fit; the actor must not be used then.
-    pub fn load(&mut self, state: ActorState) -> Result<(), AgentError> {
+    pub fn load(&mut self, state: ApexActorState) -> Result<(), AgentError> {
         let envs: Vec<Vec<u8>> = state.envs.into_iter().map(ByteBuf::into_vec).collect();
         let loaded = self.envs.load_state(&envs, &mut self.obs);
         loaded.map_err(|source| self.failed(source))?;

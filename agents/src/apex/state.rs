@@ -3,7 +3,7 @@
 use coordrl_envs::Rng;
 use serde::{Deserialize, Serialize};
 
-use super::actor::ActorState;
+use super::actor::ApexActorState;
 use super::limiter::Rates;
 use crate::versioned::{decode, encode};
 use crate::{AgentError, Counters};
@@ -23,7 +23,7 @@ pub(super) struct ApexTrainerState {
     pub draws: Rng,
     /// Version of the weights the actors use, in serial mode.
     pub acting_version: u64,
-    pub actors: Vec<ActorState>,
+    pub actors: Vec<ApexActorState>,
 }
 
 impl ApexTrainerState {

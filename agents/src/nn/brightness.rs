@@ -2,7 +2,7 @@
 
 use tch::{Kind, Tensor};
 
-use super::{Init, Linear, NetworkError, ParamScope, Torso, scale_pixels};
+use super::{BuiltTorso, Init, Linear, ParamScope, Torso, scale_pixels};
 
 const FEATURES: i64 = 512;
 
@@ -27,7 +27,7 @@ impl Torso for Brightness {
 pub(super) fn build_brightness(
     scope: &mut ParamScope<'_>,
     [channels, _, _]: [usize; 3],
-) -> Result<Box<dyn Torso>, NetworkError> {
+) -> BuiltTorso {
     let fc = Linear::build(scope, "torso.fc", channels as i64, FEATURES, Init::BEFORE_RELU)?;
     Ok(Box::new(Brightness { fc }))
 }

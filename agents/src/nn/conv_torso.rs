@@ -3,7 +3,9 @@
 use tch::Tensor;
 
 use super::coordinates::{CoordinateChannels, CoordinateSpec, CoordinateStart, Coordinates};
-use super::{Conv, Init, Linear, NetworkError, ParamScope, Pooling, Torso, Window, scale_pixels};
+use super::{
+    BuiltTorso, Conv, Init, Linear, NetworkError, ParamScope, Pooling, Torso, Window, scale_pixels,
+};
 
 const LAYERS: [Window; 3] = [
     Window { channels_out: 32, kernel: FIRST_KERNEL, stride: 4 },
@@ -153,13 +155,11 @@ impl Torso for ConvTorso {
 }
 
 /// Return type of every builder in the registry.
-type Built = Result<Box<dyn Torso>, NetworkError>;
-
-pub(super) fn build_conv(scope: &mut ParamScope<'_>, obs_shape: [usize; 3]) -> Built {
+pub(super) fn build_conv(scope: &mut ParamScope<'_>, obs_shape: [usize; 3]) -> BuiltTorso {
     Ok(Box::new(ConvTorso::build(scope, obs_shape, &ConvTorsoSpec::PUBLISHED)?))
 }
 
-pub(super) fn build_conv_gap(scope: &mut ParamScope<'_>, obs_shape: [usize; 3]) -> Built {
+pub(super) fn build_conv_gap(scope: &mut ParamScope<'_>, obs_shape: [usize; 3]) -> BuiltTorso {
     let spec = ConvTorsoSpec { pooling: Pooling::GlobalMean, ..ConvTorsoSpec::PUBLISHED };
     Ok(Box::new(ConvTorso::build(scope, obs_shape, &spec)?))
 }

@@ -4,13 +4,11 @@
 
 use super::conv_torso::FIRST_KERNEL;
 use super::{
-    ChannelSource, ConvTorso, ConvTorsoSpec, CoordinateSpec, CoordinateStart, NetworkError,
-    ParamScope, Pooling, Position, Radius, Taps, Torso,
+    BuiltTorso, ChannelSource, ConvTorso, ConvTorsoSpec, CoordinateSpec, CoordinateStart,
+    ParamScope, Pooling, Position, Radius, Taps,
 };
 
 /// Return type of every builder in the registry.
-type Built = Result<Box<dyn Torso>, NetworkError>;
-
 const PAPER: CoordinateSpec = CoordinateSpec::PAPER;
 const WITH_RADIUS: CoordinateSpec = CoordinateSpec { radius: Radius::With, ..PAPER };
 
@@ -20,55 +18,78 @@ fn build(
     spec: CoordinateSpec,
     position: Position,
     pooling: Pooling,
-) -> Built {
+) -> BuiltTorso {
     let spec = ConvTorsoSpec { coordinates: Some((spec, position)), pooling };
     Ok(Box::new(ConvTorso::build(scope, obs_shape, &spec)?))
 }
 
 /// Adds coordinates before the first convolution; otherwise as published.
-fn build_first(scope: &mut ParamScope<'_>, obs_shape: [usize; 3], spec: CoordinateSpec) -> Built {
+fn build_first(
+    scope: &mut ParamScope<'_>,
+    obs_shape: [usize; 3],
+    spec: CoordinateSpec,
+) -> BuiltTorso {
     build(scope, obs_shape, spec, Position::FirstConvolution, Pooling::Flatten)
 }
 
-fn build_every(scope: &mut ParamScope<'_>, obs_shape: [usize; 3], spec: CoordinateSpec) -> Built {
+fn build_every(
+    scope: &mut ParamScope<'_>,
+    obs_shape: [usize; 3],
+    spec: CoordinateSpec,
+) -> BuiltTorso {
     build(scope, obs_shape, spec, Position::EveryConvolution, Pooling::Flatten)
 }
 
 /// The paper's layer, comparable with results in other papers.
-pub(super) fn build_coord_conv(scope: &mut ParamScope<'_>, obs_shape: [usize; 3]) -> Built {
+pub(super) fn build_coord_conv(scope: &mut ParamScope<'_>, obs_shape: [usize; 3]) -> BuiltTorso {
     build_first(scope, obs_shape, PAPER)
 }
 
-pub(super) fn build_coord_conv_all(scope: &mut ParamScope<'_>, obs_shape: [usize; 3]) -> Built {
+pub(super) fn build_coord_conv_all(
+    scope: &mut ParamScope<'_>,
+    obs_shape: [usize; 3],
+) -> BuiltTorso {
     build_every(scope, obs_shape, PAPER)
 }
 
-pub(super) fn build_coord_conv_r(scope: &mut ParamScope<'_>, obs_shape: [usize; 3]) -> Built {
+pub(super) fn build_coord_conv_r(scope: &mut ParamScope<'_>, obs_shape: [usize; 3]) -> BuiltTorso {
     build_first(scope, obs_shape, WITH_RADIUS)
 }
 
-pub(super) fn build_coord_conv_all_r(scope: &mut ParamScope<'_>, obs_shape: [usize; 3]) -> Built {
+pub(super) fn build_coord_conv_all_r(
+    scope: &mut ParamScope<'_>,
+    obs_shape: [usize; 3],
+) -> BuiltTorso {
     build_every(scope, obs_shape, WITH_RADIUS)
 }
 
 /// Amplitude 1 / kernel. Initial weights are those of `coordconv`; only the channels are scaled.
-pub(super) fn build_coord_conv_scaled(scope: &mut ParamScope<'_>, obs_shape: [usize; 3]) -> Built {
+pub(super) fn build_coord_conv_scaled(
+    scope: &mut ParamScope<'_>,
+    obs_shape: [usize; 3],
+) -> BuiltTorso {
     build_first(scope, obs_shape, CoordinateSpec { amplitude: 1.0 / FIRST_KERNEL as f64, ..PAPER })
 }
 
 /// One weight per coordinate and filter, at full amplitude. The image weights have the shape and
 /// the initial values of `conv`.
-pub(super) fn build_coord_conv_tap(scope: &mut ParamScope<'_>, obs_shape: [usize; 3]) -> Built {
+pub(super) fn build_coord_conv_tap(
+    scope: &mut ParamScope<'_>,
+    obs_shape: [usize; 3],
+) -> BuiltTorso {
     build_first(scope, obs_shape, CoordinateSpec { taps: Taps::Centre, ..PAPER })
 }
 
 /// Initial coordinate weights are zero; the image weights are those of `coordconv`.
-pub(super) fn build_coord_conv_zero(scope: &mut ParamScope<'_>, obs_shape: [usize; 3]) -> Built {
+pub(super) fn build_coord_conv_zero(
+    scope: &mut ParamScope<'_>,
+    obs_shape: [usize; 3],
+) -> BuiltTorso {
     build_first(scope, obs_shape, CoordinateSpec { start: CoordinateStart::Zeros, ..PAPER })
 }
 
 /// A control: two constant channels, like coordinates, but without spatial correlation.
-pub(super) fn build_noise_conv(scope: &mut ParamScope<'_>, obs_shape: [usize; 3]) -> Built {
+pub(super) fn build_noise_conv(scope: &mut ParamScope<'_>, obs_shape: [usize; 3]) -> BuiltTorso {
     build_first(scope, obs_shape, CoordinateSpec { source: ChannelSource::Noise, ..PAPER })
 }
 
@@ -76,18 +97,23 @@ pub(super) fn build_noise_conv(scope: &mut ParamScope<'_>, obs_shape: [usize; 3]
 pub(super) fn build_coord_conv_shuffled(
     scope: &mut ParamScope<'_>,
     obs_shape: [usize; 3],
-) -> Built {
+) -> BuiltTorso {
     build_first(scope, obs_shape, CoordinateSpec { source: ChannelSource::Shuffled, ..PAPER })
 }
 
-pub(super) fn build_coord_conv_gap(scope: &mut ParamScope<'_>, obs_shape: [usize; 3]) -> Built {
+pub(super) fn build_coord_conv_gap(
+    scope: &mut ParamScope<'_>,
+    obs_shape: [usize; 3],
+) -> BuiltTorso {
     build(scope, obs_shape, PAPER, Position::FirstConvolution, Pooling::GlobalMean)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::{NamedTensors, ParamStore, coordinate_channels, find_torso};
+    use crate::nn::{
+        NamedTensors, NetworkError, ParamStore, Torso, coordinate_channels, find_torso,
+    };
     use tch::{Device, Kind, Tensor};
 
     /// Leaves 2×3 positions after the last convolution.

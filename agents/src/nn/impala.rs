@@ -5,8 +5,8 @@
 use tch::Tensor;
 
 use super::{
-    Conv, ConvSpec, Coordinates, Init, Linear, NetworkError, Padding, ParamScope, Pooling, Radius,
-    Torso, Window, scale_pixels,
+    BuiltTorso, Conv, ConvSpec, Coordinates, Init, Linear, NetworkError, Padding, ParamScope,
+    Pooling, Radius, Torso, Window, scale_pixels,
 };
 
 /// Output channels of the three sections.
@@ -152,25 +152,26 @@ fn halved(size: i64) -> i64 {
 }
 
 /// Return type of every builder in the registry.
-type Built = Result<Box<dyn Torso>, NetworkError>;
-
-pub(super) fn build_impala(scope: &mut ParamScope<'_>, obs_shape: [usize; 3]) -> Built {
+pub(super) fn build_impala(scope: &mut ParamScope<'_>, obs_shape: [usize; 3]) -> BuiltTorso {
     Ok(Box::new(ImpalaTorso::build(scope, obs_shape, None, Pooling::Flatten)?))
 }
 
-pub(super) fn build_coord_conv_impala(scope: &mut ParamScope<'_>, obs_shape: [usize; 3]) -> Built {
+pub(super) fn build_coord_conv_impala(
+    scope: &mut ParamScope<'_>,
+    obs_shape: [usize; 3],
+) -> BuiltTorso {
     let coordinates = Some(coordinates_for(obs_shape));
     Ok(Box::new(ImpalaTorso::build(scope, obs_shape, coordinates, Pooling::Flatten)?))
 }
 
-pub(super) fn build_impala_gap(scope: &mut ParamScope<'_>, obs_shape: [usize; 3]) -> Built {
+pub(super) fn build_impala_gap(scope: &mut ParamScope<'_>, obs_shape: [usize; 3]) -> BuiltTorso {
     Ok(Box::new(ImpalaTorso::build(scope, obs_shape, None, Pooling::GlobalMean)?))
 }
 
 pub(super) fn build_coord_conv_impala_gap(
     scope: &mut ParamScope<'_>,
     obs_shape: [usize; 3],
-) -> Built {
+) -> BuiltTorso {
     let coordinates = Some(coordinates_for(obs_shape));
     Ok(Box::new(ImpalaTorso::build(scope, obs_shape, coordinates, Pooling::GlobalMean)?))
 }

@@ -33,9 +33,11 @@ pub trait Torso: Send {
     }
 }
 
+/// Torso as its builder returns it.
+pub type BuiltTorso = Result<Box<dyn Torso>, NetworkError>;
+
 /// Builds a torso for observations of shape `[C, H, W]`.
-pub type BuildTorso =
-    fn(scope: &mut ParamScope<'_>, obs_shape: [usize; 3]) -> Result<Box<dyn Torso>, NetworkError>;
+pub type BuildTorso = fn(scope: &mut ParamScope<'_>, obs_shape: [usize; 3]) -> BuiltTorso;
 
 /// A torso selectable by name.
 ///

@@ -13,8 +13,8 @@
 /// the weights always add up to the same total, so the values are equal.
 #[derive(Clone, Debug)]
 pub struct AreaResize {
-    rows: Vec<Taps>,
-    columns: Vec<Taps>,
+    rows: Vec<ResizeTaps>,
+    columns: Vec<ResizeTaps>,
     /// ⌈2⁴⁸ / area⌉, where area, height · width of the input, is the weights' total: multiplying by
     /// it and dropping 48 bits divides by the area, exactly.
     reciprocal: u64,
@@ -33,7 +33,7 @@ pub struct AreaResize {
 
 /// The input pixels under one output pixel, with the length of each inside it.
 #[derive(Clone, Debug, PartialEq)]
-struct Taps {
+struct ResizeTaps {
     first: usize,
     weights: Vec<u16>,
 }
@@ -92,7 +92,7 @@ impl AreaResize {
         let size = self.columns.len();
         let mut covered_from = 0;
         for row in 0..size {
-            let Taps { first, weights } = &self.rows[row];
+            let ResizeTaps { first, weights } = &self.rows[row];
             let (first, end) = (*first, *first + weights.len());
             // If all input rows under the previous output row and this one are equal, so are the
             // two output rows.
@@ -108,7 +108,7 @@ impl AreaResize {
 
     /// Vertical pass: weighted sums of the input rows under one output row.
     fn sum_rows(&mut self, row: usize, grey: &[u8; 256], frames: Frames<'_>) {
-        let Taps { first, weights } = &self.rows[row];
+        let ResizeTaps { first, weights } = &self.rows[row];
         self.sums.fill(0);
         for (y, weight) in (*first..).zip(weights) {
             // `grey` is still valid if every row since `grey_row` repeats the one above it.
@@ -125,7 +125,7 @@ impl AreaResize {
 
     /// Horizontal pass: weighted sums of those, divided by the area.
     fn average_columns(&self, out: &mut [u8]) {
-        for (pixel, Taps { first, weights }) in out.iter_mut().zip(&self.columns) {
+        for (pixel, ResizeTaps { first, weights }) in out.iter_mut().zip(&self.columns) {
             let covered = self.sums[*first..].iter().zip(weights);
             let sum: u32 = covered.map(|(sum, weight)| u32::from(*sum) * u32::from(*weight)).sum();
             // Below 255.5 · area · (2⁴⁸ / area + 1) < 2⁵⁷: no overflow.
@@ -166,11 +166,11 @@ impl<'a> Frames<'a> {
 }
 
 /// Computes the input pixels, out of `from`, under each of `to` output pixels.
-fn taps(from: usize, to: usize) -> Vec<Taps> {
-    (0..to).map(|out| Taps::under(out, from, to)).collect()
+fn taps(from: usize, to: usize) -> Vec<ResizeTaps> {
+    (0..to).map(|out| ResizeTaps::under(out, from, to)).collect()
 }
 
-impl Taps {
+impl ResizeTaps {
     /// Computes the input pixels, out of `from`, under output pixel `out` of `to`.
     fn under(out: usize, from: usize, to: usize) -> Self {
         let start = out * from;

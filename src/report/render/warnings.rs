@@ -1,6 +1,6 @@
 //! Warnings in words.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::report::label_of;
 use crate::report::analysis::grid::ArmRow;
@@ -39,17 +39,9 @@ fn describe(anomaly: &Anomaly, arms: &[ArmRow]) -> String {
             joined(budgets, ", ", |budget| frames(*budget as f64)),
             frames(budgets[0] as f64)
         ),
-        Anomaly::Seeds(seeds) => {
-            let of_arm = |(arm, seeds): &(ArmId, Vec<u64>)| {
-                format!("{} has {}", label(arm), joined(seeds, ", ", ToString::to_string))
-            };
-            format!("The seeds differ: {}", joined(seeds, "; ", of_arm))
-        }
+        Anomaly::Seeds(seeds) => format!("The seeds differ: {}", by_arm(seeds, label)),
         Anomaly::Setting { key, arms } => {
-            let of_value = |(value, arms): (&String, &BTreeSet<ArmId>)| {
-                format!("{value} for {}", joined(arms, ", ", label))
-            };
-            format!("The setting `{key}` differs: {}", joined(arms, "; ", of_value))
+            format!("The setting `{key}` differs: {}", by_value(arms, label))
         }
         Anomaly::OtherRules(settings) => format!(
             "Runs have {}, but the known scores of a random policy and of a human are of games of \
@@ -88,6 +80,16 @@ fn describe(anomaly: &Anomaly, arms: &[ArmRow]) -> String {
              had: {games}"
         ),
     }
+}
+
+fn by_arm(seeds: &[(ArmId, Vec<u64>)], label: impl Fn(&ArmId) -> String) -> String {
+    joined(seeds, "; ", |(arm, seeds)| {
+        format!("{} has {}", label(arm), joined(seeds, ", ", ToString::to_string))
+    })
+}
+
+fn by_value(arms: &BTreeMap<String, BTreeSet<ArmId>>, label: impl Fn(&ArmId) -> String) -> String {
+    joined(arms, "; ", |(value, arms)| format!("{value} for {}", joined(arms, ", ", &label)))
 }
 
 fn joined<T>(

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::ArmId;
 use crate::config::RunConfig;
-use crate::metrics::Axis;
+use crate::metrics::LogAxis;
 use crate::metrics::accumulate::WINDOW_GAMES;
 use crate::metrics::read::{ReadPoint, read_points};
 use crate::metrics::tags;
@@ -113,7 +113,8 @@ impl Run {
         let places = places(&points).map_err(&damaged)?;
         let last = places.last();
         let config: RunConfig = folder.read_config()?;
-        let training: Vec<CurvePoint> = places.iter().filter_map(Place::training_point).collect();
+        let training: Vec<CurvePoint> =
+            places.iter().filter_map(LoggedPosition::training_point).collect();
         let evaluations = evaluation_curve(&places);
         let evaluated = evaluated(&places);
         let (curve, scored_by) = match evaluated {
@@ -133,7 +134,7 @@ impl Run {
             window_frames: window_frames(&places),
             dead_share: places.iter().rev().find_map(|place| place.value(&tags::DEAD_SHARE)),
             frames: last.map_or(0, |place| place.frames),
-            episodes: last.and_then(Place::games).map_or(0, |games| games as u64),
+            episodes: last.and_then(LoggedPosition::games).map_or(0, |games| games as u64),
             wall_secs: last.and_then(|place| place.value(&tags::WALL_SECS)).unwrap_or(f64::NAN),
             diverged: folder.diverged_path().is_file(),
         })
@@ -180,12 +181,12 @@ fn holds_study(folder: &Path) -> bool {
 /// All log points at one frame count, usually a single one. The last interval of a run can be
 /// written twice, the second time without values.
 #[derive(Debug)]
-struct Place<'a> {
+struct LoggedPosition<'a> {
     frames: u64,
     points: &'a [ReadPoint],
 }
 
-impl Place<'_> {
+impl LoggedPosition<'_> {
     /// Returns the first value of a tag.
     fn value(&self, tag: &tags::Tag) -> Option<f64> {
         self.points.iter().find_map(|point| point.value(tag))
@@ -218,7 +219,7 @@ impl Place<'_> {
 
 /// Builds the curve of evaluations. Their lines have no time, so each uses that of the last log
 /// point.
-fn evaluation_curve(places: &[Place<'_>]) -> Vec<CurvePoint> {
+fn evaluation_curve(places: &[LoggedPosition<'_>]) -> Vec<CurvePoint> {
     let tells_time = places.iter().any(|place| place.hours().is_some());
     // Without any times, NaN keeps the curve from being drawn over time.
     let mut hours = if tells_time { 0.0 } else { f64::NAN };
@@ -235,7 +236,7 @@ fn evaluation_curve(places: &[Place<'_>]) -> Vec<CurvePoint> {
     curve
 }
 
-fn evaluated(places: &[Place<'_>]) -> Option<Evaluated> {
+fn evaluated(places: &[LoggedPosition<'_>]) -> Option<Evaluated> {
     let last = places.iter().rev().find(|place| place.evaluation().is_some())?;
     let has_final = last.value(&tags::EVAL_FINAL_RETURN).is_some();
     let points = places.iter().flat_map(|place| place.points);
@@ -247,7 +248,7 @@ fn evaluated(places: &[Place<'_>]) -> Option<Evaluated> {
 
 /// Returns the frames since the last log point with at least 100 fewer games than the end, or the
 /// start.
-fn window_frames(places: &[Place<'_>]) -> f64 {
+fn window_frames(places: &[LoggedPosition<'_>]) -> f64 {
     let Some(last) = places.last() else { return 0.0 };
     let Some(all) = last.games() else { return last.frames as f64 };
     let before = all - WINDOW_GAMES as f64;
@@ -256,16 +257,17 @@ fn window_frames(places: &[Place<'_>]) -> f64 {
 }
 
 /// Groups log points by frame count, which must not decrease.
-fn places(points: &[ReadPoint]) -> Result<Vec<Place<'_>>, String> {
-    let mut places: Vec<Place<'_>> = Vec::with_capacity(points.len());
+fn places(points: &[ReadPoint]) -> Result<Vec<LoggedPosition<'_>>, String> {
+    let mut places: Vec<LoggedPosition<'_>> = Vec::with_capacity(points.len());
     let mut line = 1;
-    for points in points.chunk_by(|a, b| a.position(Axis::Frames) == b.position(Axis::Frames)) {
+    for points in points.chunk_by(|a, b| a.position(LogAxis::Frames) == b.position(LogAxis::Frames))
+    {
         let frames =
-            points[0].position(Axis::Frames).ok_or(format!("line {line} has no `frames`"))?;
+            points[0].position(LogAxis::Frames).ok_or(format!("line {line} has no `frames`"))?;
         if places.last().is_some_and(|before| before.frames > frames) {
             return Err(format!("line {line}: `frames` goes back"));
         }
-        places.push(Place { frames, points });
+        places.push(LoggedPosition { frames, points });
         line += points.len();
     }
 

@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use crate::durable_file::replace_file;
 use crate::exit_code::ExitCode;
-use crate::metrics::Axis;
+use crate::metrics::LogAxis;
 use crate::metrics::read::read_last_point;
 use crate::text::names;
 use crate::text::path_text::shell_word;
@@ -222,7 +222,7 @@ impl RunDir {
     /// Returns the frame count of the last line of `metrics.jsonl`; 0 if there is none.
     pub fn last_logged_frames(&self) -> u64 {
         let last = read_last_point(&self.metrics_path()).ok().flatten();
-        last.and_then(|point| point.position(Axis::Frames)).unwrap_or(0)
+        last.and_then(|point| point.position(LogAxis::Frames)).unwrap_or(0)
     }
 
     /// Returns `true` if another process is training in this folder.
