@@ -50,7 +50,7 @@ fn main() {
     let [own, shared] = [Device::Cpu, device].map(|device| policy(groups[0].spec(), device));
     let [mut locals, mut centrals] =
         [Inference::Local, Inference::Central].map(|inference| agent(inference, actors, device));
-    let turn = |_| {
+    let measured = (0..turns).map(|_| {
         let stepped = step_all(&mut groups);
         let own = infer_beside(&own, &mut groups[..busy]);
         let local = act(&mut locals);
@@ -59,9 +59,9 @@ fn main() {
         let central = act(&mut centrals);
         let shared = f64::midpoint(before, infer_beside(&shared, &mut groups[..busy]));
         Turn { cores: busy as f64, device, stepped, own, shared, local, central }
-    };
+    });
 
-    let turns: Vec<Turn> = (0..turns).map(turn).collect();
+    let turns: Vec<Turn> = measured.collect();
     print_table(actors, cores, device, &turns);
 }
 
@@ -101,45 +101,60 @@ impl Turn {
 }
 
 fn print_table(actors: usize, cores: usize, device: Device, turns: &[Turn]) {
-    let median = |of: fn(&Turn) -> f64| median(turns.iter().map(of).collect());
-    let bare = |name: &str, of| println!("{name:<60} {:>7.0}", median(of));
-    let share =
-        |name: &str, of, share| println!("{name:<60} {:>7.0} {:>6.2}", median(of), median(share));
     println!(
         "{GAME}, {actors} actors of {ENVS_PER_ACTOR} environments on {cores} cores, agent steps a second"
     );
     println!("(medians of {} turns; shares of what was calculated, each of one turn)", turns.len());
-    bare("environments alone, a thread an actor", |turn| turn.stepped);
-    bare("inference, one thread, environments in the others", |turn| turn.own);
-    bare("calculated: each core steps and infers in turn", Turn::local_most);
-    share(
+    print_rate("environments alone, a thread an actor", turns, |turn| turn.stepped);
+    print_rate("inference, one thread, environments in the others", turns, |turn| turn.own);
+    print_rate("calculated: each core steps and infers in turn", turns, Turn::local_most);
+    print_share(
         "actors, inference of their own",
+        turns,
         |turn| turn.local,
         |turn| turn.local / turn.local_most(),
     );
-    bare(&format!("inference on {device:?}, environments in the other threads"), |turn| {
-        turn.shared
-    });
+    print_rate(
+        &format!("inference on {device:?}, environments in the other threads"),
+        turns,
+        |turn| turn.shared,
+    );
 
-    bare("calculated: all cores step, then one thread infers", Turn::central_in_turn);
-    share(
+    print_rate("calculated: all cores step, then one thread infers", turns, Turn::central_in_turn);
+    print_share(
         "actors, central inference",
+        turns,
         |turn| turn.central,
         |turn| turn.central / turn.central_in_turn(),
     );
-    bare("calculated: both at once, nothing ever waits", Turn::central_at_once);
-    share(
+    print_rate("calculated: both at once, nothing ever waits", turns, Turn::central_at_once);
+    print_share(
         "actors, central inference",
+        turns,
         |turn| turn.central,
         |turn| turn.central / turn.central_at_once(),
     );
 }
 
+fn print_rate(name: &str, turns: &[Turn], rate: fn(&Turn) -> f64) {
+    println!("{name:<60} {:>7.0}", median_of(turns, rate));
+}
+
+fn print_share(name: &str, turns: &[Turn], rate: fn(&Turn) -> f64, share: fn(&Turn) -> f64) {
+    println!("{name:<60} {:>7.0} {:>6.2}", median_of(turns, rate), median_of(turns, share));
+}
+
+fn median_of(turns: &[Turn], number: fn(&Turn) -> f64) -> f64 {
+    median(turns.iter().map(number).collect())
+}
+
 fn group(actor: usize) -> VecEnv {
-    let index = |env| (actor * ENVS_PER_ACTOR + env) as u64;
-    let seed = |env| EnvSeed { seed: 1, role: Role::TrainEnv, index: index(env) };
-    let make = |env| make_env(GAME, &EnvConfig::default(), &assets(None), seed(env)).unwrap();
-    VecEnv::try_new((0..ENVS_PER_ACTOR).map(make).collect()).unwrap()
+    let envs = (0..ENVS_PER_ACTOR).map(|env| {
+        let index = (actor * ENVS_PER_ACTOR + env) as u64;
+        let seed = EnvSeed { seed: 1, role: Role::TrainEnv, index };
+        make_env(GAME, &EnvConfig::default(), &assets(None), seed).unwrap()
+    });
+    VecEnv::try_new(envs.collect()).unwrap()
 }
 
 fn policy(spec: &EnvSpec, device: Device) -> Policy {

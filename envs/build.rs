@@ -33,11 +33,13 @@ mod ale {
     /// Where set-up puts what the build needs: `.deps` beside the workspace's manifest.
     fn deps_dir() -> PathBuf {
         println!("cargo:rerun-if-env-changed=COORDRL_DEPS_DIR");
-        let beside = || {
-            let manifest = env::var("CARGO_MANIFEST_DIR").unwrap_or_default();
-            Path::new(&manifest).join("../.deps").into_os_string()
-        };
-        PathBuf::from(env::var_os("COORDRL_DEPS_DIR").unwrap_or_else(beside))
+        match env::var_os("COORDRL_DEPS_DIR") {
+            Some(deps) => PathBuf::from(deps),
+            None => {
+                let manifest = env::var("CARGO_MANIFEST_DIR").unwrap_or_default();
+                Path::new(&manifest).join("../.deps")
+            }
+        }
     }
 
     fn require(path: &Path) {

@@ -222,17 +222,11 @@ fn bad_state(error: serde_json::Error) -> AgentError {
 
 /// PPO on Catch with small screens.
 fn catch(seed: u64) -> anyhow::Result<Ppo> {
-    let env_config =
-        EnvConfig { screen_size: Some(36), frame_stack: Some(1), ..Default::default() };
-    let env = |index| -> Result<Box<dyn Env>, EnvError> {
-        let seed = EnvSeed { seed, role: Role::TrainEnv, index };
-        make_env("catch", &env_config, &Assets { rom_dir: "none".into() }, seed)
-    };
-
     let per_actor = ENVS / ACTORS;
     let actors = (0..ACTORS).map(|actor| {
         let first = (actor * per_actor) as u64;
-        VecEnv::try_new((first..first + per_actor as u64).map(env).collect::<Result<_, _>>()?)
+        let envs = (first..first + per_actor as u64).map(|index| catch_env(seed, index));
+        VecEnv::try_new(envs.collect::<Result<_, _>>()?)
     });
 
     let setup = AgentSetup {
@@ -245,6 +239,12 @@ fn catch(seed: u64) -> anyhow::Result<Ppo> {
     };
 
     Ok(Ppo::build(setup)?)
+}
+
+fn catch_env(seed: u64, index: u64) -> Result<Box<dyn Env>, EnvError> {
+    let config = EnvConfig { screen_size: Some(36), frame_stack: Some(1), ..Default::default() };
+    let assets = Assets { rom_dir: "none".into() };
+    make_env("catch", &config, &assets, EnvSeed { seed, role: Role::TrainEnv, index })
 }
 
 /// Trains until `frames`; returns the mean return of the last 100 games.

@@ -285,14 +285,15 @@ impl Layer {
 
 /// Computes CoordConv's channels, `[1, 2, H, W]`: each pixel's column and row, from −1 to 1.
 fn coordinate_channels(height: i64, width: i64) -> Tensor {
-    let axis = |size: i64| {
-        let last = (size - 1) as f64;
-        let axis: Vec<f32> = (0..size).map(|i| (i as f64 / last * 2.0 - 1.0) as f32).collect();
-        Tensor::from_slice(&axis)
-    };
     let columns = axis(width).view([1, width]).expand([height, width], false);
     let rows = axis(height).view([height, 1]).expand([height, width], false);
     Tensor::stack(&[columns, rows], -1).unsqueeze(0).permute([0, 3, 1, 2])
+}
+
+fn axis(size: i64) -> Tensor {
+    let last = (size - 1) as f64;
+    let axis: Vec<f32> = (0..size).map(|i| (i as f64 / last * 2.0 - 1.0) as f32).collect();
+    Tensor::from_slice(&axis)
 }
 
 // Running it: initial weights, and the game of Catch.
@@ -333,8 +334,8 @@ impl Network {
         let coordinates = (torso == Torso::CoordConv).then(|| coordinate_channels(h, w));
         let channels = c + if coordinates.is_some() { 2 } else { 0 };
         // Each convolution leaves (size − kernel) / stride + 1 of a side.
-        let side = |size: i64| ((size - 8) / 4 + 1 - 4) / 2 + 1 - 2;
-        let inputs = 64 * side(h) * side(w);
+        let [rows, columns] = [h, w].map(|size| ((size - 8) / 4 + 1 - 4) / 2 + 1 - 2);
+        let inputs = 64 * rows * columns;
         let actions = spec.num_actions() as i64;
 
         let mut scope = ParamScope::new(store);

@@ -93,8 +93,8 @@ fn main() {
         variant("impala", "impala", cores as u32, Gradients::Actors, 1),
         variant("coordconv-impala", "coordconv-impala", cores as u32, Gradients::Actors, 1),
     ];
-    let central = |torso| variant(torso, torso, 2, Gradients::Central, 1);
-    let on_gpu = ["conv", "coordconv", "coordconv-all", "impala", "coordconv-impala"].map(central);
+    let on_gpu = ["conv", "coordconv", "coordconv-all", "impala", "coordconv-impala"]
+        .map(|torso| variant(torso, torso, 2, Gradients::Central, 1));
     let variants = if device == Device::Cpu { on_cpu.to_vec() } else { on_gpu.to_vec() };
     let mut agents: Vec<A2c> =
         variants.iter().map(|variant| build(variant, cores, device)).collect();
@@ -121,8 +121,6 @@ fn build(variant: &Variant, cores: usize, device: Device) -> A2c {
     let Variant { actors, gradients, .. } = *variant;
     let mut config = A2cConfig { actors: Some(actors), gradients, ..Default::default() };
     config.optimizer.learning_rate = 1e-6; // nothing can be learned here, so keep the weights bounded
-    let still = |_| Box::new(Still::new()) as Box<dyn Env>;
-    let group = |n: usize| VecEnv::try_new((0..n).map(still).collect()).unwrap();
     tch::set_num_threads(variant.torch_threads);
     A2c::build(
         &config,
@@ -136,6 +134,11 @@ fn build(variant: &Variant, cores: usize, device: Device) -> A2c {
         },
     )
     .unwrap()
+}
+
+fn group(envs: usize) -> VecEnv {
+    let envs = (0..envs).map(|_| Box::new(Still::new()) as Box<dyn Env>);
+    VecEnv::try_new(envs.collect()).unwrap()
 }
 
 /// Returns rows learned per second, and inference's share of inference plus learning.

@@ -134,10 +134,10 @@ fn draws(replays: &[Replay; 2]) {
     let mut rates = vec![Vec::new(); 4];
     for _ in 0..TURNS {
         for (form, (replay, batch)) in replays.iter().zip(&mut batches).enumerate() {
-            let assemble = || replay.draw(BATCH, &mut rng).unwrap().assemble_into(batch).unwrap();
-            rates[form].push(per_second(1, assemble));
-            let draw = || drop(replay.draw(BATCH, &mut rng).unwrap());
-            rates[2 + form].push(per_second(1, draw));
+            rates[form].push(per_second(1, || {
+                replay.draw(BATCH, &mut rng).unwrap().assemble_into(batch).unwrap();
+            }));
+            rates[2 + form].push(per_second(1, || drop(replay.draw(BATCH, &mut rng).unwrap())));
         }
     }
 
@@ -172,8 +172,9 @@ fn appetite(replay: &Replay) {
             }
             pool.install(|| learner.learn(&LearnBatch::from(&batch))).unwrap();
         }));
-        let assemble = || replay.draw(BATCH, &mut rng).unwrap().assemble_into(&mut batch).unwrap();
-        rates[1].push(per_second(1, assemble));
+        rates[1].push(per_second(1, || {
+            replay.draw(BATCH, &mut rng).unwrap().assemble_into(&mut batch).unwrap();
+        }));
     }
 
     rates[0].remove(0);

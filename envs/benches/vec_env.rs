@@ -10,6 +10,7 @@
 //! column is the ratio of the medians; bare frames per second depend on the machine.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a program for people")]
 
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -93,12 +94,14 @@ fn play(game: &str, threads: usize) -> (f64, f64) {
 }
 
 fn vector(game: &str) -> VecEnv {
-    let beside = || std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../.deps");
-    let assets =
-        Assets::in_deps(&std::env::var_os("COORDRL_DEPS_DIR").map_or_else(beside, Into::into));
-    let seed = |index| EnvSeed { seed: 1, role: Role::TrainEnv, index };
-    let make = |index| make_env(game, &EnvConfig::default(), &assets, seed(index)).unwrap();
-    VecEnv::try_new((0..ENVS as u64).map(make).collect()).unwrap()
+    let deps = std::env::var_os("COORDRL_DEPS_DIR")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../.deps"), PathBuf::from);
+    let assets = Assets::in_deps(&deps);
+    let envs = (0..ENVS as u64).map(|index| {
+        let seed = EnvSeed { seed: 1, role: Role::TrainEnv, index };
+        make_env(game, &EnvConfig::default(), &assets, seed).unwrap()
+    });
+    VecEnv::try_new(envs.collect()).unwrap()
 }
 
 fn play_envpool(python: &str, game: &str, threads: usize) -> f64 {

@@ -39,12 +39,12 @@ fn write(folder: &Path, name: &str, figure: &dyn Figure) -> Result<(), Box<dyn E
 
 /// A curve like that of a run: rises, levels off, wobbles.
 fn curve(height: f64, speed: f64, shift: f64) -> Vec<(f64, f64)> {
-    let at = |k: u32| {
+    let points = (0..=80).map(|k: u32| {
         let x = f64::from(k) / 80.0;
         let wobble = (f64::from(k) * 0.9 + shift).sin() * 0.02 * height;
         (x * 1e7, height * (1.0 - (-x * speed).exp()) + wobble)
-    };
-    (0..=80).map(at).collect()
+    });
+    points.collect()
 }
 
 fn banded(name: &str, height: f64, speed: f64, shift: f64) -> Series {
@@ -70,34 +70,39 @@ fn sizes() -> LineChart {
 }
 
 fn places(title: &str, error: f64, aspect: Aspect) -> Scatter {
-    let grid =
-        || (0..28 * 28).map(|k| (f64::from(k % 28) * 2.0 + 4.0, f64::from(k / 28) * 2.0 + 4.0));
     let moved = move |(x, y): (f64, f64)| {
         (x + error * (x * 1.3 + y * 7.1).sin(), y + error * (x * 5.1 - y).cos())
     };
 
-    let test = |&(x, y): &(f64, f64)| x > 32.0 && y > 32.0;
     let scatter =
         Scatter::new(title, Axis::linear("x (pixels)"), Axis::linear("y (pixels)").reversed())
             .with_true_places("true places", grid())
-            .with_group(Group::new("train", grid().filter(|place| !test(place)).map(moved)))
-            .with_group(Group::new("test", grid().filter(test).map(moved)));
+            .with_group(Group::new("train", grid().filter(|place| !is_test(place)).map(moved)))
+            .with_group(Group::new("test", grid().filter(is_test).map(moved)));
     if aspect == Aspect::Equal { scatter.with_equal_aspect() } else { scatter }
 }
 
-fn true_against_predicted() -> Scatter {
-    let points = |shift: f64| {
-        (0..40).map(move |k| (f64::from(k), f64::from(k) + 3.0 * (f64::from(k) * shift).sin()))
-    };
+fn grid() -> impl Iterator<Item = (f64, f64)> {
+    (0..28 * 28).map(|k| (f64::from(k % 28) * 2.0 + 4.0, f64::from(k / 28) * 2.0 + 4.0))
+}
 
+fn is_test(&(x, y): &(f64, f64)) -> bool {
+    x > 32.0 && y > 32.0
+}
+
+fn true_against_predicted() -> Scatter {
     Scatter::new(
         "True against predicted",
         Axis::linear("true x (pixels)"),
         Axis::linear("predicted x (pixels)"),
     )
-    .with_group(Group::new("train", points(1.3)))
-    .with_group(Group::new("test", points(2.9).map(|(x, y)| (x, y - 2.0))))
+    .with_group(Group::new("train", wave(1.3)))
+    .with_group(Group::new("test", wave(2.9).map(|(x, y)| (x, y - 2.0))))
     .with_equal_aspect()
+}
+
+fn wave(shift: f64) -> impl Iterator<Item = (f64, f64)> {
+    (0..40).map(move |k| (f64::from(k), f64::from(k) + 3.0 * (f64::from(k) * shift).sin()))
 }
 
 /// A square of nine cells on a side, its edge more or less sharp.
@@ -134,12 +139,11 @@ fn weights() -> Result<HeatMaps, PlotError> {
         .with_colours(ColourMap::Diverging)
         .with_range(ColourRange::Fixed(-1.0, 1.0));
     for channel in 0..8_u8 {
-        let weight = |k: u8| (f32::from(k) * 0.37 + f32::from(channel)).sin();
         maps = maps.with_map(HeatMap::try_new(
             format!("channel {channel}"),
             8,
             8,
-            (0..64).map(weight).collect(),
+            (0..64).map(|k: u8| (f32::from(k) * 0.37 + f32::from(channel)).sin()).collect(),
         )?);
     }
 
@@ -176,10 +180,6 @@ fn mixed() -> Result<Panels, PlotError> {
 }
 
 fn edge_cases() -> Panels {
-    let chart = |series: Series| -> Box<dyn Figure> {
-        Box::new(LineChart::new("", Axis::linear("x"), Axis::linear("y")).with_series(series))
-    };
-
     let gap =
         [(0.0, 1e-5), (1.0, 2e-5), (2.0, f64::NAN), (3.0, 1.5e-5), (4.0, f64::NAN), (5.0, 3e-5)];
     let many =
@@ -209,4 +209,8 @@ fn edge_cases() -> Panels {
             ],
         )
         .with_row("", vec![Box::new(many), Box::new(long.with_reference(1.1e6, "a reference"))])
+}
+
+fn chart(series: Series) -> Box<dyn Figure> {
+    Box::new(LineChart::new("", Axis::linear("x"), Axis::linear("y")).with_series(series))
 }

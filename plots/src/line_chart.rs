@@ -137,24 +137,22 @@ impl LineChart {
             return Err(PlotError::NoData { figure: self.title.clone() });
         }
 
-        let points = || {
-            self.series
-                .iter()
-                .flat_map(|series| series.points.iter().copied())
-                .filter(|p| is_whole(*p))
-        };
-
         let bands = self.series.iter().flat_map(|series| series.band.iter().flatten());
         let reference = self.reference.iter().map(|(value, _)| *value);
-        let heights = points()
+        let heights = self
+            .whole_points()
             .map(|point| point.1)
             .chain(bands.flat_map(|&(low, high)| [low, high]))
             .chain(reference);
-        let x = self.x.resolve(&self.title, points().map(|point| point.0))?;
+        let x = self.x.resolve(&self.title, self.whole_points().map(|point| point.0))?;
         let y = self.y.resolve(&self.title, heights)?;
         // A range taken from the data includes the reference; one set by hand may not.
         self.check_reference(y)?;
         Ok((x, y))
+    }
+
+    fn whole_points(&self) -> impl Iterator<Item = Point> {
+        self.series.iter().flat_map(|series| series.points.iter().copied()).filter(|p| is_whole(*p))
     }
 
     fn check_reference(&self, y: Range) -> Result<(), PlotError> {

@@ -58,7 +58,6 @@ pub(crate) fn assert_shows(figure: &dyn Figure, words: &[&str], colours: &[Colou
 
     let seen = colours_of(figure);
     for colour in colours {
-        let near = |a: u8, b: u8| a.abs_diff(b) <= 2;
         let is_seen = seen.keys().any(|c| {
             near(c.red, colour.red) && near(c.green, colour.green) && near(c.blue, colour.blue)
         });
@@ -67,4 +66,8 @@ pub(crate) fn assert_shows(figure: &dyn Figure, words: &[&str], colours: &[Colou
 
     assert_eq!(figure.to_svg().unwrap(), figure.to_svg().unwrap());
     assert_eq!(figure.to_png().unwrap(), figure.to_png().unwrap());
+}
+
+fn near(a: u8, b: u8) -> bool {
+    a.abs_diff(b) <= 2
 }

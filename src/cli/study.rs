@@ -64,8 +64,8 @@ impl FromArgMatches for Study {
         match matches.subcommand() {
             Some(("all", flags)) => Ok(Self::All(Box::new(all::All::from_arg_matches(flags)?))),
             Some((name, flags)) => {
-                let unknown = |error| clap::Error::raw(ErrorKind::InvalidSubcommand, error);
-                let task = find_task(name).map_err(unknown)?;
+                let task = find_task(name)
+                    .map_err(|error| clap::Error::raw(ErrorKind::InvalidSubcommand, error))?;
                 Ok(Self::One(task, Box::new(Flags::from_arg_matches(flags)?)))
             }
             None => Err(clap::Error::new(ErrorKind::MissingSubcommand)),

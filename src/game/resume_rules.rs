@@ -34,12 +34,11 @@ fn is_fixed_by_algorithm(config: &RunConfig, key: &str, same_moments: bool) -> b
         return false;
     };
     // These two decide which running averages the optimiser stores.
-    let decides_moments = |name: &str| {
-        key.strip_prefix(algorithm.optimizer_table)
-            .is_some_and(|rest| rest.strip_prefix('.') == Some(name))
-    };
-    algorithm.fixed_on_fork.contains(&key)
-        || (!same_moments && (decides_moments("centered") || decides_moments("momentum")))
+    let decides_moments = matches!(
+        key.strip_prefix(algorithm.optimizer_table).and_then(|key| key.strip_prefix('.')),
+        Some("centered" | "momentum")
+    );
+    algorithm.fixed_on_fork.contains(&key) || (!same_moments && decides_moments)
 }
 
 /// Lists the changes that would turn a resumed run into a different one, each with its reason. The
@@ -105,11 +104,6 @@ fn has_constant_schedule(config: &RunConfig) -> bool {
 
 /// Rejects changes that the checkpoint's contents cannot support.
 pub fn check_fork(old: &RunConfig, new: &RunConfig) -> anyhow::Result<()> {
-    let moments = |config: &RunConfig| {
-        let optimizer = config.algorithm().optimizer();
-        (optimizer.centered, optimizer.momentum > 0.0)
-    };
-
     let same_moments = moments(old) == moments(new);
     let refusals: Vec<String> = changes(old, new)
         .into_iter()
@@ -129,6 +123,11 @@ pub fn check_fork(old: &RunConfig, new: &RunConfig) -> anyhow::Result<()> {
             refusals.join("\n  - ")
         ))),
     }
+}
+
+fn moments(config: &RunConfig) -> (bool, bool) {
+    let optimizer = config.algorithm().optimizer();
+    (optimizer.centered, optimizer.momentum > 0.0)
 }
 
 fn refuse_frames(old: &RunConfig, new: &RunConfig, frames_done: u64) -> Option<String> {

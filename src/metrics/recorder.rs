@@ -1,6 +1,5 @@
 //! Metric files of one run, kept in step: `metrics.jsonl` and TensorBoard event files.
 
-use std::io;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -51,28 +50,29 @@ impl Recorder {
         let metrics_path = run.metrics_path();
         let events_dir = run.events_dir();
         let jsonl = JsonlSink::open(&metrics_path, written.metrics_bytes)
-            .map_err(|cause| RunDirError::CannotWrite { path: metrics_path.clone(), cause })?;
+            .map_err(|cause| RunDirError::cannot_write(&metrics_path, cause))?;
         let tensorboard = TensorBoardSink::open(&events_dir, &written.event_files, position)
-            .map_err(|cause| RunDirError::CannotWrite { path: events_dir.clone(), cause })?;
+            .map_err(|cause| RunDirError::cannot_write(&events_dir, cause))?;
         Ok(Self { jsonl, tensorboard, metrics_path, events_dir })
     }
 
     /// Writes one log point, visible to readers when this returns.
     pub fn log(&mut self, point: &LogPoint) -> Result<(), RunDirError> {
-        self.jsonl.log(point).map_err(|cause| cannot_write(&self.metrics_path, cause))?;
-        self.tensorboard.log(point).map_err(|cause| cannot_write(&self.events_dir, cause))
+        self.jsonl
+            .log(point)
+            .map_err(|cause| RunDirError::cannot_write(&self.metrics_path, cause))?;
+        self.tensorboard
+            .log(point)
+            .map_err(|cause| RunDirError::cannot_write(&self.events_dir, cause))
     }
 
     /// Waits until everything is on disk and returns the lengths, so that a checkpoint never refers
     /// to bytes that a crash could lose.
     pub fn sync(&mut self) -> Result<Written, RunDirError> {
-        self.jsonl.sync().map_err(|cause| cannot_write(&self.metrics_path, cause))?;
+        self.jsonl.sync().map_err(|cause| RunDirError::cannot_write(&self.metrics_path, cause))?;
         let events = self.tensorboard.sync().and_then(|()| self.tensorboard.files());
-        let event_files = events.map_err(|cause| cannot_write(&self.events_dir, cause))?;
+        let event_files =
+            events.map_err(|cause| RunDirError::cannot_write(&self.events_dir, cause))?;
         Ok(Written { metrics_bytes: self.jsonl.bytes(), event_files })
     }
-}
-
-fn cannot_write(path: &std::path::Path, cause: io::Error) -> RunDirError {
-    RunDirError::CannotWrite { path: path.to_owned(), cause }
 }

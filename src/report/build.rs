@@ -9,7 +9,7 @@ use super::ReportError;
 use super::analysis::aggregate;
 use super::analysis::compare::{Comparison, Tests, compare};
 use super::analysis::failed_runs::{GameScores, with_failed_as_worst};
-use super::analysis::grid::{ComparisonGroup, Grid};
+use super::analysis::grid::{ArmRow, ComparisonGroup, Grid};
 use super::analysis::measures::{self, GameRow};
 use super::analysis::warnings::{Anomaly, Warning, warnings};
 use super::render::{ComparisonRow, Report, limits, warning};
@@ -69,9 +69,6 @@ impl Report {
         warnings.splice(..0, departure(design, primary, &grid, &groups));
 
         let arms = grid.rows();
-        let with_sentences = |comparisons: Vec<Comparison>| {
-            comparisons.into_iter().map(|one| ComparisonRow::of(one, &arms)).collect()
-        };
         Ok(Self {
             version: REPORT_VERSION,
             made_by: MADE_BY.to_owned(),
@@ -83,8 +80,8 @@ impl Report {
             tests: Tests::of(&comparisons),
             warnings: warnings.iter().map(|one| warning(one, &arms)).collect(),
             cannot_be_concluded: limits(&comparisons, &games),
-            comparisons: with_sentences(comparisons),
-            failed_as_worst: with_sentences(failed_as_worst),
+            comparisons: with_sentences(comparisons, &arms),
+            failed_as_worst: with_sentences(failed_as_worst, &arms),
             arms,
             games,
             aggregates,
@@ -124,6 +121,10 @@ fn departure(
     let planned = grid.groups(design.reference.as_deref()).ok();
     let departs = design.primary != primary || planned.as_deref() != Some(groups);
     departs.then(|| Anomaly::Departure(design.clone()).into())
+}
+
+fn with_sentences(comparisons: Vec<Comparison>, arms: &[ArmRow]) -> Vec<ComparisonRow> {
+    comparisons.into_iter().map(|one| ComparisonRow::of(one, arms)).collect()
 }
 
 fn protocols(grid: &Grid) -> Vec<String> {

@@ -132,81 +132,85 @@ impl Fake {
         let run = RunDir::create(&runs.join(self.place()), true).unwrap();
         run.write_config(&self.config).unwrap();
         run.write_meta(&self.meta).unwrap();
-        let line = |(index, score): (usize, &f64)| {
-            let frames = STEP * (index as u64 + 1);
-            let score = score.is_finite().then_some(*score);
-            let point = json!({
-                "frames": frames, "train/episode_return": score, "train/episodes": self.episodes as f64,
-                "perf/wall_secs": frames as f64 / 1000.0,
-            });
-            format!("{point}\n")
-        };
-
         let mut lines: Vec<(u64, String)> = self.evaluation_lines();
-        lines.extend(
-            self.scores.iter().enumerate().map(|one| (STEP * (one.0 as u64 + 1), line(one))),
-        );
+        lines.extend(self.scores.iter().enumerate().map(|(index, score)| {
+            let frames = STEP * (index as u64 + 1);
+            (frames, self.training_line(frames, *score))
+        }));
         lines.sort_by_key(|(frames, _)| *frames);
         let text: String = lines.into_iter().map(|(_, line)| line).collect();
         fs::write(run.metrics_path(), text).unwrap();
         run.path().to_owned()
     }
 
+    fn training_line(&self, frames: u64, score: f64) -> String {
+        let score = score.is_finite().then_some(score);
+        let point = json!({
+            "frames": frames, "train/episode_return": score, "train/episodes": self.episodes as f64,
+            "perf/wall_secs": frames as f64 / 1000.0,
+        });
+        format!("{point}\n")
+    }
+
     /// Returns the evaluation lines with their frames.
     fn evaluation_lines(&self) -> Vec<(u64, String)> {
-        let line = |frames: u64, tag: &str, score: f64, games: u64| {
-            let point = json!({ "frames": frames, tag: score, "eval/episodes": games as f64, "eval/games_cut": 0.0 });
-            (frames, format!("{point}\n"))
-        };
-
         let end = STEP * self.scores.len() as u64;
         match &self.evaluations {
             Evaluations::None => Vec::new(),
             Evaluations::LikeTraining => {
                 let scores = self.scores.iter().enumerate().filter(|(_, score)| score.is_finite());
-                let frames = |index: usize| STEP * (index as u64 + 1);
                 scores
-                    .map(|(index, score)| line(frames(index), "eval/final_return", *score, 100))
+                    .map(|(index, score)| {
+                        let frames = STEP * (index as u64 + 1);
+                        evaluation_line(frames, "eval/final_return", *score, 100)
+                    })
                     .collect()
             }
             Evaluations::Of(on_the_way, last) => {
                 let steps = on_the_way.iter().enumerate();
                 let mut lines: Vec<(u64, String)> = steps
                     .map(|(index, score)| {
-                        line(STEP * index as u64, "eval/episode_return", *score, 10)
+                        evaluation_line(STEP * index as u64, "eval/episode_return", *score, 10)
                     })
                     .collect();
-                lines.push(line(end, "eval/final_return", *last, 100));
+                lines.push(evaluation_line(end, "eval/final_return", *last, 100));
                 lines
             }
         }
     }
+
+    fn cell(&self, failure: Option<&str>) -> CellRecord {
+        CellRecord {
+            game: self.config.game.clone(),
+            algo: self.config.algo,
+            torso: self.config.torso.clone(),
+            seed: self.config.seed,
+            frames: self.config.frames,
+            run: self.place(),
+            failure: failure.map(|message| CellFailure {
+                attempts: 2,
+                ended_with: "exit code 4".to_owned(),
+                message: message.to_owned(),
+            }),
+        }
+    }
+}
+
+fn evaluation_line(frames: u64, tag: &str, score: f64, games: u64) -> (u64, String) {
+    let point = json!({ "frames": frames, tag: score, "eval/episodes": games as f64, "eval/games_cut": 0.0 });
+    (frames, format!("{point}\n"))
 }
 
 /// Writes a sweep below `runs` with these runs as cells, each with an optional failure. Does not
 /// write the runs themselves.
 pub fn write_sweep(runs: &Path, cells: &[(Fake, Option<&str>)]) -> PathBuf {
-    let cell = |(fake, failure): &(Fake, Option<&str>)| CellRecord {
-        game: fake.config.game.clone(),
-        algo: fake.config.algo,
-        torso: fake.config.torso.clone(),
-        seed: fake.config.seed,
-        frames: fake.config.frames,
-        run: fake.place(),
-        failure: failure.map(|message| CellFailure {
-            attempts: 2,
-            ended_with: "exit code 4".to_owned(),
-            message: message.to_owned(),
-        }),
-    };
-
     let record = SweepRecord {
         version: RECORD_VERSION,
         name: "mine".to_owned(),
         summary: None,
         design: None,
         commands: vec![["/some/bin/coordrl", "sweep", "mine"].map(str::to_owned).to_vec()],
-        cells: cells.iter().map(cell).collect(),
+        cells: cells.iter().map(|(fake, failure)| fake.cell(*failure)).collect(),
     };
 
     let folder = folder_of(runs, "mine");

@@ -163,13 +163,12 @@ pub fn resolve(layered: Layered<StudyRunConfig>) -> Result<StudyRunConfig, Confi
 
 /// Returns the registered layer of this name.
 pub fn layer_of(name: &str) -> Result<&'static StudyLayer, Problem> {
-    let known = || layers().iter().map(|layer| layer.name);
     find_layer(name).map_err(|_| {
-        let list: Vec<&str> = known().collect();
-        let hint = did_you_mean(name, known());
+        let known: Vec<&str> = layers().iter().map(|layer| layer.name).collect();
+        let hint = did_you_mean(name, known.iter().copied());
         Problem::new(
             "layer",
-            format!("unknown layer `{name}`{hint} (there are: {})", list.join(", ")),
+            format!("unknown layer `{name}`{hint} (there are: {})", known.join(", ")),
         )
     })
 }
@@ -187,13 +186,12 @@ pub fn split_of(name: &str) -> Result<Split, Problem> {
 
 /// Returns the task of this name.
 pub fn task_of(name: &str) -> Result<&'static Task, Problem> {
-    let known = || tasks().iter().map(|task| task.name);
     find_task(name).map_err(|_| {
-        let list: Vec<&str> = known().collect();
-        let hint = did_you_mean(name, known());
+        let known: Vec<&str> = tasks().iter().map(|task| task.name).collect();
+        let hint = did_you_mean(name, known.iter().copied());
         Problem::new(
             "task",
-            format!("unknown task `{name}`{hint} (there are: {})", list.join(", ")),
+            format!("unknown task `{name}`{hint} (there are: {})", known.join(", ")),
         )
     })
 }

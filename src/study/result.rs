@@ -74,16 +74,17 @@ impl StudyResult {
 
     /// Returns the main measure: its name, and its train and test values.
     pub fn main_measure(&self) -> (&str, [f64; 2]) {
-        let named = |side: &str| {
-            let prefix = format!("{side}_");
-            self.measures
-                .iter()
-                .find_map(|(name, value)| Some((name.strip_prefix(&prefix)?, value.as_f64()?)))
-        };
-        match (named("train"), named("test")) {
+        match (self.first_measure("train"), self.first_measure("test")) {
             (Some((name, train)), Some((_, test))) => (name, [train, test]),
             _ => ("", [f64::NAN; 2]),
         }
+    }
+
+    fn first_measure(&self, side: &str) -> Option<(&str, f64)> {
+        let prefix = format!("{side}_");
+        self.measures
+            .iter()
+            .find_map(|(name, value)| Some((name.strip_prefix(&prefix)?, value.as_f64()?)))
     }
 }
 

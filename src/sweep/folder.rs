@@ -190,14 +190,17 @@ fn keep_failures(old: Vec<CellRecord>, new: &mut [CellRecord]) {
 /// If another process holds the lock, or the folder cannot be written.
 pub fn take_lock(folder: &Path) -> anyhow::Result<File> {
     let path = folder.join(LOCK);
-    let cannot = |cause| RunDirError::CannotWrite { path: path.clone(), cause };
     // An advisory lock, not the file's existence: the system releases it however the process ends.
-    let file =
-        OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(cannot)?;
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(|cause| RunDirError::cannot_write(&path, cause))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(SweepError::InUse(folder.to_owned()).into()),
-        Err(TryLockError::Error(cause)) => Err(cannot(cause).into()),
+        Err(TryLockError::Error(cause)) => Err(RunDirError::cannot_write(&path, cause).into()),
     }
 }
 

@@ -208,8 +208,8 @@ fn summary(cells: &[CellProgress], axis: LogAxis) -> String {
         millions(end),
         axis.name()
     ));
-    let running = || cells.iter().filter(|cell| cell.status == CellStatus::Running);
-    let speed: f64 = running().filter_map(|cell| cell.per_sec).sum();
+    let running = cells.iter().filter(|cell| cell.status == CellStatus::Running);
+    let speed: f64 = running.filter_map(|cell| cell.per_sec).sum();
     if speed > 0.0 {
         parts.push(format!("{speed:.0} {}/s", axis.name()));
         // Cells that were given up are not trained to their end.

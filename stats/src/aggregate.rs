@@ -38,11 +38,10 @@ impl Aggregate {
     /// Computes the aggregate of `scores`, which should be normalised unless there is a single
     /// game.
     pub fn of(self, scores: &Scores) -> f64 {
-        let of_games = || scores.games().iter().map(|game| mean(game.iter().copied()));
         match self {
             Self::Iqm => trimmed_mean(scores.all().collect()),
-            Self::Median => median(of_games().collect()),
-            Self::Mean => mean(of_games()),
+            Self::Median => median(means_of_games(scores).collect()),
+            Self::Mean => mean(means_of_games(scores)),
             Self::OptimalityGap => {
                 // Each run is capped by itself: one far above the goal cannot make up for another.
                 let games = scores.games().iter();
@@ -51,6 +50,10 @@ impl Aggregate {
             }
         }
     }
+}
+
+fn means_of_games(scores: &Scores) -> impl Iterator<Item = f64> {
+    scores.games().iter().map(|game| mean(game.iter().copied()))
 }
 
 /// Mean after dropping a quarter of the numbers, rounded down, at either end.

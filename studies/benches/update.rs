@@ -151,11 +151,10 @@ struct Products {
 
 impl Products {
     fn new() -> Self {
-        let random = |shape: [i64; 2]| Tensor::randn(shape, (Kind::Float, Device::Cpu));
-        let layer = |pair: &[i64]| {
+        let layers = CHANNELS[1..].windows(2).map(|pair| {
             [random([PIXELS, pair[0]]), random([pair[0], pair[1]]), random([PIXELS, pair[1]])]
-        };
-        Self { layers: CHANNELS[1..].windows(2).map(layer).collect() }
+        });
+        Self { layers: layers.collect() }
     }
 
     /// Forward, gradient of the input, gradient of the weights.
@@ -171,6 +170,10 @@ impl Products {
         let pairs = CHANNELS[1..].windows(2).map(|pair| pair[0] * pair[1]);
         3.0 * 2.0 * (PIXELS * pairs.sum::<i64>()) as f64
     }
+}
+
+fn random(shape: [i64; 2]) -> Tensor {
+    Tensor::randn(shape, (Kind::Float, Device::Cpu))
 }
 
 /// Calls a second during one turn.

@@ -136,7 +136,6 @@ impl UnderStudy {
         let Self { build, start, amplitude } = self;
         let shape = LayerShape { channels_in, channels_out, height, width, start, amplitude };
         let layer = build(scope, shape)?;
-        let zeros = |shape: &[i64]| Tensor::zeros(shape, (Kind::Float, Device::Cpu));
         // A custom layer may get one of its two methods wrong, so try the one that will be used.
         let made = match input {
             LayerInput::Tiled => {
@@ -152,6 +151,10 @@ impl UnderStudy {
         let expected = vec![1, channels_out, height, width];
         if found == expected { Ok(layer) } else { Err(StudyError::LayerShape { found, expected }) }
     }
+}
+
+fn zeros(shape: &[i64]) -> Tensor {
+    Tensor::zeros(shape, (Kind::Float, Device::Cpu))
 }
 
 /// The registry: a new layer is one file and one line here.

@@ -56,13 +56,12 @@ impl StudyTrainerState {
     }
 
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, StudyError> {
-        let parse = |error| bad(format!("it does not parse: {error}"));
         // The version first: a later layout need not parse as this one, and is not damage.
-        let StateVersion { version } = rmp_serde::from_slice(bytes).map_err(parse)?;
+        let StateVersion { version } = rmp_serde::from_slice(bytes).map_err(unparsable)?;
         if version != VERSION {
             return Err(bad(format!("it is of version {version}; this build reads {VERSION}")));
         }
-        rmp_serde::from_slice(bytes).map_err(parse)
+        rmp_serde::from_slice(bytes).map_err(unparsable)
     }
 
     /// Checks that a study of this task and split, with this number of training rows, can resume
@@ -85,6 +84,10 @@ impl StudyTrainerState {
 
         Ok(())
     }
+}
+
+fn unparsable(error: rmp_serde::decode::Error) -> StudyError {
+    bad(format!("it does not parse: {error}"))
 }
 
 fn bad(reason: String) -> StudyError {

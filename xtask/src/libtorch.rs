@@ -106,15 +106,14 @@ fn stamp_lines() -> Vec<String> {
 
 /// Accepts libraries, headers and licences, but not the Python half of the wheel.
 fn is_needed(name: &Path) -> bool {
-    let below = |dir: &str| name.starts_with(dir);
     let licence = name.components().next().is_some_and(|top| {
         Path::new(&top).extension().is_some_and(|extension| extension == "dist-info")
     });
     let python =
         name.file_name().is_some_and(|file| file.to_string_lossy().contains("torch_python"));
-    (below("torch/lib") && !python)
-        || below("torch/include")
-        || below("nvidia")
+    (name.starts_with("torch/lib") && !python)
+        || name.starts_with("torch/include")
+        || name.starts_with("nvidia")
         // The one file of Python: `version_in` reads it.
         || name == Path::new("torch/version.py")
         || licence

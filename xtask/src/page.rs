@@ -41,11 +41,8 @@ pub fn run(layout: &Layout, folder: Option<&Path>, shots: &Path) -> Result<()> {
         None => make_report(layout, scratch.path())?,
     };
 
-    let read = |name: &str| {
-        let path = report.join(name);
-        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
-    };
-    let checked = with_check(&read("index.html")?, &read("report.json")?)?;
+    let page = read(&report.join("index.html"))?;
+    let checked = with_check(&page, &read(&report.join("report.json"))?)?;
     fs::write(scratch.path().join("checked.html"), checked)?;
 
     let mut problems = Vec::new();
@@ -60,6 +57,10 @@ pub fn run(layout: &Layout, folder: Option<&Path>, shots: &Path) -> Result<()> {
 
     talk::line("page: as it should be");
     Ok(())
+}
+
+fn read(path: &Path) -> Result<String> {
+    fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
 /// Makes a report with this checkout's program.

@@ -7,7 +7,7 @@ use super::actor::QSource;
 use super::experience::Weights;
 use super::link::Link;
 use crate::AgentError;
-use crate::nn::{ParamStore, QHead, QNetwork, TorsoEntry};
+use crate::nn::{NetworkError, ParamStore, QHead, QNetwork, TorsoEntry};
 use crate::policy::{infer_q, obs_tensor};
 
 /// Specification of a Q-network.
@@ -17,6 +17,12 @@ pub(crate) struct QSpec {
     pub head: QHead,
     pub obs_shape: [usize; 3],
     pub num_actions: usize,
+}
+
+impl QSpec {
+    fn build_network(&self, store: &mut ParamStore) -> Result<QNetwork, NetworkError> {
+        QNetwork::build(&self.torso, self.obs_shape, self.num_actions, self.head, store)
+    }
 }
 
 /// A network whose weights are published by the learner.
@@ -30,13 +36,11 @@ pub(crate) struct InferenceNetwork {
 impl InferenceNetwork {
     /// Builds the network with these weights.
     pub fn build(spec: QSpec, device: Device, weights: &Weights) -> Result<Self, AgentError> {
-        let QSpec { torso, head, obs_shape, num_actions } = spec;
         let mut store = ParamStore::of_shapes(device);
-        let build = |store: &mut _| QNetwork::build(&torso, obs_shape, num_actions, head, store);
-        build(&mut store)?;
+        spec.build_network(&mut store)?;
         let _ = store.pack()?; // one contiguous tensor
         // Built again: the first network still holds the tensors from before packing.
-        let network = build(&mut store)?;
+        let network = spec.build_network(&mut store)?;
         let mut network = Self { spec, store, network, version: 0 };
         network.load(weights)?;
         Ok(network)

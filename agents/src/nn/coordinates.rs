@@ -222,9 +222,9 @@ impl CoordinateChannels {
     /// Samples every `stride`-th position starting at `first`, `count` per side: `[1, K, …]`.
     pub(super) fn sampled(&self, first: [i64; 2], count: [i64; 2], stride: i64) -> Self {
         // One past the last sample, because `slice` excludes its end.
-        let end = |side: usize| first[side] + (count[side] - 1) * stride + 1;
-        let rows = self.values.slice(2, first[0], end(0), stride);
-        Self { values: rows.slice(3, first[1], end(1), stride) }
+        let end = [0, 1].map(|side: usize| first[side] + (count[side] - 1) * stride + 1);
+        let rows = self.values.slice(2, first[0], end[0], stride);
+        Self { values: rows.slice(3, first[1], end[1], stride) }
     }
 }
 

@@ -34,6 +34,12 @@ struct Param {
     values: Tensor,
 }
 
+impl Param {
+    fn flat(&self) -> Result<Tensor, NetworkError> {
+        Ok(self.values.f_view([-1])?)
+    }
+}
+
 impl ParamStore {
     /// Creates an empty store; initial values are derived from `seed` and each parameter's name.
     pub fn new(seed: u64, device: Device) -> Self {
@@ -208,12 +214,11 @@ impl ParamStore {
     /// Returns all parameters, then all buffers, as the smallest number of flat tensors: each copy
     /// to or from a GPU waits for all work queued before it.
     fn stretches(&self) -> Result<Vec<Tensor>, NetworkError> {
-        let flat = |param: &Param| param.values.f_view([-1]);
         let mut stretches = match &self.flat {
             Some(flat) => vec![flat.shallow_clone()],
-            None => self.params.iter().map(flat).collect::<Result<_, _>>()?,
+            None => self.params.iter().map(Param::flat).collect::<Result<_, _>>()?,
         };
-        stretches.extend(self.buffers.iter().map(flat).collect::<Result<Vec<_>, _>>()?);
+        stretches.extend(self.buffers.iter().map(Param::flat).collect::<Result<Vec<_>, _>>()?);
         Ok(stretches)
     }
 

@@ -224,10 +224,10 @@ impl Collector {
     /// If the states are of other numbers of environments, with nothing changed, or if an
     /// environment refuses its state; the collector must not be used then.
     pub fn load_actors(&mut self, states: Vec<ActorState>, table: &str) -> Result<(), AgentError> {
-        let sizes = |of: fn(&ActorState) -> usize| states.iter().map(of).collect::<Vec<_>>();
         let expected = self.envs_per_actor();
-        let found = sizes(|actor| actor.envs.len());
-        if found != expected || sizes(|actor| actor.rngs.len()) != expected {
+        let found: Vec<usize> = states.iter().map(|actor| actor.envs.len()).collect();
+        let generators: Vec<usize> = states.iter().map(|actor| actor.rngs.len()).collect();
+        if found != expected || generators != expected {
             return Err(bad(format!(
                 "it has actors of {found:?} environments, this agent has {expected:?}; \
                  see `{table}.envs` and `{table}.actors`"

@@ -84,10 +84,9 @@ fn tests_in_words(plan: &SweepPlan) -> Option<String> {
 /// Describes the smallest detectable difference, for one test and for the first step of Holm's
 /// correction.
 fn visible_in_words(seeds: usize, tests: usize) -> String {
-    let visible = |alpha: f64| least_visible_difference(seeds, alpha);
-    let (Some(alone), Some(corrected)) = (visible(ALPHA), visible(ALPHA / tests as f64)) else {
-        return String::new();
-    };
+    let alone = least_visible_difference(seeds, ALPHA);
+    let corrected = least_visible_difference(seeds, ALPHA / tests as f64);
+    let (Some(alone), Some(corrected)) = (alone, corrected) else { return String::new() };
 
     let after_holm = match tests {
         1 => String::new(),

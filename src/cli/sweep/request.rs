@@ -96,17 +96,9 @@ impl Sweep {
             None => SweepPlan::default(),
         };
 
-        let over = |own: &mut Vec<String>, flag: &Vec<String>, default: &[&str]| {
-            if !flag.is_empty() {
-                own.clone_from(flag);
-            } else if own.is_empty() {
-                *own = default.iter().map(ToString::to_string).collect();
-            }
-        };
-
-        over(&mut plan.games, &self.games, &[]);
-        over(&mut plan.torsos, &self.torsos, &["conv", "coordconv"]);
-        over(&mut plan.algos, &self.algos, &["a2c"]);
+        fill_in(&mut plan.games, &self.games, &[]);
+        fill_in(&mut plan.torsos, &self.torsos, &["conv", "coordconv"]);
+        fill_in(&mut plan.algos, &self.algos, &["a2c"]);
         plan.seeds = self.seeds.clone().or(plan.seeds).or(Some(Seeds::Count(3)));
         plan.frames = self.frames.or(plan.frames);
         plan.preset = self.preset.clone().or(plan.preset);
@@ -208,6 +200,14 @@ impl Sweep {
         settings.config.device.resolve()?;
         let group = launch::group(Path::new(""), &settings.config);
         Ok(GameCell { plan: settings, arguments, run: group.join(format!("{name}-seed{seed}")) })
+    }
+}
+
+fn fill_in(own: &mut Vec<String>, flag: &[String], default: &[&str]) {
+    if !flag.is_empty() {
+        flag.clone_into(own);
+    } else if own.is_empty() {
+        *own = default.iter().map(ToString::to_string).collect();
     }
 }
 

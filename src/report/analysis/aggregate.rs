@@ -93,9 +93,11 @@ pub fn of_group(
     games: &[GameRow],
     bootstrap: Bootstrap,
 ) -> Result<Aggregates, ReportError> {
-    let has_all = |game: &GameRow| group.arms().all(|arm| game.arm(arm).is_some());
-    let usable: Vec<&GameRow> =
-        games.iter().filter(|game| game.reference().is_some() && has_all(game)).collect();
+    let usable: Vec<&GameRow> = games
+        .iter()
+        .filter(|game| game.reference().is_some())
+        .filter(|game| group.arms().all(|arm| game.arm(arm).is_some()))
+        .collect();
     let mut aggregates = Aggregates {
         baseline: group.baseline.clone(),
         games: usable.iter().map(|game| game.game.clone()).collect(),

@@ -217,8 +217,11 @@ fn mixed_commits(grid: &Grid) -> Vec<Anomaly> {
 }
 
 fn other_weights(grid: &Grid) -> Option<Anomaly> {
-    let is_one = |run: &&Run| run.meta.forked_from.is_some() || run.meta.init_from.is_some();
-    let number = grid.runs().iter().filter(is_one).count();
+    let number = grid
+        .runs()
+        .iter()
+        .filter(|run| run.meta.forked_from.is_some() || run.meta.init_from.is_some())
+        .count();
     (number > 0).then_some(Anomaly::OtherWeights(number))
 }
 

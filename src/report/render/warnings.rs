@@ -43,12 +43,7 @@ fn describe(anomaly: &Anomaly, arms: &[ArmRow]) -> String {
         Anomaly::Setting { key, arms } => {
             format!("The setting `{key}` differs: {}", by_value(arms, label))
         }
-        Anomaly::OtherRules(settings) => format!(
-            "Runs have {}, but the known scores of a random policy and of a human are of games of \
-             up to 108 000 frames that begin with no-ops, in the default mode and difficulty, so \
-             none are human-normalised",
-            settings.join(", ")
-        ),
+        Anomaly::OtherRules(settings) => by_other_rules(settings),
         Anomaly::Commits(commits) => {
             format!("The runs were made by programs of several commits: {}", commits.join(", "))
         }
@@ -90,6 +85,15 @@ fn by_arm(seeds: &[(ArmId, Vec<u64>)], label: impl Fn(&ArmId) -> String) -> Stri
 
 fn by_value(arms: &BTreeMap<String, BTreeSet<ArmId>>, label: impl Fn(&ArmId) -> String) -> String {
     joined(arms, "; ", |(value, arms)| format!("{value} for {}", joined(arms, ", ", &label)))
+}
+
+fn by_other_rules(settings: &[String]) -> String {
+    format!(
+        "Runs have {}, but the known scores of a random policy and of a human are of games of up \
+         to 108 000 frames that begin with no-ops, in the default mode and difficulty, so none \
+         are human-normalised",
+        settings.join(", ")
+    )
 }
 
 fn joined<T>(

@@ -102,15 +102,14 @@ impl Run {
     pub fn read(path: &Path) -> Result<Self, RunDirError> {
         let folder = RunDir::open_to_read(path)?;
         let metrics = folder.metrics_path();
-        let damaged = |cause: String| RunDirError::Damaged { path: metrics.clone(), cause };
         let points = read_points(&metrics).map_err(|error| {
             let text = error.to_string();
             // The error will name the file itself, so it is cut out of the cause.
             let place = format!("{}, ", metrics.display());
-            damaged(text.strip_prefix(&place).unwrap_or(&text).to_owned())
+            RunDirError::damaged(&metrics, text.strip_prefix(&place).unwrap_or(&text))
         })?;
 
-        let places = places(&points).map_err(&damaged)?;
+        let places = places(&points).map_err(|cause| RunDirError::damaged(&metrics, cause))?;
         let last = places.last();
         let config: RunConfig = folder.read_config()?;
         let training: Vec<CurvePoint> =

@@ -8,6 +8,7 @@ pub use json::{read_json, write_json};
 pub use kind::{Kind, RunConfiguration};
 pub use meta::{Meta, Session, host_name, now_unix_secs};
 
+use std::fmt::Display;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -130,6 +131,14 @@ impl RunDirError {
             | Self::OtherRun { .. } => ExitCode::BadRun,
             Self::CannotWrite { .. } => ExitCode::MachineRefused,
         }
+    }
+
+    pub(crate) fn damaged(path: &Path, cause: impl Display) -> Self {
+        Self::Damaged { path: path.to_owned(), cause: cause.to_string() }
+    }
+
+    pub(crate) fn cannot_write(path: &Path, cause: io::Error) -> Self {
+        Self::CannotWrite { path: path.to_owned(), cause }
     }
 }
 
@@ -298,9 +307,9 @@ impl RunDir {
     /// Writes `videos/<frames>.gif` atomically.
     pub fn write_video(&self, frames: u64, bytes: &[u8]) -> Result<(), RunDirError> {
         let path = self.path.join(VIDEOS).join(format!("{frames:012}.gif"));
-        let cannot = |cause| RunDirError::CannotWrite { path: path.clone(), cause };
-        fs::create_dir_all(self.path.join(VIDEOS)).map_err(cannot)?;
-        replace_file(&path, bytes).map_err(cannot)
+        fs::create_dir_all(self.path.join(VIDEOS))
+            .and_then(|()| replace_file(&path, bytes))
+            .map_err(|cause| RunDirError::cannot_write(&path, cause))
     }
 
     /// Reads `config.json`.
@@ -359,7 +368,6 @@ impl RunDir {
 
 fn take_lock(path: &Path) -> Result<File, RunDirError> {
     let lock_path = path.join(LOCK);
-    let cannot = |cause| RunDirError::CannotWrite { path: lock_path.clone(), cause };
     // The file's content is irrelevant; only its advisory lock counts, which the kernel drops on
     // close.
     let file = OpenOptions::new()
@@ -367,11 +375,11 @@ fn take_lock(path: &Path) -> Result<File, RunDirError> {
         .truncate(false)
         .write(true)
         .open(&lock_path)
-        .map_err(cannot)?;
+        .map_err(|cause| RunDirError::cannot_write(&lock_path, cause))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(RunDirError::InUse(path.to_owned())),
-        Err(TryLockError::Error(cause)) => Err(cannot(cause)),
+        Err(TryLockError::Error(cause)) => Err(RunDirError::cannot_write(&lock_path, cause)),
     }
 }
 
