@@ -111,9 +111,7 @@ pub(super) fn build_coord_conv_gap(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::{
-        NamedTensors, NetworkError, ParamStore, Torso, coordinate_channels, find_torso,
-    };
+    use crate::nn::{NamedTensors, ParamStore, Torso, coordinate_channels, find_torso};
     use tch::{Device, Kind, Tensor};
 
     /// Leaves 2×3 positions after the last convolution.
