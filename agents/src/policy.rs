@@ -4,7 +4,7 @@ use coordrl_envs::{EnvSpec, Rng};
 use tch::{Device, Kind, Tensor};
 
 use crate::AgentError;
-use crate::nn::{Network, NetworkError, ParamStore, QHead, QNetwork, TorsoEntry, uniform};
+use crate::nn::{Network, NetworkError, Output, ParamStore, QHead, QNetwork, TorsoEntry, uniform};
 
 /// Rule for choosing an action from the network's scores.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -282,7 +282,7 @@ pub(crate) struct PolicyOutput {
     row_len: usize,
 }
 
-/// ScoredObs for one observation.
+/// Output for one observation.
 pub(crate) struct PolicyRow<'a> {
     /// One per action.
     pub logits: &'a [f32],
@@ -290,6 +290,12 @@ pub(crate) struct PolicyRow<'a> {
 }
 
 impl PolicyOutput {
+    fn of(output: &Output) -> Result<Self, NetworkError> {
+        let numbers = output.to_host()?;
+        let row_len = numbers.len() / output.value.size()[0] as usize;
+        Ok(Self { numbers, row_len })
+    }
+
     /// Returns the outputs in the order of the observations.
     pub fn rows(&self) -> impl Iterator<Item = PolicyRow<'_>> + Clone {
         self.numbers.chunks(self.row_len).map(|row| match row {
@@ -318,9 +324,17 @@ pub(crate) fn infer(
     device: Device,
 ) -> Result<PolicyOutput, AgentError> {
     let _no_graph = tch::no_grad_guard();
-    let numbers = network.forward(&obs.to_device(device)).to_host()?;
-    let row_len = numbers.len() / obs.size()[0] as usize;
-    Ok(PolicyOutput { numbers, row_len })
+    Ok(PolicyOutput::of(&network.forward(&obs.to_device(device)))?)
+}
+
+/// Runs the network as [`infer`] does, and returns the maps of [`Network::forward_keeping`] too.
+pub(crate) fn infer_keeping(
+    network: &Network,
+    obs: &Tensor,
+    device: Device,
+) -> Result<(PolicyOutput, Option<Tensor>), AgentError> {
+    let (output, maps) = network.forward_keeping(&obs.to_device(device));
+    Ok((PolicyOutput::of(&output)?, maps))
 }
 
 /// Computes Q of every action, N rows of A, on the host.

@@ -1,5 +1,5 @@
-//! Compares `examples/serial_a2c.rs` with the agent: equal weights after every update, to the last
-//! bit.
+//! Compares `examples/serial_a2c.rs` with the agent after every update: equal weights, to the last
+//! bit where the gradient is computed at once, and to rounding where it is computed step by step.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where something fails")]
 
 #[path = "../../examples/serial_a2c.rs"]
@@ -65,8 +65,17 @@ fn assert_same(config: &A2cConfig, torso: Torso, make: fn(u64) -> Box<dyn Env>) 
             agent.update().unwrap();
             let weights = flat(agent.weights());
             assert_ne!(weights, pair[0], "update {update} changed nothing");
-            assert_eq!(weights, pair[1], "{torso}, {gradients:?}, update {update}");
+            let error = (&weights - &pair[1]).abs().max().double_value(&[]);
+            assert!(error <= most_error(gradients), "{torso}, {gradients:?}, {update}: {error}");
         }
+    }
+}
+
+fn most_error(gradients: Gradients) -> f64 {
+    match gradients {
+        // The kept graphs of a rollout's steps yield one gradient each; their sum rounds differently.
+        Gradients::Actors => 1e-5,
+        _ => 0.0,
     }
 }
 

@@ -4,7 +4,8 @@ use tch::Tensor;
 
 use super::coordinates::{CoordinateChannels, CoordinateSpec, CoordinateStart, Coordinates};
 use super::{
-    BuiltTorso, Conv, Init, Linear, NetworkError, ParamScope, Pooling, Torso, Window, scale_pixels,
+    BuiltTorso, Conv, Init, Linear, NetworkError, ParamScope, Pooling, Stages, Torso, Window,
+    scale_pixels,
 };
 
 const LAYERS: [Window; 3] = [
@@ -132,8 +133,8 @@ impl ConvTorso {
     }
 }
 
-impl Torso for ConvTorso {
-    fn forward(&self, obs: &Tensor) -> Tensor {
+impl Stages for ConvTorso {
+    fn maps(&self, obs: &Tensor) -> Tensor {
         let mut maps = scale_pixels(obs);
         for conv in &self.convolutions {
             // In place, because the backward pass of a convolution does not need its output.
@@ -142,7 +143,21 @@ impl Torso for ConvTorso {
         if let Some(coordinates) = &self.dense_coordinates {
             maps = coordinates.append_to(&maps);
         }
-        self.fc.forward(&self.pooling.apply(&maps)).relu_() // [N, 512]
+        self.pooling.apply(&maps) // [N, M]
+    }
+
+    fn dense(&self, maps: &Tensor) -> Tensor {
+        self.fc.forward(maps).relu_() // [N, 512]
+    }
+}
+
+impl Torso for ConvTorso {
+    fn forward(&self, obs: &Tensor) -> Tensor {
+        self.dense(&self.maps(obs))
+    }
+
+    fn stages(&self) -> Option<&dyn Stages> {
+        Some(self)
     }
 
     fn features(&self) -> i64 {

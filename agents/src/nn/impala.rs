@@ -6,7 +6,7 @@ use tch::Tensor;
 
 use super::{
     BuiltTorso, Conv, ConvSpec, Coordinates, Init, Linear, NetworkError, Padding, ParamScope,
-    Pooling, Radius, Torso, Window, scale_pixels,
+    Pooling, Radius, Stages, Torso, Window, scale_pixels,
 };
 
 /// Output channels of the three sections.
@@ -115,13 +115,27 @@ impl Block {
     }
 }
 
-impl Torso for ImpalaTorso {
-    fn forward(&self, obs: &Tensor) -> Tensor {
+impl Stages for ImpalaTorso {
+    fn maps(&self, obs: &Tensor) -> Tensor {
         let maps =
             self.sections.iter().fold(scale_pixels(obs), |seen, section| section.forward(&seen));
         // The last block ends in a sum without an activation, hence the ReLU before the dense
         // layer.
-        self.fc.forward(&self.pooling.apply(&maps.relu())).relu_() // [N, 256]
+        self.pooling.apply(&maps.relu()) // [N, M]
+    }
+
+    fn dense(&self, maps: &Tensor) -> Tensor {
+        self.fc.forward(maps).relu_() // [N, 256]
+    }
+}
+
+impl Torso for ImpalaTorso {
+    fn forward(&self, obs: &Tensor) -> Tensor {
+        self.dense(&self.maps(obs))
+    }
+
+    fn stages(&self) -> Option<&dyn Stages> {
+        Some(self)
     }
 
     fn features(&self) -> i64 {

@@ -36,4 +36,4 @@ pub(crate) use param_store::is_finite;
 pub use param_store::{NamedTensors, ParamScope, ParamStore, flatten_gradients};
 pub use pooling::Pooling;
 pub use q_network::{QHead, QNetwork};
-pub use torso::{BuildTorso, BuiltTorso, Torso, TorsoEntry, find_torso, torsos};
+pub use torso::{BuildTorso, BuiltTorso, Stages, Torso, TorsoEntry, find_torso, torsos};

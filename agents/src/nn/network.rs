@@ -64,7 +64,29 @@ impl Network {
 
     /// Evaluates `obs`, `u8 [N, C, H, W]` on the parameters' device.
     pub fn forward(&self, obs: &Tensor) -> Output {
-        let features = self.torso.forward(obs); // [N, F]
+        self.heads(self.torso.forward(obs))
+    }
+
+    /// Evaluates `obs` without a graph of the heads, and returns the maps of the torso's first stage
+    /// with theirs, for [`Network::forward_from`]; `None` if the torso has no stages.
+    pub(crate) fn forward_keeping(&self, obs: &Tensor) -> (Output, Option<Tensor>) {
+        let Some(stages) = self.torso.stages() else {
+            return (tch::no_grad(|| self.forward(obs)), None);
+        };
+        let maps = stages.maps(obs); // [N, M]
+        let output = tch::no_grad(|| self.heads(stages.dense(&maps)));
+        (output, Some(maps))
+    }
+
+    /// Evaluates the concatenation of maps from [`Network::forward_keeping`], under unchanged
+    /// weights: [`Network::forward`] of their observations, whose graph reaches back to these.
+    /// `None` without maps.
+    pub(crate) fn forward_from(&self, maps: &[Tensor]) -> Option<Output> {
+        let stages = self.torso.stages().filter(|_| !maps.is_empty())?;
+        Some(self.heads(stages.dense(&Tensor::cat(maps, 0))))
+    }
+
+    fn heads(&self, features: Tensor) -> Output {
         let logits = self.policy.forward(&features); // [N, A]
         // Names the dimension, because a plain squeeze would also drop a batch of one row.
         let value = self.value.forward(&features).squeeze_dim(1); // [N]
@@ -104,7 +126,7 @@ impl Output {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::find_torso;
+    use crate::nn::{find_torso, torsos};
     use tch::Device;
 
     fn build(torso: &str, seed: u64) -> (ParamStore, Network) {
@@ -126,6 +148,50 @@ mod tests {
         let host = output.to_host().unwrap();
         assert_eq!(host.len(), 21);
         assert_eq!(f64::from(host[13]), output.value.double_value(&[1]));
+    }
+
+    #[test]
+    fn graphs_kept_while_acting_give_the_gradient_of_one_pass() {
+        let loss = |output: &Output| {
+            output.value.square().sum(Kind::Float)
+                + output.logits.logsumexp([1i64], false).sum(Kind::Float)
+        };
+
+        for torso in torsos().iter().filter(|torso| torso.name != "brightness") {
+            let mut store = ParamStore::new(2, Device::Cpu);
+            let build = |store: &mut _| Network::build(torso, [4, 44, 52], 3, store);
+            let (_, networks) = store.build_packed(1, build).unwrap();
+            let network = &networks[0];
+            let steps: Vec<Tensor> = (0..3)
+                .map(|_| Tensor::randint(256, [2, 4, 44, 52], (Kind::Uint8, Device::Cpu)))
+                .collect();
+
+            let maps: Vec<Tensor> = steps
+                .iter()
+                .map(|obs| {
+                    let (output, maps) = network.forward_keeping(obs);
+                    assert!(!output.value.requires_grad());
+                    assert_eq!(output.value, tch::no_grad(|| network.forward(obs)).value);
+                    maps.unwrap()
+                })
+                .collect();
+
+            let kept = network.forward_from(&maps).unwrap();
+            let found = network.gradient(&loss(&kept)).unwrap();
+            let whole = network.forward(&Tensor::cat(&steps, 0));
+            let expected = network.gradient(&loss(&whole)).unwrap();
+            let size = expected.abs().max().double_value(&[]);
+            assert!(found.allclose(&expected, 1e-4, 1e-6 * size, false), "{}", torso.name);
+        }
+    }
+
+    #[test]
+    fn a_torso_without_stages_keeps_nothing() {
+        let (_, network) = build("brightness", 1);
+        let obs = Tensor::randint(256, [2, 4, 84, 84], (Kind::Uint8, Device::Cpu));
+        let (output, maps) = network.forward_keeping(&obs);
+        assert!(maps.is_none() && !output.logits.requires_grad());
+        assert!(network.forward_from(&[]).is_none());
     }
 
     /// Variants of published torsos: name, plain twin, number of layers whose shape differs.

@@ -26,11 +26,33 @@ pub trait Torso: Send {
     /// Returns the number of features, F.
     fn features(&self) -> i64;
 
+    /// Returns the torso in two stages if it has them; `None`, the default, is always right.
+    ///
+    /// A torso with stages learns faster on policy: see [`Stages`].
+    fn stages(&self) -> Option<&dyn Stages> {
+        None
+    }
+
     /// Returns the first layer's output, after its activation if any: `f32 [N, K, H', W']`. For
     /// visualisation; `None` if the torso has no such layer.
     fn first_layer(&self, _obs: &Tensor) -> Option<Tensor> {
         None
     }
+}
+
+/// A torso in two stages: [`Torso::forward`] is the second applied to the first.
+///
+/// An on-policy learner differentiates rows that it has just evaluated, with the same weights, in
+/// order to act. It keeps the autograd graphs of the first stage from acting and evaluates only the
+/// second one again. So the first stage should be the one with the arithmetic, the convolutions,
+/// and the second the one with the parameters, the dense layer: each graph yields a gradient of its
+/// own, and adding up gradients of a dense layer costs more than evaluating it again.
+pub trait Stages {
+    /// Maps `obs`, `u8 [N, C, H, W]`, to the inputs of the second stage, `f32 [N, M]`.
+    fn maps(&self, obs: &Tensor) -> Tensor;
+
+    /// Maps the first stage's output, `f32 [N, M]`, to features, `f32 [N, F]`.
+    fn dense(&self, maps: &Tensor) -> Tensor;
 }
 
 /// Torso as its builder returns it.

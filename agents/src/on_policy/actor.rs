@@ -3,12 +3,12 @@
 use std::time::Instant;
 
 use coordrl_envs::{EnvError, Rng, Role, VecEnv, VecStep, derive_rng};
-use tch::Device;
+use tch::{Device, Tensor};
 
 use super::rollout::{Rollout, Targets};
 use crate::actors::Place;
-use crate::nn::Network;
-use crate::policy::{PolicyOutput, infer};
+use crate::nn::{Network, Output};
+use crate::policy::{PolicyOutput, infer, infer_keeping};
 use crate::report::nanos_since;
 use crate::{ActMode, AgentError, Timing};
 
@@ -21,7 +21,19 @@ pub(crate) struct RolloutActor {
     pub rollout: Rollout,
     actions: Vec<usize>,
     steps: Vec<VecStep>,
+    /// Maps of the torso's first stage with their graphs, `[n, M]` for each step acted on so far,
+    /// if the rollout is collected with [`Graphs::Kept`].
+    maps: Vec<Tensor>,
     timing: Timing,
+}
+
+/// Autograd graphs of the passes that choose actions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Graphs {
+    /// Not recorded: the rollout is evaluated again to learn from it, or never.
+    Dropped,
+    /// Kept where the torso has stages, for one backward pass under the same weights.
+    Kept,
 }
 
 /// Parameters of a rollout other than the networks; the same for all actors.
@@ -61,6 +73,7 @@ impl RolloutActor {
             rollout: Rollout::new(rollout_agent_steps, n, envs.spec().obs_shape),
             actions: vec![0; n],
             steps: vec![VecStep::default(); n],
+            maps: Vec::new(),
             timing: Timing::default(),
             envs,
         };
@@ -75,13 +88,21 @@ impl RolloutActor {
         &mut self,
         network: &Network,
         plan: &RolloutPlan,
+        graphs: Graphs,
     ) -> Result<Targets, AgentError> {
-        self.rollout.begin();
+        self.begin();
         for t in 0..plan.rollout_agent_steps {
-            self.decide(t, network, plan)?;
+            self.decide(t, network, plan, graphs)?;
             self.step(t, plan)?;
         }
         self.bootstrap_and_compute_targets(network, plan)
+    }
+
+    /// Starts a new rollout from the last observations of the previous one.
+    pub fn begin(&mut self) {
+        self.rollout.begin();
+        // An update that failed may have left graphs behind, of weights that have changed since.
+        self.maps.clear();
     }
 
     /// Chooses the actions of step `t`.
@@ -90,8 +111,10 @@ impl RolloutActor {
         t: usize,
         network: &Network,
         plan: &RolloutPlan,
+        graphs: Graphs,
     ) -> Result<(), AgentError> {
-        let output = self.infer_at(t, network, plan)?;
+        let obs = self.rollout.obs_tensor(t);
+        let output = self.infer(&obs, network, plan, graphs)?;
         for ((action, row), rng) in self.actions.iter_mut().zip(output.rows()).zip(&mut self.rngs) {
             *action = ActMode::Sampled.choose(row.logits, rng);
         }
@@ -117,34 +140,33 @@ impl RolloutActor {
         let last = plan.rollout_agent_steps;
         // Row T is not acted on: its values only bootstrap, and the next rollout evaluates it again
         // under the new weights.
-        let bootstrap = self.infer_at(last, network, plan)?;
+        let obs = self.rollout.obs_tensor(last);
+        let bootstrap = self.infer(&obs, network, plan, Graphs::Dropped)?;
         self.rollout.record_values(last, bootstrap.values());
         // Final observations are in no row, because the environments were reset in the same step.
         let truncated_values: Vec<f32> = match self.rollout.truncated_obs_tensor() {
-            Some(obs) => self.infer(&obs, network, plan)?.values().collect(),
+            Some(obs) => self.infer(&obs, network, plan, Graphs::Dropped)?.values().collect(),
             None => Vec::new(),
         };
         Ok(self.rollout.targets(&truncated_values, plan.discount, plan.gae_lambda))
     }
 
-    fn infer_at(
-        &mut self,
-        t: usize,
-        network: &Network,
-        plan: &RolloutPlan,
-    ) -> Result<PolicyOutput, AgentError> {
-        let obs = self.rollout.obs_tensor(t);
-        self.infer(&obs, network, plan)
-    }
-
     fn infer(
         &mut self,
-        obs: &tch::Tensor,
+        obs: &Tensor,
         network: &Network,
         plan: &RolloutPlan,
+        graphs: Graphs,
     ) -> Result<PolicyOutput, AgentError> {
         let start = Instant::now();
-        let output = infer(network, obs, plan.device)?;
+        let output = match graphs {
+            Graphs::Dropped => infer(network, obs, plan.device)?,
+            Graphs::Kept => {
+                let (output, maps) = infer_keeping(network, obs, plan.device)?;
+                self.maps.extend(maps);
+                output
+            }
+        };
         self.timing.infer_nanos += nanos_since(start);
         if output.is_finite() {
             return Ok(output);
@@ -154,6 +176,12 @@ impl RolloutActor {
             update: plan.update,
             table: plan.table,
         })
+    }
+
+    /// Returns the output for all rows acted on, from the kept graphs, which it takes; `None` if
+    /// there are none.
+    pub fn take_output(&mut self, network: &Network) -> Option<Output> {
+        network.forward_from(&std::mem::take(&mut self.maps))
     }
 
     pub fn index(&self) -> usize {

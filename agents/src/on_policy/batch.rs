@@ -94,8 +94,17 @@ impl BatchGradient {
         batch: &ActorCriticBatch,
         loss: LossFn<'_>,
     ) -> Result<Self, NetworkError> {
-        let output = network.forward(&batch.obs);
-        let Loss { total, sums } = loss(&output, batch);
+        Self::of_output(network, &network.forward(&batch.obs), batch, loss)
+    }
+
+    /// Runs backward from the network's output for `batch`.
+    pub(super) fn of_output(
+        network: &Network,
+        output: &Output,
+        batch: &ActorCriticBatch,
+        loss: LossFn<'_>,
+    ) -> Result<Self, NetworkError> {
+        let Loss { total, sums } = loss(output, batch);
         let flat = network.gradient(&total)?; // [P]
 
         // One copy to the host: on a GPU each copy waits for all work queued before it.

@@ -7,7 +7,7 @@ use crossbeam::channel::{Receiver, Sender, TryRecvError, bounded};
 use rayon::{Scope, ThreadPool, Yield};
 use tch::{Device, Tensor};
 
-use super::actor::{RolloutActor, RolloutPlan};
+use super::actor::{Graphs, RolloutActor, RolloutPlan};
 use super::batch::{ActorCriticBatch, BatchGradient, LossFn};
 use super::rollout::Targets;
 use super::sharded::normalize_advantages;
@@ -90,14 +90,14 @@ impl ActorQueue {
         plan: &'s RolloutPlan,
     ) -> Result<Vec<Targets>, AgentError> {
         for actor in self.here.iter_mut().flatten() {
-            actor.rollout.begin();
+            actor.begin();
         }
 
         for t in 0..plan.rollout_agent_steps {
             for index in 0..self.here.len() {
                 let mut actor = self.wait_for(index)?;
                 // On an error the actor is put back, so that its rollout can still be inspected.
-                if let Err(error) = actor.decide(t, network, plan) {
+                if let Err(error) = actor.decide(t, network, plan, Graphs::Dropped) {
                     self.here[index] = Some(actor);
                     return Err(error);
                 }

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use rayon::prelude::*;
 
-use super::actor::{RolloutActor, RolloutPlan};
+use super::actor::{Graphs, RolloutActor, RolloutPlan};
 use super::batch::{ActorCriticBatch, BatchGradient, LossFn};
 use super::rollout::Targets;
 use crate::AgentError;
@@ -26,8 +26,17 @@ pub(super) fn collect(
     networks: &mut [Network],
     plan: &RolloutPlan,
 ) -> Result<Vec<Targets>, AgentError> {
+    collect_with(actors, networks, plan, Graphs::Dropped)
+}
+
+fn collect_with(
+    actors: &mut [RolloutActor],
+    networks: &mut [Network],
+    plan: &RolloutPlan,
+    graphs: Graphs,
+) -> Result<Vec<Targets>, AgentError> {
     let mut targets =
-        for_each(actors, networks, |(actor, network), _| actor.collect(network, plan))?;
+        for_each(actors, networks, |(actor, network), _| actor.collect(network, plan, graphs))?;
     if plan.normalize_advantage {
         normalize_advantages(&mut targets);
     }
@@ -46,7 +55,7 @@ pub(super) fn collect_and_differentiate(
     let update_rows = (envs * plan.rollout_agent_steps) as f64;
     if !plan.normalize_advantage {
         let both = for_each(actors, networks, |(actor, network), _| {
-            let targets = actor.collect(network, plan)?;
+            let targets = actor.collect(network, plan, Graphs::Kept)?;
             let gradient = differentiate(actor, network, &targets, update_rows, plan, loss)?;
             Ok((targets, gradient))
         })?;
@@ -54,7 +63,7 @@ pub(super) fn collect_and_differentiate(
     }
 
     // Normalisation needs the mean and deviation over all actors, so this is a barrier.
-    let targets = collect(actors, networks, plan)?;
+    let targets = collect_with(actors, networks, plan, Graphs::Kept)?;
     let gradients = for_each(actors, networks, |(actor, network), index| {
         differentiate(actor, network, &targets[index], update_rows, plan, loss)
     })?;
@@ -83,7 +92,10 @@ fn differentiate(
     let obs = actor.rollout.acted_obs_tensor();
     let parts = [(&actor.rollout, targets)].into_iter();
     let batch = ActorCriticBatch::new(obs, parts, update_rows, plan.device);
-    let gradient = BatchGradient::of(network, &batch, loss)?;
+    let gradient = match actor.take_output(network) {
+        Some(output) => BatchGradient::of_output(network, &output, &batch, loss)?,
+        None => BatchGradient::of(network, &batch, loss)?,
+    };
     actor.add_learn_nanos(nanos_since(start));
     Ok(gradient)
 }
