@@ -59,6 +59,7 @@ impl Recorder {
 
     /// Writes one log point, visible to readers when this returns.
     pub fn log(&mut self, point: &LogPoint) -> Result<(), RunDirError> {
+        // The authority first: a crash in between costs the events, which only duplicate it.
         self.jsonl.log(point).map_err(|cause| cannot_write(&self.metrics_path, cause))?;
         self.tensorboard.log(point).map_err(|cause| cannot_write(&self.events_dir, cause))
     }

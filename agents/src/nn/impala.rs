@@ -86,7 +86,7 @@ impl Section {
 
     /// Maps `[N, in, H, W]` to `[N, out, H / 2, W / 2]`, rounded up.
     fn forward(&self, maps: &Tensor) -> Tensor {
-        let pooled = halve(&self.conv.forward(maps));
+        let pooled = halve(&self.conv.forward(maps)); // [N, out, H / 2, W / 2]
         self.blocks.iter().fold(pooled, |seen, block| block.forward(&seen))
     }
 }
