@@ -252,7 +252,7 @@ impl Policy {
     }
 }
 
-/// ScoredObs of either kind of network for one observation.
+/// Output of either kind of network for one observation.
 struct ScoredObs {
     /// Logit or Q-value of each action.
     scores: Vec<f32>,
@@ -282,7 +282,7 @@ pub(crate) struct PolicyOutput {
     row_len: usize,
 }
 
-/// ScoredObs for one observation.
+/// Output of an actor-critic network for one observation.
 pub(crate) struct PolicyRow<'a> {
     /// One per action.
     pub logits: &'a [f32],

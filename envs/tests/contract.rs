@@ -226,6 +226,7 @@ mod atari {
 fn there_and_back_through_gymnasium_is_the_same_game() {
     let mut wrapped = FromGym::try_new("catch", ToGym::new(catch(0)), [2, 20, 20], None).unwrap();
     let mut plain = catch(0);
+    // Filled differently, so that a byte that neither writes shows.
     let mut a = vec![0xAB; 800];
     let mut b = vec![0x54; 800];
     wrapped.reset(&mut a).unwrap();
@@ -357,6 +358,7 @@ fn wrong_buffers_are_named_before_anything_moves() {
 #[test]
 fn a_failing_environment_is_named_by_its_index() {
     let mut faulty_one = faulty(Fault::Fails);
+    // The next step is the first to fail.
     faulty_one.steps = 20;
     let mut envs = VecEnv::try_new(vec![Box::new(catch(0)), Box::new(faulty_one)]).unwrap();
     let mut obs = vec![0; 1600];

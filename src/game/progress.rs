@@ -87,6 +87,7 @@ impl RunProgress for Progress {
     fn score(&self) -> Option<f64> {
         match self.best_by {
             BestBy::Training => self.games.mean_return_of_full_window(),
+            // An evaluation counts for the weights that played it and for no others.
             BestBy::Evaluation { updates, mean } => mean.filter(|_| updates == self.updates),
         }
     }

@@ -200,11 +200,13 @@ fn kill_until_done(sandbox: &Sandbox, train: &[&str], run: &Path, first_delay: D
         child.kill().unwrap();
         child.wait().unwrap();
         child = if checkpoints(run).is_empty() {
+            // Without a checkpoint there is nothing to resume, and its folder would keep the name.
             drop(fs::remove_dir_all(run));
             sandbox.spawn(train)
         } else {
             sandbox.spawn(&["train", "--resume", run.to_str().unwrap()])
         };
+        // Longer each time: a run killed before its next checkpoint has made no progress.
         delay = delay * 5 / 4 + Duration::from_millis(17);
     }
 }

@@ -83,6 +83,8 @@ fn differentiate(
     let obs = actor.rollout.acted_obs_tensor();
     let parts = [(&actor.rollout, targets)].into_iter();
     let batch = ActorCriticBatch::new(obs, parts, update_rows, plan.device);
+    // Forward again instead of keeping the graphs of the acting passes: T backward passes over n
+    // rows each cost more than one over T · n (docs/adr/0021).
     let gradient = BatchGradient::of(network, &batch, loss)?;
     actor.add_learn_nanos(nanos_since(start));
     Ok(gradient)

@@ -39,6 +39,7 @@ pub fn write(
     let cannot = |cause: io::Error| CheckpointError::CannotWrite { path: path.clone(), cause };
     // Encoded first: if that fails, nothing on disk has been touched.
     let files = encode(state, progress).map_err(|error| cannot(io::Error::other(error)))?;
+    // Leftovers of a crash go first: they may hold the names, and the space, needed now.
     tidy(dir).map_err(cannot)?;
     let manifest = Manifest {
         format_version: FORMAT_VERSION,
