@@ -150,8 +150,8 @@ impl Policy {
         device: Device,
         build: impl FnOnce(&mut ParamStore) -> Result<AnyNetwork, NetworkError>,
     ) -> Result<Self, AgentError> {
-        // Any seed will do: `load` overwrites every number or fails.
-        let mut store = ParamStore::new(0, device);
+        // `load` overwrites every number or fails.
+        let mut store = ParamStore::of_shapes(device);
         let network = build(&mut store)?;
         store.load(weights)?;
         Ok(Self { network, store, obs_shape: spec.obs_shape, num_actions: spec.num_actions() })

@@ -55,9 +55,8 @@ impl Faulty {
         self.fault == fault
     }
 
-    fn spoil(&self, step: &mut Step, obs: &mut [u8]) {
+    fn spoil(&self, step: &mut Step) {
         match self.fault {
-            Fault::LeavesAByte => obs[7] = 0xAB ^ (0xFF * u8::from(self.steps.is_multiple_of(2))),
             Fault::NanReward => step.reward = f32::NAN,
             Fault::EndsTwice => step.truncated = step.terminated,
             Fault::EndsSilently if step.episode.is_none() => {
@@ -101,7 +100,7 @@ impl Env for Faulty {
             taken => taken?,
         };
 
-        self.spoil(&mut step, obs);
+        self.spoil(&mut step);
         if self.is(Fault::LeavesAByte)
             && let Some(before) = before
         {
