@@ -80,11 +80,14 @@ struct Turn {
 impl Turn {
     /// Computes the rate if each core alternates between stepping and inferring.
     fn local_most(&self) -> f64 {
+        // Divided by the time that one core spends on an agent step: emulation and a row of
+        // inference.
         self.cores / (self.cores / self.stepped + 1.0 / self.own)
     }
 
     /// Computes the rate if all cores step, then one thread infers, without overlap.
     fn central_in_turn(&self) -> f64 {
+        // `stepped` already is the rate of all cores together.
         1.0 / (1.0 / self.stepped + 1.0 / self.shared)
     }
 

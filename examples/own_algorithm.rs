@@ -116,7 +116,7 @@ impl Ppo {
     /// acted, `[b]`.
     fn step(&mut self, batch: &ActorCriticBatch, acted: &Tensor) -> Result<Means, AgentError> {
         let network = self.collector.network();
-        let output = network.forward(&batch.obs);
+        let output = network.forward(&batch.obs); // [b, A], [b]
         let ratio = (log_probs(&output.logits, &batch.actions) - acted).exp(); // [b]
         let loss = ppo_loss(&output, &ratio, batch);
         let gradient = network.gradient(&loss)?;
@@ -140,7 +140,7 @@ fn log_probs(logits: &Tensor, actions: &Tensor) -> Tensor {
 /// Clipped surrogate objective with value error and entropy bonus (equations 7 and 9), as a mean
 /// over the rows.
 fn ppo_loss(output: &Output, ratio: &Tensor, batch: &ActorCriticBatch) -> Tensor {
-    let clipped = ratio.clamp(1.0 - CLIP, 1.0 + CLIP);
+    let clipped = ratio.clamp(1.0 - CLIP, 1.0 + CLIP); // [b]
     let surrogate =
         (ratio * &batch.advantages).minimum(&(clipped * &batch.advantages)).mean(Kind::Float);
     let value = (&output.value - &batch.returns).square().mean(Kind::Float);

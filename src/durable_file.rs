@@ -10,6 +10,7 @@ pub fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let temporary = path.with_extension("tmp");
     write_durably(&temporary, bytes)
         .and_then(|()| fs::rename(&temporary, path))
+        // Not left behind, since the disk may be full. The error to report is that of the write.
         .inspect_err(|_| drop(fs::remove_file(&temporary)))?;
     // A rename survives a crash only once the folder itself is flushed.
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());

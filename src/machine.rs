@@ -123,6 +123,7 @@ fn group_free_bytes() -> Option<u64> {
 }
 
 fn group_number(file: &str) -> Option<u64> {
+    // In a container this is its own group; the root group of a bare machine has no such files.
     std::fs::read_to_string(format!("/sys/fs/cgroup/{file}")).ok()?.trim().parse().ok()
 }
 

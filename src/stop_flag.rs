@@ -56,6 +56,7 @@ impl StopFlag {
 
     /// Returns `true` once the flag is raised.
     pub fn is_raised(&self) -> bool {
+        // Relaxed: the flag guards no other memory, and a later check may be the first to see it.
         self.0.load(Ordering::Relaxed)
     }
 }

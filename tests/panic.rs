@@ -32,6 +32,7 @@ static BATCHES_LEFT: AtomicI64 = AtomicI64::new(0);
 impl Torso for Fragile {
     fn forward(&self, obs: &Tensor) -> Tensor {
         let counts = obs.size()[0] == BREAKS_AT_ROWS.load(Ordering::SeqCst);
+        // It panics once: below 0, threads still at work pass and cannot be blamed instead.
         if counts && BATCHES_LEFT.fetch_sub(1, Ordering::SeqCst) == 0 {
             panic!("the torso says so");
         }

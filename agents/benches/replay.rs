@@ -177,6 +177,7 @@ fn appetite(replay: &Replay) {
         }));
     }
 
+    // The first turn had no batch to learn from and counted empty calls.
     rates[0].remove(0);
     println!(
         "\na learner of conv, {shards} shards on {cores} cores and {device:?}, and the thread that feeds it"
@@ -264,6 +265,7 @@ fn print_rates(names: &[&str], rates: Vec<Vec<f64>>, unit: &str) {
 
 /// Draws uniformly from [0, 1).
 fn share(rng: &mut coordrl_envs::Rng) -> f64 {
+    // 53 bits, as many as an `f64` represents exactly.
     (rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64
 }
 

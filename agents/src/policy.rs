@@ -150,8 +150,8 @@ impl Policy {
         device: Device,
         build: impl FnOnce(&mut ParamStore) -> Result<AnyNetwork, NetworkError>,
     ) -> Result<Self, AgentError> {
-        // Any seed will do: `load` overwrites every number or fails.
-        let mut store = ParamStore::new(0, device);
+        // `load` overwrites every number or fails.
+        let mut store = ParamStore::of_shapes(device);
         let network = build(&mut store)?;
         store.load(weights)?;
         Ok(Self { network, store, obs_shape: spec.obs_shape, num_actions: spec.num_actions() })
@@ -252,7 +252,7 @@ impl Policy {
     }
 }
 
-/// ScoredObs of either kind of network for one observation.
+/// Output of either kind of network for one observation.
 struct ScoredObs {
     /// Logit or Q-value of each action.
     scores: Vec<f32>,
@@ -282,7 +282,7 @@ pub(crate) struct PolicyOutput {
     row_len: usize,
 }
 
-/// Output for one observation.
+/// Output of an actor-critic network for one observation.
 pub(crate) struct PolicyRow<'a> {
     /// One per action.
     pub logits: &'a [f32],

@@ -52,6 +52,7 @@ fn first_error(agent: &mut Apex) -> AgentError {
 #[test]
 fn a_panic_in_an_actor_is_an_error_with_its_index() {
     for config in ways() {
+        // In the first step, during the warm-up, and when the learner is at work.
         for at_step in [0, 5, 40] {
             let error = first_error(&mut with_fault(&config, Fault::Panic { at_step }));
             if config.serial {

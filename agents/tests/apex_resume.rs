@@ -69,6 +69,7 @@ fn without_its_replay_it_warms_up_again() {
         assert_eq!(resumed.counters(), counters);
         let reports = train_to(&mut resumed, counters.frames + 200);
         let first = reports.iter().find(|report| report.learned.is_some()).unwrap();
+        // A new warm-up: at least its 40 transitions, but not yet a full replay.
         assert!((40..150).contains(&first.replay_len), "serial {serial}: {}", first.replay_len);
         assert!(resumed.counters().updates > counters.updates);
     }

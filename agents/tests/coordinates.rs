@@ -58,6 +58,8 @@ mod speed {
         let none = None::<Tensor>;
         let map = match weights.iter().find(|(name, _)| name.ends_with("coordinate_weight")) {
             Some((_, weight)) => {
+                // The one tap is the upper left of the four in the middle of an 8×8 window: its
+                // third row and column, counted from 0, every 4 pixels.
                 let centres = channels.slice(2, 3, 80, 4).slice(3, 3, 80, 4);
                 centres.conv2d(weight, none, 1, 0, 1, 1)
             }

@@ -38,6 +38,7 @@ fn a_panic_in_an_actor_is_an_error_with_its_index() {
 #[test]
 fn a_failing_environment_is_named_with_its_actor() {
     for gradients in BOTH {
+        // In the second rollout of five steps: the first is sound.
         let mut agent = with_fault(gradients, Fault::Error { at_step: 7 });
         updates(&mut agent, 1);
         let error = agent.update().unwrap_err().to_string();
@@ -60,6 +61,7 @@ fn numbers_that_are_not_finite_leave_the_weights_alone() {
         assert_eq!(agent.counters().updates, 1);
         // The offending data can be inspected.
         let rollout = agent.last_rollout();
+        // Five tensors of each of the three actors.
         assert_eq!(rollout.len(), 3 * 5);
         assert!(numbers(&rollout, "actor1.rewards").iter().any(|reward| reward.is_nan()));
     }

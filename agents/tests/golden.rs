@@ -34,6 +34,7 @@ fn start(torso: &'static str, gradients: Gradients, optimizer: OptimizerConfig) 
         discount: 0.97,
         entropy_coef: 0.02,
         gradients,
+        // Adam shows the gradient here, which clipping would scale.
         max_grad_norm: (optimizer.kind != OptimizerKind::Adam).then_some(0.5),
         optimizer,
         ..Default::default()
@@ -89,6 +90,9 @@ fn one_whole_update_equals_pytorch() {
         for gradients in [Gradients::Actors, Gradients::Central] {
             let golden = &golden[torso];
             check_losses_and_gradients(torso, gradients, golden);
+            // The first changes of the TensorFlow form are small: a large rate makes them stand out
+            // from rounding. The first step of the corrected form is g / (|g| + ε): with a small ε,
+            // gradients that are little more than rounding would become whole steps.
             for (kind, learning_rate, epsilon, changes) in [
                 (OptimizerKind::RmspropCorrected, 7e-4, 1e-3, "changes_rmsprop_corrected"),
                 (OptimizerKind::Rmsprop, 7e-4, 1e-5, "changes_rmsprop"),

@@ -22,6 +22,7 @@ const SHARDS: [u32; 2] = [1, 5];
 /// Returns the script's case with this name, and the factor on its rewards.
 fn case(name: &str) -> (LearnerConfig, f32) {
     let base = LearnerConfig::default();
+    // The first changes of this form are small: a large rate makes them stand out from rounding.
     let tensorflow = OptimizerConfig { learning_rate: 0.5, ..base.optimizer.clone() };
     let kind = OptimizerKind::Rmsprop;
     let paper = OptimizerConfig { learning_rate: 2e-4, kind, ..base.optimizer.clone() };

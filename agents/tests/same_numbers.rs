@@ -120,6 +120,7 @@ fn counters_and_the_linear_rate_follow_the_frames() {
     });
     let rates: Vec<f64> =
         updates(&mut agent, 3).iter().map(|report| report.learning_rate).collect();
+    // An update has 4 · 5 · 4 = 80 frames of the 160.
     assert_eq!(rates, [1e-3, 5e-4, 0.0]);
     let counters = agent.counters();
     assert_eq!((counters.updates, counters.agent_steps, counters.frames), (3, 60, 240));

@@ -32,6 +32,7 @@ fn learn(gradients: Gradients, gae_lambda: f64, end: fn(u64, u64) -> Option<End>
     };
 
     const UPDATES: usize = 150;
+    // Environments · agent steps · frames of a step · updates.
     let how = support::How { total_frames: 4 * 5 * 4 * UPDATES as u64, ..HOW };
     let mut agent = agent(&config, how, |index| {
         let mut env = Scripted::new(index, [1, 36, 36], 2);

@@ -144,6 +144,8 @@ impl VecEnv {
         let one = self.spec.obs_len();
         let rows = self.slots.iter_mut().zip(states).zip(obs.chunks_mut(one)).enumerate();
         for (index, ((slot, state), obs)) in rows {
+            // The final observation is not saved: the agent used it right after the step that ended
+            // the episode.
             slot.ended = false;
             // After an error the environments before this one are restored and the rest are not.
             slot.env.load_state(state, obs).map_err(|error| error.in_env(index))?;

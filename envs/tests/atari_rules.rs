@@ -111,6 +111,7 @@ fn a_limit_reached_in_the_reset_after_a_lost_life_reports_the_game_there() {
         while !env.step(NOOP, &mut obs).unwrap().is_last() {
             steps += 1;
         }
+        // FIRE takes 8 frames, each step 4, the last one included.
         8 + 4 * (steps + 1)
     };
 

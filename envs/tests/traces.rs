@@ -103,6 +103,7 @@ fn the_frame_limit_truncates_and_ends_the_trace() {
     let config = EnvConfig { max_episode_frames: Some(FrameLimit::frames(100)), ..classic() };
     let mut tracer = tracer("pong", &config);
     let records = records(&mut tracer, &[0; 100]);
+    // FIRE takes 8 of the 100 frames, each step 4.
     assert_eq!(records.len(), 23);
     let last = records.last().unwrap();
     assert!(last.truncated && !last.terminated && tracer.is_over());

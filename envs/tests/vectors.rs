@@ -43,6 +43,7 @@ fn a_vector_agrees_with_single_environments_step_for_step() {
             })
             .collect();
         let one = envs.spec().obs_len();
+        // Filled differently from `alone`, so that a byte that neither writes shows.
         let mut obs = vec![0xAB; envs.obs_len()];
         let mut steps = [VecStep::default(); 3];
         let mut alone = vec![vec![0x54; one]; 3];
@@ -158,6 +159,8 @@ fn emulators_come_and_go_in_several_threads_without_touching_each_other() {
         for thread in 0..4 {
             scope.spawn(move || {
                 for round in 0..GAMES.len() {
+                    // Each thread begins with another game, so that different ones are loaded at
+                    // the same time.
                     let which = (thread + round) % GAMES.len();
                     assert_eq!(visit(GAMES[which]), alone[which], "{}", GAMES[which]);
                 }

@@ -130,6 +130,7 @@ impl HeatMaps {
 
     fn layout(&self, width: f64) -> MapLayout {
         let look = Look::for_width(width);
+        // At least 1: the height may be asked for before drawing reports that there are no maps.
         let columns = self.columns.min(self.maps.len()).max(1);
         let gap = look.gap * 1.4;
         // Invalid data have no range; drawing will report the error.
@@ -192,6 +193,7 @@ impl HeatMaps {
 
 /// Widens an empty range, as for a matrix with a single value.
 fn widened(range: Range) -> Range {
+    // A shade is a position in the range divided by its span, which must not be 0.
     if range.span() > 0.0 { range } else { Range { low: range.low - 0.5, high: range.high + 0.5 } }
 }
 

@@ -155,6 +155,7 @@ impl Figure for Intervals {
         self.heading(area.width, look).draw(canvas, area.centre().0, area.top + look.gap);
         let x = Scale::new(&self.x, range, inner.left, inner.right());
         let rows = Range { low: 0.0, high: to_f64(self.rows.len()) };
+        // From top to bottom, since the first row is the uppermost.
         let y = Scale::new(&Axis::linear(""), rows, inner.top, inner.bottom());
         let plot = Plot { area: inner, x, y, look };
         let ticks = fitting_ticks(&self.x, range, inner.width, look.tick);

@@ -227,6 +227,7 @@ impl LineChart {
         let colour = self.colour(index);
         for run in edges.split(|(x, (low, high))| x.is_nan() || low.is_nan() || high.is_nan()) {
             let low = run.iter().map(|&(x, (low, _))| plot.place((x, low)));
+            // Back along the upper edge, so that low and high form one closed outline.
             let high = run.iter().rev().map(|&(x, (_, high))| plot.place((x, high)));
             let outline: Vec<Point> = low.chain(high).collect();
             match run.len() {

@@ -17,6 +17,7 @@ pub fn start() {
         Ok(filter) => {
             let lines = tracing_subscriber::fmt()
                 .with_env_filter(filter)
+                // The default is stdout, which holds results only.
                 .with_writer(stderr)
                 .with_ansi(stderr().is_terminal());
             // Fails only if logging has already been initialised in this process.

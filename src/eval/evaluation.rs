@@ -390,6 +390,7 @@ impl EvaluationSummary {
         let mean = returns.iter().sum::<f64>() / n;
         // From the deviations: a sum of squared returns would lose digits where returns are large.
         let squares: f64 = returns.iter().map(|value| (value - mean).powi(2)).sum();
+        // The two in the middle, which are the same one for an odd number of games.
         let below = returns[(returns.len() - 1) / 2];
         let above = returns[returns.len() / 2];
         Self {

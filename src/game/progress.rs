@@ -27,6 +27,10 @@ pub struct Progress {
     /// Lags behind `frames` if the run was stopped while doing them; they are then made up on
     /// resume.
     pub settled_frames: u64,
+    /// Frame count of an evaluation that is done although `settled_frames` lags behind it, so that
+    /// a run stopped during the video that follows does not repeat it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evaluated_frames: Option<u64>,
     /// Source of the score that selects the best checkpoint.
     pub best_by: BestBy,
     /// Lengths of the metric files at this point.
@@ -87,6 +91,7 @@ impl RunProgress for Progress {
     fn score(&self) -> Option<f64> {
         match self.best_by {
             BestBy::Training => self.games.mean_return_of_full_window(),
+            // An evaluation counts for the weights that played it and for no others.
             BestBy::Evaluation { updates, mean } => mean.filter(|_| updates == self.updates),
         }
     }
@@ -101,5 +106,6 @@ impl RunProgress for Progress {
 
     fn settle(&mut self, frames: u64) {
         self.settled_frames = frames;
+        self.evaluated_frames = None;
     }
 }

@@ -95,6 +95,7 @@ impl GameTraining {
         let mean = Some(evaluated.evaluation.summary.mean_return);
         progress.best_by = BestBy::Evaluation { updates: progress.updates, mean };
         log_evaluation(&tags::EVAL_RETURN, &evaluated, progress.frames, files)?;
+        progress.evaluated_frames = Some(progress.frames);
         Ok(true)
     }
 
@@ -237,6 +238,7 @@ impl Trainable for GameTraining {
         Due {
             position: after,
             evaluation: self.config.is_evaluated()
+                && progress.evaluated_frames != Some(after)
                 && (initial || evaluation.every_frames.falls_between(before, after)),
             video: video.every_frames.falls_between(before, after),
             log: log_every_frames.falls_between(before, after),

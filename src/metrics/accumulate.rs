@@ -135,6 +135,7 @@ impl RecentGames {
 
     /// Returns the mean return once the window is full; the criterion for the best checkpoint.
     pub fn mean_return_of_full_window(&self) -> Option<f64> {
+        // A mean of fewer games could be the best of the run by luck alone.
         (self.window.len() == WINDOW_GAMES).then(|| self.mean_return())?
     }
 

@@ -29,6 +29,7 @@ impl JsonlSink {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, cause));
         }
         file.set_len(bytes)?;
+        // Opened for writing, not for appending: the position is still 0.
         file.seek(SeekFrom::End(0))?;
         Ok(Self { file, bytes })
     }

@@ -8,9 +8,9 @@ use flate2::read::GzDecoder;
 use serde_json::{Map, Value};
 
 use super::LogAxis;
-use super::tags::Tag;
+use super::tags::{self, Tag};
 
-/// Upper bound on the length of the last two lines of a file.
+/// Upper bound on the length of the last four lines of a file.
 const LONGEST_LINES: u64 = 1 << 16;
 
 /// Line of `metrics.jsonl`.
@@ -76,6 +76,23 @@ fn read_text(path: &Path) -> io::Result<String> {
 /// # Errors
 /// If the file exists but cannot be read, or the line is malformed.
 pub fn read_last_point(path: &Path) -> io::Result<Option<ReadPoint>> {
+    read_last_where(path, |_| true)
+}
+
+/// Reads the last log point of training, which an evaluation on the way and a final one may follow
+/// with lines of their own.
+///
+/// # Errors
+/// As [`read_last_point`].
+pub fn read_last_training_point(path: &Path) -> io::Result<Option<ReadPoint>> {
+    read_last_where(path, |point| point.0.contains_key(tags::UPDATES.name))
+}
+
+/// Reads the last of the last three log points for which `is_wanted` holds.
+fn read_last_where(
+    path: &Path,
+    is_wanted: impl Fn(&ReadPoint) -> bool,
+) -> io::Result<Option<ReadPoint>> {
     let mut file = match File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         other => other?,
@@ -86,11 +103,17 @@ pub fn read_last_point(path: &Path) -> io::Result<Option<ReadPoint>> {
     file.seek(SeekFrom::Start(start))?;
     let mut bytes = Vec::new();
     file.take(LONGEST_LINES).read_to_end(&mut bytes)?;
-    // The window may start in the middle of a character; only its last complete line is used.
+    // The window may start in the middle of a character; only its last complete lines are used.
     let text = String::from_utf8_lossy(&bytes);
     let Some(end) = text.rfind('\n') else { return Ok(None) };
-    let line = text[..end].rsplit('\n').next().unwrap_or_default();
-    Ok(Some(ReadPoint(serde_json::from_str(line)?)))
+    for line in text[..end].rsplit('\n').take(3) {
+        let point = ReadPoint(serde_json::from_str(line)?);
+        if is_wanted(&point) {
+            return Ok(Some(point));
+        }
+    }
+
+    Ok(None)
 }
 
 #[cfg(test)]

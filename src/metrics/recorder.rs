@@ -58,6 +58,7 @@ impl Recorder {
 
     /// Writes one log point, visible to readers when this returns.
     pub fn log(&mut self, point: &LogPoint) -> Result<(), RunDirError> {
+        // The authority first: a crash in between costs the events, which only duplicate it.
         self.jsonl
             .log(point)
             .map_err(|cause| RunDirError::cannot_write(&self.metrics_path, cause))?;

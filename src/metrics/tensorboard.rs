@@ -4,7 +4,7 @@
 //! one second overwrite each other; so files are opened, named and closed here (see docs/adr/0032).
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufWriter, Seek, SeekFrom};
+use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -148,10 +148,7 @@ fn create_after(dir: &Path, earlier: &[EventFile]) -> io::Result<(String, File)>
     loop {
         let name = format!("{PREFIX}{seconds:010}.{}.{}.0", host_name(), std::process::id());
         match OpenOptions::new().create_new(true).write(true).open(dir.join(&name)) {
-            Ok(mut file) => {
-                file.seek(SeekFrom::End(0))?;
-                return Ok((name, file));
-            }
+            Ok(file) => return Ok((name, file)),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => seconds += 1,
             Err(error) => return Err(error),
         }

@@ -25,10 +25,11 @@ pub struct Destination {
 }
 
 impl Destination {
-    /// Returns the path of the new run's folder, which does not exist yet.
+    /// Returns the path of the new run's folder, which does not exist yet unless its name is made
+    /// up and another process makes up the same.
     ///
     /// # Errors
-    /// If the name is taken.
+    /// If the name is not a valid folder name, or is taken.
     pub fn plan(&self, seed: u64) -> anyhow::Result<PathBuf> {
         RunDir::planned_path(&self.group, seed, self.name.as_deref())
     }

@@ -56,6 +56,8 @@ impl<T: Trainable> TrainLoop<T> {
             self.checkpoint()?;
         }
 
+        // Before the first update: the evaluation at the start, or what a stopped process left
+        // undone.
         let mut settled = self.run_due_hooks()?;
         while settled && !self.is_done() && !self.files.stop.is_raised() {
             self.subject.update(&mut self.progress).map_err(|error| self.explain(error))?;

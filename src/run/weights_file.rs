@@ -70,6 +70,7 @@ pub fn from_bytes(bytes: &[u8]) -> Result<Vec<(String, Tensor)>, WeightsFileErro
             view.shape().iter().map(|&length| length.try_into().unwrap_or(i64::MAX)).collect();
         tensors.push((name.to_owned(), Tensor::f_from_data_size(view.data(), &size, kind)?));
     }
+    // The reader iterates over a hash map, in another order every time.
     tensors.sort_by(|a, b| a.0.cmp(&b.0));
     Ok(tensors)
 }

@@ -112,6 +112,8 @@ fn open_log(path: &Path) -> io::Result<File> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }
+    // Appended to, so that earlier attempts stay, and so that stdout and stderr, which share the
+    // file, do not overwrite each other.
     OpenOptions::new().create(true).append(true).open(path)
 }
 

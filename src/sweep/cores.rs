@@ -17,6 +17,7 @@ fn share(
     jobs: Option<usize>,
     threads: Option<usize>,
 ) -> (usize, usize) {
+    // At least one job, even if each wants more threads than there are cores.
     let jobs = jobs.unwrap_or_else(|| cores / threads.unwrap_or(1).min(cores));
     let jobs = jobs.min(cells.max(1));
     (jobs, threads.unwrap_or_else(|| (cores / jobs).max(1)))

@@ -228,6 +228,7 @@ fn threads_of(config: &RunConfig) -> Option<usize> {
 /// Measures the session of a run that began at `start_frames`.
 fn measured_in(run: &RunDir, start_frames: u64) -> Option<Measured> {
     let points = read_points(&run.metrics_path()).ok()?;
+    // `None` is below every `Some`, which also leaves out points without frames.
     let of_session =
         points.iter().filter(|point| point.position(LogAxis::Frames) > Some(start_frames));
     let speeds = of_session.filter_map(|point| point.value(&tags::FRAMES_PER_SEC));

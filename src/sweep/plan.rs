@@ -101,6 +101,7 @@ impl Seeds {
         match text.split_once(',') {
             None => Ok(Self::Count(number(text)?)),
             Some(_) => {
+                // An empty word is a trailing comma, which makes a list of a single seed: `7,`.
                 let words = text.split(',').filter(|word| !word.trim().is_empty());
                 Ok(Self::List(words.map(number).collect::<Result<_, _>>()?))
             }

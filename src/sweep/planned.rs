@@ -54,6 +54,7 @@ pub trait Planned: Clone {
     /// Returns the arguments that resume a run. It keeps its own settings, but those that may
     /// change are passed again because the plan's may have changed.
     fn arguments_to_resume(&self, run: &Path) -> Vec<OsString> {
+        // A setting that is absent cannot be written as `key=value`; the run keeps its own.
         let again = leaves(self.config())
             .into_iter()
             .filter(|(key, value)| self.may_change(key) && !value.is_null())

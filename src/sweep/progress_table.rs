@@ -50,6 +50,8 @@ impl CellProgress {
     /// Position, as far as it counts. A run that is done early, such as a study that holds its
     /// mark, has nothing left.
     fn trained(&self) -> u64 {
+        // The last update of a run may reach beyond its end; the surplus must not stand in for
+        // another.
         if self.status == CellStatus::Done { self.end } else { self.position.min(self.end) }
     }
 }

@@ -107,6 +107,7 @@ impl<J: Journal, P: Planned> Scheduler<J, P> {
         }
 
         loop {
+            // First, so that the slots of ended processes can be filled in the same round.
             self.collect_ended()?;
             if self.stop.is_raised() {
                 // Stopping a process twice is harmless, so nothing records which were asked.

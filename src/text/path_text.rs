@@ -34,6 +34,7 @@ pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf
 pub fn encode(word: impl AsRef<OsStr>) -> String {
     let mut text = String::new();
     for chunk in word.as_ref().as_bytes().utf8_chunks() {
+        // Backslashes too, or a path with the text of an escape would be decoded to its byte.
         text.push_str(&chunk.valid().replace('\\', r"\\"));
         text.extend(chunk.invalid().iter().map(|byte| format!(r"\x{byte:02x}")));
     }

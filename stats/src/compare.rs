@@ -154,6 +154,7 @@ impl Dealt {
 /// With 3 against 3 it is 0.1: no result can be significant at 0.05.
 pub fn least_p_value(left: usize, right: usize) -> f64 {
     // In floating point: from 34 against 34 on, the ways no longer fit in 64 bits.
+    // C(left + right, left) = Π (right + i) / i over i = 1 … left.
     let ways = (1..=left).fold(1.0, |ways, i| ways * (right + i) as f64 / i as f64);
     // With equal sizes, the mirror image of the most extreme deal is a second deal as extreme.
     let extreme = if left == right { 2.0 } else { 1.0 };

@@ -35,6 +35,7 @@ mod tests {
 
     /// Draws an approximately normal number: a sum of twelve uniforms.
     fn normal(rng: &mut StdRng) -> f64 {
+        // Each has the mean 1/2 and the variance 1/12.
         (0..12).map(|_| rng.random::<f64>()).sum::<f64>() - 6.0
     }
 

@@ -56,6 +56,7 @@ pub fn least_visible_difference(seeds: usize, alpha: f64) -> Option<f64> {
 /// simulation.
 fn approximated(seeds: usize, alpha: f64) -> f64 {
     let two_sided = normal_quantile(1.0 - alpha / 2.0);
+    // n = 2 · (z_{1 − α/2} + z_power)² / d² + z_{1 − α/2}² / 4, solved for d.
     let corrected = seeds as f64 - two_sided * two_sided / 4.0;
     let effect = (two_sided + normal_quantile(POWER)) * (2.0 / corrected).sqrt();
     (effect * 10.0).ceil() / 10.0

@@ -53,6 +53,8 @@ impl Centre {
     pub fn draw_square(self, canvas: &mut [f32]) {
         let x = usize::from(self.x);
         let y = usize::from(self.y);
+        // Within the canvas: a centre keeps `SQUARE_REACH` from every edge, so no difference is
+        // negative.
         for row in y - SQUARE_REACH..=y + SQUARE_REACH {
             let start = row * CANVAS + x - SQUARE_REACH;
             canvas[start..=start + 2 * SQUARE_REACH].fill(1.0);

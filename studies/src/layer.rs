@@ -192,7 +192,7 @@ impl Layer for Conv {
 
     fn forward_tiled(&self, numbers: &Tensor, [height, width]: [i64; 2]) -> Tensor {
         self.forward_tiled(numbers).unwrap_or_else(|| {
-            let numbers = numbers.unsqueeze(-1).unsqueeze(-1);
+            let numbers = numbers.unsqueeze(-1).unsqueeze(-1); // [N, C, 1, 1]
             self.forward(&numbers.expand([-1, -1, height, width], false))
         })
     }

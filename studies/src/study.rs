@@ -170,6 +170,7 @@ impl Study {
         let StudyCounters { epochs, rows_into_epoch, .. } = self.trainer.counters;
         let asked = epochs.is_multiple_of(self.config.eval_every_epochs) || self.finished();
         let made = self.trainer.evaluations.last().is_some_and(|last| last.epoch == epochs);
+        // Before the first update the rows stand at 0 as well, but no epoch has ended.
         rows_into_epoch == 0 && epochs > 0 && asked && !made
     }
 
@@ -317,6 +318,7 @@ impl Study {
         if self.config.l2 == 0.0 {
             return Ok(0.0);
         }
+        // Without a graph: only the leaves of the networks require gradients, not the flat tensor.
         let kernels = self.params.f_mul(&self.kernels)?;
         let _ = gradient.f_add_(&kernels.f_mul_scalar(2.0 * self.config.l2)?)?;
         // Summed in f64, because the largest networks have more than a million weights.

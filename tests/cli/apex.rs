@@ -87,6 +87,7 @@ fn in_one_thread_a_run_killed_and_resumed_is_the_run_never_killed() {
     let whole = train(&sandbox, "whole", &serial);
     let killed = run_path(&sandbox, "killed");
     let mut child = sandbox.spawn(&arguments("killed", &serial));
+    // One more than that of frame 0, so that there is progress to resume.
     while checkpoints(&killed).len() < 2 {
         assert!(
             child.try_wait().unwrap().is_none(),
@@ -246,6 +247,7 @@ fn a_learner_that_diverges_ends_the_run_with_4_and_keeps_a_checkpoint() {
 fn evaluations_change_nothing_that_is_learnt() {
     let sandbox = Sandbox::new();
     let evaluated = ["--set=evaluation.every_frames=200", "--set=evaluation.episodes=2"];
+    // No two runs in threads are equal, evaluated or not.
     let serial = ["--set=apex.serial=true"];
     let plain = train(&sandbox, "plain", &serial);
     let run = train(&sandbox, "evaluated", &[&serial[..], &evaluated].concat());

@@ -271,6 +271,7 @@ fn trace_repeats_itself_and_goes_on_from_a_saved_state() {
 
     let all = trace(&["--actions=all.txt", "--obs-out=obs.npy"]);
     assert_eq!(all.lines().count(), 60);
+    // A header of 128 bytes, then 60 stacks of 4 frames.
     assert_eq!(fs::metadata(sandbox.path().join("obs.npy")).unwrap().len(), 128 + 60 * 4 * 84 * 84);
     let keys = [
         "step",

@@ -58,6 +58,7 @@ fn a_video_has_the_consoles_size_and_as_many_pictures_as_asked_for() {
     assert!((60..=140).contains(&pictures), "{pictures}");
     let sheet = fs::read(sandbox.path().join("a.png")).unwrap();
     let info = png::Decoder::new(std::io::Cursor::new(sheet)).read_info().unwrap();
+    // Six by four pictures of 160×210, with gaps of 4.
     assert_eq!((info.info().width, info.info().height), (6 * 164 + 4, 4 * 214 + 4));
     assert_eq!(
         sandbox.files().len(),

@@ -61,6 +61,7 @@ fn a_study_killed_and_resumed_is_the_study_never_killed_and_epochs_extend_it() {
     finished(&sandbox.run(&study("whole", &["--epochs=3", "--json"])));
     let run = run_path(&sandbox, "killed");
     let mut child = sandbox.spawn(&study("killed", &["--epochs=2"]));
+    // One more than that before the first update, so that there is progress to resume.
     while checkpoints(&run).len() < 2 {
         thread::sleep(Duration::from_millis(5));
         assert_eq!(

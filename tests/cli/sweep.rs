@@ -68,6 +68,7 @@ fn every_combination_is_made_once_and_is_the_run_that_train_makes() {
 
 fn last_frames(run: &Path) -> u64 {
     let text = fs::read_to_string(run.join("metrics.jsonl")).unwrap_or_default();
+    // The run may be in the middle of writing its last line.
     let whole = text.rfind('\n').map_or("", |end| &text[..end]);
     let last: Option<Value> = whole.lines().last().map(|line| serde_json::from_str(line).unwrap());
     last.map_or(0, |point| point["frames"].as_u64().unwrap())
@@ -208,6 +209,7 @@ const LONGEST_NAME: &str = match std::str::from_utf8(&[b's'; 224]) {
 #[test]
 fn the_longest_name_that_is_taken_does() {
     let sandbox = Sandbox::new();
+    // With a comma it is the seed 10; without one, ten seeds.
     let mut arguments =
         sweep(&["--frames=160", "--seeds=10,", "--torsos=coordconv", "--name", LONGEST_NAME]);
     arguments.retain(|word| *word != "--name=s");
@@ -294,6 +296,7 @@ fn folders_of_other_runs_and_sweeps_under_way_are_left_alone() {
 #[test]
 fn a_folder_that_goes_bad_on_the_way_fails_its_run_alone() {
     let sandbox = Sandbox::new();
+    // One run at a time, so that the folder of the second can be filled while the first trains.
     let child = sandbox.spawn(&sweep(&[
         "--frames=8000",
         "--seeds=3",

@@ -24,6 +24,7 @@ pub fn ensure(layout: &Layout) -> Result<()> {
     unpack::source(&archive, &partial)?;
     let checked = roms::check(&partial.join("src/ale/python/roms"))?;
     talk::line(format!("  {checked}"));
+    // Before the rename, so that a folder under its final name always has its stamp.
     stamp::write(&partial, &stamp_lines())?;
     unpack::put_in_place(&partial, &layout.ale())?;
     fs::remove_file(&archive).with_context(|| format!("cannot remove {}", archive.display()))

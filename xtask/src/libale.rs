@@ -70,6 +70,7 @@ fn recipe(layout: &Layout, out_dir: &Path) -> cc::Build {
         .debug(false)
         .define("NDEBUG", None)
         .pic(true)
+        // The sources belong to ALE: nobody here could act on a warning.
         .warnings(false);
     build
         .include(layout.ale().join("src"))

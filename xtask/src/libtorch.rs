@@ -51,6 +51,7 @@ pub fn ensure(layout: &Layout) -> Result<()> {
         unpack::wheel(archive, &partial, is_needed)?;
     }
 
+    // Before the rename, so that a folder under its final name always has its stamp.
     stamp::write(&partial, &stamp_lines())?;
     unpack::put_in_place(&partial, &layout.libtorch())?;
     // Kept until here, so that an interrupted set-up need not download them again.

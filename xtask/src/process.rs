@@ -24,6 +24,7 @@ pub fn run(command: &mut Command) -> Result<()> {
 
 /// The cargo that runs this program.
 pub fn cargo() -> Command {
+    // Cargo sets the variable for what it runs; the one in `PATH` may be another version.
     Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 

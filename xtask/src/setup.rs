@@ -7,7 +7,7 @@ use crate::{ale, deps_dir, libale, libtorch, talk, unpack};
 use anyhow::Result;
 use std::time::Instant;
 
-/// Peak disk use of the torch wheel relative to its packed size, including the wheel itself.
+/// Disk use of the unpacked torch wheel relative to its packed size; both are there at once.
 const UNPACKED_PER_PACKED: u64 = 3;
 /// Disk use of ALE's sources, object files and library.
 const ALE_MEGABYTES: u64 = 100;

@@ -47,6 +47,7 @@ pub fn source(archive: &Path, into: &Path) -> Result<()> {
 /// Moves the finished folder `from` to `to`, replacing anything there.
 pub fn put_in_place(from: &Path, to: &Path) -> Result<()> {
     let old = beside(to, "old");
+    // Left over if an earlier set-up was stopped below, and in the way of the first rename.
     remove(&old)?;
     // A folder cannot be renamed onto a filled one. Between the two renames there is none, which
     // counts as incomplete.

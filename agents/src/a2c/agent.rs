@@ -54,6 +54,7 @@ impl A2c {
     /// weights are then those before the call.
     pub fn update(&mut self) -> Result<A2cReport, AgentError> {
         let start = Instant::now();
+        // By the counters before this rollout: the first update has the rate of frame 0.
         let rate = self.learning_rate();
         let plan = self.plan();
         let Self { config, collector, learner, .. } = self;
@@ -62,6 +63,7 @@ impl A2c {
         let mut timing = collector.take_timing();
 
         let learning = Instant::now();
+        // In the pool, because the optimiser spreads its chunks over the ambient one.
         let applied = collector.pool().install(|| {
             catch_panic(Worker::Learner, || learner.apply(gradient, config, rate, plan.update))
         })?;

@@ -222,6 +222,7 @@ impl Apex {
         let acting = take_named(&mut target, ACTING);
         let shape = self.q_spec.obs_shape;
         let parts = self.parts_mut()?;
+        // Before anything is loaded, so that a checkpoint of other environments changes nothing.
         let fits = trainer.actors.len() == parts.actors.len()
             && trainer.actors.iter().zip(&parts.actors).all(|(state, actor)| actor.fits(state));
         if !fits {
@@ -236,6 +237,7 @@ impl Apex {
             Some(numbers) => {
                 Weights { version: trainer.acting_version, numbers: numbers_of(&numbers)? }
             }
+            // From a threaded run, whose actors start from the latest weights.
             None => self.learner.weights()?,
         })?;
 
@@ -253,6 +255,8 @@ impl Apex {
                 parts.rates = trainer.rates.under(&config.rates());
             }
             None => {
+                // Counts start over with the empty replay: under the checkpoint's, the warm-up
+                // would be over and learning would begin from the first few transitions.
                 parts.replay = Replay::try_new(config.replay.for_obs(shape))?;
                 parts.rates = config.rates();
                 let form = config.replay.plane_form();

@@ -176,6 +176,7 @@ impl ApexConfig {
         // A single environment would divide 0 by 0; this way it explores with `epsilon_base`.
         let last = f64::from(self.envs.saturating_sub(1).max(1));
         (0..self.envs)
+            // ε_i = ε^(1 + α · i / (N − 1)): Horgan et al. 2018, section 4.1.
             .map(|env| 1.0 + self.epsilon_exponent * f64::from(env) / last)
             .map(|exponent| self.epsilon_base.powf(exponent))
             .collect()

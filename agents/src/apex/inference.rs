@@ -110,6 +110,7 @@ struct Answer {
 impl SharedInference {
     pub fn new(batcher: Box<InferenceBatcher>) -> Self {
         let (ask, asked) = unbounded(); // each actor has one request at a time
+        // Holds the network itself: having received it is having locked it.
         let (give_back, free) = bounded(1);
         let _ = give_back.send(batcher); // cannot fail: capacity 1, receiver alive
         Self { ask, asked, give_back, free }
@@ -151,7 +152,7 @@ impl InferenceBatcher {
         };
 
         let rows = waiting.iter().map(|question| question.rows).sum();
-        let values = network.q_values(obs, rows)?;
+        let values = network.q_values(obs, rows)?; // [rows · A]
         let mut rest = values.as_slice();
         for Question { obs, rows, answer } in waiting {
             let (own, others) = rest.split_at(rows * network.spec.num_actions);

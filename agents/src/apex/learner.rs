@@ -133,6 +133,8 @@ impl ApexLearner {
         let td_errors: Vec<f32> =
             shards.iter().flat_map(|shard| &shard.td_errors).map(|e| e.abs()).collect();
         let rows = td_errors.len();
+        // Over the rows of all shards in order, not over the means of shards, which may differ in
+        // size.
         let mean_abs_td = mean(td_errors.iter(), rows);
         let mean_q = mean(shards.iter().flat_map(|shard| &shard.q), rows);
         let mut live = LiveFeatures::default();
@@ -233,6 +235,7 @@ impl ApexLearner {
     /// # Errors
     /// If the state is for another network or optimiser. Nothing is changed then.
     pub fn load(&mut self, state: &LearnerState) -> Result<(), AgentError> {
+        // All checks before the first change, so that a state that fits in part changes nothing.
         self.online.store.check(&state.online)?;
         self.target.store.check(&state.target)?;
         self.optimizer.check(&state.optimizer)?;

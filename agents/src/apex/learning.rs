@@ -37,6 +37,8 @@ pub(super) fn update_priorities(
 ) -> Result<(), AgentError> {
     let stale = replay.update_priorities(&batch.rows.ids, &report.learned.td_errors)?;
     report.stale_share = stale as f64 / batch.rows.ids.len() as f64;
+    // By the learner, as in algorithm 2 of Horgan et al., so that insertion never waits for an
+    // eviction.
     if report.learned.updates.is_multiple_of(trim_every_updates.into()) {
         replay.trim();
     }

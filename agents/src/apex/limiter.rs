@@ -37,6 +37,8 @@ impl Rates {
     pub fn may_insert(&self, count: u64) -> bool {
         let Some(ratio) = self.samples_per_insert else { return true };
         let after = Self { inserted: self.inserted + count, ..*self };
+        // The insertion that ends the warm-up may overshoot it. That is within the tolerance, which
+        // covers a whole insertion (`least_tolerance`).
         self.inserted < self.warmup_transitions
             || after.due(ratio) - self.sampled as f64 <= self.tolerance
     }

@@ -34,6 +34,7 @@ pub(super) fn differentiate(
     let targets = targets(config, online, target, rows); // [rows]
     let (values, features) = online.forward_with_features(&rows.obs); // [rows, A], [rows, F]
     let q = q_of_actions(&values, &rows.actions); // [rows]
+    // The targets carry no graph, so only Q is moved towards them.
     let td_errors = targets - &q; // [rows]
     // The loss is a mean over these rows; scaled by their share, the shards sum to the batch mean.
     let share = rows.actions.size()[0] as f64 / batch_size;

@@ -108,6 +108,8 @@ impl Apex {
             Work::Paused(parts) => {
                 self.sampled = parts.rates.sampled;
                 // The run is counted in frames, the actors claim agent steps.
+                // Rounded up: with one agent step too few, the run would wait forever for its last
+                // frames.
                 let agent_steps_left = self
                     .total_frames
                     .saturating_sub(self.counters.frames)
@@ -120,6 +122,8 @@ impl Apex {
                     updates: self.counters.updates,
                     agent_steps_left,
                 };
+                // Published anew: weights may have been loaded during the pause, and with
+                // `publish_every_updates` above 1 the last ones may never have been published.
                 let latest_weights = parts.pool.latest_weights();
                 latest_weights.publish(self.learner.weights_in(latest_weights.take_buffer())?);
                 self.work = Work::Running(Workers::start(parts, &spec)?);

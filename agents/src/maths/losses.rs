@@ -45,7 +45,7 @@ pub fn a2c_loss_sums(
     // Not the logarithm of a softmax, which is −∞ where the softmax rounds to 0.
     let log_probs = logits.log_softmax(-1, Kind::Float); // [B, A]
     let chosen = log_probs.gather(1, &actions.unsqueeze(1), false).squeeze_dim(1); // [B]
-    let error = returns.detach() - values;
+    let error = returns.detach() - values; // [B]
     LossSums {
         policy: -(chosen * advantages.detach()).sum(Kind::Float),
         value: error.square().sum(Kind::Float),
@@ -61,7 +61,7 @@ pub fn entropy(logits: &Tensor) -> Tensor {
 
 fn entropy_of(log_probs: &Tensor) -> Tensor {
     // For an action whose probability rounds to 0 this is 0 × a finite number, not 0 · log 0 = NaN.
-    -(log_probs.exp() * log_probs).sum_dim_intlist(-1, false, Kind::Float)
+    -(log_probs.exp() * log_probs).sum_dim_intlist(-1, false, Kind::Float) // [B]
 }
 
 #[cfg(test)]

@@ -19,7 +19,9 @@ pub fn n_step_returns(rewards: &Tensor, discounts: &Tensor, bootstrap_value: &Te
     let mut next = bootstrap_value.shallow_clone(); // [N]
     let mut backwards = Vec::new();
     for t in (0..rewards.size()[0]).rev() {
-        next = rewards.get(t) + discounts.get(t) * next;
+        next = rewards.get(t) + discounts.get(t) * next; // [N]
+        // A handle to the same memory, which is safe because the next step makes a new tensor
+        // instead of changing this one in place.
         backwards.push(next.shallow_clone());
     }
     backwards.reverse();
@@ -50,7 +52,7 @@ pub fn gae_advantages(
     let mut next = values.get(steps).zeros_like(); // [N]
     let mut backwards = Vec::new();
     for t in (0..steps).rev() {
-        let discount = discounts.get(t);
+        let discount = discounts.get(t); // [N]
         // A discount of 0 cuts off both V_{t+1} and A_{t+1}, which belong to the next episode.
         let td_error = rewards.get(t) + &discount * values.get(t + 1) - values.get(t);
         next = td_error + discount * gae_lambda * next;

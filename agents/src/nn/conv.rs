@@ -149,7 +149,7 @@ impl Conv {
             Kind::Float,
         );
         let part = numbers.matmul(&weight.transpose(0, 1)); // [N, out]
-        Some(part.unsqueeze(-1).unsqueeze(-1) + map)
+        Some(part.unsqueeze(-1).unsqueeze(-1) + map) // [N, out, H', W']
     }
 
     /// Returns the coordinates' contribution plus the bias: `[1, out, H', W']`.
@@ -205,6 +205,8 @@ impl CoordinatePart {
         }
 
         let size = [coordinates.height, coordinates.width];
+        // The centre of an even window is the upper left of its four central pixels, so that the
+        // layer equals a window whose other taps are 0.
         let first = size.map(|size| padding.first_window(size, window) + (window.kernel - 1) / 2);
         let count = size.map(|size| padding.windows(size, window));
         let channels = channels.sampled(first, count, window.stride);
@@ -242,6 +244,7 @@ impl Padding {
 /// Returns the number of zeros before and after a side of `size` pixels.
 fn same_padding(size: i64, kernel: i64, stride: i64) -> (i64, i64) {
     let windows = (size + stride - 1) / stride; // rounded up
+    // Negative where the stride exceeds the kernel and the last window ends inside the image.
     let zeros = ((windows - 1) * stride + kernel - size).max(0);
     (zeros / 2, zeros - zeros / 2)
 }

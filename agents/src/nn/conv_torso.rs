@@ -133,15 +133,21 @@ impl ConvTorso {
     }
 }
 
+<<<<<<< HEAD
 impl Stages for ConvTorso {
     fn maps(&self, obs: &Tensor) -> Tensor {
         let mut maps = scale_pixels(obs);
+=======
+impl Torso for ConvTorso {
+    fn forward(&self, obs: &Tensor) -> Tensor {
+        let mut maps = scale_pixels(obs); // [N, C, H, W]
+>>>>>>> main
         for conv in &self.convolutions {
             // In place, because the backward pass of a convolution does not need its output.
             maps = conv.forward(&maps).relu_();
         }
         if let Some(coordinates) = &self.dense_coordinates {
-            maps = coordinates.append_to(&maps);
+            maps = coordinates.append_to(&maps); // [N, C + K, H', W']
         }
         self.pooling.apply(&maps) // [N, M]
     }
@@ -169,7 +175,6 @@ impl Torso for ConvTorso {
     }
 }
 
-/// Return type of every builder in the registry.
 pub(super) fn build_conv(scope: &mut ParamScope<'_>, obs_shape: [usize; 3]) -> BuiltTorso {
     Ok(Box::new(ConvTorso::build(scope, obs_shape, &ConvTorsoSpec::PUBLISHED)?))
 }

@@ -8,7 +8,6 @@ use super::{
     ParamScope, Pooling, Position, Radius, Taps,
 };
 
-/// Return type of every builder in the registry.
 const PAPER: CoordinateSpec = CoordinateSpec::PAPER;
 const WITH_RADIUS: CoordinateSpec = CoordinateSpec { radius: Radius::With, ..PAPER };
 

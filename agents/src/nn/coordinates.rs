@@ -81,6 +81,7 @@ impl CoordinateSpec {
         let halved = channels * 0.5;
         // A radius is a distance, so only its scale changes.
         let moved = if self.source == ChannelSource::Noise { self.channels() } else { 2 };
+        // In place on a view, so that the sum lands in `halved`.
         let _ = halved.narrow(0, 0, moved).g_add_scalar_(0.5);
         halved
     }
@@ -216,7 +217,7 @@ impl CoordinateChannels {
         let rows = images.permute([0, 2, 3, 1]); // [N, H, W, C]
         let channels =
             self.values.permute([0, 2, 3, 1]).expand([rows.size()[0], -1, -1, -1], false);
-        Tensor::cat(&[rows, channels], 3).permute([0, 3, 1, 2])
+        Tensor::cat(&[rows, channels], 3).permute([0, 3, 1, 2]) // [N, C + K, H, W]
     }
 
     /// Samples every `stride`-th position starting at `first`, `count` per side: `[1, K, …]`.
@@ -238,13 +239,13 @@ impl CoordinateChannels {
 /// - result: `f32 [2, H, W]`, or `[3, H, W]` with the radius
 pub fn coordinate_channels(height: i64, width: i64, radius: Radius) -> Tensor {
     let shape = [height, width];
-    let xx = axis(width).view([1, width]).expand(shape, false);
-    let yy = axis(height).view([height, 1]).expand(shape, false);
+    let xx = axis(width).view([1, width]).expand(shape, false); // [H, W]
+    let yy = axis(height).view([height, 1]).expand(shape, false); // [H, W]
     let mut channels = vec![xx.shallow_clone(), yy.shallow_clone()];
     if radius == Radius::With {
         channels.push((xx.square() + yy.square()).sqrt());
     }
-    Tensor::stack(&channels, 0)
+    Tensor::stack(&channels, 0) // [K, H, W]
 }
 
 fn axis(size: i64) -> Tensor {

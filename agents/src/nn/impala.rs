@@ -86,7 +86,7 @@ impl Section {
 
     /// Maps `[N, in, H, W]` to `[N, out, H / 2, W / 2]`, rounded up.
     fn forward(&self, maps: &Tensor) -> Tensor {
-        let pooled = halve(&self.conv.forward(maps));
+        let pooled = halve(&self.conv.forward(maps)); // [N, out, H / 2, W / 2]
         self.blocks.iter().fold(pooled, |seen, block| block.forward(&seen))
     }
 }
@@ -165,7 +165,6 @@ fn halved(size: i64) -> i64 {
     (size + 1) / 2
 }
 
-/// Return type of every builder in the registry.
 pub(super) fn build_impala(scope: &mut ParamScope<'_>, obs_shape: [usize; 3]) -> BuiltTorso {
     Ok(Box::new(ImpalaTorso::build(scope, obs_shape, None, Pooling::Flatten)?))
 }

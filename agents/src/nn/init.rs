@@ -87,10 +87,10 @@ fn orthogonal(mut rng: Rng, shape: &[i64], gain: f64) -> Result<Tensor, NetworkE
     let tall = rows.max(columns);
     let wide = rows.min(columns);
     let draws = normal_draws(&mut rng, (tall * wide) as usize);
-    let matrix = Tensor::f_from_slice(&draws)?.f_view([tall, wide])?;
+    let matrix = Tensor::f_from_slice(&draws)?.f_view([tall, wide])?; // [tall, wide]
     let (q, r) = Tensor::f_linalg_qr(&matrix, "reduced")?;
     let q = q * r.diagonal(0, 0, 1).sign(); // [tall, wide]
-    let q = if rows < columns { q.transpose(0, 1) } else { q };
+    let q = if rows < columns { q.transpose(0, 1) } else { q }; // [rows, columns]
     Ok((q * gain).f_contiguous()?.f_view(shape)?)
 }
 

@@ -51,8 +51,8 @@ impl ActorCriticBatch {
     pub fn select(&self, index: &Tensor) -> Self {
         let pick = |tensor: &Tensor| tensor.index_select(0, index);
         Self {
-            obs: pick(&self.obs),
-            actions: pick(&self.actions),
+            obs: pick(&self.obs),         // [b, C, H, W]
+            actions: pick(&self.actions), // [b]
             advantages: pick(&self.advantages),
             returns: pick(&self.returns),
             // A minibatch is an update of its own, with a mean over its own rows.

@@ -61,6 +61,8 @@ pub(super) fn collect(
     plan: &RolloutPlan,
 ) -> Result<Vec<Targets>, AgentError> {
     let (done, arrivals) = bounded(actors.len());
+    // Moved rather than borrowed: in turns an actor belongs to the learner, which infers for it,
+    // and to the thread that steps it.
     let mut queue = ActorQueue { here: actors.drain(..).map(Some).collect(), arrivals };
     let targets = pool.in_place_scope(|scope| queue.run(scope, &done, network, plan));
     // The scope has joined every step, so all actors have been sent back.

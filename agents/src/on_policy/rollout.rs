@@ -77,6 +77,7 @@ impl Rollout {
         self.truncated_rows.clear();
         self.truncated_obs.clear();
         self.ended.clear();
+        // Poisoned again, in debug builds only: it is a pass over all observations in every update.
         if cfg!(debug_assertions) {
             self.obs[group..].fill(0xAB);
             self.values.fill(f32::NAN);
@@ -168,8 +169,8 @@ impl Rollout {
 
         let shape = [self.steps as i64, self.envs as i64];
         let rewards = Tensor::from_slice(&rewards).view(shape); // [T, n]
-        let discounts = Tensor::from_slice(&self.discounts).view(shape);
-        let values = Tensor::from_slice(&self.values).view([shape[0] + 1, shape[1]]);
+        let discounts = Tensor::from_slice(&self.discounts).view(shape); // [T, n]
+        let values = Tensor::from_slice(&self.values).view([shape[0] + 1, shape[1]]); // [T + 1, n]
         let acted = values.narrow(0, 0, shape[0]); // [T, n]
         // At λ = 1 both agree up to rounding, but only the direct form is that of Mnih et al.
         let (advantages, returns) = if gae_lambda < 1.0 {

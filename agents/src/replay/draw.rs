@@ -63,6 +63,7 @@ impl Replay {
         let total = self.tree.total();
         // All numbers are drawn before the first descent, because `find_batch` overlaps the
         // descents.
+        // A product may round up to `total` itself; `find_batch` then gives the last leaf above 0.
         let masses: Vec<f64> = (0..batch).map(|_| uniform(rng) * total).collect();
         let mut places = vec![0; batch];
         self.tree.find_batch(&masses, &mut places)?;

@@ -53,6 +53,8 @@ impl PlaneWriter {
         self.check_len(obs)?;
         let mut named = Named::default();
         for (c, channel) in self.channels(obs).enumerate() {
+            // Not compared with the previous episode: its planes may lie further back than the one
+            // byte of an `ObsRef` can express.
             let twin = self.channels(obs).take(c).position(|earlier| earlier == channel);
             named[c] = twin.map_or_else(|| self.write(channel), |twin| named[twin]);
         }

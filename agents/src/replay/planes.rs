@@ -35,6 +35,7 @@ impl Plane {
             PlaneForm::Raw => Self::Raw(bytes.into()),
             PlaneForm::Lz4 => {
                 let packed = lz4_flex::block::compress(bytes);
+                // Strictly smaller: `may_hold` and the snapshot recognise damaged lengths by it.
                 if packed.len() < bytes.len() {
                     Self::Lz4(packed.into())
                 } else {
@@ -49,6 +50,7 @@ impl Plane {
         let expected = out.len();
         let found = match self {
             Self::Raw(bytes) => {
+                // `copy_from_slice` panics on another length, which bytes from outside may have.
                 if bytes.len() == expected {
                     out.copy_from_slice(bytes);
                 }

@@ -112,6 +112,7 @@ impl Replay {
             if id >= self.next_id {
                 return Err(ReplayError::UnknownId { id, inserted: self.next_id });
             }
+            // By id, since the leaf may belong to a newer transition by now.
             if self.is_live(id) {
                 places.push(self.place_of(id));
                 priorities.push(self.config.priority(td_error));

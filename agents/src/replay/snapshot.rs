@@ -50,6 +50,8 @@ impl Replay {
         let mut bytes = Checking { inner: reader, crc: crc32fast::Hasher::new() };
         replay.read_header(&mut bytes)?;
         replay.read_records(&mut bytes)?;
+        // The count may be damaged too; since every stream takes bytes, the loop ends with the file
+        // at the latest.
         for _ in 0..bytes.u64()? {
             replay.read_stream(&mut bytes)?;
         }

@@ -11,7 +11,7 @@ use coordrl_envs::{Rng, Role, derive_rng};
 use world::{Actor, Expected, Look, SHAPE, below};
 
 const CAPACITY: usize = 60;
-const MAX_LEN: usize = 75;
+const MAX_LEN: usize = 75; // CAPACITY · (1 + slack_share)
 const PRIORITY_EXPONENT: f64 = 0.6;
 const IMPORTANCE_EXPONENT: f64 = 0.4;
 
@@ -131,6 +131,7 @@ impl World {
         let obs = batch.obs.chunks(obs_len);
         let next_obs = batch.next_obs.chunks(obs_len);
         let rows = batch.rows;
+        // w = (N · P)^−β over the largest of the batch: Schaul et al. 2016, section 3.4.
         let raw_weight =
             |p: f64| ((inserted - self.naive.oldest) as f64 * p).powf(-IMPORTANCE_EXPONENT);
         let largest = rows.probabilities.iter().copied().map(raw_weight).fold(0.0, f64::max);

@@ -69,6 +69,8 @@ impl Actor {
     pub fn step(&mut self) {
         match below(&mut self.rng, 12) {
             0 => {
+                // A discount of 0 makes the next observation irrelevant; actors name the same one
+                // again.
                 (self.waiting..self.episode.len()).for_each(|t| self.emit(t, t, 0.0));
                 self.begin();
             }

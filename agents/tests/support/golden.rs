@@ -44,6 +44,7 @@ fn assert_like(found: &[f64], golden: &Value, what: &str) {
     let norm = number(golden, "norm");
     let typical = norm / (found.len() as f64).sqrt();
     assert_close(found.iter().map(|x| x * x).sum::<f64>().sqrt(), norm, norm, what);
+    // A norm alone would not notice entries with another sign or in another order.
     let terms = found.iter().enumerate().map(|(i, x)| x * noise_in_one(0, i as u64));
     assert_close(terms.sum(), number(golden, "product"), norm, what);
     let entries = numbers(golden, "entries");

@@ -116,6 +116,7 @@ impl Env for Scripted {
         let bad = |_| EnvError::BadState { game: "scripted".into(), reason: "16 bytes".into() };
         let bytes: [u8; 16] = state.try_into().map_err(bad)?;
         let number = |half: usize| u64::from_le_bytes(std::array::from_fn(|i| bytes[half * 8 + i]));
+        // One less, because `show` counts the restored observation again.
         (self.steps, self.shown) = (number(0), number(1) - 1);
         self.show(obs);
         Ok(())

@@ -172,6 +172,7 @@ impl AtariEnv {
         let lost = self.config.life_loss_ends_episode && 0 < lives && lives < self.lives;
         self.lives = lives;
         let terminated = lost || held.end == Some(GameEnd::Over);
+        // A true end wins: nothing follows it that could be bootstrapped from.
         let truncated = !terminated && held.end == Some(GameEnd::Limit);
         self.phase = match (held.end, lost) {
             (Some(_), _) => Phase::NoGame,

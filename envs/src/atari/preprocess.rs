@@ -112,6 +112,8 @@ impl AreaResize {
         self.sums.fill(0);
         for (y, weight) in (*first..).zip(weights) {
             // `grey` is still valid if every row since `grey_row` repeats the one above it.
+            // The range is empty if `y` is that row: an input row cut by the border of two output
+            // rows is under both.
             if !self.repeats[self.grey_row + 1..=y].iter().all(|repeats| *repeats) {
                 frames.to_grey(grey, y, &mut self.grey);
             }
@@ -176,6 +178,7 @@ impl ResizeTaps {
         let start = out * from;
         let end = (out + 1) * from;
         let first = start / to;
+        // The window excludes its end, which belongs to the next output pixel.
         let last = (end - 1) / to;
         let lengths =
             (first..=last).map(|pixel| (end.min((pixel + 1) * to) - start.max(pixel * to)) as u16);

@@ -52,6 +52,7 @@ pub fn to_png(picture: &Picture) -> anyhow::Result<Vec<u8>> {
 /// Returns `count` evenly spaced indices below `total`, including the first and the last.
 pub fn evenly(total: usize, count: usize) -> Vec<usize> {
     let last = total.saturating_sub(1);
+    // At least 1, since a single picture would divide by 0.
     let steps = count.min(total).saturating_sub(1).max(1);
     (0..count.min(total)).map(|index| index * last / steps).collect()
 }

@@ -117,6 +117,7 @@ pub fn of_group(
         aggregates.arms.push(of_arm(arm, scores, &thresholds, bootstrap)?);
     }
 
+    // `group.arms()` begins with the baseline, so its scores are the first.
     for (arm, other) in group.others.iter().zip(&scores[1..]) {
         aggregates.improvements.push(improvement(arm, other, &scores[0], bootstrap)?);
     }

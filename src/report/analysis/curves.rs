@@ -57,6 +57,7 @@ impl Common {
         let shortest = runs.iter().min_by_key(|run| run.frames);
         let end = shortest.map_or(0.0, |run| run.frames as f64);
         let firsts = runs.iter().map(|run| run.curve.first().map_or(0.0, |point| point.frames));
+        // A run whose curve begins beyond the end leaves a single frame, at which it has no score.
         let start = firsts.fold(0.0, f64::max).min(end);
         let between = shortest.into_iter().flat_map(|run| &run.curve).map(|point| point.frames);
         let mut frames = vec![start];

@@ -20,6 +20,7 @@ pub struct Entry {
 /// Lists all checkpoints, oldest first: those under their final names, and any that was renamed for
 /// replacement just before a crash.
 pub fn list(dir: &Path) -> Vec<Entry> {
+    // A folder that cannot be read counts as empty, which `choose` reports as having no checkpoint.
     let mut entries: Vec<Entry> = fs::read_dir(dir)
         .into_iter()
         .flatten()

@@ -77,6 +77,7 @@ fn all_files(path: &Path) -> Result<(), CheckpointError> {
 /// would read gigabytes.
 fn replay(path: &Path, manifest: &Manifest) -> Result<Option<PathBuf>, CheckpointError> {
     let file = path.join(REPLAY);
+    // A missing file is no damage, since older checkpoints give theirs up to the newest.
     let (Some(sum), Ok(about)) = (&manifest.replay, fs::metadata(&file)) else { return Ok(None) };
     match about.len() == sum.bytes {
         true => Ok(Some(file)),

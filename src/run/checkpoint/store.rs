@@ -39,6 +39,7 @@ pub fn write(
     let cannot = |cause: io::Error| CheckpointError::CannotWrite { path: path.clone(), cause };
     // Encoded first: if that fails, nothing on disk has been touched.
     let files = encode(state, progress).map_err(|error| cannot(io::Error::other(error)))?;
+    // Leftovers of a crash go first: they may hold the names, and the space, needed now.
     tidy(dir).map_err(cannot)?;
     let manifest = Manifest {
         format_version: FORMAT_VERSION,
@@ -52,6 +53,9 @@ pub fn write(
     };
 
     let temporary = dir.join(format!("{TEMPORARY_PREFIX}{}", progress.position()));
+    // Not `create_dir_all`: leftovers of a crash were removed, so whatever is there is not ours,
+    // and stays if this fails.
+    fs::create_dir(&temporary).map_err(cannot)?;
     write_folder(&temporary, &files, manifest, replay)
         .and_then(|()| put_in_place(dir, &temporary, progress.position()))
         // A partial folder would only keep a full disk full.
@@ -86,8 +90,6 @@ fn write_folder(
     mut manifest: Manifest,
     replay: Option<&WriteReplay<'_>>,
 ) -> io::Result<()> {
-    // Not `create_dir_all`: leftovers of a crash were removed, so whatever is there is not ours.
-    fs::create_dir(folder)?;
     for (name, bytes) in files {
         write_durably(&folder.join(name), bytes)?;
     }
@@ -190,7 +192,10 @@ pub fn remove_later_than(dir: &Path, position: u64) -> Result<(), CheckpointErro
     list(dir)
         .iter()
         .filter(|entry| entry.position > position)
-        .try_for_each(|entry| remove(dir, entry))
+        .try_for_each(|entry| remove(dir, entry))?;
+    // Before the caller cuts the metrics: a checkpoint that a power cut brought back would know
+    // more of them than there are.
+    sync_dir(dir).map_err(|cause| CheckpointError::CannotWrite { path: dir.to_owned(), cause })
 }
 
 /// Removes a checkpoint, renaming it first so that a crash cannot leave a partial folder under a

@@ -23,6 +23,7 @@ fn state(value: f32) -> AgentState {
 
 fn progress(frames: u64, mean_return: f64) -> Progress {
     let mut progress =
+        // 0.1 + 0.2 has 17 digits, all of which must be written to come back equal.
         Progress { frames, updates: frames / 80, wall_secs: 0.1 + 0.2, ..Progress::default() };
     for _ in 0..100 {
         progress.games.add(EpisodeStats { episode_return: mean_return, episode_length_frames: 9 });
@@ -75,6 +76,7 @@ fn a_flipped_bit_or_a_cut_in_any_file_is_found_and_the_file_named() {
             expect_damaged(&path, name);
         }
         fs::write(&file, &whole[..whole.len() - 1]).unwrap();
+        // Without its last byte, a line break, a manifest is still whole.
         if name != MANIFEST {
             expect_damaged(&path, name);
         }

@@ -19,7 +19,7 @@ use serde_json::Value;
 use crate::durable_file::replace_file;
 use crate::exit_code::ExitCode;
 use crate::metrics::LogAxis;
-use crate::metrics::read::read_last_point;
+use crate::metrics::read::read_last_training_point;
 use crate::text::names;
 use crate::text::path_text::shell_word;
 
@@ -159,13 +159,19 @@ impl RunDir {
     /// all runs of a kind, such as `runs/pong/a2c-conv`.
     ///
     /// # Errors
-    /// If the name is not a valid folder name.
+    /// If the name is not a valid folder name, or is taken.
     pub fn planned_path(group: &Path, seed: u64, name: Option<&str>) -> anyhow::Result<PathBuf> {
         let Some(name) = name else {
             return Ok(group.join(format!("seed{seed}-{}", meta::timestamp())));
         };
         names::check_folder_name("--name", name, 0)?;
-        Ok(group.join(name))
+        let path = group.join(name);
+        // Early, to refuse before environments and weights are made; creating the folder is what
+        // claims the name.
+        if path.exists() {
+            return Err(RunDirError::Exists(path).into());
+        }
+        Ok(path)
     }
 
     /// Creates the folder and takes its lock. An automatic name that is taken gets a numeric
@@ -228,9 +234,9 @@ impl RunDir {
         Ok(Self { path: path.to_owned(), _lock: None })
     }
 
-    /// Returns the frame count of the last line of `metrics.jsonl`; 0 if there is none.
+    /// Returns the frame count of the last training line of `metrics.jsonl`; 0 if there is none.
     pub fn last_logged_frames(&self) -> u64 {
-        let last = read_last_point(&self.metrics_path()).ok().flatten();
+        let last = read_last_training_point(&self.metrics_path()).ok().flatten();
         last.and_then(|point| point.position(LogAxis::Frames)).unwrap_or(0)
     }
 

@@ -128,12 +128,13 @@ impl CentreTask for Classify {
         _: &Tensor,
         centres: &[Centre],
     ) -> Result<Vec<f64>, StudyError> {
-        let found: Vec<i64> = Vec::try_from(output.f_argmax(-1, false)?)?;
+        let found: Vec<i64> = Vec::try_from(output.f_argmax(-1, false)?)?; // [N]
         let side = CANVAS as i64;
         let mut hits = 0.0;
         let mut sum = 0.0;
         for (pixel, centre) in found.into_iter().zip(centres) {
             let distance = centre.distance_px([(pixel % side) as f64, (pixel / side) as f64]);
+            // Exact: whole coordinates that agree are 0 apart, without rounding.
             hits += f64::from(u8::from(distance == 0.0));
             sum += distance;
         }

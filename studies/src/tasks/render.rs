@@ -148,6 +148,7 @@ impl CentreTask for Square {
         let mut exact = 0.0;
         for (both, either) in both.into_iter().zip(either) {
             iou += both as f64 / either.max(1) as f64;
+            // Intersection and union are equally large only if the two sets are equal.
             exact += f64::from(u8::from(both == either));
         }
         Ok(vec![iou, exact])

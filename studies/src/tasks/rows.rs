@@ -63,6 +63,8 @@ pub(super) fn loss_sum(loss: StudyLoss, output: &Tensor, target: &Tensor) -> Ten
     // Cross-entropy already is one number per row; the other two are means over the outputs.
     match loss {
         StudyLoss::CrossEntropy => {
+            // The last two are PyTorch's defaults: no pixel has the index −100 to be ignored, and
+            // labels are not smoothed.
             output.cross_entropy_loss::<Tensor>(target, None, Reduction::Sum, -100, 0.0)
         }
         StudyLoss::Bce => {

@@ -36,6 +36,8 @@ impl ActorLoop {
             actor.step(self.q.source())?;
 
             // Sent before newer weights are loaded: it is stamped with those that acted.
+            // Counted over the whole run and saved with the actor, so a pause does not shift the
+            // rhythm of messages and of new weights.
             let send = actor.agent_steps().is_multiple_of(self.send_every);
             // A closed link means that the learner has stopped; its error ends the run.
             if send && self.link.send(actor.take_experience(self.q.source().version())).is_err() {

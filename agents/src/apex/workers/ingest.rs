@@ -22,6 +22,8 @@ impl Workers {
         let thread = self.shared.failure.spawn(Worker::Ingest, move || {
             for experience in experience {
                 let count = experience.transitions();
+                // Outside the lock of the replay: only further draws can end this wait, and they
+                // need that lock.
                 shared.limiter.wait_to_insert(count);
                 let updates = shared.updates.load(Ordering::Relaxed);
                 let ingested = ingest(&mut lock(&shared.replay), experience, updates)?;

@@ -198,6 +198,8 @@ impl Workers {
     pub fn pause(self) -> Result<(AgentParts, IngestStats), AgentError> {
         let Self { shared, mut pool, batches, ingested, actor_threads, central, replay_threads } =
             self;
+        // The actors first: once the limiter lets everything through, nothing else would slow them
+        // down.
         shared.pausing.store(true, Ordering::SeqCst);
         shared.limiter.pause();
 
@@ -213,6 +215,7 @@ impl Workers {
         let exits: Vec<Option<ActorExit>> = actor_threads.into_iter().map(join).collect();
         replay_threads.into_iter().map(join).for_each(drop);
         tracing::debug!(dropped_batches = dropped, "paused");
+        // Only after the last join, since a thread can still fail while it is being stopped.
         if let Some(error) = shared.failure.take() {
             return Err(error);
         }
@@ -233,6 +236,8 @@ impl Workers {
         }
 
         pool.central = central.and_then(SharedInference::into_batcher);
+        // Messages still queued when the pause began have been ingested by now, so this is
+        // complete.
         let mut last = IngestStats::default();
         ingested.try_iter().for_each(|stats| last.add(stats));
         Ok((AgentParts { actors, replay, rates, pool }, last))
@@ -270,6 +275,8 @@ impl Workers {
                 send_every: spec.config.send_every_agent_steps.into(),
                 weights_every: spec.config.weights_every_agent_steps.into(),
             };
+            // This thread ends with every pause. The work runs in the slot's thread, which stays
+            // and keeps libtorch's cached memory.
             let thread = self
                 .shared
                 .failure

@@ -41,6 +41,8 @@ impl WorkerPool {
     pub fn new(config: &ApexConfig) -> Self {
         // Unbounded, so that returning a batch never blocks; it holds only batches in circulation.
         let (used, to_reuse) = unbounded();
+        // Those in the channel, and one in the hands of each prefetcher. The agent holds one more,
+        // which enters circulation with its first update.
         let batches = config.prefetch_batches + config.prefetch_threads;
         (0..batches).for_each(|_| drop(used.send(Batch::default())));
         Self {

@@ -19,6 +19,8 @@ impl Moments {
     /// Creates the moments before the first step.
     pub fn fresh(config: &OptimizerConfig, params: &Tensor) -> Self {
         let adam = config.kind == OptimizerKind::Adam;
+        // The first step divides by the root of this: at 1 it is short where gradients are below 1,
+        // at 0 its length does not depend on them (docs/adr/0020).
         let first = if config.kind == OptimizerKind::RmspropTf { 1.0 } else { 0.0 };
         let zeros = || params.detach().zeros_like();
         Self {

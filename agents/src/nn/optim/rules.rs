@@ -26,6 +26,7 @@ pub(super) fn step(
         OptimizerKind::Rmsprop => rmsprop(config, g, moments, rate),
         OptimizerKind::RmspropTf => rmsprop_tf(config, g, moments, rate),
     };
+    // In place: `p` is a view of the flat tensor that every network reads.
     let _ = p.g_sub_(&change);
 }
 

@@ -45,7 +45,7 @@ impl Double {
         let full =
             picture.conv_transpose2d(&self.weight, Some(&self.bias), 2, before, missing, 1, 1);
         let size = picture.size();
-        full.narrow(2, 0, 2 * size[2]).narrow(3, 0, 2 * size[3])
+        full.narrow(2, 0, 2 * size[2]).narrow(3, 0, 2 * size[3]) // [N, out, 2·H, 2·W]
     }
 }
 
@@ -86,7 +86,7 @@ impl StudyNetwork for Deconv {
                 picture = norm.forward(&picture, mode).relu();
             }
         }
-        picture.reshape([-1, SIDE * SIDE])
+        picture.reshape([-1, SIDE * SIDE]) // [N, 4096]
     }
 
     fn row_split(&self) -> RowSplit {

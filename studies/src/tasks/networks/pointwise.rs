@@ -70,7 +70,7 @@ impl Pointwise {
         let channels = picture.size()[1];
         // With channels last in memory this reshape is a view, not a copy.
         let rows = picture.permute([0, 2, 3, 1]).reshape([-1, channels]); // [N·4096, out]
-        chain(&self.convs, rows.relu()).view([-1, SIDE * SIDE])
+        chain(&self.convs, rows.relu()).view([-1, SIDE * SIDE]) // [N, 4096]
     }
 }
 

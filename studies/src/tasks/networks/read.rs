@@ -56,7 +56,7 @@ impl StudyNetwork for ConvDense {
             }
         }
         let features = picture.flatten(1, -1); // [N, 8·8·16·mul]
-        self.output.forward(&self.hidden.forward(&features).relu_())
+        self.output.forward(&self.hidden.forward(&features).relu_()) // [N, 2]
     }
 
     fn row_split(&self) -> RowSplit {
@@ -138,7 +138,7 @@ impl StudyNetwork for ConvMean {
         }
         let last = self.last.forward(&picture).relu_(); // [N, 2, 2, 2]
         // Five strides of 2 leave 2 × 2 of the 64 × 64 positions.
-        last.mean_dim([2i64, 3].as_slice(), false, tch::Kind::Float)
+        last.mean_dim([2i64, 3].as_slice(), false, tch::Kind::Float) // [N, 2]
     }
 
     fn row_split(&self) -> RowSplit {

@@ -75,14 +75,14 @@ impl Second {
         match self {
             Self::Pixels(convs) => chain(convs, map.view([-1, 1])).view([-1, SIDE * SIDE]),
             Self::Windows(convs) => {
-                let mut picture = map.view([-1, 1, SIDE, SIDE]);
+                let mut picture = map.view([-1, 1, SIDE, SIDE]); // [N, 1, 64, 64]
                 for (index, conv) in convs.iter().enumerate() {
                     picture = conv.forward(&picture);
                     if index + 1 < convs.len() {
                         picture = picture.relu_();
                     }
                 }
-                picture.reshape([-1, SIDE * SIDE])
+                picture.reshape([-1, SIDE * SIDE]) // [N, 4096]
             }
         }
     }
@@ -94,7 +94,7 @@ impl StudyNetwork for Render {
     }
 
     fn forward_with_map(&self, input: &Tensor, _: Mode) -> (Tensor, Option<FirstMap>) {
-        let logits = self.first.logits(input);
+        let logits = self.first.logits(input); // [N, 4096]
         let map = logits.softmax(-1, Kind::Float) * self.map_scale;
         let holds = match self.second {
             Second::Pixels(_) => MapHolds::Square,
