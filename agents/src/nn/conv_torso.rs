@@ -133,15 +133,9 @@ impl ConvTorso {
     }
 }
 
-<<<<<<< HEAD
 impl Stages for ConvTorso {
     fn maps(&self, obs: &Tensor) -> Tensor {
-        let mut maps = scale_pixels(obs);
-=======
-impl Torso for ConvTorso {
-    fn forward(&self, obs: &Tensor) -> Tensor {
         let mut maps = scale_pixels(obs); // [N, C, H, W]
->>>>>>> main
         for conv in &self.convolutions {
             // In place, because the backward pass of a convolution does not need its output.
             maps = conv.forward(&maps).relu_();

@@ -92,16 +92,10 @@ fn differentiate(
     let obs = actor.rollout.acted_obs_tensor();
     let parts = [(&actor.rollout, targets)].into_iter();
     let batch = ActorCriticBatch::new(obs, parts, update_rows, plan.device);
-<<<<<<< HEAD
     let gradient = match actor.take_output(network) {
         Some(output) => BatchGradient::of_output(network, &output, &batch, loss)?,
         None => BatchGradient::of(network, &batch, loss)?,
     };
-=======
-    // Forward again instead of keeping the graphs of the acting passes: T backward passes over n
-    // rows each cost more than one over T · n (docs/adr/0021).
-    let gradient = BatchGradient::of(network, &batch, loss)?;
->>>>>>> main
     actor.add_learn_nanos(nanos_since(start));
     Ok(gradient)
 }
