@@ -21,6 +21,7 @@ use clap::{Parser, Subcommand};
 
 use self::exit::exit_code_of;
 use crate::exit_code::ExitCode;
+use crate::machine::keep_freed_blocks;
 use crate::metrics::console::status;
 
 const EXAMPLES: &str = "\
@@ -75,6 +76,7 @@ enum Command {
 
 /// Parses the command line, runs the command and reports an error in one message.
 pub fn main() -> ExitCode {
+    keep_freed_blocks();
     quiet_workers();
     logging::start();
     let cli = match Cli::try_parse() {
