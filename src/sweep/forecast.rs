@@ -273,20 +273,18 @@ pub fn measure(
 
     let folder = tempfile::tempdir().context("cannot make a folder for trial runs")?;
     copy_presets(runs_dir, folder.path()).context("cannot copy presets for trial runs")?;
-    let mut trials = Vec::new();
-    for index in 0..at_once {
-        let arguments = trial_arguments(cell, frames, folder.path(), index);
-        trials.push(TrainingProcess::start(
-            &cell.plan.subcommand(),
-            &arguments,
-            &folder.path().join(format!("{index}.log")),
-        )?);
-    }
+    let trials: Vec<_> = (0..at_once)
+        .map(|index| {
+            let arguments = trial_arguments(cell, frames, folder.path(), index);
+            let log = folder.path().join(format!("{index}.log"));
+            TrainingProcess::start(&cell.plan.subcommand(), &arguments, &log)
+        })
+        .collect();
 
-    // Wait for all of them even if one fails: they write into the folder, which is removed on
-    // return.
+    // Wait for all of them even if one fails or cannot be started: they write into the folder,
+    // which is removed on return.
     let ended: Vec<anyhow::Result<bool>> =
-        trials.iter_mut().map(|trial| wait_for(trial, cell, stop)).collect();
+        trials.into_iter().map(|trial| wait_for(&mut trial?, cell, stop)).collect();
     if !ended.into_iter().collect::<anyhow::Result<Vec<bool>>>()?.into_iter().all(|done| done) {
         return Ok(None);
     }
