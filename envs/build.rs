@@ -55,7 +55,7 @@ mod ale {
 
     /// `-fno-access-control`: ALE's own saved state leaves out parts of the emulator that decide
     /// what follows; the shim reads and writes those private members. Only this one file is
-    /// compiled so, and ALE itself is not changed.
+    /// compiled so.
     fn compile_shim(source: &Path, version: &Path) {
         cxx_build::bridge(BRIDGE)
             .file(SHIM)

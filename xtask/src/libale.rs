@@ -2,6 +2,7 @@
 //! release without Python and SDL, but with nothing more than a C++ compiler. Object files are kept
 //! until the library is finished, so an interrupted build resumes.
 
+use crate::ale_patches::{PATCHES, Patch};
 use crate::layout::Layout;
 use crate::{ale, stamp, talk, unpack};
 use anyhow::{Context, Result, anyhow, bail};
@@ -13,11 +14,8 @@ use std::thread;
 
 /// Source folders that make up the library; each is flat.
 const FOLDERS: [&str; 5] = ["common", "emucore", "environment", "games", "games/supported"];
-/// File left out: its constructor spends 80 ms per emulator on tables for averaging colours, which
-/// no environment uses. The wrapper in `envs` defines the class instead, without them.
-const LEFT_OUT: &str = "environment/phosphor_blend.cpp";
-/// Identifies the compiler settings: libraries built with others are rebuilt.
-const RECIPE: &str = "c++17 O3 NDEBUG pic, zlib from libz-sys, no averaged colours";
+/// Identifies the compiler settings and [`PATCHES`]: libraries built with others are rebuilt.
+const RECIPE: &str = "c++17 O3 NDEBUG pic, zlib from libz-sys, patches 1";
 
 pub fn is_ready(layout: &Layout) -> bool {
     let files = [layout.ale_library(), layout.ale_generated_headers().join("version.hpp")];
@@ -27,12 +25,16 @@ pub fn is_ready(layout: &Layout) -> bool {
 
 /// Compiles whatever is not compiled yet.
 pub fn ensure(layout: &Layout) -> Result<()> {
+    ensure_with(layout, PATCHES)
+}
+
+fn ensure_with(layout: &Layout, patches: &[Patch]) -> Result<()> {
     if is_ready(layout) {
         return Ok(());
     }
     let build_dir = prepare_build_dir(layout)?;
     ale::write_version_header(layout, &layout.ale_generated_headers())?;
-    let units = units(&layout.ale_sources(), &build_dir)?;
+    let units = units(&layout.ale_sources(), &build_dir, patches)?;
     let missing: Vec<&Unit> = units.iter().filter(|unit| !unit.object.exists()).collect();
     let workers = thread::available_parallelism().map_or(1, |count| count.get());
     talk::line(format!("compiling ALE: {} files on {workers} cores", missing.len()));
@@ -85,15 +87,13 @@ fn recipe(layout: &Layout, out_dir: &Path) -> cc::Build {
     build
 }
 
-fn units(sources: &Path, build_dir: &Path) -> Result<Vec<Unit>> {
+fn units(sources: &Path, build_dir: &Path, patches: &[Patch]) -> Result<Vec<Unit>> {
     let mut files = vec![sources.join("ale_interface.cpp")];
     for folder in FOLDERS {
         let dir = sources.join(folder);
         for entry in fs::read_dir(&dir).with_context(|| format!("cannot read {}", dir.display()))? {
             let path = entry?.path();
-            let is_code =
-                path.extension().is_some_and(|extension| extension == "cpp" || extension == "cxx");
-            if is_code && !path.ends_with(LEFT_OUT) {
+            if path.extension().is_some_and(|extension| extension == "cpp" || extension == "cxx") {
                 files.push(path);
             }
         }
@@ -103,9 +103,14 @@ fn units(sources: &Path, build_dir: &Path) -> Result<Vec<Unit>> {
     files.sort();
     let units = files.into_iter().map(|source| {
         let object = object_of(&source, sources, build_dir);
-        Unit { source, object }
+        // A copy is compiled in place of a file that is changed.
+        let source = match patches.iter().find(|patch| source.ends_with(patch.file)) {
+            Some(patch) => patch.apply(sources, build_dir)?,
+            None => source,
+        };
+        Ok(Unit { source, object })
     });
-    Ok(units.collect())
+    units.collect()
 }
 
 /// Path of the object file of `source`, a file below `sources`.
@@ -204,35 +209,35 @@ mod tests {
     #[test]
     fn a_library_is_made_once_and_the_objects_go() {
         let (_dir, layout) = checkout_with("#include <zlib.h>\nint tia() { return Z_OK; }");
-        ensure(&layout).unwrap();
+        ensure_with(&layout, &[]).unwrap();
         assert!(is_ready(&layout));
         assert!(fs::read(layout.ale_library()).unwrap().starts_with(b"!<arch>\n"));
         assert!(!layout.ale_library_dir().join("objects").exists());
         let made = fs::metadata(layout.ale_library()).unwrap().modified().unwrap();
-        ensure(&layout).unwrap();
+        ensure_with(&layout, &[]).unwrap();
         assert_eq!(fs::metadata(layout.ale_library()).unwrap().modified().unwrap(), made);
     }
 
     #[test]
     fn a_file_that_does_not_compile_is_named_and_finished_objects_serve_the_next_try() {
         let (_dir, layout) = checkout_with("this is not C++");
-        let error = format!("{:#}", ensure(&layout).unwrap_err());
+        let error = format!("{:#}", ensure_with(&layout, &[]).unwrap_err());
         assert!(error.contains("TIA.cxx"), "{error}");
         assert!(!is_ready(&layout));
         let kept = layout.ale_library_dir().join("objects/kept.o");
         fs::write(&kept, "").unwrap();
         fs::write(layout.ale_sources().join("emucore/TIA.cxx"), "still not").unwrap();
-        ensure(&layout).unwrap_err();
+        ensure_with(&layout, &[]).unwrap_err();
         assert!(kept.exists(), "objects of the same recipe are kept");
     }
 
     #[test]
     fn a_library_of_another_recipe_is_built_anew() {
         let (_dir, layout) = checkout_with("int tia() { return 1; }");
-        ensure(&layout).unwrap();
+        ensure_with(&layout, &[]).unwrap();
         stamp::write(&layout.ale_library_dir(), &["recipe: another".to_owned()]).unwrap();
         assert!(!is_ready(&layout));
-        ensure(&layout).unwrap();
+        ensure_with(&layout, &[]).unwrap();
         assert!(is_ready(&layout));
     }
 }

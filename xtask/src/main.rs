@@ -2,6 +2,7 @@
 //! Arcade Learning Environment, checking the machine, and running all checks of a change.
 
 mod ale;
+mod ale_patches;
 mod cli;
 mod deps_dir;
 mod doctor;

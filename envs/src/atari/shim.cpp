@@ -22,7 +22,6 @@
 #include "ale/emucore/Switches.hxx"
 #include "ale/emucore/System.hxx"
 #include "ale/emucore/TIA.hxx"
-#include "ale/environment/phosphor_blend.hpp"
 #include "ale/games/Roms.hpp"
 #include "ale/games/supported/Atlantis2.hpp"
 #include "ale/games/supported/ChopperCommand.hpp"
@@ -32,19 +31,6 @@
 #include "ale/games/supported/RiverRaid.hpp"
 #include "ale/games/supported/VideoCheckers.hpp"
 #include "ale/games/supported/VideoCube.hpp"
-
-// ALE averages colours over frames if `color_averaging` is set, which it never is here. Its own
-// constructor prepares tables for that, 80 ms for every emulator; set-up leaves its file out of the
-// library.
-namespace ale {
-
-PhosphorBlend::PhosphorBlend(stella::OSystem* osystem) : m_osystem(osystem) {}
-
-void PhosphorBlend::process(ALEScreen&) {
-  throw std::logic_error("colours cannot be averaged in this build");
-}
-
-}  // namespace ale
 
 namespace coordrl {
 namespace {
