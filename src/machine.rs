@@ -94,16 +94,15 @@ fn replay_text(table: &str, capacity: u64, needed: u64, free: u64, fitting: u64)
 /// Makes the C allocator keep freed blocks for the next update; for the start of the process. Does
 /// nothing with other C libraries.
 ///
-/// Every update allocates and frees the same tensors of some megabytes. By default glibc gives such
-/// blocks back at once, and the system zeroes each page again: a tenth of A2C's time on a CPU.
-/// [`give_back_unused`] still returns them.
+/// Every update allocates and frees the same tensors of some megabytes. By default glibc gives free
+/// memory at the end of a heap back after a few megabytes, and the system zeroes each page again: a
+/// tenth of A2C's time on a CPU. [`give_back_unused`] still returns it.
 pub fn keep_freed_blocks() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {
-        /// The most that glibc accepts, half a thread's heap. Larger blocks are rare, and stay
-        /// mappings of their own.
+        /// The most that glibc accepts. Larger blocks are rare, and stay mappings of their own.
         const LARGEST_IN_HEAP: libc::c_int = 32 << 20;
-        /// More than the tensors of an update that are alive at once.
+        /// More than the heaps of a worker thread, which glibc limits to 64 MiB each.
         const KEPT_FREE: libc::c_int = 256 << 20;
         // SAFETY: `mallopt` only sets numbers, and no other thread runs yet. A refused value leaves
         // the default, which is slower but right.

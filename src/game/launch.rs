@@ -78,6 +78,7 @@ pub fn resume(
 pub fn fork_progress(mut checkpoint: Checkpoint<Progress>) -> Checkpoint<Progress> {
     let progress = &mut checkpoint.progress;
     progress.written = Default::default();
+    progress.evaluated_frames = None;
     // Nothing is trained yet, so the first evaluation is made again, for the fork's own metrics.
     if progress.frames == 0 {
         progress.best_by = BestBy::Training;

@@ -254,5 +254,14 @@ mod tests {
         let forked = fork_progress(stopped).progress;
         assert!(forked.best_by.suiting(true).awaits_first_evaluation());
         assert_eq!(forked.written, Written::default());
+        assert_eq!(forked.evaluated_frames, None);
+    }
+
+    #[test]
+    fn a_fork_repeats_an_evaluation_whose_video_was_cut_short() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut stopped = stop_after_first_evaluation(&folder.path().join("a"));
+        stopped.progress.evaluated_frames = Some(400);
+        assert_eq!(fork_progress(stopped).progress.evaluated_frames, None);
     }
 }

@@ -68,7 +68,10 @@ impl Planned for GameRunPlan {
                 frames >= self.end() && !GameTraining::lacks_its_end(run, &self.config, frames)
             }
             // The checkpoints of a finished run were removed, but its metrics are complete.
-            None => run.last_logged_frames() >= self.end(),
+            None => {
+                run.last_logged_frames() >= self.end()
+                    || run.evaluated_frames().is_some_and(|frames| frames >= self.end())
+            }
         }
     }
 

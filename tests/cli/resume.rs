@@ -37,6 +37,16 @@ fn a_run_of_2n_is_a_run_of_n_extended() {
 }
 
 #[test]
+fn a_name_that_is_taken_is_refused_and_nothing_is_written() {
+    let sandbox = Sandbox::new();
+    let arguments = sandbox.train_arguments("a", &["--frames", "40"]);
+    sandbox.train("a", &["--frames", "40"]);
+    let before = sandbox.files();
+    sandbox.run(&arguments).expect_refusal(2, &["exists already", "`--resume`", "`--name`"]);
+    assert_eq!(sandbox.files(), before);
+}
+
+#[test]
 fn an_evaluated_run_of_2n_is_a_run_of_n_extended() {
     let sandbox = Sandbox::new();
     let evaluated = ["--set=evaluation.every_frames=400", "--set=evaluation.episodes=5"];

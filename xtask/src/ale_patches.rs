@@ -2,11 +2,12 @@
 //!
 //! They are made to copies in the build folder; the unpacked sources stay as they were published.
 
+use crate::hash::sha256_of_texts;
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A replacement in one source file.
+/// The replacement in a source file; no file has two.
 pub struct Patch {
     /// Path below ALE's sources.
     pub file: &'static str,
@@ -73,6 +74,12 @@ const EMPTY_STRETCHES: Patch = Patch {
           uint8_t enabled =",
 };
 
+/// Identifies all changes: a library with others is compiled again.
+pub fn fingerprint() -> String {
+    let texts = |patch: &'static Patch| [patch.file, patch.after, patch.old, patch.new];
+    sha256_of_texts(PATCHES.iter().flat_map(texts))
+}
+
 impl Patch {
     /// Writes the changed file into `folder` and returns its path.
     ///
@@ -111,6 +118,14 @@ mod tests {
         assert_eq!(changed.as_deref(), Some("x; f() { y; x; }"));
         assert_eq!(PATCH.changed("x; f() { z; }"), None);
         assert_eq!(PATCH.changed("x;"), None);
+    }
+
+    #[test]
+    fn no_file_has_two_patches() {
+        let mut files: Vec<&str> = PATCHES.iter().map(|patch| patch.file).collect();
+        files.sort_unstable();
+        files.dedup();
+        assert_eq!(files.len(), PATCHES.len());
     }
 
     #[test]

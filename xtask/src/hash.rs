@@ -13,6 +13,13 @@ pub fn sha256_of(path: &Path) -> Result<String> {
     digest_of::<Sha256>(path)
 }
 
+/// SHA-256 of some texts one after the other, in lower-case hexadecimal.
+pub fn sha256_of_texts<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
+    let mut hasher = Sha256::new();
+    texts.into_iter().for_each(|text| hasher.update(text));
+    hexadecimal(&hasher.finalize())
+}
+
 /// MD5 of a file, in lower-case hexadecimal, which ALE uses to identify ROMs.
 pub fn md5_of(path: &Path) -> Result<String> {
     digest_of::<Md5>(path)

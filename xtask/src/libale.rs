@@ -2,7 +2,7 @@
 //! release without Python and SDL, but with nothing more than a C++ compiler. Object files are kept
 //! until the library is finished, so an interrupted build resumes.
 
-use crate::ale_patches::{PATCHES, Patch};
+use crate::ale_patches::{PATCHES, Patch, fingerprint};
 use crate::layout::Layout;
 use crate::{ale, stamp, talk, unpack};
 use anyhow::{Context, Result, anyhow, bail};
@@ -14,8 +14,9 @@ use std::thread;
 
 /// Source folders that make up the library; each is flat.
 const FOLDERS: [&str; 5] = ["common", "emucore", "environment", "games", "games/supported"];
-/// Identifies the compiler settings and [`PATCHES`]: libraries built with others are rebuilt.
-const RECIPE: &str = "c++17 O3 NDEBUG pic, zlib from libz-sys, patches 1";
+/// Identifies the compiler settings: libraries built with others are rebuilt, as are those with
+/// other [`PATCHES`].
+const RECIPE: &str = "c++17 O3 NDEBUG pic, zlib from libz-sys";
 
 pub fn is_ready(layout: &Layout) -> bool {
     let files = [layout.ale_library(), layout.ale_generated_headers().join("version.hpp")];
@@ -51,6 +52,7 @@ struct Unit {
 fn stamp_lines() -> Vec<String> {
     let mut lines = ale::stamp_lines();
     lines.push(format!("recipe: {RECIPE}"));
+    lines.push(format!("patches: {}", fingerprint()));
     lines
 }
 

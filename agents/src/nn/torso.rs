@@ -47,6 +47,9 @@ pub trait Torso: Send {
 /// second one again. So the first stage should be the one with the arithmetic, the convolutions,
 /// and the second the one with the parameters, the dense layer: each graph yields a gradient of its
 /// own, and adding up gradients of a dense layer costs more than evaluating it again.
+///
+/// Each stage must treat every row alone: the first sees the rows of one step, the second those of
+/// one step or of all. The second must not change its input in place.
 pub trait Stages {
     /// Maps `obs`, `u8 [N, C, H, W]`, to the inputs of the second stage, `f32 [N, M]`.
     fn maps(&self, obs: &Tensor) -> Tensor;
