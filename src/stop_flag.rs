@@ -43,6 +43,11 @@ impl StopFlag {
         Ok(stop)
     }
 
+    /// Raises the flag, as a signal does.
+    pub fn raise(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
     /// Also raises the flag when this process's stdin closes: its parent has exited or asks it to
     /// stop.
     pub fn follow_stdin(&self) {

@@ -33,7 +33,7 @@ pub struct Timing {
 
 impl Timing {
     /// Adds the times of another part.
-    pub(crate) fn add(&mut self, other: &Self) {
+    pub fn add(&mut self, other: &Self) {
         self.emulate_nanos += other.emulate_nanos;
         self.preprocess_nanos += other.preprocess_nanos;
         self.infer_nanos += other.infer_nanos;

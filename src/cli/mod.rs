@@ -1,5 +1,6 @@
 //! Command line: one file per subcommand.
 
+mod bench;
 mod config;
 mod eval;
 pub(crate) mod exit;
@@ -70,6 +71,9 @@ enum Command {
     /// Train on the coordinate tasks of the CoordConv paper.
     #[command(subcommand)]
     Study(study::Study),
+    /// Measure speeds on this machine.
+    #[command(subcommand)]
+    Bench(bench::Bench),
     /// Trace an environment under fixed actions, for comparing emulators.
     Trace(Box<trace::Trace>),
 }
@@ -118,6 +122,7 @@ impl Command {
             Self::Sweep(command) => command.run(),
             Self::Report(command) => command.run(),
             Self::Study(command) => command.run(),
+            Self::Bench(command) => command.run(),
             Self::Trace(command) => command.run(),
         }
     }

@@ -57,6 +57,13 @@ pub struct Settings {
 }
 
 impl SettingFlags {
+    /// Returns the flags of a command that names the algorithm itself; `None` leaves them as they
+    /// are.
+    pub fn with_algo(&self, name: Option<&str>) -> Self {
+        let algo = name.map(str::to_owned).or_else(|| self.algo.clone());
+        Self { algo, ..self.clone() }
+    }
+
     /// Layers defaults, preset, file, `--set` and flags, in this order.
     pub fn layer(&self, game: Option<&str>, runs_dir: &Path) -> anyhow::Result<Settings> {
         let preset = self.find_preset(game, runs_dir)?;

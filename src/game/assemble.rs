@@ -82,7 +82,7 @@ pub fn check_parts(config: &RunConfig) -> anyhow::Result<EnvSpec> {
 /// Builds one environment vector per actor. Environment `i` of the run uses random stream `i`,
 /// whichever actor holds it.
 ///
-/// Loading a game and playing its opening takes 0.1 s, so `pool` loads them in parallel.
+/// Loading a game and playing its opening takes 10 ms or more, so `pool` loads them in parallel.
 fn build_actors(
     config: &RunConfig,
     sizes: &[usize],

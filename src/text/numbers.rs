@@ -14,6 +14,11 @@ pub fn score(value: f64) -> String {
     if is_zero { text.trim_start_matches('-').to_owned() } else { text }
 }
 
+/// Returns `1 run` or `2 runs`.
+pub fn counted(count: usize, word: &str) -> String {
+    format!("{count} {word}{}", if count == 1 { "" } else { "s" })
+}
+
 /// Formats emulator frames: `40 000`, `1.25 million`.
 pub fn frames(value: f64) -> String {
     if value >= 1e6 {

@@ -25,6 +25,9 @@ const COMMANDS: &[&[&str]] = &[
     &["sweep"],
     &["report"],
     &["trace"],
+    &["bench"],
+    &["bench", "env"],
+    &["bench", "a2c"],
 ];
 
 #[test]
@@ -35,7 +38,8 @@ fn help_is_what_it_was_and_every_command_ends_with_three_examples_or_more() {
         let ended = sandbox.run(&[words, &["--help"][..]].concat());
         assert_eq!(ended.code, Some(0), "{ended:?}");
         compare(&name, &ended.stdout);
-        let is_group = matches!(words, [one] if ["presets", "config", "study"].contains(one));
+        let is_group =
+            matches!(words, [one] if ["presets", "config", "study", "bench"].contains(one));
         let examples = ended.stdout.split("Examples:\n").nth(1).unwrap_or("");
         let count = examples.lines().filter(|line| line.starts_with("  coordrl ")).count();
         assert!(is_group || count >= 3, "{name} shows {count} examples");

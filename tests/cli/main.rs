@@ -3,6 +3,7 @@
 
 mod apex;
 mod bad_input;
+mod bench;
 mod commands;
 mod determinism;
 mod full_disk;

@@ -8,6 +8,7 @@ use crate::cli::settings::note_rules_left_out;
 use crate::sweep::cell::CellState;
 use crate::sweep::plan::SweepPlan;
 use crate::sweep::progress_table::millions;
+use crate::text::numbers::counted;
 
 /// Describes grid, size and tests of a sweep.
 pub(super) fn describe(request: &SweepRequest) -> String {
@@ -97,11 +98,6 @@ fn visible_in_words(seeds: usize, tests: usize) -> String {
         "\nsmallest difference found {:.0} times in 100: {alone:.1} standard deviations over seeds{after_holm}",
         POWER * 100.0
     )
-}
-
-/// Returns `1 run` or `2 runs`.
-pub(super) fn counted(count: usize, word: &str) -> String {
-    format!("{count} {word}{}", if count == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]

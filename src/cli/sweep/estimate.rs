@@ -1,7 +1,6 @@
 //! Time and disk that a sweep will take.
 
 use super::Sweep;
-use super::describe::counted;
 use super::request::SweepRequest;
 use crate::machine::size;
 use crate::metrics::console::{describe_secs, status};
@@ -10,6 +9,7 @@ use crate::sweep::cell::CellState;
 use crate::sweep::forecast::{self, Measured, RemainingRun, SweepEstimate};
 use crate::sweep::game_run::GameCell;
 use crate::sweep::{SweepError, disk};
+use crate::text::numbers::counted;
 
 impl Sweep {
     /// Prints a time and disk estimate; returns an error if the disk is too small.
