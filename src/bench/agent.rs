@@ -2,7 +2,7 @@
 
 use coordrl_agents::{Counters, NullMetrics, Timing};
 
-use super::{Benched, Work};
+use super::{Benched, WorkDone};
 use crate::config::RunConfig;
 use crate::game::assemble::{Assembled, assemble};
 use crate::stop_flag::StopFlag;
@@ -42,10 +42,10 @@ impl Benched for AgentBench {
         Ok(())
     }
 
-    fn take_work(&mut self) -> Work {
+    fn take_work(&mut self) -> WorkDone {
         let counters = self.assembled.agent.counters();
         let before = std::mem::replace(&mut self.counted, counters);
-        Work {
+        WorkDone {
             counters: Counters {
                 updates: counters.updates - before.updates,
                 agent_steps: counters.agent_steps - before.agent_steps,

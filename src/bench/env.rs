@@ -7,7 +7,7 @@ use coordrl_envs::trace::RandomActions;
 use coordrl_envs::{EnvSeed, Role, VecEnv, VecStep, make_env};
 use rayon::ThreadPool;
 
-use super::{Benched, Work};
+use super::{Benched, WorkDone};
 use crate::config::{RunConfig, assets};
 use crate::run::threads::build_pool;
 
@@ -65,12 +65,13 @@ impl Benched for EnvBench {
         Ok(())
     }
 
-    fn take_work(&mut self) -> Work {
+    fn take_work(&mut self) -> WorkDone {
         let agent_steps = std::mem::take(&mut self.taken);
         let envs = self.envs.take_timing();
+        // Summed over threads, so the wall time counts once for each of them.
         let busy = envs.emulate_nanos + envs.preprocess_nanos;
         let wall = std::mem::replace(&mut self.since, Instant::now()).elapsed().as_nanos() as u64;
-        Work {
+        WorkDone {
             counters: Counters {
                 updates: 0,
                 agent_steps,

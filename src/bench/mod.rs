@@ -33,12 +33,12 @@ pub trait Benched {
     fn step(&mut self) -> anyhow::Result<()>;
 
     /// Returns the work since the last call, and the time it took by activity.
-    fn take_work(&mut self) -> Work;
+    fn take_work(&mut self) -> WorkDone;
 }
 
 /// Work done, and the threads' time.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Work {
+pub struct WorkDone {
     /// Frames, agent steps and updates.
     pub counters: Counters,
     /// Time by activity.
@@ -49,18 +49,18 @@ pub struct Work {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Speeds {
     /// Decisions per second, over all environments.
-    pub agent_steps_per_sec: Spread,
+    pub agent_steps_per_sec: TurnSpread,
     /// Emulator frames per second, over all environments.
-    pub frames_per_sec: Spread,
+    pub frames_per_sec: TurnSpread,
     /// Optimiser steps per second; 0 where nothing learns.
-    pub updates_per_sec: Spread,
+    pub updates_per_sec: TurnSpread,
     /// Where the time goes.
     pub micros_per_agent_step: Activities,
 }
 
 /// Median and range of a number over all turns.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Spread {
+pub struct TurnSpread {
     /// Median.
     pub median: f64,
     /// Minimum.
@@ -85,8 +85,8 @@ pub struct Activities {
 }
 
 /// Work of one turn.
-struct Turn {
-    work: Work,
+struct BenchTurn {
+    work: WorkDone,
     secs: f64,
 }
 
@@ -102,16 +102,19 @@ impl Turns {
         stop: &StopFlag,
     ) -> anyhow::Result<Option<Speeds>> {
         let mut turns = Vec::new();
+        // Drops the warm-up, whose first update builds caches and may fill a replay.
         subject.take_work();
         for _ in 0..self.count {
             let start = Instant::now();
             while start.elapsed() < Duration::from_secs_f64(self.secs) {
+                // The turn under way is dropped: it may be too short to say anything.
                 if stop.is_raised() {
                     return Ok(Speeds::of(&turns));
                 }
                 subject.step()?;
             }
-            turns.push(Turn { work: subject.take_work(), secs: start.elapsed().as_secs_f64() });
+            let secs = start.elapsed().as_secs_f64();
+            turns.push(BenchTurn { work: subject.take_work(), secs });
         }
 
         Ok(Speeds::of(&turns))
@@ -119,7 +122,7 @@ impl Turns {
 }
 
 impl Speeds {
-    fn of(turns: &[Turn]) -> Option<Self> {
+    fn of(turns: &[BenchTurn]) -> Option<Self> {
         Some(Self {
             agent_steps_per_sec: per_sec(turns, |counters| counters.agent_steps)?,
             frames_per_sec: per_sec(turns, |counters| counters.frames)?,
@@ -136,20 +139,21 @@ impl Speeds {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
-fn per_sec(turns: &[Turn], count: fn(&Counters) -> u64) -> Option<Spread> {
-    Spread::of(turns.iter().map(|turn| count(&turn.work.counters) as f64 / turn.secs))
+fn per_sec(turns: &[BenchTurn], count: fn(&Counters) -> u64) -> Option<TurnSpread> {
+    TurnSpread::of(turns.iter().map(|turn| count(&turn.work.counters) as f64 / turn.secs))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
-fn micros(turns: &[Turn], nanos: fn(&Timing) -> u64) -> Option<f64> {
+fn micros(turns: &[BenchTurn], nanos: fn(&Timing) -> u64) -> Option<f64> {
     let per_step = turns.iter().map(|turn| {
+        // Experience of threaded actors arrives in messages, so a short turn may count no step.
         let steps = turn.work.counters.agent_steps.max(1);
         nanos(&turn.work.timing) as f64 / 1000.0 / steps as f64
     });
-    Some(Spread::of(per_step)?.median)
+    Some(TurnSpread::of(per_step)?.median)
 }
 
-impl Spread {
+impl TurnSpread {
     /// Summarises one number per turn; `None` without any.
     fn of(numbers: impl Iterator<Item = f64>) -> Option<Self> {
         let numbers: Vec<f64> = numbers.collect();
@@ -165,22 +169,22 @@ mod tests {
 
     #[test]
     fn a_spread_is_that_of_the_numbers() {
-        let spread = Spread::of([3.0, 1.0, 2.0].into_iter());
-        assert_eq!(spread, Some(Spread { median: 2.0, min: 1.0, max: 3.0 }));
-        assert_eq!(Spread::of(std::iter::empty()), None);
+        let spread = TurnSpread::of([3.0, 1.0, 2.0].into_iter());
+        assert_eq!(spread, Some(TurnSpread { median: 2.0, min: 1.0, max: 3.0 }));
+        assert_eq!(TurnSpread::of(std::iter::empty()), None);
     }
 
     #[test]
     fn speeds_are_work_by_time() {
-        let turn = |agent_steps, secs| Turn {
-            work: Work {
+        let turn = |agent_steps, secs| BenchTurn {
+            work: WorkDone {
                 counters: Counters { agent_steps, frames: 4 * agent_steps, updates: 1 },
                 timing: Timing { learn_nanos: 3_000_000, ..Timing::default() },
             },
             secs,
         };
         let speeds = Speeds::of(&[turn(100, 2.0), turn(300, 2.0), turn(200, 2.0)]).unwrap();
-        let spread = |median, min, max| Spread { median, min, max };
+        let spread = |median, min, max| TurnSpread { median, min, max };
         assert_eq!(speeds.agent_steps_per_sec, spread(100.0, 50.0, 150.0));
         assert_eq!(speeds.frames_per_sec, spread(400.0, 200.0, 600.0));
         assert_eq!(speeds.updates_per_sec, spread(0.5, 0.5, 0.5));
@@ -201,8 +205,8 @@ mod tests {
             Ok(())
         }
 
-        fn take_work(&mut self) -> Work {
-            Work::default()
+        fn take_work(&mut self) -> WorkDone {
+            WorkDone::default()
         }
     }
 

@@ -9,7 +9,7 @@ use coordrl_agents::device::device_name;
 use serde::Serialize;
 
 use super::settings::SettingFlags;
-use crate::bench::{AgentBench, Benched, EnvBench, Speeds, Spread, Turns};
+use crate::bench::{AgentBench, Benched, EnvBench, Speeds, TurnSpread, Turns};
 use crate::config::{self, RunConfig};
 use crate::exit_code::ExitCode;
 use crate::metrics::console::{print_result, status};
@@ -35,12 +35,12 @@ const ENV: &str = "env";
 pub struct Bench {
     /// `env`, or the name of an algorithm.
     what: String,
-    flags: Box<Flags>,
+    flags: Box<BenchFlags>,
 }
 
-/// Flags of every measurement.
+/// BenchFlags of every measurement.
 #[derive(Debug, Args)]
-struct Flags {
+struct BenchFlags {
     /// `catch` or an Atari game; `coordrl games` lists them
     #[arg(default_value = "breakout")]
     game: String,
@@ -71,7 +71,7 @@ fn parse_secs(text: &str) -> Result<f64, String> {
 impl Subcommand for Bench {
     fn augment_subcommands(command: Command) -> Command {
         let with_flags =
-            |name: &'static str| Flags::augment_args(Command::new(name)).after_help(EXAMPLES);
+            |name: &'static str| BenchFlags::augment_args(Command::new(name)).after_help(EXAMPLES);
         // The subcommand names the algorithm, and a measurement has no length in frames.
         let of_agent = |name| {
             let hidden = |command: Command, flag| command.mut_arg(flag, |flag| flag.hide(true));
@@ -99,7 +99,7 @@ impl FromArgMatches for Bench {
         let Some((what, flags)) = matches.subcommand() else {
             return Err(clap::Error::new(clap::error::ErrorKind::MissingSubcommand));
         };
-        let flags = Box::new(Flags::from_arg_matches(flags)?);
+        let flags = Box::new(BenchFlags::from_arg_matches(flags)?);
         Ok(Self { what: what.to_owned(), flags })
     }
 
@@ -111,7 +111,7 @@ impl FromArgMatches for Bench {
 
 /// A finished measurement.
 #[derive(Serialize)]
-struct Measured {
+struct BenchResult {
     envs: usize,
     #[serde(flatten)]
     speeds: Speeds,
@@ -120,13 +120,13 @@ struct Measured {
 
 /// A measurement and its settings, as printed with `--json`.
 #[derive(Serialize)]
-struct Record<'a> {
+struct BenchRecord<'a> {
     bench: &'a str,
     game: &'a str,
     torso: Option<&'a str>,
     turns: Turns,
     #[serde(flatten)]
-    measured: &'a Measured,
+    measured: &'a BenchResult,
 }
 
 impl Bench {
@@ -144,7 +144,7 @@ impl Bench {
         };
 
         print_result(&match self.flags.json {
-            true => serde_json::to_string(&Record {
+            true => serde_json::to_string(&BenchRecord {
                 bench: &self.what,
                 game: &config.game,
                 torso: (self.what != ENV).then_some(&config.torso),
@@ -157,14 +157,14 @@ impl Bench {
     }
 
     fn config(&self) -> anyhow::Result<RunConfig> {
-        let Flags { game, runs_dir, settings, .. } = self.flags.as_ref();
+        let BenchFlags { game, runs_dir, settings, .. } = self.flags.as_ref();
         let algorithm = if self.what == ENV { None } else { Some(self.what.as_str()) };
         let settings = settings.with_algo(algorithm);
         Ok(config::resolve(&settings.layer(Some(game), runs_dir)?.layered)?)
     }
 
-    fn as_text(&self, config: &RunConfig, measured: &Measured) -> String {
-        let Measured { speeds, envs, session } = measured;
+    fn as_text(&self, config: &RunConfig, measured: &BenchResult) -> String {
+        let BenchResult { speeds, envs, session } = measured;
         let subject = match self.what.as_str() {
             ENV => format!("environments, {}", config.game),
             algorithm => format!("{algorithm}, {}, torso {}", config.game, config.torso),
@@ -173,7 +173,7 @@ impl Bench {
         let [envs, threads] = [counted(*envs, "environment"), counted(*threads, "thread")];
         let title = format!("{subject}, {envs}, {threads}, {device}");
 
-        let rate = |name: &str, Spread { median, min, max }: Spread| {
+        let rate = |name: &str, TurnSpread { median, min, max }: TurnSpread| {
             vec![name.to_owned(), number(median), number(min), number(max)]
         };
         let mut rows = vec![
@@ -213,25 +213,25 @@ fn measure_envs(
     config: &RunConfig,
     turns: Turns,
     stop: &StopFlag,
-) -> anyhow::Result<Option<Measured>> {
+) -> anyhow::Result<Option<BenchResult>> {
     let envs = config.algorithm().envs_per_actor().iter().sum();
     let mut bench = EnvBench::start(config, envs)?;
     // The first steps of a game may differ from later ones, and caches are cold.
     bench.step()?;
     let session = Session::this_process(0, "cpu".to_owned(), bench.threads());
     let speeds = turns.measure(&mut bench, stop)?;
-    Ok(speeds.map(|speeds| Measured { speeds, envs, session }))
+    Ok(speeds.map(|speeds| BenchResult { speeds, envs, session }))
 }
 
 fn measure_agent(
     config: &RunConfig,
     turns: Turns,
     stop: &StopFlag,
-) -> anyhow::Result<Option<Measured>> {
+) -> anyhow::Result<Option<BenchResult>> {
     let mut bench = AgentBench::warmed_up(config, stop).context("cannot build the agent")?;
     let assembled = bench.assembled();
     let session = Session::this_process(0, device_name(assembled.device), assembled.threads);
     let speeds = turns.measure(&mut bench, stop)?;
     let envs = config.algorithm().envs_per_actor().iter().sum();
-    Ok(speeds.map(|speeds| Measured { speeds, envs, session }))
+    Ok(speeds.map(|speeds| BenchResult { speeds, envs, session }))
 }

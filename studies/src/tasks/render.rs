@@ -4,7 +4,7 @@ use coordrl_agents::tags;
 use tch::{Kind, Tensor};
 
 use super::centres::{self, CentreLearner, CentreTask, SHOWN};
-use super::networks::{Deconv, Render, Stages};
+use super::networks::{Deconv, Render, RenderStages};
 use super::rows::{canvases, painted_inputs, picture_of};
 use crate::config::{Inputs, RateSchedule, StudyConfig, StudyLoss};
 use crate::data::{Centre, PIXELS, Split};
@@ -114,7 +114,7 @@ fn prepare(setup: TaskSetup<'_>) -> Result<Prepared, StudyError> {
             centres::prepare(&Square, setup, move |scope| Ok(Deconv::build(scope, mul, filter)?))
         }
         Some(layer) => {
-            let stages = Stages { mul, filter, map_scale: setup.config.map_scale };
+            let stages = RenderStages { mul, filter, map_scale: setup.config.map_scale };
             centres::prepare(&Square, setup, move |scope| Render::build(scope, layer, stages))
         }
     }

@@ -17,7 +17,7 @@ use crate::task::RowSplit;
 pub(super) use deconv::Deconv;
 pub(super) use pointwise::Pointwise;
 pub(super) use read::{ConvDense, ConvMean, CoordMax};
-pub(super) use render::{Render, Stages};
+pub(super) use render::{Render, RenderStages};
 
 /// Height and width of the canvas.
 const SIDE: i64 = CANVAS as i64;

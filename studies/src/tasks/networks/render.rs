@@ -14,7 +14,7 @@ const HIDDEN: [i64; 4] = [8, 8, 16, 16];
 
 /// Settings of the renderer.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::tasks) struct Stages {
+pub(in crate::tasks) struct RenderStages {
     /// Factor on the second stage's channels.
     pub mul: i64,
     /// Height and width of the second stage's windows.
@@ -45,7 +45,7 @@ impl Render {
     pub fn build(
         scope: &mut ParamScope<'_>,
         layer: UnderStudy,
-        Stages { mul, filter, map_scale }: Stages,
+        RenderStages { mul, filter, map_scale }: RenderStages,
     ) -> Result<Self, StudyError> {
         let first = Pointwise::build(scope, layer, 1)?;
         Ok(Self { first, map_scale, second: Second::build(scope, mul, filter)? })
