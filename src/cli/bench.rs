@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context;
 use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand};
 use coordrl_agents::ALGORITHMS;
 use coordrl_agents::device::device_name;
@@ -38,7 +37,7 @@ pub struct Bench {
     flags: Box<BenchFlags>,
 }
 
-/// BenchFlags of every measurement.
+/// Flags of every measurement.
 #[derive(Debug, Args)]
 struct BenchFlags {
     /// `catch` or an Atari game; `coordrl games` lists them
@@ -228,7 +227,7 @@ fn measure_agent(
     turns: Turns,
     stop: &StopFlag,
 ) -> anyhow::Result<Option<BenchResult>> {
-    let mut bench = AgentBench::warmed_up(config, stop).context("cannot build the agent")?;
+    let mut bench = AgentBench::warmed_up(config, stop)?;
     let assembled = bench.assembled();
     let session = Session::this_process(0, device_name(assembled.device), assembled.threads);
     let speeds = turns.measure(&mut bench, stop)?;
