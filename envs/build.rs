@@ -22,10 +22,11 @@ mod ale {
         let deps = deps_dir();
         let source = deps.join("ale/src");
         let built = deps.join("ale/lib");
+        let headers = built.join("include");
         require(&source.join("ale/ale_interface.hpp"));
         require(&built.join("libale.a"));
-        require(&built.join("include/version.hpp"));
-        compile_shim(&source, &built.join("include"));
+        require(&headers.join("version.hpp"));
+        compile_shim(&source, &headers);
         println!("cargo:rustc-link-search=native={}", built.display());
         println!("cargo:rustc-link-lib=static=ale");
     }
@@ -56,11 +57,12 @@ mod ale {
     /// `-fno-access-control`: ALE's own saved state leaves out parts of the emulator that decide
     /// what follows; the shim reads and writes those private members. Only this one file is
     /// compiled so.
-    fn compile_shim(source: &Path, version: &Path) {
+    fn compile_shim(source: &Path, changed_headers: &Path) {
         cxx_build::bridge(BRIDGE)
             .file(SHIM)
+            // First, because headers that set-up changed replace the published ones.
+            .include(changed_headers)
             .include(source)
-            .include(version)
             .std("c++17")
             .opt_level(3)
             .flag("-fno-access-control")

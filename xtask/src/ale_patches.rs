@@ -1,145 +1,104 @@
-//! Changes to ALE that make it faster without changing a bit of any game.
+//! Our changes to ALE, which make it faster without changing a bit of any game: the files in
+//! `xtask/patches`, each with its reason.
 //!
-//! They are made to copies in the build folder; the unpacked sources stay as they were published.
+//! Changed files are written to a folder of their own; the unpacked sources stay as published.
 
 use crate::hash::sha256_of_texts;
 use anyhow::{Context, Result, bail};
+use diffy::Patch;
+use diffy::patch_set::{FileOperation, ParseOptions, PatchSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The replacement in a source file; no file has two.
-pub struct Patch {
-    /// Path below ALE's sources.
-    pub file: &'static str,
-    /// Text before the place, such as the head of a function.
-    pub after: &'static str,
-    /// Text replaced where it first follows `after`.
-    pub old: &'static str,
-    /// Its replacement.
-    pub new: &'static str,
-}
-
-/// All changes.
-pub const PATCHES: &[Patch] = &[UNUSED_PALETTE, EMPTY_STRETCHES];
-
-/// Tables for averaging colours over frames, which no environment does: 80 ms for every emulator.
-const UNUSED_PALETTE: Patch = Patch {
-    file: "environment/phosphor_blend.cpp",
-    after: "PhosphorBlend::PhosphorBlend(",
-    old: "  makeAveragePalette();\n",
-    new: "",
-};
-
-/// The general case of drawing a scanline looks up each pixel's collisions and colour. Where no
-/// player, missile or ball is, four pixels share one bit of the playfield and are drawn at once, as
-/// the special cases of the same function do.
-const EMPTY_STRETCHES: Patch = Patch {
-    file: "emucore/TIA.cxx",
-    after: "inline void TIA::updateFrameScanline(",
-    old: "\
-        for(; myFramePointer < ending; ++myFramePointer, ++hpos)
-        {
-          uint8_t enabled =",
-    new: "\
-        const uint32_t player0 = myCurrentGRP0 * 0x01010101u;
-        const uint32_t player1 = myCurrentGRP1 * 0x01010101u;
-        const uint32_t missile0 = (myEnabledObjects & myM0Bit) ? 0xffffffffu : 0;
-        const uint32_t missile1 = (myEnabledObjects & myM1Bit) ? 0xffffffffu : 0;
-        const uint32_t ball = (myEnabledObjects & myBLBit) ? 0xffffffffu : 0;
-        const auto four = [hpos = &hpos](const uint8_t* mask) {
-          uint32_t bytes;
-          std::memcpy(&bytes, mask + *hpos, 4);
-          return bytes;
-        };
-
-        for(; myFramePointer < ending; ++myFramePointer, ++hpos)
-        {
-          while(hpos % 4 == 0 && ending - myFramePointer >= 4)
-          {
-            if((four(myCurrentP0Mask) & player0) | (four(myCurrentP1Mask) & player1) |
-               (four(myCurrentM0Mask) & missile0) | (four(myCurrentM1Mask) & missile1) |
-               (four(myCurrentBLMask) & ball))
-              break;
-
-            const uint8_t playfield = (myPF & myCurrentPFMask[hpos]) ? myPFBit : 0;
-            myCollision |= ourCollisionTable[playfield];
-            std::memset(myFramePointer, myColor[myPriorityEncoder[hpos < 80 ? 0 : 1]
-                [playfield | myPlayfieldPriorityAndScore]], 4);
-            myFramePointer += 4;
-            hpos += 4;
-          }
-          if(myFramePointer >= ending)
-            break;
-
-          uint8_t enabled =",
-};
+/// All patches, applied in this order.
+pub const PATCHES: &[&str] = &[
+    include_str!("../patches/1-no-average-colours.patch"),
+    include_str!("../patches/2-registers.patch"),
+    include_str!("../patches/3-draw-enabled-objects.patch"),
+    include_str!("../patches/4-draw-on-change.patch"),
+];
 
 /// Identifies all changes: a library with others is compiled again.
 pub fn fingerprint() -> String {
-    let texts = |patch: &'static Patch| [patch.file, patch.after, patch.old, patch.new];
-    sha256_of_texts(PATCHES.iter().flat_map(texts))
+    sha256_of_texts(PATCHES.iter().copied())
 }
 
-impl Patch {
-    /// Writes the changed file into `folder` and returns its path.
-    ///
-    /// # Errors
-    /// If the file cannot be read or written, or lacks the text to replace.
-    pub fn apply(&self, sources: &Path, folder: &Path) -> Result<PathBuf> {
-        let source = sources.join(self.file);
-        let text = fs::read_to_string(&source)
-            .with_context(|| format!("cannot read {}", source.display()))?;
-        let Some(changed) = self.changed(&text) else {
-            bail!("{} is not the file that is known: it lacks `{}`", source.display(), self.old);
-        };
-
-        let path = folder.join(self.file.replace('/', "-"));
-        fs::write(&path, changed).with_context(|| format!("cannot write {}", path.display()))?;
-        Ok(path)
+/// Writes changed copies of the files below `sources` into `folder`, under the same relative paths.
+///
+/// # Errors
+/// If a file cannot be read or written, or is not the one that the patch was made for.
+pub fn apply(patches: &[&str], sources: &Path, folder: &Path) -> Result<()> {
+    for text in patches {
+        for file in PatchSet::parse(text, ParseOptions::unidiff()) {
+            let file = file.context("not a patch")?;
+            let (FileOperation::Modify { modified, .. }, Some(patch)) =
+                (file.operation(), file.patch().as_text())
+            else {
+                bail!("a patch may only change text files");
+            };
+            change(patch, modified.strip_prefix("b/").unwrap_or(modified), sources, folder)?;
+        }
     }
+    Ok(())
+}
 
-    fn changed(&self, text: &str) -> Option<String> {
-        let place = text.find(self.after)? + self.after.len();
-        let start = place + text[place..].find(self.old)?;
-        let end = start + self.old.len();
-        Some([&text[..start], self.new, &text[end..]].concat())
-    }
+fn change(patch: &Patch<'_, str>, name: &str, sources: &Path, folder: &Path) -> Result<()> {
+    let changed = folder.join(name);
+    // An earlier patch may have changed the same file.
+    let current = if changed.exists() { changed.clone() } else { sources.join(name) };
+    let text = fs::read_to_string(&current)
+        .with_context(|| format!("cannot read {}", current.display()))?;
+    let text = diffy::apply(&text, patch).with_context(|| {
+        format!("{} is not the file that our patch was made for", sources.join(name).display())
+    })?;
+    write(&changed, &text)
+}
+
+fn write(path: &PathBuf, text: &str) -> Result<()> {
+    let written =
+        path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(path, text));
+    written.with_context(|| format!("cannot write {}", path.display()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const PATCH: Patch = Patch { file: "a/b.cxx", after: "f()", old: "x;", new: "y;" };
+    const FIRST: &str = "Reason.\n\n--- a/a/b.cxx\n+++ b/a/b.cxx\n@@ -1,2 +1,2 @@\n-x;\n+y;\n z;\n";
+    const SECOND: &str = "--- a/a/b.cxx\n+++ b/a/b.cxx\n@@ -1,2 +1,3 @@\n y;\n+new;\n z;\n\
+                          --- a/c.hxx\n+++ b/c.hxx\n@@ -1 +1 @@\n-old;\n+new;\n";
 
-    #[test]
-    fn the_first_place_after_the_given_text_is_changed() {
-        let changed = PATCH.changed("x; f() { x; x; }");
-        assert_eq!(changed.as_deref(), Some("x; f() { y; x; }"));
-        assert_eq!(PATCH.changed("x; f() { z; }"), None);
-        assert_eq!(PATCH.changed("x;"), None);
-    }
-
-    #[test]
-    fn no_file_has_two_patches() {
-        let mut files: Vec<&str> = PATCHES.iter().map(|patch| patch.file).collect();
-        files.sort_unstable();
-        files.dedup();
-        assert_eq!(files.len(), PATCHES.len());
-    }
-
-    #[test]
-    fn the_original_stays_and_a_file_of_another_version_is_named() {
+    fn sources(code: &str) -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("a")).unwrap();
-        let original = dir.path().join("a/b.cxx");
-        fs::write(&original, "f() { x; }").unwrap();
-        let changed = PATCH.apply(dir.path(), dir.path()).unwrap();
-        assert_eq!(fs::read_to_string(changed).unwrap(), "f() { y; }");
-        assert_eq!(fs::read_to_string(&original).unwrap(), "f() { x; }");
+        fs::write(dir.path().join("a/b.cxx"), code).unwrap();
+        fs::write(dir.path().join("c.hxx"), "old;\n").unwrap();
+        dir
+    }
 
-        fs::write(&original, "g() { x; }").unwrap();
-        let error = PATCH.apply(dir.path(), dir.path()).unwrap_err().to_string();
-        assert!(error.contains("b.cxx") && error.contains("`x;`"), "{error}");
+    #[test]
+    fn patches_are_applied_in_turn_to_copies() {
+        let dir = sources("x;\nz;\n");
+        let changed = dir.path().join("changed");
+        apply(&[FIRST, SECOND], dir.path(), &changed).unwrap();
+        let read = |path: PathBuf| fs::read_to_string(path).unwrap();
+        assert_eq!(read(changed.join("a/b.cxx")), "y;\nnew;\nz;\n");
+        assert_eq!(read(changed.join("c.hxx")), "new;\n");
+        assert_eq!(read(dir.path().join("a/b.cxx")), "x;\nz;\n", "the original stays");
+    }
+
+    #[test]
+    fn a_file_of_another_version_is_named() {
+        let dir = sources("other;\nz;\n");
+        let error = apply(&[FIRST], dir.path(), &dir.path().join("changed")).unwrap_err();
+        assert!(format!("{error:#}").contains("a/b.cxx is not the file"), "{error:#}");
+    }
+
+    #[test]
+    fn every_patch_says_why() {
+        for patch in PATCHES {
+            let reason = patch.split("--- ").next().unwrap();
+            assert!(reason.trim().len() > 40, "{reason}");
+        }
     }
 }

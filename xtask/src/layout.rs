@@ -73,9 +73,15 @@ impl Layout {
         self.ale_library_dir().join("libale.a")
     }
 
-    /// Folder of `version.hpp`, the one header missing from the sources.
-    pub fn ale_generated_headers(&self) -> PathBuf {
+    /// Headers that are not used as published: `version.hpp`, which is generated, and those in
+    /// [`Layout::ale_changed_sources`].
+    pub fn ale_headers(&self) -> PathBuf {
         self.ale_library_dir().join("include")
+    }
+
+    /// Copies of the source files that we change, laid out as in [`Layout::ale_sources`].
+    pub fn ale_changed_sources(&self) -> PathBuf {
+        self.ale_headers().join("ale")
     }
 
     /// Python packages for the comparison with the reference emulator.

@@ -2,7 +2,7 @@
 //! release without Python and SDL, but with nothing more than a C++ compiler. Object files are kept
 //! until the library is finished, so an interrupted build resumes.
 
-use crate::ale_patches::{PATCHES, Patch, fingerprint};
+use crate::ale_patches::{self, PATCHES, fingerprint};
 use crate::layout::Layout;
 use crate::{ale, stamp, talk, unpack};
 use anyhow::{Context, Result, anyhow, bail};
@@ -19,7 +19,7 @@ const FOLDERS: [&str; 5] = ["common", "emucore", "environment", "games", "games/
 const RECIPE: &str = "c++17 O3 NDEBUG pic, zlib from libz-sys";
 
 pub fn is_ready(layout: &Layout) -> bool {
-    let files = [layout.ale_library(), layout.ale_generated_headers().join("version.hpp")];
+    let files = [layout.ale_library(), layout.ale_headers().join("version.hpp")];
     files.iter().all(|file| file.exists())
         && stamp::covers(&layout.ale_library_dir(), &stamp_lines())
 }
@@ -29,13 +29,15 @@ pub fn ensure(layout: &Layout) -> Result<()> {
     ensure_with(layout, PATCHES)
 }
 
-fn ensure_with(layout: &Layout, patches: &[Patch]) -> Result<()> {
+fn ensure_with(layout: &Layout, patches: &[&str]) -> Result<()> {
     if is_ready(layout) {
         return Ok(());
     }
     let build_dir = prepare_build_dir(layout)?;
-    ale::write_version_header(layout, &layout.ale_generated_headers())?;
-    let units = units(&layout.ale_sources(), &build_dir, patches)?;
+    unpack::remove(&layout.ale_headers())?;
+    ale::write_version_header(layout, &layout.ale_headers())?;
+    ale_patches::apply(patches, &layout.ale_sources(), &layout.ale_changed_sources())?;
+    let units = units(layout, &build_dir)?;
     let missing: Vec<&Unit> = units.iter().filter(|unit| !unit.object.exists()).collect();
     let workers = thread::available_parallelism().map_or(1, |count| count.get());
     talk::line(format!("compiling ALE: {} files on {workers} cores", missing.len()));
@@ -80,8 +82,9 @@ fn recipe(layout: &Layout, out_dir: &Path) -> cc::Build {
         // The sources belong to ALE: nobody here could act on a warning.
         .warnings(false);
     build
+        // Changed headers come before those they replace.
+        .include(layout.ale_headers())
         .include(layout.ale().join("src"))
-        .include(layout.ale_generated_headers())
         .include(env!("XTASK_ZLIB_INCLUDE"));
     // Outside a build script `cc` finds neither target nor folder in the environment, and nobody
     // reads what it prints for cargo.
@@ -89,7 +92,8 @@ fn recipe(layout: &Layout, out_dir: &Path) -> cc::Build {
     build
 }
 
-fn units(sources: &Path, build_dir: &Path, patches: &[Patch]) -> Result<Vec<Unit>> {
+fn units(layout: &Layout, build_dir: &Path) -> Result<Vec<Unit>> {
+    let sources = layout.ale_sources();
     let mut files = vec![sources.join("ale_interface.cpp")];
     for folder in FOLDERS {
         let dir = sources.join(folder);
@@ -103,23 +107,19 @@ fn units(sources: &Path, build_dir: &Path, patches: &[Patch]) -> Result<Vec<Unit
 
     // Folders are listed in no particular order, but equal sources should give equal libraries.
     files.sort();
-    let units = files.into_iter().map(|source| {
-        let object = object_of(&source, sources, build_dir);
-        // A copy is compiled in place of a file that is changed.
-        let source = match patches.iter().find(|patch| source.ends_with(patch.file)) {
-            Some(patch) => patch.apply(sources, build_dir)?,
-            None => source,
-        };
-        Ok(Unit { source, object })
+    let units = files.into_iter().map(|file| {
+        let name = file.strip_prefix(&sources).unwrap_or(&file);
+        let changed = layout.ale_changed_sources().join(name);
+        let object = object_of(name, build_dir);
+        Unit { source: if changed.exists() { changed } else { file }, object }
     });
-    units.collect()
+    Ok(units.collect())
 }
 
-/// Path of the object file of `source`, a file below `sources`.
-fn object_of(source: &Path, sources: &Path, build_dir: &Path) -> PathBuf {
+/// Path of the object file of the source file `name`, a path below ALE's sources.
+fn object_of(name: &Path, build_dir: &Path) -> PathBuf {
     // The folder becomes part of the name, since all objects share one folder.
-    let name = source.strip_prefix(sources).unwrap_or(source).to_string_lossy().replace('/', "-");
-    build_dir.join(name + ".o")
+    build_dir.join(name.to_string_lossy().replace('/', "-") + ".o")
 }
 
 fn compile_all(units: &[&Unit], recipe: &cc::Build, workers: usize) -> Result<()> {
