@@ -249,14 +249,6 @@ fn same_padding(size: i64, kernel: i64, stride: i64) -> (i64, i64) {
     (zeros / 2, zeros - zeros / 2)
 }
 
-/// Scales `u8` pixels to `f32` in [0, 1] and converts them to channels-last; `[N, C, H, W]` in and
-/// out.
-pub fn scale_pixels(obs: &Tensor) -> Tensor {
-    let rows = obs.permute([0, 2, 3, 1]).contiguous(); // [N, H, W, C], while pixels are still bytes
-    let scaled = rows.to_kind(Kind::Float) / 255.0;
-    scaled.permute([0, 3, 1, 2]) // [N, C, H, W]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -494,13 +486,5 @@ mod tests {
         assert_eq!(drawn[2].0, "c.coordinate_weight");
         assert!(largest(&drawn[2].1) > 0.0);
         assert_eq!(largest(&zeros[2].1), 0.0);
-    }
-
-    #[test]
-    fn pixels_are_scaled_to_one_and_keep_their_places() {
-        let obs = Tensor::arange(2 * 3 * 4 * 5, (Kind::Uint8, Device::Cpu)).view([2, 3, 4, 5]);
-        let scaled = scale_pixels(&obs);
-        assert_eq!(scaled, obs.to_kind(Kind::Float) / 255.0);
-        assert_eq!(scaled.stride(), [60, 1, 15, 3]); // channels last
     }
 }

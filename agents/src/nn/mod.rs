@@ -7,6 +7,7 @@ mod conv_torso;
 mod coord_conv;
 mod coordinates;
 mod dead_features;
+mod elements;
 mod error;
 mod heads;
 mod impala;
@@ -14,12 +15,13 @@ mod init;
 mod network;
 mod optim;
 mod param_store;
+mod pixels;
 mod pooling;
 mod q_network;
 mod torso;
 
 pub use batch_norm::{BatchNorm, Mode};
-pub use conv::{Conv, ConvSpec, Padding, Window, scale_pixels};
+pub use conv::{Conv, ConvSpec, Padding, Window};
 pub use conv_torso::{ConvTorso, ConvTorsoSpec, Position};
 pub use coordinates::{
     ChannelSource, CoordinateChannels, CoordinateRange, CoordinateSpec, CoordinateStart,
@@ -34,6 +36,7 @@ pub use network::{Network, Output};
 pub use optim::{Optimizer, OptimizerConfig, OptimizerKind};
 pub(crate) use param_store::is_finite;
 pub use param_store::{NamedTensors, ParamScope, ParamStore, flatten_gradients};
+pub use pixels::scale_pixels;
 pub use pooling::Pooling;
 pub use q_network::{QHead, QNetwork};
 pub use torso::{BuildTorso, BuiltTorso, Stages, Torso, TorsoEntry, find_torso, torsos};

@@ -1,5 +1,5 @@
-//! The update rules. `p` are the parameters and `g` is their gradient; all tensors have the same
-//! shape and are changed in place.
+//! The update rules as operations on tensors, for any device, kind and setting. `p` are the
+//! parameters and `g` is their gradient; all tensors have the same shape and are changed in place.
 
 use tch::Tensor;
 
@@ -8,8 +8,8 @@ use super::{Moments, OptimizerConfig, OptimizerKind};
 /// Moments below this size are set to 0. Those of weights without gradient decay into denormal
 /// numbers, which a CPU processes a hundred times slower: after some thousand updates a step of
 /// Adam took twice as long. Their roots and quotients are far below the rounding error of a weight.
-const LEAST_MEAN: f64 = 1e-30;
-const LEAST_MEAN_SQUARE: f64 = 1e-36;
+pub(super) const LEAST_MEAN: f64 = 1e-30;
+pub(super) const LEAST_MEAN_SQUARE: f64 = 1e-36;
 
 /// Computes and applies step number `steps` with learning rate `rate`.
 pub(super) fn step(
@@ -62,7 +62,7 @@ fn rmsprop_corrected(
 
 /// Converts a step number to an exponent; beyond its range, a power of a number below 1 is 0
 /// anyway.
-fn exponent(steps: u64) -> i32 {
+pub(super) fn exponent(steps: u64) -> i32 {
     i32::try_from(steps).unwrap_or(i32::MAX)
 }
 

@@ -16,13 +16,23 @@ fn rate(step: usize) -> f64 {
     0.01 * (1.0 - step as f64 / 80.0)
 }
 
+/// Returns the parameters after all steps in `f64`, which are made by the rules on tensors; those in
+/// `f32`, most of which are made in one pass, must agree with them.
 fn run(config: &OptimizerConfig) -> Vec<f64> {
-    let params = Tensor::from_slice(&FIRST).to_kind(Kind::Double);
-    let mut optimizer = Optimizer::new(config, &params);
-    for step in 0..STEPS_MADE {
-        optimizer.step(&params, &Tensor::from_slice(&gradient(step)), rate(step));
+    let [double, single] = [Kind::Double, Kind::Float].map(|kind| {
+        let params = Tensor::from_slice(&FIRST).to_kind(kind);
+        let mut optimizer = Optimizer::new(config, &params);
+        for step in 0..STEPS_MADE {
+            let gradient = Tensor::from_slice(&gradient(step)).to_kind(kind);
+            optimizer.step(&params, &gradient, rate(step));
+        }
+        Vec::<f64>::try_from(params.to_kind(Kind::Double)).unwrap()
+    });
+
+    for (single, double) in single.iter().zip(&double) {
+        assert!((single - double).abs() < 1e-5, "{config:?}: {single} and {double}");
     }
-    Vec::try_from(params).unwrap()
+    double
 }
 
 /// Runs a scalar loop in which `change(g, step, rate, memory)` is the change of one parameter.
@@ -247,14 +257,68 @@ fn state_of_another_optimiser_is_refused() {
 }
 
 #[test]
+fn one_pass_gives_what_operations_on_tensors_give() {
+    use OptimizerKind::{Adam, Rmsprop, RmspropCorrected, RmspropTf};
+    for kind in [RmspropCorrected, Rmsprop, RmspropTf, Adam] {
+        let config = config(kind, 0.0, false);
+        let params = Tensor::linspace(-1.0, 1.0, 1001, (Kind::Float, Device::Cpu));
+        assert!(one_pass::applies(&config, &params));
+        let mut moments = [Moments::fresh(&config, &params), Moments::fresh(&config, &params)];
+        let [mut found, mut expected] = [params.copy(), params.copy()];
+        for step in 1..=40u64 {
+            // Some elements stay without a gradient, some are large, some tiny.
+            let gradient = (&params * (step as f64)).sin().relu() * (&params * 9.0).exp();
+            let scaled = &gradient * 0.25;
+            one_pass::step(
+                &config,
+                &mut found,
+                &gradient,
+                &mut moments[0],
+                0.25,
+                step.into(),
+                0.01,
+            );
+            rules::step(&config, &mut expected, &scaled, &mut moments[1], step, 0.01);
+        }
+
+        assert!(found.allclose(&expected, 1e-5, 1e-6, false), "{kind:?}");
+        assert!(!found.allclose(&params, 1e-2, 1e-2, false), "{kind:?} changed nothing");
+    }
+}
+
+#[test]
+fn centring_momentum_and_other_kinds_of_numbers_are_left_to_tensor_operations() {
+    let single = Tensor::from_slice(&[1f32]);
+    let double = Tensor::from_slice(&[1f64]);
+    let applies = |momentum, centered, params| {
+        one_pass::applies(&config(OptimizerKind::Rmsprop, momentum, centered), params)
+    };
+    assert!(applies(0.0, false, &single));
+    assert!(!applies(0.9, false, &single));
+    assert!(!applies(0.0, true, &single));
+    assert!(!applies(0.0, false, &double));
+}
+
+#[test]
 fn clipping_shortens_long_gradients_only() {
-    let mut gradient = Tensor::from_slice(&[3f32, 4.0]);
-    let norm = norm_of(&gradient);
-    assert_eq!(norm, 5.0);
-    clip_to_norm(&mut gradient, norm, 6.0);
-    assert_eq!(Vec::<f32>::try_from(&gradient).unwrap(), [3.0, 4.0]);
-    clip_to_norm(&mut gradient, norm, 0.5);
-    assert!((norm_of(&gradient) - 0.5).abs() < 1e-6);
+    assert_eq!(norm_of(&Tensor::from_slice(&[3f32, 4.0])), 5.0);
+    assert_eq!(clip_factor(5.0, 6.0), 1.0);
+    assert!((clip_factor(5.0, 0.5) - 0.1).abs() < 1e-6);
+
+    // A clipped step is a step with the shorter gradient.
+    for momentum in [0.0, 0.9] {
+        let config = config(OptimizerKind::RmspropTf, momentum, false);
+        let step = |gradient: [f32; 2], max_norm| {
+            let params = Tensor::from_slice(&[1f32, 2.0]);
+            let gradient = Tensor::from_slice(&gradient);
+            let norm =
+                Optimizer::new(&config, &params).clipped_step(&params, gradient, max_norm, 0.1);
+            (params, norm.unwrap())
+        };
+        let (clipped, norm) = step([3.0, 4.0], Some(0.5));
+        assert_eq!(norm, 5.0, "the norm before clipping");
+        assert!(clipped.allclose(&step([0.3, 0.4], None).0, 1e-6, 1e-7, false), "{clipped:?}");
+    }
 }
 
 /// Steps with denormal numbers take a hundred times as long: see `rules.rs`.
