@@ -13,8 +13,6 @@
 //! the fraction achieved; absolute agent steps per second depend on the machine.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a program for people")]
 
-mod options;
-
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, Scope};
 use std::time::{Duration, Instant};
@@ -22,7 +20,7 @@ use std::time::{Duration, Instant};
 use coordrl::config::assets;
 use coordrl::config::{Algo, RunConfig};
 use coordrl::game::assemble::agent_setup;
-use coordrl_agents::device::device_name;
+use coordrl_agents::device::{DeviceChoice, device_name};
 use coordrl_agents::nn::{QHead, QNetwork};
 use coordrl_agents::{ActMode, Apex, Inference, Policy, find_torso};
 use coordrl_envs::{EnvConfig, EnvSeed, EnvSpec, Role, VecEnv, VecStep, derive_rng, make_env};
@@ -41,10 +39,10 @@ fn main() {
     }
 
     tch::set_num_threads(1);
-    let device = options::device();
-    let turns = options::turns(TURNS);
-    let (actors, cores) =
-        (options::actors(), thread::available_parallelism().map_or(1, |cores| cores.get()));
+    let device = option("device").unwrap_or(DeviceChoice::Cpu).resolve().unwrap();
+    let turns = option("turns").unwrap_or(TURNS);
+    let cores = thread::available_parallelism().map_or(1, |cores| cores.get());
+    let actors = option("actors").unwrap_or(cores);
     let busy = cores.min(actors);
     let mut groups: Vec<VecEnv> = (0..actors).map(group).collect();
     let [own, shared] = [Device::Cpu, device].map(|device| policy(groups[0].spec(), device));
@@ -63,6 +61,13 @@ fn main() {
 
     let turns: Vec<Turn> = measured.collect();
     print_table(actors, cores, device, &turns);
+}
+
+/// Returns the value of `--name` on the command line.
+fn option<T: std::str::FromStr>(name: &str) -> Option<T> {
+    let flag = format!("--{name}");
+    let value = std::env::args().skip_while(|argument| *argument != flag).nth(1)?;
+    Some(value.parse().unwrap_or_else(|_| panic!("{flag} {value} is not understood")))
 }
 
 /// Agent steps, or rows, per second.

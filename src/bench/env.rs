@@ -29,12 +29,7 @@ impl EnvBench {
     /// # Errors
     /// If the game cannot be loaded, or threads cannot be started.
     pub fn start(config: &RunConfig, count: usize) -> anyhow::Result<Self> {
-        let assets = assets(config.rom_dir.as_deref());
-        let envs = (0..count as u64).map(|index| {
-            let seed = EnvSeed { seed: config.seed, role: Role::TrainEnv, index };
-            make_env(&config.game, &config.env, &assets, seed)
-        });
-        let mut envs = VecEnv::try_new(envs.collect::<Result<_, _>>()?)?;
+        let mut envs = build_envs(config, count)?;
         let pool = build_pool(config.threads, config.torch_threads)?;
         let mut obs = vec![0; envs.obs_len()];
         pool.install(|| envs.reset(&mut obs))?;
@@ -54,6 +49,16 @@ impl EnvBench {
     pub fn threads(&self) -> usize {
         self.pool.current_num_threads()
     }
+}
+
+/// Builds `count` environments with the settings of a run.
+pub(super) fn build_envs(config: &RunConfig, count: usize) -> anyhow::Result<VecEnv> {
+    let assets = assets(config.rom_dir.as_deref());
+    let envs = (0..count as u64).map(|index| {
+        let seed = EnvSeed { seed: config.seed, role: Role::TrainEnv, index };
+        make_env(&config.game, &config.env, &assets, seed)
+    });
+    Ok(VecEnv::try_new(envs.collect::<Result<_, _>>()?)?)
 }
 
 impl Benched for EnvBench {

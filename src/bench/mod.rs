@@ -4,6 +4,7 @@
 
 mod agent;
 mod env;
+mod replay;
 
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,7 @@ use serde::Serialize;
 
 pub use agent::AgentBench;
 pub use env::EnvBench;
+pub use replay::{ReplayBench, ReplaySpeeds};
 
 use crate::stop_flag::StopFlag;
 
@@ -118,6 +120,31 @@ impl Turns {
         }
 
         Ok(Speeds::of(&turns))
+    }
+
+    /// Measures how many things per second `work` does, which returns their number at each call.
+    /// Returns `None` if stopped before the first turn was over.
+    ///
+    /// # Errors
+    /// If `work` fails.
+    pub fn rate(
+        self,
+        stop: &StopFlag,
+        mut work: impl FnMut() -> anyhow::Result<u32>,
+    ) -> anyhow::Result<Option<TurnSpread>> {
+        let mut rates = Vec::new();
+        for _ in 0..self.count {
+            let start = Instant::now();
+            let mut done = 0.0;
+            while start.elapsed() < Duration::from_secs_f64(self.secs) {
+                if stop.is_raised() {
+                    return Ok(TurnSpread::of(rates.into_iter()));
+                }
+                done += f64::from(work()?);
+            }
+            rates.push(done / start.elapsed().as_secs_f64());
+        }
+        Ok(TurnSpread::of(rates.into_iter()))
     }
 }
 

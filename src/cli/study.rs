@@ -1,6 +1,7 @@
 //! `coordrl study`: the coordinate tasks of the CoordConv paper.
 
 mod all;
+pub(super) mod settings;
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +9,8 @@ use clap::error::ErrorKind;
 use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand};
 use coordrl_studies::{Task, find_task, tasks};
 
-use crate::config::{ConfigError, Layers, Origin, parse_count};
+use self::settings::StudySettingFlags;
+use crate::config::Origin;
 use crate::exit_code::{BadRequest, ExitCode};
 use crate::metrics::console::{describe_secs, print_result, shell_quote, status};
 use crate::run::launch::Destination;
@@ -16,7 +18,7 @@ use crate::run::run_dir::{RunDir, RunDirError};
 use crate::run::train_loop::RunOutcome;
 use crate::run::trainable::Trainable;
 use crate::study::launch::{self, StudyRun};
-use crate::study::{StudyResult, StudyRunConfig, dump, layer_of, resolve, split_of};
+use crate::study::{StudyResult, StudyRunConfig, dump, resolve};
 use crate::text::table::table;
 
 const EXAMPLES: &str = "\
@@ -81,30 +83,8 @@ impl FromArgMatches for Study {
 /// Flags of a single task.
 #[derive(Debug, Args)]
 pub struct Flags {
-    /// Layer under study; `conv` is the paper's purely convolutional network [default: coordconv]
-    #[arg(long, value_name = "NAME")]
-    layer: Option<String>,
-    /// Held-out centres: a random quarter, or one quadrant of the canvas [default: uniform]
-    #[arg(long, value_name = "uniform|quadrant")]
-    split: Option<String>,
-    /// Random seed [default: 1]
-    #[arg(long, value_name = "N", value_parser = parse_count, allow_negative_numbers = true)]
-    seed: Option<u64>,
-    /// Train for exactly N epochs, ignoring the stopping criterion [default: the task's recipe]
-    #[arg(long, value_name = "N", value_parser = parse_count, allow_negative_numbers = true)]
-    epochs: Option<u64>,
-    /// Worker threads; does not affect results [default: one per core]
-    #[arg(long, value_name = "N", value_parser = parse_count, allow_negative_numbers = true)]
-    threads: Option<u64>,
-    /// auto, cpu or cuda:N [default: auto]
-    #[arg(long, value_name = "DEVICE")]
-    device: Option<String>,
-    /// Settings file, TOML or JSON
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Set one key, as in `study.learning_rate=0.01`; repeatable
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    set: Vec<String>,
+    #[command(flatten)]
+    settings: StudySettingFlags,
     /// Folder of all runs
     #[arg(long, value_name = "DIR", default_value = "runs")]
     runs_dir: PathBuf,
@@ -139,7 +119,7 @@ impl Study {
     /// Returns the settings of a single study's command line.
     fn settings(&self) -> anyhow::Result<StudyRunConfig> {
         match self {
-            Self::One(task, flags) => flags.settings(task),
+            Self::One(task, flags) => flags.settings.of_new(task),
             Self::All(_) => anyhow::bail!("not a single study"),
         }
     }
@@ -163,15 +143,8 @@ impl Flags {
         }
     }
 
-    /// Returns the settings of a new study.
-    fn settings(&self, task: &'static Task) -> anyhow::Result<StudyRunConfig> {
-        let layered = self.layers(&self.recipe(task)?, &Origin::Recipe)?.finish()?;
-        keeps_task(task, &layered.config)?;
-        Ok(resolve(layered)?)
-    }
-
     fn start(&self, task: &'static Task) -> anyhow::Result<ExitCode> {
-        let config = self.settings(task)?;
+        let config = self.settings.of_new(task)?;
         let group = launch::group(&self.runs_dir, &config);
         self.train(launch::new_run(config, &Destination { group, name: self.name.clone() })?)
     }
@@ -185,7 +158,7 @@ impl Flags {
             return Err(RunDirError::OtherGame { path: path.to_owned(), found, wanted }.into());
         }
 
-        let config = resolve(self.layers(&old, &Origin::Run(path.to_owned()))?.finish()?)?;
+        let config = resolve(self.settings.layers(&old, &Origin::Run(path.to_owned()))?.finish()?)?;
         launch::check_resume(&old, &config)?;
         let loaded = launch::load(&run, &config)?;
         let subject = &loaded.built.subject;
@@ -195,45 +168,6 @@ impl Flags {
         }
 
         self.train(launch::resume(run, loaded)?)
-    }
-
-    /// Returns the lowest layer: the recipe for the layer and split that the layers above it
-    /// select.
-    fn recipe(&self, task: &'static Task) -> anyhow::Result<StudyRunConfig> {
-        let probe = self
-            .layers(&StudyRunConfig { task, ..Default::default() }, &Origin::Recipe)?
-            .finish()?;
-        let layer = layer_of(&probe.config.layer);
-        // A wrong name is reported later with all other problems.
-        let Ok(layer) = layer else { return Ok(StudyRunConfig { task, ..Default::default() }) };
-        Ok(StudyRunConfig::recipe(task, probe.config.split, layer))
-    }
-
-    fn layers(
-        &self,
-        lowest: &StudyRunConfig,
-        origin: &Origin,
-    ) -> anyhow::Result<Layers<StudyRunConfig>> {
-        let mut layers = Layers::default();
-        layers.add_config(lowest, origin);
-        if let Some(path) = &self.config {
-            layers.add_file(path)?;
-        }
-
-        self.set.iter().for_each(|assignment| layers.add_assignment(assignment));
-        if let Some(split) = &self.split {
-            split_of(split).map_err(|problem| ConfigError::Problems(vec![problem]))?;
-        }
-
-        layers.add_flag("--split", "split", self.split.as_deref());
-        layers.add_flag("--layer", "layer", self.layer.as_deref());
-        layers.add_flag("--seed", "seed", self.seed);
-        layers.add_flag("--epochs", "study.epochs", self.epochs);
-        // Whoever asks for a number of epochs gets all of them, even if the mark holds earlier.
-        layers.add_flag("--epochs", "stop_when_held", self.epochs.map(|_| false));
-        layers.add_flag("--threads", "threads", self.threads);
-        layers.add_flag("--device", "device", self.device.as_deref());
-        Ok(layers)
     }
 
     fn train(&self, mut run: StudyRun) -> anyhow::Result<ExitCode> {
@@ -262,15 +196,6 @@ impl Flags {
         }
         Ok(ExitCode::Ok)
     }
-}
-
-/// Rejects settings for a task other than the subcommand.
-fn keeps_task(task: &Task, config: &StudyRunConfig) -> anyhow::Result<()> {
-    if config.task == task {
-        return Ok(());
-    }
-    let text = format!("the settings are those of `{}`, the command says `{task}`", config.task);
-    Err(BadRequest::error(text))
 }
 
 fn as_table(result: &StudyResult) -> String {

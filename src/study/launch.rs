@@ -103,7 +103,8 @@ pub fn check_resume(old: &StudyRunConfig, new: &StudyRunConfig) -> anyhow::Resul
     )))
 }
 
-fn build(config: &StudyRunConfig) -> anyhow::Result<(Study, Device, usize)> {
+/// Builds the network of a study with its data; returns the device and the number of threads too.
+pub fn build(config: &StudyRunConfig) -> anyhow::Result<(Study, Device, usize)> {
     let layer = layer_of(&config.layer).map_err(|problem| ConfigError::Problems(vec![problem]))?;
     let device = config.device.resolve()?;
     let pool = Arc::new(build_pool(config.threads, 1)?);

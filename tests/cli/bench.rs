@@ -62,6 +62,34 @@ fn agents_are_measured_from_their_first_update_on() {
 }
 
 #[test]
+fn a_replay_and_its_learner_are_measured() {
+    let small = [
+        "--secs=0.05",
+        "--set=apex.replay.capacity=200",
+        "--set=apex.replay.warmup_transitions=60",
+        "--set=apex.learner.batch_size=4",
+    ];
+    let found = measure("replay", &small);
+    assert_eq!(found["batch_size"], 4);
+    // Sixteen environments fill it, one transition each at a time.
+    assert!((200..216).contains(&found["transitions"].as_u64().unwrap()), "{found}");
+    assert!(found["bytes_per_transition"].as_u64().unwrap() >= 36 * 36, "{found}");
+    assert_is_spread(&found, "drawn_batches_per_sec");
+    assert_is_spread(&found, "learner_updates_per_sec");
+}
+
+#[test]
+fn a_study_is_measured_with_its_own_settings() {
+    let sandbox = Sandbox::new();
+    let quick = ["--turns=2", "--secs=0.05", "--threads=1", "--set=study.batch_size=2", "--json"];
+    let ended = sandbox.run(&[&["bench", "study", "regress"], &quick[..]].concat());
+    let found: Value = serde_json::from_str(&ended.stdout).unwrap();
+    assert_eq!((&found["task"], &found["batch_size"]), (&"regress".into(), &2.into()));
+    assert_is_spread(&found, "updates_per_sec");
+    assert_eq!(sandbox.files().len(), 0, "a measurement leaves nothing behind");
+}
+
+#[test]
 fn people_get_a_table() {
     let sandbox = Sandbox::new();
     let ended = sandbox.run(&[&["bench", "a2c", "--envs=4", "--secs=0.05"], &QUICK[..]].concat());
@@ -77,6 +105,7 @@ fn what_cannot_be_measured_is_refused() {
         sandbox.run(&[&["bench"], arguments].concat()).expect_refusal(2, parts);
     };
     refused(&["env", "pog"], &["`pog`", "pong"]);
+    refused(&["study", "clasify"], &["clasify", "classify"]);
     refused(&["env", "catch", "--secs=0"], &["--secs", "0.01 to 3600"]);
     refused(&["env", "catch", "--turns=0"], &["--turns"]);
     refused(&["a2c", "catch", "--torso=convv"], &["`convv`", "conv"]);

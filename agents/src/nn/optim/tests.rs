@@ -269,15 +269,7 @@ fn one_pass_gives_what_operations_on_tensors_give() {
             // Some elements stay without a gradient, some are large, some tiny.
             let gradient = (&params * (step as f64)).sin().relu() * (&params * 9.0).exp();
             let scaled = &gradient * 0.25;
-            one_pass::step(
-                &config,
-                &mut found,
-                &gradient,
-                &mut moments[0],
-                0.25,
-                step.into(),
-                0.01,
-            );
+            one_pass::step(&config, &mut found, &gradient, &mut moments[0], 0.25, step, 0.01);
             rules::step(&config, &mut expected, &scaled, &mut moments[1], step, 0.01);
         }
 

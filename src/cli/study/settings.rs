@@ -1,0 +1,97 @@
+//! Flags for the settings of a study; shared by `study` and `bench`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use coordrl_studies::Task;
+
+use crate::config::{ConfigError, Layers, Origin, parse_count};
+use crate::exit_code::BadRequest;
+use crate::study::{StudyRunConfig, layer_of, resolve, split_of};
+
+/// Setting flags. All are optional, so that an absent flag differs from one set to the default.
+#[derive(Debug, Args)]
+pub struct StudySettingFlags {
+    /// Layer under study; `conv` is the paper's purely convolutional network [default: coordconv]
+    #[arg(long, value_name = "NAME")]
+    layer: Option<String>,
+    /// Held-out centres: a random quarter, or one quadrant of the canvas [default: uniform]
+    #[arg(long, value_name = "uniform|quadrant")]
+    split: Option<String>,
+    /// Random seed [default: 1]
+    #[arg(long, value_name = "N", value_parser = parse_count, allow_negative_numbers = true)]
+    seed: Option<u64>,
+    /// Train for exactly N epochs, ignoring the stopping criterion [default: the task's recipe]
+    #[arg(long, value_name = "N", value_parser = parse_count, allow_negative_numbers = true)]
+    epochs: Option<u64>,
+    /// Worker threads; does not affect results [default: one per core]
+    #[arg(long, value_name = "N", value_parser = parse_count, allow_negative_numbers = true)]
+    threads: Option<u64>,
+    /// auto, cpu or cuda:N [default: auto]
+    #[arg(long, value_name = "DEVICE")]
+    device: Option<String>,
+    /// Settings file, TOML or JSON
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Set one key, as in `study.learning_rate=0.01`; repeatable
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+}
+
+impl StudySettingFlags {
+    /// Returns the settings of a new study.
+    pub fn of_new(&self, task: &'static Task) -> anyhow::Result<StudyRunConfig> {
+        let layered = self.layers(&self.recipe(task)?, &Origin::Recipe)?.finish()?;
+        keeps_task(task, &layered.config)?;
+        Ok(resolve(layered)?)
+    }
+
+    /// Returns the lowest layer: the recipe for the layer and split that the layers above it
+    /// select.
+    fn recipe(&self, task: &'static Task) -> anyhow::Result<StudyRunConfig> {
+        let probe = self
+            .layers(&StudyRunConfig { task, ..Default::default() }, &Origin::Recipe)?
+            .finish()?;
+        let layer = layer_of(&probe.config.layer);
+        // A wrong name is reported later with all other problems.
+        let Ok(layer) = layer else { return Ok(StudyRunConfig { task, ..Default::default() }) };
+        Ok(StudyRunConfig::recipe(task, probe.config.split, layer))
+    }
+
+    /// Layers file, `--set` and flags on top of `lowest`.
+    pub fn layers(
+        &self,
+        lowest: &StudyRunConfig,
+        origin: &Origin,
+    ) -> anyhow::Result<Layers<StudyRunConfig>> {
+        let mut layers = Layers::default();
+        layers.add_config(lowest, origin);
+        if let Some(path) = &self.config {
+            layers.add_file(path)?;
+        }
+
+        self.set.iter().for_each(|assignment| layers.add_assignment(assignment));
+        if let Some(split) = &self.split {
+            split_of(split).map_err(|problem| ConfigError::Problems(vec![problem]))?;
+        }
+
+        layers.add_flag("--split", "split", self.split.as_deref());
+        layers.add_flag("--layer", "layer", self.layer.as_deref());
+        layers.add_flag("--seed", "seed", self.seed);
+        layers.add_flag("--epochs", "study.epochs", self.epochs);
+        // Whoever asks for a number of epochs gets all of them, even if the mark holds earlier.
+        layers.add_flag("--epochs", "stop_when_held", self.epochs.map(|_| false));
+        layers.add_flag("--threads", "threads", self.threads);
+        layers.add_flag("--device", "device", self.device.as_deref());
+        Ok(layers)
+    }
+}
+
+/// Rejects settings for a task other than the subcommand.
+fn keeps_task(task: &Task, config: &StudyRunConfig) -> anyhow::Result<()> {
+    if config.task == task {
+        return Ok(());
+    }
+    let text = format!("the settings are those of `{}`, the command says `{task}`", config.task);
+    Err(BadRequest::error(text))
+}
