@@ -2,7 +2,8 @@
 
 The recipe of coordrl's preset `atari`: 5 steps, the network of Mnih et al. 2015, RMSProp at 7e-4, gradients clipped
 to 0.5. `envpool` and `ale` are loops as CleanRL writes them: one process, one batch, PyTorch and the environments
-each with THREADS threads. `sb3` is Stable-Baselines3 with one process per environment. Prints one JSON object.
+each with THREADS threads. `sb3` is Stable-Baselines3 with one process per environment, and THREADS for PyTorch.
+Prints one JSON object.
 """
 
 import json

@@ -9,6 +9,7 @@
 Needs `cargo build --release --locked` and a Python with the peers: envpool; ale-py and gymnasium (`ale`); torch for
 all but `env`; stable-baselines3 and opencv-python-headless (`sb3`). Close other programs. A pair is one turn of
 coordrl and one of the peer, one right after the other, so that a slow moment of the machine tends to slow both.
+MiB is the peak of the largest process: `sb3` has one more for each environment.
 """
 
 import argparse
@@ -99,7 +100,7 @@ def run_ours(args: argparse.Namespace, game: str) -> tuple[dict, float]:
         case "env":
             command += ["--envs", args.envs]
         case "a2c":
-            command += ["--envs", args.envs, "--torso", args.torso]
+            command += ["--preset", "atari", "--envs", args.envs, "--torso", args.torso]
         case "learner":
             command += ["--preset", "small", "--torso", args.torso, "--set", f"apex.learner.batch_size={args.batch}"]
             command += ["--set", f"apex.learner.shards={args.threads}"]
@@ -123,7 +124,7 @@ def run_peer(args: argparse.Namespace, game: str, peer: str) -> tuple[dict, floa
 
 
 def run(command: list) -> tuple[dict, float]:
-    """Runs a program that ends with one JSON object; returns it and the peak memory in MiB, that of children included."""
+    """Runs a program that ends with one JSON object; returns it and the peak memory of its largest process in MiB."""
     with tempfile.TemporaryFile() as errors:
         process = subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE, stderr=errors)
         said = process.stdout.read()
@@ -148,12 +149,18 @@ def as_text(args: argparse.Namespace, pairs: list[dict]) -> str:
             ratios = [pair["ratio"] for pair in chosen]
             spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
             lines.append(
-                f"{game:<16}{peer:<10}{median('ours'):>9.5g}{median('theirs'):>9.5g}{median('ratio'):>8.2f}  "
+                f"{game:<16}{peer:<10}{number(median('ours')):>9}{number(median('theirs')):>9}{median('ratio'):>8.2f}  "
                 f"{spread:<14}{median('our_mib'):>6.0f}{median('their_mib'):>6.0f}"
             )
+    versions = sorted({f"{name} {version}" for pair in pairs for name, version in pair["versions"].items()})
+    lines.append(", ".join(versions))
     session = pairs[0]["session"]
     lines.append(f"commit {session['commit']}, {session['cpu']}, {session['cores']} cores, {session['device']}")
     return "\n".join(lines)
+
+
+def number(value: float) -> str:
+    return f"{value:.1f}" if value < 100 else f"{value:.0f}"
 
 
 def as_json(args: argparse.Namespace, pairs: list[dict]) -> str:

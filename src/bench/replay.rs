@@ -17,8 +17,8 @@ use crate::stop_flag::StopFlag;
 
 /// Transitions in the replay, if its capacity allows: enough that a batch is not in the cache.
 const TRANSITIONS: u64 = 20_000;
-/// Environments that fill it.
-const ENVS: usize = 16;
+/// Different TD errors that its transitions start with, so that any of them may be drawn.
+const ERRORS: usize = 1000;
 
 /// A full replay and a learner.
 pub struct ReplayBench {
@@ -49,7 +49,7 @@ impl ReplayBench {
     pub fn filled(config: &RunConfig, stop: &StopFlag) -> anyhow::Result<Self> {
         let apex = &config.apex;
         let pool = build_pool(config.threads, config.torch_threads)?;
-        let mut envs = build_envs(config, ENVS)?;
+        let mut envs = build_envs(config, apex.envs as usize)?;
         let obs_shape = envs.spec().obs_shape;
         let num_actions = envs.spec().num_actions();
 
@@ -126,6 +126,7 @@ impl ReplayBench {
 struct Filler {
     streams: Vec<Stream>,
     choices: RandomActions,
+    errors: RandomActions,
     discount: f32,
     obs: Vec<u8>,
     actions: Vec<usize>,
@@ -151,6 +152,7 @@ impl Filler {
         Ok(Self {
             streams: streams.collect::<Result<_, _>>()?,
             choices: RandomActions::new(config.seed, envs.spec().num_actions()),
+            errors: RandomActions::new(!config.seed, ERRORS),
             discount: config.apex.discount as f32,
             obs,
             actions: vec![0; envs.len()],
@@ -164,7 +166,7 @@ impl Filler {
         pool: &ThreadPool,
         replay: &mut Replay,
     ) -> anyhow::Result<()> {
-        let Self { streams, choices, discount, obs, actions, steps } = self;
+        let Self { streams, choices, errors, discount, obs, actions, steps } = self;
         actions.iter_mut().zip(choices).for_each(|(action, choice)| *action = choice);
         pool.install(|| envs.step(actions, obs, steps))?;
 
@@ -174,6 +176,7 @@ impl Filler {
             streams.iter_mut().zip(seen).zip(acted).enumerate()
         {
             let last = step.is_last();
+            let error = errors.next().map_or(0.0, |n| n as f32 / ERRORS as f32);
             // After a last step `seen` begins the next episode, and nothing is bootstrapped.
             let next_obs = if last { stream.obs } else { stream.writer.follow(seen)? };
             let transition = Transition {
@@ -182,8 +185,7 @@ impl Filler {
                 action: u16::try_from(*action)?,
                 reward: step.reward,
                 discount: if last { 0.0 } else { *discount },
-                // As if all values were 0.
-                td_error_abs: step.reward.abs(),
+                td_error_abs: error,
             };
             let first_plane = stream.writer.first_pending();
             let planes = stream.writer.take_planes();

@@ -65,6 +65,7 @@ fn agents_are_measured_from_their_first_update_on() {
 fn a_replay_and_its_learner_are_measured() {
     let small = [
         "--secs=0.05",
+        "--envs=16",
         "--set=apex.replay.capacity=200",
         "--set=apex.replay.warmup_transitions=60",
         "--set=apex.learner.batch_size=4",

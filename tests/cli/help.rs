@@ -28,6 +28,8 @@ const COMMANDS: &[&[&str]] = &[
     &["bench"],
     &["bench", "env"],
     &["bench", "a2c"],
+    &["bench", "replay"],
+    &["bench", "study"],
 ];
 
 #[test]

@@ -29,8 +29,13 @@ pub fn fingerprint() -> String {
 /// If a file cannot be read or written, or is not the one that the patch was made for.
 pub fn apply(patches: &[&str], sources: &Path, folder: &Path) -> Result<()> {
     for text in patches {
-        for file in PatchSet::parse(text, ParseOptions::unidiff()) {
-            let file = file.context("not a patch")?;
+        let files: Vec<_> = PatchSet::parse(text, ParseOptions::unidiff())
+            .collect::<Result<_, _>>()
+            .context("not a patch")?;
+        if files.is_empty() {
+            bail!("a patch without a file");
+        }
+        for file in files {
             let (FileOperation::Modify { modified, .. }, Some(patch)) =
                 (file.operation(), file.patch().as_text())
             else {

@@ -7,6 +7,7 @@ use crate::layout::Layout;
 use crate::{ale, stamp, talk, unpack};
 use anyhow::{Context, Result, anyhow, bail};
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,8 +20,9 @@ const FOLDERS: [&str; 5] = ["common", "emucore", "environment", "games", "games/
 const RECIPE: &str = "c++17 O3 NDEBUG pic, zlib from libz-sys";
 
 pub fn is_ready(layout: &Layout) -> bool {
-    let files = [layout.ale_library(), layout.ale_headers().join("version.hpp")];
-    files.iter().all(|file| file.exists())
+    [layout.ale_library(), layout.ale_headers().join("version.hpp")]
+        .iter()
+        .all(|file| file.exists())
         && stamp::covers(&layout.ale_library_dir(), &stamp_lines())
 }
 
@@ -34,6 +36,8 @@ fn ensure_with(layout: &Layout, patches: &[&str]) -> Result<()> {
         return Ok(());
     }
     let build_dir = prepare_build_dir(layout)?;
+    // First of all: headers that do not fit the library would be compiled into the wrapper.
+    remove_library(layout)?;
     unpack::remove(&layout.ale_headers())?;
     ale::write_version_header(layout, &layout.ale_headers())?;
     ale_patches::apply(patches, &layout.ale_sources(), &layout.ale_changed_sources())?;
@@ -67,6 +71,18 @@ fn prepare_build_dir(layout: &Layout) -> Result<PathBuf> {
         stamp::write(&dir, &stamp_lines())?;
     }
     Ok(dir)
+}
+
+/// Removes the library, if there is one, so that the wrapper of the emulator cannot be built until
+/// there is another.
+fn remove_library(layout: &Layout) -> Result<()> {
+    let library = layout.ale_library();
+    match fs::remove_file(&library) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", library.display()))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn recipe(layout: &Layout, out_dir: &Path) -> cc::Build {
@@ -231,6 +247,28 @@ mod tests {
         fs::write(layout.ale_sources().join("emucore/TIA.cxx"), "still not").unwrap();
         ensure_with(&layout, &[]).unwrap_err();
         assert!(kept.exists(), "objects of the same recipe are kept");
+    }
+
+    #[test]
+    fn changed_sources_are_compiled_with_changed_headers() {
+        let (_dir, layout) =
+            checkout_with("#include <ale/emucore/TIA.hxx>\nint tia() { return HEIGHT; }");
+        fs::write(layout.ale_sources().join("emucore/TIA.hxx"), "#define WIDTH 160\n").unwrap();
+        let patch = "--- a/emucore/TIA.hxx\n+++ b/emucore/TIA.hxx\n@@ -1 +1,2 @@\n #define WIDTH 160\n+#define HEIGHT 210\n";
+        ensure_with(&layout, &[patch]).unwrap();
+        assert!(layout.ale_changed_sources().join("emucore/TIA.hxx").exists());
+    }
+
+    #[test]
+    fn a_build_that_fails_leaves_no_library_beside_its_headers() {
+        let (_dir, layout) = checkout_with("int tia() { return 1; }");
+        ensure_with(&layout, &[]).unwrap();
+        fs::write(layout.ale_sources().join("emucore/TIA.cxx"), "this is not C++").unwrap();
+        stamp::write(&layout.ale_library_dir(), &["recipe: another".to_owned()]).unwrap();
+        ensure_with(&layout, &[]).unwrap_err();
+        assert!(!layout.ale_library().exists());
+        stamp::write(&layout.ale_library_dir(), &stamp_lines()).unwrap();
+        assert!(!is_ready(&layout), "not even with the stamp of an earlier build");
     }
 
     #[test]

@@ -28,7 +28,7 @@ Examples:
 A speed is the median over the turns. Close other programs, and compare ratios of speeds measured
 one after the other on one machine, rather than speeds.";
 
-/// Name of the measurement without an agent.
+/// Names of the measurements that are not of an algorithm.
 const ENV: &str = "env";
 const REPLAY: &str = "replay";
 const STUDY: &str = "study";
@@ -95,7 +95,8 @@ impl Subcommand for Bench {
         let replay = of_run(REPLAY, about.to_owned());
         let study = StudyFlags::augment_args(Command::new(STUDY))
             .about("Updates of a coordinate task")
-            .after_help(EXAMPLES);
+            .after_help(EXAMPLES)
+            .mut_arg("epochs", |flag| flag.hide(true));
         let algorithms = ALGORITHMS.iter().map(|algorithm| {
             let about = format!("Training with {}, from its first update on", algorithm.title);
             of_run(algorithm.name, about)

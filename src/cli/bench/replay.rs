@@ -32,6 +32,9 @@ pub(super) fn run(flags: &BenchFlags) -> anyhow::Result<ExitCode> {
     let turns = flags.turns.turns();
     let stop = StopFlag::on_signals()?;
     let mut bench = ReplayBench::filled(&config, &stop)?;
+    if stop.is_raised() {
+        return Ok(stopped_early());
+    }
     let Some(speeds) = bench.measure(turns, &stop)? else { return Ok(stopped_early()) };
 
     let record = ReplayRecord {

@@ -56,7 +56,7 @@ impl Optimizer {
         let chunks: Vec<_> = tensors.zip(self.moments.split(chunk)).collect();
         let config = &self.config;
         let steps = self.steps;
-        let in_one_pass = one_pass::applies(config, params);
+        let in_one_pass = one_pass::applies(config, params, gradient);
         chunks.into_par_iter().for_each(|((mut params, gradient), mut moments)| {
             // Thread-local, so each rayon job needs its own.
             let _no_graph = tch::no_grad_guard();

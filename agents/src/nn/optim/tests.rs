@@ -203,27 +203,36 @@ fn chunks_do_not_show() {
     let count = CHUNK * 2 + 5;
     let whole = Tensor::linspace(-1.0, 1.0, count, (Kind::Float, Device::Cpu));
     let gradient = whole.sin();
-    let config = config(OptimizerKind::Rmsprop, 0.5, true);
-    let left = whole.copy();
-    let right = whole.narrow(0, count - 9, 9).copy();
-    let mut optimizer = Optimizer::new(&config, &left);
-    let mut small = Optimizer::new(&config, &right);
-    for _ in 0..3 {
-        optimizer.step(&left, &gradient, 0.1);
-        small.step(&right, &gradient.narrow(0, count - 9, 9), 0.1);
-    }
+    for (kind, momentum, centered) in
+        [(OptimizerKind::Rmsprop, 0.5, true), (OptimizerKind::RmspropCorrected, 0.0, false)]
+    {
+        let config = config(kind, momentum, centered);
+        let left = whole.copy();
+        let right = whole.narrow(0, count - 9, 9).copy();
+        let mut optimizer = Optimizer::new(&config, &left);
+        let mut small = Optimizer::new(&config, &right);
+        for _ in 0..3 {
+            optimizer.step(&left, &gradient, 0.1);
+            small.step(&right, &gradient.narrow(0, count - 9, 9), 0.1);
+        }
 
-    assert_eq!(left.narrow(0, count - 9, 9), right);
-    assert_ne!(left, whole);
+        assert_eq!(left.narrow(0, count - 9, 9), right);
+        assert_ne!(left, whole);
+    }
 }
 
 #[test]
 fn saved_and_restored_steps_on_to_the_last_bit() {
     use OptimizerKind::{Adam, Rmsprop, RmspropCorrected, RmspropTf};
-    for (kind, centered) in
-        [(RmspropCorrected, false), (Rmsprop, true), (RmspropTf, true), (Adam, true)]
-    {
-        let config = config(kind, 0.9, centered);
+    for (kind, momentum, centered) in [
+        (RmspropCorrected, 0.0, false),
+        (RmspropCorrected, 0.9, false),
+        (Rmsprop, 0.9, true),
+        (RmspropTf, 0.0, false),
+        (RmspropTf, 0.9, true),
+        (Adam, 0.9, true),
+    ] {
+        let config = config(kind, momentum, centered);
         let params = Tensor::from_slice(&[1f32, -2.0, 0.5]);
         let gradient = |k: f32| Tensor::from_slice(&[k, 0.3, -1e-3 * k]);
         let mut optimizer = Optimizer::new(&config, &params);
@@ -260,35 +269,51 @@ fn state_of_another_optimiser_is_refused() {
 fn one_pass_gives_what_operations_on_tensors_give() {
     use OptimizerKind::{Adam, Rmsprop, RmspropCorrected, RmspropTf};
     for kind in [RmspropCorrected, Rmsprop, RmspropTf, Adam] {
-        let config = config(kind, 0.0, false);
-        let params = Tensor::linspace(-1.0, 1.0, 1001, (Kind::Float, Device::Cpu));
-        assert!(one_pass::applies(&config, &params));
-        let mut moments = [Moments::fresh(&config, &params), Moments::fresh(&config, &params)];
-        let [mut found, mut expected] = [params.copy(), params.copy()];
-        for step in 1..=40u64 {
-            // Some elements stay without a gradient, some are large, some tiny.
-            let gradient = (&params * (step as f64)).sin().relu() * (&params * 9.0).exp();
-            let scaled = &gradient * 0.25;
-            one_pass::step(&config, &mut found, &gradient, &mut moments[0], 0.25, step, 0.01);
-            rules::step(&config, &mut expected, &scaled, &mut moments[1], step, 0.01);
-        }
+        // The smaller ones are followed from the other end.
+        for decay in [0.99, 0.3, 0.0] {
+            let config = OptimizerConfig { decay, beta2: decay, ..config(kind, 0.0, false) };
+            let params = Tensor::linspace(-1.0, 1.0, 1001, (Kind::Float, Device::Cpu));
+            let mut moments = [Moments::fresh(&config, &params), Moments::fresh(&config, &params)];
+            let [mut found, mut expected] = [params.copy(), params.copy()];
+            for step in 1..=40 {
+                // Some elements stay without a gradient, some are large, some tiny.
+                let gradient = (&params * step as f64).sin().relu() * (&params * 9.0).exp();
+                let scaled = &gradient * 0.25;
+                let [of_found, of_expected] = &mut moments;
+                one_pass::step(&config, &mut found, &gradient, of_found, 0.25, step, 0.01);
+                rules::step(&config, &mut expected, &scaled, of_expected, step, 0.01);
+            }
 
-        assert!(found.allclose(&expected, 1e-5, 1e-6, false), "{kind:?}");
-        assert!(!found.allclose(&params, 1e-2, 1e-2, false), "{kind:?} changed nothing");
+            assert!(found.allclose(&expected, 1e-5, 1e-6, false), "{kind:?}, {decay}");
+            assert!(!found.allclose(&params, 1e-2, 1e-2, false), "{kind:?} changed nothing");
+            let [of_found, of_expected] = moments.each_ref().map(Moments::named);
+            for ((name, found), (_, expected)) in of_found.iter().zip(&of_expected) {
+                assert!(found.allclose(expected, 1e-4, 1e-7, false), "{kind:?}, {decay}: {name}");
+            }
+        }
     }
 }
 
 #[test]
-fn centring_momentum_and_other_kinds_of_numbers_are_left_to_tensor_operations() {
-    let single = Tensor::from_slice(&[1f32]);
-    let double = Tensor::from_slice(&[1f64]);
-    let applies = |momentum, centered, params| {
-        one_pass::applies(&config(OptimizerKind::Rmsprop, momentum, centered), params)
-    };
-    assert!(applies(0.0, false, &single));
-    assert!(!applies(0.9, false, &single));
-    assert!(!applies(0.0, true, &single));
-    assert!(!applies(0.0, false, &double));
+fn what_one_pass_cannot_do_is_left_to_operations_on_tensors() {
+    let single = Tensor::from_slice(&[1f32, 2.0, 3.0, 4.0]);
+    let double = single.to_kind(Kind::Double);
+    let plain = config(OptimizerKind::Rmsprop, 0.0, false);
+    assert!(one_pass::applies(&plain, &single, &single));
+    for (momentum, centered) in [(0.9, false), (0.0, true)] {
+        let config = config(OptimizerKind::Rmsprop, momentum, centered);
+        assert!(!one_pass::applies(&config, &single, &single));
+    }
+    assert!(!one_pass::applies(&plain, &double, &single));
+
+    let apart = Tensor::stack(&[&single, &single], 1).select(1, 0);
+    assert!(!apart.is_contiguous() && !one_pass::applies(&plain, &single, &apart));
+    let [found, expected] = [&apart, &single].map(|gradient| {
+        let params = Tensor::zeros([4], (Kind::Float, Device::Cpu));
+        Optimizer::new(&plain, &params).step(&params, gradient, 0.1);
+        params
+    });
+    assert!(found.allclose(&expected, 1e-6, 1e-7, false), "{found}");
 }
 
 #[test]
@@ -318,7 +343,9 @@ fn clipping_shortens_long_gradients_only() {
 fn moments_of_numbers_without_gradient_go_to_zero_and_never_linger_near_it() {
     for (kind, momentum, centered) in [
         (OptimizerKind::Adam, 0.0, false),
+        (OptimizerKind::RmspropCorrected, 0.0, false),
         (OptimizerKind::Rmsprop, 0.0, false),
+        (OptimizerKind::RmspropTf, 0.0, false),
         (OptimizerKind::Rmsprop, 0.9, true),
     ] {
         let params = Tensor::from_slice(&[1.0f32, 1.0]);
