@@ -6,9 +6,9 @@
 //!
 //! Source: Mnih et al. 2016 (arXiv:1602.01783), algorithm S3, with all environments in lockstep. The
 //! agent that `coordrl train` uses, `coordrl_agents::A2c`, computes the same in several threads or
-//! on a GPU. `agents/tests/serial_a2c.rs` trains both, with one actor: their weights are equal,
-//! to the last bit if the agent computes its gradient at once (`a2c.gradients = "central"`). The
-//! gradients of several actors or steps are added up, which rounds differently.
+//! on a GPU. `agents/tests/serial_a2c.rs` trains both, with one actor: their weights are equal up to
+//! rounding. The agent's optimiser takes one pass over the weights, and the gradients of several
+//! actors or steps are added up.
 //!
 //! Left out: generalised advantage estimation, schedules, other optimisers and torsos, checkpoints,
 //! rounding tiny moments to 0 (which only saves time), and checks for numbers that are not finite.

@@ -1,5 +1,5 @@
-//! Compares `examples/serial_a2c.rs` with the agent after every update: equal weights, to the last
-//! bit where the gradient is computed at once, and to rounding where it is computed step by step.
+//! Compares `examples/serial_a2c.rs` with the agent after every update: equal weights, up to
+//! rounding, because the agent's optimiser takes one pass where the example has ten operations.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where something fails")]
 
 #[path = "../../examples/serial_a2c.rs"]
@@ -17,6 +17,8 @@ use tch::Tensor;
 
 const ENVS: u32 = 6;
 const UPDATES: usize = 8;
+/// Weights are changed by about 7e-4 in an update.
+const MOST_ERROR: f64 = 1e-5;
 
 /// Concatenates all parameters, `[P]`.
 fn flat(weights: NamedTensors) -> Tensor {
@@ -66,16 +68,8 @@ fn assert_same(config: &A2cConfig, torso: Torso, make: fn(u64) -> Box<dyn Env>) 
             let weights = flat(agent.weights());
             assert_ne!(weights, pair[0], "update {update} changed nothing");
             let error = (&weights - &pair[1]).abs().max().double_value(&[]);
-            assert!(error <= most_error(gradients), "{torso}, {gradients:?}, {update}: {error}");
+            assert!(error <= MOST_ERROR, "{torso}, {gradients:?}, {update}: {error}");
         }
-    }
-}
-
-fn most_error(gradients: Gradients) -> f64 {
-    match gradients {
-        // The kept graphs of a rollout's steps yield one gradient each; their sum rounds differently.
-        Gradients::Actors => 1e-5,
-        _ => 0.0,
     }
 }
 
