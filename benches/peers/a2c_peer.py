@@ -13,6 +13,7 @@ import time
 import numpy as np
 import torch
 from torch import nn
+from torch_parts import FEATURES, torso
 from vector_envs import camel, make, version_of
 
 STEPS, GAMMA = 5, 0.99
@@ -29,13 +30,8 @@ def main() -> None:
 class Agent(nn.Module):
     def __init__(self, actions: int):
         super().__init__()
-        self.torso = nn.Sequential(
-            nn.Conv2d(4, 32, 8, stride=4), nn.ReLU(),
-            nn.Conv2d(32, 64, 4, stride=2), nn.ReLU(),
-            nn.Conv2d(64, 64, 3, stride=1), nn.ReLU(),
-            nn.Flatten(), nn.Linear(3136, 512), nn.ReLU(),
-        )  # fmt: skip
-        self.policy, self.value = nn.Linear(512, actions), nn.Linear(512, 1)
+        self.torso = torso()
+        self.policy, self.value = nn.Linear(FEATURES, actions), nn.Linear(FEATURES, 1)
 
     def forward(self, obs: torch.Tensor):
         features = self.torso(obs.float() / 255)

@@ -7,10 +7,10 @@ Prints one JSON object.
 
 import json
 import sys
-import time
 
 import torch
 from torch import nn
+from torch_parts import FEATURES, calls_per_second, torso
 from vector_envs import version_of
 
 ACTIONS = 6
@@ -19,14 +19,9 @@ ACTIONS = 6
 class QNetwork(nn.Module):
     def __init__(self):
         super().__init__()
-        self.torso = nn.Sequential(
-            nn.Conv2d(4, 32, 8, stride=4), nn.ReLU(),
-            nn.Conv2d(32, 64, 4, stride=2), nn.ReLU(),
-            nn.Conv2d(64, 64, 3, stride=1), nn.ReLU(),
-            nn.Flatten(), nn.Linear(3136, 512), nn.ReLU(),
-        )  # fmt: skip
-        self.value = nn.Sequential(nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, 1))
-        self.advantage = nn.Sequential(nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, ACTIONS))
+        self.torso = torso()
+        self.value = nn.Sequential(nn.Linear(FEATURES, 512), nn.ReLU(), nn.Linear(512, 1))
+        self.advantage = nn.Sequential(nn.Linear(FEATURES, 512), nn.ReLU(), nn.Linear(512, ACTIONS))
 
     def forward(self, obs: torch.Tensor) -> torch.Tensor:
         features = self.torso(obs.float() / 255)
@@ -55,14 +50,8 @@ def main() -> None:
         nn.utils.clip_grad_norm_(online.parameters(), 40)
         optimizer.step()
 
-    update()  # the first one is slower
-    start, done = time.perf_counter(), 0
-    while time.perf_counter() - start < seconds:
-        update()
-        done += 1
-    if device != "cpu":
-        torch.cuda.synchronize()
-    print(json.dumps({"per_sec": done / (time.perf_counter() - start), "versions": version_of("torch")}))
+    speed = calls_per_second(update, seconds, device)
+    print(json.dumps({"per_sec": speed, "versions": version_of("torch")}))
 
 
 if __name__ == "__main__":

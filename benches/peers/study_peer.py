@@ -6,10 +6,10 @@ convolutions, cross-entropy over 64 × 64 places, batches of 16. Prints one JSON
 
 import json
 import sys
-import time
 
 import torch
 from torch import nn
+from torch_parts import calls_per_second
 from vector_envs import version_of
 
 SIDE, BATCH = 64, 16
@@ -36,14 +36,8 @@ def main() -> None:
         loss.backward()
         optimizer.step()
 
-    update()  # the first one is slower
-    start, done = time.perf_counter(), 0
-    while time.perf_counter() - start < seconds:
-        update()
-        done += 1
-    if device != "cpu":
-        torch.cuda.synchronize()
-    print(json.dumps({"per_sec": done / (time.perf_counter() - start), "versions": version_of("torch")}))
+    speed = calls_per_second(update, seconds, device)
+    print(json.dumps({"per_sec": speed, "versions": version_of("torch")}))
 
 
 if __name__ == "__main__":

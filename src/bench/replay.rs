@@ -87,13 +87,13 @@ impl ReplayBench {
         let Self { replay, learner, pool, batch_size, batch, rng, .. } = self;
         let drawn = turns.rate(stop, || {
             replay.draw(*batch_size, rng)?.assemble_into(batch)?;
-            Ok(1)
+            Ok(())
         })?;
         let Some(drawn_batches_per_sec) = drawn else { return Ok(None) };
 
         let learnt = turns.rate(stop, || {
             pool.install(|| learner.learn(&LearnBatch::from(&*batch)))?;
-            Ok(1)
+            Ok(())
         })?;
         Ok(learnt.map(|learner_updates_per_sec| ReplaySpeeds {
             drawn_batches_per_sec,
@@ -133,7 +133,7 @@ struct Filler {
     steps: Vec<VecStep>,
 }
 
-/// What one environment has stored.
+/// The transitions of one environment on their way into the replay.
 struct Stream {
     writer: PlaneWriter,
     obs: ObsRef,

@@ -48,7 +48,7 @@ pub(super) fn run(flags: &StudyFlags) -> anyhow::Result<ExitCode> {
     study.update()?; // the first update is slower
     let rate = turns.turns().rate(&stop, || {
         study.update()?;
-        Ok(1)
+        Ok(())
     })?;
     let Some(updates_per_sec) = rate else { return Ok(stopped_early()) };
 

@@ -9,7 +9,7 @@ use super::super::elements::{floats, floats_mut};
 use super::rules::{LEAST_MEAN, LEAST_MEAN_SQUARE, exponent};
 use super::{Moments, OptimizerConfig, OptimizerKind};
 
-/// Whether [`step`] has the rule of `config` for these tensors.
+/// Returns `true` if [`step`] implements `config` for these tensors.
 pub(super) fn applies(config: &OptimizerConfig, params: &Tensor, gradient: &Tensor) -> bool {
     let plain = config.kind == OptimizerKind::Adam || (!config.centered && config.momentum == 0.0);
     plain
