@@ -4,7 +4,9 @@ use coordrl_envs::{EnvSpec, Rng};
 use tch::{Device, Kind, Tensor};
 
 use crate::AgentError;
-use crate::nn::{Network, NetworkError, Output, ParamStore, QHead, QNetwork, TorsoEntry, uniform};
+use crate::nn::{
+    KeptMaps, Network, NetworkError, Output, ParamStore, QHead, QNetwork, TorsoEntry, uniform,
+};
 
 /// Rule for choosing an action from the network's scores.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -332,7 +334,7 @@ pub(crate) fn infer_keeping(
     network: &Network,
     obs: &Tensor,
     device: Device,
-) -> Result<(PolicyOutput, Option<Tensor>), AgentError> {
+) -> Result<(PolicyOutput, Option<KeptMaps>), AgentError> {
     let (output, maps) = network.forward_keeping(&obs.to_device(device));
     Ok((PolicyOutput::of(&output)?, maps))
 }

@@ -32,16 +32,17 @@ pub(super) fn differentiate(
     batch_size: f64,
 ) -> Result<LearnerShard, AgentError> {
     let targets = targets(config, online, target, rows); // [rows]
-    let (values, features) = online.forward_with_features(&rows.obs); // [rows, A], [rows, F]
-    let q = q_of_actions(&values, &rows.actions); // [rows]
+    let mut pass = online.pass(&rows.obs);
+    let (values, features) = &pass.output; // [rows, A], [rows, F]
+    let live = live_features(features); // [F]
+    let q = q_of_actions(values, &rows.actions); // [rows]
     // The targets carry no graph, so only Q is moved towards them.
     let td_errors = targets - &q; // [rows]
     // The loss is a mean over these rows; scaled by their share, the shards sum to the batch mean.
     let share = rows.actions.size()[0] as f64 / batch_size;
     let loss = weighted_td_loss(&td_errors, &rows.importance_weights, config.loss()) * share;
-    let gradient = online.gradient(&loss)?;
+    let gradient = pass.gradient(online.parameters(), &loss)?;
     // One copy to the host: on a GPU each copy waits for all work queued before it.
-    let live = live_features(&features); // [F]
     let parts = [&loss.reshape([1]), &td_errors, &q, &live];
     let numbers = Tensor::f_cat(&parts, 0).map_err(NetworkError::from)?;
     let mut numbers = Vec::<f32>::try_from(numbers.detach()).map_err(NetworkError::from)?;

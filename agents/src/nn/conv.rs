@@ -5,6 +5,7 @@
 
 use tch::{Kind, Tensor};
 
+use super::conv_pass::{ConvPass, CoordinatePass, channels_last};
 use super::coordinates::{CoordinateChannels, CoordinateStart, Coordinates, Taps};
 use super::{Init, NetworkError, ParamScope};
 
@@ -128,6 +129,25 @@ impl Conv {
                 self.convolve(images, &self.weight.narrow(1, 0, image_channels), None) + map
             }
         }
+    }
+
+    /// Returns what the gradient needs of [`Conv::forward`] of these images, on a CPU; `None` if
+    /// they are padded.
+    pub(super) fn pass(&self, images: &Tensor) -> Option<ConvPass> {
+        if self.padding != Padding::Valid {
+            return None;
+        }
+        let coordinates = match &self.coordinates {
+            CoordinatePart::None => CoordinatePass::None,
+            CoordinatePart::Window(channels) => {
+                CoordinatePass::Window(channels_last(channels.image()))
+            }
+            CoordinatePart::Centre { channels, .. } => {
+                CoordinatePass::Centre(channels_last(channels.image()))
+            }
+        };
+        let weight = self.weight.narrow(1, 0, images.size()[1]);
+        Some(ConvPass::new(images, &weight, coordinates, self.window))
     }
 
     /// Applies [`Conv::forward`] to images with constant channels: `[N, in]` → `[N, out, H', W']`,

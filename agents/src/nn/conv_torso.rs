@@ -2,10 +2,11 @@
 
 use tch::Tensor;
 
+use super::conv_pass::{ConvPass, channels_last, stop_at_zeros};
 use super::coordinates::{CoordinateChannels, CoordinateSpec, CoordinateStart, Coordinates};
 use super::{
-    BuiltTorso, Conv, Init, Linear, NetworkError, ParamScope, Pooling, Stages, Torso, Window,
-    scale_pixels,
+    BuiltTorso, Conv, Init, Linear, NetworkError, ParamScope, Pooling, Stages, Torso, WayBack,
+    Window, scale_pixels,
 };
 
 const LAYERS: [Window; 3] = [
@@ -133,6 +134,16 @@ impl ConvTorso {
     }
 }
 
+impl ConvTorso {
+    /// Pools the last convolution's output, `[N, C, H', W']`, to `[N, M]`.
+    fn pool(&self, maps: &Tensor) -> Tensor {
+        match &self.dense_coordinates {
+            None => self.pooling.apply(maps),
+            Some(coordinates) => self.pooling.apply(&coordinates.append_to(maps)),
+        }
+    }
+}
+
 impl Stages for ConvTorso {
     fn maps(&self, obs: &Tensor) -> Tensor {
         let mut maps = scale_pixels(obs); // [N, C, H, W]
@@ -140,14 +151,59 @@ impl Stages for ConvTorso {
             // In place, because the backward pass of a convolution does not need its output.
             maps = conv.forward(&maps).relu_();
         }
-        if let Some(coordinates) = &self.dense_coordinates {
-            maps = coordinates.append_to(&maps); // [N, C + K, H', W']
-        }
-        self.pooling.apply(&maps) // [N, M]
+        self.pool(&maps)
     }
 
     fn dense(&self, maps: &Tensor) -> Tensor {
         self.fc.forward(maps).relu_() // [N, 512]
+    }
+
+    fn maps_and_way_back(&self, obs: &Tensor) -> Option<(Tensor, Box<dyn WayBack>)> {
+        let mut maps = scale_pixels(obs); // [N, C, H, W]
+        let mut passes = Vec::new();
+        for conv in &self.convolutions {
+            passes.push(conv.pass(&maps)?);
+            maps = conv.forward(&maps).relu_();
+        }
+
+        let extra = self.dense_coordinates.as_ref().map_or(0, |made| made.image().size()[1]);
+        let pooled = self.pool(&maps);
+        let way_back =
+            ConvWayBack { passes, last: channels_last(&maps), pooling: self.pooling, extra };
+        Some((pooled, Box::new(way_back)))
+    }
+}
+
+/// The way back through the convolutions.
+struct ConvWayBack {
+    passes: Vec<ConvPass>,
+    /// Output of the last convolution after its ReLU, `[N, H', W', C]`.
+    last: Tensor,
+    pooling: Pooling,
+    /// Number of channels that were appended to it.
+    extra: i64,
+}
+
+impl WayBack for ConvWayBack {
+    fn gradient(&self, of_maps: &Tensor) -> Result<Vec<Tensor>, NetworkError> {
+        let [_, height, width, channels] = self.last.size()[..] else {
+            unreachable!("the convolution's output is [N, H, W, C]")
+        };
+        let of_last = self.pooling.gradient(of_maps, [channels + self.extra, height, width]);
+        let mut gradient = channels_last(&of_last.f_narrow(1, 0, channels)?);
+        let mut output = &self.last;
+
+        let mut parameters = Vec::new();
+        for (index, pass) in self.passes.iter().enumerate().rev() {
+            stop_at_zeros(&gradient, output);
+            let found = pass.gradient(&gradient, index > 0)?;
+            parameters.push(found.parameters);
+            if let Some(of_images) = found.images {
+                gradient = of_images;
+            }
+            output = pass.images();
+        }
+        Ok(parameters.into_iter().rev().flatten().collect())
     }
 }
 

@@ -3,7 +3,9 @@
 use tch::{Kind, Tensor};
 
 use super::param_store::flatten_gradients;
-use super::{Init, Linear, NetworkError, ParamScope, ParamStore, Torso, TorsoEntry};
+use super::{
+    Init, KeptMaps, Linear, NetworkError, ParamScope, ParamStore, Pass, Torso, TorsoEntry,
+};
 
 /// Gain of the policy head, small so that the initial policy is nearly uniform.
 const POLICY_GAIN: f64 = 0.01;
@@ -67,25 +69,33 @@ impl Network {
         self.heads(self.torso.forward(obs))
     }
 
-    /// Evaluates `obs` without a graph of the heads, and returns the maps of the torso's first stage
-    /// with theirs, for [`Network::forward_from`]; `None` if the torso has no stages.
-    pub(crate) fn forward_keeping(&self, obs: &Tensor) -> (Output, Option<Tensor>) {
-        let Some(stages) = self.torso.stages() else {
-            let _no_graph = tch::no_grad_guard();
-            return (self.forward(obs), None);
-        };
-        let maps = stages.maps(obs); // [N, M]
-        // A guard rather than `tch::no_grad`, which a panic would leave switched on for the thread.
-        let _no_graph = tch::no_grad_guard();
-        (self.heads(stages.dense(&maps)), Some(maps))
+    /// Evaluates `obs` as [`Network::forward`] does, to be differentiated.
+    pub(crate) fn pass(&self, obs: &Tensor) -> Pass<Output> {
+        let kept = self.torso.stages().and_then(|stages| KeptMaps::without_graph(stages, obs));
+        match kept {
+            Some(maps) => self.pass_of(vec![maps]),
+            None => Pass::whole(self.forward(obs)),
+        }
     }
 
-    /// Evaluates the concatenation of maps from [`Network::forward_keeping`], under unchanged
-    /// weights: [`Network::forward`] of their observations, whose graph reaches back to these.
-    /// `None` without maps.
-    pub(crate) fn forward_from(&self, maps: &[Tensor]) -> Option<Output> {
-        let stages = self.torso.stages().filter(|_| !maps.is_empty())?;
-        Some(self.heads(stages.dense(&Tensor::cat(maps, 0))))
+    /// Evaluates `obs` without a graph, and keeps the maps of the torso's first stage with the way
+    /// back for [`Network::pass_of`]; `None` if the torso has no stages.
+    pub(crate) fn forward_keeping(&self, obs: &Tensor) -> (Output, Option<KeptMaps>) {
+        let kept = self.torso.stages().map(|stages| (stages, KeptMaps::of(stages, obs)));
+        let _no_graph = tch::no_grad_guard();
+        match kept {
+            None => (self.forward(obs), None),
+            Some((stages, kept)) => (self.heads(stages.dense(kept.maps())), Some(kept)),
+        }
+    }
+
+    /// Evaluates the observations that these maps are from, in their order, to be differentiated.
+    /// There must be some, and the weights must not have changed.
+    pub(crate) fn pass_of(&self, maps: Vec<KeptMaps>) -> Pass<Output> {
+        Pass::of_maps(maps, |maps| {
+            let Some(stages) = self.torso.stages() else { unreachable!("these maps are its own") };
+            self.heads(stages.dense(maps))
+        })
     }
 
     fn heads(&self, features: Tensor) -> Output {
@@ -98,6 +108,11 @@ impl Network {
     /// Delegates to [`Torso::first_layer`].
     pub fn first_layer(&self, obs: &Tensor) -> Option<Tensor> {
         self.torso.first_layer(obs)
+    }
+
+    /// Returns the trainable parameters, in the order of [`ParamStore::pack`].
+    pub(crate) fn parameters(&self) -> &[Tensor] {
+        &self.parameters
     }
 
     /// Computes the gradient of a scalar `loss` for all parameters, flat `[P]` in the order of
@@ -169,7 +184,7 @@ mod tests {
                 .map(|_| Tensor::randint(256, [2, 4, 44, 52], (Kind::Uint8, Device::Cpu)))
                 .collect();
 
-            let maps: Vec<Tensor> = steps
+            let maps: Vec<KeptMaps> = steps
                 .iter()
                 .filter_map(|obs| {
                     let (output, maps) = network.forward_keeping(obs);
@@ -179,8 +194,12 @@ mod tests {
                 })
                 .collect();
 
-            let Some(kept) = network.forward_from(&maps) else { continue };
-            let found = network.gradient(&loss(&kept)).unwrap();
+            if maps.is_empty() {
+                continue;
+            }
+            let mut kept = network.pass_of(maps);
+            let of_kept = loss(&kept.output);
+            let found = kept.gradient(network.parameters(), &of_kept).unwrap();
             let whole = network.forward(&Tensor::cat(&steps, 0));
             let expected = network.gradient(&loss(&whole)).unwrap();
             let size = expected.abs().max().double_value(&[]);
@@ -196,7 +215,6 @@ mod tests {
         let obs = Tensor::randint(256, [2, 4, 84, 84], (Kind::Uint8, Device::Cpu));
         let (output, maps) = network.forward_keeping(&obs);
         assert!(maps.is_none() && !output.logits.requires_grad());
-        assert!(network.forward_from(&[]).is_none());
     }
 
     /// Variants of published torsos: name, plain twin, number of layers whose shape differs.

@@ -40,6 +40,18 @@ impl Pooling {
             Self::GlobalMean => maps.mean_dim([2i64, 3].as_slice(), false, Kind::Float),
         }
     }
+
+    /// Goes back from the gradient of pooled maps, `[N, M]`, to that of maps of C channels, H rows
+    /// and W columns: `[N, C, H, W]`.
+    pub(super) fn gradient(self, of_pooled: &Tensor, [c, h, w]: [i64; 3]) -> Tensor {
+        match self {
+            Self::Flatten => of_pooled.view([-1, c, h, w]),
+            Self::GlobalMean => {
+                let of_places = of_pooled / (h * w) as f64;
+                of_places.view([-1, c, 1, 1]).expand([-1, c, h, w], false)
+            }
+        }
+    }
 }
 
 #[cfg(test)]

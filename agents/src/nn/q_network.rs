@@ -4,7 +4,9 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use super::param_store::flatten_gradients;
-use super::{Init, Linear, NetworkError, ParamScope, ParamStore, Torso, TorsoEntry};
+use super::{
+    Init, KeptMaps, Linear, NetworkError, ParamScope, ParamStore, Pass, Torso, TorsoEntry,
+};
 
 /// Width of each dueling stream.
 const STREAM: i64 = 512;
@@ -81,15 +83,23 @@ impl QNetwork {
 
     /// Computes Q(s, a) of all actions: `u8 [N, C, H, W]` on the parameters' device → `f32 [N, A]`.
     pub fn forward(&self, obs: &Tensor) -> Tensor {
-        self.forward_with_features(obs).0
+        self.head.forward(&self.torso.forward(obs))
     }
 
-    /// Computes [`QNetwork::forward`] and the torso features it is based on: `f32 [N, A]` and `f32
+    /// Evaluates `obs` to be differentiated: Q(s, a), `f32 [N, A]`, and the torso's features, `f32
     /// [N, F]`.
-    pub(crate) fn forward_with_features(&self, obs: &Tensor) -> (Tensor, Tensor) {
-        let features = self.torso.forward(obs); // [N, F]
+    pub(crate) fn pass(&self, obs: &Tensor) -> Pass<(Tensor, Tensor)> {
+        let output = |features| (self.head.forward(&features), features);
+        let kept = self.torso.stages().and_then(|stages| {
+            let maps = KeptMaps::without_graph(stages, obs)?;
+            Some(Pass::of_maps(vec![maps], |maps| output(stages.dense(maps))))
+        });
+        kept.unwrap_or_else(|| Pass::whole(output(self.torso.forward(obs))))
+    }
 
-        (self.head.forward(&features), features)
+    /// Returns the trainable parameters, in the order of [`ParamStore::pack`].
+    pub(crate) fn parameters(&self) -> &[Tensor] {
+        &self.parameters
     }
 
     /// Delegates to [`Torso::first_layer`].

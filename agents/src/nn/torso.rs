@@ -43,9 +43,9 @@ pub trait Torso: Send {
 /// A torso in two stages: [`Torso::forward`] is the second applied to the first.
 ///
 /// An on-policy learner differentiates rows that it has just evaluated, with the same weights, in
-/// order to act. It keeps the autograd graphs of the first stage from acting and evaluates only the
-/// second one again. So the first stage should be the one with the arithmetic, the convolutions,
-/// and the second the one with the parameters, the dense layer: each graph yields a gradient of its
+/// order to act. It keeps the first stage's way back from acting, an autograd graph or
+/// [`Stages::maps_and_way_back`], and evaluates only the second stage again. So the first stage should be the one with the arithmetic, the convolutions,
+/// and the second the one with the parameters, the dense layer: each step yields a gradient of its
 /// own, and adding up gradients of a dense layer costs more than evaluating it again.
 ///
 /// Each stage must treat every row alone: the first sees the rows of one step, the second those of
@@ -56,6 +56,20 @@ pub trait Stages {
 
     /// Maps the first stage's output, `f32 [N, M]`, to features, `f32 [N, F]`.
     fn dense(&self, maps: &Tensor) -> Tensor;
+
+    /// Computes [`Stages::maps`] with a way back that is faster than autograd's, for observations on
+    /// a CPU; called without a graph. `None`, the default, is always right.
+    fn maps_and_way_back(&self, _obs: &Tensor) -> Option<(Tensor, Box<dyn WayBack>)> {
+        None
+    }
+}
+
+/// The way back through a torso's first stage.
+pub trait WayBack: Send {
+    /// Goes back from the gradient of the maps, `f32 [N, M]`, to those of the first stage's
+    /// parameters. These must be the first that the torso's builder asked for; gradients are in the
+    /// same order, and shapes are theirs.
+    fn gradient(&self, of_maps: &Tensor) -> Result<Vec<Tensor>, NetworkError>;
 }
 
 /// Torso as its builder returns it.

@@ -7,7 +7,7 @@ use tch::{Device, Tensor};
 
 use super::rollout::{Rollout, Targets};
 use crate::actors::Place;
-use crate::nn::{Network, Output};
+use crate::nn::{KeptMaps, Network};
 use crate::policy::{PolicyOutput, infer, infer_keeping};
 use crate::report::nanos_since;
 use crate::{ActMode, AgentError, Timing};
@@ -23,7 +23,7 @@ pub(crate) struct RolloutActor {
     steps: Vec<VecStep>,
     /// Maps of the torso's first stage with their graphs, `[n, M]` for each step acted on so far,
     /// if the rollout is collected with [`Graphs::Kept`].
-    maps: Vec<Tensor>,
+    maps: Vec<KeptMaps>,
     timing: Timing,
 }
 
@@ -178,10 +178,9 @@ impl RolloutActor {
         })
     }
 
-    /// Returns the output for all rows acted on, from the kept graphs, which it takes; `None` if
-    /// there are none.
-    pub fn take_output(&mut self, network: &Network) -> Option<Output> {
-        network.forward_from(&std::mem::take(&mut self.maps))
+    /// Takes the maps of all rows acted on, with the ways back; none if they were not kept.
+    pub fn take_maps(&mut self) -> Vec<KeptMaps> {
+        std::mem::take(&mut self.maps)
     }
 
     pub fn index(&self) -> usize {

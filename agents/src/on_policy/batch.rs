@@ -3,7 +3,7 @@
 use tch::{Device, Tensor};
 
 use super::rollout::{Rollout, Targets};
-use crate::nn::{LiveFeatures, Network, NetworkError, Output, live_features};
+use crate::nn::{LiveFeatures, Network, NetworkError, Output, Pass, live_features};
 
 /// Training batch: the rows of a rollout as tensors on the learner's device.
 #[derive(Debug)]
@@ -94,22 +94,22 @@ impl BatchGradient {
         batch: &ActorCriticBatch,
         loss: LossFn<'_>,
     ) -> Result<Self, NetworkError> {
-        Self::of_output(network, &network.forward(&batch.obs), batch, loss)
+        Self::of_pass(network, network.pass(&batch.obs), batch, loss)
     }
 
-    /// Runs backward from the network's output for `batch`.
-    pub(super) fn of_output(
+    /// Runs backward from a forward pass over `batch`.
+    pub(super) fn of_pass(
         network: &Network,
-        output: &Output,
+        mut pass: Pass<Output>,
         batch: &ActorCriticBatch,
         loss: LossFn<'_>,
     ) -> Result<Self, NetworkError> {
-        let Loss { total, sums } = loss(output, batch);
-        let flat = network.gradient(&total)?; // [P]
+        let Loss { total, sums } = loss(&pass.output, batch);
+        let flat = pass.gradient(network.parameters(), &total)?; // [P]
 
         // One copy to the host: on a GPU each copy waits for all work queued before it.
         let parts = Tensor::stack(&sums, 0).detach(); // [S]
-        let live = live_features(&output.features); // [F]
+        let live = live_features(&pass.output.features); // [F]
         let mut numbers = Vec::<f32>::try_from(Tensor::f_cat(&[parts, live], 0)?)?;
 
         let live = LiveFeatures::from_marks(&numbers.split_off(sums.len()));

@@ -92,10 +92,9 @@ fn differentiate(
     let obs = actor.rollout.acted_obs_tensor();
     let parts = [(&actor.rollout, targets)].into_iter();
     let batch = ActorCriticBatch::new(obs, parts, update_rows, plan.device);
-    let gradient = match actor.take_output(network) {
-        Some(output) => BatchGradient::of_output(network, &output, &batch, loss)?,
-        None => BatchGradient::of(network, &batch, loss)?,
-    };
+    let maps = actor.take_maps();
+    let pass = if maps.is_empty() { network.pass(&batch.obs) } else { network.pass_of(maps) };
+    let gradient = BatchGradient::of_pass(network, pass, &batch, loss)?;
     actor.add_learn_nanos(nanos_since(start));
     Ok(gradient)
 }
