@@ -43,10 +43,11 @@ pub trait Torso: Send {
 /// A torso in two stages: [`Torso::forward`] is the second applied to the first.
 ///
 /// An on-policy learner differentiates rows that it has just evaluated, with the same weights, in
-/// order to act. It keeps the first stage's way back from acting, an autograd graph or
-/// [`Stages::maps_and_way_back`], and evaluates only the second stage again. So the first stage should be the one with the arithmetic, the convolutions,
-/// and the second the one with the parameters, the dense layer: each step yields a gradient of its
-/// own, and adding up gradients of a dense layer costs more than evaluating it again.
+/// order to act. From acting it keeps the way back through the first stage, an autograd graph or
+/// [`Stages::maps_and_way_back`], and evaluates only the second stage again. So the first stage
+/// should be the one with the arithmetic, the convolutions, and the second the one with the
+/// parameters, the dense layer: each step yields a gradient of its own, and adding up gradients of
+/// a dense layer costs more than evaluating it again.
 ///
 /// Each stage must treat every row alone: the first sees the rows of one step, the second those of
 /// one step or of all. The second must not change its input in place.

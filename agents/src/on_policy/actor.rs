@@ -21,15 +21,15 @@ pub(crate) struct RolloutActor {
     pub rollout: Rollout,
     actions: Vec<usize>,
     steps: Vec<VecStep>,
-    /// Maps of the torso's first stage with their graphs, `[n, M]` for each step acted on so far,
-    /// if the rollout is collected with [`Graphs::Kept`].
+    /// Maps of the torso's first stage with the way back, `[n, M]` for each step acted on so far,
+    /// if the rollout is collected with [`WaysBack::Kept`].
     maps: Vec<KeptMaps>,
     timing: Timing,
 }
 
-/// Autograd graphs of the passes that choose actions.
+/// Ways back through the passes that choose actions: see [`Stages`](crate::nn::Stages).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Graphs {
+pub(crate) enum WaysBack {
     /// Not recorded: the rollout is evaluated again to learn from it, or never.
     Dropped,
     /// Kept where the torso has stages, for one backward pass under the same weights.
@@ -88,11 +88,11 @@ impl RolloutActor {
         &mut self,
         network: &Network,
         plan: &RolloutPlan,
-        graphs: Graphs,
+        ways_back: WaysBack,
     ) -> Result<Targets, AgentError> {
         self.begin();
         for t in 0..plan.rollout_agent_steps {
-            self.decide(t, network, plan, graphs)?;
+            self.decide(t, network, plan, ways_back)?;
             self.step(t, plan)?;
         }
         self.bootstrap_and_compute_targets(network, plan)
@@ -101,7 +101,7 @@ impl RolloutActor {
     /// Starts a new rollout from the last observations of the previous one.
     pub fn begin(&mut self) {
         self.rollout.begin();
-        // An update that failed may have left graphs behind, of weights that have changed since.
+        // An update that failed may have left some behind, for weights that have changed since.
         self.maps.clear();
     }
 
@@ -111,10 +111,10 @@ impl RolloutActor {
         t: usize,
         network: &Network,
         plan: &RolloutPlan,
-        graphs: Graphs,
+        ways_back: WaysBack,
     ) -> Result<(), AgentError> {
         let obs = self.rollout.obs_tensor(t);
-        let output = self.infer(&obs, network, plan, graphs)?;
+        let output = self.infer(&obs, network, plan, ways_back)?;
         for ((action, row), rng) in self.actions.iter_mut().zip(output.rows()).zip(&mut self.rngs) {
             *action = ActMode::Sampled.choose(row.logits, rng);
         }
@@ -141,11 +141,11 @@ impl RolloutActor {
         // Row T is not acted on: its values only bootstrap, and the next rollout evaluates it again
         // under the new weights.
         let obs = self.rollout.obs_tensor(last);
-        let bootstrap = self.infer(&obs, network, plan, Graphs::Dropped)?;
+        let bootstrap = self.infer(&obs, network, plan, WaysBack::Dropped)?;
         self.rollout.record_values(last, bootstrap.values());
         // Final observations are in no row, because the environments were reset in the same step.
         let truncated_values: Vec<f32> = match self.rollout.truncated_obs_tensor() {
-            Some(obs) => self.infer(&obs, network, plan, Graphs::Dropped)?.values().collect(),
+            Some(obs) => self.infer(&obs, network, plan, WaysBack::Dropped)?.values().collect(),
             None => Vec::new(),
         };
         Ok(self.rollout.targets(&truncated_values, plan.discount, plan.gae_lambda))
@@ -156,12 +156,12 @@ impl RolloutActor {
         obs: &Tensor,
         network: &Network,
         plan: &RolloutPlan,
-        graphs: Graphs,
+        ways_back: WaysBack,
     ) -> Result<PolicyOutput, AgentError> {
         let start = Instant::now();
-        let output = match graphs {
-            Graphs::Dropped => infer(network, obs, plan.device)?,
-            Graphs::Kept => {
+        let output = match ways_back {
+            WaysBack::Dropped => infer(network, obs, plan.device)?,
+            WaysBack::Kept => {
                 let (output, maps) = infer_keeping(network, obs, plan.device)?;
                 self.maps.extend(maps);
                 output

@@ -7,7 +7,7 @@ use crossbeam::channel::{Receiver, Sender, TryRecvError, bounded};
 use rayon::{Scope, ThreadPool, Yield};
 use tch::{Device, Tensor};
 
-use super::actor::{Graphs, RolloutActor, RolloutPlan};
+use super::actor::{RolloutActor, RolloutPlan, WaysBack};
 use super::batch::{ActorCriticBatch, BatchGradient, LossFn};
 use super::rollout::Targets;
 use super::sharded::normalize_advantages;
@@ -99,7 +99,7 @@ impl ActorQueue {
             for index in 0..self.here.len() {
                 let mut actor = self.wait_for(index)?;
                 // On an error the actor is put back, so that its rollout can still be inspected.
-                if let Err(error) = actor.decide(t, network, plan, Graphs::Dropped) {
+                if let Err(error) = actor.decide(t, network, plan, WaysBack::Dropped) {
                     self.here[index] = Some(actor);
                     return Err(error);
                 }

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use rayon::prelude::*;
 
-use super::actor::{Graphs, RolloutActor, RolloutPlan};
+use super::actor::{RolloutActor, RolloutPlan, WaysBack};
 use super::batch::{ActorCriticBatch, BatchGradient, LossFn};
 use super::rollout::Targets;
 use crate::AgentError;
@@ -26,17 +26,17 @@ pub(super) fn collect(
     networks: &mut [Network],
     plan: &RolloutPlan,
 ) -> Result<Vec<Targets>, AgentError> {
-    collect_with(actors, networks, plan, Graphs::Dropped)
+    collect_with(actors, networks, plan, WaysBack::Dropped)
 }
 
 fn collect_with(
     actors: &mut [RolloutActor],
     networks: &mut [Network],
     plan: &RolloutPlan,
-    graphs: Graphs,
+    ways_back: WaysBack,
 ) -> Result<Vec<Targets>, AgentError> {
     let mut targets =
-        for_each(actors, networks, |(actor, network), _| actor.collect(network, plan, graphs))?;
+        for_each(actors, networks, |(actor, network), _| actor.collect(network, plan, ways_back))?;
     if plan.normalize_advantage {
         normalize_advantages(&mut targets);
     }
@@ -55,7 +55,7 @@ pub(super) fn collect_and_differentiate(
     let update_rows = (envs * plan.rollout_agent_steps) as f64;
     if !plan.normalize_advantage {
         let both = for_each(actors, networks, |(actor, network), _| {
-            let targets = actor.collect(network, plan, Graphs::Kept)?;
+            let targets = actor.collect(network, plan, WaysBack::Kept)?;
             let gradient = differentiate(actor, network, &targets, update_rows, plan, loss)?;
             Ok((targets, gradient))
         })?;
@@ -63,7 +63,7 @@ pub(super) fn collect_and_differentiate(
     }
 
     // Normalisation needs the mean and deviation over all actors, so this is a barrier.
-    let targets = collect_with(actors, networks, plan, Graphs::Kept)?;
+    let targets = collect_with(actors, networks, plan, WaysBack::Kept)?;
     let gradients = for_each(actors, networks, |(actor, network), index| {
         differentiate(actor, network, &targets[index], update_rows, plan, loss)
     })?;
