@@ -190,7 +190,8 @@ impl WayBack for ConvWayBack {
             unreachable!("the convolution's output is [N, H, W, C]")
         };
         let of_last = self.pooling.gradient(of_maps, [channels + self.extra, height, width]);
-        let mut gradient = channels_last(&of_last.f_narrow(1, 0, channels)?);
+        // A copy even where it would be stored that way already, to be changed in place.
+        let mut gradient = channels_last(&of_last.f_narrow(1, 0, channels)?).copy();
         let mut output = &self.last;
 
         let mut parameters = Vec::new();
