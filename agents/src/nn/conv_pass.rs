@@ -8,7 +8,7 @@ use tch::{Device, Kind, Tensor};
 use super::elements::{floats, floats_mut};
 use super::{NetworkError, Window};
 
-/// Numbers in a block of windows: few enough to stay in a core's cache.
+/// Numbers in a block of windows, 1 MiB: about what stays in a core's cache.
 const BLOCK: usize = 1 << 18;
 
 /// What the gradient of a convolution without padding needs of a forward pass.
@@ -134,7 +134,8 @@ pub(super) fn stop_at_zeros(gradient: &Tensor, output: &Tensor) {
     // SAFETY: the caller's own tensor, and this is the only slice of it.
     let gradient = unsafe { floats_mut(gradient) };
     for (slope, &number) in gradient.iter_mut().zip(floats(output)) {
-        *slope = if number > 0.0 { *slope } else { 0.0 };
+        // As libtorch: what is not a number lets the gradient through.
+        *slope = if number <= 0.0 { 0.0 } else { *slope };
     }
 }
 

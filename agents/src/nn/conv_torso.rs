@@ -279,6 +279,44 @@ mod tests {
         assert_eq!(inputs(Position::DenseLayer), [4, 32, 64, 3136 + 2 * 49]);
     }
 
+    /// Images of 36 × 36 leave one window, and those with one channel are stored alike first and
+    /// last: nothing is copied then where a copy is needed.
+    #[test]
+    fn the_way_back_is_that_of_autograd() {
+        let dense = Some((CoordinateSpec::PAPER, Position::DenseLayer));
+        for pooling in [Pooling::Flatten, Pooling::GlobalMean] {
+            for (coordinates, [c, h, w]) in [
+                (None, [1, 36, 36]),
+                (dense, [1, 36, 36]),
+                (None, [4, 44, 52]),
+                (dense, [4, 44, 52]),
+            ] {
+                let mut store = ParamStore::new(1, Device::Cpu);
+                let mut scope = ParamScope::new(&mut store);
+                let spec = ConvTorsoSpec { coordinates, pooling };
+                let torso = ConvTorso::build(&mut scope, [c, h, w], &spec).unwrap();
+                let parameters = scope.into_leaves().unwrap();
+
+                let shape = [3, c as i64, h as i64, w as i64];
+                let obs = Tensor::randint(256, shape, (Kind::Uint8, Device::Cpu));
+                let maps = torso.maps(&obs);
+                let of_maps = maps.rand_like();
+                let loss = (&maps * &of_maps).sum(Kind::Float);
+                let expected = Tensor::run_backward(&[loss], &parameters, false, false);
+
+                let (found, way_back) = tch::no_grad(|| torso.maps_and_way_back(&obs)).unwrap();
+                assert!(found.allclose(&maps, 1e-5, 1e-6, false));
+                let given = of_maps.copy();
+                let found = way_back.gradient(&given).unwrap();
+                assert_eq!(given, of_maps, "what was given is not changed");
+                assert_eq!(found.len(), 6);
+                for (found, expected) in found.iter().zip(&expected) {
+                    assert!(found.allclose(expected, 1e-4, 1e-5, false), "{spec:?}");
+                }
+            }
+        }
+    }
+
     #[test]
     fn coordinates_before_the_dense_layer_are_a_second_bias() {
         for source in [ChannelSource::Coordinates, ChannelSource::Noise] {

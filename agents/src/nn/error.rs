@@ -58,6 +58,17 @@ pub enum NetworkError {
         /// Name of the parameter.
         name: String,
     },
+    /// The torso's way back returned gradients of something else.
+    #[error(
+        "the torso's way back gives gradients of shapes {found:?}, but the first parameters have \
+         {expected:?}"
+    )]
+    WrongWayBack {
+        /// Shapes of the gradients.
+        found: Vec<Vec<i64>>,
+        /// Shapes of as many parameters, or of all if there are fewer.
+        expected: Vec<Vec<i64>>,
+    },
     /// libtorch failed, for instance for lack of memory.
     #[error("libtorch: {0}")]
     Torch(#[from] tch::TchError),

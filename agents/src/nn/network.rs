@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn graphs_kept_while_acting_give_the_gradient_of_one_pass() {
+    fn ways_back_kept_while_acting_give_the_gradient_of_one_pass() {
         let loss = |output: &Output| {
             output.value.square().sum(Kind::Float)
                 + output.logits.logsumexp([1i64], false).sum(Kind::Float)
@@ -203,6 +203,11 @@ mod tests {
             let whole = network.forward(&Tensor::cat(&steps, 0));
             let expected = network.gradient(&loss(&whole)).unwrap();
             let size = expected.abs().max().double_value(&[]);
+            assert!(found.allclose(&expected, 1e-4, 1e-6 * size, false), "{}", torso.name);
+
+            let mut pass = network.pass(&Tensor::cat(&steps, 0));
+            let of_pass = loss(&pass.output);
+            let found = pass.gradient(network.parameters(), &of_pass).unwrap();
             assert!(found.allclose(&expected, 1e-4, 1e-6 * size, false), "{}", torso.name);
             compared += 1;
         }

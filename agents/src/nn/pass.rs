@@ -41,8 +41,8 @@ impl<T> Pass<T> {
         Self { output: second(&joined), cut: Some(Cut { joined, maps }) }
     }
 
-    /// Computes the gradient of a scalar `loss` of the output for all parameters, flat `[P]`. Uses
-    /// up all graphs and does not touch `.grad`.
+    /// Computes the gradient of a scalar `loss` of the output for all parameters, flat `[P]`; to be
+    /// called once. Uses up all graphs and does not touch `.grad`.
     pub fn gradient(
         &mut self,
         parameters: &[Tensor],
@@ -62,16 +62,21 @@ impl Cut {
         let mut inputs: Vec<&Tensor> = parameters.iter().collect();
         inputs.push(&self.joined);
         let mut sum = Tensor::f_run_backward(&[loss], &inputs, false, false)?;
-        let Some(of_joined) = sum.pop() else { unreachable!("every input has a gradient") };
+        let Some(of_joined) = sum.pop() else { unreachable!("there is one gradient per input") };
+        if !of_joined.defined() {
+            return Ok(sum); // the loss does not depend on the torso
+        }
 
         let mut row = 0;
         for part in self.maps {
             let rows = part.maps.size()[0];
             let of_part = of_joined.f_narrow(0, row, rows)?;
             row += rows;
-            // Those of the first stage come first; there may be no others.
             let found = part.gradient(&of_part, parameters)?;
-            sum.iter_mut().zip(found).for_each(|(sum, found)| add(sum, found));
+            check_shapes(&found, parameters)?;
+            for (sum, found) in sum.iter_mut().zip(found) {
+                add(sum, found)?;
+            }
         }
         Ok(sum)
     }
@@ -86,7 +91,7 @@ impl KeptMaps {
 
     /// Evaluates the first stage if it has a way back of its own.
     pub fn without_graph(stages: &dyn Stages, obs: &Tensor) -> Option<Self> {
-        if obs.device() != Device::Cpu {
+        if obs.device() != Device::Cpu || obs.numel() == 0 {
             return None;
         }
         // A guard rather than `tch::no_grad`, which a panic would leave switched on for the thread.
@@ -119,10 +124,55 @@ impl KeptMaps {
 }
 
 /// Adds a part of a gradient; an undefined one is 0.
-fn add(sum: &mut Tensor, part: Tensor) {
+fn add(sum: &mut Tensor, part: Tensor) -> Result<(), NetworkError> {
     match (sum.defined(), part.defined()) {
-        (true, true) => *sum = sum.g_add_(&part),
+        // Not in place: autograd may hand out one tensor as the gradient of two parameters.
+        (true, true) => *sum = sum.f_add(&part)?,
         (false, true) => *sum = part,
         (_, false) => {}
+    }
+    Ok(())
+}
+
+/// Checks that gradients are those of the first parameters, as [`WayBack::gradient`] promises.
+fn check_shapes(gradients: &[Tensor], parameters: &[Tensor]) -> Result<(), NetworkError> {
+    let first = &parameters[..gradients.len().min(parameters.len())];
+    let fits = |(gradient, parameter): (&Tensor, &Tensor)| {
+        !gradient.defined() || gradient.size() == parameter.size()
+    };
+    if first.len() == gradients.len() && gradients.iter().zip(first).all(fits) {
+        return Ok(());
+    }
+    let defined = gradients.iter().filter(|gradient| gradient.defined());
+    Err(NetworkError::WrongWayBack {
+        found: defined.map(Tensor::size).collect(),
+        expected: first.iter().map(Tensor::size).collect(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gradients_of_other_shapes_are_refused() {
+        let zeros = |shape: &[i64]| Tensor::zeros(shape, (Kind::Float, Device::Cpu));
+        let parameters = [zeros(&[2, 3]), zeros(&[2]), zeros(&[4])];
+        assert!(check_shapes(&[zeros(&[2, 3]), zeros(&[2])], &parameters).is_ok());
+        assert!(check_shapes(&[Tensor::new(), zeros(&[2])], &parameters).is_ok());
+        for wrong in [vec![zeros(&[2])], (0..4).map(|_| Tensor::new()).collect()] {
+            let error = check_shapes(&wrong, &parameters).unwrap_err().to_string();
+            assert!(error.starts_with("the torso's way back gives gradients"), "{error}");
+        }
+    }
+
+    #[test]
+    fn one_tensor_for_two_parameters_is_added_to_once() {
+        let shared = Tensor::from_slice(&[1f32, 2.0]);
+        let mut sums = [shared.shallow_clone(), shared];
+        for sum in &mut sums {
+            add(sum, Tensor::from_slice(&[1f32, 1.0])).unwrap();
+        }
+        assert!(sums.iter().all(|sum| *sum == Tensor::from_slice(&[2f32, 3.0])));
     }
 }

@@ -49,8 +49,7 @@ pub trait Torso: Send {
 /// parameters, the dense layer: each step yields a gradient of its own, and adding up gradients of
 /// a dense layer costs more than evaluating it again.
 ///
-/// Each stage must treat every row alone: the first sees the rows of one step, the second those of
-/// one step or of all. The second must not change its input in place.
+/// Each stage must treat every row alone: either may see the rows of one step, or of all. The second must not change its input in place.
 pub trait Stages {
     /// Maps `obs`, `u8 [N, C, H, W]`, to the inputs of the second stage, `f32 [N, M]`.
     fn maps(&self, obs: &Tensor) -> Tensor;
@@ -68,8 +67,8 @@ pub trait Stages {
 /// The way back through a torso's first stage.
 pub trait WayBack: Send {
     /// Goes back from the gradient of the maps, `f32 [N, M]`, to those of the first stage's
-    /// parameters. These must be the first that the torso's builder asked for; gradients are in the
-    /// same order, and shapes are theirs.
+    /// parameters. These must be the first of the network's, in the order in which the torso's builder
+    /// asked for them; gradients come in that order, in the parameters' shapes.
     fn gradient(&self, of_maps: &Tensor) -> Result<Vec<Tensor>, NetworkError>;
 }
 
