@@ -131,7 +131,7 @@ impl Conv {
         }
     }
 
-    /// Returns what the gradient needs of [`Conv::forward`] of these images, on a CPU; `None` if
+    /// Records [`Conv::forward`] of these images for its gradient on a CPU; `None` if
     /// they are padded.
     pub(super) fn pass(&self, images: &Tensor) -> Option<ConvPass> {
         if self.padding != Padding::Valid {

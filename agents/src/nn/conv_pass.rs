@@ -11,7 +11,7 @@ use super::{NetworkError, Window};
 /// Numbers in a block of windows, 1 MiB: about what stays in a core's cache.
 const BLOCK: usize = 1 << 18;
 
-/// What the gradient of a convolution without padding needs of a forward pass.
+/// A forward pass of a convolution without padding, as its gradient needs it.
 #[derive(Debug)]
 pub(super) struct ConvPass {
     /// The layer's input, `[N, H, W, C]`.
