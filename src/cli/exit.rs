@@ -127,7 +127,7 @@ fn code_of_network_error(error: &NetworkError) -> ExitCode {
         NetworkError::Torch(cause) if is_about_memory(&cause.to_string()) => {
             ExitCode::MachineRefused
         }
-        NetworkError::Torch(_) => ExitCode::Unexpected,
+        NetworkError::WrongWayBack { .. } | NetworkError::Torch(_) => ExitCode::Unexpected,
     }
 }
 
