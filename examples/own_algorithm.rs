@@ -15,7 +15,9 @@ use std::io::Read;
 use std::sync::Arc;
 
 use coordrl_agents::nn::{NamedTensors, Optimizer, Output};
-use coordrl_agents::on_policy::{ActorCriticBatch, ActorState, Collector, Gradients, RolloutPlan};
+use coordrl_agents::on_policy::{
+    ActorCriticBatch, ActorState, BatchTargets, Collector, Gradients, RolloutPlan,
+};
 use coordrl_agents::shared_tags::{GRAD_NORM, LEARNING_RATE};
 use coordrl_agents::{
     Agent, AgentError, AgentSetup, AgentState, Counters, Metrics, NullMetrics, OptimizerConfig,
@@ -91,10 +93,10 @@ impl Ppo {
     fn learn(&mut self, batch: &ActorCriticBatch) -> Result<Means, AgentError> {
         let acted = {
             let _no_graph = tch::no_grad_guard();
-            log_probs(&self.collector.network().forward(&batch.obs).logits, &batch.actions) // [B]
+            log_probs(&self.collector.network().forward(&batch.obs).logits, &batch.targets.actions) // [B]
         };
 
-        let mut rows: Vec<i64> = (0..batch.actions.size()[0]).collect();
+        let mut rows: Vec<i64> = (0..batch.targets.actions.size()[0]).collect();
         let minibatch_rows = rows.len().div_ceil(MINIBATCHES);
         let count = (EPOCHS * MINIBATCHES) as f64;
 
@@ -117,8 +119,8 @@ impl Ppo {
     fn step(&mut self, batch: &ActorCriticBatch, acted: &Tensor) -> Result<Means, AgentError> {
         let network = self.collector.network();
         let output = network.forward(&batch.obs); // [b, A], [b]
-        let ratio = (log_probs(&output.logits, &batch.actions) - acted).exp(); // [b]
-        let loss = ppo_loss(&output, &ratio, batch);
+        let ratio = (log_probs(&output.logits, &batch.targets.actions) - acted).exp(); // [b]
+        let loss = ppo_loss(&output, &ratio, &batch.targets);
         let gradient = network.gradient(&loss)?;
 
         let clipped = (ratio.detach() - 1.0).abs().gt(CLIP).to_kind(Kind::Float).mean(Kind::Float);
@@ -139,11 +141,11 @@ fn log_probs(logits: &Tensor, actions: &Tensor) -> Tensor {
 
 /// Clipped surrogate objective with value error and entropy bonus (equations 7 and 9), as a mean
 /// over the rows.
-fn ppo_loss(output: &Output, ratio: &Tensor, batch: &ActorCriticBatch) -> Tensor {
+fn ppo_loss(output: &Output, ratio: &Tensor, targets: &BatchTargets) -> Tensor {
     let clipped = ratio.clamp(1.0 - CLIP, 1.0 + CLIP); // [b]
     let surrogate =
-        (ratio * &batch.advantages).minimum(&(clipped * &batch.advantages)).mean(Kind::Float);
-    let value = (&output.value - &batch.returns).square().mean(Kind::Float);
+        (ratio * &targets.advantages).minimum(&(clipped * &targets.advantages)).mean(Kind::Float);
+    let value = (&output.value - &targets.returns).square().mean(Kind::Float);
     let log = output.logits.log_softmax(-1, Kind::Float); // [b, A]
     let entropy = -(log.exp() * log).sum_dim_intlist(-1, false, Kind::Float).mean(Kind::Float);
 
@@ -156,7 +158,7 @@ impl Agent for Ppo {
         let batch = self.collector.batch(&targets);
         let means = self.learn(&batch)?;
 
-        let rows = batch.actions.size()[0] as u64;
+        let rows = batch.targets.actions.size()[0] as u64;
         self.counters.updates += 1;
         self.counters.agent_steps += rows;
         self.counters.frames += rows * u64::from(self.collector.frame_skip());

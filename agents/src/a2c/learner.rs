@@ -6,11 +6,11 @@ use super::config::{A2cConfig, TABLE};
 use crate::AgentError;
 use crate::maths::a2c_loss_sums;
 use crate::nn::{Optimizer, Output};
-use crate::on_policy::{ActorCriticBatch, BatchGradient, Loss};
+use crate::on_policy::{BatchGradient, BatchTargets, Loss};
 
 /// Computes the loss of Mnih et al. 2016: policy gradient, entropy bonus and value error.
-pub(crate) fn a2c_loss(config: &A2cConfig, output: &Output, batch: &ActorCriticBatch) -> Loss {
-    let ActorCriticBatch { actions, advantages, returns, update_rows, .. } = batch;
+pub(crate) fn a2c_loss(config: &A2cConfig, output: &Output, targets: &BatchTargets) -> Loss {
+    let BatchTargets { actions, advantages, returns, update_rows } = targets;
     let sums = a2c_loss_sums(&output.logits, &output.value, actions, advantages, returns);
     let total = sums.total(config.entropy_coef, config.value_coef, *update_rows);
     Loss { total, sums: vec![sums.policy, sums.value, sums.entropy] }

@@ -5,7 +5,7 @@
 
 use tch::{Kind, Tensor};
 
-use super::conv_pass::{ConvPass, CoordinatePass, channels_last};
+use super::conv_pass::{ConvInput, ConvPass, CoordinatePass, channels_last};
 use super::coordinates::{CoordinateChannels, CoordinateStart, Coordinates, Taps};
 use super::{Init, NetworkError, ParamScope};
 
@@ -131,23 +131,22 @@ impl Conv {
         }
     }
 
-    /// Records [`Conv::forward`] of these images for its gradient on a CPU; `None` if
-    /// they are padded.
-    pub(super) fn pass(&self, images: &Tensor) -> Option<ConvPass> {
+    /// Records [`Conv::forward`] of this input for its gradient on a CPU; `None` if it is padded.
+    pub(super) fn pass(&self, input: ConvInput) -> Option<ConvPass> {
         if self.padding != Padding::Valid {
             return None;
         }
         let coordinates = match &self.coordinates {
             CoordinatePart::None => CoordinatePass::None,
             CoordinatePart::Window(channels) => {
-                CoordinatePass::Window(channels_last(channels.image()))
+                CoordinatePass::Window(ConvInput::Numbers(channels_last(channels.image())))
             }
             CoordinatePart::Centre { channels, .. } => {
                 CoordinatePass::Centre(channels_last(channels.image()))
             }
         };
-        let weight = self.weight.narrow(1, 0, images.size()[1]);
-        Some(ConvPass::new(images, &weight, coordinates, self.window))
+        let weight = self.weight.narrow(1, 0, input.channels());
+        Some(ConvPass::new(input, &weight, coordinates, self.window))
     }
 
     /// Applies [`Conv::forward`] to images with constant channels: `[N, in]` → `[N, out, H', W']`,

@@ -6,20 +6,29 @@
 use tch::{Device, Kind, Tensor};
 
 use super::elements::{floats, floats_mut};
-use super::{NetworkError, Window};
+use super::{NetworkError, Window, scale_pixels};
 
-/// Numbers in a block of windows, 1 MiB: about what stays in a core's cache.
-const BLOCK: usize = 1 << 18;
+/// Numbers in a block of windows, 512 KiB: what stays in a core's cache beside the images.
+const BLOCK: usize = 1 << 17;
 
 /// A forward pass of a convolution without padding, as its gradient needs it.
 #[derive(Debug)]
 pub(super) struct ConvPass {
-    /// The layer's input, `[N, H, W, C]`.
-    images: Tensor,
+    input: ConvInput,
     /// Weights of the image channels, `[out, kernel · kernel · C]`.
     weight: Tensor,
     coordinates: CoordinatePass,
     window: Window,
+}
+
+/// Input of a layer.
+#[derive(Debug)]
+pub(super) enum ConvInput {
+    /// Output of the layer before, `[N, H, W, C]`.
+    Numbers(Tensor),
+    /// Observations, `u8 [N, C, H, W]`. Scaled again on the way back, a block at a time: a quarter
+    /// of the memory, and the numbers then come from the cache.
+    Pixels(Tensor),
 }
 
 /// The part of the pass that belongs to the coordinates.
@@ -27,7 +36,7 @@ pub(super) struct ConvPass {
 pub(super) enum CoordinatePass {
     None,
     /// Channels with as many taps as the image's, `[1, H, W, K]`.
-    Window(Tensor),
+    Window(ConvInput),
     /// Channels with one tap, at the windows' centres, `[1, H', W', K]`.
     Centre(Tensor),
 }
@@ -37,37 +46,31 @@ pub(super) struct ConvGradient {
     /// For weight and bias, and for the coordinates' weight where it is a parameter of its own.
     pub parameters: Vec<Tensor>,
     /// For the layer's input, `[N, H, W, C]`; `None` if it was not asked for.
-    pub images: Option<Tensor>,
+    pub input: Option<Tensor>,
 }
 
 impl ConvPass {
-    /// Takes the layer's input, `[N, C, H, W]`, and the weights of its channels,
-    /// `[out, C, kernel, kernel]`.
+    /// Takes the layer's input and the weights of its channels, `[out, C, kernel, kernel]`.
     pub fn new(
-        images: &Tensor,
+        input: ConvInput,
         weight: &Tensor,
         coordinates: CoordinatePass,
         window: Window,
     ) -> Self {
         let weight = channels_last(weight).view([window.channels_out, -1]);
-        Self { images: channels_last(images), weight, coordinates, window }
-    }
-
-    /// Returns the layer's input, `[N, H, W, C]`.
-    pub fn images(&self) -> &Tensor {
-        &self.images
+        Self { input, weight, coordinates, window }
     }
 
     /// Goes back from the gradient of the output, `[N, H', W', out]`.
     pub fn gradient(
         &self,
         of_output: &Tensor,
-        for_images: bool,
+        for_input: bool,
     ) -> Result<ConvGradient, NetworkError> {
         let out = self.window.channels_out;
         let rows = of_output.f_view([-1, out])?; // [N · H' · W', out]
         let bias = rows.f_sum_dim_intlist([0i64].as_slice(), false, Kind::Float)?;
-        let weight = self.weight_gradient(&self.images, &rows)?;
+        let weight = self.weight_gradient(&self.input, &rows)?;
 
         let parameters = match &self.coordinates {
             CoordinatePass::None => vec![weight, bias],
@@ -83,21 +86,28 @@ impl ConvPass {
             }
         };
 
-        let images = if for_images { Some(self.image_gradient(&rows)?) } else { None };
-        Ok(ConvGradient { parameters, images })
+        let input = if for_input { Some(self.input_gradient(&rows)?) } else { None };
+        Ok(ConvGradient { parameters, input })
     }
 
-    /// Computes `[out, C, kernel, kernel]` for images `[N, H, W, C]` from the gradient of the
-    /// output, `[N · H' · W', out]`.
-    fn weight_gradient(&self, images: &Tensor, of_output: &Tensor) -> Result<Tensor, NetworkError> {
-        let windows = Windows::of(images, self.window);
+    /// Computes `[out, C, kernel, kernel]` for this input from the gradient of the output,
+    /// `[N · H' · W', out]`.
+    fn weight_gradient(
+        &self,
+        input: &ConvInput,
+        of_output: &Tensor,
+    ) -> Result<Tensor, NetworkError> {
+        let windows = Windows::of(input.size(), self.window);
         let Window { channels_out, kernel, .. } = self.window;
         let mut sum = zeros(&[channels_out, windows.numbers as i64])?;
+        // One for all blocks, so that its memory stays in the cache.
+        let buffer = empty(&[windows.block_rows(), windows.numbers as i64])?;
         for block in windows.blocks() {
-            let copies = empty(&[block.rows(), windows.numbers as i64])?;
-            // SAFETY: nobody else knows the new tensor.
+            let copies = buffer.f_narrow(0, 0, block.rows())?;
+            // SAFETY: nobody else knows the buffer, and this is the only slice of it.
             let numbers = unsafe { floats_mut(&copies) };
-            let images = floats(images)[block.images(windows.image)].chunks_exact(windows.image);
+            let images = input.images(block.first, block.images)?;
+            let images = floats(&images).chunks_exact(windows.image);
             for (copies, image) in numbers.chunks_exact_mut(windows.copied).zip(images) {
                 windows.copy(image, copies);
             }
@@ -110,14 +120,15 @@ impl ConvPass {
     }
 
     /// Computes `[N, H, W, C]` from the gradient of the output, `[N · H' · W', out]`.
-    fn image_gradient(&self, of_output: &Tensor) -> Result<Tensor, NetworkError> {
-        let windows = Windows::of(&self.images, self.window);
-        let sum = zeros(&self.images.size())?;
+    fn input_gradient(&self, of_output: &Tensor) -> Result<Tensor, NetworkError> {
+        let size = self.input.size();
+        let windows = Windows::of(size, self.window);
+        let sum = zeros(&size)?;
         for block in windows.blocks() {
             let of_block = of_output.f_narrow(0, block.first_row(), block.rows())?;
             let of_windows = of_block.f_mm(&self.weight)?;
             // SAFETY: nobody else knows the new tensor, and this is the only slice of it.
-            let images = &mut unsafe { floats_mut(&sum) }[block.images(windows.image)];
+            let images = &mut unsafe { floats_mut(&sum) }[block.numbers(windows.image)];
             let images = images.chunks_exact_mut(windows.image);
             for (of_windows, image) in floats(&of_windows).chunks_exact(windows.copied).zip(images)
             {
@@ -125,6 +136,36 @@ impl ConvPass {
             }
         }
         Ok(sum)
+    }
+}
+
+impl ConvInput {
+    /// Returns the size, `[N, H, W, C]`.
+    fn size(&self) -> [i64; 4] {
+        match (self, &self.tensor().size()[..]) {
+            (Self::Numbers(_), &[n, h, w, c]) | (Self::Pixels(_), &[n, c, h, w]) => [n, h, w, c],
+            _ => unreachable!("a convolution's input has four dimensions"),
+        }
+    }
+
+    /// Returns C.
+    pub fn channels(&self) -> i64 {
+        self.size()[3]
+    }
+
+    /// Returns `count` images from number `first` on, `[count, H, W, C]`, contiguous.
+    fn images(&self, first: usize, count: usize) -> Result<Tensor, NetworkError> {
+        let images = self.tensor().f_narrow(0, first as i64, count as i64)?;
+        Ok(match self {
+            Self::Numbers(_) => images,
+            Self::Pixels(_) => channels_last(&scale_pixels(&images)),
+        })
+    }
+
+    fn tensor(&self) -> &Tensor {
+        match self {
+            Self::Numbers(tensor) | Self::Pixels(tensor) => tensor,
+        }
     }
 }
 
@@ -185,10 +226,8 @@ struct Block {
 }
 
 impl Windows {
-    fn of(images: &Tensor, Window { kernel, stride, .. }: Window) -> Self {
-        let [count, height, width, channels] = images.size()[..] else {
-            unreachable!("images are [N, H, W, C]")
-        };
+    fn of([count, height, width, channels]: [i64; 4], window: Window) -> Self {
+        let Window { kernel, stride, .. } = window;
         let [count, height, width, channels, kernel, stride] =
             [count, height, width, channels, kernel, stride].map(|number| number as usize);
         let places = [height, width].map(|side| (side - kernel) / stride + 1);
@@ -207,13 +246,23 @@ impl Windows {
     }
 
     fn blocks(&self) -> impl Iterator<Item = Block> {
+        let (count, most) = (self.count, self.block_images());
         let windows_per_image = self.places[0] * self.places[1];
-        let (count, most) = (self.count, (BLOCK / self.copied).max(1));
         (0..count).step_by(most).map(move |first| Block {
             first,
             images: most.min(count - first),
             windows_per_image,
         })
+    }
+
+    /// Returns the number of images in a block; the last may have fewer.
+    fn block_images(&self) -> usize {
+        (BLOCK / self.copied).clamp(1, self.count)
+    }
+
+    /// Returns the number of windows in a block.
+    fn block_rows(&self) -> i64 {
+        (self.block_images() * self.places[0] * self.places[1]) as i64
     }
 
     /// Starts of all windows in an image, row by row.
@@ -256,7 +305,7 @@ impl Block {
     }
 
     /// Range of its images' numbers.
-    fn images(&self, image: usize) -> std::ops::Range<usize> {
+    fn numbers(&self, image: usize) -> std::ops::Range<usize> {
         self.first * image..(self.first + self.images) * image
     }
 }
@@ -286,9 +335,10 @@ mod tests {
         let loss = (&output * &of_output).sum(Kind::Float);
         let mut expected = Tensor::run_backward(&[loss], &inputs, false, false);
 
-        let pass = tch::no_grad(|| conv.pass(&images.detach())).unwrap();
+        let pass = tch::no_grad(|| conv.pass(ConvInput::Numbers(channels_last(&images.detach()))));
+        let pass = pass.unwrap();
         let found = pass.gradient(&channels_last(&of_output), true).unwrap();
-        let of_images = found.images.unwrap().permute([0, 3, 1, 2]);
+        let of_images = found.input.unwrap().permute([0, 3, 1, 2]);
         assert!(of_images.allclose(&expected.pop().unwrap(), 1e-4, 1e-5, false), "{window:?}");
         assert_eq!(found.parameters.len(), expected.len());
         for (found, expected) in found.parameters.iter().zip(&expected) {
@@ -314,19 +364,40 @@ mod tests {
     fn images_in_several_blocks_are_the_same_as_in_one() {
         let window = Window { channels_out: 2, kernel: 8, stride: 4 };
         let images = Tensor::rand([3, 84, 84, 4], (Kind::Float, Device::Cpu));
-        assert!(Windows::of(&images, window).blocks().count() > 1);
+        assert!(Windows::of([3, 84, 84, 4], window).blocks().count() > 1);
         let weight = Tensor::rand([2, 4, 8, 8], (Kind::Float, Device::Cpu));
-        let pass =
-            ConvPass::new(&images.permute([0, 3, 1, 2]), &weight, CoordinatePass::None, window);
+        let pass = |images: &Tensor| {
+            let input = ConvInput::Numbers(images.shallow_clone());
+            ConvPass::new(input, &weight, CoordinatePass::None, window)
+        };
         let of_output = Tensor::rand([3, 20, 20, 2], (Kind::Float, Device::Cpu));
-        let whole = pass.gradient(&of_output, true).unwrap();
-        let of_images = whole.images.unwrap();
+        let of_images = pass(&images).gradient(&of_output, true).unwrap().input.unwrap();
         for index in 0..3 {
-            let image = images.narrow(0, index, 1).permute([0, 3, 1, 2]);
-            let alone = ConvPass::new(&image, &weight, CoordinatePass::None, window);
+            let alone = pass(&images.narrow(0, index, 1));
             let found = alone.gradient(&of_output.narrow(0, index, 1), true).unwrap();
             let expected = of_images.narrow(0, index, 1);
-            assert!(found.images.unwrap().allclose(&expected, 1e-5, 1e-5, false));
+            assert!(found.input.unwrap().allclose(&expected, 1e-5, 1e-5, false));
+        }
+    }
+
+    #[test]
+    fn pixels_are_the_numbers_that_they_are_scaled_to() {
+        let window = Window { channels_out: 2, kernel: 8, stride: 4 };
+        for channels in [1, 4] {
+            let obs = Tensor::randint(256, [3, channels, 84, 84], (Kind::Uint8, Device::Cpu));
+            let weight = Tensor::rand([2, channels, 8, 8], (Kind::Float, Device::Cpu));
+            let of_output = Tensor::rand([3, 20, 20, 2], (Kind::Float, Device::Cpu));
+            let [numbers, pixels] =
+                [ConvInput::Numbers(channels_last(&scale_pixels(&obs))), ConvInput::Pixels(obs)]
+                    .map(|input| {
+                        let pass = ConvPass::new(input, &weight, CoordinatePass::None, window);
+                        pass.gradient(&of_output, true).unwrap()
+                    });
+            // Not to the last bit: how a product is split among threads depends on other tests.
+            for (numbers, pixels) in numbers.parameters.iter().zip(&pixels.parameters) {
+                assert!(numbers.allclose(pixels, 1e-5, 1e-5, false));
+            }
+            assert!(numbers.input.unwrap().allclose(&pixels.input.unwrap(), 1e-5, 1e-5, false));
         }
     }
 

@@ -2,7 +2,7 @@
 
 use tch::Tensor;
 
-use super::conv_pass::{ConvPass, channels_last, stop_at_zeros};
+use super::conv_pass::{ConvInput, ConvPass, channels_last, stop_at_zeros};
 use super::coordinates::{CoordinateChannels, CoordinateSpec, CoordinateStart, Coordinates};
 use super::{
     BuiltTorso, Conv, Init, Linear, NetworkError, ParamScope, Pooling, Stages, Torso, WayBack,
@@ -154,55 +154,60 @@ impl Stages for ConvTorso {
         self.pool(&maps)
     }
 
-    fn dense(&self, maps: &Tensor) -> Tensor {
-        self.fc.forward(maps).relu_() // [N, 512]
+    fn dense(&self) -> &Linear {
+        &self.fc
     }
 
     fn maps_and_way_back(&self, obs: &Tensor) -> Option<(Tensor, Box<dyn WayBack>)> {
         let mut maps = scale_pixels(obs); // [N, C, H, W]
-        let mut passes = Vec::new();
+        let mut input = ConvInput::Pixels(obs.shallow_clone());
+        let mut layers = Vec::new();
         for conv in &self.convolutions {
-            passes.push(conv.pass(&maps)?);
+            let pass = conv.pass(input)?;
             maps = conv.forward(&maps).relu_();
+            let output = channels_last(&maps);
+            input = ConvInput::Numbers(output.shallow_clone());
+            layers.push(PassedLayer { pass, output });
         }
 
         let extra = self.dense_coordinates.as_ref().map_or(0, |made| made.image().size()[1]);
-        let pooled = self.pool(&maps);
-        let way_back =
-            ConvWayBack { passes, last: channels_last(&maps), pooling: self.pooling, extra };
-        Some((pooled, Box::new(way_back)))
+        let way_back = ConvWayBack { layers, pooling: self.pooling, extra };
+        Some((self.pool(&maps), Box::new(way_back)))
     }
 }
 
 /// The way back through the convolutions.
 struct ConvWayBack {
-    passes: Vec<ConvPass>,
-    /// Output of the last convolution after its ReLU, `[N, H', W', C]`.
-    last: Tensor,
+    layers: Vec<PassedLayer>,
     pooling: Pooling,
-    /// Number of channels that were appended to it.
+    /// Number of channels that were appended to the last output.
     extra: i64,
+}
+
+struct PassedLayer {
+    pass: ConvPass,
+    /// Output after the ReLU, `[N, H', W', C]`.
+    output: Tensor,
 }
 
 impl WayBack for ConvWayBack {
     fn gradient(&self, of_maps: &Tensor) -> Result<Vec<Tensor>, NetworkError> {
-        let [_, height, width, channels] = self.last.size()[..] else {
-            unreachable!("the convolution's output is [N, H, W, C]")
+        let last = self.layers.last().map(|layer| layer.output.size());
+        let Some([_, height, width, channels]) = last.as_deref() else {
+            unreachable!("the last convolution's output is [N, H, W, C]")
         };
-        let of_last = self.pooling.gradient(of_maps, [channels + self.extra, height, width]);
+        let of_last = self.pooling.gradient(of_maps, [channels + self.extra, *height, *width]);
         // A copy even where it would be stored that way already, to be changed in place.
-        let mut gradient = channels_last(&of_last.f_narrow(1, 0, channels)?).copy();
-        let mut output = &self.last;
+        let mut gradient = channels_last(&of_last.f_narrow(1, 0, *channels)?).copy();
 
         let mut parameters = Vec::new();
-        for (index, pass) in self.passes.iter().enumerate().rev() {
+        for (index, PassedLayer { pass, output }) in self.layers.iter().enumerate().rev() {
             stop_at_zeros(&gradient, output);
             let found = pass.gradient(&gradient, index > 0)?;
             parameters.push(found.parameters);
-            if let Some(of_images) = found.images {
-                gradient = of_images;
+            if let Some(of_input) = found.input {
+                gradient = of_input;
             }
-            output = pass.images();
         }
         Ok(parameters.into_iter().rev().flatten().collect())
     }
@@ -210,7 +215,7 @@ impl WayBack for ConvWayBack {
 
 impl Torso for ConvTorso {
     fn forward(&self, obs: &Tensor) -> Tensor {
-        self.dense(&self.maps(obs))
+        self.features_of(&self.maps(obs)) // [N, 512]
     }
 
     fn stages(&self) -> Option<&dyn Stages> {

@@ -38,6 +38,16 @@ impl Linear {
         Ok(Self { weight, bias })
     }
 
+    /// Returns the weight, `[out, in]`.
+    pub(super) fn weight(&self) -> &Tensor {
+        &self.weight
+    }
+
+    /// Returns the bias, `[out]`.
+    pub(super) fn bias(&self) -> &Tensor {
+        &self.bias
+    }
+
     /// Maps `[N, in]` to `[N, out]`.
     pub fn forward(&self, features: &Tensor) -> Tensor {
         features.linear(&self.weight, Some(&self.bias))

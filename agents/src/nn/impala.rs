@@ -124,14 +124,14 @@ impl Stages for ImpalaTorso {
         self.pooling.apply(&maps.relu()) // [N, M]
     }
 
-    fn dense(&self, maps: &Tensor) -> Tensor {
-        self.fc.forward(maps).relu_() // [N, 256]
+    fn dense(&self) -> &Linear {
+        &self.fc
     }
 }
 
 impl Torso for ImpalaTorso {
     fn forward(&self, obs: &Tensor) -> Tensor {
-        self.dense(&self.maps(obs))
+        self.features_of(&self.maps(obs)) // [N, 256]
     }
 
     fn stages(&self) -> Option<&dyn Stages> {

@@ -78,24 +78,22 @@ impl Network {
         }
     }
 
-    /// Evaluates `obs` without a graph, and keeps the maps of the torso's first stage with the way
-    /// back for [`Network::pass_of`]; `None` if the torso has no stages.
+    /// Evaluates `obs` without a graph, and keeps what [`Network::pass_of`] needs of the torso's
+    /// stages; `None` if it has none.
     pub(crate) fn forward_keeping(&self, obs: &Tensor) -> (Output, Option<KeptMaps>) {
-        let kept = self.torso.stages().map(|stages| (stages, KeptMaps::of(stages, obs)));
+        let kept = self.torso.stages().map(|stages| KeptMaps::of(stages, obs));
         let _no_graph = tch::no_grad_guard();
         match kept {
             None => (self.forward(obs), None),
-            Some((stages, kept)) => (self.heads(stages.dense(kept.maps())), Some(kept)),
+            Some(kept) => (self.heads(kept.features()), Some(kept)),
         }
     }
 
     /// Evaluates the observations that these maps are from, in their order, to be differentiated.
     /// There must be some, and the weights must not have changed.
     pub(crate) fn pass_of(&self, maps: Vec<KeptMaps>) -> Pass<Output> {
-        Pass::of_maps(maps, |maps| {
-            let Some(stages) = self.torso.stages() else { unreachable!("these maps are its own") };
-            self.heads(stages.dense(maps))
-        })
+        let Some(stages) = self.torso.stages() else { unreachable!("these maps are its own") };
+        Pass::of_maps(maps, stages.dense(), |features| self.heads(features))
     }
 
     fn heads(&self, features: Tensor) -> Output {

@@ -92,7 +92,7 @@ impl QNetwork {
         let output = |features| (self.head.forward(&features), features);
         let kept = self.torso.stages().and_then(|stages| {
             let maps = KeptMaps::without_graph(stages, obs)?;
-            Some(Pass::of_maps(vec![maps], |maps| output(stages.dense(maps))))
+            Some(Pass::of_maps(vec![maps], stages.dense(), output))
         });
         kept.unwrap_or_else(|| Pass::whole(output(self.torso.forward(obs))))
     }

@@ -13,7 +13,7 @@ use super::coord_conv::{
 use super::impala::{
     build_coord_conv_impala, build_coord_conv_impala_gap, build_impala, build_impala_gap,
 };
-use super::{NetworkError, ParamScope};
+use super::{Linear, NetworkError, ParamScope};
 
 /// Maps observations to features.
 pub trait Torso: Send {
@@ -40,27 +40,32 @@ pub trait Torso: Send {
     }
 }
 
-/// A torso in two stages: [`Torso::forward`] is the second applied to the first.
+/// A torso in two stages: [`Torso::forward`] is [`Stages::features_of`] applied to
+/// [`Stages::maps`].
 ///
 /// An on-policy learner differentiates rows that it has just evaluated, with the same weights, in
-/// order to act. From acting it keeps the way back through the first stage, an autograd graph or
-/// [`Stages::maps_and_way_back`], and evaluates only the second stage again. So the first stage
-/// should be the one with the arithmetic, the convolutions, and the second the one with the
-/// parameters, the dense layer: each step yields a gradient of its own, and adding up gradients of
-/// a dense layer costs more than evaluating it again.
+/// order to act. From acting it keeps the maps with the way back through them, an autograd graph or
+/// [`Stages::maps_and_way_back`], and the features. The convolutions are gone back through step by
+/// step, the dense layer, which has most of the parameters, for all steps at once.
 ///
-/// Each stage must treat every row alone: either may see the rows of one step, or of all. The second must not change its input in place.
+/// The first stage must treat every row alone: it may see the rows of one step, or of all.
 pub trait Stages {
-    /// Maps `obs`, `u8 [N, C, H, W]`, to the inputs of the second stage, `f32 [N, M]`.
+    /// Maps `obs`, `u8 [N, C, H, W]`, to the inputs of the dense layer, `f32 [N, M]`.
     fn maps(&self, obs: &Tensor) -> Tensor;
 
-    /// Maps the first stage's output, `f32 [N, M]`, to features, `f32 [N, F]`.
-    fn dense(&self, maps: &Tensor) -> Tensor;
+    /// Returns the dense layer from maps to features, which a ReLU follows.
+    fn dense(&self) -> &Linear;
 
     /// Computes [`Stages::maps`] with a way back that is faster than autograd's, for observations on
-    /// a CPU; called without a graph. `None`, the default, is always right.
+    /// a CPU that do not change meanwhile; called without a graph. `None`, the default, is always
+    /// right.
     fn maps_and_way_back(&self, _obs: &Tensor) -> Option<(Tensor, Box<dyn WayBack>)> {
         None
+    }
+
+    /// Maps the first stage's output, `f32 [N, M]`, to features, `f32 [N, F]`.
+    fn features_of(&self, maps: &Tensor) -> Tensor {
+        self.dense().forward(maps).relu_()
     }
 }
 

@@ -10,6 +10,13 @@ use crate::nn::{LiveFeatures, Network, NetworkError, Output, Pass, live_features
 pub struct ActorCriticBatch {
     /// Observations `u8 [B, C, H, W]`.
     pub obs: Tensor,
+    /// What a loss compares the network's output with.
+    pub targets: BatchTargets,
+}
+
+/// What a loss compares the network's output for a batch with, on the learner's device.
+#[derive(Debug)]
+pub struct BatchTargets {
     /// Actions `i64 [B]`.
     pub actions: Tensor,
     /// Advantages `[B]`.
@@ -21,10 +28,9 @@ pub struct ActorCriticBatch {
     pub update_rows: f64,
 }
 
-impl ActorCriticBatch {
-    /// Concatenates the rows of several actors; `obs` already holds all of them.
-    pub(super) fn new<'a>(
-        obs: Tensor,
+impl BatchTargets {
+    /// Concatenates the rows of several actors.
+    pub(super) fn of<'a>(
         parts: impl Iterator<Item = (&'a Rollout, &'a Targets)>,
         update_rows: f64,
         device: Device,
@@ -39,7 +45,6 @@ impl ActorCriticBatch {
         }
 
         Self {
-            obs: obs.to_device(device),
             actions: Tensor::from_slice(&actions).to_device(device),
             advantages: Tensor::from_slice(&advantages).to_device(device),
             returns: Tensor::from_slice(&returns).to_device(device),
@@ -47,17 +52,23 @@ impl ActorCriticBatch {
         }
     }
 
-    /// Returns the rows at `index`, `i64 [b]`, as a batch of its own: a minibatch.
-    pub fn select(&self, index: &Tensor) -> Self {
+    fn select(&self, index: &Tensor) -> Self {
         let pick = |tensor: &Tensor| tensor.index_select(0, index);
         Self {
-            obs: pick(&self.obs),         // [b, C, H, W]
             actions: pick(&self.actions), // [b]
             advantages: pick(&self.advantages),
             returns: pick(&self.returns),
             // A minibatch is an update of its own, with a mean over its own rows.
             update_rows: index.size()[0] as f64,
         }
+    }
+}
+
+impl ActorCriticBatch {
+    /// Returns the rows at `index`, `i64 [b]`, as a batch of its own: a minibatch.
+    pub fn select(&self, index: &Tensor) -> Self {
+        let obs = self.obs.index_select(0, index); // [b, C, H, W]
+        Self { obs, targets: self.targets.select(index) }
     }
 }
 
@@ -71,7 +82,7 @@ pub struct Loss {
 }
 
 /// Computes a loss from a network's output for a batch.
-pub type LossFn<'a> = &'a (dyn Fn(&Output, &ActorCriticBatch) -> Loss + Sync);
+pub type LossFn<'a> = &'a (dyn Fn(&Output, &BatchTargets) -> Loss + Sync);
 
 /// Gradient of an update or a shard of it.
 #[derive(Debug)]
@@ -94,17 +105,17 @@ impl BatchGradient {
         batch: &ActorCriticBatch,
         loss: LossFn<'_>,
     ) -> Result<Self, NetworkError> {
-        Self::of_pass(network, network.pass(&batch.obs), batch, loss)
+        Self::of_pass(network, network.pass(&batch.obs), &batch.targets, loss)
     }
 
     /// Runs backward from a forward pass over `batch`.
     pub(super) fn of_pass(
         network: &Network,
         mut pass: Pass<Output>,
-        batch: &ActorCriticBatch,
+        targets: &BatchTargets,
         loss: LossFn<'_>,
     ) -> Result<Self, NetworkError> {
-        let Loss { total, sums } = loss(&pass.output, batch);
+        let Loss { total, sums } = loss(&pass.output, targets);
         let flat = pass.gradient(network.parameters(), &total)?; // [P]
 
         // One copy to the host: on a GPU each copy waits for all work queued before it.
@@ -113,7 +124,7 @@ impl BatchGradient {
         let mut numbers = Vec::<f32>::try_from(Tensor::f_cat(&[parts, live], 0)?)?;
 
         let live = LiveFeatures::from_marks(&numbers.split_off(sums.len()));
-        let means = numbers.into_iter().map(|sum| f64::from(sum) / batch.update_rows).collect();
+        let means = numbers.into_iter().map(|sum| f64::from(sum) / targets.update_rows).collect();
         Ok(Self { flat, means, live })
     }
 

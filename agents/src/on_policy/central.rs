@@ -8,7 +8,7 @@ use rayon::{Scope, ThreadPool, Yield};
 use tch::{Device, Tensor};
 
 use super::actor::{RolloutActor, RolloutPlan, WaysBack};
-use super::batch::{ActorCriticBatch, BatchGradient, LossFn};
+use super::batch::{ActorCriticBatch, BatchGradient, BatchTargets, LossFn};
 use super::rollout::Targets;
 use super::sharded::normalize_advantages;
 use crate::AgentError;
@@ -44,7 +44,8 @@ pub(super) fn batch_of(
     let obs: Vec<Tensor> = actors.iter().map(|actor| actor.rollout.acted_obs_tensor()).collect();
     let rows: usize = targets.iter().map(|part| part.returns.len()).sum();
     let parts = actors.iter().map(|actor| &actor.rollout).zip(targets);
-    ActorCriticBatch::new(Tensor::cat(&obs, 0), parts, rows as f64, device)
+    let targets = BatchTargets::of(parts, rows as f64, device);
+    ActorCriticBatch { obs: Tensor::cat(&obs, 0).to_device(device), targets }
 }
 
 /// An actor in transit between the learner and the threads that step it. Each actor has at most one

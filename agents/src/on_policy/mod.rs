@@ -15,6 +15,6 @@ mod rollout;
 mod sharded;
 
 pub use actor::RolloutPlan;
-pub use batch::{ActorCriticBatch, BatchGradient, Loss, LossFn};
+pub use batch::{ActorCriticBatch, BatchGradient, BatchTargets, Loss, LossFn};
 pub use collector::{ActorState, Collector, Gradients};
 pub use rollout::Targets;

@@ -9,7 +9,7 @@ use std::time::Instant;
 use rayon::prelude::*;
 
 use super::actor::{RolloutActor, RolloutPlan, WaysBack};
-use super::batch::{ActorCriticBatch, BatchGradient, LossFn};
+use super::batch::{BatchGradient, BatchTargets, LossFn};
 use super::rollout::Targets;
 use crate::AgentError;
 use crate::error::{Worker, catch_panic};
@@ -89,12 +89,14 @@ fn differentiate(
     loss: LossFn<'_>,
 ) -> Result<BatchGradient, AgentError> {
     let start = Instant::now();
-    let obs = actor.rollout.acted_obs_tensor();
-    let parts = [(&actor.rollout, targets)].into_iter();
-    let batch = ActorCriticBatch::new(obs, parts, update_rows, plan.device);
     let maps = actor.take_maps();
-    let pass = if maps.is_empty() { network.pass(&batch.obs) } else { network.pass_of(maps) };
-    let gradient = BatchGradient::of_pass(network, pass, &batch, loss)?;
+    let pass = match maps.is_empty() {
+        true => network.pass(&actor.rollout.acted_obs_tensor().to_device(plan.device)),
+        false => network.pass_of(maps),
+    };
+    let parts = [(&actor.rollout, targets)].into_iter();
+    let targets = BatchTargets::of(parts, update_rows, plan.device);
+    let gradient = BatchGradient::of_pass(network, pass, &targets, loss)?;
     actor.add_learn_nanos(nanos_since(start));
     Ok(gradient)
 }
