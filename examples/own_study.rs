@@ -22,8 +22,9 @@ use coordrl_agents::tags;
 use coordrl_envs::Problem;
 use coordrl_studies::data::{CANVAS, PIXELS, centres};
 use coordrl_studies::{
-    Centre, Layer, LayerInput, Mark, Measure, MeasureRange, Prepared, RowSplit, ScoreSums, Split,
-    StudyConfig, StudyError, StudyLoss, Task, TaskLearner, TaskSetup, UnderStudy, find_layer,
+    Centre, Draws, Layer, LayerInput, LayerPlace, Mark, Measure, MeasureRange, Prepared, RowSplit,
+    ScoreSums, Split, StudyConfig, StudyError, StudyLoss, Tally, Task, TaskLearner, TaskSetup,
+    UnderStudy, find_layer,
 };
 use tch::{Device, Kind, Reduction, Tensor};
 
@@ -37,11 +38,11 @@ tags! {
 static QUARTER: Task = Task {
     name: "quarter",
     summary: "Map an image of the square to the quarter of the canvas it is in",
-    mark: Mark {
+    mark: Some(Mark {
         text: "test accuracy of at least 0.95",
         value: 0.95,
         is_met: |evaluation| evaluation.test.measures.main() >= 0.95,
-    },
+    }),
     measures: &[Measure {
         name: "quarters",
         label: "accuracy",
@@ -56,6 +57,7 @@ static QUARTER: Task = Task {
     with_layer: || StudyConfig { batch_size: 32, epochs: 10, ..StudyConfig::default() },
     baseline: None,
     published: |_, _| "–",
+    train_rows: |split, _| split.indices().train.len(),
     prepare,
 };
 
@@ -65,8 +67,10 @@ fn prepare(setup: TaskSetup<'_>) -> Result<Prepared, StudyError> {
     let layer = setup.under_study().ok_or_else(no_baseline)?;
     let device = setup.device;
 
+    let rows = setup.split.indices();
     Ok(Prepared {
-        rows: setup.split.indices(),
+        scored: rows.train.clone(),
+        rows,
         build: Box::new(move |scope| Ok(Box::new(Quarter::build(scope, layer, device)?))),
     })
 }
@@ -91,7 +95,10 @@ impl Quarter {
         device: Device,
     ) -> Result<Self, StudyError> {
         let side = CANVAS as i64;
-        let layer = layer.build(scope, LayerInput::Pictures, [1, CHANNELS], [side, side])?;
+        let layer = layer.build(
+            scope,
+            LayerPlace::pointwise(LayerInput::Pictures, [1, CHANNELS], [side, side]),
+        )?;
         let output = Linear::build(scope, "output", CHANNELS, 4, Init::HeNormal)?;
         Ok(Self { layer, output, centres: centres(), device })
     }
@@ -116,7 +123,7 @@ impl Quarter {
 }
 
 impl TaskLearner for Quarter {
-    fn loss(&self, rows: &[usize]) -> Result<Tensor, StudyError> {
+    fn loss(&self, rows: &[usize], _: Draws) -> Result<Tensor, StudyError> {
         let (logits, quarters) = self.forward(rows)?;
         Ok(logits.f_cross_entropy_loss::<Tensor>(&quarters, None, Reduction::Sum, -100, 0.0)?)
     }
@@ -126,7 +133,8 @@ impl TaskLearner for Quarter {
         let loss =
             logits.f_cross_entropy_loss::<Tensor>(&quarters, None, Reduction::Sum, -100, 0.0)?;
         let hits = logits.f_argmax(-1, false)?.f_eq_tensor(&quarters)?.f_sum(Kind::Double)?;
-        Ok(ScoreSums { loss: loss.f_double_value(&[])?, measures: vec![hits.f_double_value(&[])?] })
+        let hits = Tally::over_rows(hits.f_double_value(&[])?, rows.len());
+        Ok(ScoreSums { loss: loss.f_double_value(&[])?, measures: vec![hits] })
     }
 
     fn row_split(&self) -> RowSplit {

@@ -133,9 +133,10 @@ fn code_of_network_error(error: &NetworkError) -> ExitCode {
 
 fn code_of_study_error(error: &StudyError) -> ExitCode {
     match error {
-        StudyError::Config(_) | StudyError::Unknown { .. } | StudyError::LayerShape { .. } => {
-            ExitCode::BadRequest
-        }
+        StudyError::Config(_)
+        | StudyError::Unknown { .. }
+        | StudyError::LayerShape { .. }
+        | StudyError::Digits(_) => ExitCode::BadRequest,
         StudyError::Network(source) => code_of_network_error(source),
         StudyError::NonFinite { .. } => ExitCode::Diverged,
         StudyError::State { .. } => ExitCode::BadRun,

@@ -1,4 +1,4 @@
-//! `coordrl study`: the coordinate tasks of the CoordConv paper.
+//! `coordrl study`: tasks of the CoordConv paper beside Atari.
 
 mod all;
 pub(super) mod settings;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use clap::error::ErrorKind;
 use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand};
-use coordrl_studies::{Task, find_task, tasks};
+use coordrl_studies::{Split, Task, find_task, tasks};
 
 use self::settings::StudySettingFlags;
 use crate::config::Origin;
@@ -28,9 +28,10 @@ Examples:
   coordrl study regress --split quadrant --seed 3 --set study.learning_rate=0.005 --json
   coordrl study classify --split quadrant --set study.coordinate_amplitude=0.125
   coordrl study classify --resume runs/studies/classify-uniform/coordconv/seed1-20260101-120000
-  coordrl study classify --dump not-so-clevr";
+  coordrl study classify --dump not-so-clevr
+  coordrl study detect --layer conv --set study.detect.pair_rule=released";
 
-/// Coordinate tasks of the CoordConv paper, which plain convolutions fail to learn.
+/// Tasks of the CoordConv paper: three that plain convolutions fail to learn, and detection.
 #[derive(Debug)]
 pub enum Study {
     /// One task.
@@ -128,6 +129,12 @@ impl Study {
 impl Flags {
     fn run(&self, task: &'static Task) -> anyhow::Result<ExitCode> {
         if let Some(dir) = &self.dump {
+            if !task.splits.iter().all(|split| Split::OF_CENTRES.contains(split)) {
+                let text = format!(
+                    "`--dump` writes the data set of the coordinate tasks; `{task}` has another"
+                );
+                return Err(BadRequest::error(text));
+            }
             // A full disk is not the user's mistake; a folder that cannot be written usually is.
             dump::write(dir).map_err(|error| match error.cause.kind() {
                 std::io::ErrorKind::StorageFull => anyhow::Error::new(error),
@@ -191,7 +198,10 @@ impl Flags {
 
     fn report(&self, result: Option<StudyResult>) -> anyhow::Result<ExitCode> {
         if let Some(result) = result {
-            let text = if self.json { serde_json::to_string(&result)? } else { as_table(&result) };
+            let text = match self.json {
+                true => serde_json::to_string(&result)?,
+                false => as_table(&result),
+            };
             print_result(&text)?;
         }
         Ok(ExitCode::Ok)
@@ -199,14 +209,16 @@ impl Flags {
 }
 
 fn as_table(result: &StudyResult) -> String {
-    let mut header: Vec<String> =
-        vec!["parameters".into(), "epochs".into(), "time".into(), "mark held".into()];
+    let mut header: Vec<String> = ["parameters", "epochs", "time"].map(String::from).into();
     let mut cells = vec![
         result.parameters.to_string(),
         result.epochs.to_string(),
         describe_secs(result.seconds),
-        if result.held { "yes" } else { "no" }.to_owned(),
     ];
+    if find_task(&result.task).is_ok_and(|task| task.mark.is_some()) {
+        header.push("mark held".to_owned());
+        cells.push(if result.held { "yes" } else { "no" }.to_owned());
+    }
     for (name, value) in &result.measures {
         header.push(name.replace('_', " "));
         cells.push(value.as_f64().map_or_else(|| "-".to_owned(), |value| format!("{value:.4}")));

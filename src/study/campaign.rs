@@ -207,7 +207,7 @@ impl Campaign {
     }
 
     fn cell(&self, mut config: StudyRunConfig, baseline: bool) -> Cell<StudyRunConfig> {
-        match (self.quick, baseline) {
+        match (self.quick, baseline || config.task.mark.is_none()) {
             (true, true) => config.study.epochs = config.study.epochs.div_ceil(QUICK_SHARE),
             (true, false) | (false, true) => {}
             (false, false) => {
@@ -275,17 +275,22 @@ fn row(
         describe(&values, digits)
     };
 
-    let held = results.iter().filter(|result| result.held).count();
+    let held = match &task.mark {
+        None => format!("– of {}", results.len()),
+        Some(_) => {
+            let held = results.iter().filter(|result| result.held).count();
+            format!("{held} of {}", results.len())
+        }
+    };
     let epochs = median(results.iter().map(|result| f64::from(result.epochs)).collect());
 
     format!(
-        "| {task} | {} | `{}` | {} | {epochs:.0} | {measure} {} | {measure} {} | {held} of {}{failed} | {} | {} | {} |",
+        "| {task} | {} | `{}` | {} | {epochs:.0} | {measure} {} | {measure} {} | {held}{failed} | {} | {} | {} |",
         split.name(),
         layer.name,
         first.parameters,
         side(0),
         side(1),
-        results.len(),
         to_mark(results, |mark| f64::from(mark.epochs)),
         to_mark(results, |mark| mark.seconds),
         published(task, split, layer),

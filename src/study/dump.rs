@@ -61,7 +61,7 @@ fn tensors() -> io::Result<Vec<(String, Tensor)>> {
         ("squares".to_owned(), pictures(&centres, Centre::draw_square)?),
         ("pixels".to_owned(), pictures(&centres, Centre::draw_pixel)?),
     ];
-    for split in Split::ALL {
+    for split in Split::OF_CENTRES {
         let members = split.indices();
         for (part, indices) in [("train", members.train), ("test", members.test)] {
             let indices: Vec<i64> =

@@ -138,8 +138,10 @@ fn over_time(task: &Task, results: &[&StudyResult]) -> anyhow::Result<LineChart>
     };
 
     let title = format!("{} among the rows never trained on", measure.title);
-    let mut chart = LineChart::new(title, Axis::log("seconds of training"), axis)
-        .with_reference(task.mark.value, "mark");
+    let mut chart = LineChart::new(title, Axis::log("seconds of training"), axis);
+    if let Some(mark) = &task.mark {
+        chart = chart.with_reference(mark.value, "mark");
+    }
     for result in results {
         let points = curve(&result.run, measure.test)?;
         chart = chart.with_series(Series::new(name_of(result), points));

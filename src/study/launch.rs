@@ -74,6 +74,7 @@ pub fn resume(run: RunDir, loaded: Loaded) -> anyhow::Result<StudyRun> {
 pub const FREE_ON_RESUME: &[&str] = &[
     "study.epochs",
     "stop_when_held",
+    "data",
     "device",
     "threads",
     "checkpoint_every_epochs",
@@ -115,6 +116,7 @@ pub fn build(config: &StudyRunConfig) -> anyhow::Result<(Study, Device, usize)> 
         layer,
         config: &config.study,
         seed: config.seed,
+        data_dir: &config.data_dir(),
         device,
         pool,
     })?;

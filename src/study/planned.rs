@@ -36,7 +36,7 @@ impl Planned for StudyRunConfig {
     }
 
     fn end(&self) -> u64 {
-        let train_rows = self.split.indices().train.len() as u64;
+        let train_rows = (self.task.train_rows)(self.split, &self.study) as u64;
         u64::from(self.study.epochs) * train_rows.div_ceil(u64::from(self.study.batch_size))
     }
 

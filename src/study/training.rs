@@ -70,7 +70,8 @@ impl Trainable for StudyTraining {
     }
 
     fn remark(&self, _meta: &Meta) -> String {
-        format!("mark: {}", self.config.task.mark.text)
+        let mark = self.config.task.mark.as_ref();
+        mark.map_or_else(|| "no mark".to_owned(), |mark| format!("mark: {}", mark.text))
     }
 
     fn parameter_count(&self) -> u64 {

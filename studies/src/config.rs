@@ -5,6 +5,7 @@ use coordrl_envs::Problem;
 use serde::{Deserialize, Serialize};
 
 use crate::Task;
+use crate::detect::DetectConfig;
 use crate::layer::LayerStart;
 
 /// Study settings. [`Task::recipe`] returns suitable ones for a task.
@@ -27,7 +28,7 @@ pub struct StudyConfig {
     pub step_limit: u32,
     /// Weight of the sum of squares of all convolution weights (not biases, not dense layers).
     pub l2: f64,
-    /// Loss to minimise.
+    /// Loss to minimise; ignored by tasks with a loss of their own.
     pub loss: StudyLoss,
     /// Weight of the CoordConv renderer's second loss, 0 for none: the cross-entropy between its
     /// first stage's map and the map's target. With 1×1 windows in the second stage the target is
@@ -56,6 +57,8 @@ pub struct StudyConfig {
     /// the order of summation, so results depend on it (but not on the number of threads). Networks
     /// with batch normalisation always use one.
     pub shards: u32,
+    /// Settings of the task `detect`.
+    pub detect: DetectConfig,
 }
 
 /// Schedule of the learning rate over the epochs.
@@ -126,6 +129,7 @@ impl Default for StudyConfig {
             eval_every_epochs: 1,
             hold_evaluations: 3,
             shards: 2,
+            detect: DetectConfig::default(),
         }
     }
 }
@@ -187,12 +191,13 @@ impl StudyConfig {
             }
         }
 
-        if !task.losses.contains(&self.loss) {
+        if !task.losses.is_empty() && !task.losses.contains(&self.loss) {
             let names: Vec<&str> = task.losses.iter().map(|loss| loss.name()).collect();
             let text = format!("is \"{}\", which does not suit `{task}`; ", self.loss.name());
             refuse("loss", text + &format!("it can be \"{}\"", names.join("\" or \"")));
         }
 
+        problems.extend(self.detect.check());
         problems
     }
 

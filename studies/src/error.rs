@@ -4,6 +4,8 @@ use coordrl_agents::{NetworkError, panic_to_error};
 use coordrl_envs::Problem;
 use coordrl_envs::suggest::{LOOSE, hint, nearest};
 
+use crate::detect::digits::DigitsError;
+
 /// Reasons why a study could not be built, trained, saved or restored.
 #[derive(Debug, thiserror::Error)]
 pub enum StudyError {
@@ -33,6 +35,9 @@ pub enum StudyError {
     /// The network cannot be built or run, or its weights cannot be loaded.
     #[error(transparent)]
     Network(#[from] NetworkError),
+    /// The digits of `detect` cannot be read.
+    #[error(transparent)]
+    Digits(#[from] DigitsError),
     /// Training diverged. The weights are those before this update.
     #[error(
         "{what} not finite in update {update}: training diverged; try a lower `study.learning_rate`"

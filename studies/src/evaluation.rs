@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use crate::Task;
-use crate::task::ScoreSums;
+use crate::task::{ScoreSums, Tally};
 
 /// Scores of a network on the training and test rows, in evaluation mode.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -22,18 +22,17 @@ pub struct StudyEvaluation {
 pub struct Score {
     /// Loss without the L2 term; mean over the rows.
     pub loss: f64,
-    /// Task-specific measures; means over the rows.
+    /// Task-specific measures.
     pub measures: Measures,
 }
 
 impl Score {
-    /// Divides sums by the number of rows.
+    /// Computes the score from the sums over this many rows.
     pub(crate) fn new(task: &Task, sums: &ScoreSums, rows: usize) -> Self {
-        let mean = |sum: f64| sum / rows as f64;
         let names = task.measures.iter().map(|measure| measure.name.to_owned());
-        let values = names.zip(sums.measures.iter().copied().map(mean)).collect();
+        let values = names.zip(sums.measures.iter().map(Tally::value)).collect();
         let measures = Measures(IndexMap::from([(task.name.to_owned(), values)]));
-        Self { loss: mean(sums.loss), measures }
+        Self { loss: sums.loss / rows as f64, measures }
     }
 }
 
@@ -67,8 +66,8 @@ mod tests {
     use crate::find_task;
 
     fn score(task: &Task, main: f64) -> Score {
-        let mut measures = vec![0.0; task.measures.len()];
-        measures[0] = main;
+        let mut measures = vec![Tally::over_rows(0.0, 1); task.measures.len()];
+        measures[0] = Tally::over_rows(main, 1);
         Score::new(task, &ScoreSums { loss: 0.0, measures }, 1)
     }
 
@@ -77,7 +76,7 @@ mod tests {
         let is_met = |task: &str, train, test| {
             let task = find_task(task).unwrap();
             let [train, test] = [train, test].map(|main| score(task, main));
-            (task.mark.is_met)(&StudyEvaluation { epoch: 1, train, test })
+            (task.mark.unwrap().is_met)(&StudyEvaluation { epoch: 1, train, test })
         };
 
         assert!(is_met("classify", 1.0, 1.0));
@@ -90,7 +89,8 @@ mod tests {
     /// Checkpoints hold measures in this form.
     #[test]
     fn measures_are_stored_by_the_names_of_task_and_measure() {
-        let sums = ScoreSums { loss: 1.0, measures: vec![2.0, 1.0] };
+        let measures = [2.0, 1.0].map(|sum| Tally::over_rows(sum, 2)).into();
+        let sums = ScoreSums { loss: 1.0, measures };
         let Score { measures, .. } = Score::new(find_task("render").unwrap(), &sums, 2);
         let json = r#"{"render":{"iou":1.0,"exact":0.5}}"#;
         assert_eq!(serde_json::to_string(&measures).unwrap(), json);

@@ -27,20 +27,55 @@ pub trait Layer: Send {
 }
 
 /// Shapes and settings that a layer must fit.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug)]
 pub struct LayerShape {
-    /// Input channels, C.
-    pub channels_in: i64,
-    /// Output channels.
-    pub channels_out: i64,
-    /// Height of input and output.
-    pub height: i64,
-    /// Width of input and output.
-    pub width: i64,
+    /// Its place in the network.
+    pub place: LayerPlace,
     /// Initial weights.
     pub start: LayerStart,
     /// Factor on its coordinate channels, or on any other source of positional information.
     pub amplitude: f64,
+}
+
+/// A place for the layer under study in a task's network.
+#[derive(Clone, Copy, Debug)]
+pub struct LayerPlace {
+    /// Prefix of the names of its parameters.
+    pub name: &'static str,
+    /// Form of its input.
+    pub input: LayerInput,
+    /// Input channels, C, and output channels.
+    pub channels: [i64; 2],
+    /// Height and width of its input.
+    pub size: [i64; 2],
+    /// Height and width of its window, which moves pixel by pixel.
+    pub kernel: i64,
+    /// Zero padding.
+    pub padding: Padding,
+    /// Initial weights of its convolution.
+    pub init: Init,
+}
+
+impl LayerPlace {
+    /// A place named `layer` for a layer that sees one pixel at a time.
+    pub fn pointwise(input: LayerInput, channels: [i64; 2], size: [i64; 2]) -> Self {
+        let padding = Padding::Valid;
+        Self { name: "layer", input, channels, size, kernel: 1, padding, init: Init::HeNormal }
+    }
+
+    /// Returns height and width of the layer's output.
+    fn size_out(&self) -> [i64; 2] {
+        match self.padding {
+            Padding::Valid => self.size.map(|side| side - self.kernel + 1),
+            Padding::Same => self.size,
+        }
+    }
+
+    /// Returns window, padding and initial weights of a convolution here.
+    pub(crate) fn conv_spec(&self) -> ConvSpec {
+        let window = Window { channels_out: self.channels[1], kernel: self.kernel, stride: 1 };
+        ConvSpec { window, padding: self.padding, init: self.init }
+    }
 }
 
 /// Initial weights of the layer under study.
@@ -54,7 +89,7 @@ pub enum LayerStart {
     Plain,
 }
 
-/// Builds a layer; its parameters are named `layer.…`.
+/// Builds a layer; its parameters are named after its [`LayerPlace`], as in `layer.weight`.
 pub type BuildLayer =
     fn(scope: &mut ParamScope<'_>, shape: LayerShape) -> Result<Box<dyn Layer>, NetworkError>;
 
@@ -62,7 +97,7 @@ pub type BuildLayer =
 ///
 /// ```
 /// use coordrl_agents::nn::{Conv, NetworkError, ParamScope, Window};
-/// use coordrl_studies::{Layer, LayerKind, LayerShape, StudyLayer};
+/// use coordrl_studies::{Layer, LayerKind, LayerPlace, LayerShape, StudyLayer};
 /// use tch::Tensor;
 ///
 /// /// The CoordConv layer without its coordinates.
@@ -75,8 +110,9 @@ pub type BuildLayer =
 /// }
 ///
 /// fn build(scope: &mut ParamScope<'_>, shape: LayerShape) -> Result<Box<dyn Layer>, NetworkError> {
-///     let window = Window { channels_out: shape.channels_out, kernel: 1, stride: 1 };
-///     Ok(Box::new(Plain(Conv::build(scope, "layer", shape.channels_in, window, None)?)))
+///     let LayerPlace { name, channels: [channels_in, channels_out], kernel, .. } = shape.place;
+///     let window = Window { channels_out, kernel, stride: 1 };
+///     Ok(Box::new(Plain(Conv::build(scope, name, channels_in, window, None)?)))
 /// }
 ///
 /// let plain = StudyLayer { name: "plain", summary: "no coordinates", kind: LayerKind::InPlace(build) };
@@ -129,18 +165,17 @@ impl UnderStudy {
     pub fn build(
         self,
         scope: &mut ParamScope<'_>,
-        input: LayerInput,
-        [channels_in, channels_out]: [i64; 2],
-        [height, width]: [i64; 2],
+        place: LayerPlace,
     ) -> Result<Box<dyn Layer>, StudyError> {
         let Self { build, start, amplitude } = self;
-        let shape = LayerShape { channels_in, channels_out, height, width, start, amplitude };
-        let layer = build(scope, shape)?;
+        let layer = build(scope, LayerShape { place, start, amplitude })?;
+        let LayerPlace { input, channels: [channels_in, channels_out], size, .. } = place;
+        let [height, width] = size;
         // A custom layer may get one of its two methods wrong, so try the one that will be used.
         let made = match input {
             LayerInput::Tiled => {
                 let numbers = scope.constant(zeros(&[1, channels_in]))?;
-                layer.forward_tiled(&numbers, [height, width])
+                layer.forward_tiled(&numbers, size)
             }
             LayerInput::Pictures => {
                 layer.forward(&scope.constant(zeros(&[1, channels_in, height, width]))?)
@@ -148,6 +183,7 @@ impl UnderStudy {
         };
 
         let found = made.size();
+        let [height, width] = place.size_out();
         let expected = vec![1, channels_out, height, width];
         if found == expected { Ok(layer) } else { Err(StudyError::LayerShape { found, expected }) }
     }
@@ -198,22 +234,21 @@ impl Layer for Conv {
     }
 }
 
-/// Builds the paper's layer: coordinates xx and yy appended to the picture, then a 1×1 convolution.
+/// Builds the paper's layer: coordinates xx and yy appended to the picture, then a convolution.
 fn build_coord_conv(
     scope: &mut ParamScope<'_>,
     shape: LayerShape,
 ) -> Result<Box<dyn Layer>, NetworkError> {
-    let LayerShape { channels_in, channels_out, height, width, start, amplitude } = shape;
-    let window = Window { channels_out, kernel: 1, stride: 1 };
-    let spec = ConvSpec { window, padding: Padding::Valid, init: Init::HeNormal };
-
+    let LayerShape { place, start, amplitude } = shape;
     let start = match start {
         LayerStart::Drawn => CoordinateStart::Drawn,
         LayerStart::Plain => CoordinateStart::Zeros,
     };
     let coordinates = CoordinateSpec { start, amplitude, ..CoordinateSpec::PAPER };
-    let coordinates = Coordinates::with_spec(height, width, coordinates);
-    Ok(Box::new(Conv::build_with(scope, "layer", channels_in, spec, Some(coordinates))?))
+    let coordinates = Coordinates::with_spec(place.size[0], place.size[1], coordinates);
+    let [channels_in, _] = place.channels;
+    let spec = place.conv_spec();
+    Ok(Box::new(Conv::build_with(scope, place.name, channels_in, spec, Some(coordinates))?))
 }
 
 #[cfg(test)]
@@ -221,20 +256,16 @@ mod tests {
     use super::*;
     use coordrl_agents::nn::ParamStore;
 
-    const SHAPE: LayerShape = LayerShape {
-        channels_in: 2,
-        channels_out: 5,
-        height: 6,
-        width: 9,
-        start: LayerStart::Drawn,
-        amplitude: 1.0,
-    };
+    fn shape(start: LayerStart, amplitude: f64) -> LayerShape {
+        let place = LayerPlace::pointwise(LayerInput::Tiled, [2, 5], [6, 9]);
+        LayerShape { place, start, amplitude }
+    }
 
     #[test]
     fn an_amplitude_scales_what_coordinates_add_and_nothing_else() {
         let forward = |start, amplitude, numbers: &Tensor| {
             let mut store = ParamStore::new(1, Device::Cpu);
-            let shape = LayerShape { start, amplitude, ..SHAPE };
+            let shape = shape(start, amplitude);
             let layer = build_coord_conv(&mut ParamScope::new(&mut store), shape).unwrap();
             tch::no_grad(|| layer.forward_tiled(numbers, [6, 9]))
         };
@@ -250,7 +281,7 @@ mod tests {
 
     #[test]
     fn every_layer_keeps_the_size_and_tiles_alike() {
-        let shape = SHAPE;
+        let shape = shape(LayerStart::Drawn, 1.0);
         for layer in layers() {
             let LayerKind::InPlace(build) = layer.kind else { continue };
             let mut store = ParamStore::new(1, Device::Cpu);

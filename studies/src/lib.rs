@@ -12,6 +12,7 @@
 //! This crate does not read files, print or depend on the command line.
 //!
 //! ```
+//! use std::path::Path;
 //! use std::sync::Arc;
 //!
 //! use coordrl_agents::build_pool;
@@ -24,6 +25,7 @@
 //!     layer,
 //!     config: &task.recipe(layer),
 //!     seed: 1,
+//!     data_dir: Path::new("."), // only `detect` reads data
 //!     device: tch::Device::Cpu,
 //!     pool: Arc::new(build_pool(2, 1)?),
 //! })?;
@@ -36,10 +38,11 @@
 mod config;
 mod counters;
 pub mod data;
+pub mod detect;
+mod draws;
 mod error;
 mod evaluation;
 mod layer;
-mod order;
 mod registry;
 mod shard;
 mod state;
@@ -53,13 +56,13 @@ pub use data::{Centre, Split, SplitIndices};
 pub use error::StudyError;
 pub use evaluation::{Measures, Score, StudyEvaluation};
 pub use layer::{
-    BuildLayer, Layer, LayerInput, LayerKind, LayerShape, LayerStart, StudyLayer, UnderStudy,
-    find_layer, layers,
+    BuildLayer, Layer, LayerInput, LayerKind, LayerPlace, LayerShape, LayerStart, StudyLayer,
+    UnderStudy, find_layer, layers,
 };
 pub use registry::{find_task, tasks};
 pub use state::StudyState;
 pub use study::{Study, StudySetup, StudyUpdateReport};
 pub use task::{
-    BuildLearner, Exhibit, Mark, Measure, MeasureRange, Prepared, RowSplit, ScoreSums, Task,
-    TaskLearner, TaskSetup,
+    BuildLearner, Draws, Exhibit, Mark, Measure, MeasureRange, Prepared, RowSplit, ScoreSums,
+    Tally, Task, TaskLearner, TaskSetup,
 };

@@ -2,10 +2,10 @@
 
 use crate::error::unknown;
 use crate::tasks::{classify, regress, render};
-use crate::{StudyError, Task};
+use crate::{StudyError, Task, detect};
 
 /// A new task is one file and one line here.
-const TASKS: &[&Task] = &[&classify::TASK, &render::TASK, &regress::TASK];
+const TASKS: &[&Task] = &[&classify::TASK, &render::TASK, &regress::TASK, &detect::TASK];
 
 /// Returns all registered tasks.
 pub fn tasks() -> &'static [&'static Task] {

@@ -4,7 +4,7 @@ use coordrl_agents::nn::{ParamScope, ParamStore, flatten_gradients};
 use tch::{Device, Kind, Tensor};
 
 use crate::StudyError;
-use crate::task::{BuildLearner, ScoreSums, TaskLearner};
+use crate::task::{BuildLearner, Draws, ScoreSums, TaskLearner};
 
 /// A learner for use by one thread.
 pub(crate) struct StudyShard {
@@ -42,22 +42,32 @@ impl StudyShard {
     ///
     /// Runs forward and backward over a few rows at a time, so that their activations stay in the
     /// cache.
-    pub fn gradient(&self, rows: &[usize], batch_rows: usize) -> Result<Gradient, StudyError> {
+    pub fn gradient(
+        &self,
+        rows: &[usize],
+        batch_rows: usize,
+        draws: Draws,
+    ) -> Result<Gradient, StudyError> {
         let at_a_time = self.rows_at_a_time(self.learner.row_split().train_rows());
         let count: i64 = self.leaves.iter().map(|leaf| leaf.numel() as i64).sum();
         let mut sum =
             Gradient { flat: Tensor::f_zeros([count], (Kind::Float, self.device))?, loss: 0.0 };
         for part in rows.chunks(at_a_time) {
-            let gradient = self.gradient_of_part(part, batch_rows)?;
+            let gradient = self.gradient_of_part(part, batch_rows, draws)?;
             sum.add(&gradient)?;
         }
         Ok(sum)
     }
 
-    fn gradient_of_part(&self, rows: &[usize], batch_rows: usize) -> Result<Gradient, StudyError> {
+    fn gradient_of_part(
+        &self,
+        rows: &[usize],
+        batch_rows: usize,
+        draws: Draws,
+    ) -> Result<Gradient, StudyError> {
         // Divided by the rows of the whole batch, not of this part, so that parts add up to the
         // mean.
-        let loss = self.learner.loss(rows)? / batch_rows as f64;
+        let loss = self.learner.loss(rows, draws)? / batch_rows as f64;
         // Returned, not accumulated in the leaves, where those of earlier parts would remain.
         let gradients = Tensor::f_run_backward(&[&loss], &self.leaves, false, false)?;
         let loss = loss.f_double_value(&[])?;

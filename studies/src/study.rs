@@ -1,5 +1,6 @@
 //! The study: network, data and optimiser combined.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use coordrl_agents::nn::{Optimizer, ParamStore};
@@ -11,11 +12,11 @@ use tch::{Device, Kind, Tensor};
 use crate::config::StudyConfig;
 use crate::counters::StudyCounters;
 use crate::data::{Split, SplitIndices};
+use crate::draws::epoch_order;
 use crate::error::catch_panic;
-use crate::order::shuffled;
 use crate::shard::{Gradient, StudyShard};
 use crate::state::{StudyState, StudyTrainerState};
-use crate::task::{BuildLearner, Exhibit, Prepared, RowSplit, ScoreSums, TaskSetup};
+use crate::task::{BuildLearner, Draws, Exhibit, Prepared, RowSplit, ScoreSums, TaskSetup};
 use crate::{Score, StudyError, StudyEvaluation, StudyLayer, Task};
 
 /// Inputs of [`Study::build`].
@@ -32,6 +33,8 @@ pub struct StudySetup<'a> {
     pub seed: u64,
     /// Device of the network.
     pub device: Device,
+    /// Folder of data that does not come with the program, as of `detect`.
+    pub data_dir: &'a Path,
     /// Threads that compute gradients: see [`build_pool`](coordrl_agents::build_pool), with one
     /// libtorch thread each.
     pub pool: Arc<ThreadPool>,
@@ -58,6 +61,8 @@ pub struct Study {
     split: Split,
     config: StudyConfig,
     rows: SplitIndices,
+    /// Training rows that an evaluation scores.
+    scored: Vec<usize>,
     /// Training rows in the order of the current epoch.
     order: Vec<usize>,
     trainer: StudyTrainerState,
@@ -74,7 +79,7 @@ pub struct Study {
 impl Study {
     /// Builds the study and draws the initial weights.
     pub fn build(setup: StudySetup<'_>) -> Result<Self, StudyError> {
-        let StudySetup { task, split, layer, config, seed, device, pool } = setup;
+        let StudySetup { task, split, layer, config, seed, device, data_dir, pool } = setup;
         let mut problems = config.check(task);
         if !task.takes(layer) {
             let message = format!("is `{}`, but `{task}` has no baseline", layer.name);
@@ -86,7 +91,8 @@ impl Study {
 
         keep_freed_memory();
         let mut store = ParamStore::new(seed, device);
-        let Prepared { rows, build } = (task.prepare)(TaskSetup { split, layer, config, device })?;
+        let setup = TaskSetup { split, layer, config, data_dir, device };
+        let Prepared { rows, scored, build } = (task.prepare)(setup)?;
         // Set by the settings, not by the threads: the parts of a batch decide in which order their
         // gradients are added, and thereby the last bits. A GPU takes the batch in one part.
         let count = if device == Device::Cpu { config.shards } else { 1 };
@@ -95,8 +101,9 @@ impl Study {
             task,
             split,
             config: config.clone(),
-            order: shuffled(&rows.train, seed, 0),
+            order: epoch_order(&rows.train, seed, 0),
             rows,
+            scored,
             trainer: StudyTrainerState::new(task.name, split, seed),
             shards,
             kernels: kernels_of(&store)?,
@@ -155,9 +162,10 @@ impl Study {
         }
     }
 
-    /// Evaluates the network on all rows; the result is kept for [`Study::mark_held`].
+    /// Evaluates the network on the test rows and on training rows, all of them unless the task has
+    /// very many; the result is kept for [`Study::mark_held`].
     pub fn evaluate(&mut self) -> Result<StudyEvaluation, StudyError> {
-        let train = self.score(&self.rows.train)?;
+        let train = self.score(&self.scored)?;
         let test = self.score(&self.rows.test)?;
         let evaluation = StudyEvaluation { epoch: self.trainer.counters.epochs, train, test };
         self.trainer.evaluations.push(evaluation.clone());
@@ -177,10 +185,10 @@ impl Study {
     /// Returns `true` if the most recent evaluations, as many as the settings require, all met the
     /// task's mark.
     pub fn mark_held(&self) -> bool {
+        let Some(mark) = &self.task.mark else { return false };
         let needed = self.config.hold_evaluations as usize;
         let evaluations = &self.trainer.evaluations;
-        evaluations.len() >= needed
-            && evaluations.iter().rev().take(needed).all(self.task.mark.is_met)
+        evaluations.len() >= needed && evaluations.iter().rev().take(needed).all(mark.is_met)
     }
 
     /// Returns the task.
@@ -252,7 +260,7 @@ impl Study {
         self.optimizer.load(&state.optimizer)?;
         self.store.load(&state.weights)?;
         // Seed and epoch determine the order, so the state does not hold it.
-        self.order = shuffled(&self.rows.train, trainer.seed, trainer.counters.epochs);
+        self.order = epoch_order(&self.rows.train, trainer.seed, trainer.counters.epochs);
         self.trainer = trainer;
         Ok(())
     }
@@ -273,13 +281,14 @@ impl Study {
             RowSplit::Rows(_) => self.shards.len(),
         };
 
+        let draws = Draws { seed: self.trainer.seed, epoch: self.trainer.counters.epochs };
         let mut gradients = self
-            .for_each_shard(batch, working, |shard, part| shard.gradient(part, batch.len()))?
+            .for_each_shard(batch, working, |shard, part| shard.gradient(part, batch.len(), draws))?
             .into_iter();
         let mut sum = match gradients.next() {
             Some(first) => first,
             // An empty batch has no part; its gradient is zero.
-            None => lock(&self.shards[0]).gradient(&[], 1)?,
+            None => lock(&self.shards[0]).gradient(&[], 1, draws)?,
         };
 
         // In the order of the shards, whichever finished first: sums of f32 depend on the order.
@@ -337,7 +346,7 @@ impl Study {
         }
         counters.rows_into_epoch = 0;
         counters.epochs += 1;
-        self.order = shuffled(&self.rows.train, self.trainer.seed, counters.epochs);
+        self.order = epoch_order(&self.rows.train, self.trainer.seed, counters.epochs);
         true
     }
 

@@ -1,6 +1,7 @@
 //! Tasks: what a study learns.
 
 use std::fmt;
+use std::path::Path;
 
 use coordrl_agents::Tag;
 use coordrl_agents::nn::ParamScope;
@@ -20,13 +21,14 @@ pub struct Task {
     pub name: &'static str,
     /// One-line description, as in the help.
     pub summary: &'static str,
-    /// Criterion at which the task counts as solved.
-    pub mark: Mark,
+    /// Criterion at which the task counts as solved; `None` if it has none, and trains all its
+    /// epochs.
+    pub mark: Option<Mark>,
     /// Measures of an evaluation, the most important first; at least one.
     pub measures: &'static [Measure],
     /// Splits of its data.
     pub splits: &'static [Split],
-    /// Losses that suit the task.
+    /// Losses that suit the task; none if it has one of its own.
     pub losses: &'static [StudyLoss],
     /// Epochs of a layer under study in `study all`, where the mark must not decide the end:
     /// stopping when it holds on the test rows would select the end by the test set. More than
@@ -39,11 +41,14 @@ pub struct Task {
     pub baseline: Option<fn() -> StudyConfig>,
     /// Returns the paper's result on the test rows, for the table; a dash if there is none.
     pub published: fn(Split, LayerKind) -> &'static str,
+    /// Returns the number of training rows.
+    pub train_rows: fn(Split, &StudyConfig) -> usize,
     /// Loads the data and chooses the network.
     pub prepare: fn(TaskSetup<'_>) -> Result<Prepared, StudyError>,
 }
 
 /// Criterion at which a task counts as solved.
+#[derive(Clone, Copy)]
 pub struct Mark {
     /// The criterion in words.
     pub text: &'static str,
@@ -53,7 +58,7 @@ pub struct Mark {
     pub is_met: fn(&StudyEvaluation) -> bool,
 }
 
-/// A measure of an evaluation; mean over the rows.
+/// A measure of an evaluation.
 pub struct Measure {
     /// Name in checkpoints and results.
     pub name: &'static str,
@@ -87,6 +92,8 @@ pub struct TaskSetup<'a> {
     pub layer: &'a StudyLayer,
     /// Settings, checked.
     pub config: &'a StudyConfig,
+    /// Folder of data that does not come with the program; only tasks that need it read it.
+    pub data_dir: &'a Path,
     /// Device of the network.
     pub device: Device,
 }
@@ -110,6 +117,8 @@ impl TaskSetup<'_> {
 pub struct Prepared {
     /// Indices of the training and the held-out rows.
     pub rows: SplitIndices,
+    /// Training rows that an evaluation scores.
+    pub scored: Vec<usize>,
     /// Builds a network on the parameters of the scope, drawing any that do not exist yet. Called
     /// once for every thread.
     pub build: BuildLearner,
@@ -119,11 +128,21 @@ pub struct Prepared {
 pub type BuildLearner =
     Box<dyn Fn(&mut ParamScope<'_>) -> Result<Box<dyn TaskLearner>, StudyError> + Send + Sync>;
 
+/// Origin of what an update draws at random. With the row it says all, so that neither threads nor a
+/// resumed study change a draw.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Draws {
+    /// Seed of the study.
+    pub seed: u64,
+    /// Epoch, counted from 0.
+    pub epoch: u32,
+}
+
 /// One thread's network with the data it learns.
 pub trait TaskLearner: Send {
     /// Returns the loss, summed over these training rows, without the L2 term; a scalar with its
-    /// graph. Sums of parts of a batch add up.
-    fn loss(&self, rows: &[usize]) -> Result<Tensor, StudyError>;
+    /// graph. Sums of parts of a batch add up. What it draws at random depends on `draws` and the row.
+    fn loss(&self, rows: &[usize], draws: Draws) -> Result<Tensor, StudyError>;
 
     /// Scores these rows in evaluation mode, without a graph.
     fn score(&self, rows: &[usize]) -> Result<ScoreSums, StudyError>;
@@ -137,21 +156,91 @@ pub trait TaskLearner: Send {
     }
 }
 
-/// Sums over a set of rows.
+/// Scores of a set of rows; those of parts of it add up.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ScoreSums {
-    /// Loss without the L2 term.
+    /// Loss without the L2 term, summed over the rows.
     pub loss: f64,
     /// In the order of [`Task::measures`].
-    pub measures: Vec<f64>,
+    pub measures: Vec<Tally>,
+}
+
+/// What is known of a measure before all rows are scored.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Tally {
+    /// A mean of `count` numbers, of whatever there is one of: rows, pixels, objects.
+    Mean {
+        /// Sum of the numbers.
+        sum: f64,
+        /// How many.
+        count: f64,
+    },
+    /// Average precision of a ranking: precision after each hit, averaged over the targets; those
+    /// never hit count as 0.
+    Ranking {
+        /// Score of each answer, and whether it hits a target that no better one hits.
+        answers: Vec<(f32, bool)>,
+        /// Number of targets.
+        targets: usize,
+    },
+}
+
+impl Tally {
+    /// A mean of as many numbers as there are rows.
+    pub fn over_rows(sum: f64, rows: usize) -> Self {
+        Self::Mean { sum, count: rows as f64 }
+    }
+
+    /// Returns the measure's value; NaN if it is one of nothing.
+    pub fn value(&self) -> f64 {
+        match self {
+            Self::Mean { sum, count } => sum / count,
+            Self::Ranking { answers, targets } => average_precision(answers) / *targets as f64,
+        }
+    }
+
+    fn add(&mut self, other: &Self) {
+        match (self, other) {
+            (Self::Mean { sum, count }, Self::Mean { sum: more, count: others }) => {
+                *sum += more;
+                *count += others;
+            }
+            (
+                Self::Ranking { answers, targets },
+                Self::Ranking { answers: more, targets: others },
+            ) => {
+                answers.extend(more);
+                *targets += others;
+            }
+            _ => unreachable!("a measure is of one kind"),
+        }
+    }
+}
+
+/// Sums the precision after each hit, the best answer first; of equal scores the first answer.
+fn average_precision(answers: &[(f32, bool)]) -> f64 {
+    let mut order: Vec<&(f32, bool)> = answers.iter().collect();
+    order.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let mut hits = 0.0;
+    let mut sum = 0.0;
+    for (rank, (_, is_hit)) in (1..).zip(order) {
+        if *is_hit {
+            hits += 1.0;
+            sum += hits / f64::from(rank);
+        }
+    }
+    sum
 }
 
 impl ScoreSums {
-    /// Adds the sums over further rows.
+    /// Adds the scores of further rows.
     pub fn add(&mut self, other: &Self) {
         self.loss += other.loss;
-        self.measures.resize(other.measures.len(), 0.0);
-        self.measures.iter_mut().zip(&other.measures).for_each(|(sum, more)| *sum += more);
+        if self.measures.is_empty() {
+            self.measures.clone_from(&other.measures);
+            return;
+        }
+        self.measures.iter_mut().zip(&other.measures).for_each(|(sum, more)| sum.add(more));
     }
 }
 
@@ -241,5 +330,31 @@ impl fmt::Display for Task {
 impl fmt::Debug for Task {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Task({})", self.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tallies_of_parts_are_those_of_the_whole() {
+        let mean = |sum, count| Tally::Mean { sum, count };
+        let ranking = |answers: &[(f32, bool)], targets| Tally::Ranking {
+            answers: answers.to_vec(),
+            targets,
+        };
+        let mut whole = ScoreSums::default();
+        for (loss, measures) in [
+            (1.0, vec![mean(1.0, 2.0), ranking(&[(0.9, true), (0.5, false)], 1)]),
+            (2.0, vec![mean(2.0, 4.0), ranking(&[(0.7, false), (0.6, true)], 2)]),
+        ] {
+            whole.add(&ScoreSums { loss, measures });
+        }
+        assert_eq!(whole.loss, 3.0);
+        // Hits at ranks 1 and 3 of three targets.
+        let values: Vec<f64> = whole.measures.iter().map(Tally::value).collect();
+        assert_eq!(values, [0.5, (1.0 + 2.0 / 3.0) / 3.0]);
+        assert!(mean(0.0, 0.0).value().is_nan());
     }
 }

@@ -11,13 +11,14 @@ use coordrl_studies::{
     Layer, LayerKind, LayerShape, Study, StudyConfig, StudyError, StudyLayer, StudyLoss,
     StudySetup, find_layer,
 };
-use support::{How, assert_same_state, how, study};
+use support::{How, assert_same_state, digits, how, study};
 use tch::{Device, Tensor};
 
 fn try_study(layer: &StudyLayer, config: &StudyConfig, how: How) -> Result<Study, StudyError> {
     let How { task, split, seed, .. } = how;
     let pool = Arc::new(build_pool(1, 1).unwrap());
-    Study::build(StudySetup { task, split, layer, config, seed, device: Device::Cpu, pool })
+    let (device, data_dir) = (Device::Cpu, &digits());
+    Study::build(StudySetup { task, split, layer, config, seed, data_dir, device, pool })
 }
 
 #[test]
@@ -42,7 +43,8 @@ fn build_narrow(
     shape: LayerShape,
 ) -> Result<Box<dyn Layer>, NetworkError> {
     let window = Window { channels_out: 5, kernel: 1, stride: 1 };
-    Ok(Box::new(Narrow(Conv::build(scope, "layer", shape.channels_in, window, None)?)))
+    let [channels_in, _] = shape.place.channels;
+    Ok(Box::new(Narrow(Conv::build(scope, shape.place.name, channels_in, window, None)?)))
 }
 
 #[test]

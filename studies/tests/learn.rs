@@ -6,7 +6,9 @@ mod support;
 
 use coordrl_agents::NetworkError;
 use coordrl_agents::nn::{Conv, ParamScope, Window};
-use coordrl_studies::{Exhibit, Layer, LayerKind, LayerShape, Study, StudyLayer, find_layer};
+use coordrl_studies::{
+    Exhibit, Layer, LayerKind, LayerPlace, LayerShape, Study, StudyLayer, find_layer,
+};
 use support::{how, study_of};
 use tch::Tensor;
 
@@ -23,8 +25,9 @@ fn build_plain(
     scope: &mut ParamScope<'_>,
     shape: LayerShape,
 ) -> Result<Box<dyn Layer>, NetworkError> {
-    let window = Window { channels_out: shape.channels_out, kernel: 1, stride: 1 };
-    Ok(Box::new(Plain(Conv::build(scope, "layer", shape.channels_in, window, None)?)))
+    let LayerPlace { name, channels: [channels_in, channels_out], kernel, .. } = shape.place;
+    let window = Window { channels_out, kernel, stride: 1 };
+    Ok(Box::new(Plain(Conv::build(scope, name, channels_in, window, None)?)))
 }
 
 fn after_one_epoch(layer: &StudyLayer) -> (Study, [f64; 2]) {

@@ -2,7 +2,7 @@
 
 use crate::layout::Layout;
 use crate::prerequisites as machine;
-use crate::{deps_dir, libale, libtorch, pins, roms, setup, talk};
+use crate::{deps_dir, digits, libale, libtorch, pins, roms, setup, talk};
 use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
@@ -59,6 +59,7 @@ fn findings(layout: &Layout) -> Vec<Finding> {
             "ROMs",
             roms::check(&layout.roms()).map_err(|error| format!("{error:#}. Fix: {SET_UP}")),
         ),
+        Finding::new("digits", digits::state(layout)),
         Finding::new(".deps writable", writable(layout.deps())),
         Finding::new("target writable", writable(&crate::gates::target_dir(layout))),
         Finding::new("runs writable", writable(&layout.root().join("runs"))),
@@ -142,7 +143,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let layout = Layout::at(dir.path().to_path_buf());
         let findings = findings(&layout);
-        for part in ["ALE library", "ROMs"] {
+        for part in ["ALE library", "ROMs", "digits"] {
             let finding = findings.iter().find(|finding| finding.part == part).unwrap();
             assert!(
                 finding.state.as_ref().unwrap_err().contains("Fix: cargo xtask setup"),

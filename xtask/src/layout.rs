@@ -64,6 +64,11 @@ impl Layout {
         self.ale_sources().join("python").join("roms")
     }
 
+    /// The unpacked part of the package that has the digits.
+    pub fn digits(&self) -> PathBuf {
+        self.deps.join("digits")
+    }
+
     /// Folder of `libale.a`.
     pub fn ale_library_dir(&self) -> PathBuf {
         self.ale().join("lib")

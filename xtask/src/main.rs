@@ -5,6 +5,7 @@ mod ale;
 mod ale_patches;
 mod cli;
 mod deps_dir;
+mod digits;
 mod doctor;
 mod gates;
 mod hash;

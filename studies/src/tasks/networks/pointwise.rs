@@ -6,7 +6,7 @@ use tch::Tensor;
 
 use super::{SIDE, StudyNetwork};
 use crate::StudyError;
-use crate::layer::{Layer, LayerInput, UnderStudy};
+use crate::layer::{Layer, LayerInput, LayerPlace, UnderStudy};
 use crate::task::RowSplit;
 
 /// Channels of the hidden layers, the layer under study first.
@@ -53,7 +53,8 @@ impl Pointwise {
         mul: i64,
     ) -> Result<Self, StudyError> {
         let mut channels = HIDDEN[0] * mul;
-        let layer = layer.build(scope, LayerInput::Tiled, [2, channels], [SIDE, SIDE])?;
+        let layer = layer
+            .build(scope, LayerPlace::pointwise(LayerInput::Tiled, [2, channels], [SIDE, SIDE]))?;
         let outputs = HIDDEN[1..].iter().map(|hidden| hidden * mul).chain([1]);
         let mut convs = Vec::new();
         for (index, channels_out) in outputs.enumerate() {

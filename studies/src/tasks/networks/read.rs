@@ -5,7 +5,7 @@ use tch::Tensor;
 
 use super::{SIDE, StudyNetwork, conv, window};
 use crate::StudyError;
-use crate::layer::{Layer, LayerInput, UnderStudy};
+use crate::layer::{Layer, LayerInput, LayerPlace, UnderStudy};
 use crate::task::RowSplit;
 
 /// Channels of the baselines' layers.
@@ -157,7 +157,8 @@ pub(in crate::tasks) struct CoordMax {
 impl CoordMax {
     pub fn build(scope: &mut ParamScope<'_>, layer: UnderStudy) -> Result<Self, StudyError> {
         let width = COORD_CHANNELS;
-        let layer = layer.build(scope, LayerInput::Pictures, [1, width], [SIDE, SIDE])?;
+        let layer = layer
+            .build(scope, LayerPlace::pointwise(LayerInput::Pictures, [1, width], [SIDE, SIDE]))?;
         let windows =
             [window(width, 1, 1), window(width, 1, 1), window(width, 3, 1), window(2, 3, 1)];
         let mut convs = Vec::new();

@@ -1,0 +1,426 @@
+//! Learning to propose boxes: the training step and the measures of the released code, and measures
+//! over the digits that can be seen.
+
+use std::sync::Arc;
+
+use coordrl_envs::Rng;
+use tch::{Device, Kind, Reduction, Tensor};
+
+use super::boxes::{BoundingBox, suppress};
+use super::canvas::{CANVAS, Canvas, Canvases};
+use super::measures::Found;
+use super::network::{ProposalNetwork, Proposals};
+use super::pairs::{self, PairRule, Pairs, Positive};
+use super::{DetectConfig, digits::Digits};
+use crate::StudyError;
+use crate::draws::{Purpose, stream};
+use crate::task::{Draws, RowSplit, ScoreSums, TaskLearner};
+
+/// Pictures per evaluation pass.
+const ROWS: usize = 16;
+/// Boxes kept of a canvas.
+const KEPT: usize = 10;
+/// A kept box overlaps no better one by more.
+const KEPT_OVERLAP: f32 = 0.8;
+/// The same for the measures over visible digits.
+const DETECTED_OVERLAP: f32 = 0.3;
+/// Seed of the canvases, and of the pairs that evaluations draw: one data set for all runs.
+const DATA_SEED: u64 = 1807;
+
+/// Canvases to learn from, then canvases of other digits: rows are numbered in this order.
+#[derive(Debug)]
+pub(super) struct DetectData {
+    train: Canvases,
+    test: Canvases,
+    train_count: usize,
+}
+
+impl DetectData {
+    pub fn new(digits: Digits, config: &DetectConfig) -> Self {
+        let [train_count, test_count] =
+            [config.train_canvases, config.test_canvases].map(|count| count as usize);
+        let canvases = |digits, count, seed| Canvases::new(Arc::new(digits), count, seed);
+        Self {
+            train: canvases(digits.train, train_count, DATA_SEED),
+            test: canvases(digits.test, test_count, DATA_SEED + 1),
+            train_count,
+        }
+    }
+
+    fn draw(&self, row: usize) -> Canvas {
+        match row.checked_sub(self.train_count) {
+            None => self.train.draw(row),
+            Some(row) => self.test.draw(row),
+        }
+    }
+}
+
+/// One thread's network with the canvases.
+pub(super) struct DetectLearner {
+    pub network: ProposalNetwork,
+    pub anchors: Arc<Vec<BoundingBox>>,
+    pub data: Arc<DetectData>,
+    pub config: DetectConfig,
+    pub device: Device,
+}
+
+/// A canvas with the network's boxes on it.
+struct Looked {
+    /// All moved anchors, clipped if the settings say so.
+    boxes: Vec<BoundingBox>,
+    /// Probability of a digit in each.
+    scores: Vec<f32>,
+    /// Targets to learn, and to compare with.
+    targets: Vec<BoundingBox>,
+    /// The same, clipped as the boxes are.
+    compared: Vec<BoundingBox>,
+    pairs: Pairs,
+}
+
+/// Pairs of a batch as tensors; P pairs and S scored boxes.
+struct PairTensors {
+    /// Indices of boxes among all N · K, `i64 [P]`.
+    positives: Tensor,
+    /// Moves that they should make, `[P, 4]`.
+    moves: Tensor,
+    /// 1 / number of pairs of the canvas, `[P]`.
+    positive_weights: Tensor,
+    /// Indices of boxes among all N · K, `i64 [S]`.
+    scored: Tensor,
+    /// 0 for a digit, 1 for none, `i64 [S]`.
+    classes: Tensor,
+    /// 1 / number of scored boxes of the canvas, `[S]`.
+    scored_weights: Tensor,
+}
+
+/// Losses summed over canvases, as scalars.
+struct Losses {
+    boxes: Tensor,
+    scores: Tensor,
+}
+
+impl DetectLearner {
+    fn canvases(&self, rows: &[usize]) -> Vec<Canvas> {
+        rows.iter().map(|&row| self.data.draw(row)).collect()
+    }
+
+    /// Evaluates the network, `[N, K, …]`.
+    fn propose(&self, canvases: &[Canvas]) -> Result<Proposals, StudyError> {
+        let pixels: Vec<f32> = canvases.iter().flat_map(|canvas| &canvas.pixels).copied().collect();
+        let side = CANVAS as i64;
+        let pictures = Tensor::f_from_slice(&pixels)?.f_view([-1, 1, side, side])?;
+        Ok(self.network.forward(&pictures.f_to_device(self.device)?))
+    }
+
+    /// Reads the network's boxes off its outputs, and draws pairs for each canvas.
+    fn look(
+        &self,
+        canvases: &[Canvas],
+        proposals: &Proposals,
+        draws: impl Fn(usize) -> Rng,
+    ) -> Result<Vec<Looked>, StudyError> {
+        let moves = numbers_of(&proposals.moves)?;
+        let scores = numbers_of(&proposals.logits.f_softmax(-1, Kind::Float)?.f_select(-1, 0)?)?;
+        let count = self.anchors.len();
+        let each = moves.chunks_exact(4 * count).zip(scores.chunks_exact(count));
+        let looked = canvases.iter().zip(each).enumerate().map(|(index, (canvas, outputs))| {
+            let (moves, scores) = outputs;
+            let moves = moves.as_chunks().0.iter();
+            let moved = self.anchors.iter().zip(moves).map(|(anchor, by)| anchor.moved(*by));
+            let boxes: Vec<_> = moved.map(|found| self.clipped(found)).collect();
+            let targets = self.targets(canvas);
+            let compared: Vec<_> = targets.iter().map(|target| self.clipped(*target)).collect();
+            let rule = self.config.pair_rule;
+            let pairs = pairs::draw(&boxes, &compared, rule, &mut draws(index));
+            Looked { boxes, scores: scores.to_vec(), targets, compared, pairs }
+        });
+        Ok(looked.collect())
+    }
+
+    fn targets(&self, canvas: &Canvas) -> Vec<BoundingBox> {
+        let all_count = self.config.pair_rule == PairRule::Released;
+        let targets = canvas.targets.iter().filter(|target| all_count || target.is_visible());
+        targets.map(|target| target.place).collect()
+    }
+
+    fn clipped(&self, found: BoundingBox) -> BoundingBox {
+        if self.config.clip { found.clipped(CANVAS as f32) } else { found }
+    }
+
+    fn tensors(&self, looked: &[Looked]) -> Result<PairTensors, StudyError> {
+        let mut positives = Vec::new();
+        let mut moves: Vec<f32> = Vec::new();
+        let mut positive_weights: Vec<f32> = Vec::new();
+        let mut scored = Vec::new();
+        let mut classes: Vec<i64> = Vec::new();
+        let mut scored_weights: Vec<f32> = Vec::new();
+        for (index, Looked { targets, pairs, .. }) in looked.iter().enumerate() {
+            let place = |box_index: usize| (index * self.anchors.len() + box_index) as i64;
+            let count = pairs.positives.len() + pairs.negatives.len();
+            for &Positive { box_index, target } in &pairs.positives {
+                positives.push(place(box_index));
+                moves.extend(self.anchors[box_index].move_to(targets[target]));
+                positive_weights.push(1.0 / pairs.positives.len() as f32);
+                scored.push(place(box_index));
+                classes.push(0);
+            }
+            scored.extend(pairs.negatives.iter().map(|&box_index| place(box_index)));
+            classes.resize(scored.len(), 1);
+            scored_weights.resize(scored.len(), 1.0 / count as f32);
+        }
+
+        let on_device = |tensor: Tensor| tensor.f_to_device(self.device);
+        Ok(PairTensors {
+            positives: on_device(Tensor::f_from_slice(&positives)?)?,
+            moves: on_device(Tensor::f_from_slice(&moves)?.f_view([-1, 4])?)?,
+            positive_weights: on_device(Tensor::f_from_slice(&positive_weights)?)?,
+            scored: on_device(Tensor::f_from_slice(&scored)?)?,
+            classes: on_device(Tensor::f_from_slice(&classes)?)?,
+            scored_weights: on_device(Tensor::f_from_slice(&scored_weights)?)?,
+        })
+    }
+
+    /// Sums over the canvases the mean losses of their pairs; `None` if there are no pairs.
+    fn losses(
+        &self,
+        proposals: &Proposals,
+        looked: &[Looked],
+    ) -> Result<Option<Losses>, StudyError> {
+        if looked.iter().all(|canvas| canvas.pairs.positives.is_empty()) {
+            return Ok(None); // a canvas without positives has no targets, so no negatives either
+        }
+        let pairs = self.tensors(looked)?;
+        let moves = proposals.moves.f_view([-1, 4])?.f_index_select(0, &pairs.positives)?; // [P, 4]
+        let off = (pairs.moves - moves).f_abs()?;
+        // d² up to 1 and d above, as released: a Huber loss has half of that.
+        let each = off.f_square()?.f_minimum(&off)?;
+        let of_pairs = each.f_sum_dim_intlist([1i64].as_slice(), false, Kind::Float)?; // [P]
+
+        let logits = proposals.logits.f_view([-1, 2])?.f_index_select(0, &pairs.scored)?; // [S, 2]
+        let of_scores = logits.f_cross_entropy_loss::<Tensor>(
+            &pairs.classes,
+            None,
+            Reduction::None,
+            -100,
+            0.0,
+        )?; // [S]
+        Ok(Some(Losses {
+            boxes: (of_pairs * pairs.positive_weights).f_sum(Kind::Float)?,
+            scores: (of_scores * pairs.scored_weights).f_sum(Kind::Float)?,
+        }))
+    }
+}
+
+impl TaskLearner for DetectLearner {
+    fn loss(&self, rows: &[usize], Draws { seed, epoch }: Draws) -> Result<Tensor, StudyError> {
+        let canvases = self.canvases(rows);
+        let proposals = self.propose(&canvases)?;
+        let draws = |index: usize| {
+            // One stream for each row of each epoch: 2³² rows, which no data set has.
+            let number = (u64::from(epoch) << 32) + rows[index] as u64;
+            stream(seed, Purpose::BoxPairs, number)
+        };
+        let looked = {
+            let _no_graph = tch::no_grad_guard();
+            self.look(&canvases, &proposals, draws)?
+        };
+        match self.losses(&proposals, &looked)? {
+            Some(Losses { boxes, scores }) => Ok(boxes + scores),
+            None => Ok((proposals.moves.f_sum(Kind::Float)?
+                + proposals.logits.f_sum(Kind::Float)?)
+                * 0.0),
+        }
+    }
+
+    fn score(&self, rows: &[usize]) -> Result<ScoreSums, StudyError> {
+        let canvases = self.canvases(rows);
+        let proposals = self.propose(&canvases)?;
+        let draws = |index: usize| stream(DATA_SEED, Purpose::TestPairs, rows[index] as u64);
+        let looked = self.look(&canvases, &proposals, draws)?;
+        let [boxes, scores] = match self.losses(&proposals, &looked)? {
+            Some(Losses { boxes, scores }) => {
+                [boxes.f_double_value(&[])?, scores.f_double_value(&[])?]
+            }
+            None => [0.0; 2],
+        };
+
+        let mut found = Found::with_losses(boxes, scores);
+        for (looked, canvas) in looked.iter().zip(&canvases) {
+            found.add_canvas();
+            let kept = suppress(&looked.boxes, &looked.scores, KEPT_OVERLAP, KEPT);
+            let kept: Vec<_> = kept.into_iter().map(|index| looked.boxes[index]).collect();
+            found.add_kept(&kept, &looked.compared);
+            found.add_pairs(&looked.boxes, &looked.compared, &looked.pairs);
+
+            let detected = suppress(&looked.boxes, &looked.scores, DETECTED_OVERLAP, KEPT);
+            let visible = canvas.targets.iter().filter(|target| target.is_visible());
+            let visible: Vec<_> = visible.map(|target| self.clipped(target.place)).collect();
+            let boxes: Vec<_> = detected.iter().map(|&index| looked.boxes[index]).collect();
+            let scores: Vec<_> = detected.iter().map(|&index| looked.scores[index]).collect();
+            found.add_detected(&boxes, &scores, &visible);
+        }
+        Ok(ScoreSums { loss: boxes + scores, measures: found.tallies() })
+    }
+
+    fn row_split(&self) -> RowSplit {
+        RowSplit::Rows(ROWS)
+    }
+}
+
+fn numbers_of(tensor: &Tensor) -> Result<Vec<f32>, StudyError> {
+    Ok(Vec::try_from(tensor.f_detach()?.f_to_device(Device::Cpu)?.f_reshape([-1])?)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::canvas::Target;
+    use super::super::network::TrunkPadding;
+    use super::*;
+    use crate::layer::UnderStudy;
+    use crate::{LayerKind, LayerStart, find_layer};
+    use coordrl_agents::nn::{ParamScope, ParamStore};
+    use serde_json::Value;
+
+    /// Number i of a tensor, as in `golden/propose.py`.
+    fn wave(shape: &[i64], phase: f64, scale: f64) -> Tensor {
+        let count: i64 = shape.iter().product();
+        let numbers: Vec<f32> =
+            (0..count).map(|index| ((0.7 * index as f64 + phase).sin() * scale) as f32).collect();
+        Tensor::from_slice(&numbers).view(shape)
+    }
+
+    fn learner(layer: &str) -> (DetectLearner, ParamStore, Vec<Tensor>) {
+        let under_study = match find_layer(layer).unwrap().kind {
+            LayerKind::Baseline => None,
+            LayerKind::InPlace(build) => {
+                Some(UnderStudy { build, start: LayerStart::Drawn, amplitude: 1.0 })
+            }
+        };
+        let mut store = ParamStore::new(1, Device::Cpu);
+        let mut scope = ParamScope::new(&mut store);
+        let config = DetectConfig { clip: false, ..DetectConfig::default() };
+        let network = ProposalNetwork::build(&mut scope, under_study, config.padding).unwrap();
+        let leaves = scope.into_leaves().unwrap();
+        let digit = super::super::digits::Digit {
+            class: 1,
+            height: 2,
+            width: 2,
+            pixels: vec![0.2, 0.4, 0.6, 1.0],
+        };
+        let digits = Digits { train: vec![digit.clone()], test: vec![digit] };
+        let learner = DetectLearner {
+            network,
+            anchors: Arc::new(TrunkPadding::Valid.anchors()),
+            data: Arc::new(DetectData::new(digits, &config)),
+            config,
+            device: Device::Cpu,
+        };
+        (learner, store, leaves)
+    }
+
+    fn golden() -> Value {
+        serde_json::from_str(include_str!("../../golden/propose.json")).unwrap()
+    }
+
+    fn numbers(value: &Value) -> Vec<f32> {
+        value.as_array().unwrap().iter().map(|number| number.as_f64().unwrap() as f32).collect()
+    }
+
+    fn indices(value: &Value) -> Vec<usize> {
+        numbers(value).into_iter().map(|number| number as usize).collect()
+    }
+
+    fn looked(canvas: &Value) -> Looked {
+        let list = |key: &str| canvas[key].as_array().unwrap().iter();
+        let targets: Vec<BoundingBox> = list("targets")
+            .map(|target| {
+                let [row, column, height, width] = numbers(target)[..].try_into().unwrap();
+                BoundingBox { row, column, height, width }
+            })
+            .collect();
+        let positives = list("positives").map(|pair| {
+            let [box_index, target] = indices(pair)[..].try_into().unwrap();
+            Positive { box_index, target }
+        });
+        let pairs =
+            Pairs { positives: positives.collect(), negatives: indices(&canvas["negatives"]) };
+        Looked { boxes: vec![], scores: vec![], compared: targets.clone(), targets, pairs }
+    }
+
+    fn assert_close(found: f64, expected: &Value, scale: f64, what: &str) {
+        let expected = expected.as_f64().unwrap();
+        assert!((found - expected).abs() <= 1e-4 * scale, "{what}: {found} instead of {expected}");
+    }
+
+    #[test]
+    fn losses_and_gradients_equal_pytorch() {
+        let golden = golden();
+        let looked: Vec<Looked> =
+            golden["canvases"].as_array().unwrap().iter().map(looked).collect();
+        for layer in ["conv", "coordconv"] {
+            let (learner, store, leaves) = learner(layer);
+            for (index, leaf) in leaves.iter().enumerate() {
+                let shape = leaf.size();
+                let fan_in = shape[1..].iter().product::<i64>() as f64;
+                let (phase, scale) = match index % 2 {
+                    0 => ((index / 2) as f64, (2.0 / fan_in).sqrt()),
+                    _ => ((index / 2) as f64 + 0.5, 0.1),
+                };
+                tch::no_grad(|| leaf.shallow_clone().copy_(&wave(&shape, phase, scale)));
+            }
+
+            let pictures = wave(&[2, 1, 64, 64], 0.0, 0.5) + 0.5;
+            let proposals = learner.network.forward(&pictures);
+            let found = learner.losses(&proposals, &looked).unwrap().unwrap();
+            let golden = &golden[layer];
+            let of = |loss: &Tensor| loss.double_value(&[]);
+            assert_close(of(&found.boxes), &golden["box_loss"], 3.0, "box loss");
+            assert_close(of(&found.scores), &golden["score_loss"], 1.0, "score loss");
+
+            let loss = found.boxes + found.scores;
+            let gradients = Tensor::run_backward(&[loss], &leaves, false, false);
+            for ((name, _), gradient) in store.to_named().iter().zip(&gradients) {
+                let expected = &golden["gradients"][name];
+                let norm = gradient.norm().double_value(&[]);
+                assert_close(norm, &expected[0], norm, name);
+                let product = (gradient * wave(&gradient.size(), 0.0, 1.0)).sum(Kind::Float);
+                assert_close(product.double_value(&[]), &expected[1], norm, name);
+            }
+        }
+    }
+
+    #[test]
+    fn losses_and_scores_of_canvases_add_up() {
+        let (learner, ..) = learner("coordconv");
+        let draws = Draws { seed: 3, epoch: 1 };
+        let loss = |rows: &[usize]| learner.loss(rows, draws).unwrap().double_value(&[]);
+        let rows = [5, 0, 7, 9003];
+        let apart: f64 = rows.iter().map(|&row| loss(&[row])).sum();
+        assert!((loss(&rows) - apart).abs() < 1e-4 * apart, "{} {apart}", loss(&rows));
+        let other = learner.loss(&rows, Draws { seed: 3, epoch: 2 }).unwrap();
+        assert_ne!(other.double_value(&[]), loss(&rows), "every epoch draws pairs of its own");
+
+        let whole = tch::no_grad(|| learner.score(&rows)).unwrap();
+        let mut sums = ScoreSums::default();
+        rows.iter().for_each(|&row| sums.add(&learner.score(&[row]).unwrap()));
+        assert!((whole.loss - sums.loss).abs() < 1e-4 * sums.loss);
+        for (whole, sum) in whole.measures.iter().zip(&sums.measures) {
+            let (whole, sum) = (whole.value(), sum.value());
+            assert!((whole - sum).abs() < 1e-4, "{whole} {sum}");
+        }
+    }
+
+    /// Targets off the canvas are not learnt; without any other there is nothing to learn.
+    #[test]
+    fn a_canvas_without_visible_digits_has_a_loss_of_zero() {
+        let (mut learner, ..) = learner("conv");
+        let hidden = |canvas: &Canvas| !canvas.targets.iter().any(Target::is_visible);
+        let row = (0..9000).find(|&row| hidden(&learner.data.draw(row))).unwrap();
+        let draws = Draws { seed: 1, epoch: 0 };
+        let loss = |learner: &DetectLearner| learner.loss(&[row], draws).unwrap();
+        assert_eq!(loss(&learner).double_value(&[]), 0.0);
+        assert!(loss(&learner).requires_grad(), "a step can be taken all the same");
+        learner.config.pair_rule = PairRule::Released;
+        assert!(loss(&learner).double_value(&[]) > 0.0);
+    }
+}
