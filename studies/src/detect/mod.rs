@@ -97,9 +97,9 @@ tags! {
         "Average precision at an overlap of a half, training canvases: detect.";
     TEST_AP50: "study/test_ap50", "AP",
         "Average precision at an overlap of a half, test canvases: detect.";
-    TRAIN_BOX_LOSS: "study/train_box_loss", "",
+    TRAIN_BOX_LOSS: "study/train_box_loss", "none",
         "Loss of moves, training canvases: detect.";
-    TEST_BOX_LOSS: "study/test_box_loss", "",
+    TEST_BOX_LOSS: "study/test_box_loss", "none",
         "Loss of moves, test canvases: detect.";
     TRAIN_SCORE_LOSS: "study/train_score_loss", "nats",
         "Loss of scores, training canvases: detect.";
