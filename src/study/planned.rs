@@ -40,14 +40,16 @@ impl Planned for StudyRunConfig {
         u64::from(self.study.epochs) * train_rows.div_ceil(u64::from(self.study.batch_size))
     }
 
-    fn score(&self) -> &'static Tag {
-        self.task.measures[0].test
+    fn scores(&self) -> &'static [&'static Tag] {
+        std::slice::from_ref(&self.task.measures[0].test)
     }
 
     fn describe_score(&self, score: Option<f64>) -> String {
         match score {
             None => "not evaluated".to_owned(),
-            Some(score) => format!("{} {score:.4}", self.score().name.trim_start_matches("study/")),
+            Some(score) => {
+                format!("{} {score:.4}", self.scores()[0].name.trim_start_matches("study/"))
+            }
         }
     }
 

@@ -47,8 +47,12 @@ impl Planned for GameRunPlan {
         self.config.frames
     }
 
-    fn score(&self) -> &'static Tag {
-        &tags::EPISODE_RETURN
+    /// Returns the evaluations, as reports compare; without any, the training games.
+    fn scores(&self) -> &'static [&'static Tag] {
+        match self.config.is_evaluated() {
+            true => &[&tags::EVAL_FINAL_RETURN, &tags::EVAL_RETURN],
+            false => &[&tags::EPISODE_RETURN],
+        }
     }
 
     fn describe_score(&self, score: Option<f64>) -> String {

@@ -36,8 +36,8 @@ pub trait Planned: Clone {
     /// Returns the length of the run.
     fn end(&self) -> u64;
 
-    /// Returns the tag of the score to display.
-    fn score(&self) -> &'static Tag;
+    /// Returns the tags that may hold the score to display, the best first.
+    fn scores(&self) -> &'static [&'static Tag];
 
     /// Describes the score of a complete run.
     fn describe_score(&self, score: Option<f64>) -> String;

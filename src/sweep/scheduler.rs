@@ -365,9 +365,10 @@ impl<P: Planned> JobSlot<P> {
         };
 
         self.progress.position = point.position(P::AXIS).unwrap_or(0);
-        // Lines of evaluations have neither value.
+        // Lines of evaluations have no speed, and others no score if there are evaluations.
         self.progress.per_sec = point.value(P::SPEED).or(self.progress.per_sec);
-        self.progress.score = point.value(self.cell.plan.score()).or(self.progress.score);
+        let score = self.cell.plan.scores().iter().find_map(|tag| point.value(tag));
+        self.progress.score = score.or(self.progress.score);
     }
 
     fn is_done(&self, runs_dir: &std::path::Path) -> bool {
