@@ -60,9 +60,9 @@ tags! {
     LOSS_L2: "loss/l2", "none",
         "The L2 part of what a study minimises, mean over the batches since the last log point.";
     STUDY_TRAIN_LOSS: "study/train_loss", "none",
-        "Loss on all training centres, its L2 part left out.";
+        "Loss on the training rows that evaluations score, its L2 part left out.";
     STUDY_TEST_LOSS: "study/test_loss", "none",
-        "Loss on all test centres, its L2 part left out.";
+        "Loss on all test rows, its L2 part left out.";
     UPDATES_PER_SEC: "perf/updates_per_sec", "updates per second",
         "Speed of a study since the last log point, evaluations included.";
 }

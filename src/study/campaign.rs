@@ -20,7 +20,7 @@ use crate::sweep::planned::Planned;
 use crate::sweep::record::CellFailure;
 use crate::sweep::scheduler::{Journal, Scheduler, SweepOutcome};
 
-/// Divisor of a baseline's epochs in a quick campaign.
+/// Divisor of the epochs of baselines, and of tasks without a mark, in a quick campaign.
 const QUICK_SHARE: u32 = 10;
 
 /// Selection of studies to run.
@@ -35,7 +35,7 @@ pub struct Campaign {
     pub seeds: u64,
     /// Number of seeds for the baselines, whose runs are longer.
     pub baseline_seeds: u64,
-    /// Trains the baselines for fewer epochs, and the others until the mark holds.
+    /// Trains baselines and tasks without a mark for fewer epochs, the others until the mark holds.
     pub quick: bool,
     /// Number of studies to run at a time; absent: as many as the cores allow.
     pub jobs: Option<u64>,

@@ -1,5 +1,6 @@
 //! Random draws of studies: every purpose has streams of its own.
 
+use coordrl_agents::nn::uniform;
 use coordrl_envs::Rng;
 use rand::{Rng as _, SeedableRng};
 
@@ -41,10 +42,9 @@ pub(crate) fn stream(seed: u64, purpose: Purpose, index: u64) -> Rng {
     Rng::from_seed(key)
 }
 
-/// Draws uniformly from [low, high) with 53 random bits.
-pub(crate) fn uniform(rng: &mut Rng, [low, high]: [f64; 2]) -> f64 {
-    let unit = (rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64;
-    low + unit * (high - low)
+/// Draws uniformly from [low, high).
+pub(crate) fn between(rng: &mut Rng, [low, high]: [f64; 2]) -> f64 {
+    low + uniform(rng) * (high - low)
 }
 
 /// Draws a number below `count`, which is at least 1.
@@ -96,7 +96,7 @@ mod tests {
         assert_ne!(draw(Purpose::DigitOrder, 0), draw(Purpose::DigitPlaces, 0));
         assert_ne!(draw(Purpose::BoxPairs, 0), draw(Purpose::BoxPairs, 1));
         let mut rng = stream(1, Purpose::BoxPairs, 0);
-        assert!((0..1000).all(|_| (15.0..25.0).contains(&uniform(&mut rng, [15.0, 25.0]))));
+        assert!((0..1000).all(|_| (15.0..25.0).contains(&between(&mut rng, [15.0, 25.0]))));
         let mut drawn = [0; 3];
         (0..300).for_each(|_| drawn[below(&mut rng, 3)] += 1);
         assert!(drawn.iter().all(|&count| count > 70), "{drawn:?}");

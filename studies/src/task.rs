@@ -165,14 +165,14 @@ pub struct ScoreSums {
     pub measures: Vec<Tally>,
 }
 
-/// What is known of a measure before all rows are scored.
+/// A measure of some of the rows, from which that of all can be computed.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Tally {
     /// A mean of `count` numbers, of whatever there is one of: rows, pixels, objects.
     Mean {
         /// Sum of the numbers.
         sum: f64,
-        /// How many.
+        /// Count of the numbers.
         count: f64,
     },
     /// Average precision of a ranking: precision after each hit, averaged over the targets; those

@@ -17,7 +17,8 @@ use tch::{Device, Tensor};
 fn try_study(layer: &StudyLayer, config: &StudyConfig, how: How) -> Result<Study, StudyError> {
     let How { task, split, seed, .. } = how;
     let pool = Arc::new(build_pool(1, 1).unwrap());
-    let (device, data_dir) = (Device::Cpu, &digits());
+    let device = Device::Cpu;
+    let data_dir = &digits();
     Study::build(StudySetup { task, split, layer, config, seed, data_dir, device, pool })
 }
 

@@ -150,6 +150,14 @@ fn wrong_requests_are_refused_and_nothing_is_written() {
         &["study", "classify", "--layer=conv", "--set=study.coordinate_amplitude=0.125"],
         &["`study.coordinate_amplitude`", "has no coordinates"],
     );
+    refused(&["study", "detect", "--split=uniform"], &["`split`: is `uniform`", "digits"]);
+    refused(
+        &["study", "detect", "--data=nowhere"],
+        &["nowhere has no digits", "cargo xtask setup"],
+    );
+    refused(&["study", "detect", "--set=study.detect.test_canvases=0"], &["test_canvases`: is 0"]);
+    refused(&["study", "detect", "--set=study.detect.pair_rule=x"], &["released", "mended"]);
+    refused(&["study", "detect", "--dump=x"], &["`--dump`", "`detect` has another"]);
     refused(&["study", "classify", "--device=cuda:99"], &["cuda:99"]);
     refused(&["study", "classify", "--name=../x"], &["--name"]);
 }

@@ -66,6 +66,19 @@ fn every_combination_is_made_once_and_is_the_run_that_train_makes() {
     fewer.expect_refusal(2, &["sweep `s`", "a2c-coordconv/s-seed1", "--name"]);
 }
 
+#[test]
+fn the_scores_at_the_end_are_those_of_the_final_evaluations() {
+    let sandbox = Sandbox::new();
+    let evaluated = ["--set=evaluation.every_frames=400", "--set=evaluation.final_episodes=7"];
+    let arguments = sweep(&["--frames=1000", "--seeds=1", "--torsos=conv", "--json"]);
+    let ended = sandbox.run(&[&arguments[..], &evaluated[..]].concat());
+    let result: Value = serde_json::from_str(&ended.stdout).unwrap();
+    let points = metrics(&run_of(&sandbox, "conv", 1));
+    let last = &points.last().unwrap()["eval/final_return"];
+    assert!(last.is_number(), "{points:?}");
+    assert_eq!(result["cells"][0]["episode_return"], *last);
+}
+
 fn last_frames(run: &Path) -> u64 {
     let text = fs::read_to_string(run.join("metrics.jsonl")).unwrap_or_default();
     // The run may be in the middle of writing its last line.

@@ -246,7 +246,8 @@ impl Windows {
     }
 
     fn blocks(&self) -> impl Iterator<Item = Block> {
-        let (count, most) = (self.count, self.block_images());
+        let count = self.count;
+        let most = self.block_images();
         let windows_per_image = self.places[0] * self.places[1];
         (0..count).step_by(most).map(move |first| Block {
             first,

@@ -121,7 +121,7 @@ fn normal_draws(rng: &mut Rng, count: usize) -> Vec<f32> {
 }
 
 /// Draws uniformly from [0, 1) with 53 random bits.
-pub(crate) fn uniform(rng: &mut Rng) -> f64 {
+pub fn uniform(rng: &mut Rng) -> f64 {
     (rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64
 }
 

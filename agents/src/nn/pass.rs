@@ -47,7 +47,8 @@ impl<T> Pass<T> {
         let parts: Vec<&Tensor> = maps.iter().map(|part| &part.features).collect();
         let features = Tensor::cat(&parts, 0).set_requires_grad(true); // [N, F]
         let output = heads(features.shallow_clone());
-        let (weight, bias) = (dense.weight().detach(), dense.bias().detach());
+        let weight = dense.weight().detach();
+        let bias = dense.bias().detach();
         Self { output, cut: Some(Cut { features, weight, bias, maps }) }
     }
 

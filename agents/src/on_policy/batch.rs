@@ -10,11 +10,12 @@ use crate::nn::{LiveFeatures, Network, NetworkError, Output, Pass, live_features
 pub struct ActorCriticBatch {
     /// Observations `u8 [B, C, H, W]`.
     pub obs: Tensor,
-    /// What a loss compares the network's output with.
+    /// Actions, advantages and returns.
     pub targets: BatchTargets,
 }
 
-/// What a loss compares the network's output for a batch with, on the learner's device.
+/// Actions, advantages and returns of a batch, on the learner's device: the arguments of a loss
+/// beside the network's output.
 #[derive(Debug)]
 pub struct BatchTargets {
     /// Actions `i64 [B]`.

@@ -40,7 +40,8 @@ impl BoundingBox {
 
     /// Intersection over union with another box, from 0 to 1.
     pub fn overlap(self, other: Self) -> f32 {
-        let (a, b) = (self.edges(), other.edges());
+        let a = self.edges();
+        let b = other.edges();
         let height = (a.bottom.min(b.bottom) - a.top.max(b.top)).max(0.0);
         let width = (a.right.min(b.right) - a.left.max(b.left)).max(0.0);
         let shared = height * width;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::boxes::BoundingBox;
 use super::digits::Digit;
-use crate::draws::{Purpose, shuffle, stream, uniform};
+use crate::draws::{Purpose, between, shuffle, stream};
 
 /// Height and width of the canvas that the network sees.
 pub const CANVAS: usize = 64;
@@ -80,10 +80,10 @@ impl Canvases {
         let mut targets = Vec::new();
         for order in &*self.orders {
             let digit = &self.digits[order[index]];
-            let [height, width] = [(); 2].map(|()| uniform(&mut rng, SIZE));
+            let [height, width] = [(); 2].map(|()| between(&mut rng, SIZE));
             let centre_of = |size: f64| [size / 2.0, FIELD - size / 2.0];
-            let row = uniform(&mut rng, centre_of(height)) - MARGIN;
-            let column = uniform(&mut rng, centre_of(width)) - MARGIN;
+            let row = between(&mut rng, centre_of(height)) - MARGIN;
+            let column = between(&mut rng, centre_of(width)) - MARGIN;
             let [rows, columns] =
                 [(row, height, digit.height), (column, width, digit.width)].map(Line::of);
             add_digit(digit, &rows, &columns, &mut pixels);
@@ -135,11 +135,12 @@ fn add_digit(digit: &Digit, rows: &Line, columns: &Line, pixels: &mut [f32]) {
     let ink = |row: usize, column: usize| digit.pixels[row * digit.width + column];
     for row in &rows.0 {
         for column in &columns.0 {
-            let between = |y: usize| {
-                let (left, right) = (ink(y, column.first), ink(y, column.second));
-                left + (right - left) * column.share
+            let across = |y: usize| {
+                let left = ink(y, column.first);
+                left + (ink(y, column.second) - left) * column.share
             };
-            let (above, below) = (between(row.first), between(row.second));
+            let above = across(row.first);
+            let below = across(row.second);
             pixels[row.at * CANVAS + column.at] += above + (below - above) * row.share;
         }
     }
@@ -174,7 +175,8 @@ mod tests {
 
     #[test]
     fn a_digit_off_the_canvas_leaves_what_lies_on_it() {
-        let (inside, outside) = (Line::of((0.0, 4.0, 2)), Line::of((-9.0, 4.0, 2)));
+        let inside = Line::of((0.0, 4.0, 2));
+        let outside = Line::of((-9.0, 4.0, 2));
         assert_eq!(inside.0.iter().map(|source| source.at).collect::<Vec<_>>(), [0, 1]);
         assert!(outside.0.is_empty());
         let beyond = Line::of((64.0, 4.0, 2));

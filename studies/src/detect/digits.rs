@@ -62,7 +62,7 @@ pub enum DigitsError {
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Its fault.
         reason: String,
     },
 }
@@ -142,12 +142,16 @@ const LABELS: [&str; 2] = ["train-labels-idx1-ubyte", "t10k-labels-idx1-ubyte"];
 
 /// Reads the training (0) or test (1) files.
 fn read_idx(dir: &Path, part: usize) -> Result<Vec<Digit>, DigitsError> {
-    let (images, labels) = (dir.join(IMAGES[part]), dir.join(LABELS[part]));
+    let images = dir.join(IMAGES[part]);
+    let labels = dir.join(LABELS[part]);
     let pixels = idx_values(&images, [0, 0, 8, 3], PIXELS)?;
     let classes = idx_values(&labels, [0, 0, 8, 1], 1)?;
     if classes.len() * PIXELS != pixels.len() {
-        let (found, count) = (classes.len(), pixels.len() / PIXELS);
-        return Err(damaged(&labels, format!("it has {found} labels for {count} digits")));
+        let count = pixels.len() / PIXELS;
+        return Err(damaged(
+            &labels,
+            format!("it has {} labels for {count} digits", classes.len()),
+        ));
     }
     let pictures = pixels.chunks_exact(PIXELS).zip(&classes).enumerate();
     pictures
@@ -184,4 +188,101 @@ fn unreadable(path: &Path, cause: io::Error) -> DigitsError {
 
 fn damaged(path: &Path, reason: String) -> DigitsError {
     DigitsError::Damaged { path: path.to_owned(), reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::Write;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
+    use super::*;
+
+    /// A picture with ink in two corners of a box of 2 × 3.
+    fn picture() -> Vec<u8> {
+        let mut picture = vec![0; PIXELS];
+        picture[5 * SIDE + 7] = 255;
+        picture[6 * SIDE + 9] = 51;
+        picture
+    }
+
+    fn idx(magic: [u8; 4], sizes: &[u32], values: &[u8]) -> Vec<u8> {
+        let sizes = sizes.iter().flat_map(|size| size.to_be_bytes());
+        magic.into_iter().chain(sizes).chain(values.iter().copied()).collect()
+    }
+
+    fn write_idx(dir: &Path, part: usize, classes: &[u8]) {
+        let count = classes.len() as u32;
+        let pixels = picture().repeat(classes.len());
+        fs::write(dir.join(IMAGES[part]), idx([0, 0, 8, 3], &[count, 28, 28], &pixels)).unwrap();
+        fs::write(dir.join(LABELS[part]), idx([0, 0, 8, 1], &[count], classes)).unwrap();
+    }
+
+    fn write_packed(dir: &Path, text: &str) {
+        let file = File::create(dir.join(PACKED)).unwrap();
+        let mut packed = GzEncoder::new(file, Compression::fast());
+        packed.write_all(text.as_bytes()).unwrap();
+        packed.finish().unwrap();
+    }
+
+    fn line(class: u8) -> String {
+        let pixels: Vec<String> = picture().iter().map(u8::to_string).collect();
+        format!("{},{class}\n", pixels.join(","))
+    }
+
+    fn refusal(dir: &Path) -> String {
+        Digits::read(dir).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn digits_are_cut_to_their_ink_and_the_last_of_a_class_are_held_out() {
+        let dir = tempfile::tempdir().unwrap();
+        write_packed(dir.path(), &(line(3).repeat(HELD_OUT_FROM + 2) + &line(4)));
+        let digits = Digits::read(dir.path()).unwrap();
+        assert_eq!((digits.train.len(), digits.test.len()), (HELD_OUT_FROM + 1, 2));
+        let pixels = vec![1.0, 0.0, 0.0, 0.0, 0.0, 0.2];
+        assert_eq!(digits.test[0], Digit { class: 3, height: 2, width: 3, pixels });
+    }
+
+    #[test]
+    fn mnists_own_files_are_preferred() {
+        let dir = tempfile::tempdir().unwrap();
+        write_packed(dir.path(), "damaged");
+        write_idx(dir.path(), 0, &[7, 8, 9]);
+        write_idx(dir.path(), 1, &[0]);
+        let digits = Digits::read(dir.path()).unwrap();
+        let classes: Vec<u8> = digits.train.iter().map(|digit| digit.class).collect();
+        assert_eq!((classes, digits.test[0].class), (vec![7, 8, 9], 0));
+        assert_eq!((digits.test[0].height, digits.test[0].width), (2, 3));
+    }
+
+    #[test]
+    fn what_is_missing_or_damaged_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path();
+        assert!(refusal(path).contains("cargo xtask setup"));
+
+        write_packed(path, &(line(1) + "1,2,3\n"));
+        assert!(refusal(path).contains("mnist_5k.csv.gz: line 2 is not a digit"));
+        write_packed(path, &line(1));
+        assert!(refusal(path).contains("too few digits"));
+        fs::write(path.join(PACKED), "not gzip").unwrap();
+        assert!(refusal(path).starts_with("cannot read"));
+
+        write_idx(path, 0, &[1, 2]);
+        assert!(refusal(path).starts_with("cannot read"), "the test files are missing");
+        write_idx(path, 1, &[1]);
+        fs::write(path.join(LABELS[1]), idx([0, 0, 8, 1], &[2], &[1, 1])).unwrap();
+        assert!(refusal(path).contains("it has 2 labels for 1 digits"));
+        fs::write(path.join(LABELS[1]), idx([0, 0, 8, 1], &[1], &[10])).unwrap();
+        assert!(refusal(path).contains("number 0 is empty, or no digit"));
+        fs::write(path.join(IMAGES[1]), idx([0, 0, 8, 3], &[1, 28, 28], &[0; 9])).unwrap();
+        assert!(refusal(path).contains("1 digits of 28 × 28 are not its 9 bytes"));
+        fs::write(path.join(IMAGES[1]), idx([0, 0, 8, 3], &[1, 32, 32], &[0; 1024])).unwrap();
+        assert!(refusal(path).contains("are not its 1024 bytes"));
+        fs::write(path.join(IMAGES[1]), "short").unwrap();
+        assert!(refusal(path).contains("not an IDX file"));
+    }
 }

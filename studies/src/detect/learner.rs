@@ -405,7 +405,8 @@ mod tests {
         rows.iter().for_each(|&row| sums.add(&learner.score(&[row]).unwrap()));
         assert!((whole.loss - sums.loss).abs() < 1e-4 * sums.loss);
         for (whole, sum) in whole.measures.iter().zip(&sums.measures) {
-            let (whole, sum) = (whole.value(), sum.value());
+            let whole = whole.value();
+            let sum = sum.value();
             assert!((whole - sum).abs() < 1e-4, "{whole} {sum}");
         }
     }

@@ -7,7 +7,7 @@ use crate::task::Tally;
 /// Overlap from which a box counts as having found a digit.
 const HIT_OVERLAP: f32 = 0.5;
 
-/// What was found on a set of canvases.
+/// Sums of the measures over a set of canvases.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Found {
     /// Summed over canvases.

@@ -34,7 +34,7 @@ const SCORED: usize = 1000;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DetectConfig {
-    /// How a step draws the boxes that it learns from.
+    /// Rule by which a step draws the boxes that it learns from.
     pub pair_rule: PairRule,
     /// Zero padding of the first two convolutions.
     pub padding: TrunkPadding,

@@ -106,8 +106,15 @@ fn place(
     kernel: i64,
     padding: Padding,
 ) -> LayerPlace {
-    let (input, size) = (LayerInput::Pictures, [side, side]);
-    LayerPlace { name, input, channels, size, kernel, padding, init: Init::HeNormal }
+    LayerPlace {
+        name,
+        input: LayerInput::Pictures,
+        channels,
+        size: [side, side],
+        kernel,
+        padding,
+        init: Init::HeNormal,
+    }
 }
 
 /// Returns the side of a map after a convolution of 5 × 5 and a pooling.

@@ -14,7 +14,7 @@ const POSITIVE_OVERLAP: f32 = 0.5;
 /// A negative overlaps every target by less.
 const NEGATIVE_OVERLAP: f32 = 0.1;
 
-/// How pairs are drawn.
+/// Rule by which pairs are drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PairRule {

@@ -90,7 +90,8 @@ mod tests {
                 let case = format!("{task} {layer} {filter_size}: {whole:?} and {sums:?}");
                 assert!((whole.loss - sums.loss).abs() < 1e-4 * sums.loss.abs(), "{case}");
                 for (whole, sum) in whole.measures.iter().zip(&sums.measures) {
-                    let (whole, sum) = (whole.value(), sum.value());
+                    let whole = whole.value();
+                    let sum = sum.value();
                     assert!((whole - sum).abs() <= 1e-3 * sum.abs(), "{case}");
                 }
                 if (layer, filter_size) == ("coordconv", 1) {

@@ -39,7 +39,8 @@ impl How {
 pub fn study_of(layer: &StudyLayer, config: &StudyConfig, how: How) -> Study {
     let How { task, split, seed, threads, .. } = how;
     let pool = Arc::new(build_pool(threads, 1).unwrap());
-    let (device, data_dir) = (Device::Cpu, &digits());
+    let device = Device::Cpu;
+    let data_dir = &digits();
     Study::build(StudySetup { task, split, layer, config, seed, data_dir, device, pool }).unwrap()
 }
 
