@@ -1,6 +1,9 @@
 //! Thread pools and libtorch thread counts.
 
+use std::sync::Once;
+
 use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
+use tch::{Device, Kind, Tensor};
 
 /// Splits `count` into `among` parts as evenly as possible; the first ones get one more.
 pub(crate) fn split_evenly(count: usize, among: usize) -> Vec<usize> {
@@ -38,15 +41,30 @@ pub(crate) fn start_pool(
 /// libtorch keeps the number per thread *and* per process, and a thread's first parallel operation
 /// overwrites its own with the process's. Reading the number in between triggers that early.
 pub(crate) fn use_torch_threads(count: i32) {
+    choose_vector_maths();
     tch::set_num_threads(count);
     let _ = tch::get_num_threads();
     tch::set_num_threads(count);
 }
 
+/// Makes MKL choose its vector functions (`exp`, `sqrt`, …) while only one thread calls them.
+///
+/// MKL 2024.2 chooses them by the processor at the first call of a process, without a lock: a
+/// second thread in its first call can be given the function of half the precision, once. Two runs
+/// of one seed then differ from the fourth digit of an exponential on.
+/// Source: <https://github.com/pytorch/pytorch/issues/188792>.
+fn choose_vector_maths() {
+    static CHOSEN: Once = Once::new();
+    CHOSEN.call_once(|| {
+        for kind in [Kind::Float, Kind::Double] {
+            let _ = Tensor::ones([8], (kind, Device::Cpu)).exp();
+        }
+    });
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tch::{Device, Kind, Tensor};
 
     #[test]
     fn a_pool_keeps_its_number_of_libtorch_threads_whatever_other_threads_ask_for() {
