@@ -12,6 +12,9 @@ use crate::style::{Colour, GREY, PALETTE};
 /// Colour of NaN, chosen to stand out.
 pub(crate) const NOT_A_NUMBER: Colour = PALETTE[3];
 
+/// Width of an outline.
+const OUTLINE: f64 = 1.6;
+
 /// One matrix with its caption.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HeatMap {
@@ -19,6 +22,27 @@ pub struct HeatMap {
     rows: usize,
     columns: usize,
     values: Vec<f32>,
+    pub(crate) outlines: Vec<Outlines>,
+}
+
+/// Rectangles over a matrix, all of one kind.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outlines {
+    pub(crate) name: String,
+    pub(crate) colour: Colour,
+    boxes: Vec<Rect>,
+}
+
+impl Outlines {
+    /// Builds outlines of one colour with their name in the legend. Boxes are in cells: the matrix
+    /// spans (0, 0) to (columns, rows), beyond which nothing is drawn.
+    pub fn new(
+        name: impl Into<String>,
+        colour: Colour,
+        boxes: impl IntoIterator<Item = Rect>,
+    ) -> Self {
+        Self { name: name.into(), colour, boxes: boxes.into_iter().collect() }
+    }
 }
 
 impl HeatMap {
@@ -37,7 +61,14 @@ impl HeatMap {
         if rows.checked_mul(columns) != Some(values.len()) || values.is_empty() {
             return Err(PlotError::MatrixSize { caption, rows, columns, values: values.len() });
         }
-        Ok(Self { caption, rows, columns, values })
+        Ok(Self { caption, rows, columns, values, outlines: Vec::new() })
+    }
+
+    /// Draws outlines over the cells, on top of earlier ones.
+    #[must_use]
+    pub fn with_outlines(mut self, outlines: Outlines) -> Self {
+        self.outlines.push(outlines);
+        self
     }
 
     /// Smallest and largest value, ignoring NaN.
@@ -80,6 +111,23 @@ impl HeatMap {
         let corner = ((middle - width / 2.0).round(), (centre - height / 2.0).round());
         canvas.cells(corner, cell, &self.runs(colours, range));
         canvas.outline(Rect::new(corner.0, corner.1, width, height), Stroke::solid(GREY, 1.0));
+        for Outlines { colour, boxes, .. } in &self.outlines {
+            for place in boxes.iter().filter_map(|place| self.within(*place)) {
+                let left = corner.0 + place.left * cell;
+                let top = corner.1 + place.top * cell;
+                let place = Rect::new(left, top, place.width * cell, place.height * cell);
+                canvas.outline(place, Stroke::solid(*colour, OUTLINE));
+            }
+        }
+    }
+
+    /// Returns the part of a box on the matrix; `None` if there is none.
+    fn within(&self, place: Rect) -> Option<Rect> {
+        let left = place.left.max(0.0);
+        let top = place.top.max(0.0);
+        let right = (place.left + place.width).min(to_f64(self.columns));
+        let bottom = (place.top + place.height).min(to_f64(self.rows));
+        (left < right && top < bottom).then(|| Rect::from_edges(left, top, right, bottom))
     }
 
     /// Returns runs of equally coloured cells, in units of cells. Each extends one cell further
@@ -142,6 +190,14 @@ mod tests {
         let map = HeatMap::try_new("m", 10, 64, vec![0.0; 640]).unwrap();
         assert_eq!(map.picture_size(180.0), (160.0, 25.0));
         assert!((map.picture_size(16.0).0 - 16.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_box_is_cut_at_the_edges_of_the_matrix() {
+        let map = HeatMap::try_new("m", 10, 20, vec![0.0; 200]).unwrap();
+        let cut = map.within(Rect::new(-5.0, 4.0, 10.0, 50.0));
+        assert_eq!(cut, Some(Rect::new(0.0, 4.0, 5.0, 6.0)));
+        assert_eq!(map.within(Rect::new(20.0, 4.0, 5.0, 5.0)), None);
     }
 
     #[test]

@@ -10,7 +10,8 @@ use crate::font::{Weight, to_f64};
 use crate::geometry::Rect;
 use crate::heading::Heading;
 use crate::heat_map::HeatMap;
-use crate::style::Look;
+use crate::legend::{Legend, LegendEntry};
+use crate::style::{Dash, Look};
 
 /// Default number of maps per row.
 const COLUMNS: usize = 4;
@@ -44,6 +45,8 @@ pub struct HeatMaps {
 struct MapLayout {
     look: Look,
     title: Heading,
+    /// Height of the legend, with the gap below it.
+    legend_height: f64,
     captions: Vec<Heading>,
     /// Side of the square available to a map.
     room: f64,
@@ -61,7 +64,7 @@ struct MapLayout {
 impl MapLayout {
     fn height(&self) -> f64 {
         let rows = to_f64(self.rows) * (self.place.1 + self.caption_height + self.gap);
-        self.look.gap * 2.0 + self.title.height() + rows
+        self.look.gap * 2.0 + self.title.height() + self.legend_height + rows
     }
 
     /// Area of the `index`-th map, below its caption, if the first caption begins at `(left, top)`.
@@ -152,7 +155,35 @@ impl HeatMaps {
             captions.iter().map(Heading::height).fold(0.0, f64::max) + look.gap * 0.3;
         let title = Heading::new(&self.title, width - look.gap * 2.0, look.title, Weight::Bold);
         let rows = self.maps.len().div_ceil(columns);
-        MapLayout { look, title, captions, room, place, caption_height, gap, bar, columns, rows }
+        let entries = self.legend_entries();
+        let legend = Legend::new(&entries, width - look.gap * 2.0, look);
+        let legend_height = if entries.is_empty() { 0.0 } else { legend.height() + look.gap * 0.4 };
+        MapLayout {
+            look,
+            title,
+            legend_height,
+            captions,
+            room,
+            place,
+            caption_height,
+            gap,
+            bar,
+            columns,
+            rows,
+        }
+    }
+
+    /// Returns an entry for each kind of outline, in order of appearance.
+    fn legend_entries(&self) -> Vec<LegendEntry> {
+        let mut entries: Vec<LegendEntry> = Vec::new();
+        for outlines in self.maps.iter().flat_map(|map| &map.outlines) {
+            if !entries.iter().any(|entry| entry.name == outlines.name) {
+                let line = Some(Dash::Solid);
+                let (name, colour) = (outlines.name.clone(), outlines.colour);
+                entries.push(LegendEntry { name, colour, line, marker: None });
+            }
+        }
+        entries
     }
 
     fn colour_bar(&self, range: Range, look: Look) -> Option<ColourBar<'_>> {
@@ -213,6 +244,10 @@ impl Figure for HeatMaps {
         let top = area.top + ((area.height - layout.height()) / 2.0).max(0.0) + layout.look.gap;
         layout.title.draw(canvas, area.centre().0, top);
         let top = top + layout.title.height() + layout.look.gap * 0.4;
+        let entries = self.legend_entries();
+        let room = area.width - layout.look.gap * 2.0;
+        Legend::new(&entries, room, layout.look).draw(canvas, area.centre().0, top);
+        let top = top + layout.legend_height;
         let left = area.centre().0 - (layout.grid_width() + layout.bar) / 2.0;
         for (index, (map, range)) in self.maps.iter().zip(ranges).enumerate() {
             let place = layout.place_of(index, left, top);
@@ -236,8 +271,8 @@ impl Figure for HeatMaps {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::heat_map::NOT_A_NUMBER;
-    use crate::style::{Colour, GREY};
+    use crate::heat_map::{NOT_A_NUMBER, Outlines};
+    use crate::style::{Colour, GREY, PALETTE};
     use crate::test_support::{assert_shows, colours_of};
 
     fn ramp(caption: &str) -> HeatMap {
@@ -270,6 +305,19 @@ mod tests {
     fn what_is_not_a_number_is_seen() {
         let map = HeatMap::try_new("gap", 1, 2, vec![f32::NAN, 1.0]).unwrap();
         assert_shows(&HeatMaps::new("t").with_map(map), &["gap"], &[NOT_A_NUMBER]);
+    }
+
+    #[test]
+    fn kinds_of_outlines_are_in_the_legend_once() {
+        let boxes =
+            |name: &str, colour| Outlines::new(name, colour, [Rect::new(0.5, 0.5, 1.0, 1.0)]);
+        let map = || ramp("m").with_outlines(boxes("digits", PALETTE[2]));
+        let maps = HeatMaps::new("t")
+            .with_map(map())
+            .with_map(map().with_outlines(boxes("found", PALETTE[1])));
+        assert_shows(&maps, &["digits", "found"], &[PALETTE[2], PALETTE[1]]);
+        assert_eq!(maps.legend_entries().len(), 2);
+        assert!(maps.height_at(600.0) > HeatMaps::new("t").with_map(ramp("m")).height_at(600.0));
     }
 
     #[test]

@@ -62,7 +62,7 @@ pub use colour_map::ColourMap;
 pub use error::PlotError;
 pub use figure::{Figure, LegendPlace, PAGE_WIDTH, PNG_SCALE};
 pub use geometry::{Rect, Size};
-pub use heat_map::HeatMap;
+pub use heat_map::{HeatMap, Outlines};
 pub use heat_maps::{ColourRange, HeatMaps};
 pub use intervals::{Estimate, Intervals};
 pub use legend::LegendEntry;

@@ -5,8 +5,8 @@
 use std::path::Path;
 
 use coordrl_plots::{
-    Axis, ColourMap, ColourRange, Figure, Group, HeatMap, HeatMaps, LineChart, Panels, Scatter,
-    Series,
+    Axis, Colour, ColourMap, ColourRange, Figure, Group, HeatMap, HeatMaps, LineChart, Outlines,
+    PALETTE, Panels, Rect, Scatter, Series,
 };
 use coordrl_studies::{Exhibit, MeasureRange, SplitIndices, Task, tasks};
 
@@ -61,6 +61,7 @@ fn exhibits(results: &[&StudyResult]) -> anyhow::Result<Option<Box<dyn Figure>>>
             Some(Box::new(pictures(title, values, truth, &shown)?))
         }
         Some(Exhibit::Places { .. }) => Some(Box::new(places(&shown))),
+        Some(Exhibit::Boxes { title, .. }) => Some(Box::new(boxes(title, &shown)?)),
     })
 }
 
@@ -89,6 +90,30 @@ fn pictures(
 fn map(caption: &str, picture: &[f32]) -> anyhow::Result<HeatMap> {
     let side = picture.len().isqrt();
     Ok(HeatMap::try_new(caption, side, side, picture.to_vec())?)
+}
+
+/// Draws the boxes of each network on the same pictures, a row per network.
+fn boxes(title: &str, shown: &[Shown<'_>]) -> anyhow::Result<HeatMaps> {
+    let mut maps = HeatMaps::new(title);
+    let mut columns = 1;
+    for Shown { result, exhibit, .. } in shown {
+        let Exhibit::Boxes { pictures, .. } = exhibit else { continue };
+        columns = pictures.len();
+        for picture in pictures {
+            let outlines = |name: &str, colour: Colour, places: &[[f64; 4]]| {
+                let places = places.iter();
+                let rects =
+                    places.map(|&[left, top, width, height]| Rect::new(left, top, width, height));
+                Outlines::new(name, colour, rects)
+            };
+            let drawn = map(&result.layer, &picture.pixels)?
+                .with_outlines(outlines("digit in sight", PALETTE[2], &picture.truth))
+                .with_outlines(outlines("found", PALETTE[1], &picture.found));
+            maps = maps.with_map(drawn);
+        }
+    }
+
+    Ok(maps.with_columns(columns).with_range(ColourRange::Fixed(0.0, 1.0)))
 }
 
 /// Plots each network's predicted positions over the true ones, a row per split.

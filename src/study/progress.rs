@@ -84,11 +84,13 @@ impl StudyProgress {
         if let Some(StudyEvaluation { train, test, .. }) = &self.evaluation {
             values.push((&tags::STUDY_TRAIN_LOSS, Some(train.loss)));
             values.push((&tags::STUDY_TEST_LOSS, Some(test.loss)));
+            // A measure of nothing, as of a second stage that is left out, is no number.
+            let known = |value: f64| (!value.is_nan()).then_some(value);
             for (measure, (_, value)) in task.measures.iter().zip(train.measures.named()) {
-                values.push((measure.train, Some(value)));
+                values.push((measure.train, known(value)));
             }
             for (measure, (_, value)) in task.measures.iter().zip(test.measures.named()) {
-                values.push((measure.test, Some(value)));
+                values.push((measure.test, known(value)));
             }
         }
 

@@ -63,6 +63,6 @@ pub use registry::{find_task, tasks};
 pub use state::StudyState;
 pub use study::{Study, StudySetup, StudyUpdateReport};
 pub use task::{
-    BuildLearner, Draws, Exhibit, Mark, Measure, MeasureRange, Prepared, RowSplit, ScoreSums,
-    Tally, Task, TaskLearner, TaskSetup,
+    BoxedPicture, BuildLearner, Draws, Exhibit, Mark, Measure, MeasureRange, Prepared, Ranking,
+    RowSplit, ScoreSums, Tally, Task, TaskLearner, TaskSetup,
 };

@@ -175,14 +175,18 @@ pub enum Tally {
         /// Count of the numbers.
         count: f64,
     },
-    /// Average precision of a ranking: precision after each hit, averaged over the targets; those
-    /// never hit count as 0.
-    Ranking {
-        /// Score of each answer, and whether it hits a target that no better one hits.
-        answers: Vec<(f32, bool)>,
-        /// Number of targets.
-        targets: usize,
-    },
+    /// Mean over rankings of their average precision; those without targets do not count.
+    Rankings(Vec<Ranking>),
+}
+
+/// Answers in order of their scores, for average precision: precision after each hit, averaged over
+/// the targets, of which those never hit count as 0.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Ranking {
+    /// Score of each answer, and whether it hits a target that no better one hits.
+    pub answers: Vec<(f32, bool)>,
+    /// Number of targets.
+    pub targets: usize,
 }
 
 impl Tally {
@@ -195,7 +199,11 @@ impl Tally {
     pub fn value(&self) -> f64 {
         match self {
             Self::Mean { sum, count } => sum / count,
-            Self::Ranking { answers, targets } => average_precision(answers) / *targets as f64,
+            Self::Rankings(rankings) => {
+                let with_targets = rankings.iter().filter(|ranking| ranking.targets > 0);
+                let precisions: Vec<f64> = with_targets.map(Ranking::average_precision).collect();
+                precisions.iter().sum::<f64>() / precisions.len() as f64
+            }
         }
     }
 
@@ -205,31 +213,32 @@ impl Tally {
                 *sum += more;
                 *count += others;
             }
-            (
-                Self::Ranking { answers, targets },
-                Self::Ranking { answers: more, targets: others },
-            ) => {
-                answers.extend(more);
-                *targets += others;
+            (Self::Rankings(all), Self::Rankings(more)) => {
+                for (ranking, more) in all.iter_mut().zip(more) {
+                    ranking.answers.extend(&more.answers);
+                    ranking.targets += more.targets;
+                }
             }
             _ => unreachable!("a measure is of one kind"),
         }
     }
 }
 
-/// Sums the precision after each hit, the best answer first; of equal scores the first answer.
-fn average_precision(answers: &[(f32, bool)]) -> f64 {
-    let mut order: Vec<&(f32, bool)> = answers.iter().collect();
-    order.sort_by(|a, b| b.0.total_cmp(&a.0));
-    let mut hits = 0.0;
-    let mut sum = 0.0;
-    for (rank, (_, is_hit)) in (1..).zip(order) {
-        if *is_hit {
-            hits += 1.0;
-            sum += hits / f64::from(rank);
+impl Ranking {
+    /// Of equal scores the first answer comes first.
+    fn average_precision(&self) -> f64 {
+        let mut order: Vec<&(f32, bool)> = self.answers.iter().collect();
+        order.sort_by(|a, b| b.0.total_cmp(&a.0));
+        let mut hits = 0.0;
+        let mut sum = 0.0;
+        for (rank, (_, is_hit)) in (1..).zip(order) {
+            if *is_hit {
+                hits += 1.0;
+                sum += hits / f64::from(rank);
+            }
         }
+        sum / self.targets as f64
     }
-    sum
 }
 
 impl ScoreSums {
@@ -294,6 +303,24 @@ pub enum Exhibit {
         /// The network's; NaN if it names none.
         predicted: Vec<[f64; 2]>,
     },
+    /// Boxes on square pictures.
+    Boxes {
+        /// Title of the figure.
+        title: &'static str,
+        /// The pictures.
+        pictures: Vec<BoxedPicture>,
+    },
+}
+
+/// A square picture with boxes: left, top, width and height in pixels.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BoxedPicture {
+    /// Values from 0 to 1, row by row.
+    pub pixels: Vec<f32>,
+    /// The right boxes.
+    pub truth: Vec<[f64; 4]>,
+    /// The network's.
+    pub found: Vec<[f64; 4]>,
 }
 
 /// Tasks are told apart by their names.
@@ -340,9 +367,9 @@ mod tests {
     #[test]
     fn tallies_of_parts_are_those_of_the_whole() {
         let mean = |sum, count| Tally::Mean { sum, count };
-        let ranking = |answers: &[(f32, bool)], targets| Tally::Ranking {
-            answers: answers.to_vec(),
-            targets,
+        let ranking = |answers: &[(f32, bool)], targets| {
+            let one = Ranking { answers: answers.to_vec(), targets };
+            Tally::Rankings(vec![one, Ranking::default()])
         };
         let mut whole = ScoreSums::default();
         for (loss, measures) in [

@@ -15,7 +15,7 @@ pub const SHAPES: [[f32; 2]; 9] = [
     [25.0, 15.0],
 ];
 /// Pixels of the canvas per pixel of the last map: two poolings.
-const STEP: f32 = 4.0;
+pub const STEP: f32 = 4.0;
 
 /// Returns the anchors of a map of `side` × `side` pixels, place by place, row by row: anchor number
 /// (row · `side` + column) · 9 + shape. `first` is the centre of the first place.

@@ -76,25 +76,35 @@ impl Canvases {
     /// Draws canvas number `index`.
     pub fn draw(&self, index: usize) -> Canvas {
         let mut rng = stream(self.seed, Purpose::DigitPlaces, index as u64);
-        let mut pixels = vec![0.0; CANVAS * CANVAS];
-        let mut targets = Vec::new();
+        let mut canvas = Canvas::empty();
         for order in &*self.orders {
-            let digit = &self.digits[order[index]];
             let [height, width] = [(); 2].map(|()| between(&mut rng, SIZE));
             let centre_of = |size: f64| [size / 2.0, FIELD - size / 2.0];
             let row = between(&mut rng, centre_of(height)) - MARGIN;
             let column = between(&mut rng, centre_of(width)) - MARGIN;
-            let [rows, columns] =
-                [(row, height, digit.height), (column, width, digit.width)].map(Line::of);
-            add_digit(digit, &rows, &columns, &mut pixels);
-
-            let [row, column, height, width] = [row, column, height, width].map(|x| x as f32);
-            let place = BoundingBox { row, column, height, width };
-            targets.push(Target { place, class: digit.class });
+            canvas.add(&self.digits[order[index]], [row, column, height, width]);
         }
+        canvas
+    }
+}
 
-        pixels.iter_mut().for_each(|pixel| *pixel = pixel.min(1.0));
-        Canvas { pixels, targets }
+impl Canvas {
+    /// A black canvas.
+    pub fn empty() -> Self {
+        Self { pixels: vec![0.0; CANVAS * CANVAS], targets: Vec::new() }
+    }
+
+    /// Adds a digit; `place` is row and column of its centre, height and width, in pixels.
+    pub fn add(&mut self, digit: &Digit, place: [f64; 4]) {
+        let [row, column, height, width] = place;
+        let [rows, columns] =
+            [(row, height, digit.height), (column, width, digit.width)].map(Line::of);
+        add_digit(digit, &rows, &columns, &mut self.pixels);
+        self.pixels.iter_mut().for_each(|pixel| *pixel = pixel.min(1.0));
+
+        let [row, column, height, width] = place.map(|number| number as f32);
+        let place = BoundingBox { row, column, height, width };
+        self.targets.push(Target { place, class: digit.class });
     }
 }
 

@@ -1,5 +1,5 @@
-//! Detection of scattered digits: the proposal half of the paper's Faster R-CNN (Liu et al. 2018,
-//! section 5), after the authors' released code.
+//! Detection of scattered digits, after the paper's Faster R-CNN (Liu et al. 2018, section 5): the
+//! proposal half as in the authors' released code, and a second stage of ours.
 
 mod anchors;
 pub mod boxes;
@@ -9,6 +9,12 @@ mod learner;
 mod measures;
 mod network;
 mod pairs;
+mod regions;
+mod roi_align;
+mod roi_head;
+mod second_stage;
+#[cfg(test)]
+mod test_support;
 
 use std::sync::Arc;
 
@@ -22,6 +28,7 @@ pub use self::pairs::PairRule;
 use self::digits::Digits;
 use self::learner::{DetectData, DetectLearner};
 use self::network::ProposalNetwork;
+use self::second_stage::SecondStage;
 use crate::config::{RateSchedule, StudyConfig};
 use crate::data::{Split, SplitIndices};
 use crate::task::{Measure, MeasureRange, Prepared, Task, TaskSetup};
@@ -40,6 +47,8 @@ pub struct DetectConfig {
     pub padding: TrunkPadding,
     /// Clips boxes to the canvas, and targets too where they are compared.
     pub clip: bool,
+    /// Learns the second stage too: which digit, and finer boxes.
+    pub second_stage: bool,
     /// Canvases to learn from; an epoch.
     pub train_canvases: u32,
     /// Canvases of digits never learnt from.
@@ -54,6 +63,7 @@ impl Default for DetectConfig {
             pair_rule: PairRule::Mended,
             padding: TrunkPadding::Valid,
             clip: true,
+            second_stage: false,
             train_canvases: 9000,
             test_canvases: 1000,
         }
@@ -97,6 +107,10 @@ tags! {
         "Average precision at an overlap of a half, training canvases: detect.";
     TEST_AP50: "study/test_ap50", "AP",
         "Average precision at an overlap of a half, test canvases: detect.";
+    TRAIN_MAP50: "study/train_map50", "AP",
+        "The same for each digit, averaged over the ten, training canvases; with a second stage: detect.";
+    TEST_MAP50: "study/test_map50", "AP",
+        "The same for each digit, averaged over the ten, test canvases; with a second stage: detect.";
     TRAIN_BOX_LOSS: "study/train_box_loss", "none",
         "Loss of moves, training canvases: detect.";
     TEST_BOX_LOSS: "study/test_box_loss", "none",
@@ -105,6 +119,14 @@ tags! {
         "Loss of scores, training canvases: detect.";
     TEST_SCORE_LOSS: "study/test_score_loss", "nats",
         "Loss of scores, test canvases: detect.";
+    TRAIN_CLASS_LOSS: "study/train_class_loss", "nats",
+        "Loss of classes, training canvases; with a second stage: detect.";
+    TEST_CLASS_LOSS: "study/test_class_loss", "nats",
+        "Loss of classes, test canvases; with a second stage: detect.";
+    TRAIN_REGION_LOSS: "study/train_region_box_loss", "none",
+        "Loss of the second stage's moves, training canvases: detect.";
+    TEST_REGION_LOSS: "study/test_region_box_loss", "none",
+        "Loss of the second stage's moves, test canvases: detect.";
 }
 
 /// Measures of the paper's table first, then those over the digits that can be seen.
@@ -115,8 +137,11 @@ const MEASURES: &[Measure] = &[
     share("recall", "recall at IoU 0.5", "Digits found", &TRAIN_RECALL, &TEST_RECALL),
     share("iou_best", "IoU, best box", "Digits under their boxes", &TRAIN_BEST, &TEST_BEST),
     share("ap50", "AP at IoU 0.5", "Average precision", &TRAIN_AP50, &TEST_AP50),
+    share("map50", "mAP at IoU 0.5", "Mean average precision", &TRAIN_MAP50, &TEST_MAP50),
     loss("box_loss", "box loss", &TRAIN_BOX_LOSS, &TEST_BOX_LOSS),
     loss("score_loss", "score loss", &TRAIN_SCORE_LOSS, &TEST_SCORE_LOSS),
+    loss("class_loss", "class loss", &TRAIN_CLASS_LOSS, &TEST_CLASS_LOSS),
+    loss("region_box_loss", "region box loss", &TRAIN_REGION_LOSS, &TEST_REGION_LOSS),
 ];
 
 const fn share(
@@ -190,8 +215,15 @@ fn prepare(setup: TaskSetup<'_>) -> Result<Prepared, StudyError> {
         scored: rows.train.iter().copied().take(SCORED).collect(),
         rows,
         build: Box::new(move |scope| {
+            let DetectConfig { padding, clip, .. } = config;
+            let network = ProposalNetwork::build(scope, layer, padding)?;
+            let second_stage = match config.second_stage {
+                true => Some(SecondStage::build(scope, layer, padding, clip, device)?),
+                false => None,
+            };
             Ok(Box::new(DetectLearner {
-                network: ProposalNetwork::build(scope, layer, config.padding)?,
+                network,
+                second_stage,
                 anchors: anchors.clone(),
                 data: data.clone(),
                 config: config.clone(),

@@ -4,7 +4,7 @@ use coordrl_agents::nn::{Conv, Init, NetworkError, Padding, ParamScope};
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::anchors::{SHAPES, anchors};
+use super::anchors::{SHAPES, STEP, anchors};
 use super::boxes::BoundingBox;
 use super::canvas::CANVAS;
 use crate::StudyError;
@@ -33,10 +33,30 @@ impl TrunkPadding {
 
     /// Returns the anchors, in the order of the network's outputs.
     pub fn anchors(self) -> Vec<BoundingBox> {
+        anchors(self.map_side() as usize, self.first_place())
+    }
+
+    /// Returns height and width of the last map.
+    pub(super) fn map_side(self) -> i64 {
         match self {
-            Self::Valid => anchors(13, 8.0),
-            Self::Same => anchors(16, 2.0),
+            Self::Valid => 13,
+            Self::Same => 16,
         }
+    }
+
+    /// Returns the pixel, in rows or columns, over which the last map's first place lies.
+    fn first_place(self) -> f32 {
+        match self {
+            Self::Valid => 8.0,
+            Self::Same => 2.0,
+        }
+    }
+
+    /// Returns where a row or column of pixels falls on the last map: −1 at its first place, 1 at
+    /// its last.
+    pub(super) fn map_share(self, pixel: f32) -> f32 {
+        let last = (self.map_side() - 1) as f32;
+        (pixel - self.first_place()) / STEP / last * 2.0 - 1.0
     }
 }
 
@@ -54,6 +74,9 @@ pub(super) struct Proposals {
     pub moves: Tensor,
     /// Logits of "a digit" and "no digit", `[N, K, 2]`.
     pub logits: Tensor,
+    /// The map after the second convolution, which a second stage cuts regions from,
+    /// `[N, 64, H, H]`.
+    pub map: Tensor,
 }
 
 impl ProposalNetwork {
@@ -90,16 +113,17 @@ impl ProposalNetwork {
         let [first, second, shared] = &self.trunk;
         let map = halve(&first.forward(pictures).relu_());
         let map = halve(&second.forward(&map).relu_());
-        let map = shared.forward(&map).relu_(); // [N, 32, 13, 13]
-        let moved = self.mover[0].forward(&map).relu_();
+        let head = shared.forward(&map).relu_(); // [N, 32, 13, 13]
+        let moved = self.mover[0].forward(&head).relu_();
         Proposals {
             moves: by_anchor(&self.mover[1].forward(&moved), 4),
-            logits: by_anchor(&self.scorer.forward(&map), 2),
+            logits: by_anchor(&self.scorer.forward(&head), 2),
+            map,
         }
     }
 }
 
-fn place(
+pub(super) fn place(
     name: &'static str,
     channels: [i64; 2],
     side: i64,
@@ -126,7 +150,7 @@ fn pooled(side: i64, padding: Padding) -> i64 {
 }
 
 /// Builds the layer under study, or a convolution for the baseline.
-fn studied(
+pub(super) fn studied(
     scope: &mut ParamScope<'_>,
     layer: Option<UnderStudy>,
     place: LayerPlace,
@@ -184,7 +208,7 @@ mod tests {
         for (padding, count) in [(TrunkPadding::Valid, 1521), (TrunkPadding::Same, 2304)] {
             assert_eq!(padding.anchors().len() as i64, count);
             for layer in [None, coord_conv()] {
-                let Proposals { moves, logits } = build(layer, padding).0.forward(&pictures);
+                let Proposals { moves, logits, .. } = build(layer, padding).0.forward(&pictures);
                 assert_eq!((moves.size(), logits.size()), (vec![2, count, 4], vec![2, count, 2]));
                 assert_eq!(moves.abs().max().double_value(&[]), 0.0);
                 assert!(logits.std(false).double_value(&[]) > 0.0);

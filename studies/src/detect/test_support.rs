@@ -1,0 +1,58 @@
+//! The formula and the comparisons of the golden files.
+
+use serde_json::Value;
+use tch::{Kind, Tensor};
+
+use crate::layer::UnderStudy;
+use crate::{LayerKind, LayerStart, find_layer};
+
+/// Number i of a tensor, as in `golden/propose.py`.
+pub fn wave(shape: &[i64], phase: f64, scale: f64) -> Tensor {
+    let count: i64 = shape.iter().product();
+    let numbers: Vec<f32> =
+        (0..count).map(|index| ((0.7 * index as f64 + phase).sin() * scale) as f32).collect();
+    Tensor::from_slice(&numbers).view(shape)
+}
+
+/// Overwrites weights and biases, which take turns, as the golden files have them.
+pub fn fill_with_waves(leaves: &[Tensor]) {
+    for (index, leaf) in leaves.iter().enumerate() {
+        let shape = leaf.size();
+        let fan_in = shape[1..].iter().product::<i64>() as f64;
+        let (phase, scale) = match index % 2 {
+            0 => ((index / 2) as f64, (2.0 / fan_in).sqrt()),
+            _ => ((index / 2) as f64 + 0.5, 0.1),
+        };
+        tch::no_grad(|| leaf.shallow_clone().copy_(&wave(&shape, phase, scale)));
+    }
+}
+
+pub fn under_study(layer: &str) -> Option<UnderStudy> {
+    match find_layer(layer).unwrap().kind {
+        LayerKind::Baseline => None,
+        LayerKind::InPlace(build) => {
+            Some(UnderStudy { build, start: LayerStart::Drawn, amplitude: 1.0 })
+        }
+    }
+}
+
+pub fn numbers(value: &Value) -> Vec<f32> {
+    value.as_array().unwrap().iter().map(|number| number.as_f64().unwrap() as f32).collect()
+}
+
+pub fn indices(value: &Value) -> Vec<usize> {
+    numbers(value).into_iter().map(|number| number as usize).collect()
+}
+
+pub fn assert_close(found: f64, expected: &Value, scale: f64, what: &str) {
+    let expected = expected.as_f64().unwrap();
+    assert!((found - expected).abs() <= 1e-4 * scale, "{what}: {found} instead of {expected}");
+}
+
+/// Compares the norm, and the product with the formula's numbers.
+pub fn assert_gradient(gradient: &Tensor, expected: &Value, name: &str) {
+    let norm = gradient.norm().double_value(&[]);
+    assert_close(norm, &expected[0], norm, name);
+    let product = (gradient * wave(&gradient.size(), 0.0, 1.0)).sum(Kind::Float);
+    assert_close(product.double_value(&[]), &expected[1], norm, name);
+}
