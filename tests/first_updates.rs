@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use coordrl::config::{self, Algo, Layers, RunConfig, preset_for};
+use coordrl::config::{self, Algo, Layers, RunConfig, Shelf, preset_for};
 use coordrl::game::assemble::assemble;
 use coordrl::metrics::accumulate::MetricAccumulator;
 use coordrl::metrics::tags::{self, Tag};
@@ -28,7 +28,7 @@ fn default_recipe(game: &str, torso: &str, seed: u64) -> RunConfig {
     let nowhere = Path::new("/nonexistent");
     let mut layers = Layers::<RunConfig>::default();
     let preset = preset_for(game, Algo::A2c, game != "catch", nowhere).unwrap().unwrap();
-    preset.apply(&mut layers, nowhere).unwrap();
+    Shelf::of_agents(nowhere).apply(&preset, &mut layers).unwrap();
     for assignment in [format!("game={game}"), format!("torso={torso}"), format!("seed={seed}")] {
         layers.add_assignment(&assignment);
     }

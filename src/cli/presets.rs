@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use coordrl_studies::tasks;
 
-use crate::config::{Preset, list_presets};
+use crate::config::{ConfigError, Shelf};
 use crate::exit_code::ExitCode;
 use crate::metrics::console::print_result;
+use crate::study::task_of;
 use crate::text::table::table;
 
 /// List or show presets.
@@ -24,7 +26,9 @@ const EXAMPLES: &str = "\
 Examples:
   coordrl presets list
   coordrl presets show pong
-  coordrl train pong --preset zoo";
+  coordrl presets show paper --study detect
+  coordrl train pong --preset zoo
+  coordrl study detect --preset paper";
 
 /// Arguments of `presets list`.
 #[derive(Debug, Args)]
@@ -39,6 +43,9 @@ pub struct List {
 pub struct Show {
     /// Preset name or file
     name: String,
+    /// Show a preset of this study
+    #[arg(long, value_name = "TASK")]
+    study: Option<String>,
     /// Folder of all runs; its `presets` folder overrides the built-in presets
     #[arg(long, value_name = "DIR", default_value = "runs")]
     runs_dir: PathBuf,
@@ -55,18 +62,31 @@ impl Presets {
 
 impl List {
     fn run(self) -> anyhow::Result<ExitCode> {
-        let rows: Vec<Vec<String>> = list_presets(&self.runs_dir)?
-            .into_iter()
-            .map(|preset| vec![preset.name, preset.place, preset.summary])
-            .collect();
-        print_result(&table(&["preset", "place", "summary"], &rows))?;
+        let agents = ("agents".to_owned(), Shelf::of_agents(&self.runs_dir));
+        let studies = tasks()
+            .iter()
+            .map(|task| (format!("study {task}"), Shelf::of_study(task.name, &self.runs_dir)));
+        let mut rows = Vec::new();
+        for (of, shelf) in std::iter::once(agents).chain(studies) {
+            let presets = shelf.list()?.into_iter();
+            rows.extend(
+                presets.map(|preset| vec![preset.name, of.clone(), preset.place, preset.summary]),
+            );
+        }
+        print_result(&table(&["preset", "of", "place", "summary"], &rows))?;
         Ok(ExitCode::Ok)
     }
 }
 
 impl Show {
     fn run(self) -> anyhow::Result<ExitCode> {
-        let preset = Preset::find(&self.name, &self.runs_dir)?;
+        let task = self.study.as_deref().map(task_of).transpose();
+        let task = task.map_err(|problem| ConfigError::Problems(vec![problem]))?;
+        let shelf = match task {
+            None => Shelf::of_agents(&self.runs_dir),
+            Some(task) => Shelf::of_study(task.name, &self.runs_dir),
+        };
+        let preset = shelf.find(&self.name)?;
         let mut text = format!("# {} ({}): {}\n", preset.name, preset.place, preset.summary);
         if let Some(parent) = &preset.extends {
             text.push_str(&format!("# extends {parent}\n"));

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use coordrl_envs::{EnvConfig, GameKind, GymId};
 
-use crate::config::{Algo, Layered, Layers, Preset, RunConfig, parse_count, preset_for};
+use crate::config::{Algo, Layered, Layers, Preset, RunConfig, Shelf, parse_count, preset_for};
 use crate::metrics::console::status;
 
 /// Setting flags. All are `Option`s, so that an absent flag differs from one set to the default.
@@ -70,7 +70,7 @@ impl SettingFlags {
         let mut layers = Layers::default();
         if let Some(preset) = &preset {
             tracing::debug!(name = preset.name, place = preset.place, "preset");
-            preset.apply(&mut layers, runs_dir)?;
+            Shelf::of_agents(runs_dir).apply(preset, &mut layers)?;
         }
         self.add_own_layers(&mut layers, game)?;
         Ok(Settings { layered: layers.finish()?, preset: preset.map(|preset| preset.name) })
@@ -117,7 +117,7 @@ impl SettingFlags {
 
     fn find_preset(&self, game: Option<&str>, runs_dir: &Path) -> anyhow::Result<Option<Preset>> {
         if let Some(name) = &self.preset {
-            return Ok(Some(Preset::find(name, runs_dir)?));
+            return Ok(Some(Shelf::of_agents(runs_dir).find(name)?));
         }
         // Game and algorithm select the preset but may themselves be set in a higher layer. Errors,
         // such as an unknown game, are reported later with all other problems.

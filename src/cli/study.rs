@@ -10,7 +10,6 @@ use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand};
 use coordrl_studies::{Split, Task, find_task, tasks};
 
 use self::settings::StudySettingFlags;
-use crate::config::Origin;
 use crate::exit_code::{BadRequest, ExitCode};
 use crate::metrics::console::{describe_secs, print_result, shell_quote, status};
 use crate::run::launch::Destination;
@@ -29,7 +28,8 @@ Examples:
   coordrl study classify --split quadrant --set study.coordinate_amplitude=0.125
   coordrl study classify --resume runs/studies/classify-uniform/coordconv/seed1-20260101-120000
   coordrl study classify --dump not-so-clevr
-  coordrl study detect --layer conv --set study.detect.pair_rule=released";
+  coordrl study detect --layer conv --preset paper
+  coordrl study detect --set study.detect.second_stage=true";
 
 /// Tasks of the CoordConv paper: three that plain convolutions fail to learn, and detection.
 #[derive(Debug)]
@@ -120,7 +120,7 @@ impl Study {
     /// Returns the settings of a single study's command line.
     fn settings(&self) -> anyhow::Result<StudyRunConfig> {
         match self {
-            Self::One(task, flags) => flags.settings.of_new(task),
+            Self::One(task, flags) => flags.settings.of_new(task, &flags.runs_dir),
             Self::All(_) => anyhow::bail!("not a single study"),
         }
     }
@@ -151,7 +151,7 @@ impl Flags {
     }
 
     fn start(&self, task: &'static Task) -> anyhow::Result<ExitCode> {
-        let config = self.settings.of_new(task)?;
+        let config = self.settings.of_new(task, &self.runs_dir)?;
         let group = launch::group(&self.runs_dir, &config);
         self.train(launch::new_run(config, &Destination { group, name: self.name.clone() })?)
     }
@@ -165,7 +165,7 @@ impl Flags {
             return Err(RunDirError::OtherGame { path: path.to_owned(), found, wanted }.into());
         }
 
-        let config = resolve(self.settings.layers(&old, &Origin::Run(path.to_owned()))?.finish()?)?;
+        let config = resolve(self.settings.layers_over_run(&old, path)?.finish()?)?;
         launch::check_resume(&old, &config)?;
         let loaded = launch::load(&run, &config)?;
         let subject = &loaded.built.subject;

@@ -12,7 +12,7 @@ pub use check::{check, resolve};
 pub use layers::{Configuration, Layered, Layers, Origin, leaf_keys, leaves};
 pub use number::{Count, parse_count, parse_number, parse_small_count};
 pub use period::Period;
-pub use preset::{Preset, list_presets, preset_for};
+pub use preset::{Preset, Shelf, preset_for};
 pub use rom_dir::assets;
 pub use run_config::{Algo, EvaluationConfig, RunConfig, VideoConfig};
 
@@ -45,10 +45,12 @@ pub enum ConfigError {
         cause: String,
     },
     /// No preset has this name.
-    #[error("no preset `{name}`{hint} (`coordrl presets list` shows all)")]
+    #[error("no preset `{name}`{of}{hint} (`coordrl presets list` shows all)")]
     UnknownPreset {
         /// Name as typed.
         name: String,
+        /// " of `detect`" for a study's, else empty.
+        of: String,
         /// "; did you mean …?" or empty.
         hint: String,
     },

@@ -17,6 +17,13 @@ static BUILT_IN: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/runs/presets");
 /// Preset of Atari games without one of their own.
 const ATARI_FALLBACK: &str = "atari";
 
+/// A set of presets: those of agents, or those of one study.
+#[derive(Clone, Copy, Debug)]
+pub struct Shelf<'a> {
+    runs_dir: &'a Path,
+    study: Option<&'a str>,
+}
+
 /// One preset file.
 #[derive(Clone, Debug)]
 pub struct Preset {
@@ -32,26 +39,48 @@ pub struct Preset {
     pub settings: Map<String, Value>,
 }
 
-impl Preset {
-    /// Finds a preset by name (`pong`) or by path (`mine/fast.toml`).
-    ///
-    /// A file in `<runs_dir>/presets` overrides the built-in preset of the same name.
-    pub fn find(name: &str, runs_dir: &Path) -> Result<Self, ConfigError> {
-        if name.contains('/') || name.ends_with(".toml") || name.ends_with(".json") {
-            let path = PathBuf::from(name);
-            return Self::from_table(name, path.display().to_string(), read_table(&path)?);
-        }
-        available(runs_dir)?.remove(name).ok_or_else(|| unknown(name, runs_dir))
+impl<'a> Shelf<'a> {
+    /// The presets of agents: built in, and files in `<runs_dir>/presets`.
+    pub fn of_agents(runs_dir: &'a Path) -> Self {
+        Self { runs_dir, study: None }
     }
 
-    /// Adds this preset to the layers, on top of the presets it extends.
+    /// The presets of a study: built in, and files in `<runs_dir>/presets/studies/<task>`.
+    pub fn of_study(task: &'a str, runs_dir: &'a Path) -> Self {
+        Self { runs_dir, study: Some(task) }
+    }
+
+    /// Returns all presets, sorted by name. A file replaces the built-in preset of its name.
+    ///
+    /// # Errors
+    /// If a file cannot be read or is no preset.
+    pub fn list(&self) -> Result<Vec<Preset>, ConfigError> {
+        Ok(self.by_name()?.into_values().collect())
+    }
+
+    /// Finds a preset by name (`pong`) or by path (`mine/fast.toml`).
+    ///
+    /// # Errors
+    /// If there is none, or its file cannot be read or is no preset.
+    pub fn find(&self, name: &str) -> Result<Preset, ConfigError> {
+        if name.contains('/') || name.ends_with(".toml") || name.ends_with(".json") {
+            let path = PathBuf::from(name);
+            return Preset::from_table(name, path.display().to_string(), read_table(&path)?);
+        }
+        self.by_name()?.remove(name).ok_or_else(|| self.unknown(name))
+    }
+
+    /// Adds a preset to the layers, on top of the presets it extends.
+    ///
+    /// # Errors
+    /// If one of those is missing or extends itself.
     pub fn apply<C: Configuration>(
         &self,
+        preset: &Preset,
         layers: &mut Layers<C>,
-        runs_dir: &Path,
     ) -> Result<(), ConfigError> {
         // Ancestors come first, since later layers win.
-        for preset in self.with_ancestors(runs_dir)?.iter().rev() {
+        for preset in self.with_ancestors(preset)?.iter().rev() {
             layers.add_table(
                 &preset.settings,
                 &Origin::Preset(format!("{} ({})", preset.name, preset.place)),
@@ -60,18 +89,58 @@ impl Preset {
         Ok(())
     }
 
-    /// Returns this preset followed by its ancestors.
-    fn with_ancestors(&self, runs_dir: &Path) -> Result<Vec<Self>, ConfigError> {
-        let mut chain = vec![self.clone()];
+    /// Returns a preset followed by its ancestors.
+    fn with_ancestors(&self, preset: &Preset) -> Result<Vec<Preset>, ConfigError> {
+        let mut chain = vec![preset.clone()];
         while let Some(parent) = chain.last().and_then(|preset| preset.extends.clone()) {
             if chain.iter().any(|preset| preset.name == parent) {
                 return Err(ConfigError::CircularPreset(parent));
             }
-            chain.push(Self::find(&parent, runs_dir)?);
+            chain.push(self.find(&parent)?);
         }
         Ok(chain)
     }
 
+    fn by_name(&self) -> Result<BTreeMap<String, Preset>, ConfigError> {
+        let mut presets = BTreeMap::new();
+        let folder = self.study.map(|task| Path::new("studies").join(task));
+        let built_in = match &folder {
+            None => Some(&BUILT_IN),
+            Some(folder) => BUILT_IN.get_dir(folder),
+        };
+        for file in built_in.into_iter().flat_map(Dir::files) {
+            let text = file.contents_utf8().unwrap_or_default();
+            let place = "built in".to_owned();
+            insert(&mut presets, file.path(), place, |path| parse_table(text, path))?;
+        }
+        // Read last, so that a file replaces the built-in preset of the same name.
+        // Usually there is no such folder outside a checkout.
+        let files = self.runs_dir.join("presets").join(folder.unwrap_or_default());
+        for entry in std::fs::read_dir(files).into_iter().flatten().flatten() {
+            let path = entry.path();
+            insert(&mut presets, &path, path.display().to_string(), read_table)?;
+        }
+        Ok(presets)
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.by_name().is_ok_and(|presets| presets.contains_key(name))
+    }
+
+    fn unknown(&self, name: &str) -> ConfigError {
+        let presets = self.by_name().unwrap_or_default();
+        let hint = match self.study {
+            Some(_) if Self::of_agents(self.runs_dir).has(name) => {
+                "; agents have one, for `coordrl train`".to_owned()
+            }
+            _ => did_you_mean(name, presets.keys().map(String::as_str)),
+        };
+        let of = self.study.map(|task| format!(" of `{task}`")).unwrap_or_default();
+        ConfigError::UnknownPreset { name: name.to_owned(), of, hint }
+    }
+}
+
+impl Preset {
     fn from_table(
         name: &str,
         place: String,
@@ -99,30 +168,10 @@ pub fn preset_for(
     is_atari: bool,
     runs_dir: &Path,
 ) -> Result<Option<Preset>, ConfigError> {
-    let mut presets = available(runs_dir)?;
+    let mut presets = Shelf::of_agents(runs_dir).by_name()?;
     let suffix = find_algorithm(algo.name()).map_or("", |algorithm| algorithm.preset_suffix);
     let mut named = |name: &str| presets.remove(&format!("{name}{suffix}"));
     Ok(named(game).or_else(|| if is_atari { named(ATARI_FALLBACK) } else { None }))
-}
-
-/// Returns all presets, sorted by name.
-pub fn list_presets(runs_dir: &Path) -> Result<Vec<Preset>, ConfigError> {
-    Ok(available(runs_dir)?.into_values().collect())
-}
-
-fn available(runs_dir: &Path) -> Result<BTreeMap<String, Preset>, ConfigError> {
-    let mut presets = BTreeMap::new();
-    for file in BUILT_IN.files() {
-        let text = file.contents_utf8().unwrap_or_default();
-        insert(&mut presets, file.path(), "built in".to_owned(), |path| parse_table(text, path))?;
-    }
-    // Read last, so that a file replaces the built-in preset of the same name.
-    // Usually there is no such folder outside a checkout.
-    for entry in std::fs::read_dir(runs_dir.join("presets")).into_iter().flatten().flatten() {
-        let path = entry.path();
-        insert(&mut presets, &path, path.display().to_string(), read_table)?;
-    }
-    Ok(presets)
 }
 
 fn insert(
@@ -139,12 +188,6 @@ fn insert(
     Ok(())
 }
 
-fn unknown(name: &str, runs_dir: &Path) -> ConfigError {
-    let presets = available(runs_dir).unwrap_or_default();
-    let hint = did_you_mean(name, presets.keys().map(String::as_str));
-    ConfigError::UnknownPreset { name: name.to_owned(), hint }
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -156,15 +199,19 @@ mod tests {
         Path::new("/nonexistent")
     }
 
+    fn agents(runs_dir: &Path) -> Shelf<'_> {
+        Shelf::of_agents(runs_dir)
+    }
+
     fn layered(preset: &Preset, runs_dir: &Path) -> Layered<RunConfig> {
         let mut layers = Layers::default();
-        preset.apply(&mut layers, runs_dir).unwrap();
+        Shelf::of_agents(runs_dir).apply(preset, &mut layers).unwrap();
         layers.finish().unwrap()
     }
 
     #[test]
     fn every_built_in_preset_can_be_run_and_has_a_summary() {
-        let presets = list_presets(nowhere()).unwrap();
+        let presets = agents(nowhere()).list().unwrap();
         assert!(presets.len() >= 5);
         for preset in presets {
             assert!(!preset.summary.is_empty(), "{}", preset.name);
@@ -188,7 +235,7 @@ mod tests {
 
     #[test]
     fn the_published_recipes_are_what_was_published() {
-        let config = |name| layered(&Preset::find(name, nowhere()).unwrap(), nowhere()).config;
+        let config = |name| layered(&agents(nowhere()).find(name).unwrap(), nowhere()).config;
         let zoo = config("zoo");
         let baselines = config("baselines");
         assert_eq!((zoo.a2c.value_coef, baselines.a2c.value_coef), (0.25, 0.5));
@@ -209,7 +256,7 @@ mod tests {
         let runs = tempfile::tempdir().unwrap();
         fs::create_dir(runs.path().join("presets")).unwrap();
         fs::write(runs.path().join("presets/pong.toml"), "extends = \"atari\"\nseed = 9").unwrap();
-        let preset = Preset::find("pong", runs.path()).unwrap();
+        let preset = agents(runs.path()).find("pong").unwrap();
         let layered = layered(&preset, runs.path());
         assert_eq!(layered.config.seed, 9);
         assert!(layered.origin_of("seed").to_string().contains("presets/pong.toml"));
@@ -221,7 +268,7 @@ mod tests {
         let runs = tempfile::tempdir().unwrap();
         fs::create_dir(runs.path().join("presets")).unwrap();
         fs::write(runs.path().join("presets/a.toml"), "extends = 5").unwrap();
-        let error = Preset::find("a", runs.path()).unwrap_err().to_string();
+        let error = agents(runs.path()).find("a").unwrap_err().to_string();
         assert!(
             error.contains("`extends`: is 5 in preset a") && error.contains("must be text"),
             "{error}"
@@ -229,15 +276,34 @@ mod tests {
     }
 
     #[test]
+    fn studies_have_presets_of_their_own() {
+        let runs = tempfile::tempdir().unwrap();
+        let folder = runs.path().join("presets/studies/detect");
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("mine.toml"), "summary = \"mine\"").unwrap();
+        let shelf = Shelf::of_study("detect", runs.path());
+        let names: Vec<String> =
+            shelf.list().unwrap().into_iter().map(|preset| preset.name).collect();
+        assert_eq!(names, ["mine", "paper", "small"]);
+        let error = |name| shelf.find(name).unwrap_err().to_string();
+        assert!(
+            error("pong")
+                .starts_with("no preset `pong` of `detect`; agents have one, for `coordrl train`")
+        );
+        assert!(error("papr").contains("did you mean `paper`?"));
+        assert!(agents(runs.path()).find("mine").is_err());
+    }
+
+    #[test]
     fn unknown_names_get_a_hint_and_circles_are_found() {
-        let error = Preset::find("pogn", nowhere()).unwrap_err().to_string();
+        let error = agents(nowhere()).find("pogn").unwrap_err().to_string();
         assert!(error.contains("did you mean `pong`?"), "{error}");
         let runs = tempfile::tempdir().unwrap();
         fs::create_dir(runs.path().join("presets")).unwrap();
         fs::write(runs.path().join("presets/a.toml"), "extends = \"b\"").unwrap();
         fs::write(runs.path().join("presets/b.toml"), "extends = \"a\"").unwrap();
-        let error =
-            Preset::find("a", runs.path()).unwrap().with_ancestors(runs.path()).unwrap_err();
+        let shelf = agents(runs.path());
+        let error = shelf.with_ancestors(&shelf.find("a").unwrap()).unwrap_err();
         assert!(matches!(error, ConfigError::CircularPreset(_)), "{error}");
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::{
     Ended, Sandbox, assert_same_run, checkpoints, metrics, send_signal, wait_for,
@@ -157,9 +157,68 @@ fn wrong_requests_are_refused_and_nothing_is_written() {
     );
     refused(&["study", "detect", "--set=study.detect.test_canvases=0"], &["test_canvases`: is 0"]);
     refused(&["study", "detect", "--set=study.detect.pair_rule=x"], &["released", "mended"]);
+    refused(
+        &["study", "detect", "--preset=pong"],
+        &["no preset `pong` of `detect`; agents have one", "`coordrl train`"],
+    );
+    refused(&["study", "classify", "--preset=paper"], &["no preset `paper` of `classify`"]);
     refused(&["study", "detect", "--dump=x"], &["`--dump`", "`detect` has another"]);
     refused(&["study", "classify", "--device=cuda:99"], &["cuda:99"]);
     refused(&["study", "classify", "--name=../x"], &["--name"]);
+}
+
+#[test]
+fn presets_of_a_study_come_before_its_other_settings() {
+    let sandbox = Sandbox::new();
+    let list = sandbox.run(&["presets", "list"]).stdout;
+    assert!(list.lines().any(|line| line.starts_with("paper") && line.contains("study detect")));
+    let shown = sandbox.run(&["presets", "show", "paper", "--study=detect"]).stdout;
+    assert!(shown.contains("pair_rule = \"released\"") && shown.contains("epochs = 20"), "{shown}");
+    let small = sandbox.run(&["presets", "show", "small", "--study", "detekt"]);
+    small.expect_refusal(2, &["did you mean `detect`?"]);
+
+    let start = |name, more: &[&str]| {
+        let few = "--set=study.detect.train_canvases=4";
+        let common = ["study", "detect", "--epochs=1", few, "--set=study.detect.test_canvases=2"];
+        let ended = sandbox.run(&[&common[..], &["--name", name, "--device=cpu"], more].concat());
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        let run = sandbox.path().join("runs/studies/detect-digits/coordconv").join(name);
+        let config: Value =
+            serde_json::from_slice(&fs::read(run.join("config.json")).unwrap()).unwrap();
+        (run, config["study"].clone())
+    };
+    let (run, paper) = start("paper", &["--preset=paper"]);
+    assert_eq!(paper["detect"]["pair_rule"], "released");
+    assert_eq!((&paper["epochs"], &paper["step_every_epochs"]), (&json!(1), &json!(13)));
+    let run = run.to_str().unwrap();
+    sandbox
+        .run(&["study", "detect", "--resume", run, "--preset=paper"])
+        .expect_refusal(2, &["`--preset` is for new studies"]);
+    assert_eq!(start("small", &["--preset=small"]).1, start("recipe", &[]).1);
+}
+
+#[test]
+fn a_second_stage_has_measures_of_its_own_and_resumes_to_the_last_bit() {
+    let sandbox = Sandbox::new();
+    let settings = [
+        "--set=study.detect.second_stage=true",
+        "--set=study.detect.train_canvases=12",
+        "--set=study.detect.test_canvases=4",
+        "--set=checkpoint_every_epochs=1",
+    ];
+    let start = |name, epochs| {
+        let common = ["study", "detect", "--device=cpu", "--json", "--name", name, epochs];
+        finished(&sandbox.run(&[&common[..], &settings].concat()))
+    };
+    let whole = start("whole", "--epochs=2");
+    assert!(whole["test_map50"].is_number() && whole["test_class_loss"].as_f64() > Some(0.0));
+    start("parts", "--epochs=1");
+    let folder = sandbox.path().join("runs/studies/detect-digits/coordconv");
+    let parts = folder.join("parts");
+    let resumed =
+        sandbox.run(&["study", "detect", "--resume", parts.to_str().unwrap(), "--epochs=2"]);
+    assert_eq!(resumed.code, Some(0), "{resumed:?}");
+    assert_same_run(&folder.join("whole"), &parts);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! `coordrl bench study`: updates of a coordinate task.
 
+use std::path::PathBuf;
+
 use clap::Args;
 use coordrl_agents::device::device_name;
 use coordrl_studies::find_task;
@@ -23,6 +25,9 @@ pub struct StudyFlags {
     task: String,
     #[command(flatten)]
     turns: TurnFlags,
+    /// Folder of all runs; its `presets` folder overrides the built-in presets
+    #[arg(long, value_name = "DIR", default_value = "runs")]
+    runs_dir: PathBuf,
     #[command(flatten)]
     settings: StudySettingFlags,
 }
@@ -41,7 +46,7 @@ struct StudyRecord<'a> {
 
 pub(super) fn run(flags: &StudyFlags) -> anyhow::Result<ExitCode> {
     let task = find_task(&flags.task).map_err(|error| BadRequest::error(error.to_string()))?;
-    let config = flags.settings.of_new(task)?;
+    let config = flags.settings.of_new(task, &flags.runs_dir)?;
     let turns = flags.turns;
     let stop = StopFlag::on_signals()?;
     let (mut study, device, threads) = launch::build(&config)?;

@@ -1,11 +1,11 @@
 //! Flags for the settings of a study; shared by `study` and `bench`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use coordrl_studies::Task;
 
-use crate::config::{ConfigError, Layers, Origin, parse_count};
+use crate::config::{ConfigError, Layers, Origin, Shelf, parse_count};
 use crate::exit_code::BadRequest;
 use crate::study::{StudyRunConfig, layer_of, resolve, split_of};
 
@@ -15,9 +15,9 @@ pub struct StudySettingFlags {
     /// Layer under study; `conv` is the paper's purely convolutional network [default: coordconv]
     #[arg(long, value_name = "NAME")]
     layer: Option<String>,
-    /// Held-out centres: a random quarter, or one quadrant of the canvas; `detect` has `digits` alone
-    /// [default: the task's first]
-    #[arg(long, value_name = "uniform|quadrant")]
+    /// Held-out rows: `uniform`, a random quarter of the centres; `quadrant`, those in one quadrant
+    /// of the canvas; `digits`, the only one of `detect` [default: the task's first]
+    #[arg(long, value_name = "NAME")]
     split: Option<String>,
     /// Random seed [default: 1]
     #[arg(long, value_name = "N", value_parser = parse_count, allow_negative_numbers = true)]
@@ -34,6 +34,9 @@ pub struct StudySettingFlags {
     /// `detect`: folder of digits, for instance MNIST's four files [default: what set-up fetched]
     #[arg(long, value_name = "DIR")]
     data: Option<String>,
+    /// Preset name or file [default: the task's recipe]
+    #[arg(long, value_name = "NAME|FILE")]
+    preset: Option<String>,
     /// Settings file, TOML or JSON
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -44,31 +47,59 @@ pub struct StudySettingFlags {
 
 impl StudySettingFlags {
     /// Returns the settings of a new study.
-    pub fn of_new(&self, task: &'static Task) -> anyhow::Result<StudyRunConfig> {
-        let layered = self.layers(&self.recipe(task)?, &Origin::Recipe)?.finish()?;
+    pub fn of_new(&self, task: &'static Task, runs_dir: &Path) -> anyhow::Result<StudyRunConfig> {
+        let presets = Shelf::of_study(task.name, runs_dir);
+        let recipe = self.recipe(task, presets)?;
+        let layered = self.layers_of_new(&recipe, presets)?.finish()?;
         keeps_task(task, &layered.config)?;
         Ok(resolve(layered)?)
     }
 
     /// Returns the lowest layer: the recipe for the layer and split that the layers above it
     /// select.
-    fn recipe(&self, task: &'static Task) -> anyhow::Result<StudyRunConfig> {
+    fn recipe(&self, task: &'static Task, presets: Shelf<'_>) -> anyhow::Result<StudyRunConfig> {
         let lowest = StudyRunConfig { task, split: task.splits[0], ..Default::default() };
-        let probe = self.layers(&lowest, &Origin::Recipe)?.finish()?;
+        let probe = self.layers_of_new(&lowest, presets)?.finish()?;
         let layer = layer_of(&probe.config.layer);
         // A wrong name is reported later with all other problems.
         let Ok(layer) = layer else { return Ok(lowest) };
         Ok(StudyRunConfig::recipe(task, probe.config.split, layer))
     }
 
-    /// Layers file, `--set` and flags on top of `lowest`.
-    pub fn layers(
+    /// Layers preset, file, `--set` and flags on top of `lowest`.
+    fn layers_of_new(
         &self,
         lowest: &StudyRunConfig,
-        origin: &Origin,
+        presets: Shelf<'_>,
     ) -> anyhow::Result<Layers<StudyRunConfig>> {
         let mut layers = Layers::default();
-        layers.add_config(lowest, origin);
+        layers.add_config(lowest, &Origin::Recipe);
+        if let Some(name) = &self.preset {
+            presets.apply(&presets.find(name)?, &mut layers)?;
+        }
+        self.add_own_layers(&mut layers)?;
+        Ok(layers)
+    }
+
+    /// Layers file, `--set` and flags on top of a run's settings.
+    ///
+    /// # Errors
+    /// If there is a preset, which makes no sense for an existing run.
+    pub fn layers_over_run(
+        &self,
+        old: &StudyRunConfig,
+        run: &Path,
+    ) -> anyhow::Result<Layers<StudyRunConfig>> {
+        if self.preset.is_some() {
+            return Err(BadRequest::error("`--preset` is for new studies, not with `--resume`"));
+        }
+        let mut layers = Layers::default();
+        layers.add_config(old, &Origin::Run(run.to_owned()));
+        self.add_own_layers(&mut layers)?;
+        Ok(layers)
+    }
+
+    fn add_own_layers(&self, layers: &mut Layers<StudyRunConfig>) -> anyhow::Result<()> {
         if let Some(path) = &self.config {
             layers.add_file(path)?;
         }
@@ -87,7 +118,7 @@ impl StudySettingFlags {
         layers.add_flag("--epochs", "stop_when_held", self.epochs.map(|_| false));
         layers.add_flag("--threads", "threads", self.threads);
         layers.add_flag("--device", "device", self.device.as_deref());
-        Ok(layers)
+        Ok(())
     }
 }
 
