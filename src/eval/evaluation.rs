@@ -12,6 +12,7 @@ use coordrl_envs::{
     Assets, Env, EnvConfig, EnvError, EnvSeed, EpisodeStats, FrameLimit, ResolvedEnvConfig, Rng,
     Role, derive_rng, make_env,
 };
+use coordrl_stats::{mean, median, standard_deviation};
 use rayon::ThreadPool;
 use rayon::prelude::*;
 use serde::Serialize;
@@ -379,32 +380,18 @@ pub struct EvaluationSummary {
 
 impl EvaluationSummary {
     /// Summarises at least one game.
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "numbers of games and frames stay far below 2^53"
-    )]
+    #[expect(clippy::cast_precision_loss, reason = "numbers of frames stay far below 2^53")]
     pub fn of(games: &[EpisodeStats]) -> Self {
-        let n = games.len() as f64;
         let mut returns: Vec<f64> = games.iter().map(|game| game.episode_return).collect();
         returns.sort_by(f64::total_cmp);
-        let mean = returns.iter().sum::<f64>() / n;
-        // From the deviations: a sum of squared returns would lose digits where returns are large.
-        let squares: f64 = returns.iter().map(|value| (value - mean).powi(2)).sum();
-        // The two in the middle, which are the same one for an odd number of games.
-        let below = returns[(returns.len() - 1) / 2];
-        let above = returns[returns.len() / 2];
         Self {
             episodes: games.len(),
-            mean_return: mean,
-            sd_return: (games.len() > 1).then(|| (squares / (n - 1.0)).sqrt()),
-            median_return: (below + above) / 2.0,
+            mean_return: mean(returns.iter().copied()),
+            sd_return: (games.len() > 1).then(|| standard_deviation(&returns)),
             min_return: returns[0],
             max_return: returns[returns.len() - 1],
-            mean_length_frames: games
-                .iter()
-                .map(|game| game.episode_length_frames as f64)
-                .sum::<f64>()
-                / n,
+            median_return: median(returns),
+            mean_length_frames: mean(games.iter().map(|game| game.episode_length_frames as f64)),
         }
     }
 }

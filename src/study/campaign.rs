@@ -8,6 +8,7 @@ use anyhow::Context;
 use coordrl_stats::median;
 use coordrl_studies::{LayerKind, Split, StudyLayer, Task};
 
+use super::comparison::{Group, measures_page};
 use super::{StudyResult, StudyRunConfig, TimeToMark, figures, launch};
 use crate::config::ConfigError;
 use crate::durable_file::replace_file;
@@ -22,6 +23,8 @@ use crate::sweep::scheduler::{Journal, Scheduler, SweepOutcome};
 
 /// Divisor of the epochs of baselines, and of tasks without a mark, in a quick campaign.
 const QUICK_SHARE: u32 = 10;
+
+type Combination = (&'static Task, Split, &'static StudyLayer);
 
 /// Selection of studies to run.
 pub struct Campaign {
@@ -130,7 +133,7 @@ impl Campaign {
         self.runs_dir.join("studies/all").join(&self.name)
     }
 
-    /// Writes table, results and figures; returns their folder.
+    /// Writes tables, results and figures; returns their folder.
     pub fn write(&self, results: &[StudyResult]) -> anyhow::Result<PathBuf> {
         let folder = self.folder();
         let put = |name: &str, bytes: &[u8]| {
@@ -139,6 +142,7 @@ impl Campaign {
         };
 
         put("table.md", self.table(results).as_bytes())?;
+        put("measures.md", measures_page(&self.groups(results))?.as_bytes())?;
         put("results.json", serde_json::to_string_pretty(results)?.as_bytes())?;
         for (name, picture) in figures::draw(results)? {
             put(&format!("{name}.svg"), picture.to_svg()?.as_bytes())?;
@@ -170,7 +174,25 @@ impl Campaign {
         lines.join("\n") + "\n"
     }
 
-    fn combinations(&self) -> Vec<(&'static Task, Split, &'static StudyLayer)> {
+    /// Sorts results by task and split.
+    fn groups<'a>(&self, results: &'a [StudyResult]) -> Vec<Group<'a>> {
+        let combinations = self.combinations();
+        let same = |a: &Combination, b: &Combination| (a.0, a.1) == (b.0, b.1);
+        let groups = combinations.chunk_by(same).map(|of_group| {
+            let (task, split, _) = of_group[0];
+            let of_split =
+                |result: &&StudyResult| result.task == task.name && result.split == split.name();
+            Group {
+                task,
+                split,
+                layers: of_group.iter().map(|(_, _, layer)| *layer).collect(),
+                results: results.iter().filter(of_split).collect(),
+            }
+        });
+        groups.collect()
+    }
+
+    fn combinations(&self) -> Vec<Combination> {
         let mut all = Vec::new();
         for &task in &self.tasks {
             for &split in self.splits.iter().filter(|split| task.splits.contains(split)) {

@@ -11,6 +11,7 @@
 //! - [`dump`]: writes the data set to files
 
 pub mod campaign;
+mod comparison;
 mod config;
 pub mod dump;
 mod figures;

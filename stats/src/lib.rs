@@ -41,7 +41,9 @@ pub use compare::{
 pub use error::StatsError;
 pub use false_positives::{FALSE_POSITIVES, false_positive_rate};
 pub use family::{holm_adjusted, least_holm_adjusted};
-pub use numbers::{area_under_curve, first_reaching, mean, median, quantile, without_rounding};
+pub use numbers::{
+    area_under_curve, first_reaching, mean, median, quantile, standard_deviation, without_rounding,
+};
 pub use power::{POWER, least_visible_difference};
 pub use profile::performance_profile;
 pub use scores::Scores;

@@ -11,6 +11,13 @@ pub fn mean(numbers: impl IntoIterator<Item = f64>) -> f64 {
     sum / f64::from(count)
 }
 
+/// Returns the standard deviation of a sample, with n − 1; NaN for fewer than two numbers.
+pub fn standard_deviation(numbers: &[f64]) -> f64 {
+    let middle = mean(numbers.iter().copied());
+    let squares: f64 = numbers.iter().map(|number| (number - middle).powi(2)).sum();
+    if numbers.len() < 2 { f64::NAN } else { (squares / (numbers.len() as f64 - 1.0)).sqrt() }
+}
+
 /// Median, averaging the two middle numbers of an even count; NaN if empty.
 pub fn median(mut numbers: Vec<f64>) -> f64 {
     numbers.sort_by(f64::total_cmp);
@@ -75,6 +82,12 @@ pub fn without_rounding(difference: f64, numbers: &[f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_deviation_is_that_of_a_sample() {
+        assert!((standard_deviation(&[1.0, 2.0, 3.0, 4.0]) - (5.0f64 / 3.0).sqrt()).abs() < 1e-12);
+        assert!(standard_deviation(&[1.0]).is_nan());
+    }
 
     #[test]
     fn medians_and_quantiles_worked_by_hand() {
