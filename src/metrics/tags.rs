@@ -84,7 +84,7 @@ mod tests {
             }
         }
         let measures = tasks().iter().flat_map(|task| task.measures);
-        all.extend(measures.flat_map(|measure| [measure.train, measure.test]));
+        all.extend(measures.flat_map(|measure| measure.train.into_iter().chain([measure.test])));
         all
     }
 

@@ -43,7 +43,9 @@ impl Group<'_> {
             None => Vec::new(),
         };
 
+        let has_data = self.task.measures.iter().any(|measure| measure.of_data.is_some());
         let mut header = vec!["measure".to_owned()];
+        header.extend(has_data.then(|| "data".to_owned()));
         header.extend(self.layers.iter().map(|layer| {
             let seeds = self.results.iter().filter(|result| result.layer == layer.name).count();
             format!("`{}`, {seeds} seeds", layer.name)
@@ -59,6 +61,8 @@ impl Group<'_> {
                 continue; // of a second stage, for instance, that was left out
             }
             let mut cells = vec![measure.label.to_owned()];
+            let of_data = measure.of_data.map_or(DASH.to_owned(), |value| value.to_string());
+            cells.extend(has_data.then_some(of_data));
             cells.extend(self.layers.iter().map(|layer| spread(&values(layer))));
             for layer in &others {
                 let baseline = baseline.map(values).unwrap_or_default();

@@ -188,10 +188,11 @@ pub fn layer_of(name: &str) -> Result<&'static StudyLayer, Problem> {
 /// Returns the split of this name.
 pub fn split_of(name: &str) -> Result<Split, Problem> {
     Split::ALL.into_iter().find(|split| split.name() == name).ok_or_else(|| {
-        let hint = did_you_mean(name, Split::ALL.iter().map(|split| split.name()));
+        let known = Split::ALL.map(Split::name);
+        let hint = did_you_mean(name, known.iter().copied());
         Problem::new(
             "split",
-            format!("unknown split `{name}`{hint} (there are: uniform, quadrant, digits)"),
+            format!("unknown split `{name}`{hint} (there are: {})", known.join(", ")),
         )
     })
 }

@@ -87,7 +87,7 @@ impl StudyProgress {
             // A measure of nothing, as of a second stage that is left out, is no number.
             let known = |value: f64| (!value.is_nan()).then_some(value);
             for (measure, (_, value)) in task.measures.iter().zip(train.measures.named()) {
-                values.push((measure.train, known(value)));
+                values.extend(measure.train.map(|tag| (tag, known(value))));
             }
             for (measure, (_, value)) in task.measures.iter().zip(test.measures.named()) {
                 values.push((measure.test, known(value)));

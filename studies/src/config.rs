@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::Task;
 use crate::detect::DetectConfig;
 use crate::layer::LayerStart;
+use crate::vae::VaeConfig;
 
 /// Study settings. [`Task::recipe`] returns suitable ones for a task.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -59,6 +60,8 @@ pub struct StudyConfig {
     pub shards: u32,
     /// Settings of the task `detect`.
     pub detect: DetectConfig,
+    /// Settings of the task `vae`.
+    pub vae: VaeConfig,
 }
 
 /// Schedule of the learning rate over the epochs.
@@ -130,6 +133,7 @@ impl Default for StudyConfig {
             hold_evaluations: 3,
             shards: 2,
             detect: DetectConfig::default(),
+            vae: VaeConfig::default(),
         }
     }
 }
@@ -198,6 +202,7 @@ impl StudyConfig {
         }
 
         problems.extend(self.detect.check());
+        problems.extend(self.vae.check());
         problems
     }
 

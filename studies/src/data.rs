@@ -78,6 +78,8 @@ pub enum Split {
     Quadrant,
     /// Canvases of digits never trained on: `detect`.
     Digits,
+    /// Scenes never trained on: `vae`.
+    Scenes,
 }
 
 /// Ascending indices into [`centres`].
@@ -91,7 +93,7 @@ pub struct SplitIndices {
 
 impl Split {
     /// All splits.
-    pub const ALL: [Self; 3] = [Self::Uniform, Self::Quadrant, Self::Digits];
+    pub const ALL: [Self; 4] = [Self::Uniform, Self::Quadrant, Self::Digits, Self::Scenes];
     /// The splits of the coordinate tasks.
     pub const OF_CENTRES: [Self; 2] = [Self::Uniform, Self::Quadrant];
 
@@ -101,6 +103,7 @@ impl Split {
             Self::Uniform => "uniform",
             Self::Quadrant => "quadrant",
             Self::Digits => "digits",
+            Self::Scenes => "scenes",
         }
     }
 
@@ -114,7 +117,7 @@ impl Split {
             let is_test = match self {
                 Self::Uniform => uniform(&mut generator) < TEST_SHARE,
                 Self::Quadrant => centre.scaled().iter().all(|&number| number > 0.5),
-                Self::Digits => false,
+                Self::Digits | Self::Scenes => false,
             };
             let part = if is_test { &mut members.test } else { &mut members.train };
             part.push(index);

@@ -18,6 +18,12 @@ pub(crate) enum Purpose {
     BoxPairs,
     /// The same for an evaluation; the index is that of the canvas.
     TestPairs,
+    /// Scenes of two objects; the index is that of the picture.
+    Scenes,
+    /// Noise of an encoding, for a picture in an epoch.
+    Encodings,
+    /// Latent variables drawn from the prior, for an evaluation; the index is that of the picture.
+    Prior,
 }
 
 impl Purpose {
@@ -28,6 +34,9 @@ impl Purpose {
             Self::DigitPlaces => b"detect/p",
             Self::BoxPairs => b"detect/b",
             Self::TestPairs => b"detect/t",
+            Self::Scenes => b"object/s",
+            Self::Encodings => b"latent/n",
+            Self::Prior => b"latent/p",
         }
     }
 }

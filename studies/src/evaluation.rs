@@ -1,10 +1,10 @@
 //! Evaluations: loss and named measures on the training and the held-out rows.
 
 use indexmap::IndexMap;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::Task;
-use crate::task::{ScoreSums, Tally};
+use crate::task::ScoreSums;
 
 /// Scores of a network on the training and test rows, in evaluation mode.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -21,6 +21,7 @@ pub struct StudyEvaluation {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Score {
     /// Loss without the L2 term; mean over the rows.
+    #[serde(deserialize_with = "number_or_nan")]
     pub loss: f64,
     /// Task-specific measures.
     pub measures: Measures,
@@ -30,7 +31,8 @@ impl Score {
     /// Computes the score from the sums over this many rows.
     pub(crate) fn new(task: &Task, sums: &ScoreSums, rows: usize) -> Self {
         let names = task.measures.iter().map(|measure| measure.name.to_owned());
-        let values = names.zip(sums.measures.iter().map(Tally::value)).collect();
+        let values = sums.measures.iter().map(|tally| Value(tally.value()));
+        let values = names.zip(values).collect();
         let measures = Measures(IndexMap::from([(task.name.to_owned(), values)]));
         Self { loss: sums.loss / rows as f64, measures }
     }
@@ -38,10 +40,19 @@ impl Score {
 
 /// Measures of a task by name, the most important first.
 ///
-/// Stored as `{"classify": {"accuracy": 1.0, "distance_px": 0.0}}`.
+/// Stored as `{"classify": {"accuracy": 1.0, "distance_px": 0.0}}`. A measure of nothing is NaN.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Measures(IndexMap<String, IndexMap<String, f64>>);
+pub struct Measures(IndexMap<String, IndexMap<String, Value>>);
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+struct Value(#[serde(deserialize_with = "number_or_nan")] f64);
+
+/// Reads null as NaN: JSON has no other way to write it.
+fn number_or_nan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
+}
 
 impl Measures {
     /// Returns the task's name.
@@ -51,7 +62,7 @@ impl Measures {
 
     /// Returns all measures by name, the most important first.
     pub fn named(&self) -> impl Iterator<Item = (&str, f64)> {
-        self.0.values().flatten().map(|(name, value)| (name.as_str(), *value))
+        self.0.values().flatten().map(|(name, Value(value))| (name.as_str(), *value))
     }
 
     /// Returns the most important measure.
@@ -64,6 +75,7 @@ impl Measures {
 mod tests {
     use super::*;
     use crate::find_task;
+    use crate::task::Tally;
 
     fn score(task: &Task, main: f64) -> Score {
         let mut measures = vec![Tally::over_rows(0.0, 1); task.measures.len()];
@@ -102,5 +114,15 @@ mod tests {
             b"\x81\xa6render\x82\xa3iou\xcb\x3f\xf0\0\0\0\0\0\0\xa5exact\xcb\x3f\xe0\0\0\0\0\0\0";
         assert_eq!(bytes, expected);
         assert_eq!(rmp_serde::from_slice::<Measures>(&bytes).unwrap(), measures);
+    }
+
+    #[test]
+    fn a_measure_of_nothing_and_a_diverged_loss_survive_json() {
+        let sums = ScoreSums { loss: f64::NAN, measures: vec![Tally::over_rows(0.0, 0); 2] };
+        let score = Score::new(find_task("render").unwrap(), &sums, 2);
+        let json = serde_json::to_string(&score).unwrap();
+        let read: Score = serde_json::from_str(&json).unwrap();
+        assert!(read.loss.is_nan() && read.measures.named().all(|(_, value)| value.is_nan()));
+        assert_eq!(read.measures.named().count(), 2);
     }
 }

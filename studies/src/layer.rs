@@ -48,8 +48,10 @@ pub struct LayerPlace {
     pub channels: [i64; 2],
     /// Height and width of its input.
     pub size: [i64; 2],
-    /// Height and width of its window, which moves pixel by pixel.
+    /// Height and width of its window.
     pub kernel: i64,
+    /// Distance between windows, in pixels.
+    pub stride: i64,
     /// Zero padding.
     pub padding: Padding,
     /// Initial weights of its convolution.
@@ -60,20 +62,22 @@ impl LayerPlace {
     /// A place named `layer` for a layer that sees one pixel at a time.
     pub fn pointwise(input: LayerInput, channels: [i64; 2], size: [i64; 2]) -> Self {
         let padding = Padding::Valid;
-        Self { name: "layer", input, channels, size, kernel: 1, padding, init: Init::HeNormal }
+        let (kernel, stride) = (1, 1);
+        Self { name: "layer", input, channels, size, kernel, stride, padding, init: Init::HeNormal }
     }
 
     /// Returns height and width of the layer's output.
     fn size_out(&self) -> [i64; 2] {
-        match self.padding {
-            Padding::Valid => self.size.map(|side| side - self.kernel + 1),
-            Padding::Same => self.size,
-        }
+        self.size.map(|side| match self.padding {
+            Padding::Valid => (side - self.kernel) / self.stride + 1,
+            Padding::Same => (side + self.stride - 1) / self.stride,
+        })
     }
 
     /// Returns window, padding and initial weights of a convolution here.
     pub(crate) fn conv_spec(&self) -> ConvSpec {
-        let window = Window { channels_out: self.channels[1], kernel: self.kernel, stride: 1 };
+        let Self { channels: [_, channels_out], kernel, stride, .. } = *self;
+        let window = Window { channels_out, kernel, stride };
         ConvSpec { window, padding: self.padding, init: self.init }
     }
 }
@@ -110,8 +114,9 @@ pub type BuildLayer =
 /// }
 ///
 /// fn build(scope: &mut ParamScope<'_>, shape: LayerShape) -> Result<Box<dyn Layer>, NetworkError> {
-///     let LayerPlace { name, channels: [channels_in, channels_out], kernel, .. } = shape.place;
-///     let window = Window { channels_out, kernel, stride: 1 };
+///     let LayerPlace { name, channels: [channels_in, channels_out], kernel, stride, .. } =
+///         shape.place;
+///     let window = Window { channels_out, kernel, stride };
 ///     Ok(Box::new(Plain(Conv::build(scope, name, channels_in, window, None)?)))
 /// }
 ///
@@ -187,6 +192,27 @@ impl UnderStudy {
         let expected = vec![1, channels_out, height, width];
         if found == expected { Ok(layer) } else { Err(StudyError::LayerShape { found, expected }) }
     }
+}
+
+/// Builds the layer under study, or a convolution for the baseline.
+pub(crate) fn studied(
+    scope: &mut ParamScope<'_>,
+    layer: Option<UnderStudy>,
+    place: LayerPlace,
+) -> Result<Box<dyn Layer>, StudyError> {
+    match layer {
+        Some(layer) => layer.build(scope, place),
+        None => Ok(plain(scope, place)?),
+    }
+}
+
+/// Builds a convolution without coordinates.
+pub(crate) fn plain(
+    scope: &mut ParamScope<'_>,
+    place: LayerPlace,
+) -> Result<Box<dyn Layer>, NetworkError> {
+    let [channels_in, _] = place.channels;
+    Ok(Box::new(Conv::build_with(scope, place.name, channels_in, place.conv_spec(), None)?))
 }
 
 fn zeros(shape: &[i64]) -> Tensor {

@@ -35,6 +35,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod blocks;
 mod config;
 mod counters;
 pub mod data;
@@ -43,12 +44,16 @@ mod draws;
 mod error;
 mod evaluation;
 mod layer;
+mod objects;
 mod registry;
 mod shard;
 mod state;
 mod study;
 mod task;
 mod tasks;
+#[cfg(test)]
+mod test_support;
+mod vae;
 
 pub use config::{Inputs, RateSchedule, StudyConfig, StudyLoss};
 pub use counters::StudyCounters;
@@ -59,6 +64,7 @@ pub use layer::{
     BuildLayer, Layer, LayerInput, LayerKind, LayerPlace, LayerShape, LayerStart, StudyLayer,
     UnderStudy, find_layer, layers,
 };
+pub use objects::spread::{Places, Spread};
 pub use registry::{find_task, tasks};
 pub use state::StudyState;
 pub use study::{Study, StudySetup, StudyUpdateReport};
@@ -66,3 +72,4 @@ pub use task::{
     BoxedPicture, BuildLearner, Draws, Exhibit, Mark, Measure, MeasureRange, Prepared, Ranking,
     RowSplit, ScoreSums, Tally, Task, TaskLearner, TaskSetup,
 };
+pub use vae::VaeConfig;

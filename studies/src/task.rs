@@ -8,6 +8,7 @@ use coordrl_agents::nn::ParamScope;
 use tch::{Device, Tensor};
 
 use crate::layer::UnderStudy;
+use crate::objects::spread::{Places, Spread};
 use crate::{
     LayerKind, Split, SplitIndices, StudyConfig, StudyError, StudyEvaluation, StudyLayer, StudyLoss,
 };
@@ -30,6 +31,8 @@ pub struct Task {
     pub splits: &'static [Split],
     /// Losses that suit the task; none if it has one of its own.
     pub losses: &'static [StudyLoss],
+    /// Takes so long that `study all` leaves it out unless it is named.
+    pub takes_long: bool,
     /// Epochs of a layer under study in `study all`, where the mark must not decide the end:
     /// stopping when it holds on the test rows would select the end by the test set. More than
     /// twice what the slowest of ten seeds needed.
@@ -68,10 +71,12 @@ pub struct Measure {
     pub title: &'static str,
     /// Range of its values.
     pub range: MeasureRange,
-    /// Its metric on the training rows.
-    pub train: &'static Tag,
+    /// Its metric on the training rows; absent if it is of held-out rows only.
+    pub train: Option<&'static Tag>,
     /// Its metric on the held-out rows.
     pub test: &'static Tag,
+    /// Value of the data themselves, for measures of what a model makes.
+    pub of_data: Option<f64>,
 }
 
 /// Range of a measure.
@@ -177,6 +182,8 @@ pub enum Tally {
     },
     /// Mean over rankings of their average precision; those without targets do not count.
     Rankings(Vec<Ranking>),
+    /// Spread of places over the plane.
+    Spread(Spread, Places),
 }
 
 /// Answers in order of their scores, for average precision: precision after each hit, averaged over
@@ -204,6 +211,7 @@ impl Tally {
                 let precisions: Vec<f64> = with_targets.map(Ranking::average_precision).collect();
                 precisions.iter().sum::<f64>() / precisions.len() as f64
             }
+            Self::Spread(spread, places) => places.value(*spread),
         }
     }
 
@@ -219,6 +227,7 @@ impl Tally {
                     ranking.targets += more.targets;
                 }
             }
+            (Self::Spread(_, all), Self::Spread(_, more)) => all.places.extend(&more.places),
             _ => unreachable!("a measure is of one kind"),
         }
     }

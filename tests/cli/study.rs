@@ -158,6 +158,11 @@ fn wrong_requests_are_refused_and_nothing_is_written() {
     refused(&["study", "detect", "--set=study.detect.test_canvases=0"], &["test_canvases`: is 0"]);
     refused(&["study", "detect", "--set=study.detect.pair_rule=x"], &["released", "mended"]);
     refused(
+        &["study", "vae", "--set=study.vae.canvas=48"],
+        &["canvas`: is 48; there are 64 and 32"],
+    );
+    refused(&["study", "vae", "--set=study.vae.beta=-1"], &["beta`: is -1; it must be 0 or more"]);
+    refused(
         &["study", "detect", "--preset=pong"],
         &["no preset `pong` of `detect`; agents have one", "`coordrl train`"],
     );
@@ -198,27 +203,57 @@ fn presets_of_a_study_come_before_its_other_settings() {
 }
 
 #[test]
-fn a_second_stage_has_measures_of_its_own_and_resumes_to_the_last_bit() {
+fn detection_resumes_to_the_last_bit_with_a_second_stage_and_without() {
+    let sandbox = Sandbox::new();
+    for second_stage in [true, false] {
+        let setting = format!("--set=study.detect.second_stage={second_stage}");
+        let settings = [
+            &*setting,
+            "--set=study.detect.train_canvases=12",
+            "--set=study.detect.test_canvases=4",
+            "--set=checkpoint_every_epochs=1",
+        ];
+        let start = |name: &str, epochs| {
+            let common = ["study", "detect", "--device=cpu", "--json", "--name", name, epochs];
+            finished(&sandbox.run(&[&common[..], &settings].concat()))
+        };
+        let [whole, parts] = ["whole", "parts"].map(|name| format!("{name}-{second_stage}"));
+        let ended = start(&whole, "--epochs=2");
+        assert_eq!(ended["test_map50"].is_number(), second_stage, "{ended}");
+        start(&parts, "--epochs=1");
+        let folder = sandbox.path().join("runs/studies/detect-digits/coordconv");
+        let parts = folder.join(parts);
+        let resumed =
+            sandbox.run(&["study", "detect", "--resume", parts.to_str().unwrap(), "--epochs=2"]);
+        assert_eq!(resumed.code, Some(0), "{resumed:?}");
+        assert_same_run(&folder.join(whole), &parts);
+    }
+}
+
+#[test]
+fn an_autoencoder_resumes_to_the_last_bit() {
     let sandbox = Sandbox::new();
     let settings = [
-        "--set=study.detect.second_stage=true",
-        "--set=study.detect.train_canvases=12",
-        "--set=study.detect.test_canvases=4",
+        "--set=study.vae.train_pictures=70", // three updates, the last of six pictures
+        "--set=study.vae.test_pictures=20",
         "--set=checkpoint_every_epochs=1",
     ];
-    let start = |name, epochs| {
-        let common = ["study", "detect", "--device=cpu", "--json", "--name", name, epochs];
-        finished(&sandbox.run(&[&common[..], &settings].concat()))
-    };
-    let whole = start("whole", "--epochs=2");
-    assert!(whole["test_map50"].is_number() && whole["test_class_loss"].as_f64() > Some(0.0));
-    start("parts", "--epochs=1");
-    let folder = sandbox.path().join("runs/studies/detect-digits/coordconv");
-    let parts = folder.join("parts");
-    let resumed =
-        sandbox.run(&["study", "detect", "--resume", parts.to_str().unwrap(), "--epochs=2"]);
-    assert_eq!(resumed.code, Some(0), "{resumed:?}");
-    assert_same_run(&folder.join("whole"), &parts);
+    for layer in ["conv", "coordconv"] {
+        let layer_flag = format!("--layer={layer}");
+        let start = |name: &str, epochs| {
+            let common = ["study", "vae", &layer_flag, "--device=cpu", "--json", "--name", name];
+            finished(&sandbox.run(&[&common[..], &[epochs], &settings].concat()))
+        };
+        let ended = start("whole", "--epochs=2");
+        assert!(ended["test_squared_error"].as_f64() > Some(0.0), "{ended}");
+        start("parts", "--epochs=1");
+        let folder = sandbox.path().join("runs/studies/vae-scenes").join(layer);
+        let parts = folder.join("parts");
+        let resumed =
+            sandbox.run(&["study", "vae", "--resume", parts.to_str().unwrap(), "--epochs=2"]);
+        assert_eq!(resumed.code, Some(0), "{resumed:?}");
+        assert_same_run(&folder.join("whole"), &parts);
+    }
 }
 
 #[test]

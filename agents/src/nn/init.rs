@@ -21,6 +21,11 @@ pub enum Init {
     /// of inputs per output of a dense layer or convolution and, for a transposed convolution
     /// (`[in, out, k, k]`), Keras' convention.
     HeNormal,
+    /// Normal draws with this standard deviation.
+    Normal {
+        /// Standard deviation.
+        deviation: f64,
+    },
     /// All ones: scales of a batch normalisation.
     Ones,
     /// All zeros: biases.
@@ -49,6 +54,11 @@ impl Init {
             Self::Zeros => Ok(Tensor::f_zeros(shape, (Kind::Float, tch::Device::Cpu))?),
             Self::Ones => Ok(Tensor::f_ones(shape, (Kind::Float, tch::Device::Cpu))?),
             Self::HeNormal => he_normal(rng_of(seed, name), shape),
+            Self::Normal { deviation } => {
+                let count = shape.iter().product::<i64>() as usize;
+                let draws = normal_draws(&mut rng_of(seed, name), count);
+                Ok((Tensor::f_from_slice(&draws)? * deviation).f_view(shape)?)
+            }
             Self::Orthogonal { gain } => {
                 let rng = rng_of(seed, name);
                 with_one_torch_thread(|| orthogonal(rng, shape, gain))
@@ -107,7 +117,7 @@ fn he_normal(mut rng: Rng, shape: &[i64]) -> Result<Tensor, NetworkError> {
 }
 
 /// Draws from a standard normal by the Box–Muller transform.
-fn normal_draws(rng: &mut Rng, count: usize) -> Vec<f32> {
+pub fn normal_draws(rng: &mut Rng, count: usize) -> Vec<f32> {
     // The transform makes pairs, so that an odd count draws one number too many.
     let mut draws = Vec::with_capacity(count + 1);
     while draws.len() < count {

@@ -32,7 +32,7 @@ pub use coordinates::{
 pub(crate) use dead_features::{LiveFeatures, live_features};
 pub use error::NetworkError;
 pub use heads::Linear;
-pub use init::{Init, uniform};
+pub use init::{Init, normal_draws, uniform};
 pub use network::{Network, Output};
 pub use optim::{Optimizer, OptimizerConfig, OptimizerKind};
 pub(crate) use param_store::is_finite;

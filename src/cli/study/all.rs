@@ -21,6 +21,7 @@ Examples:
   coordrl study all --seeds 5 --baseline-seeds 1
   coordrl study all --layers coordconv --seeds 5
   coordrl study all --tasks classify,render --splits quadrant --name mine
+  coordrl study all --with vae
 
 Runs are stored where single studies are; table and figures go to <runs-dir>/studies/all/<name>/.
 Each study is a process of its own. Rerun with the same --name to resume unfinished studies and
@@ -39,9 +40,12 @@ pub struct All {
     /// Run seeds 1 to N of the baselines, the slowest runs [default: as --seeds]
     #[arg(long, value_name = "N", value_parser = parse_count, allow_negative_numbers = true)]
     baseline_seeds: Option<u64>,
-    /// Only these tasks [default: all in the registry]
+    /// Only these tasks [default: all but the generative ones, which take hours]
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     tasks: Vec<String>,
+    /// These tasks too, beside the default ones
+    #[arg(long, value_name = "LIST", value_delimiter = ',', conflicts_with = "tasks")]
+    with: Vec<String>,
     /// Only these splits [default: all that a task has]
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     splits: Vec<String>,
@@ -109,7 +113,11 @@ impl All {
         let last_seed = self.seeds.max(self.baseline_seeds.unwrap_or(1));
         names::check_folder_name("--name", &self.name, Campaign::run_name("", last_seed).len())?;
         let mut problems = Vec::new();
-        let tasks = chosen(&self.tasks, task_of, tasks(), &mut problems);
+        let mut by_default: Vec<_> =
+            tasks().iter().copied().filter(|task| !task.takes_long).collect();
+        by_default.extend(chosen(&self.with, task_of, &[], &mut problems));
+        by_default.dedup();
+        let tasks = chosen(&self.tasks, task_of, &by_default, &mut problems);
         let splits = chosen(&self.splits, split_of, &Split::ALL, &mut problems);
         let all_layers: Vec<_> = layers().iter().collect();
         let layers = chosen(&self.layers, layer_of, &all_layers, &mut problems);
@@ -198,7 +206,8 @@ mod tests {
     #[test]
     fn a_layer_named_twice_runs_once() {
         let all = AllCli::parse_from(["all", "--layers=coordconv,coordconv"]).all;
-        let asked: usize = tasks().iter().map(|task| task.splits.len()).sum();
+        let asked: usize =
+            tasks().iter().filter(|task| !task.takes_long).map(|task| task.splits.len()).sum();
         assert_eq!(all.campaign().unwrap().cells().len(), asked);
     }
 }

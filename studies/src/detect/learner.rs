@@ -371,12 +371,12 @@ mod tests {
     use super::super::canvas::Target;
     use super::super::digits::Digit;
     use super::super::network::TrunkPadding;
-    use super::super::test_support::{
-        assert_close, assert_gradient, fill_with_waves, indices, numbers, under_study, wave,
-    };
     use super::*;
     use crate::StudyConfig;
     use crate::draws::between;
+    use crate::test_support::{
+        assert_close, assert_gradient, fill_with_waves, indices, numbers, under_study, wave,
+    };
     use coordrl_agents::nn::{Optimizer, ParamScope, ParamStore, flatten_gradients};
     use serde_json::Value;
 

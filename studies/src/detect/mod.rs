@@ -13,8 +13,6 @@ mod regions;
 mod roi_align;
 mod roi_head;
 mod second_stage;
-#[cfg(test)]
-mod test_support;
 
 use std::sync::Arc;
 
@@ -151,7 +149,8 @@ const fn share(
     train: &'static coordrl_agents::Tag,
     test: &'static coordrl_agents::Tag,
 ) -> Measure {
-    Measure { name, label, title, range: MeasureRange::Share, train, test }
+    let (range, train) = (MeasureRange::Share, Some(train));
+    Measure { name, label, title, range, train, test, of_data: None }
 }
 
 const fn loss(
@@ -160,7 +159,8 @@ const fn loss(
     train: &'static coordrl_agents::Tag,
     test: &'static coordrl_agents::Tag,
 ) -> Measure {
-    Measure { name, label, title: label, range: MeasureRange::Error, train, test }
+    let (range, train) = (MeasureRange::Error, Some(train));
+    Measure { name, label, title: label, range, train, test, of_data: None }
 }
 
 pub(crate) const TASK: Task = Task {
@@ -170,6 +170,7 @@ pub(crate) const TASK: Task = Task {
     measures: MEASURES,
     splits: &[Split::Digits],
     losses: &[],
+    takes_long: false,
     fixed_epochs: 3,
     with_layer: recipe,
     baseline: Some(recipe),

@@ -1,6 +1,6 @@
 //! The proposal network, layer by layer as in the released code (uber-research/CoordConv).
 
-use coordrl_agents::nn::{Conv, Init, NetworkError, Padding, ParamScope};
+use coordrl_agents::nn::{Init, Padding, ParamScope};
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
@@ -8,7 +8,7 @@ use super::anchors::{SHAPES, STEP, anchors};
 use super::boxes::BoundingBox;
 use super::canvas::CANVAS;
 use crate::StudyError;
-use crate::layer::{Layer, LayerInput, LayerPlace, UnderStudy};
+use crate::layer::{Layer, LayerInput, LayerPlace, UnderStudy, plain, studied};
 
 /// Boxes per place of the last map.
 const BOXES: i64 = SHAPES.len() as i64;
@@ -136,6 +136,7 @@ pub(super) fn place(
         channels,
         size: [side, side],
         kernel,
+        stride: 1,
         padding,
         init: Init::HeNormal,
     }
@@ -147,23 +148,6 @@ fn pooled(side: i64, padding: Padding) -> i64 {
         Padding::Valid => (side - 4) / 2,
         Padding::Same => side / 2,
     }
-}
-
-/// Builds the layer under study, or a convolution for the baseline.
-pub(super) fn studied(
-    scope: &mut ParamScope<'_>,
-    layer: Option<UnderStudy>,
-    place: LayerPlace,
-) -> Result<Box<dyn Layer>, StudyError> {
-    match layer {
-        Some(layer) => layer.build(scope, place),
-        None => Ok(plain(scope, place)?),
-    }
-}
-
-fn plain(scope: &mut ParamScope<'_>, place: LayerPlace) -> Result<Box<dyn Layer>, NetworkError> {
-    let [channels_in, _] = place.channels;
-    Ok(Box::new(Conv::build_with(scope, place.name, channels_in, place.conv_spec(), None)?))
 }
 
 fn halve(map: &Tensor) -> Tensor {

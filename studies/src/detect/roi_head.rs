@@ -6,11 +6,11 @@
 use coordrl_agents::nn::{Init, Linear, Padding, ParamScope};
 use tch::Tensor;
 
-use super::network::{TrunkPadding, place, studied};
+use super::network::{TrunkPadding, place};
 use super::regions::NO_DIGIT;
 use super::roi_align::{BINS, PictureRegion, roi_align};
 use crate::StudyError;
-use crate::layer::{Layer, UnderStudy};
+use crate::layer::{Layer, UnderStudy, studied};
 
 /// Channels of the map that regions are cut from.
 const CHANNELS: i64 = 64;

@@ -156,10 +156,10 @@ mod tests {
     use coordrl_agents::nn::ParamStore;
     use serde_json::Value;
 
-    use super::super::test_support::{
+    use super::*;
+    use crate::test_support::{
         assert_close, assert_gradient, fill_with_waves, indices, numbers, under_study, wave,
     };
-    use super::*;
 
     fn golden() -> Value {
         serde_json::from_str(include_str!("../../golden/regions.json")).unwrap()

@@ -1,43 +1,17 @@
 //! The layer under study and 1×1 convolutions: the CoordConv classifier, and the first stage of
 //! the CoordConv renderer.
 
-use coordrl_agents::nn::{Init, Mode, NetworkError, ParamScope};
+use coordrl_agents::nn::{Mode, ParamScope};
 use tch::Tensor;
 
 use super::{SIDE, StudyNetwork};
 use crate::StudyError;
+use crate::blocks::PixelConv;
 use crate::layer::{Layer, LayerInput, LayerPlace, UnderStudy};
 use crate::task::RowSplit;
 
 /// Channels of the hidden layers, the layer under study first.
 const HIDDEN: [i64; 4] = [32, 32, 64, 64];
-
-/// A 1×1 convolution on pictures laid out as rows of pixels, `[R, in]` → `[R, out]`: one matrix
-/// product.
-#[derive(Debug)]
-pub(in crate::tasks) struct PixelConv {
-    weight: Tensor,
-    bias: Tensor,
-}
-
-impl PixelConv {
-    /// Builds it with a convolution's parameters: `{name}.weight` `[out, in, 1, 1]`, `{name}.bias`.
-    pub fn build(
-        scope: &mut ParamScope<'_>,
-        name: &str,
-        channels_in: i64,
-        channels_out: i64,
-    ) -> Result<Self, NetworkError> {
-        let shape = [channels_out, channels_in, 1, 1];
-        let weight = scope.get(&format!("{name}.weight"), &shape, Init::HeNormal)?;
-        let bias = scope.get(&format!("{name}.bias"), &[channels_out], Init::Zeros)?;
-        Ok(Self { weight, bias })
-    }
-
-    pub fn forward(&self, rows: &Tensor) -> Tensor {
-        rows.linear(&self.weight.flatten(1, -1), Some(&self.bias))
-    }
-}
 
 /// (x, y), tiled to two constant channels; the layer under study; then 1×1 convolutions, with a
 /// ReLU after each layer but the last, whose single channel holds the logits.

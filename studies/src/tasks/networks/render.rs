@@ -3,9 +3,10 @@
 use coordrl_agents::nn::{Conv, Mode, NetworkError, ParamScope};
 use tch::{Kind, Tensor};
 
-use super::pointwise::{PixelConv, Pointwise, chain};
+use super::pointwise::{Pointwise, chain};
 use super::{FirstMap, MapHolds, SIDE, StudyNetwork, conv, window};
 use crate::StudyError;
+use crate::blocks::PixelConv;
 use crate::layer::UnderStudy;
 use crate::task::RowSplit;
 

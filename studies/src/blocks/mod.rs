@@ -1,0 +1,7 @@
+//! Layers that networks of several tasks share.
+
+mod double;
+mod pixel_conv;
+
+pub(crate) use double::Double;
+pub(crate) use pixel_conv::PixelConv;
