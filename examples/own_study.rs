@@ -54,6 +54,7 @@ static QUARTER: Task = Task {
     }],
     splits: &[Split::Uniform],
     losses: &[StudyLoss::CrossEntropy],
+    shows_walks: false,
     takes_long: false,
     fixed_epochs: 10,
     with_layer: || StudyConfig { batch_size: 32, epochs: 10, ..StudyConfig::default() },

@@ -1,4 +1,4 @@
-//! `coordrl study`: tasks of the CoordConv paper beside Atari.
+//! `coordrl study`: the experiments of the CoordConv paper beside Atari.
 
 mod all;
 pub(super) mod settings;
@@ -29,9 +29,10 @@ Examples:
   coordrl study classify --resume runs/studies/classify-uniform/coordconv/seed1-20260101-120000
   coordrl study classify --dump not-so-clevr
   coordrl study detect --layer conv --preset paper
-  coordrl study detect --set study.detect.second_stage=true";
+  coordrl study detect --set study.detect.second_stage=true
+  coordrl study vae --layer conv";
 
-/// Tasks of the CoordConv paper: three that plain convolutions fail to learn, and detection.
+/// The experiments of the CoordConv paper beside Atari.
 #[derive(Debug)]
 pub enum Study {
     /// One task.

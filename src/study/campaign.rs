@@ -9,7 +9,7 @@ use coordrl_stats::median;
 use coordrl_studies::{LayerKind, Split, StudyLayer, Task};
 
 use super::comparison::{Group, measures_page};
-use super::{StudyResult, StudyRunConfig, TimeToMark, figures, launch};
+use super::{StudyResult, StudyRunConfig, TimeToMark, figures, launch, walks};
 use crate::config::ConfigError;
 use crate::durable_file::replace_file;
 use crate::run::run_dir::{RunDir, RunDirError};
@@ -147,6 +147,10 @@ impl Campaign {
         for (name, picture) in figures::draw(results)? {
             put(&format!("{name}.svg"), picture.to_svg()?.as_bytes())?;
             put(&format!("{name}.png"), &picture.to_png()?)?;
+        }
+
+        for (name, bytes) in walks::draw(results)? {
+            put(&name, &bytes)?;
         }
 
         Ok(folder)

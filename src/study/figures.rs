@@ -56,7 +56,7 @@ fn exhibits(results: &[&StudyResult]) -> anyhow::Result<Option<Box<dyn Figure>>>
     }
 
     Ok(match shown.first().map(|first| &first.exhibit) {
-        None => None,
+        None | Some(Exhibit::Walks { .. }) => None, // pictures of their own
         Some(Exhibit::Picture { title, values, truth, .. }) => {
             Some(Box::new(pictures(title, values, truth, &shown)?))
         }

@@ -20,6 +20,7 @@ pub mod planned;
 mod progress;
 mod result;
 pub mod training;
+mod walks;
 
 pub use config::{StudyRunConfig, layer_of, resolve, split_of, task_of};
 pub use progress::{StudyProgress, TimeToMark};

@@ -69,7 +69,7 @@ pub use registry::{find_task, tasks};
 pub use state::StudyState;
 pub use study::{Study, StudySetup, StudyUpdateReport};
 pub use task::{
-    BoxedPicture, BuildLearner, Draws, Exhibit, Mark, Measure, MeasureRange, Prepared, Ranking,
-    RowSplit, ScoreSums, Tally, Task, TaskLearner, TaskSetup,
+    BoxedPicture, BuildLearner, Draws, Exhibit, Mark, Measure, MeasureRange, PaintedWalk, Prepared,
+    Ranking, RowSplit, ScoreSums, Tally, Task, TaskLearner, TaskSetup,
 };
 pub use vae::VaeConfig;

@@ -31,6 +31,8 @@ pub struct Task {
     pub splits: &'static [Split],
     /// Losses that suit the task; none if it has one of its own.
     pub losses: &'static [StudyLoss],
+    /// Shows walks, [`Exhibit::Walks`].
+    pub shows_walks: bool,
     /// Takes so long that `study all` leaves it out unless it is named.
     pub takes_long: bool,
     /// Epochs of a layer under study in `study all`, where the mark must not decide the end:
@@ -312,6 +314,13 @@ pub enum Exhibit {
         /// The network's; NaN if it names none.
         predicted: Vec<[f64; 2]>,
     },
+    /// Walks through a latent space.
+    Walks {
+        /// Height and width of the pictures.
+        side: usize,
+        /// The walks.
+        walks: Vec<PaintedWalk>,
+    },
     /// Boxes on square pictures.
     Boxes {
         /// Title of the figure.
@@ -319,6 +328,15 @@ pub enum Exhibit {
         /// The pictures.
         pictures: Vec<BoxedPicture>,
     },
+}
+
+/// Pictures along a walk through a latent space: red, green and blue bytes, row by row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PaintedWalk {
+    /// The pictures whose encodings it leads from and to.
+    pub ends: [Vec<u8>; 2],
+    /// What the decoder makes of every step.
+    pub frames: Vec<Vec<u8>>,
 }
 
 /// A square picture with boxes: left, top, width and height in pixels.

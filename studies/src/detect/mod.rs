@@ -170,6 +170,7 @@ pub(crate) const TASK: Task = Task {
     measures: MEASURES,
     splits: &[Split::Digits],
     losses: &[],
+    shows_walks: false,
     takes_long: false,
     fixed_epochs: 3,
     with_layer: recipe,

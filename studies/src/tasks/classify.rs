@@ -55,6 +55,7 @@ pub(crate) const TASK: Task = Task {
     ],
     splits: &Split::OF_CENTRES,
     losses: &[StudyLoss::CrossEntropy, StudyLoss::Bce, StudyLoss::Mse],
+    shows_walks: false,
     takes_long: false,
     fixed_epochs: 20,
     with_layer,

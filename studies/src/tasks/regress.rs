@@ -37,6 +37,7 @@ pub(crate) const TASK: Task = Task {
     }],
     splits: &Split::OF_CENTRES,
     losses: &[StudyLoss::Mse],
+    shows_walks: false,
     takes_long: false,
     fixed_epochs: 20,
     with_layer,

@@ -52,6 +52,7 @@ pub(crate) const TASK: Task = Task {
     ],
     splits: &Split::OF_CENTRES,
     losses: &[StudyLoss::Bce, StudyLoss::Mse],
+    shows_walks: false,
     takes_long: false,
     fixed_epochs: 40,
     with_layer,

@@ -10,10 +10,12 @@ use crate::objects::scene::{Scale, Scene};
 use crate::objects::sight::Sight;
 use crate::objects::spread::{Places, Spread};
 use crate::objects::walk::{FRAMES, Walk};
-use crate::task::{Draws, RowSplit, ScoreSums, Tally, TaskLearner};
+use crate::task::{Draws, Exhibit, PaintedWalk, RowSplit, ScoreSums, Tally, TaskLearner};
 
 /// Pictures per pass; even, because an evaluation walks from every second one to the next.
 const ROWS: usize = 16;
+/// Held-out pictures between which walks are shown.
+const SHOWN: usize = 8;
 /// Seed of the scenes, and of the latent variables that evaluations draw: the same for all runs.
 const DATA_SEED: u64 = 1807;
 
@@ -101,19 +103,24 @@ impl VaeLearner {
         Ok(pixels.chunks_exact(picture).map(|one| Sight::of(one, self.scale)).collect())
     }
 
-    /// Walks from the mean encoding of every second picture to that of the next.
+    /// Judges walks from the mean encoding of every second picture to that of the next.
     fn walk(&self, means: &Tensor) -> Result<Vec<Walk>, StudyError> {
         let pairs = means.size()[0] / 2;
         if pairs == 0 {
             return Ok(Vec::new());
         }
+        let frames = self.see(&self.steps(means, pairs)?)?;
+        Ok(frames.chunks_exact(FRAMES).map(Walk::of).collect())
+    }
+
+    /// Returns the latent variables along walks between `pairs` of encodings, `[pairs · 9, Z]`.
+    fn steps(&self, means: &Tensor, pairs: i64) -> Result<Tensor, StudyError> {
         let ends = means.f_narrow(0, 0, 2 * pairs)?.f_view([pairs, 2, -1])?;
         let (from, to) = (ends.f_narrow(1, 0, 1)?, ends.f_narrow(1, 1, 1)?); // [P, 1, Z]
         let shares = Tensor::f_linspace(0.0, 1.0, FRAMES as i64, (Kind::Float, self.device))?;
         let shares = shares.f_view([1, -1, 1])?;
         let steps = &from + shares * (to - &from); // [P, 9, Z]
-        let frames = self.see(&steps.f_reshape([pairs * FRAMES as i64, -1])?)?;
-        Ok(frames.chunks_exact(FRAMES).map(Walk::of).collect())
+        Ok(steps.f_reshape([pairs * FRAMES as i64, -1])?)
     }
 }
 
@@ -167,6 +174,30 @@ impl TaskLearner for VaeLearner {
     fn row_split(&self) -> RowSplit {
         RowSplit::Rows(ROWS)
     }
+
+    fn exhibit(&self) -> Result<Option<Exhibit>, StudyError> {
+        let rows: Vec<usize> = (self.held_out_from..self.held_out_from + SHOWN).collect();
+        let pictures = self.pictures(&rows)?;
+        let encoding = self.network.encode(&pictures);
+        let painted = self.paint(&self.steps(&encoding.mean, SHOWN as i64 / 2)?)?;
+        let shown = Vec::try_from(pictures.f_to_device(Device::Cpu)?.f_reshape([-1])?)?;
+        let planes = 3 * self.scale.side * self.scale.side;
+        let [ends, frames]: [Vec<Vec<u8>>; 2] = [shown, painted]
+            .map(|pixels: Vec<f32>| pixels.chunks_exact(planes).map(interleaved).collect());
+        let walks = ends.as_chunks().0.iter().zip(frames.chunks_exact(FRAMES));
+        let walks = walks.map(|(ends, frames): (&[Vec<u8>; 2], _)| PaintedWalk {
+            ends: ends.clone(),
+            frames: frames.to_vec(),
+        });
+        Ok(Some(Exhibit::Walks { side: self.scale.side, walks: walks.collect() }))
+    }
+}
+
+/// Turns three planes of values from 0 to 1 into red, green and blue bytes.
+fn interleaved(planes: &[f32]) -> Vec<u8> {
+    let plane = planes.len() / 3;
+    let byte = |value: f32| (value * 255.0).round() as u8;
+    (0..plane).flat_map(|at| [0, 1, 2].map(|colour| byte(planes[colour * plane + at]))).collect()
 }
 
 impl Judged {
@@ -288,6 +319,20 @@ mod tests {
         assert!((loss(&rows) - apart).abs() < 1e-4 * apart);
         let other = learner.loss(&rows, Draws { seed: 3, epoch: 2 }).unwrap();
         assert_ne!(other.double_value(&[]), loss(&rows));
+    }
+
+    #[test]
+    fn walks_are_shown_with_the_pictures_that_they_lead_between() {
+        let (learner, ..) = learner("conv", Scale::HALF);
+        let shown = tch::no_grad(|| learner.exhibit()).unwrap();
+        let Some(Exhibit::Walks { side, walks }) = shown else { panic!() };
+        assert_eq!((side, walks.len()), (32, 4));
+        let mut rng = stream(DATA_SEED, Purpose::Scenes, 101);
+        let scene = Scene::draw(&mut rng, Scale::HALF);
+        let at = scene.red.centre[1] * 32 + scene.red.centre[0];
+        assert_eq!(walks[0].ends[1][3 * at..][..3], [255, 0, 0]);
+        assert!(walks.iter().all(|walk| walk.frames.len() == FRAMES));
+        assert!(walks[0].frames.iter().all(|frame| frame.len() == 3 * 32 * 32));
     }
 
     /// Walks go from every second picture to the next; only held-out rows have samples.

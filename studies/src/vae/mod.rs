@@ -185,6 +185,7 @@ pub(crate) const TASK: Task = Task {
     measures: MEASURES,
     splits: &[Split::Scenes],
     losses: &[],
+    shows_walks: true,
     takes_long: true,
     fixed_epochs: 13,
     with_layer: recipe,
