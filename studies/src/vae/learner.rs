@@ -81,12 +81,7 @@ impl VaeLearner {
         let encoding = self.network.encode(pictures);
         let deviation = (&encoding.log_variance * 0.5).f_exp()?;
         let logits = self.network.decode(&(&encoding.mean + deviation * noise));
-        let pixels = logits.f_binary_cross_entropy_with_logits::<Tensor>(
-            pictures,
-            None,
-            None,
-            Reduction::Sum,
-        )?;
+        let pixels = pixel_loss(&logits, pictures)?;
         Ok(Losses { pixels, divergence: divergence(&encoding)? })
     }
 
@@ -124,6 +119,18 @@ impl VaeLearner {
     }
 }
 
+/// Cross-entropy of pixels whose values are probabilities, summed over pictures.
+fn pixel_loss(logits: &Tensor, pictures: &Tensor) -> Result<Tensor, StudyError> {
+    let no_weights = None::<Tensor>;
+    let no_factor = None::<Tensor>;
+    Ok(logits.f_binary_cross_entropy_with_logits(
+        pictures,
+        no_weights,
+        no_factor,
+        Reduction::Sum,
+    )?)
+}
+
 /// Kullback–Leibler divergence from the standard normal prior, summed over pictures.
 fn divergence(Encoding { mean, log_variance }: &Encoding) -> Result<Tensor, StudyError> {
     let each = mean.f_square()? + log_variance.f_exp()? - 1.0 - log_variance;
@@ -145,12 +152,7 @@ impl TaskLearner for VaeLearner {
         let pictures = self.pictures(rows)?;
         let encoding = self.network.encode(&pictures);
         let logits = self.network.decode(&encoding.mean);
-        let pixels = logits.f_binary_cross_entropy_with_logits::<Tensor>(
-            &pictures,
-            None,
-            None,
-            Reduction::Sum,
-        )?;
+        let pixels = pixel_loss(&logits, &pictures)?;
         let errors = (logits.f_sigmoid()? - pictures).f_square()?;
         let held_out: Vec<usize> =
             rows.iter().copied().filter(|&row| row >= self.held_out_from).collect();
