@@ -48,7 +48,8 @@ impl Group<'_> {
         header.extend(has_data.then(|| "data".to_owned()));
         header.extend(self.layers.iter().map(|layer| {
             let seeds = self.results.iter().filter(|result| result.layer == layer.name).count();
-            format!("`{}`, {seeds} seeds", layer.name)
+            let plural = if seeds == 1 { "" } else { "s" };
+            format!("`{}`, {seeds} seed{plural}", layer.name)
         }));
         for layer in &others {
             header.push(format!("`{}` − baseline", layer.name));
@@ -155,6 +156,7 @@ mod tests {
         };
         let page = measures_page(&[group(&layers)]).unwrap();
         assert!(page.contains("| IoU, average | 0.2500 | 0.5000 | +0.2500 | – | – |"), "{page}");
+        assert!(page.contains("| `conv`, 1 seed |"), "{page}");
         let page = measures_page(&[group(&layers[1..])]).unwrap();
         assert!(page.contains("| IoU, average | 0.5000 |\n"), "{page}");
     }
