@@ -47,7 +47,7 @@ pub(crate) fn use_torch_threads(count: i32) {
     tch::set_num_threads(count);
 }
 
-/// Makes MKL choose its vector functions (`exp`, `sqrt`, …) while only one thread calls them.
+/// Makes MKL choose its vector functions, of which we use these three, while only one thread calls them.
 ///
 /// MKL 2024.2 chooses them by the processor at the first call of a process, without a lock: a
 /// second thread in its first call can be given the function of half the precision, once. Two runs
@@ -57,7 +57,8 @@ fn choose_vector_maths() {
     static CHOSEN: Once = Once::new();
     CHOSEN.call_once(|| {
         for kind in [Kind::Float, Kind::Double] {
-            let _ = Tensor::ones([8], (kind, Device::Cpu)).exp();
+            let ones = Tensor::ones([8], (kind, Device::Cpu));
+            let _ = (ones.exp(), ones.log(), ones.sqrt());
         }
     });
 }

@@ -21,7 +21,7 @@ pub(super) struct Group<'a> {
 pub(super) fn measures_page(groups: &[Group<'_>]) -> anyhow::Result<String> {
     let mut page = vec![
         "Measures on the test rows, at the end of training: mean ± standard deviation over seeds.".to_owned(),
-        "Differences from the baseline: with their 95 % bootstrap interval, and p of the exact two-sided permutation test, \
+        "Differences from the baseline: with their 95 % bootstrap interval, and p of the two-sided permutation test, \
          not corrected for the number of measures."
             .to_owned(),
     ];
@@ -47,7 +47,7 @@ impl Group<'_> {
         let mut header = vec!["measure".to_owned()];
         header.extend(has_data.then(|| "data".to_owned()));
         header.extend(self.layers.iter().map(|layer| {
-            let seeds = self.results.iter().filter(|result| result.layer == layer.name).count();
+            let seeds = self.seeds(layer);
             let plural = if seeds == 1 { "" } else { "s" };
             format!("`{}`, {seeds} seed{plural}", layer.name)
         }));
@@ -64,7 +64,7 @@ impl Group<'_> {
             let mut cells = vec![measure.label.to_owned()];
             let of_data = measure.of_data.map_or(DASH.to_owned(), |value| value.to_string());
             cells.extend(has_data.then_some(of_data));
-            cells.extend(self.layers.iter().map(|layer| spread(&values(layer))));
+            cells.extend(self.layers.iter().map(|layer| spread(&values(layer), self.seeds(layer))));
             for layer in &others {
                 let baseline = baseline.map(values).unwrap_or_default();
                 cells.extend(difference(&values(layer), &baseline)?);
@@ -72,6 +72,10 @@ impl Group<'_> {
             lines.push(line(&cells));
         }
         Ok(lines)
+    }
+
+    fn seeds(&self, layer: &StudyLayer) -> usize {
+        self.results.iter().filter(|result| result.layer == layer.name).count()
     }
 
     /// Returns a measure of each of the layer's seeds that has it.
@@ -82,13 +86,15 @@ impl Group<'_> {
     }
 }
 
-fn spread(values: &[f64]) -> String {
+/// Formats mean and deviation, with the number of values if it is not that of the seeds.
+fn spread(values: &[f64], seeds: usize) -> String {
     let middle = mean(values.iter().copied());
-    match values.len() {
-        0 => DASH.to_owned(),
+    let spread = match values.len() {
+        0 => return DASH.to_owned(),
         1 => format!("{middle:.4}"),
         _ => format!("{middle:.4} ± {:.4}", standard_deviation(values)),
-    }
+    };
+    if values.len() == seeds { spread } else { format!("{spread} ({} of {seeds})", values.len()) }
 }
 
 /// Formats difference, interval and p.
@@ -99,7 +105,9 @@ fn difference(layer: &[f64], baseline: &[f64]) -> anyhow::Result<[String; 3]> {
     let found = Difference::of(layer, baseline, Bootstrap::default())?;
     let interval =
         found.interval.map(|interval| format!("{:+.4} to {:+.4}", interval.low, interval.high));
-    let p = found.p.map(|p| format!("{p:.4}"));
+    // With many seeds p is estimated from random deals.
+    let about = if found.random_deals.is_some() { "≈ " } else { "" };
+    let p = found.p.map(|p| format!("{about}{p:.4}"));
     let [interval, p] = [interval, p].map(|text| text.unwrap_or_else(|| DASH.to_owned()));
     Ok([format!("{:+.4}", found.difference), interval, p])
 }
@@ -157,6 +165,12 @@ mod tests {
         let page = measures_page(&[group(&layers)]).unwrap();
         assert!(page.contains("| IoU, average | 0.2500 | 0.5000 | +0.2500 | – | – |"), "{page}");
         assert!(page.contains("| `conv`, 1 seed |"), "{page}");
+        let mut unknown = results.clone();
+        unknown[0].measures.insert("test_iou_average".to_owned(), json!(null));
+        let group_of = |results| Group { results, ..group(&layers) };
+        let more = [result("conv", 2, 0.75)];
+        let page = measures_page(&[group_of(unknown.iter().chain(&more).collect())]).unwrap();
+        assert!(page.contains("| IoU, average | 0.7500 (1 of 2) | 0.5000 |"), "{page}");
         let page = measures_page(&[group(&layers[1..])]).unwrap();
         assert!(page.contains("| IoU, average | 0.5000 |\n"), "{page}");
     }

@@ -23,7 +23,10 @@ pub(super) fn draw(results: &[StudyResult]) -> anyhow::Result<Vec<(String, Box<d
         if of_task.is_empty() {
             continue;
         }
-        if let Some(seen) = exhibits(&of_task)? {
+        // Walks are pictures of their own.
+        if !task.shows_walks
+            && let Some(seen) = exhibits(&of_task)?
+        {
             figures.push((format!("{task}-seen"), seen));
         }
         figures.push((format!("{task}-time"), Box::new(over_time(task, &of_task)?)));
@@ -56,7 +59,7 @@ fn exhibits(results: &[&StudyResult]) -> anyhow::Result<Option<Box<dyn Figure>>>
     }
 
     Ok(match shown.first().map(|first| &first.exhibit) {
-        None | Some(Exhibit::Walks { .. }) => None, // pictures of their own
+        None | Some(Exhibit::Walks { .. }) => None,
         Some(Exhibit::Picture { title, values, truth, .. }) => {
             Some(Box::new(pictures(title, values, truth, &shown)?))
         }

@@ -23,7 +23,8 @@ pub(super) fn draw(results: &[StudyResult]) -> anyhow::Result<Vec<(String, Vec<u
         }
         let loaded = launch::load(&run, &config)?;
         if let Some(Exhibit::Walks { side, walks }) = loaded.built.subject.study().exhibit()? {
-            let name = format!("{}-{}-walks", result.task, result.layer);
+            let StudyResult { task, split, layer, .. } = result;
+            let name = format!("{task}-{split}-{layer}-walks");
             files.push((format!("{name}.png"), sheet(side, &walks)?));
             files.push((format!("{name}.webp"), video(side, &walks)?));
         }

@@ -1,4 +1,4 @@
-"""RoI align, suppression and the second stage's losses in PyTorch and torchvision, for studies/tests/regions.rs.
+"""RoI align, suppression and the second stage's losses in PyTorch and torchvision, for the tests in src/detect/second_stage.rs.
 
     python studies/golden/regions.py > studies/golden/regions.json
 

@@ -12,8 +12,8 @@ use crate::error::unknown;
 
 /// A layer that can replace the CoordConv layer in the published networks.
 pub trait Layer: Send {
-    /// Maps `[N, C, H, W]` to `[N, out, H, W]`, linear or not; fastest with channels last in
-    /// memory.
+    /// Maps `[N, C, H, W]` to `[N, out, H', W']`, linear or not, of the size that window, stride and
+    /// padding of its [`LayerPlace`] give; fastest with channels last in memory.
     fn forward(&self, picture: &Tensor) -> Tensor;
 
     /// Applies [`Layer::forward`] to pictures whose every channel is constant, given as `[N, C]`:

@@ -81,7 +81,7 @@ pub struct Measure {
     pub of_data: Option<f64>,
 }
 
-/// Range of a measure.
+/// Range of a measure, for the axis of its figure; only the first measure of a task has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MeasureRange {
     /// From 0 to 1; higher is better.

@@ -40,7 +40,7 @@ pub struct All {
     /// Run seeds 1 to N of the baselines, the slowest runs [default: as --seeds]
     #[arg(long, value_name = "N", value_parser = parse_count, allow_negative_numbers = true)]
     baseline_seeds: Option<u64>,
-    /// Only these tasks [default: all but the generative ones, which take hours]
+    /// Only these tasks [default: all but `vae`, which takes an hour]
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     tasks: Vec<String>,
     /// These tasks too, beside the default ones
@@ -115,8 +115,9 @@ impl All {
         let mut problems = Vec::new();
         let mut by_default: Vec<_> =
             tasks().iter().copied().filter(|task| !task.takes_long).collect();
-        by_default.extend(chosen(&self.with, task_of, &[], &mut problems));
-        by_default.dedup();
+        let with = chosen(&self.with, task_of, &[], &mut problems);
+        let more: Vec<_> = with.into_iter().filter(|task| !by_default.contains(task)).collect();
+        by_default.extend(more);
         let tasks = chosen(&self.tasks, task_of, &by_default, &mut problems);
         let splits = chosen(&self.splits, split_of, &Split::ALL, &mut problems);
         let all_layers: Vec<_> = layers().iter().collect();
@@ -201,6 +202,18 @@ mod tests {
                 assert_eq!(parsed, cell.plan, "{}", cell.title());
             }
         }
+    }
+
+    #[test]
+    fn long_tasks_are_added_once() {
+        let names = |flag: &str| -> Vec<&str> {
+            let all = AllCli::parse_from(["all", flag]).all;
+            all.campaign().unwrap().tasks.iter().map(|task| task.name).collect()
+        };
+        let default = names("--seeds=1");
+        assert!(!default.contains(&"vae"));
+        assert_eq!(names("--with=classify"), default);
+        assert_eq!(names("--with=vae,detect,vae"), [&default[..], &["vae"]].concat());
     }
 
     #[test]

@@ -163,13 +163,12 @@ fn by_anchor(map: &Tensor, each: i64) -> Tensor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{LayerKind, LayerStart, find_layer};
+    use crate::test_support::under_study;
     use coordrl_agents::nn::ParamStore;
     use tch::{Device, Kind};
 
     fn coord_conv() -> Option<UnderStudy> {
-        let LayerKind::InPlace(build) = find_layer("coordconv").unwrap().kind else { return None };
-        Some(UnderStudy { build, start: LayerStart::Drawn, amplitude: 1.0 })
+        under_study("coordconv")
     }
 
     fn build(layer: Option<UnderStudy>, padding: TrunkPadding) -> (ProposalNetwork, ParamStore) {

@@ -39,7 +39,7 @@ impl Region {
     }
 }
 
-/// Draws at most 32 of the proposals and of the targets' own boxes, at most a quarter of them with a
+/// Draws at most 32 of the proposals and of the targets' own boxes, at most eight of them with a
 /// digit, which they overlap by at least a half.
 pub fn draw(proposals: &[BoundingBox], targets: &[Target], rng: &mut Rng) -> Vec<Region> {
     let own = targets.iter().map(|target| target.place);

@@ -26,6 +26,9 @@ pub struct PictureRegion {
 /// Cuts each region into 7 × 7 bins and averages 2 × 2 samples of the map in each, interpolated
 /// bilinearly. Source: He et al. 2017 (arXiv:1703.06870), section 3.
 ///
+/// A sample beyond the outermost places of the map takes their value, as an unpadded map needs that
+/// does not reach the canvas's edges; torchvision's is 0 from one place further on.
+///
 /// # Shapes
 /// - `maps`: `[N, C, H, H]`; `regions`: R of them, in the order of their pictures; result:
 ///   `[R, C, 7, 7]`

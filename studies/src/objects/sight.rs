@@ -5,7 +5,7 @@ use super::scene::{Scale, Shape};
 
 /// Least difference of the red and the blue plane of an object's pixels.
 const COLOURED: f32 = 0.5;
-/// Coherence from which an object counts as well drawn.
+/// Coherence above which an object counts as well drawn.
 const GOOD: f64 = 0.7;
 
 /// One object as seen.
@@ -70,7 +70,7 @@ fn see(mask: &[bool], scale: Scale) -> Seen {
         count += 1;
         sums = [sums[0] + index % scale.side, sums[1] + index / scale.side];
     }
-    if count < scale.disc_pixels() / 4 {
+    if 4 * count < scale.disc_pixels() {
         return Seen::default();
     }
 

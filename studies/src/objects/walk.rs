@@ -4,7 +4,7 @@ use super::sight::Sight;
 
 /// Pictures along a walk, its ends included.
 pub(crate) const FRAMES: usize = 9;
-/// Least distance between the ends, in pixels, of an object whose way is measured.
+/// Least distance between the ends, in pixels of whatever canvas, of an object whose way is measured.
 const LEAST_DISTANCE: f64 = 2.0;
 
 /// What a walk shows.
