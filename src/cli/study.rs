@@ -42,7 +42,7 @@ pub enum Study {
 }
 
 const ALL_ABOUT: &str =
-    "Run all tasks but the longest, with every split and layer: one table next to the paper's numbers, and figures";
+    "Run all but the longest tasks: one table beside the paper's numbers, and figures";
 
 /// One subcommand per task in the registry, and `all`.
 impl Subcommand for Study {

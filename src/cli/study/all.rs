@@ -27,7 +27,7 @@ Runs are stored where single studies are; table and figures go to <runs-dir>/stu
 Each study is a process of its own. Rerun with the same --name to resume unfinished studies and
 redraw the figures.";
 
-/// Run every task with every layer; print one table and draw figures.
+/// Run all but the longest tasks with every layer; print one table and draw figures.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct All {
