@@ -62,7 +62,8 @@ impl LayerPlace {
     /// A place named `layer` for a layer that sees one pixel at a time.
     pub fn pointwise(input: LayerInput, channels: [i64; 2], size: [i64; 2]) -> Self {
         let padding = Padding::Valid;
-        let (kernel, stride) = (1, 1);
+        let kernel = 1;
+        let stride = 1;
         Self { name: "layer", input, channels, size, kernel, stride, padding, init: Init::HeNormal }
     }
 

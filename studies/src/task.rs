@@ -81,6 +81,29 @@ pub struct Measure {
     pub of_data: Option<f64>,
 }
 
+impl Measure {
+    /// A share, with its label as its title.
+    pub(crate) const fn share(
+        name: &'static str,
+        label: &'static str,
+        train: &'static Tag,
+        test: &'static Tag,
+    ) -> Self {
+        let range = MeasureRange::Share;
+        Self { name, label, title: label, range, train: Some(train), test, of_data: None }
+    }
+
+    /// An error, with its label as its title.
+    pub(crate) const fn error(
+        name: &'static str,
+        label: &'static str,
+        train: &'static Tag,
+        test: &'static Tag,
+    ) -> Self {
+        Self { range: MeasureRange::Error, ..Self::share(name, label, train, test) }
+    }
+}
+
 /// Range of a measure, for the axis of its figure; only the first measure of a task has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MeasureRange {
@@ -335,7 +358,7 @@ pub enum Exhibit {
 pub struct PaintedWalk {
     /// The pictures whose encodings it leads from and to.
     pub ends: [Vec<u8>; 2],
-    /// What the decoder makes of every step.
+    /// The decoder's picture of every step.
     pub frames: Vec<Vec<u8>>,
 }
 

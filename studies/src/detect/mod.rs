@@ -16,7 +16,7 @@ mod second_stage;
 
 use std::sync::Arc;
 
-use coordrl_agents::tags;
+use coordrl_agents::{Tag, tags};
 use coordrl_envs::Problem;
 use serde::{Deserialize, Serialize};
 
@@ -29,7 +29,7 @@ use self::network::ProposalNetwork;
 use self::second_stage::SecondStage;
 use crate::config::{RateSchedule, StudyConfig};
 use crate::data::{Split, SplitIndices};
-use crate::task::{Measure, MeasureRange, Prepared, Task, TaskSetup};
+use crate::task::{Measure, Prepared, Task, TaskSetup};
 use crate::{LayerKind, StudyError};
 
 /// Training canvases that an evaluation scores.
@@ -136,31 +136,20 @@ const MEASURES: &[Measure] = &[
     share("iou_best", "IoU, best box", "Digits under their boxes", &TRAIN_BEST, &TEST_BEST),
     share("ap50", "AP at IoU 0.5", "Average precision", &TRAIN_AP50, &TEST_AP50),
     share("map50", "mAP at IoU 0.5", "Mean average precision", &TRAIN_MAP50, &TEST_MAP50),
-    loss("box_loss", "box loss", &TRAIN_BOX_LOSS, &TEST_BOX_LOSS),
-    loss("score_loss", "score loss", &TRAIN_SCORE_LOSS, &TEST_SCORE_LOSS),
-    loss("class_loss", "class loss", &TRAIN_CLASS_LOSS, &TEST_CLASS_LOSS),
-    loss("region_box_loss", "region box loss", &TRAIN_REGION_LOSS, &TEST_REGION_LOSS),
+    Measure::error("box_loss", "box loss", &TRAIN_BOX_LOSS, &TEST_BOX_LOSS),
+    Measure::error("score_loss", "score loss", &TRAIN_SCORE_LOSS, &TEST_SCORE_LOSS),
+    Measure::error("class_loss", "class loss", &TRAIN_CLASS_LOSS, &TEST_CLASS_LOSS),
+    Measure::error("region_box_loss", "region box loss", &TRAIN_REGION_LOSS, &TEST_REGION_LOSS),
 ];
 
 const fn share(
     name: &'static str,
     label: &'static str,
     title: &'static str,
-    train: &'static coordrl_agents::Tag,
-    test: &'static coordrl_agents::Tag,
+    train: &'static Tag,
+    test: &'static Tag,
 ) -> Measure {
-    let (range, train) = (MeasureRange::Share, Some(train));
-    Measure { name, label, title, range, train, test, of_data: None }
-}
-
-const fn loss(
-    name: &'static str,
-    label: &'static str,
-    train: &'static coordrl_agents::Tag,
-    test: &'static coordrl_agents::Tag,
-) -> Measure {
-    let (range, train) = (MeasureRange::Error, Some(train));
-    Measure { name, label, title: label, range, train, test, of_data: None }
+    Measure { title, ..Measure::share(name, label, train, test) }
 }
 
 pub(crate) const TASK: Task = Task {

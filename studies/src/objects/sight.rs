@@ -1,4 +1,4 @@
-//! What a picture shows: where each object is, and how well it is drawn. All definitions are ours:
+//! Finding both objects in a picture, and judging how they are drawn. All definitions are ours:
 //! the paper judged pictures by eye.
 
 use super::scene::{Scale, Shape};
@@ -95,7 +95,8 @@ fn overlap(mask: &[bool], count: usize, shape: Shape, [x, y]: [i32; 2], scale: S
     let mut whole = count;
     for dy in -reach..=reach {
         for dx in (-reach..=reach).filter(|&dx| shape.covers(dx, dy, reach)) {
-            let (column, row) = (x + dx, y + dy);
+            let column = x + dx;
+            let row = y + dy;
             let is_on = (0..side).contains(&column) && (0..side).contains(&row);
             if is_on && mask[(row * side + column) as usize] {
                 shared += 1;

@@ -1,4 +1,4 @@
-//! How places are spread over the plane: over all of it, along a curve, or at one point.
+//! Spread of places over the plane: over all of it, along a curve, or at one point.
 
 use super::scene::Scale;
 
@@ -124,7 +124,7 @@ mod tests {
         [Spread::Cells, Spread::Entropy, Spread::Dimension].map(|spread| places.value(spread))
     }
 
-    /// What a thousand pictures of the data itself give. On the small canvas the distances are so
+    /// A thousand pictures of the data itself. On the small canvas the distances are so
     /// short that its whole pixels count.
     #[test]
     fn the_data_covers_the_plane() {

@@ -7,7 +7,7 @@ pub(crate) const FRAMES: usize = 9;
 /// Least distance between the ends, in pixels of whatever canvas, of an object whose way is measured.
 const LEAST_DISTANCE: f64 = 2.0;
 
-/// What a walk shows.
+/// Judgement of a walk.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Walk {
     /// Share of the frames in which an object is absent.

@@ -44,7 +44,7 @@ struct Judged {
     squared_error: f64,
     divergence: f64,
     walks: Vec<Walk>,
-    /// What samples from the prior show; none for training rows.
+    /// Samples from the prior as seen; none for training rows.
     samples: Vec<Sight>,
 }
 
@@ -116,10 +116,11 @@ impl VaeLearner {
         let means = self.network.encode(&self.pictures(&rows)?).mean;
         let pairs = starts.len() as i64;
         let ends = means.f_reshape([pairs, 2, -1])?;
-        let (from, to) = (ends.f_narrow(1, 0, 1)?, ends.f_narrow(1, 1, 1)?); // [P, 1, Z]
+        let from = ends.f_narrow(1, 0, 1)?; // [W, 1, Z]
+        let to = ends.f_narrow(1, 1, 1)?;
         let shares = Tensor::f_linspace(0.0, 1.0, FRAMES as i64, (Kind::Float, self.device))?;
         let shares = shares.f_view([1, -1, 1])?;
-        let steps = &from + shares * (to - &from); // [P, 9, Z]
+        let steps = &from + shares * (to - &from); // [W, 9, Z]
         Ok(steps.f_reshape([pairs * FRAMES as i64, -1])?)
     }
 }

@@ -15,7 +15,7 @@ use self::network::Vae;
 use crate::config::StudyConfig;
 use crate::data::{Split, SplitIndices};
 use crate::objects::scene::Scale;
-use crate::task::{Measure, MeasureRange, Prepared, Task, TaskSetup};
+use crate::task::{Measure, Prepared, Task, TaskSetup};
 use crate::{LayerKind, StudyError};
 
 /// Training pictures that an evaluation scores.
@@ -127,13 +127,13 @@ tags! {
 
 /// Values of the data are those of 1 000 scenes on the canvas of 32; a test computes them.
 const MEASURES: &[Measure] = &[
-    error("squared_error", "squared error", &TRAIN_ERROR, &TEST_ERROR),
-    error("divergence", "divergence (nats)", &TRAIN_DIVERGENCE, &TEST_DIVERGENCE),
-    share("faded", "faded frames", &TRAIN_FADED, &TEST_FADED),
-    share("coherence", "coherence on walks", &TRAIN_COHERENCE, &TEST_COHERENCE),
-    share("worst_frame", "worst frame", &TRAIN_WORST, &TEST_WORST),
-    error("detour", "detour", &TRAIN_DETOUR, &TEST_DETOUR),
-    error("jump", "largest jump (px)", &TRAIN_JUMP, &TEST_JUMP),
+    Measure::error("squared_error", "squared error", &TRAIN_ERROR, &TEST_ERROR),
+    Measure::error("divergence", "divergence (nats)", &TRAIN_DIVERGENCE, &TEST_DIVERGENCE),
+    Measure::share("faded", "faded frames", &TRAIN_FADED, &TEST_FADED),
+    Measure::share("coherence", "coherence on walks", &TRAIN_COHERENCE, &TEST_COHERENCE),
+    Measure::share("worst_frame", "worst frame", &TRAIN_WORST, &TEST_WORST),
+    Measure::error("detour", "detour", &TRAIN_DETOUR, &TEST_DETOUR),
+    Measure::error("jump", "largest jump (px)", &TRAIN_JUMP, &TEST_JUMP),
     sample("whole", "samples with both", 1.0, &TEST_WHOLE),
     sample("good", "good samples", 1.0, &TEST_GOOD),
     sample("cells_blue", "cells, blue", 1.0, &TEST_CELLS_BLUE),
@@ -147,26 +147,6 @@ const MEASURES: &[Measure] = &[
     sample("dimension_between", "dimension, between", 1.717, &TEST_DIMENSION_BETWEEN),
 ];
 
-const fn error(
-    name: &'static str,
-    label: &'static str,
-    train: &'static Tag,
-    test: &'static Tag,
-) -> Measure {
-    let (range, train) = (MeasureRange::Error, Some(train));
-    Measure { name, label, title: label, range, train, test, of_data: None }
-}
-
-const fn share(
-    name: &'static str,
-    label: &'static str,
-    train: &'static Tag,
-    test: &'static Tag,
-) -> Measure {
-    let (range, train) = (MeasureRange::Share, Some(train));
-    Measure { name, label, title: label, range, train, test, of_data: None }
-}
-
 /// A measure of samples from the prior, of which the data has a value too.
 const fn sample(
     name: &'static str,
@@ -174,8 +154,7 @@ const fn sample(
     of_data: f64,
     test: &'static Tag,
 ) -> Measure {
-    let (range, of_data) = (MeasureRange::Share, Some(of_data));
-    Measure { name, label, title: label, range, train: None, test, of_data }
+    Measure { train: None, of_data: Some(of_data), ..Measure::share(name, label, test, test) }
 }
 
 pub(crate) const TASK: Task = Task {
