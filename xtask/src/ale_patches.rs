@@ -16,11 +16,32 @@ pub const PATCHES: &[&str] = &[
     include_str!("../patches/2-registers.patch"),
     include_str!("../patches/3-draw-enabled-objects.patch"),
     include_str!("../patches/4-draw-on-change.patch"),
+    include_str!("../patches/5-jump-to-the-next-instruction.patch"),
+    include_str!("../patches/6-skip-timer-loops.patch"),
 ];
+
+/// The processor's instructions, which are the cases of a `switch` in ALE.
+const INSTRUCTIONS: &str = "emucore/M6502Low.ins";
+/// What makes labels of those cases: patch 5 jumps to them, and the preprocessor could not do it.
+const CASES_TO_LABELS: [(&str, &str); 2] = [("case 0x", "op_"), ("break;", "NEXT;")];
 
 /// Identifies all changes: a library with others is compiled again.
 pub fn fingerprint() -> String {
-    sha256_of_texts(PATCHES.iter().copied())
+    let labels = CASES_TO_LABELS.iter().flat_map(|&(case, label)| [case, label]);
+    sha256_of_texts(PATCHES.iter().copied().chain(labels))
+}
+
+/// Writes ALE's instructions, with labels in place of cases, into `folder`.
+///
+/// # Errors
+/// If the file cannot be read or written.
+pub fn label_instructions(sources: &Path, folder: &Path) -> Result<()> {
+    let original = sources.join(INSTRUCTIONS);
+    let text = fs::read_to_string(&original)
+        .with_context(|| format!("cannot read {}", original.display()))?;
+    let labelled =
+        CASES_TO_LABELS.iter().fold(text, |text, (case, label)| text.replace(case, label));
+    write(&folder.join(INSTRUCTIONS), &labelled)
 }
 
 /// Writes changed copies of the files below `sources` into `folder`, under the same relative paths.
@@ -97,6 +118,18 @@ mod tests {
         let dir = sources("other;\nz;\n");
         let error = apply(&[FIRST], dir.path(), &dir.path().join("changed")).unwrap_err();
         assert!(format!("{error:#}").contains("a/b.cxx is not the file"), "{error:#}");
+    }
+
+    #[test]
+    fn cases_become_labels() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("emucore")).unwrap();
+        let cases = "case 0x1c:\ncase 0x3C:\n{\n}\nbreak;\n";
+        fs::write(dir.path().join(INSTRUCTIONS), cases).unwrap();
+        let changed = dir.path().join("changed");
+        label_instructions(dir.path(), &changed).unwrap();
+        let labels = fs::read_to_string(changed.join(INSTRUCTIONS)).unwrap();
+        assert_eq!(labels, "op_1c:\nop_3C:\n{\n}\nNEXT;\n");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! release without Python and SDL, but with nothing more than a C++ compiler. Object files are kept
 //! until the library is finished, so an interrupted build resumes.
 
-use crate::ale_patches::{self, PATCHES, fingerprint};
+use crate::ale_patches::{self, PATCHES, fingerprint, label_instructions};
 use crate::layout::Layout;
 use crate::{ale, stamp, talk, unpack};
 use anyhow::{Context, Result, anyhow, bail};
@@ -17,7 +17,7 @@ use std::thread;
 const FOLDERS: [&str; 5] = ["common", "emucore", "environment", "games", "games/supported"];
 /// Identifies the compiler settings: libraries built with others are rebuilt, as are those with
 /// other [`PATCHES`].
-const RECIPE: &str = "c++17 O3 NDEBUG pic, zlib from libz-sys";
+const RECIPE: &str = "c++17 O3 NDEBUG pic no-gcse, zlib from libz-sys";
 
 pub fn is_ready(layout: &Layout) -> bool {
     [layout.ale_library(), layout.ale_headers().join("version.hpp")]
@@ -41,6 +41,7 @@ fn ensure_with(layout: &Layout, patches: &[&str]) -> Result<()> {
     unpack::remove(&layout.ale_headers())?;
     ale::write_version_header(layout, &layout.ale_headers())?;
     ale_patches::apply(patches, &layout.ale_sources(), &layout.ale_changed_sources())?;
+    label_instructions(&layout.ale_sources(), &layout.ale_changed_sources())?;
     let units = units(layout, &build_dir)?;
     let missing: Vec<&Unit> = units.iter().filter(|unit| !unit.object.exists()).collect();
     let workers = thread::available_parallelism().map_or(1, |count| count.get());
@@ -95,6 +96,9 @@ fn recipe(layout: &Layout, out_dir: &Path) -> cc::Build {
         .debug(false)
         .define("NDEBUG", None)
         .pic(true)
+        // GCC's manual advises it for code that jumps to computed labels, as ALE's processor does
+        // with our changes.
+        .flag_if_supported("-fno-gcse")
         // The sources belong to ALE: nobody here could act on a warning.
         .warnings(false);
     build
@@ -221,6 +225,7 @@ mod tests {
             "#include <version.hpp>\nconst char* version() { return ALE_VERSION; }";
         fs::write(layout.ale_sources().join("ale_interface.cpp"), code_of_version).unwrap();
         fs::write(layout.ale_sources().join("emucore/TIA.cxx"), code).unwrap();
+        fs::write(layout.ale_sources().join("emucore/M6502Low.ins"), "").unwrap();
         (dir, layout)
     }
 

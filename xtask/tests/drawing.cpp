@@ -1,4 +1,4 @@
-// Draws random stretches of scanlines by the published function and by ours (drawing.rs compiles and runs this).
+// Draws random stretches of scanlines by the published function and by ours (patches.rs compiles and runs this).
 // Prints every difference; the exit status is 0 if there is none.
 
 #include <array>
