@@ -22,7 +22,7 @@ pub const PATCHES: &[&str] = &[
 
 /// The processor's instructions, which are the cases of a `switch` in ALE.
 const INSTRUCTIONS: &str = "emucore/M6502Low.ins";
-/// What makes labels of those cases: patch 5 jumps to them, and the preprocessor could not do it.
+/// Replacements that make labels of those cases, for patch 5 to jump to; no macro can do it.
 const CASES_TO_LABELS: [(&str, &str); 2] = [("case 0x", "op_"), ("break;", "NEXT;")];
 
 /// Identifies all changes: a library with others is compiled again.

@@ -1,24 +1,7 @@
 // Draws random stretches of scanlines by the published function and by ours (patches.rs compiles and runs this).
 // Prints every difference; the exit status is 0 if there is none.
 
-#include <array>
-#include <cassert>
-#include <cstdio>
-#include <cstring>
-#include <filesystem>
-#include <fstream>
-#include <functional>
-#include <iostream>
-#include <map>
-#include <memory>
-#include <mutex>
-#include <optional>
-#include <random>
-#include <sstream>
-#include <string>
-#include <unordered_map>
-#include <utility>
-#include <vector>
+#include "standard_headers.hpp"
 
 // The functions and what they draw are private.
 #define private public
