@@ -33,7 +33,7 @@ Rerun the same command to resume unfinished runs after Ctrl-C, a kill or a power
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Sweep {
-    /// Plan file, or name of a built-in plan: nine-games, nine-games-small, pilot
+    /// Plan file, or name of a built-in plan: nine-games, nine-games-small, nine-games-controls, pilot
     plan: Option<String>,
     /// Games, comma-separated [default: the plan's]
     #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Grid")]
