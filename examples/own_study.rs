@@ -24,7 +24,7 @@ use coordrl_studies::data::{CANVAS, PIXELS, centres};
 use coordrl_studies::{
     Centre, Draws, Layer, LayerInput, LayerPlace, Mark, Measure, MeasureRange, Prepared, RowSplit,
     ScoreSums, Split, StudyConfig, StudyError, StudyLoss, Tally, Task, TaskLearner, TaskSetup,
-    UnderStudy, find_layer,
+    UnderStudy, WHOLE, find_layer,
 };
 use tch::{Device, Kind, Reduction, Tensor};
 
@@ -54,6 +54,7 @@ static QUARTER: Task = Task {
     }],
     splits: &[Split::Uniform],
     losses: &[StudyLoss::CrossEntropy],
+    objectives: &[WHOLE],
     shows_walks: false,
     takes_long: false,
     fixed_epochs: 10,
@@ -126,7 +127,7 @@ impl Quarter {
 }
 
 impl TaskLearner for Quarter {
-    fn loss(&self, rows: &[usize], _: Draws) -> Result<Tensor, StudyError> {
+    fn loss(&self, _: usize, rows: &[usize], _: Draws) -> Result<Tensor, StudyError> {
         let (logits, quarters) = self.forward(rows)?;
         Ok(logits.f_cross_entropy_loss::<Tensor>(&quarters, None, Reduction::Sum, -100, 0.0)?)
     }

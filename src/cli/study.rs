@@ -30,6 +30,7 @@ Examples:
   coordrl study classify --dump not-so-clevr
   coordrl study detect --layer conv --preset paper
   coordrl study detect --set study.detect.second_stage=true
+  coordrl study gan --preset released
   coordrl study vae --layer conv";
 
 /// The experiments of the CoordConv paper beside Atari.

@@ -32,13 +32,16 @@ pub(super) fn draw(results: &[StudyResult]) -> anyhow::Result<Vec<(String, Vec<u
     Ok(files)
 }
 
-/// A row per walk: the picture it starts from, its frames, the picture it leads to.
+/// A row per walk: the picture it starts from, its frames, the picture it leads to; the frames alone
+/// where a model encodes no pictures.
 fn sheet(side: usize, walks: &[PaintedWalk]) -> anyhow::Result<Vec<u8>> {
     let mut pictures = Vec::new();
     let mut columns = 1;
-    for PaintedWalk { ends: [from, to], frames } in walks {
-        columns = frames.len() + 2;
-        for frame in [from].into_iter().chain(frames).chain([to]) {
+    for PaintedWalk { ends, frames } in walks {
+        let (from, to) = ends.as_ref().map(|[from, to]| (from, to)).unzip();
+        let row: Vec<_> = from.into_iter().chain(frames).chain(to).collect();
+        columns = row.len();
+        for frame in row {
             pictures.push(framed(side, frame)?);
         }
     }
@@ -81,13 +84,15 @@ mod tests {
     fn a_sheet_has_a_row_per_walk_and_a_video_goes_there_and_back() {
         let frame = |level: u8| vec![level; 3 * 4];
         let walk =
-            PaintedWalk { ends: [frame(1), frame(9)], frames: [2, 4, 6].map(frame).to_vec() };
+            PaintedWalk { ends: Some([frame(1), frame(9)]), frames: [2, 4, 6].map(frame).to_vec() };
         let walks = [walk.clone(), walk];
         let png = sheet(2, &walks).unwrap();
-        let reader = png::Decoder::new(std::io::Cursor::new(png)).read_info().unwrap();
+        let reader = png::Decoder::new(std::io::Cursor::new(&png)).read_info().unwrap();
         let info = reader.info();
         // Pictures of 2 · 3 + 2 pixels, four between them.
         assert_eq!((info.width, info.height), (5 * 12 + 4, 2 * 12 + 4));
+        let without_ends = sheet(2, &walks.clone().map(|walk| PaintedWalk { ends: None, ..walk }));
+        assert_ne!(without_ends.unwrap(), png);
         assert!(video(2, &walks).unwrap().starts_with(b"RIFF"));
         assert!(video(2, &[]).is_err());
     }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Task;
 use crate::detect::DetectConfig;
+use crate::gan::GanConfig;
 use crate::layer::LayerStart;
 use crate::vae::VaeConfig;
 
@@ -19,6 +20,10 @@ pub struct StudyConfig {
     pub epochs: u32,
     /// Initial learning rate of Adam.
     pub learning_rate: f64,
+    /// Adam: decay rate of the mean.
+    pub beta1: f64,
+    /// Adam: decay rate of the mean square.
+    pub beta2: f64,
     /// Learning rate schedule.
     pub schedule: RateSchedule,
     /// `step`: epochs between changes of the learning rate.
@@ -60,6 +65,8 @@ pub struct StudyConfig {
     pub shards: u32,
     /// Settings of the task `detect`.
     pub detect: DetectConfig,
+    /// Settings of the task `gan`.
+    pub gan: GanConfig,
     /// Settings of the task `vae`.
     pub vae: VaeConfig,
 }
@@ -116,6 +123,8 @@ impl Default for StudyConfig {
             batch_size: 16,
             epochs: 100,
             learning_rate: 0.005,
+            beta1: 0.9,
+            beta2: 0.99,
             schedule: RateSchedule::Constant,
             step_every_epochs: 20,
             step_ratio: 0.1,
@@ -133,6 +142,7 @@ impl Default for StudyConfig {
             hold_evaluations: 3,
             shards: 2,
             detect: DetectConfig::default(),
+            gan: GanConfig::default(),
             vae: VaeConfig::default(),
         }
     }
@@ -151,13 +161,13 @@ impl StudyConfig {
         }
     }
 
-    /// Returns the optimiser of all published runs: Adam with β₂ = 0.99.
+    /// Returns the optimiser of all published runs: Adam, by default with β₂ = 0.99.
     pub(crate) fn optimizer(&self) -> OptimizerConfig {
         OptimizerConfig {
             kind: OptimizerKind::Adam,
             learning_rate: self.learning_rate,
-            beta1: 0.9,
-            beta2: 0.99,
+            beta1: self.beta1,
+            beta2: self.beta2,
             epsilon: 1e-8,
             ..Default::default()
         }
@@ -189,6 +199,12 @@ impl StudyConfig {
             }
         }
 
+        for (key, decay) in [("beta1", self.beta1), ("beta2", self.beta2)] {
+            if !(0.0..1.0).contains(&decay) {
+                refuse(key, format!("is {decay}; it must be at least 0 and below 1"));
+            }
+        }
+
         for (key, weight) in [("l2", self.l2), ("map_loss", self.map_loss)] {
             if !(weight.is_finite() && weight >= 0.0) {
                 refuse(key, format!("is {weight}; it must be a number of 0 or more"));
@@ -202,6 +218,7 @@ impl StudyConfig {
         }
 
         problems.extend(self.detect.check());
+        problems.extend(self.gan.check());
         problems.extend(self.vae.check());
         problems
     }
@@ -233,6 +250,8 @@ mod tests {
             learning_rate: f64::NAN,
             step_every_epochs: 0,
             step_ratio: -1.0,
+            beta1: 1.0,
+            beta2: f64::NAN,
             map_scale: f64::INFINITY,
             coordinate_amplitude: 0.0,
             l2: -1.0,
@@ -264,6 +283,8 @@ mod tests {
             "step_ratio",
             "map_scale",
             "coordinate_amplitude",
+            "beta1",
+            "beta2",
             "l2",
             "map_loss",
             "loss",

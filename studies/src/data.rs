@@ -91,6 +91,14 @@ pub struct SplitIndices {
     pub test: Vec<usize>,
 }
 
+impl SplitIndices {
+    /// Numbers the training rows first, then the held-out ones.
+    pub(crate) fn in_turn(train: u32, test: u32) -> Self {
+        let [train, test] = [train, test].map(|count| count as usize);
+        Self { train: (0..train).collect(), test: (train..train + test).collect() }
+    }
+}
+
 impl Split {
     /// All splits.
     pub const ALL: [Self; 4] = [Self::Uniform, Self::Quadrant, Self::Digits, Self::Scenes];

@@ -22,6 +22,8 @@ pub(crate) enum Purpose {
     Scenes,
     /// Noise of an encoding, for a picture in an epoch.
     Encodings,
+    /// Latent variables of a generator, for a row of an epoch.
+    Latents,
     /// Latent variables drawn from the prior, for an evaluation; the index is that of the picture.
     Prior,
 }
@@ -36,6 +38,7 @@ impl Purpose {
             Self::TestPairs => b"detect/t",
             Self::Scenes => b"object/s",
             Self::Encodings => b"latent/n",
+            Self::Latents => b"latent/g",
             Self::Prior => b"latent/p",
         }
     }

@@ -32,13 +32,19 @@ pub enum StudyError {
         /// Shape that the network needs.
         expected: Vec<i64>,
     },
+    /// An objective of a custom task whose parameters are none, or do not stand next to each other.
+    #[error("no stretch of the network's parameters has names that begin with `{parameters}`")]
+    Objective {
+        /// Beginning of their names.
+        parameters: &'static str,
+    },
     /// The network cannot be built or run, or its weights cannot be loaded.
     #[error(transparent)]
     Network(#[from] NetworkError),
     /// The digits of `detect` cannot be read.
     #[error(transparent)]
     Digits(#[from] DigitsError),
-    /// Training diverged. The weights are those before this update.
+    /// Training diverged. The weights are those before the step that did.
     #[error(
         "{what} not finite in update {update}: training diverged; try a lower `study.learning_rate`"
     )]

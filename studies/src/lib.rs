@@ -43,8 +43,10 @@ pub mod detect;
 mod draws;
 mod error;
 mod evaluation;
+mod gan;
 mod layer;
 mod objects;
+mod pursuit;
 mod registry;
 mod shard;
 mod state;
@@ -60,6 +62,7 @@ pub use counters::StudyCounters;
 pub use data::{Centre, Split, SplitIndices};
 pub use error::StudyError;
 pub use evaluation::{Measures, Score, StudyEvaluation};
+pub use gan::GanConfig;
 pub use layer::{
     BuildLayer, Layer, LayerInput, LayerKind, LayerPlace, LayerShape, LayerStart, StudyLayer,
     UnderStudy, find_layer, layers,
@@ -69,7 +72,8 @@ pub use registry::{find_task, tasks};
 pub use state::StudyState;
 pub use study::{Study, StudySetup, StudyUpdateReport};
 pub use task::{
-    BoxedPicture, BuildLearner, Draws, Exhibit, Mark, Measure, MeasureRange, PaintedWalk, Prepared,
-    Ranking, RowSplit, ScoreSums, Tally, Task, TaskLearner, TaskSetup,
+    BoxedPicture, BuildLearner, Draws, Exhibit, Mark, Measure, MeasureRange, Objective,
+    PaintedWalk, Prepared, Ranking, RowSplit, ScoreSums, Tally, Task, TaskLearner, TaskSetup,
+    WHOLE,
 };
 pub use vae::VaeConfig;

@@ -2,11 +2,11 @@
 
 use crate::error::unknown;
 use crate::tasks::{classify, regress, render};
-use crate::{StudyError, Task, detect, vae};
+use crate::{StudyError, Task, detect, gan, vae};
 
 /// A new task is one file and one line here.
 const TASKS: &[&Task] =
-    &[&classify::TASK, &render::TASK, &regress::TASK, &detect::TASK, &vae::TASK];
+    &[&classify::TASK, &render::TASK, &regress::TASK, &detect::TASK, &gan::TASK, &vae::TASK];
 
 /// Returns all registered tasks.
 pub fn tasks() -> &'static [&'static Task] {

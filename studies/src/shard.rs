@@ -1,5 +1,7 @@
 //! One thread's network on the shared parameters, and its computations.
 
+use std::ops::Range;
+
 use coordrl_agents::nn::{ParamScope, ParamStore, flatten_gradients};
 use tch::{Device, Kind, Tensor};
 
@@ -11,6 +13,14 @@ pub(crate) struct StudyShard {
     pub learner: Box<dyn TaskLearner>,
     leaves: Vec<Tensor>,
     device: Device,
+}
+
+/// A shard's share of a batch.
+pub(crate) struct Share<'a> {
+    pub rows: &'a [usize],
+    /// Rows of the whole batch.
+    pub batch_rows: usize,
+    pub draws: Draws,
 }
 
 /// Gradient and loss of part of a batch; parts add up.
@@ -38,40 +48,32 @@ impl StudyShard {
         Ok(Self { learner, leaves: scope.into_leaves()?, device })
     }
 
-    /// Computes these rows' part of the gradient of the mean loss over a batch of `batch_rows`.
+    /// Computes a share of the gradient of an objective's mean loss, in the parameters of `leaves`.
     ///
     /// Runs forward and backward over a few rows at a time, so that their activations stay in the
     /// cache.
     pub fn gradient(
         &self,
-        rows: &[usize],
-        batch_rows: usize,
-        draws: Draws,
+        objective: usize,
+        leaves: Range<usize>,
+        share: Share<'_>,
     ) -> Result<Gradient, StudyError> {
+        let leaves = &self.leaves[leaves];
         let at_a_time = self.rows_at_a_time(self.learner.row_split().train_rows());
-        let count: i64 = self.leaves.iter().map(|leaf| leaf.numel() as i64).sum();
+        let count: i64 = leaves.iter().map(|leaf| leaf.numel() as i64).sum();
         let mut sum =
             Gradient { flat: Tensor::f_zeros([count], (Kind::Float, self.device))?, loss: 0.0 };
-        for part in rows.chunks(at_a_time) {
-            let gradient = self.gradient_of_part(part, batch_rows, draws)?;
-            sum.add(&gradient)?;
+        for rows in share.rows.chunks(at_a_time) {
+            let loss = self.learner.loss(objective, rows, share.draws)?;
+            // Divided by the rows of the whole batch, not of this part, so that parts add up to the
+            // mean.
+            let loss = loss / share.batch_rows as f64;
+            // Returned, not accumulated in the leaves, where those of earlier parts would remain.
+            let gradients = Tensor::f_run_backward(&[&loss], leaves, false, false)?;
+            let loss = loss.f_double_value(&[])?;
+            sum.add(&Gradient { flat: flatten_gradients(&gradients, leaves), loss })?;
         }
         Ok(sum)
-    }
-
-    fn gradient_of_part(
-        &self,
-        rows: &[usize],
-        batch_rows: usize,
-        draws: Draws,
-    ) -> Result<Gradient, StudyError> {
-        // Divided by the rows of the whole batch, not of this part, so that parts add up to the
-        // mean.
-        let loss = self.learner.loss(rows, draws)? / batch_rows as f64;
-        // Returned, not accumulated in the leaves, where those of earlier parts would remain.
-        let gradients = Tensor::f_run_backward(&[&loss], &self.leaves, false, false)?;
-        let loss = loss.f_double_value(&[])?;
-        Ok(Gradient { flat: flatten_gradients(&gradients, &self.leaves), loss })
     }
 
     /// Scores a few rows at a time, without gradients; one result per pass, in order.

@@ -1,9 +1,10 @@
 //! The study: network, data and optimiser combined.
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use coordrl_agents::nn::{Optimizer, ParamStore};
+use coordrl_agents::nn::ParamStore;
 use coordrl_envs::Problem;
 use rayon::ThreadPool;
 use rayon::prelude::*;
@@ -14,7 +15,8 @@ use crate::counters::StudyCounters;
 use crate::data::{Split, SplitIndices};
 use crate::draws::epoch_order;
 use crate::error::catch_panic;
-use crate::shard::{Gradient, StudyShard};
+use crate::pursuit::Pursuit;
+use crate::shard::{Gradient, Share, StudyShard};
 use crate::state::{StudyState, StudyTrainerState};
 use crate::task::{BuildLearner, Draws, Exhibit, Prepared, RowSplit, ScoreSums, TaskSetup};
 use crate::{Score, StudyError, StudyEvaluation, StudyLayer, Task};
@@ -40,8 +42,9 @@ pub struct StudySetup<'a> {
     pub pool: Arc<ThreadPool>,
 }
 
-/// Results of one update.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// Results of one update. Losses and gradients of a task with several objectives are those of the
+/// first step of each, taken together.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct StudyUpdateReport {
     /// Mean loss over the batch, including the renderer's second loss, without the L2 term.
     pub loss: f64,
@@ -68,11 +71,8 @@ pub struct Study {
     trainer: StudyTrainerState,
     shards: Vec<Mutex<StudyShard>>,
     store: ParamStore,
-    /// All parameters, flat `[P]`, in memory shared with every shard.
-    params: Tensor,
-    /// 1 for each convolution weight, else 0; flat `[P]`.
-    kernels: Tensor,
-    optimizer: Optimizer,
+    /// The task's objectives, in its order.
+    pursuits: Vec<Pursuit>,
     pool: Arc<ThreadPool>,
 }
 
@@ -106,24 +106,46 @@ impl Study {
             scored,
             trainer: StudyTrainerState::new(task.name, split, seed),
             shards,
-            kernels: kernels_of(&store)?,
-            optimizer: Optimizer::new(&config.optimizer(), &params),
-            params,
+            pursuits: Pursuit::all(task, config, &store, &params)?,
             store,
             pool,
         })
     }
 
-    /// Takes one optimiser step on the next batch.
+    /// Takes the steps of every objective on the next batch.
     ///
     /// # Errors
     /// If a shard panics, or loss or gradient are not finite. The weights are then those from
-    /// before the call.
+    /// before the step that failed.
     pub fn update(&mut self) -> Result<StudyUpdateReport, StudyError> {
         let start = self.trainer.counters.rows_into_epoch as usize;
         let end = (start + self.config.batch_size as usize).min(self.order.len());
-        let mut gradient = self.differentiate(&self.order[start..end])?;
-        let l2_loss = self.add_l2(&mut gradient.flat)?;
+        let learning_rate = self.learning_rate();
+        let mut report = StudyUpdateReport { learning_rate, ..Default::default() };
+        for objective in 0..self.pursuits.len() {
+            for step in 0..self.pursuits[objective].steps() {
+                let taken = self.step(objective, start..end, learning_rate)?;
+                if step == 0 {
+                    report.loss += taken.loss;
+                    report.l2_loss += taken.l2_loss;
+                    report.grad_norm = report.grad_norm.hypot(taken.grad_norm);
+                }
+            }
+        }
+        report.epoch_ended = self.count(end);
+        Ok(report)
+    }
+
+    /// Takes one step of an objective on these places of the epoch's order.
+    fn step(
+        &mut self,
+        objective: usize,
+        batch: Range<usize>,
+        learning_rate: f64,
+    ) -> Result<StudyUpdateReport, StudyError> {
+        let mut gradient = self.differentiate(objective, &self.order[batch])?;
+        let pursuit = &mut self.pursuits[objective];
+        let l2_loss = pursuit.add_l2(&mut gradient.flat, self.config.l2)?;
         let grad_norm = gradient.flat.f_norm()?.f_to_kind(Kind::Double)?.f_double_value(&[])?;
         let update = self.trainer.counters.updates;
         for (number, what) in [(gradient.loss + l2_loss, "loss"), (grad_norm, "gradient")] {
@@ -132,20 +154,10 @@ impl Study {
             }
         }
 
-        let learning_rate = self.learning_rate();
-        // A `&Tensor` is not `Send`, but a tensor is, so pass a shallow clone.
-        let params = self.params.shallow_clone();
-        let flat = gradient.flat;
-        let optimizer = &mut self.optimizer;
-        self.pool.install(move || optimizer.step(&params, &flat, learning_rate));
-        let epoch_ended = self.count(end);
-        Ok(StudyUpdateReport {
-            loss: gradient.loss,
-            l2_loss,
-            grad_norm,
-            learning_rate,
-            epoch_ended,
-        })
+        let config = &self.config;
+        let Gradient { flat, loss } = gradient;
+        self.pool.install(move || pursuit.step(&flat, config, learning_rate));
+        Ok(StudyUpdateReport { loss, l2_loss, grad_norm, learning_rate, epoch_ended: false })
     }
 
     /// Runs updates to the end of the epoch and returns their mean loss.
@@ -242,7 +254,7 @@ impl Study {
     pub fn save(&self) -> Result<StudyState, StudyError> {
         Ok(StudyState {
             weights: self.store.to_named(),
-            optimizer: self.optimizer.to_named(),
+            optimizer: self.pursuits.iter().flat_map(Pursuit::to_named).collect(),
             trainer: self.trainer.to_bytes()?,
         })
     }
@@ -257,7 +269,12 @@ impl Study {
         trainer.check(self.task.name, self.split, self.rows.train.len())?;
         // Checked before the optimiser is loaded, so that no failure leaves a mixture of states.
         self.store.check(&state.weights)?;
-        self.optimizer.load(&state.optimizer)?;
+        for pursuit in &self.pursuits {
+            pursuit.check(&state.optimizer)?;
+        }
+        for pursuit in &mut self.pursuits {
+            pursuit.load(&state.optimizer)?;
+        }
         self.store.load(&state.weights)?;
         // Seed and epoch determine the order, so the state does not hold it.
         self.order = epoch_order(&self.rows.train, trainer.seed, trainer.counters.epochs);
@@ -273,22 +290,25 @@ impl Study {
         Ok(self.store.load(weights)?)
     }
 
-    /// Computes the gradient of the mean loss over `batch`, splitting it among the shards.
-    fn differentiate(&self, batch: &[usize]) -> Result<Gradient, StudyError> {
+    /// Computes the gradient of an objective's mean loss over `batch`, splitting it among the shards.
+    fn differentiate(&self, objective: usize, batch: &[usize]) -> Result<Gradient, StudyError> {
         // Rows that depend on each other, as under batch normalisation, must share one pass.
         let working = match lock(&self.shards[0]).learner.row_split() {
             RowSplit::Whole(_) => 1,
             RowSplit::Rows(_) => self.shards.len(),
         };
 
+        let leaves = &self.pursuits[objective].leaves;
         let draws = Draws { seed: self.trainer.seed, epoch: self.trainer.counters.epochs };
-        let mut gradients = self
-            .for_each_shard(batch, working, |shard, part| shard.gradient(part, batch.len(), draws))?
-            .into_iter();
+        let gradient = |shard: &StudyShard, part: &[usize]| {
+            let share = Share { rows: part, batch_rows: batch.len(), draws };
+            shard.gradient(objective, leaves.clone(), share)
+        };
+        let mut gradients = self.for_each_shard(batch, working, gradient)?.into_iter();
         let mut sum = match gradients.next() {
             Some(first) => first,
             // An empty batch has no part; its gradient is zero.
-            None => lock(&self.shards[0]).gradient(&[], 1, draws)?,
+            None => gradient(&lock(&self.shards[0]), &[])?,
         };
 
         // In the order of the shards, whichever finished first: sums of f32 depend on the order.
@@ -320,19 +340,6 @@ impl Study {
         // Collected before looking for errors: which of several is returned must not depend on
         // timing.
         results.into_iter().collect()
-    }
-
-    /// Adds the gradient of l2 · Σw² over the convolution weights and returns that loss.
-    fn add_l2(&self, gradient: &mut Tensor) -> Result<f64, StudyError> {
-        if self.config.l2 == 0.0 {
-            return Ok(0.0);
-        }
-        // Without a graph: only the leaves of the networks require gradients, not the flat tensor.
-        let kernels = self.params.f_mul(&self.kernels)?;
-        let _ = gradient.f_add_(&kernels.f_mul_scalar(2.0 * self.config.l2)?)?;
-        // Summed in f64, because the largest networks have more than a million weights.
-        let squares = kernels.f_square()?.f_sum(Kind::Double)?.f_double_value(&[])?;
-        Ok(self.config.l2 * squares)
     }
 
     /// Counts an update that ended at row `end` of its epoch; returns `true` if that ended the
@@ -400,15 +407,4 @@ fn build_shards(
         shards.push(Mutex::new(StudyShard::build(build, store)?));
     }
     Ok((params, shards))
-}
-
-/// Marks with 1 the weights of convolutions, transposed or not: those with four dimensions.
-fn kernels_of(store: &ParamStore) -> Result<Tensor, StudyError> {
-    let mut pieces = Vec::new();
-    for (_, values) in store.to_named() {
-        let value = if values.dim() == 4 { 1.0 } else { 0.0 };
-        pieces.push(Tensor::f_full([values.numel() as i64], value, (Kind::Float, Device::Cpu))?);
-    }
-    let count = store.parameter_count() as i64; // running statistics come after the parameters
-    Ok(Tensor::f_cat(&pieces, 0)?.f_narrow(0, 0, count)?.f_to_device(store.device())?)
 }

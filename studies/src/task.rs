@@ -31,6 +31,8 @@ pub struct Task {
     pub splits: &'static [Split],
     /// Losses that suit the task; none if it has one of its own.
     pub losses: &'static [StudyLoss],
+    /// Objectives that an update pursues in turn; at least one.
+    pub objectives: &'static [Objective],
     /// Shows walks, [`Exhibit::Walks`].
     pub shows_walks: bool,
     /// Takes so long that `study all` leaves it out unless it is named.
@@ -52,6 +54,22 @@ pub struct Task {
     pub prepare: fn(TaskSetup<'_>) -> Result<Prepared, StudyError>,
 }
 
+/// A loss that an update minimises, and the parameters that it changes for that: all in most tasks;
+/// opponents have one each.
+#[derive(Clone, Copy, Debug)]
+pub struct Objective {
+    /// Beginning of the names of its parameters, and of its optimiser's state in checkpoints. They
+    /// must stand next to each other; an empty text is of all.
+    pub parameters: &'static str,
+    /// Optimiser steps per update, on the same rows with the same draws.
+    pub steps: u32,
+    /// Returns the factor on the learning rate.
+    pub rate_factor: fn(&StudyConfig) -> f64,
+}
+
+/// The only objective of a task: one step of all parameters.
+pub const WHOLE: Objective = Objective { parameters: "", steps: 1, rate_factor: |_| 1.0 };
+
 /// Criterion at which a task counts as solved.
 #[derive(Clone, Copy)]
 pub struct Mark {
@@ -64,6 +82,7 @@ pub struct Mark {
 }
 
 /// A measure of an evaluation.
+#[derive(Clone, Copy)]
 pub struct Measure {
     /// Name in checkpoints and results.
     pub name: &'static str,
@@ -102,6 +121,35 @@ impl Measure {
     ) -> Self {
         Self { range: MeasureRange::Error, ..Self::share(name, label, train, test) }
     }
+}
+
+/// Joins lists of measures to one of `N`.
+pub(crate) const fn joined<const N: usize>(lists: [&[Measure]; 3]) -> [Measure; N] {
+    let mut all = [lists[0][0]; N];
+    let mut count = 0;
+    let mut list = 0;
+    // Iterators cannot be used in constants yet.
+    while list < lists.len() {
+        let mut index = 0;
+        while index < lists[list].len() {
+            all[count] = lists[list][index];
+            count += 1;
+            index += 1;
+        }
+        list += 1;
+    }
+    assert!(count == N, "N is not the number of measures");
+    all
+}
+
+/// The same measures, of held-out rows only.
+pub(crate) const fn of_held_out<const N: usize>(mut measures: [Measure; N]) -> [Measure; N] {
+    let mut index = 0;
+    while index < N {
+        measures[index].train = None;
+        index += 1;
+    }
+    measures
 }
 
 /// Range of a measure, for the axis of its figure; only the first measure of a task has one.
@@ -170,9 +218,10 @@ pub struct Draws {
 
 /// One thread's network with the data it learns.
 pub trait TaskLearner: Send {
-    /// Returns the loss, summed over these training rows, without the L2 term; a scalar with its
-    /// graph. Sums of parts of a batch add up. What it draws at random depends on `draws` and the row.
-    fn loss(&self, rows: &[usize], draws: Draws) -> Result<Tensor, StudyError>;
+    /// Returns the loss of an objective, by its number in [`Task::objectives`], summed over these
+    /// training rows, without the L2 term; a scalar with its graph. Sums of parts of a batch add up.
+    /// What it draws at random depends on `draws` and the row.
+    fn loss(&self, objective: usize, rows: &[usize], draws: Draws) -> Result<Tensor, StudyError>;
 
     /// Scores these rows in evaluation mode, without a graph.
     fn score(&self, rows: &[usize]) -> Result<ScoreSums, StudyError>;
@@ -356,9 +405,9 @@ pub enum Exhibit {
 /// Pictures along a walk through a latent space: red, green and blue bytes, row by row.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PaintedWalk {
-    /// The pictures whose encodings it leads from and to.
-    pub ends: [Vec<u8>; 2],
-    /// The decoder's picture of every step.
+    /// The pictures whose encodings it leads from and to, if the model encodes pictures.
+    pub ends: Option<[Vec<u8>; 2]>,
+    /// The model's picture of every step.
     pub frames: Vec<Vec<u8>>,
 }
 

@@ -14,8 +14,30 @@ pub fn wave(shape: &[i64], phase: f64, scale: f64) -> Tensor {
     Tensor::from_slice(&numbers).view(shape)
 }
 
+/// The same with numbers that look random, as in `golden/gan.py`: a wave's rows all lie in one plane,
+/// which a normalisation over few pictures blows up.
+pub fn noise(shape: &[i64], phase: f64, scale: f64) -> Tensor {
+    let count: i64 = shape.iter().product();
+    let numbers: Vec<f32> = (0..count)
+        .map(|index| {
+            let large = 43_758.545_3 * (12.989_8 * index as f64 + phase).sin();
+            ((2.0 * (large - large.floor()) - 1.0) * scale) as f32
+        })
+        .collect();
+    Tensor::from_slice(&numbers).view(shape)
+}
+
 /// Overwrites weights and biases, which take turns, as the golden files have them.
 pub fn fill_with_waves(leaves: &[Tensor]) {
+    fill(leaves, wave);
+}
+
+/// The same with [`noise`].
+pub fn fill_with_noise(leaves: &[Tensor]) {
+    fill(leaves, noise);
+}
+
+fn fill(leaves: &[Tensor], formula: fn(&[i64], f64, f64) -> Tensor) {
     for (index, leaf) in leaves.iter().enumerate() {
         let shape = leaf.size();
         let fan_in = shape[1..].iter().product::<i64>() as f64;
@@ -23,7 +45,7 @@ pub fn fill_with_waves(leaves: &[Tensor]) {
             0 => ((index / 2) as f64, (2.0 / fan_in).sqrt()),
             _ => ((index / 2) as f64 + 0.5, 0.1),
         };
-        tch::no_grad(|| leaf.shallow_clone().copy_(&wave(&shape, phase, scale)));
+        tch::no_grad(|| leaf.shallow_clone().copy_(&formula(&shape, phase, scale)));
     }
 }
 
@@ -66,4 +88,20 @@ pub fn assert_gradient_within(share: f64, gradient: &Tensor, expected: &Value, n
     let product = (gradient * wave(&gradient.size(), 0.0, 1.0)).sum(Kind::Double);
     let product = product.double_value(&[]);
     assert_within(share, product, &expected[1], of_norm.max(of_product), name);
+}
+
+/// Compares a tensor with all its numbers, or with its norm and product: to `share` of the largest of
+/// them, or of `least` where they are smaller.
+pub fn assert_near([share, least]: [f64; 2], found: &Tensor, expected: &Value, name: &str) {
+    let product = (found * wave(&found.size(), 0.0, 1.0)).sum(Kind::Double).double_value(&[]);
+    let expected = numbers(expected);
+    let found: Vec<f32> = match expected.len() == found.numel() {
+        true => Vec::try_from(found.reshape([-1])).unwrap(),
+        false => vec![found.norm().double_value(&[]) as f32, product as f32],
+    };
+    let scale = expected.iter().fold(least, |most, number| most.max(number.abs().into()));
+    for (found, expected) in found.iter().zip(&expected) {
+        let off = f64::from((found - expected).abs());
+        assert!(off <= share * scale, "{name}: {found}, not {expected}");
+    }
 }

@@ -161,6 +161,14 @@ fn wrong_requests_are_refused_and_nothing_is_written() {
         &["study", "vae", "--set=study.vae.canvas=48"],
         &["canvas`: is 48; there are 64 and 32"],
     );
+    refused(&["study", "gan", "--set=study.gan.width=0"], &["gan.width`: is 0; the least is 1"]);
+    refused(
+        &["study", "gan", "--set=study.gan.generator_rate_factor=nan", "--set=study.beta1=1"],
+        &[
+            "generator_rate_factor`: is NaN",
+            "study.beta1`: is 1; it must be at least 0 and below 1",
+        ],
+    );
     refused(&["study", "vae", "--set=study.vae.beta=-1"], &["beta`: is -1; it must be 0 or more"]);
     refused(
         &["study", "detect", "--preset=pong"],
@@ -230,29 +238,48 @@ fn detection_resumes_to_the_last_bit_with_a_second_stage_and_without() {
     }
 }
 
-#[test]
-fn an_autoencoder_resumes_to_the_last_bit() {
+/// Runs two epochs of a generative task at once and in parts, with each layer; returns the results.
+fn whole_and_parts(task: &str, pictures: usize) -> Vec<Value> {
     let sandbox = Sandbox::new();
     let settings = [
-        "--set=study.vae.train_pictures=70", // three updates, the last of six pictures
-        "--set=study.vae.test_pictures=20",
-        "--set=checkpoint_every_epochs=1",
+        format!("--set=study.{task}.train_pictures={pictures}"),
+        format!("--set=study.{task}.test_pictures=20"),
+        "--set=checkpoint_every_epochs=1".to_owned(),
     ];
+    let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
+    let mut results = Vec::new();
     for layer in ["conv", "coordconv"] {
         let layer_flag = format!("--layer={layer}");
         let start = |name: &str, epochs| {
-            let common = ["study", "vae", &layer_flag, "--device=cpu", "--json", "--name", name];
+            let common = ["study", task, &layer_flag, "--device=cpu", "--json", "--name", name];
             finished(&sandbox.run(&[&common[..], &[epochs], &settings].concat()))
         };
-        let ended = start("whole", "--epochs=2");
-        assert!(ended["test_squared_error"].as_f64() > Some(0.0), "{ended}");
+        results.push(start("whole", "--epochs=2"));
         start("parts", "--epochs=1");
-        let folder = sandbox.path().join("runs/studies/vae-scenes").join(layer);
+        let folder = sandbox.path().join(format!("runs/studies/{task}-scenes")).join(layer);
         let parts = folder.join("parts");
         let resumed =
-            sandbox.run(&["study", "vae", "--resume", parts.to_str().unwrap(), "--epochs=2"]);
+            sandbox.run(&["study", task, "--resume", parts.to_str().unwrap(), "--epochs=2"]);
         assert_eq!(resumed.code, Some(0), "{resumed:?}");
         assert_same_run(&folder.join("whole"), &parts);
+    }
+    results
+}
+
+#[test]
+fn an_autoencoder_resumes_to_the_last_bit() {
+    // Three updates an epoch, the last of six pictures.
+    for ended in whole_and_parts("vae", 70) {
+        assert!(ended["test_squared_error"].as_f64() > Some(0.0), "{ended}");
+    }
+}
+
+#[test]
+fn adversaries_resume_to_the_last_bit() {
+    // Three updates an epoch, the last of three pictures.
+    for ended in whole_and_parts("gan", 35) {
+        let told = ended["test_told_apart"].as_f64().unwrap();
+        assert!((0.0..=1.0).contains(&told), "{ended}");
     }
 }
 

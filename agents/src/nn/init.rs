@@ -21,6 +21,9 @@ pub enum Init {
     /// of inputs per output of a dense layer or convolution and, for a transposed convolution
     /// (`[in, out, k, k]`), Keras' convention.
     HeNormal,
+    /// Uniform draws from ±√(6 / (fan-in + fan-out)), where the fans are the products of all
+    /// dimensions but the first and all but the second. Source: Glorot and Bengio 2010.
+    GlorotUniform,
     /// Normal draws with this standard deviation.
     Normal {
         /// Standard deviation.
@@ -54,6 +57,7 @@ impl Init {
             Self::Zeros => Ok(Tensor::f_zeros(shape, (Kind::Float, tch::Device::Cpu))?),
             Self::Ones => Ok(Tensor::f_ones(shape, (Kind::Float, tch::Device::Cpu))?),
             Self::HeNormal => he_normal(rng_of(seed, name), shape),
+            Self::GlorotUniform => glorot_uniform(&mut rng_of(seed, name), shape),
             Self::Normal { deviation } => {
                 let count = shape.iter().product::<i64>() as usize;
                 let draws = normal_draws(&mut rng_of(seed, name), count);
@@ -113,6 +117,14 @@ fn he_normal(mut rng: Rng, shape: &[i64]) -> Result<Tensor, NetworkError> {
         let more = normal_draws(&mut rng, count - draws.len());
         draws.extend(more.into_iter().filter(|draw| draw.abs() <= 2.0).map(|draw| draw * scale));
     }
+    Ok(Tensor::f_from_slice(&draws)?.f_view(shape)?)
+}
+
+fn glorot_uniform(rng: &mut Rng, shape: &[i64]) -> Result<Tensor, NetworkError> {
+    let window: i64 = shape[2..].iter().product();
+    let limit = (6.0 / ((shape[0] + shape[1]) * window) as f64).sqrt();
+    let count = shape.iter().product::<i64>();
+    let draws: Vec<f32> = (0..count).map(|_| (limit * (2.0 * uniform(rng) - 1.0)) as f32).collect();
     Ok(Tensor::f_from_slice(&draws)?.f_view(shape)?)
 }
 
@@ -193,6 +205,17 @@ mod tests {
         let furthest = weights.abs().max().double_value(&[]);
         assert!(furthest <= 2.0 * expected / DEVIATION_OF_CUT_NORMAL + 1e-6, "{furthest}");
         assert!(weights.mean(Kind::Float).double_value(&[]).abs() < 0.01);
+    }
+
+    #[test]
+    fn glorot_uniform_fills_its_range_evenly() {
+        let weights = Init::GlorotUniform.values(1, "w", &[500, 10, 2, 2]).unwrap(); // fans 40, 2000
+        let limit = (6.0f64 / 2040.0).sqrt();
+        let furthest = weights.abs().max().double_value(&[]);
+        assert!(furthest <= limit && furthest > 0.999 * limit, "{furthest} of {limit}");
+        let deviation = weights.std(true).double_value(&[]);
+        assert!((deviation * 3f64.sqrt() / limit - 1.0).abs() < 0.02, "{deviation}");
+        assert!(weights.mean(Kind::Float).double_value(&[]).abs() < 0.02 * limit);
     }
 
     #[test]

@@ -19,9 +19,10 @@ impl Double {
         name: &str,
         [channels_in, channels_out]: [i64; 2],
         kernel: i64,
+        init: Init,
     ) -> Result<Self, NetworkError> {
         let shape = [channels_in, channels_out, kernel, kernel];
-        let weight = scope.get(&format!("{name}.weight"), &shape, Init::HeNormal)?;
+        let weight = scope.get(&format!("{name}.weight"), &shape, init)?;
         let bias = scope.get(&format!("{name}.bias"), &[channels_out], Init::Zeros)?;
         Ok(Self { weight, bias, kernel })
     }
@@ -72,8 +73,8 @@ mod tests {
     fn doubling_is_that_of_tensorflow() {
         for kernel in 1..=5 {
             let mut store = ParamStore::new(1, Device::Cpu);
-            let double =
-                Double::build(&mut ParamScope::new(&mut store), "d", [1, 1], kernel).unwrap();
+            let mut scope = ParamScope::new(&mut store);
+            let double = Double::build(&mut scope, "d", [1, 1], kernel, Init::HeNormal).unwrap();
             let picture = Tensor::rand([1, 1, 3, 3], (Kind::Float, Device::Cpu));
             let numbers =
                 |tensor: &Tensor| Vec::<f32>::try_from(tensor.detach().reshape([-1])).unwrap();

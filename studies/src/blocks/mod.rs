@@ -4,4 +4,4 @@ mod double;
 mod pixel_conv;
 
 pub(crate) use double::Double;
-pub(crate) use pixel_conv::PixelConv;
+pub(crate) use pixel_conv::{PixelConv, map_of, pixels_of};

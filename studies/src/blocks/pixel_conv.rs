@@ -29,3 +29,15 @@ impl PixelConv {
         rows.linear(&self.weight.flatten(1, -1), Some(&self.bias))
     }
 }
+
+/// Lays a map `[N, C, H, W]` out as rows of pixels, `[N · H · W, C]`.
+pub(crate) fn pixels_of(map: &Tensor) -> Tensor {
+    let channels = map.size()[1];
+    map.permute([0, 2, 3, 1]).reshape([-1, channels])
+}
+
+/// The inverse of [`pixels_of`], for the rows and the size of `like`.
+pub(crate) fn map_of(pixels: &Tensor, like: &Tensor) -> Tensor {
+    let size = like.size();
+    pixels.view([size[0], size[2], size[3], -1]).permute([0, 3, 1, 2])
+}

@@ -291,7 +291,8 @@ impl DetectLearner {
 }
 
 impl TaskLearner for DetectLearner {
-    fn loss(&self, rows: &[usize], Draws { seed, epoch }: Draws) -> Result<Tensor, StudyError> {
+    fn loss(&self, _: usize, rows: &[usize], draws: Draws) -> Result<Tensor, StudyError> {
+        let Draws { seed, epoch } = draws;
         self.loss_of(&self.canvases(rows), |index| {
             // One stream for each row of each epoch: 2³² rows, which no data set has.
             let number = (u64::from(epoch) << 32) + rows[index] as u64;

@@ -29,7 +29,7 @@ use self::network::ProposalNetwork;
 use self::second_stage::SecondStage;
 use crate::config::{RateSchedule, StudyConfig};
 use crate::data::{Split, SplitIndices};
-use crate::task::{Measure, Prepared, Task, TaskSetup};
+use crate::task::{Measure, Prepared, Task, TaskSetup, WHOLE};
 use crate::{LayerKind, StudyError};
 
 /// Training canvases that an evaluation scores.
@@ -159,6 +159,7 @@ pub(crate) const TASK: Task = Task {
     measures: MEASURES,
     splits: &[Split::Digits],
     losses: &[],
+    objectives: &[WHOLE],
     shows_walks: false,
     takes_long: false,
     fixed_epochs: 3,
@@ -199,9 +200,7 @@ fn prepare(setup: TaskSetup<'_>) -> Result<Prepared, StudyError> {
     let device = setup.device;
     let data = Arc::new(DetectData::new(Digits::read(setup.data_dir)?, &config));
     let anchors = Arc::new(config.padding.anchors());
-
-    let [train, test] = [config.train_canvases, config.test_canvases].map(|count| count as usize);
-    let rows = SplitIndices { train: (0..train).collect(), test: (train..train + test).collect() };
+    let rows = SplitIndices::in_turn(config.train_canvases, config.test_canvases);
     Ok(Prepared {
         scored: rows.train.iter().copied().take(SCORED).collect(),
         rows,

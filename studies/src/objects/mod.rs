@@ -3,6 +3,8 @@
 //!
 //! After the two-object Sort-of-CLEVR of the authors' code (uber-research/CoordConv).
 
+pub(crate) mod judged;
+pub(crate) mod pictures;
 pub(crate) mod scene;
 pub(crate) mod sight;
 pub(crate) mod spread;

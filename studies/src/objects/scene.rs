@@ -4,6 +4,9 @@ use coordrl_envs::Rng;
 
 use crate::draws::below;
 
+/// Seed of the scenes, and of what evaluations draw: the same for all runs.
+pub(crate) const DATA_SEED: u64 = 1807;
+
 /// Sizes of a canvas. The published one is 64 pixels wide; half of it leaves the proportions as they
 /// are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +22,11 @@ impl Scale {
     pub const FULL: Self = Self { side: 64, radius: 10 };
     /// Half of it: radius 5.
     pub const HALF: Self = Self { side: 32, radius: 5 };
+
+    /// Returns the scale of a canvas of this height and width, if there is one.
+    pub fn of_side(side: u32) -> Option<Self> {
+        [Self::FULL, Self::HALF].into_iter().find(|scale| scale.side == side as usize)
+    }
 
     /// Returns the pixels of a disc.
     pub fn disc_pixels(self) -> usize {

@@ -7,6 +7,17 @@ pub(crate) const FRAMES: usize = 9;
 /// Least distance between the ends, in pixels of whatever canvas, of an object whose way is measured.
 const LEAST_DISTANCE: f64 = 2.0;
 
+/// Returns the rows at which walks begin: every second one of all, so that it does not matter which
+/// rows are scored together.
+pub(crate) fn starts(rows: &[usize]) -> Vec<usize> {
+    rows.iter().copied().filter(|row| row.is_multiple_of(2)).collect()
+}
+
+/// Returns the rows at which walks begin, each followed by the one at which it ends.
+pub(crate) fn ends(starts: &[usize]) -> Vec<usize> {
+    starts.iter().flat_map(|&row| [row, row + 1]).collect()
+}
+
 /// Judgement of a walk.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Walk {

@@ -89,7 +89,7 @@ impl CentreLearner {
 }
 
 impl TaskLearner for CentreLearner {
-    fn loss(&self, rows: &[usize], _: Draws) -> Result<Tensor, StudyError> {
+    fn loss(&self, _: usize, rows: &[usize], _: Draws) -> Result<Tensor, StudyError> {
         let centres = self.centres_of(rows);
         let input = self.task.input(self.inputs, &centres)?.f_to_device(self.device)?;
         let target = self.task.target(self.loss, &centres)?.f_to_device(self.device)?;

@@ -8,7 +8,7 @@ use super::networks::{Deconv, Pointwise};
 use super::rows::{canvases, painted_inputs, picture_of, pixels};
 use crate::config::{Inputs, RateSchedule, StudyConfig, StudyLoss};
 use crate::data::{CANVAS, Centre, PIXELS, Split};
-use crate::task::{Exhibit, Mark, Measure, MeasureRange, Prepared, Task, TaskSetup};
+use crate::task::{Exhibit, Mark, Measure, MeasureRange, Prepared, Task, TaskSetup, WHOLE};
 use crate::{LayerKind, StudyError};
 
 tags! {
@@ -55,6 +55,7 @@ pub(crate) const TASK: Task = Task {
     ],
     splits: &Split::OF_CENTRES,
     losses: &[StudyLoss::CrossEntropy, StudyLoss::Bce, StudyLoss::Mse],
+    objectives: &[WHOLE],
     shows_walks: false,
     takes_long: false,
     fixed_epochs: 20,

@@ -8,7 +8,7 @@ use super::networks::{ConvDense, ConvMean, CoordMax};
 use super::rows::canvases;
 use crate::config::{Inputs, StudyConfig, StudyLoss};
 use crate::data::{CANVAS, Centre, Split};
-use crate::task::{Exhibit, Mark, Measure, MeasureRange, Prepared, Task, TaskSetup};
+use crate::task::{Exhibit, Mark, Measure, MeasureRange, Prepared, Task, TaskSetup, WHOLE};
 use crate::{LayerKind, LayerStart, StudyError};
 
 tags! {
@@ -37,6 +37,7 @@ pub(crate) const TASK: Task = Task {
     }],
     splits: &Split::OF_CENTRES,
     losses: &[StudyLoss::Mse],
+    objectives: &[WHOLE],
     shows_walks: false,
     takes_long: false,
     fixed_epochs: 20,

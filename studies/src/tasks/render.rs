@@ -8,7 +8,7 @@ use super::networks::{Deconv, Render, RenderStages};
 use super::rows::{canvases, painted_inputs, picture_of};
 use crate::config::{Inputs, RateSchedule, StudyConfig, StudyLoss};
 use crate::data::{Centre, PIXELS, Split};
-use crate::task::{Exhibit, Mark, Measure, MeasureRange, Prepared, Task, TaskSetup};
+use crate::task::{Exhibit, Mark, Measure, MeasureRange, Prepared, Task, TaskSetup, WHOLE};
 use crate::{LayerKind, StudyError};
 
 tags! {
@@ -52,6 +52,7 @@ pub(crate) const TASK: Task = Task {
     ],
     splits: &Split::OF_CENTRES,
     losses: &[StudyLoss::Bce, StudyLoss::Mse],
+    objectives: &[WHOLE],
     shows_walks: false,
     takes_long: false,
     fixed_epochs: 40,

@@ -6,7 +6,7 @@
 mod learner;
 mod network;
 
-use coordrl_agents::{Tag, tags};
+use coordrl_agents::tags;
 use coordrl_envs::Problem;
 use serde::{Deserialize, Serialize};
 
@@ -14,8 +14,9 @@ use self::learner::VaeLearner;
 use self::network::Vae;
 use crate::config::StudyConfig;
 use crate::data::{Split, SplitIndices};
+use crate::objects::judged;
 use crate::objects::scene::Scale;
-use crate::task::{Measure, Prepared, Task, TaskSetup};
+use crate::task::{Measure, Prepared, Task, TaskSetup, WHOLE, joined};
 use crate::{LayerKind, StudyError};
 
 /// Training pictures that an evaluation scores.
@@ -68,7 +69,7 @@ impl VaeConfig {
     }
 
     fn scale(&self) -> Option<Scale> {
-        [Scale::FULL, Scale::HALF].into_iter().find(|scale| scale.side == self.canvas as usize)
+        Scale::of_side(self.canvas)
     }
 }
 
@@ -81,89 +82,21 @@ tags! {
         "Divergence of a picture's encoding from the prior, training pictures: vae.";
     TEST_DIVERGENCE: "study/test_divergence", "nats",
         "Divergence of a picture's encoding from the prior, test pictures: vae.";
-    TRAIN_FADED: "study/train_faded", "share of frames",
-        "Frames without one of the objects, on walks between encodings of training pictures: vae.";
-    TEST_FADED: "study/test_faded", "share of frames",
-        "Frames without one of the objects, on walks between encodings of test pictures: vae.";
-    TRAIN_COHERENCE: "study/train_coherence", "IoU",
-        "Overlap of both objects with the best square or disc, mean over frames of walks, training pictures: vae.";
-    TEST_COHERENCE: "study/test_coherence", "IoU",
-        "Overlap of both objects with the best square or disc, mean over frames of walks, test pictures: vae.";
-    TRAIN_WORST: "study/train_worst_frame", "IoU",
-        "The same in the worst frame of a walk, training pictures: vae.";
-    TEST_WORST: "study/test_worst_frame", "IoU",
-        "The same in the worst frame of a walk, test pictures: vae.";
-    TRAIN_DETOUR: "study/train_detour", "ratio",
-        "Length of an object's way along a walk over the distance between its ends, training pictures: vae.";
-    TEST_DETOUR: "study/test_detour", "ratio",
-        "Length of an object's way along a walk over the distance between its ends, test pictures: vae.";
-    TRAIN_JUMP: "study/train_jump", "px",
-        "Largest distance between neighbouring frames of a walk, training pictures: vae.";
-    TEST_JUMP: "study/test_jump", "px",
-        "Largest distance between neighbouring frames of a walk, test pictures: vae.";
-    TEST_WHOLE: "study/test_whole", "share of samples",
-        "Samples from the prior with both objects: vae.";
-    TEST_GOOD: "study/test_good", "share of samples",
-        "Samples from the prior with both objects, each of which a square or disc overlaps by more than 0.7: vae.";
-    TEST_CELLS_BLUE: "study/test_cells_blue", "share of cells",
-        "Cells of an 8 × 8 grid in which the blue object of some sample lies: vae.";
-    TEST_CELLS_RED: "study/test_cells_red", "share of cells",
-        "Cells of an 8 × 8 grid in which the red object of some sample lies: vae.";
-    TEST_CELLS_BETWEEN: "study/test_cells_between", "share of cells",
-        "Cells of an 8 × 8 grid in which the red object, seen from the blue one, lies in some sample: vae.";
-    TEST_ENTROPY_BLUE: "study/test_entropy_blue", "bits",
-        "Entropy of the blue object's counts over these cells: vae.";
-    TEST_ENTROPY_RED: "study/test_entropy_red", "bits",
-        "Entropy of the red object's counts over these cells: vae.";
-    TEST_ENTROPY_BETWEEN: "study/test_entropy_between", "bits",
-        "Entropy of the counts of the red object seen from the blue one: vae.";
-    TEST_DIMENSION_BLUE: "study/test_dimension_blue", "none",
-        "Correlation dimension of the blue object's places over samples; about 2 all over the plane, 1 along a curve: vae.";
-    TEST_DIMENSION_RED: "study/test_dimension_red", "none",
-        "Correlation dimension of the red object's places over samples: vae.";
-    TEST_DIMENSION_BETWEEN: "study/test_dimension_between", "none",
-        "Correlation dimension of the red object's places seen from the blue one: vae.";
 }
 
-/// Values of the data are those of 1 000 scenes on the canvas of 32; a test computes them.
-const MEASURES: &[Measure] = &[
+const RECONSTRUCTION: [Measure; 2] = [
     Measure::error("squared_error", "squared error", &TRAIN_ERROR, &TEST_ERROR),
     Measure::error("divergence", "divergence (nats)", &TRAIN_DIVERGENCE, &TEST_DIVERGENCE),
-    Measure::share("faded", "faded frames", &TRAIN_FADED, &TEST_FADED),
-    Measure::share("coherence", "coherence on walks", &TRAIN_COHERENCE, &TEST_COHERENCE),
-    Measure::share("worst_frame", "worst frame", &TRAIN_WORST, &TEST_WORST),
-    Measure::error("detour", "detour", &TRAIN_DETOUR, &TEST_DETOUR),
-    Measure::error("jump", "largest jump (px)", &TRAIN_JUMP, &TEST_JUMP),
-    sample("whole", "samples with both", 1.0, &TEST_WHOLE),
-    sample("good", "good samples", 1.0, &TEST_GOOD),
-    sample("cells_blue", "cells, blue", 1.0, &TEST_CELLS_BLUE),
-    sample("cells_red", "cells, red", 1.0, &TEST_CELLS_RED),
-    sample("cells_between", "cells, between", 0.906, &TEST_CELLS_BETWEEN),
-    sample("entropy_blue", "entropy, blue", 5.93, &TEST_ENTROPY_BLUE),
-    sample("entropy_red", "entropy, red", 5.885, &TEST_ENTROPY_RED),
-    sample("entropy_between", "entropy, between", 5.455, &TEST_ENTROPY_BETWEEN),
-    sample("dimension_blue", "dimension, blue", 1.80, &TEST_DIMENSION_BLUE),
-    sample("dimension_red", "dimension, red", 1.694, &TEST_DIMENSION_RED),
-    sample("dimension_between", "dimension, between", 1.717, &TEST_DIMENSION_BETWEEN),
 ];
-
-/// A measure of samples from the prior, of which the data has a value too.
-const fn sample(
-    name: &'static str,
-    label: &'static str,
-    of_data: f64,
-    test: &'static Tag,
-) -> Measure {
-    Measure { train: None, of_data: Some(of_data), ..Measure::share(name, label, test, test) }
-}
 
 pub(crate) const TASK: Task = Task {
     name: "vae",
     summary: "Encode pictures of two objects and walk between encodings",
     mark: None,
-    measures: MEASURES,
+    measures: &joined::<18>([&RECONSTRUCTION, &judged::WALKS, &judged::SAMPLES]),
     splits: &[Split::Scenes],
     losses: &[],
+    objectives: &[WHOLE],
     shows_walks: true,
     takes_long: true,
     fixed_epochs: 13,
@@ -187,8 +120,7 @@ fn prepare(setup: TaskSetup<'_>) -> Result<Prepared, StudyError> {
     let layer = setup.under_study();
     let device = setup.device;
     let scale = config.scale().unwrap_or(Scale::HALF); // another one was refused before
-    let [train, test] = [config.train_pictures, config.test_pictures].map(|count| count as usize);
-    let rows = SplitIndices { train: (0..train).collect(), test: (train..train + test).collect() };
+    let rows = SplitIndices::in_turn(config.train_pictures, config.test_pictures);
     Ok(Prepared {
         scored: rows.train.iter().copied().take(SCORED).collect(),
         rows,
@@ -198,7 +130,7 @@ fn prepare(setup: TaskSetup<'_>) -> Result<Prepared, StudyError> {
                 scale,
                 latents: config.latents as usize,
                 beta: config.beta,
-                held_out_from: train,
+                held_out_from: config.train_pictures as usize,
                 device,
             }))
         }),

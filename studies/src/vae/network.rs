@@ -5,7 +5,7 @@ use coordrl_agents::nn::{Init, Linear, Padding, ParamScope};
 use tch::Tensor;
 
 use crate::StudyError;
-use crate::blocks::{Double, PixelConv};
+use crate::blocks::{Double, PixelConv, map_of, pixels_of};
 use crate::layer::{Layer, LayerInput, LayerPlace, UnderStudy, plain, studied};
 use crate::objects::scene::Scale;
 
@@ -136,7 +136,8 @@ impl Decoder {
         let outputs = channels(scale).iter().rev().skip(1).copied().chain([3]);
         for (number, channels_out) in (1..).zip(outputs) {
             let name = format!("decoder{number}");
-            doublings.push(Double::build(scope, &name, [channels_in, channels_out], WINDOW)?);
+            let ends = [channels_in, channels_out];
+            doublings.push(Double::build(scope, &name, ends, WINDOW, Init::HeNormal)?);
             channels_in = channels_out;
         }
         Ok(Self::Plain { dense, doublings })
@@ -187,18 +188,6 @@ impl Decoder {
             }
         }
     }
-}
-
-/// Lays a map `[N, C, H, W]` out as rows of pixels, `[N · H · W, C]`.
-fn pixels_of(map: &Tensor) -> Tensor {
-    let channels = map.size()[1];
-    map.permute([0, 2, 3, 1]).reshape([-1, channels])
-}
-
-/// The inverse of [`pixels_of`], for the rows and the size of `like`.
-fn map_of(pixels: &Tensor, like: &Tensor) -> Tensor {
-    let size = like.size();
-    pixels.view([size[0], size[2], size[3], -1]).permute([0, 3, 1, 2])
 }
 
 #[cfg(test)]

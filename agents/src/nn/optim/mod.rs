@@ -128,7 +128,7 @@ impl Optimizer {
     }
 
     /// Checks that [`Optimizer::load`] would accept `state`.
-    pub(crate) fn check(&self, state: &[(String, Tensor)]) -> Result<(), NetworkError> {
+    pub fn check(&self, state: &[(String, Tensor)]) -> Result<(), NetworkError> {
         let moments = self.moments.named();
         let mut expected: Vec<_> = moments.iter().map(|(name, m)| (*name, m.size())).collect();
         expected.push((STEPS, vec![1]));

@@ -97,11 +97,11 @@ fn losses_and_gradients_equal_pytorch() {
 fn losses_and_scores_of_canvases_add_up() {
     let (learner, ..) = learner("coordconv", true);
     let draws = Draws { seed: 3, epoch: 1 };
-    let loss = |rows: &[usize]| learner.loss(rows, draws).unwrap().double_value(&[]);
+    let loss = |rows: &[usize]| learner.loss(0, rows, draws).unwrap().double_value(&[]);
     let rows = [5, 0, 7, 9003];
     let apart: f64 = rows.iter().map(|&row| loss(&[row])).sum();
     assert!((loss(&rows) - apart).abs() < 1e-4 * apart, "{} {apart}", loss(&rows));
-    let other = learner.loss(&rows, Draws { seed: 3, epoch: 2 }).unwrap();
+    let other = learner.loss(0, &rows, Draws { seed: 3, epoch: 2 }).unwrap();
     assert_ne!(other.double_value(&[]), loss(&rows), "every epoch draws pairs of its own");
 
     let whole = tch::no_grad(|| learner.score(&rows)).unwrap();
@@ -122,7 +122,7 @@ fn a_canvas_without_visible_digits_has_a_loss_of_zero() {
     let hidden = |canvas: &Canvas| !canvas.targets.iter().any(Target::is_visible);
     let row = (0..9000).find(|&row| hidden(&learner.data.draw(row))).unwrap();
     let draws = Draws { seed: 1, epoch: 0 };
-    let loss = |learner: &DetectLearner| learner.loss(&[row], draws).unwrap();
+    let loss = |learner: &DetectLearner| learner.loss(0, &[row], draws).unwrap();
     assert_eq!(loss(&learner).double_value(&[]), 0.0);
     assert!(loss(&learner).requires_grad(), "a step can be taken all the same");
     learner.config.pair_rule = PairRule::Released;

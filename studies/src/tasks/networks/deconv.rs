@@ -1,6 +1,6 @@
 //! The painting tasks' baseline: transposed convolutions from one pixel to 64 × 64.
 
-use coordrl_agents::nn::{BatchNorm, Mode, NetworkError, ParamScope};
+use coordrl_agents::nn::{BatchNorm, Init, Mode, NetworkError, ParamScope};
 use tch::Tensor;
 
 use super::{SIDE, StudyNetwork};
@@ -29,7 +29,8 @@ impl Deconv {
             let last = index + 1 == CHANNELS.len();
             let channels_out = if last { hidden } else { hidden * mul };
             let name = format!("deconv{}", index + 1);
-            doublings.push(Double::build(scope, &name, [channels, channels_out], kernel)?);
+            let ends = [channels, channels_out];
+            doublings.push(Double::build(scope, &name, ends, kernel, Init::HeNormal)?);
             if !last {
                 norms.push(BatchNorm::build(scope, &format!("norm{}", index + 1), channels_out)?);
             }

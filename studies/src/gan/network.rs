@@ -1,0 +1,287 @@
+//! Generator and discriminator, layer by layer, as in the authors' code (uber-research/CoordConv).
+
+use coordrl_agents::nn::{BatchNorm, Init, Linear, Mode, Padding, ParamScope};
+use tch::Tensor;
+
+use super::GanConfig;
+use crate::StudyError;
+use crate::blocks::{Double, PixelConv, map_of, pixels_of};
+use crate::layer::{Layer, LayerInput, LayerPlace, UnderStudy, plain, studied};
+use crate::objects::scene::Scale;
+
+/// Window of the convolutions that halve a map, and of those that double it.
+const WINDOW: i64 = 5;
+/// Height and width of the map between dense layer and convolutions.
+const MAP_SIDE: i64 = 4;
+/// Slope of the discriminator's activations below 0.
+const LEAK: f64 = 0.2;
+
+/// Turns latent variables into pictures.
+pub(super) enum Generator {
+    /// A dense layer, then transposed convolutions with batch normalisation.
+    Plain { dense: Linear, channels: i64, norms: Vec<BatchNorm>, doublings: Vec<Double> },
+    /// The latent variables tiled over the canvas, the layer under study, then windows of one pixel
+    /// but for two looks around.
+    Tiled {
+        size: [i64; 2],
+        first: Box<dyn Layer>,
+        pixels: [PixelConv; 4],
+        around: [Box<dyn Layer>; 2],
+        last: PixelConv,
+    },
+}
+
+/// Tells pictures of scenes from the generator's.
+pub(super) struct Discriminator {
+    halvings: Vec<Box<dyn Layer>>,
+    /// Of all halvings but the first.
+    norms: Vec<BatchNorm>,
+    last: Linear,
+}
+
+/// Channels of the discriminator's maps, down to 4 × 4; the plain generator has them backwards.
+fn channels(scale: Scale, width: i64) -> Vec<i64> {
+    let factors: &[i64] = if scale == Scale::FULL { &[1, 2, 4, 8] } else { &[2, 4, 8] };
+    factors.iter().map(|factor| factor * width).collect()
+}
+
+impl Generator {
+    pub fn build(
+        scope: &mut ParamScope<'_>,
+        layer: Option<UnderStudy>,
+        scale: Scale,
+        config: &GanConfig,
+    ) -> Result<Self, StudyError> {
+        match layer {
+            None => Self::plain(scope, scale, config),
+            Some(layer) => Self::tiled(scope, layer, scale, config),
+        }
+    }
+
+    fn plain(
+        scope: &mut ParamScope<'_>,
+        scale: Scale,
+        config: &GanConfig,
+    ) -> Result<Self, StudyError> {
+        let mut channels: Vec<i64> = channels(scale, config.width.into());
+        channels.reverse();
+        let size = channels[0] * MAP_SIDE * MAP_SIDE;
+        let glorot = Init::GlorotUniform;
+        let dense = Linear::build(scope, "generator.dense", config.latents.into(), size, glorot)?;
+        let mut norms = Vec::new();
+        for (number, &channels) in (1..).zip(&channels) {
+            norms.push(BatchNorm::build(scope, &format!("generator.norm{number}"), channels)?);
+        }
+        let mut doublings = Vec::new();
+        channels.push(3);
+        for (number, ends) in (1..).zip(channels.windows(2)) {
+            let name = format!("generator.double{number}");
+            doublings.push(Double::build(scope, &name, [ends[0], ends[1]], WINDOW, glorot)?);
+        }
+        Ok(Self::Plain { dense, channels: channels[0], norms, doublings })
+    }
+
+    fn tiled(
+        scope: &mut ParamScope<'_>,
+        layer: UnderStudy,
+        scale: Scale,
+        config: &GanConfig,
+    ) -> Result<Self, StudyError> {
+        let width = i64::from(config.width);
+        let size = [scale.side as i64; 2];
+        let latents = config.latents.into();
+        let first = LayerPlace::pointwise(LayerInput::Tiled, [latents, 8 * width], size);
+        let around = LayerPlace {
+            kernel: 3,
+            padding: Padding::Same,
+            ..LayerPlace::pointwise(LayerInput::Pictures, [width; 2], size)
+        };
+        let first = layer.build(scope, LayerPlace { name: "generator.layer1", ..first })?;
+        let mut pixel = |name, channels_in, channels_out| {
+            PixelConv::build(scope, name, channels_in * width, channels_out * width)
+        };
+        let pixels = [
+            pixel("generator.layer2", 8, 4)?,
+            pixel("generator.layer3", 4, 4)?,
+            pixel("generator.layer4", 4, 2)?,
+            pixel("generator.layer5", 2, 1)?,
+        ];
+        Ok(Self::Tiled {
+            size,
+            first,
+            pixels,
+            around: [
+                plain(scope, LayerPlace { name: "generator.layer6", ..around })?,
+                plain(scope, LayerPlace { name: "generator.layer7", ..around })?,
+            ],
+            last: PixelConv::build(scope, "generator.layer8", width, 3)?,
+        })
+    }
+
+    /// Makes what the discriminator sees of latent variables, `[N, Z]` → `[N, 3, H, H]`.
+    ///
+    /// The published CoordConv generator shows it numbers without limits, and pictures to people
+    /// through a tanh that the plain one has as its last layer. Without that the CoordConv generator
+    /// does not learn: its first pictures lie where a tanh has no slope.
+    pub fn forward(&self, latents: &Tensor, mode: Mode) -> Tensor {
+        match self {
+            Self::Plain { dense, channels, norms, doublings } => {
+                let mut map = dense.forward(latents).view([-1, *channels, MAP_SIDE, MAP_SIDE]);
+                for (norm, doubling) in norms.iter().zip(doublings) {
+                    map = doubling.forward(&norm.forward(&map, mode).relu());
+                }
+                map.tanh()
+            }
+            Self::Tiled { size, first, pixels, around: [sixth, seventh], last } => {
+                let map = first.forward_tiled(latents, *size).relu();
+                let mut rows = pixels_of(&map);
+                for layer in pixels {
+                    rows = layer.forward(&rows).relu();
+                }
+                let map = sixth.forward(&map_of(&rows, &map)).relu();
+                let map = seventh.forward(&map).relu();
+                map_of(&last.forward(&pixels_of(&map)), &map)
+            }
+        }
+    }
+
+    /// Turns what [`Generator::forward`] makes into pictures from 0 to 1.
+    pub fn pictures(&self, made: &Tensor) -> Tensor {
+        match self {
+            Self::Plain { .. } => (made + 1.0) / 2.0,
+            Self::Tiled { .. } => (made.tanh() + 1.0) / 2.0,
+        }
+    }
+}
+
+impl Discriminator {
+    pub fn build(
+        scope: &mut ParamScope<'_>,
+        layer: Option<UnderStudy>,
+        scale: Scale,
+        config: &GanConfig,
+    ) -> Result<Self, StudyError> {
+        const NAMES: [&str; 4] = [
+            "discriminator.halve1",
+            "discriminator.halve2",
+            "discriminator.halve3",
+            "discriminator.halve4",
+        ];
+        let mut halvings: Vec<Box<dyn Layer>> = Vec::new();
+        let mut norms = Vec::new();
+        let mut channels_in = 3;
+        let mut side = scale.side as i64;
+        for (name, channels_out) in NAMES.into_iter().zip(channels(scale, config.width.into())) {
+            let place = LayerPlace {
+                name,
+                input: LayerInput::Pictures,
+                channels: [channels_in, channels_out],
+                size: [side, side],
+                kernel: WINDOW,
+                stride: 2,
+                padding: Padding::Same,
+                init: Init::GlorotUniform,
+            };
+            if halvings.is_empty() {
+                let layer = layer.filter(|_| config.discriminator_coordinates);
+                halvings.push(studied(scope, layer, place)?);
+            } else {
+                halvings.push(plain(scope, place)?);
+                norms.push(BatchNorm::build(scope, &format!("{name}.norm"), channels_out)?);
+            }
+            (channels_in, side) = (channels_out, side / 2);
+        }
+        let size = channels_in * MAP_SIDE * MAP_SIDE;
+        let last = Linear::build(scope, "discriminator.last", size, 1, Init::GlorotUniform)?;
+        Ok(Self { halvings, norms, last })
+    }
+
+    /// Judges pictures from −1 to 1, `[N, 3, H, H]`: logits of being of a scene, `[N]`.
+    pub fn forward(&self, pictures: &Tensor, mode: Mode) -> Tensor {
+        let mut map = leaky(&self.halvings[0].forward(pictures));
+        for (halving, norm) in self.halvings[1..].iter().zip(&self.norms) {
+            map = leaky(&norm.forward(&halving.forward(&map), mode));
+        }
+        self.last.forward(&map.flatten(1, -1)).squeeze_dim(1)
+    }
+}
+
+fn leaky(map: &Tensor) -> Tensor {
+    map.maximum(&(map * LEAK))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_support::under_study;
+    use coordrl_agents::nn::ParamStore;
+    use tch::{Device, Kind};
+
+    struct Built {
+        discriminator: Discriminator,
+        generator: Generator,
+        named: Vec<(String, Tensor)>,
+    }
+
+    fn build(layer: &str, scale: Scale, config: &GanConfig) -> Built {
+        let mut store = ParamStore::new(1, Device::Cpu);
+        let mut scope = ParamScope::new(&mut store);
+        let layer = under_study(layer);
+        let discriminator = Discriminator::build(&mut scope, layer, scale, config).unwrap();
+        let generator = Generator::build(&mut scope, layer, scale, config).unwrap();
+        let leaves = scope.into_leaves().unwrap();
+        let names = store.to_named().into_iter().map(|(name, _)| name);
+        Built { discriminator, generator, named: names.zip(leaves).collect() }
+    }
+
+    #[test]
+    fn the_published_networks_have_the_published_numbers_of_parameters() {
+        let published = GanConfig { latents: 256, width: 64, canvas: 64, ..Default::default() };
+        for (layer, generator, discriminator) in
+            [("conv", 6_413_315, 4_316_545), ("coordconv", 444_931, 4_319_745)]
+        {
+            let built = build(layer, Scale::FULL, &published);
+            let count = |part: &str| -> usize {
+                let its = built.named.iter().filter(|(name, _)| name.starts_with(part));
+                its.map(|(_, values)| values.numel()).sum()
+            };
+            assert_eq!((count("generator."), count("discriminator.")), (generator, discriminator));
+        }
+    }
+
+    #[test]
+    fn pictures_have_the_size_of_the_canvas_and_values_from_0_to_1() {
+        let config = GanConfig { width: 2, ..Default::default() };
+        for scale in [Scale::FULL, Scale::HALF] {
+            let side = scale.side as i64;
+            for layer in ["conv", "coordconv"] {
+                let Built { discriminator, generator, .. } = build(layer, scale, &config);
+                let latents = Tensor::rand([2, 64], (Kind::Float, Device::Cpu));
+                let made = generator.forward(&latents, Mode::Train);
+                assert_eq!(made.size(), [2, 3, side, side]);
+                assert_eq!(discriminator.forward(&made, Mode::Train).size(), [2]);
+                let pictures = generator.pictures(&made);
+                let [least, most] = [pictures.min(), pictures.max()].map(|x| x.double_value(&[]));
+                assert!((0.0..=1.0).contains(&least) && (0.0..=1.0).contains(&most));
+            }
+        }
+    }
+
+    /// Without coordinates, the generator of tiled latents knows no place: its picture is constant,
+    /// but for the edge that the last windows see.
+    #[test]
+    fn a_generator_without_its_coordinates_paints_one_colour() {
+        let config = GanConfig::default();
+        let Built { generator, named, .. } = build("coordconv", Scale::HALF, &config);
+        let latents = Tensor::rand([1, 64], (Kind::Float, Device::Cpu));
+        let varies = || {
+            let made = generator.forward(&latents, Mode::Evaluate);
+            let inner = made.narrow(2, 2, 28).narrow(3, 2, 28).flatten(2, -1);
+            inner.std_dim([-1i64].as_slice(), false, false).max().double_value(&[])
+        };
+        assert!(varies() > 1e-3);
+        let (_, weight) = named.iter().find(|(name, _)| name == "generator.layer1.weight").unwrap();
+        let _ = tch::no_grad(|| weight.narrow(1, 64, 2).zero_());
+        assert!(varies() < 1e-6);
+    }
+}
