@@ -2,7 +2,7 @@
 //!
 //! - [`cli`]: one file per subcommand; parses, calls the modules below, prints results.
 //! - [`report`]: compares finished runs on one page.
-//! - [`sweep`]: grids of runs, one process each; [`study`]: runs of the coordinate tasks.
+//! - [`sweep`]: grids of runs, one process each; [`study`]: the paper's other experiments.
 //! - [`game`]: runs of games; [`mod@bench`]: their speed.
 //! - [`run`]: one run of either kind: loop, folder, checkpoints.
 //! - [`eval`]: full games with a trained network, scored or recorded.

@@ -87,9 +87,6 @@ impl Scatter {
             check_values(&self.title, name, &self.x, points.iter().map(|point| point.0))?;
             check_values(&self.title, name, &self.y, points.iter().map(|point| point.1))?;
         }
-        if self.points().next().is_none() {
-            return Err(PlotError::NoData { figure: self.title.clone() });
-        }
         Ok(())
     }
 

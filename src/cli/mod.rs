@@ -68,7 +68,7 @@ enum Command {
     Sweep(Box<sweep::Sweep>),
     /// Compare runs on one page.
     Report(report::Report),
-    /// Repeat the other experiments of the CoordConv paper: coordinate tasks, detection, an autoencoder.
+    /// Repeat the other experiments of the CoordConv paper: coordinate tasks, detection, generative models.
     #[command(subcommand)]
     Study(study::Study),
     /// Measure speeds on this machine.

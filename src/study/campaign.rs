@@ -9,9 +9,13 @@ use coordrl_stats::median;
 use coordrl_studies::{LayerKind, Split, StudyLayer, Task};
 
 use super::comparison::{Group, measures_page};
+use super::figures::Named;
+use super::forecast::forecast;
+use super::page::Page;
 use super::{StudyResult, StudyRunConfig, TimeToMark, figures, launch, walks};
 use crate::config::ConfigError;
 use crate::durable_file::replace_file;
+use crate::metrics::console::status;
 use crate::run::run_dir::{RunDir, RunDirError};
 use crate::stop_flag::StopFlag;
 use crate::sweep::cell::{Cell, CellState};
@@ -100,6 +104,9 @@ impl Campaign {
         let (jobs, _) = share_cores(cells.len(), self.jobs, self.threads);
         let folder = CampaignFolder { path: self.folder(), _lock: lock.clone() };
         let jobs = jobs.min(left.max(1));
+        if let Some(forecast) = forecast(&cells, &stop).filter(|forecast| forecast.studies > 0) {
+            status!("{}", forecast.describe(jobs));
+        }
         Scheduler::new(folder, self.runs_dir.clone(), cells, jobs, stop).work()
     }
 
@@ -141,18 +148,33 @@ impl Campaign {
             replace_file(&path, bytes).with_context(|| format!("cannot write {}", path.display()))
         };
 
-        put("table.md", self.table(results).as_bytes())?;
-        put("measures.md", measures_page(&self.groups(results))?.as_bytes())?;
+        let table = self.table(results);
+        let measures = measures_page(&self.groups(results))?;
+        put("table.md", table.as_bytes())?;
+        put("measures.md", measures.as_bytes())?;
         put("results.json", serde_json::to_string_pretty(results)?.as_bytes())?;
-        for (name, picture) in figures::draw(results)? {
-            put(&format!("{name}.svg"), picture.to_svg()?.as_bytes())?;
-            put(&format!("{name}.png"), &picture.to_png()?)?;
+        let shown = figures::exhibits(results)?;
+        let figures = figures::draw(results, &shown)?;
+        for Named { name, figure, .. } in &figures {
+            put(&format!("{name}.svg"), figure.to_svg()?.as_bytes())?;
+            put(&format!("{name}.png"), &figure.to_png()?)?;
         }
 
-        for (name, bytes) in walks::draw(results)? {
-            put(&name, &bytes)?;
+        let walks = walks::draw(&shown)?;
+        for drawn in &walks {
+            put(&format!("{}.png", drawn.name), &drawn.sheet.png)?;
+            put(&format!("{}.webp", drawn.name), &drawn.video)?;
         }
 
+        // Last, since it shows the others.
+        let page = Page {
+            name: &self.name,
+            table: &table,
+            measures: &measures,
+            figures: &figures,
+            walks: &walks,
+        };
+        put("page.html", page.render().as_bytes())?;
         Ok(folder)
     }
 
@@ -298,7 +320,10 @@ fn row(
     let side = |index: usize| {
         let values: Vec<f64> =
             results.iter().map(|result| result.main_measure().1[index]).collect();
-        describe(&values, digits)
+        match values.iter().any(|value| value.is_nan()) {
+            true => "–".to_owned(),
+            false => format!("{measure} {}", describe(&values, digits)),
+        }
     };
 
     let held = match &task.mark {
@@ -311,7 +336,7 @@ fn row(
     let epochs = median(results.iter().map(|result| f64::from(result.epochs)).collect());
 
     format!(
-        "| {task} | {} | `{}` | {} | {epochs:.0} | {measure} {} | {measure} {} | {held}{failed} | {} | {} | {} |",
+        "| {task} | {} | `{}` | {} | {epochs:.0} | {} | {} | {held}{failed} | {} | {} | {} |",
         split.name(),
         layer.name,
         first.parameters,

@@ -1,4 +1,4 @@
-//! Figures of a campaign: painted canvases, predicted positions and learning curves.
+//! Figures of a campaign: what networks show, and learning curves.
 //!
 //! All figures are made from run folders alone, so they can be redrawn at any time.
 
@@ -8,63 +8,89 @@ use coordrl_plots::{
     Axis, Colour, ColourMap, ColourRange, Figure, Group, HeatMap, HeatMaps, LineChart, Outlines,
     PALETTE, Panels, Rect, Scatter, Series,
 };
-use coordrl_studies::{Exhibit, MeasureRange, SplitIndices, Task, tasks};
+use coordrl_studies::{Exhibit, Measure, MeasureRange, SplitIndices, SpreadPanel, Task, tasks};
 
 use super::{StudyResult, StudyRunConfig, launch};
 use crate::metrics::read::read_points;
 use crate::metrics::tags::{self, Tag};
 use crate::run::run_dir::RunDir;
 
-/// Draws all figures by name, from the first seed of each study among the results.
-pub(super) fn draw(results: &[StudyResult]) -> anyhow::Result<Vec<(String, Box<dyn Figure>)>> {
-    let mut figures: Vec<(String, Box<dyn Figure>)> = Vec::new();
+/// A figure of a task, and the name of its files.
+pub(super) struct Named {
+    pub task: &'static Task,
+    pub name: String,
+    pub figure: Box<dyn Figure>,
+}
+
+/// Draws all figures, from the first seed of each study among the results; `shown` is of the same
+/// results.
+pub(super) fn draw(results: &[StudyResult], shown: &[Shown<'_>]) -> anyhow::Result<Vec<Named>> {
+    let mut figures = Vec::new();
     for &task in tasks() {
-        let of_task: Vec<&StudyResult> = first_seeds(results, task);
+        let of_task: Vec<&StudyResult> =
+            first_seeds(results).filter(|result| result.task == task.name).collect();
         if of_task.is_empty() {
             continue;
         }
-        // Walks are pictures of their own.
-        if !task.shows_walks
-            && let Some(seen) = exhibits(&of_task)?
-        {
-            figures.push((format!("{task}-seen"), seen));
+        let mut put = |name: &str, figure: Box<dyn Figure>| {
+            figures.push(Named { task, name: format!("{task}-{name}"), figure });
+        };
+        let (spreads, seen): (Vec<&Shown<'_>>, _) = shown
+            .iter()
+            .filter(|shown| shown.result.task == task.name)
+            .partition(|shown| matches!(shown.exhibit, Exhibit::Spread { .. }));
+        if let Some(seen) = seen_by_networks(&seen)? {
+            put("seen", seen);
         }
-        figures.push((format!("{task}-time"), Box::new(over_time(task, &of_task)?)));
+        if !spreads.is_empty() {
+            put("spread", Box::new(spread(&spreads)));
+        }
+        put("time", Box::new(over_time(task, &task.measures[0], &of_task)?));
+        for measure in task.measures.iter().skip(1).filter(|measure| measure.over_time) {
+            let name = format!("{}-time", measure.name);
+            put(&name, Box::new(over_time(task, measure, &of_task)?));
+        }
     }
 
     Ok(figures)
 }
 
-fn first_seeds<'a>(results: &'a [StudyResult], task: &Task) -> Vec<&'a StudyResult> {
-    results.iter().filter(|result| result.task == task.name && result.seed == 1).collect()
+fn first_seeds(results: &[StudyResult]) -> impl Iterator<Item = &StudyResult> {
+    results.iter().filter(|result| result.seed == 1)
 }
 
 /// Exhibit of a trained network, with its rows.
-struct Shown<'a> {
-    result: &'a StudyResult,
-    exhibit: Exhibit,
+pub(super) struct Shown<'a> {
+    pub result: &'a StudyResult,
+    pub exhibit: Exhibit,
     rows: SplitIndices,
 }
 
-/// Draws what the networks of a task show; `None` if the task shows nothing.
-fn exhibits(results: &[&StudyResult]) -> anyhow::Result<Option<Box<dyn Figure>>> {
+/// Asks the networks of the first seed of each study for what they show.
+pub(super) fn exhibits(results: &[StudyResult]) -> anyhow::Result<Vec<Shown<'_>>> {
     let mut shown = Vec::new();
-    for &result in results {
+    for result in first_seeds(results) {
         let run = RunDir::open_to_read(&result.run)?;
         let config: StudyRunConfig = run.read_config()?;
         let loaded = launch::load(&run, &config)?;
         let study = loaded.built.subject.study();
-        let rows = study.rows().clone();
-        shown.extend(study.exhibit()?.map(|exhibit| Shown { result, exhibit, rows }));
-    }
-
-    Ok(match shown.first().map(|first| &first.exhibit) {
-        None | Some(Exhibit::Walks { .. }) => None,
-        Some(Exhibit::Picture { title, values, truth, .. }) => {
-            Some(Box::new(pictures(title, values, truth, &shown)?))
+        for exhibit in study.exhibits()? {
+            shown.push(Shown { result, exhibit, rows: study.rows().clone() });
         }
-        Some(Exhibit::Places { .. }) => Some(Box::new(places(&shown))),
-        Some(Exhibit::Boxes { title, .. }) => Some(Box::new(boxes(title, &shown)?)),
+    }
+    Ok(shown)
+}
+
+/// Draws what the networks of a task make of its rows; `None` if they show nothing of the kind.
+fn seen_by_networks(shown: &[&Shown<'_>]) -> anyhow::Result<Option<Box<dyn Figure>>> {
+    Ok(match shown.first().map(|first| &first.exhibit) {
+        // Walks are pictures of their own, and spreads another figure.
+        None | Some(Exhibit::Walks { .. } | Exhibit::Spread { .. }) => None,
+        Some(Exhibit::Picture { title, values, truth, .. }) => {
+            Some(Box::new(pictures(title, values, truth, shown)?))
+        }
+        Some(Exhibit::Places { .. }) => Some(Box::new(places(shown))),
+        Some(Exhibit::Boxes { title, .. }) => Some(Box::new(boxes(title, shown)?)),
     })
 }
 
@@ -77,7 +103,7 @@ fn pictures(
     title: &str,
     values: &str,
     truth: &[f32],
-    shown: &[Shown<'_>],
+    shown: &[&Shown<'_>],
 ) -> anyhow::Result<HeatMaps> {
     let mut maps = HeatMaps::new(title).with_map(map("truth", truth)?);
     for Shown { result, exhibit, .. } in shown {
@@ -96,7 +122,7 @@ fn map(caption: &str, picture: &[f32]) -> anyhow::Result<HeatMap> {
 }
 
 /// Draws the boxes of each network on the same pictures, a row per network.
-fn boxes(title: &str, shown: &[Shown<'_>]) -> anyhow::Result<HeatMaps> {
+fn boxes(title: &str, shown: &[&Shown<'_>]) -> anyhow::Result<HeatMaps> {
     let mut maps = HeatMaps::new(title);
     let mut columns = 1;
     for Shown { result, exhibit, .. } in shown {
@@ -120,7 +146,7 @@ fn boxes(title: &str, shown: &[Shown<'_>]) -> anyhow::Result<HeatMaps> {
 }
 
 /// Plots each network's predicted positions over the true ones, a row per split.
-fn places(shown: &[Shown<'_>]) -> Panels {
+fn places(shown: &[&Shown<'_>]) -> Panels {
     let layers = unique(shown.iter().map(|shown| shown.result.layer.clone()));
     let splits = unique(shown.iter().map(|shown| shown.result.split.clone()));
     let mut panels = Panels::new("Predicted places over true ones", layers.clone());
@@ -130,7 +156,8 @@ fn places(shown: &[Shown<'_>]) -> Panels {
             let found = shown
                 .iter()
                 .find(|Shown { result, .. }| result.split == split && result.layer == *layer);
-            row.extend(found.and_then(scatter).map(|plot| Box::new(plot) as Box<dyn Figure>));
+            let plot = found.and_then(|shown| scatter(shown));
+            row.extend(plot.map(|plot| Box::new(plot) as Box<dyn Figure>));
         }
         if row.len() == layers.len() {
             panels = panels.with_row(split, row);
@@ -156,18 +183,54 @@ fn scatter(shown: &Shown<'_>) -> Option<Scatter> {
     )
 }
 
-/// Plots the test measure over seconds of training.
-fn over_time(task: &Task, results: &[&StudyResult]) -> anyhow::Result<LineChart> {
-    let measure = &task.measures[0];
+/// Plots where objects are in the data and in each network's samples, a row each.
+fn spread(shown: &[&Shown<'_>]) -> Panels {
+    let panels_of = |shown: &&Shown<'_>| match &shown.exhibit {
+        Exhibit::Spread { panels } => panels.clone(),
+        _ => Vec::new(),
+    };
+    let first = shown.first().map(panels_of).unwrap_or_default();
+    let titles: Vec<&str> = first.iter().map(|panel| panel.title).collect();
+    let row = |panels: &[SpreadPanel], points: fn(&SpreadPanel) -> &[[f64; 2]]| {
+        let plots = panels.iter().map(|panel| {
+            let axis = |label| Axis::linear(label).with_range(panel.range[0], panel.range[1]);
+            let places = points(panel).iter().map(|&place| place.into());
+            let plot = Scatter::new("", axis("column (pixels)"), axis("row (pixels)").reversed())
+                .with_equal_aspect()
+                .with_group(Group::new("objects", places));
+            Box::new(plot) as Box<dyn Figure>
+        });
+        plots.collect()
+    };
+    let title = "Where the objects of samples are";
+    let mut page = Panels::new(title, titles).with_row("data", row(&first, |panel| &panel.of_data));
+    for network in shown {
+        let plots = row(&panels_of(network), |panel| &panel.of_samples);
+        page = page.with_row(&network.result.layer, plots);
+    }
+    page
+}
+
+/// Plots a test measure over seconds of training.
+fn over_time(
+    task: &Task,
+    measure: &Measure,
+    results: &[&StudyResult],
+) -> anyhow::Result<LineChart> {
     let label = format!("test {}", measure.label);
     let axis = match measure.range {
         MeasureRange::Share => Axis::linear(label).with_range(0.0, 1.05),
         MeasureRange::Error => Axis::log(label),
     };
 
-    let title = format!("{} among the rows never trained on", measure.title);
+    // Samples are not rows.
+    let title = match measure.of_data {
+        None => format!("{} among the rows never trained on", measure.title),
+        Some(_) => measure.title.to_owned(),
+    };
     let mut chart = LineChart::new(title, Axis::log("seconds of training"), axis);
-    if let Some(mark) = &task.mark {
+    let is_main = measure.name == task.measures[0].name;
+    if let Some(mark) = task.mark.as_ref().filter(|_| is_main) {
         chart = chart.with_reference(mark.value, "mark");
     }
     for result in results {

@@ -72,24 +72,40 @@ impl StudyResult {
         })
     }
 
-    /// Returns the main measure: its name, and its train and test values.
+    /// Returns the main measure: its name, and its train and test values; NaN where it has none.
     pub fn main_measure(&self) -> (&str, [f64; 2]) {
-        match (self.first_measure("train"), self.first_measure("test")) {
-            (Some((name, train)), Some((_, test))) => (name, [train, test]),
-            _ => ("", [f64::NAN; 2]),
-        }
-    }
-
-    fn first_measure(&self, side: &str) -> Option<(&str, f64)> {
-        let prefix = format!("{side}_");
-        self.measures
-            .iter()
-            .find_map(|(name, value)| Some((name.strip_prefix(&prefix)?, value.as_f64()?)))
+        let mut names = self.measures.keys().filter_map(|key| key.strip_prefix("test_"));
+        let name = names.next().unwrap_or_default();
+        let value = |side: &str| self.measures.get(&format!("{side}_{name}"))?.as_f64();
+        (name, ["train", "test"].map(|side| value(side).unwrap_or(f64::NAN)))
     }
 }
 
-/// Formats the main measure, as in `accuracy 0.9980` or `error px 0.1200`.
+/// Formats the main measure, as in `accuracy 0.9980` or `error px 0.1200`; a dash where these rows have
+/// none.
 pub(super) fn describe(measures: &Measures) -> String {
     let name = measures.named().next().map_or("", |(name, _)| name);
-    format!("{} {:.4}", name.replace("_px", " px"), measures.main())
+    match measures.main() {
+        value if value.is_nan() => "–".to_owned(),
+        value => format!("{} {value:.4}", name.replace("_px", " px")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_main_measure_of_held_out_rows_only_has_no_training_value() {
+        let result: StudyResult = serde_json::from_value(json!({
+            "run": "r", "task": "gan", "split": "scenes", "layer": "conv", "seed": 1,
+            "parameters": 1, "seconds": 1.0, "epochs": 3, "updates": 3, "held": false,
+            "time_to_mark": null, "train_whole": null, "test_whole": 0.5,
+            "train_discriminator_accuracy": 0.75, "test_discriminator_accuracy": 0.25
+        }))
+        .unwrap();
+        let (name, [train, test]) = result.main_measure();
+        assert_eq!((name, test), ("whole", 0.5));
+        assert!(train.is_nan());
+    }
 }

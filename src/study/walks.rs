@@ -2,50 +2,72 @@
 
 use coordrl_studies::{Exhibit, PaintedWalk};
 
-use super::{StudyResult, StudyRunConfig, launch};
-use crate::eval::video::sheet::{contact_sheet, to_png};
+use super::StudyResult;
+use super::figures::Shown;
+use crate::eval::video::sheet::{GAP, contact_sheet, to_png};
 use crate::eval::video::{Format, Picture};
-use crate::run::run_dir::RunDir;
 
 /// Factor by which pixels are enlarged.
 const ENLARGED: usize = 3;
 const FRAME_COLOUR: [u8; 3] = [0x6e; 3];
 const MILLIS_PER_FRAME: f64 = 250.0;
 
-/// Draws the walks of the first seed of each study that has some: files by name.
-pub(super) fn draw(results: &[StudyResult]) -> anyhow::Result<Vec<(String, Vec<u8>)>> {
-    let mut files = Vec::new();
-    for result in results.iter().filter(|result| result.seed == 1) {
-        let run = RunDir::open_to_read(&result.run)?;
-        let config: StudyRunConfig = run.read_config()?;
-        if !config.task.shows_walks {
-            continue; // not loaded in vain
-        }
-        let loaded = launch::load(&run, &config)?;
-        if let Some(Exhibit::Walks { side, walks }) = loaded.built.subject.study().exhibit()? {
-            let StudyResult { task, split, layer, .. } = result;
-            let name = format!("{task}-{split}-{layer}-walks");
-            files.push((format!("{name}.png"), sheet(side, &walks)?));
-            files.push((format!("{name}.webp"), video(side, &walks)?));
-        }
+/// Walks of one study.
+pub(super) struct Drawn {
+    pub task: String,
+    pub layer: String,
+    /// Name of the files without their endings.
+    pub name: String,
+    /// All walks side by side, there and back, as WebP.
+    pub video: Vec<u8>,
+    pub sheet: Sheet,
+}
+
+/// All frames of all walks, a row per walk.
+pub(super) struct Sheet {
+    /// The page as PNG.
+    pub png: Vec<u8>,
+    /// Its width and height, in pixels.
+    pub size: [usize; 2],
+    /// What each column shows.
+    pub columns: Vec<String>,
+    /// Distance of a column from the next one, in pixels.
+    pub pitch: usize,
+}
+
+/// Draws all walks that are shown.
+pub(super) fn draw(shown: &[Shown<'_>]) -> anyhow::Result<Vec<Drawn>> {
+    let mut all = Vec::new();
+    for Shown { result, exhibit, .. } in shown {
+        let Exhibit::Walks { side, walks } = exhibit else { continue };
+        let StudyResult { task, split, layer, .. } = (*result).clone();
+        let name = format!("{task}-{split}-{layer}-walks");
+        let (video, sheet) = (video(*side, walks)?, sheet(*side, walks)?);
+        all.push(Drawn { task, layer, name, video, sheet });
     }
-    Ok(files)
+    Ok(all)
 }
 
 /// A row per walk: the picture it starts from, its frames, the picture it leads to; the frames alone
 /// where a model encodes no pictures.
-fn sheet(side: usize, walks: &[PaintedWalk]) -> anyhow::Result<Vec<u8>> {
+fn sheet(side: usize, walks: &[PaintedWalk]) -> anyhow::Result<Sheet> {
     let mut pictures = Vec::new();
-    let mut columns = 1;
+    let mut columns = Vec::new();
     for PaintedWalk { ends, frames } in walks {
         let (from, to) = ends.as_ref().map(|[from, to]| (from, to)).unzip();
-        let row: Vec<_> = from.into_iter().chain(frames).chain(to).collect();
-        columns = row.len();
+        let row = from.into_iter().chain(frames).chain(to);
         for frame in row {
             pictures.push(framed(side, frame)?);
         }
+        let steps = (1..=frames.len()).map(|step| format!("step {step} of {}", frames.len()));
+        columns = from.map(|_| "the picture encoded first".to_owned()).into_iter().collect();
+        columns.extend(steps);
+        columns.extend(to.map(|_| "the picture encoded last".to_owned()));
     }
-    to_png(&contact_sheet(&pictures, columns)?)
+    let page = contact_sheet(&pictures, columns.len())?;
+    let size = [page.width, page.height];
+    let pitch = pictures.first().map_or(0, |picture| picture.width + GAP);
+    Ok(Sheet { png: to_png(&page)?, size, columns, pitch })
 }
 
 /// All walks side by side, there and back.
@@ -86,13 +108,14 @@ mod tests {
         let walk =
             PaintedWalk { ends: Some([frame(1), frame(9)]), frames: [2, 4, 6].map(frame).to_vec() };
         let walks = [walk.clone(), walk];
-        let png = sheet(2, &walks).unwrap();
-        let reader = png::Decoder::new(std::io::Cursor::new(&png)).read_info().unwrap();
-        let info = reader.info();
+        let whole = sheet(2, &walks).unwrap();
         // Pictures of 2 · 3 + 2 pixels, four between them.
-        assert_eq!((info.width, info.height), (5 * 12 + 4, 2 * 12 + 4));
-        let without_ends = sheet(2, &walks.clone().map(|walk| PaintedWalk { ends: None, ..walk }));
-        assert_ne!(without_ends.unwrap(), png);
+        assert_eq!((whole.size, whole.pitch), ([5 * 12 + 4, 2 * 12 + 4], 12));
+        assert_eq!(whole.columns.len(), 5);
+        assert_eq!(whole.columns[3], "step 3 of 3");
+        let without_ends = walks.clone().map(|walk| PaintedWalk { ends: None, ..walk });
+        let sheet = sheet(2, &without_ends).unwrap();
+        assert_eq!((sheet.size, sheet.columns.len()), ([3 * 12 + 4, 2 * 12 + 4], 3));
         assert!(video(2, &walks).unwrap().starts_with(b"RIFF"));
         assert!(video(2, &[]).is_err());
     }

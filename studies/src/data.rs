@@ -78,16 +78,16 @@ pub enum Split {
     Quadrant,
     /// Canvases of digits never trained on: `detect`.
     Digits,
-    /// Scenes never trained on: `vae`.
+    /// Scenes never trained on: `gan` and `vae`.
     Scenes,
 }
 
-/// Ascending indices into [`centres`].
+/// Ascending numbers of rows: for the coordinate tasks indices into [`centres`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SplitIndices {
-    /// Training centres.
+    /// Training rows.
     pub train: Vec<usize>,
-    /// Held-out centres.
+    /// Held-out rows.
     pub test: Vec<usize>,
 }
 

@@ -32,8 +32,11 @@ pub enum StudyError {
         /// Shape that the network needs.
         expected: Vec<i64>,
     },
-    /// An objective of a custom task whose parameters are none, or do not stand next to each other.
-    #[error("no stretch of the network's parameters has names that begin with `{parameters}`")]
+    /// An objective of a custom task whose parameters are none, do not stand next to each other, or
+    /// are also another objective's.
+    #[error(
+        "`{parameters}` is not the beginning of the names of parameters next to each other that no other objective has"
+    )]
     Objective {
         /// Beginning of their names.
         parameters: &'static str,
@@ -44,7 +47,8 @@ pub enum StudyError {
     /// The digits of `detect` cannot be read.
     #[error(transparent)]
     Digits(#[from] DigitsError),
-    /// Training diverged. The weights are those before the step that did.
+    /// Training diverged. The weights are those before the step that did; running statistics may be
+    /// later ones.
     #[error(
         "{what} not finite in update {update}: training diverged; try a lower `study.learning_rate`"
     )]

@@ -46,7 +46,7 @@ mod evaluation;
 mod gan;
 mod layer;
 mod objects;
-mod pursuit;
+mod param_group;
 mod registry;
 mod shard;
 mod state;
@@ -73,7 +73,7 @@ pub use state::StudyState;
 pub use study::{Study, StudySetup, StudyUpdateReport};
 pub use task::{
     BoxedPicture, BuildLearner, Draws, Exhibit, Mark, Measure, MeasureRange, Objective,
-    PaintedWalk, Prepared, Ranking, RowSplit, ScoreSums, Tally, Task, TaskLearner, TaskSetup,
-    WHOLE,
+    PaintedWalk, Prepared, Ranking, RowSplit, ScoreSums, SpreadPanel, Tally, Task, TaskLearner,
+    TaskSetup, WHOLE,
 };
 pub use vae::VaeConfig;

@@ -15,7 +15,7 @@ use crate::counters::StudyCounters;
 use crate::data::{Split, SplitIndices};
 use crate::draws::epoch_order;
 use crate::error::catch_panic;
-use crate::pursuit::Pursuit;
+use crate::param_group::ParamGroup;
 use crate::shard::{Gradient, Share, StudyShard};
 use crate::state::{StudyState, StudyTrainerState};
 use crate::task::{BuildLearner, Draws, Exhibit, Prepared, RowSplit, ScoreSums, TaskSetup};
@@ -71,8 +71,8 @@ pub struct Study {
     trainer: StudyTrainerState,
     shards: Vec<Mutex<StudyShard>>,
     store: ParamStore,
-    /// The task's objectives, in its order.
-    pursuits: Vec<Pursuit>,
+    /// Parameters of the task's objectives, in its order.
+    groups: Vec<ParamGroup>,
     pool: Arc<ThreadPool>,
 }
 
@@ -106,7 +106,7 @@ impl Study {
             scored,
             trainer: StudyTrainerState::new(task.name, split, seed),
             shards,
-            pursuits: Pursuit::all(task, config, &store, &params)?,
+            groups: ParamGroup::all(task, config, &store, &params)?,
             store,
             pool,
         })
@@ -116,14 +116,15 @@ impl Study {
     ///
     /// # Errors
     /// If a shard panics, or loss or gradient are not finite. The weights are then those from
-    /// before the step that failed.
+    /// before the step that failed, but running statistics may have moved and other objectives of
+    /// the same update may have stepped: a saved state is the way back.
     pub fn update(&mut self) -> Result<StudyUpdateReport, StudyError> {
         let start = self.trainer.counters.rows_into_epoch as usize;
         let end = (start + self.config.batch_size as usize).min(self.order.len());
         let learning_rate = self.learning_rate();
         let mut report = StudyUpdateReport { learning_rate, ..Default::default() };
-        for objective in 0..self.pursuits.len() {
-            for step in 0..self.pursuits[objective].steps() {
+        for objective in 0..self.groups.len() {
+            for step in 0..self.groups[objective].steps() {
                 let taken = self.step(objective, start..end, learning_rate)?;
                 if step == 0 {
                     report.loss += taken.loss;
@@ -144,8 +145,8 @@ impl Study {
         learning_rate: f64,
     ) -> Result<StudyUpdateReport, StudyError> {
         let mut gradient = self.differentiate(objective, &self.order[batch])?;
-        let pursuit = &mut self.pursuits[objective];
-        let l2_loss = pursuit.add_l2(&mut gradient.flat, self.config.l2)?;
+        let group = &mut self.groups[objective];
+        let l2_loss = group.add_l2(&mut gradient.flat, self.config.l2)?;
         let grad_norm = gradient.flat.f_norm()?.f_to_kind(Kind::Double)?.f_double_value(&[])?;
         let update = self.trainer.counters.updates;
         for (number, what) in [(gradient.loss + l2_loss, "loss"), (grad_norm, "gradient")] {
@@ -156,7 +157,7 @@ impl Study {
 
         let config = &self.config;
         let Gradient { flat, loss } = gradient;
-        self.pool.install(move || pursuit.step(&flat, config, learning_rate));
+        self.pool.install(move || group.step(&flat, config, learning_rate));
         Ok(StudyUpdateReport { loss, l2_loss, grad_norm, learning_rate, epoch_ended: false })
     }
 
@@ -243,18 +244,18 @@ impl Study {
         &self.rows
     }
 
-    /// Returns an output of the network for people to look at, if the task has one.
-    pub fn exhibit(&self) -> Result<Option<Exhibit>, StudyError> {
+    /// Returns outputs of the network for people to look at, as many as the task has.
+    pub fn exhibits(&self) -> Result<Vec<Exhibit>, StudyError> {
         let _no_graph = tch::no_grad_guard();
         // Any shard will do, since all share the same weights.
-        lock(&self.shards[0]).learner.exhibit()
+        lock(&self.shards[0]).learner.exhibits()
     }
 
     /// Saves all state that later updates depend on.
     pub fn save(&self) -> Result<StudyState, StudyError> {
         Ok(StudyState {
             weights: self.store.to_named(),
-            optimizer: self.pursuits.iter().flat_map(Pursuit::to_named).collect(),
+            optimizer: self.groups.iter().flat_map(ParamGroup::to_named).collect(),
             trainer: self.trainer.to_bytes()?,
         })
     }
@@ -269,11 +270,11 @@ impl Study {
         trainer.check(self.task.name, self.split, self.rows.train.len())?;
         // Checked before the optimiser is loaded, so that no failure leaves a mixture of states.
         self.store.check(&state.weights)?;
-        for pursuit in &self.pursuits {
-            pursuit.check(&state.optimizer)?;
+        for group in &self.groups {
+            group.check(&state.optimizer)?;
         }
-        for pursuit in &mut self.pursuits {
-            pursuit.load(&state.optimizer)?;
+        for group in &mut self.groups {
+            group.load(&state.optimizer)?;
         }
         self.store.load(&state.weights)?;
         // Seed and epoch determine the order, so the state does not hold it.
@@ -298,7 +299,7 @@ impl Study {
             RowSplit::Rows(_) => self.shards.len(),
         };
 
-        let leaves = &self.pursuits[objective].leaves;
+        let leaves = &self.groups[objective].leaves;
         let draws = Draws { seed: self.trainer.seed, epoch: self.trainer.counters.epochs };
         let gradient = |shard: &StudyShard, part: &[usize]| {
             let share = Share { rows: part, batch_rows: batch.len(), draws };

@@ -33,8 +33,6 @@ pub struct Task {
     pub losses: &'static [StudyLoss],
     /// Objectives that an update pursues in turn; at least one.
     pub objectives: &'static [Objective],
-    /// Shows walks, [`Exhibit::Walks`].
-    pub shows_walks: bool,
     /// Takes so long that `study all` leaves it out unless it is named.
     pub takes_long: bool,
     /// Epochs of a layer under study in `study all`, where the mark must not decide the end:
@@ -54,12 +52,12 @@ pub struct Task {
     pub prepare: fn(TaskSetup<'_>) -> Result<Prepared, StudyError>,
 }
 
-/// A loss that an update minimises, and the parameters that it changes for that: all in most tasks;
-/// opponents have one each.
+/// A loss that an update minimises, and the parameters that it changes: all of them in most tasks,
+/// their own in adversarial ones.
 #[derive(Clone, Copy, Debug)]
 pub struct Objective {
-    /// Beginning of the names of its parameters, and of its optimiser's state in checkpoints. They
-    /// must stand next to each other; an empty text is of all.
+    /// Beginning of the names of its parameters, and of its optimiser's state in checkpoints. The
+    /// parameters must stand next to each other; an empty text means all.
     pub parameters: &'static str,
     /// Optimiser steps per update, on the same rows with the same draws.
     pub steps: u32,
@@ -98,6 +96,8 @@ pub struct Measure {
     pub test: &'static Tag,
     /// Value of the data themselves, for measures of what a model makes.
     pub of_data: Option<f64>,
+    /// Has a figure over the time of training, as the first measure of a task always does.
+    pub over_time: bool,
 }
 
 impl Measure {
@@ -109,7 +109,16 @@ impl Measure {
         test: &'static Tag,
     ) -> Self {
         let range = MeasureRange::Share;
-        Self { name, label, title: label, range, train: Some(train), test, of_data: None }
+        Self {
+            name,
+            label,
+            title: label,
+            range,
+            train: Some(train),
+            test,
+            of_data: None,
+            over_time: false,
+        }
     }
 
     /// An error, with its label as its title.
@@ -152,12 +161,12 @@ pub(crate) const fn of_held_out<const N: usize>(mut measures: [Measure; N]) -> [
     measures
 }
 
-/// Range of a measure, for the axis of its figure; only the first measure of a task has one.
+/// Range of a measure, for the axis of its figure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MeasureRange {
-    /// From 0 to 1; higher is better.
+    /// From 0 to 1; of a task's first measure, higher is better.
     Share,
-    /// Above 0, over several orders of magnitude; lower is better.
+    /// Above 0, over several orders of magnitude; of a task's first measure, lower is better.
     Error,
 }
 
@@ -229,9 +238,9 @@ pub trait TaskLearner: Send {
     /// Splitting of a batch into passes on a CPU.
     fn row_split(&self) -> RowSplit;
 
-    /// Returns an output for people to look at, if the task has one, without a graph.
-    fn exhibit(&self) -> Result<Option<Exhibit>, StudyError> {
-        Ok(None)
+    /// Returns outputs for people to look at, as many as the task has, without a graph.
+    fn exhibits(&self) -> Result<Vec<Exhibit>, StudyError> {
+        Ok(Vec::new())
     }
 }
 
@@ -301,7 +310,7 @@ impl Tally {
                     ranking.targets += more.targets;
                 }
             }
-            (Self::Spread(_, all), Self::Spread(_, more)) => all.places.extend(&more.places),
+            (Self::Spread(_, all), Self::Spread(_, more)) => all.extend(more),
             _ => unreachable!("a measure is of one kind"),
         }
     }
@@ -393,6 +402,11 @@ pub enum Exhibit {
         /// The walks.
         walks: Vec<PaintedWalk>,
     },
+    /// Places of objects in a model's samples, beside those in the data.
+    Spread {
+        /// One per kind of place.
+        panels: Vec<SpreadPanel>,
+    },
     /// Boxes on square pictures.
     Boxes {
         /// Title of the figure.
@@ -409,6 +423,19 @@ pub struct PaintedWalk {
     pub ends: Option<[Vec<u8>; 2]>,
     /// The model's picture of every step.
     pub frames: Vec<Vec<u8>>,
+}
+
+/// Places of one kind over many pictures: column and row of each, in pixels.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SpreadPanel {
+    /// Name of the object.
+    pub title: &'static str,
+    /// Least and largest that columns and rows can be.
+    pub range: [f64; 2],
+    /// Those in the data.
+    pub of_data: Vec<[f64; 2]>,
+    /// Those in the samples.
+    pub of_samples: Vec<[f64; 2]>,
 }
 
 /// A square picture with boxes: left, top, width and height in pixels.

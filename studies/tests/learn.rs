@@ -44,7 +44,7 @@ fn coordinates_find_every_pixel_even_where_none_was_shown() {
     let (study, [train, test]) = after_one_epoch(find_layer("coordconv").unwrap());
     assert!(train > 0.99 && test > 0.99, "accuracy {train} on train, {test} on test");
     // What people are shown agrees.
-    let Some(Exhibit::Picture { truth, painted, .. }) = study.exhibit().unwrap() else {
+    let [Exhibit::Picture { truth, painted, .. }] = &study.exhibits().unwrap()[..] else {
         panic!("the classifier paints");
     };
     let pixel = truth.iter().position(|&value| value == 1.0).unwrap();

@@ -103,3 +103,10 @@ fn optimisers_are_saved_by_the_names_of_their_parameters() {
 fn an_objective_without_parameters_is_refused() {
     of(&[Objective { parameters: "third.", ..WHOLE }]);
 }
+
+/// Their optimisers would have the same names in checkpoints.
+#[test]
+#[should_panic(expected = "Objective { parameters: \"first.\" }")]
+fn objectives_with_the_same_parameters_are_refused() {
+    of(&[WHOLE, FIRST]);
+}

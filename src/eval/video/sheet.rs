@@ -5,7 +5,7 @@ use anyhow::Context;
 use super::Picture;
 
 /// Pixels between images.
-const GAP: usize = 4;
+pub const GAP: usize = 4;
 
 /// Arranges images in rows of `columns`, in order, on white.
 ///

@@ -329,7 +329,7 @@ impl TaskLearner for DetectLearner {
         RowSplit::Rows(ROWS)
     }
 
-    fn exhibit(&self) -> Result<Option<Exhibit>, StudyError> {
+    fn exhibits(&self) -> Result<Vec<Exhibit>, StudyError> {
         let count = SHOWN.min(self.config.test_canvases as usize);
         let rows: Vec<usize> = (0..count).map(|row| self.data.train_count + row).collect();
         let canvases = self.canvases(&rows);
@@ -348,7 +348,7 @@ impl TaskLearner for DetectLearner {
                 .collect(),
         });
         let title = "Boxes on test canvases";
-        Ok(Some(Exhibit::Boxes { title, pictures: pictures.collect() }))
+        Ok(vec![Exhibit::Boxes { title, pictures: pictures.collect() }])
     }
 }
 

@@ -160,7 +160,6 @@ pub(crate) const TASK: Task = Task {
     splits: &[Split::Digits],
     losses: &[],
     objectives: &[WHOLE],
-    shows_walks: false,
     takes_long: false,
     fixed_epochs: 3,
     with_layer: recipe,

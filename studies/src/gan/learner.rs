@@ -1,5 +1,7 @@
 //! Learning to paint scenes, and judging what the generator paints.
 
+use std::ops::Range;
+
 use coordrl_agents::nn::{Mode, uniform};
 use coordrl_envs::Rng;
 use tch::{Device, Kind, Reduction, Tensor};
@@ -7,18 +9,19 @@ use tch::{Device, Kind, Reduction, Tensor};
 use super::network::{Discriminator, Generator};
 use crate::StudyError;
 use crate::draws::{Purpose, stream};
-use crate::objects::judged::Judged;
-use crate::objects::pictures::{rgb, row_draws, scenes, sights};
+use crate::objects::painter::{Painter, between};
+use crate::objects::pictures::{row_draws, scenes};
 use crate::objects::scene::{DATA_SEED, Scale};
-use crate::objects::walk::{FRAMES, Walk, ends, starts};
-use crate::task::{Draws, Exhibit, PaintedWalk, RowSplit, ScoreSums, Tally, TaskLearner};
+use crate::objects::walk::ends;
+use crate::task::{Draws, Exhibit, RowSplit, ScoreSums, Tally, TaskLearner};
 
 /// Pictures per evaluation pass.
 const ROWS: usize = 50;
-/// Walks that are shown.
-const SHOWN: usize = 4;
 /// The generator's number among the task's objectives; the discriminator's is 0.
 const GENERATOR: usize = 1;
+/// Labels of pictures.
+const REAL: f64 = 1.0;
+const FAKE: f64 = 0.0;
 
 /// One thread's networks. Rows are numbers of scenes.
 pub(super) struct GanLearner {
@@ -26,8 +29,8 @@ pub(super) struct GanLearner {
     pub generator: Generator,
     pub scale: Scale,
     pub latents: usize,
-    /// Rows from here on are held out.
-    pub held_out_from: usize,
+    /// Rows that are held out.
+    pub held_out: Range<usize>,
     pub device: Device,
 }
 
@@ -45,67 +48,66 @@ impl GanLearner {
         })
     }
 
-    /// Draws the latent variables of an evaluation: the same for all runs.
-    fn fixed_latents(&self, rows: &[usize]) -> Result<Tensor, StudyError> {
-        self.latents(rows, |row| stream(DATA_SEED, Purpose::Prior, row as u64))
+    /// Draws the latent variables of training: all steps of an update share them.
+    fn training_latents(&self, rows: &[usize], draws: Draws) -> Result<Tensor, StudyError> {
+        let Draws { seed, epoch } = draws;
+        // One stream for each row of each epoch.
+        let index = |row| (u64::from(epoch) << 32) + row as u64;
+        self.latents(rows, |row| stream(seed, Purpose::Latents, index(row)))
     }
 
     /// Sums the discriminator's loss over scenes and the generator's pictures.
     fn discriminator_loss(&self, scenes: &Tensor, latents: &Tensor) -> Result<Tensor, StudyError> {
-        let made = tch::no_grad(|| self.generator.forward(latents, Mode::Train));
+        let fakes = tch::no_grad(|| self.generator.forward(latents, Mode::Train));
         // Apart, so that each is normalised by its own statistics, as in the authors' code.
-        let of_scenes = cross_entropy(&self.discriminator.forward(scenes, Mode::Train), 1.0)?;
-        let of_made = cross_entropy(&self.discriminator.forward(&made, Mode::Train), 0.0)?;
-        Ok(of_scenes + of_made)
+        let real = cross_entropy(&self.discriminator.forward(scenes, Mode::Train), REAL)?;
+        let fake = cross_entropy(&self.discriminator.forward(&fakes, Mode::Train), FAKE)?;
+        Ok(real + fake)
     }
 
     /// Sums the generator's loss over the pictures that it makes.
     fn generator_loss(&self, latents: &Tensor) -> Result<Tensor, StudyError> {
-        let made = self.generator.forward(latents, Mode::Train);
-        cross_entropy(&self.discriminator.forward(&made, Mode::Train), 1.0)
+        let fakes = self.generator.forward(latents, Mode::Train);
+        cross_entropy(&self.discriminator.forward(&fakes, Mode::Train), REAL)
+    }
+}
+
+impl Painter for GanLearner {
+    fn scale(&self) -> Scale {
+        self.scale
     }
 
-    /// Paints latent variables, `[N, 3, H, H]` from 0 to 1, with the running statistics.
-    fn paint(&self, latents: &Tensor) -> Tensor {
-        self.generator.pictures(&self.generator.forward(latents, Mode::Evaluate))
+    fn device(&self) -> Device {
+        self.device
     }
 
-    /// Judges the walks that begin at these rows: at every second one of all.
-    fn walk(&self, rows: &[usize]) -> Result<Vec<Walk>, StudyError> {
-        let starts = starts(rows);
-        if starts.is_empty() {
-            return Ok(Vec::new());
-        }
-        let frames = sights(&self.paint(&self.steps(&starts)?), self.scale)?;
-        Ok(frames.chunks_exact(FRAMES).map(Walk::of).collect())
+    fn held_out(&self) -> Range<usize> {
+        self.held_out.clone()
     }
 
-    /// Returns the latent variables along walks from those of each of these W rows to those of the
-    /// next one, `[W · 9, Z]`. Their length goes from one end's to the other's, as in the authors'
-    /// code: latent variables of many dimensions lie in a shell, which a straight line leaves.
+    fn prior(&self, rows: &[usize]) -> Result<Tensor, StudyError> {
+        self.latents(rows, |row| stream(DATA_SEED, Purpose::Prior, row as u64))
+    }
+
+    /// Walks lead from one row's latent variables to the next row's, and their length from the one's
+    /// to the other's, as in the authors' code: vectors of many dimensions drawn from the prior are
+    /// about equally long, and those on a straight line between two of them are shorter.
     fn steps(&self, starts: &[usize]) -> Result<Tensor, StudyError> {
-        let walks = starts.len() as i64;
-        let ends = self.fixed_latents(&ends(starts))?.f_view([walks, 2, -1])?;
+        let ends = self.prior(&ends(starts))?.f_view([starts.len() as i64, 2, -1])?;
         let from = ends.f_narrow(1, 0, 1)?; // [W, 1, Z]
         let to = ends.f_narrow(1, 1, 1)?;
-        let shares = Tensor::f_linspace(0.0, 1.0, FRAMES as i64, (Kind::Float, self.device))?;
-        let shares = shares.f_view([1, -1, 1])?;
-        let between = |from: &Tensor, to: &Tensor| from + &shares * (to - from);
-        let steps = between(&from, &to); // [W, 9, Z]
-        let lengths = between(&length(&from)?, &length(&to)?); // [W, 9, 1]
-        let steps = &steps * (lengths / length(&steps)?);
-        Ok(steps.f_reshape([walks * FRAMES as i64, -1])?)
+        let steps = between(&from, &to)?; // [W · 9, Z]
+        let lengths = between(&length(&from)?, &length(&to)?)?; // [W · 9, 1]
+        Ok(&steps * (lengths / length(&steps)?))
     }
 
-    /// Judges what the generator makes of the latent variables of held-out rows.
-    fn judge(&self, rows: &[usize]) -> Result<Judged, StudyError> {
-        let held_out: Vec<usize> =
-            rows.iter().copied().filter(|&row| row >= self.held_out_from).collect();
-        if held_out.is_empty() {
-            return Ok(Judged::default());
-        }
-        let samples = sights(&self.paint(&self.fixed_latents(&held_out)?), self.scale)?;
-        Ok(Judged { walks: self.walk(&held_out)?, samples })
+    /// Paints with the running statistics.
+    fn paint(&self, latents: &Tensor) -> Result<Tensor, StudyError> {
+        Ok(self.generator.pictures(&self.generator.forward(latents, Mode::Evaluate)))
+    }
+
+    fn ends(&self, _: usize) -> Result<Option<[Vec<u8>; 2]>, StudyError> {
+        Ok(None)
     }
 }
 
@@ -113,20 +115,17 @@ fn length(vectors: &Tensor) -> Result<Tensor, StudyError> {
     Ok(vectors.f_norm_scalaropt_dim(2.0, -1, true)?)
 }
 
-/// Cross-entropy of logits with one answer, summed.
-fn cross_entropy(logits: &Tensor, answer: f64) -> Result<Tensor, StudyError> {
-    let answers = logits.f_full_like(answer)?;
-    let none = None::<Tensor>;
-    Ok(logits.f_binary_cross_entropy_with_logits(&answers, none, None::<Tensor>, Reduction::Sum)?)
+/// Cross-entropy of logits with one label, summed.
+fn cross_entropy(logits: &Tensor, label: f64) -> Result<Tensor, StudyError> {
+    let labels = logits.f_full_like(label)?;
+    let no_weights = None::<Tensor>;
+    let no_factor = None::<Tensor>;
+    Ok(logits.f_binary_cross_entropy_with_logits(&labels, no_weights, no_factor, Reduction::Sum)?)
 }
 
 impl TaskLearner for GanLearner {
     fn loss(&self, objective: usize, rows: &[usize], draws: Draws) -> Result<Tensor, StudyError> {
-        let Draws { seed, epoch } = draws;
-        // One stream for each row of each epoch, so that all steps of an update share their draws.
-        let latents = self.latents(rows, |row| {
-            stream(seed, Purpose::Latents, (u64::from(epoch) << 32) + row as u64)
-        })?;
+        let latents = self.training_latents(rows, draws)?;
         match objective {
             GENERATOR => self.generator_loss(&latents),
             _ => self.discriminator_loss(&self.scenes(rows)?, &latents),
@@ -134,17 +133,18 @@ impl TaskLearner for GanLearner {
     }
 
     fn score(&self, rows: &[usize]) -> Result<ScoreSums, StudyError> {
-        let made = self.generator.forward(&self.fixed_latents(rows)?, Mode::Evaluate);
-        let of_scenes = self.discriminator.forward(&self.scenes(rows)?, Mode::Evaluate);
-        let of_made = self.discriminator.forward(&made, Mode::Evaluate);
-        let right = of_scenes.gt(0.0).f_sum(Kind::Float)? + of_made.le(0.0).f_sum(Kind::Float)?;
-        let loss = cross_entropy(&of_scenes, 1.0)?
-            + cross_entropy(&of_made, 0.0)?
-            + cross_entropy(&of_made, 1.0)?;
+        let fakes = self.generator.forward(&self.prior(rows)?, Mode::Evaluate);
+        // The running statistics are of three fakes to one picture of the data, where training has
+        // those of either alone: this discriminator is not quite the one of training.
+        let real = self.discriminator.forward(&self.scenes(rows)?, Mode::Evaluate);
+        let fake = self.discriminator.forward(&fakes, Mode::Evaluate);
+        let correct = real.gt(0.0).f_sum(Kind::Float)? + fake.le(0.0).f_sum(Kind::Float)?;
+        let loss =
+            cross_entropy(&real, REAL)? + cross_entropy(&fake, FAKE)? + cross_entropy(&fake, REAL)?;
         let judged = self.judge(rows)?;
         let mut measures = judged.of_samples(self.scale);
         measures.extend(judged.of_walks());
-        measures.push(Tally::over_rows(right.f_double_value(&[])?, 2 * rows.len()));
+        measures.push(Tally::over_rows(correct.f_double_value(&[])?, 2 * rows.len()));
         Ok(ScoreSums { loss: loss.f_double_value(&[])?, measures })
     }
 
@@ -153,12 +153,8 @@ impl TaskLearner for GanLearner {
         RowSplit::Whole(ROWS)
     }
 
-    fn exhibit(&self) -> Result<Option<Exhibit>, StudyError> {
-        let starts: Vec<usize> = (0..SHOWN).map(|index| self.held_out_from + 2 * index).collect();
-        let frames = rgb(&self.paint(&self.steps(&starts)?), self.scale)?;
-        let walks = frames.chunks_exact(FRAMES);
-        let walks = walks.map(|frames| PaintedWalk { ends: None, frames: frames.to_vec() });
-        Ok(Some(Exhibit::Walks { side: self.scale.side, walks: walks.collect() }))
+    fn exhibits(&self) -> Result<Vec<Exhibit>, StudyError> {
+        self.shown()
     }
 }
 
@@ -187,7 +183,7 @@ mod tests {
             generator: Generator::build(&mut scope, layer, scale, config).unwrap(),
             scale,
             latents: config.latents as usize,
-            held_out_from: 100,
+            held_out: 100..200,
             device: Device::Cpu,
         };
         let leaves = scope.into_leaves().unwrap();
@@ -243,25 +239,27 @@ mod tests {
         }
     }
 
+    /// Every step of an update draws the same latent variables, and every epoch others.
     #[test]
-    fn all_steps_of_an_update_see_the_same_latents_and_each_epoch_others() {
-        let learner = small("coordconv"); // without normalisation in the generator
-        let loss = |rows: &[usize], epoch| {
-            let draws = Draws { seed: 3, epoch };
-            learner.loss(GENERATOR, rows, draws).unwrap().double_value(&[])
-        };
-        let first = loss(&[5, 7], 1);
-        assert_eq!(loss(&[5, 7], 1), first);
-        assert_ne!(loss(&[5, 7], 2), first);
-        let scenes = learner.loss(0, &[5, 7], Draws { seed: 3, epoch: 1 }).unwrap();
-        assert_ne!(scenes.double_value(&[]), first);
+    fn latents_depend_on_row_and_epoch_and_not_on_the_objective() {
+        let learner = small("coordconv"); // its generator has no normalisation
+        let draws = Draws { seed: 3, epoch: 1 };
+        let number = |loss: Result<Tensor, StudyError>| loss.unwrap().double_value(&[]);
+        let rows = [5, 7];
+        let latents = learner.training_latents(&rows, draws).unwrap();
+        let generator = number(learner.loss(GENERATOR, &rows, draws));
+        assert_eq!(generator, number(learner.generator_loss(&latents)));
+        let scenes = learner.scenes(&rows).unwrap();
+        let expected = number(learner.discriminator_loss(&scenes, &latents));
+        assert_eq!(number(learner.loss(0, &rows, draws)), expected);
+        assert_ne!(number(learner.loss(GENERATOR, &rows, Draws { epoch: 2, ..draws })), generator);
     }
 
     /// Its length changes evenly between those of the ends.
     #[test]
     fn a_walk_stays_in_the_shell_of_the_latents() {
         let learner = small("conv");
-        let ends = learner.fixed_latents(&[100, 101]).unwrap();
+        let ends = learner.prior(&[100, 101]).unwrap();
         let steps = learner.steps(&[100]).unwrap();
         assert_eq!(steps.size(), [9, 3]);
         assert!(steps.get(0).allclose(&ends.get(0), 1e-5, 1e-6, false));
@@ -272,20 +270,33 @@ mod tests {
         assert!((lengths[1][4] - middle).abs() < 1e-5, "{lengths:?}");
     }
 
-    /// Only held-out rows have samples and walks.
+    /// Walks begin at every second row, and only held-out rows have samples.
     #[test]
     fn scores_of_rows_add_up_however_they_are_parted() {
         let learner = small("conv");
         let score = |rows: &[usize]| tch::no_grad(|| learner.score(rows)).unwrap();
         let whole = score(&[1, 2, 100, 101]);
-        let mut sums = score(&[1, 2]);
-        assert!(sums.measures[0].value().is_nan() && sums.measures[11].value().is_nan());
+        let mut sums = score(&[1]);
+        assert!(sums.measures[0].value().is_nan(), "no sample");
+        assert!(sums.measures[11].value().is_nan(), "no walk begins at it");
+        sums.add(&score(&[2]));
         sums.add(&score(&[100, 101]));
         assert!((whole.loss - sums.loss).abs() < 1e-4 * whole.loss);
-        for (whole, sum) in whole.measures.iter().zip(&sums.measures) {
-            let (whole, sum) = (whole.value(), sum.value());
-            let both_none = whole.is_nan() && sum.is_nan();
-            assert!(both_none || (whole - sum).abs() <= 1e-4 * whole.abs(), "{whole} {sum}");
+        for index in [0, 1, 2, 11, 12, 13, 16] {
+            let [whole, sum] = [&whole, &sums].map(|scores| scores.measures[index].value());
+            assert!((whole - sum).abs() <= 1e-4 * whole.abs(), "{index}: {whole} {sum}");
         }
+        assert!(whole.measures[16].value() > 0.0, "an untrained network names one side");
+    }
+
+    #[test]
+    fn walks_are_shown_without_pictures_that_they_lead_between() {
+        let learner = small("conv");
+        let shown = tch::no_grad(|| learner.exhibits()).unwrap();
+        let [Exhibit::Walks { side: 32, walks }, Exhibit::Spread { panels }] = &shown[..] else {
+            panic!("{shown:?}")
+        };
+        assert!(walks.iter().all(|walk| walk.ends.is_none() && walk.frames.len() == 9));
+        assert_eq!((walks.len(), panels.len()), (4, 3));
     }
 }

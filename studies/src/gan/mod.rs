@@ -39,7 +39,7 @@ pub struct GanConfig {
     pub generator_rate_factor: f64,
     /// Pictures to learn from; an epoch.
     pub train_pictures: u32,
-    /// Pictures held out, and samples and walks that an evaluation looks at.
+    /// Pictures held out; an evaluation looks at as many samples and half as many walks.
     pub test_pictures: u32,
 }
 
@@ -68,10 +68,15 @@ impl GanConfig {
             ("latents", self.latents),
             ("width", self.width),
             ("train_pictures", self.train_pictures),
-            ("test_pictures", self.test_pictures),
         ];
         for (key, _) in counts.into_iter().filter(|(_, count)| *count == 0) {
             refuse(key, "is 0; the least is 1".to_owned());
+        }
+        if self.test_pictures < 2 {
+            refuse(
+                "test_pictures",
+                format!("is {}; the least is 2: a walk's ends", self.test_pictures),
+            );
         }
         if self.scale().is_none() {
             refuse("canvas", format!("is {}; there are 64 and 32", self.canvas));
@@ -89,14 +94,14 @@ impl GanConfig {
 }
 
 tags! {
-    TRAIN_TOLD: "study/train_told_apart", "share of pictures",
-        "Training pictures and samples that the discriminator tells apart: gan.";
-    TEST_TOLD: "study/test_told_apart", "share of pictures",
-        "Test pictures and samples that the discriminator tells apart: gan.";
+    TRAIN_ACCURACY: "study/train_discriminator_accuracy", "share of pictures",
+        "Training pictures and samples that the discriminator labels correctly, with its running statistics: gan.";
+    TEST_ACCURACY: "study/test_discriminator_accuracy", "share of pictures",
+        "Test pictures and samples that the discriminator labels correctly, with its running statistics: gan.";
 }
 
 const DISCRIMINATOR: [Measure; 1] =
-    [Measure::share("told_apart", "told apart", &TRAIN_TOLD, &TEST_TOLD)];
+    [Measure::share("discriminator_accuracy", "discriminator", &TRAIN_ACCURACY, &TEST_ACCURACY)];
 
 /// The discriminator steps once, then the generator twice with the same latent variables.
 const OBJECTIVES: [Objective; 2] = [
@@ -116,7 +121,6 @@ pub(crate) const TASK: Task = Task {
     splits: &[Split::Scenes],
     losses: &[],
     objectives: &OBJECTIVES,
-    shows_walks: true,
     takes_long: true,
     fixed_epochs: 10,
     with_layer: recipe,
@@ -147,6 +151,7 @@ fn prepare(setup: TaskSetup<'_>) -> Result<Prepared, StudyError> {
     let device = setup.device;
     let scale = config.scale().unwrap_or(Scale::HALF); // another one was refused before
     let rows = SplitIndices::in_turn(config.train_pictures, config.test_pictures);
+    let held_out = rows.train.len()..rows.train.len() + rows.test.len();
     Ok(Prepared {
         scored: rows.train.iter().copied().take(SCORED).collect(),
         rows,
@@ -156,7 +161,7 @@ fn prepare(setup: TaskSetup<'_>) -> Result<Prepared, StudyError> {
                 generator: Generator::build(scope, layer, scale, &config)?,
                 scale,
                 latents: config.latents as usize,
-                held_out_from: config.train_pictures as usize,
+                held_out: held_out.clone(),
                 device,
             }))
         }),

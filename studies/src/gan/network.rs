@@ -120,9 +120,9 @@ impl Generator {
 
     /// Makes what the discriminator sees of latent variables, `[N, Z]` → `[N, 3, H, H]`.
     ///
-    /// The published CoordConv generator shows it numbers without limits, and pictures to people
-    /// through a tanh that the plain one has as its last layer. Without that the CoordConv generator
-    /// does not learn: its first pictures lie where a tanh has no slope.
+    /// The plain generator ends in a tanh. In the authors' code the discriminator sees the CoordConv
+    /// generator's output before its tanh, which only saved pictures pass. It has to: shown what comes
+    /// after it, a generator a quarter as wide saturated within a thousand steps.
     pub fn forward(&self, latents: &Tensor, mode: Mode) -> Tensor {
         match self {
             Self::Plain { dense, channels, norms, doublings } => {

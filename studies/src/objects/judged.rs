@@ -1,4 +1,4 @@
-//! What the pictures of a generative model show, as measures of its task.
+//! Measures of a generative model's pictures.
 
 use coordrl_agents::{Tag, tags};
 
@@ -6,7 +6,7 @@ use super::scene::Scale;
 use super::sight::Sight;
 use super::spread::{Places, Spread};
 use super::walk::Walk;
-use crate::task::{Measure, Tally};
+use crate::task::{Exhibit, Measure, SpreadPanel, Tally};
 
 tags! {
     TRAIN_FADED: "study/train_faded", "share of frames",
@@ -55,8 +55,16 @@ tags! {
 
 /// Measures of walks, in the order of [`Judged::of_walks`].
 pub(crate) const WALKS: [Measure; 5] = [
-    Measure::share("faded", "faded frames", &TRAIN_FADED, &TEST_FADED),
-    Measure::share("coherence", "coherence on walks", &TRAIN_COHERENCE, &TEST_COHERENCE),
+    Measure {
+        title: "Faded frames of walks",
+        over_time: true,
+        ..Measure::share("faded", "faded frames", &TRAIN_FADED, &TEST_FADED)
+    },
+    Measure {
+        title: "Sharpness of walks",
+        over_time: true,
+        ..Measure::share("coherence", "coherence on walks", &TRAIN_COHERENCE, &TEST_COHERENCE)
+    },
     Measure::share("worst_frame", "worst frame", &TRAIN_WORST, &TEST_WORST),
     Measure::error("detour", "detour", &TRAIN_DETOUR, &TEST_DETOUR),
     Measure::error("jump", "largest jump (px)", &TRAIN_JUMP, &TEST_JUMP),
@@ -65,7 +73,10 @@ pub(crate) const WALKS: [Measure; 5] = [
 /// Measures of samples from the prior, in the order of [`Judged::of_samples`]. Values of the data
 /// are those of 1 000 scenes on the canvas of 32; a test computes them.
 pub(crate) const SAMPLES: [Measure; 11] = [
-    sample("whole", "samples with both", 1.0, &TEST_WHOLE),
+    Measure {
+        title: "Samples with both objects",
+        ..sample("whole", "samples with both", 1.0, &TEST_WHOLE)
+    },
     sample("good", "good samples", 1.0, &TEST_GOOD),
     sample("cells_blue", "cells, blue", 1.0, &TEST_CELLS_BLUE),
     sample("cells_red", "cells, red", 1.0, &TEST_CELLS_RED),
@@ -87,7 +98,7 @@ const fn sample(
     Measure { train: None, of_data: Some(of_data), ..Measure::share(name, label, test, test) }
 }
 
-/// What walks and samples show.
+/// Walks and samples, judged.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Judged {
     pub walks: Vec<Walk>,
@@ -113,19 +124,36 @@ impl Judged {
         let share = |is_so: fn(Sight) -> bool| {
             mean_of(self.samples.iter().map(|&sight| f64::from(u8::from(is_so(sight)))))
         };
-        let mut places =
-            [Places::of_object(scale), Places::of_object(scale), Places::of_difference(scale)];
-        for sight in &self.samples {
-            let seen = [sight.blue.place, sight.red.place, sight.between()];
-            places.iter_mut().zip(seen).for_each(|(all, one)| all.places.extend(one));
-        }
-
+        let places = places_of(&self.samples, scale);
         let mut tallies = vec![share(Sight::is_whole), share(Sight::is_good)];
         for spread in [Spread::Cells, Spread::Entropy, Spread::Dimension] {
             tallies.extend(places.iter().map(|of| Tally::Spread(spread, of.clone())));
         }
         tallies
     }
+}
+
+/// Returns the places of the blue object, of the red one, and of the red one seen from the blue one.
+fn places_of(sights: &[Sight], scale: Scale) -> [Places; 3] {
+    let mut places =
+        [Places::of_object(scale), Places::of_object(scale), Places::of_difference(scale)];
+    for sight in sights {
+        let seen = [sight.blue.place, sight.red.place, sight.between()];
+        places.iter_mut().zip(seen).for_each(|(all, one)| all.add(one));
+    }
+    places
+}
+
+/// Shows where objects are in the data and in samples.
+pub(crate) fn spread(of_data: &[Sight], of_samples: &[Sight], scale: Scale) -> Exhibit {
+    let titles = ["blue", "red", "red seen from blue"].into_iter();
+    let both = places_of(of_data, scale).into_iter().zip(places_of(of_samples, scale));
+    let side = scale.side as f64;
+    let ranges = [[0.0, side], [0.0, side], [-side, side]].into_iter();
+    let panels = titles.zip(ranges).zip(both).map(|((title, range), (of_data, of_samples))| {
+        SpreadPanel { title, range, of_data: of_data.places, of_samples: of_samples.places }
+    });
+    Exhibit::Spread { panels: panels.collect() }
 }
 
 fn mean_of(numbers: impl Iterator<Item = f64>) -> Tally {

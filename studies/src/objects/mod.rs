@@ -4,6 +4,7 @@
 //! After the two-object Sort-of-CLEVR of the authors' code (uber-research/CoordConv).
 
 pub(crate) mod judged;
+pub(crate) mod painter;
 pub(crate) mod pictures;
 pub(crate) mod scene;
 pub(crate) mod sight;

@@ -21,7 +21,7 @@ pub(crate) fn scenes(rows: &[usize], scale: Scale, device: Device) -> Result<Ten
     Ok(pictures.f_to_device(device)?)
 }
 
-/// Draws `count` numbers per row, `[N, count]`, each row by the generator that `draws` returns.
+/// Draws `count` numbers per row, `[N, count]`.
 pub(crate) fn row_draws(
     rows: &[usize],
     count: usize,

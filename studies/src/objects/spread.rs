@@ -23,6 +23,8 @@ pub enum Spread {
 /// Places of an object over many pictures.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Places {
+    /// Number of pictures looked at.
+    pub pictures: usize,
     /// Column and row of each, in pixels.
     pub places: Vec<[f64; 2]>,
     /// Corner of the square in which they can lie, and its side.
@@ -36,26 +38,39 @@ impl Places {
     pub(crate) fn of_object(scale: Scale) -> Self {
         let radius = scale.radius as f64;
         let area = [radius, (scale.side - 2 * scale.radius) as f64];
-        Self { places: Vec::new(), area, scale: pixels_per_pixel(scale) }
+        Self { pictures: 0, places: Vec::new(), area, scale: pixels_per_pixel(scale) }
     }
 
     /// No places yet of one object seen from another.
     pub(crate) fn of_difference(scale: Scale) -> Self {
         let reach = (scale.side - 2 * scale.radius) as f64;
         let area = [-reach, 2.0 * reach];
-        Self { places: Vec::new(), area, scale: pixels_per_pixel(scale) }
+        Self { pictures: 0, places: Vec::new(), area, scale: pixels_per_pixel(scale) }
     }
 
-    /// Computes the number; NaN of fewer than two places.
+    /// Computes the number. Without pictures it is NaN; where none of them shows a place, no cell is
+    /// hit, and entropy and dimension are NaN, the dimension of a single place too.
     pub fn value(&self, spread: Spread) -> f64 {
-        if self.places.len() < 2 {
-            return f64::NAN;
+        match (spread, self.places.len()) {
+            (Spread::Cells, _) if self.pictures > 0 => {
+                self.counts().len() as f64 / (CELLS * CELLS) as f64
+            }
+            (Spread::Entropy, 1..) => self.entropy(),
+            (Spread::Dimension, 2..) => self.dimension(),
+            _ => f64::NAN,
         }
-        match spread {
-            Spread::Cells => self.counts().len() as f64 / (CELLS * CELLS) as f64,
-            Spread::Entropy => self.entropy(),
-            Spread::Dimension => self.dimension(),
-        }
+    }
+
+    /// Adds a picture, which may show no place.
+    pub(crate) fn add(&mut self, place: Option<[f64; 2]>) {
+        self.pictures += 1;
+        self.places.extend(place);
+    }
+
+    /// Adds the places of further pictures.
+    pub(crate) fn extend(&mut self, more: &Self) {
+        self.pictures += more.pictures;
+        self.places.extend(&more.places);
     }
 
     /// Counts the places of every cell that has any.
@@ -134,8 +149,8 @@ mod tests {
             let mut between = Places::of_difference(scale);
             for _ in 0..1000 {
                 let sight = Sight::of(&Scene::draw(&mut rng, scale).pixels(scale), scale);
-                blue.places.extend(sight.blue.place);
-                between.places.extend(sight.between());
+                blue.add(sight.blue.place);
+                between.add(sight.between());
             }
             let [cells, entropy, dimension] = values(&blue);
             assert_eq!(cells, 1.0);
@@ -147,14 +162,33 @@ mod tests {
 
     #[test]
     fn a_line_has_dimension_one_and_a_point_none() {
-        let mut places = Places::of_object(Scale::FULL);
-        places.places = (0..1000).map(|at| [10.0 + f64::from(at) * 0.043, 30.0]).collect();
-        let [cells, _, dimension] = values(&places);
+        let of = |places: Vec<[f64; 2]>| {
+            let mut all = Places::of_object(Scale::FULL);
+            places.into_iter().for_each(|place| all.add(Some(place)));
+            all
+        };
+        let line = of((0..1000).map(|at| [10.0 + f64::from(at) * 0.043, 30.0]).collect());
+        let [cells, _, dimension] = values(&line);
         assert_eq!(cells, 8.0 / 64.0);
         assert!((dimension - 0.95).abs() < 0.05, "{dimension}");
-        places.places = vec![[30.0, 30.0]; 100];
-        assert_eq!(values(&places), [1.0 / 64.0, 0.0, 0.0]);
-        places.places.clear();
+        assert_eq!(values(&of(vec![[30.0, 30.0]; 100])), [1.0 / 64.0, 0.0, 0.0]);
+    }
+
+    /// A model that has lost an object covers no cell, which is a score; without pictures there is
+    /// none.
+    #[test]
+    fn pictures_without_the_object_hit_no_cell() {
+        let mut places = Places::of_object(Scale::FULL);
         assert!(values(&places).iter().all(|value| value.is_nan()));
+        places.add(None);
+        let [cells, entropy, dimension] = values(&places);
+        assert_eq!(cells, 0.0);
+        assert!(entropy.is_nan() && dimension.is_nan());
+        let mut one = Places::of_object(Scale::FULL);
+        one.add(Some([30.0, 30.0]));
+        places.extend(&one);
+        let [cells, entropy, dimension] = values(&places);
+        assert_eq!((cells, entropy, places.pictures), (1.0 / 64.0, 0.0, 2));
+        assert!(dimension.is_nan());
     }
 }

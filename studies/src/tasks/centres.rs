@@ -119,8 +119,8 @@ impl TaskLearner for CentreLearner {
         self.network.row_split()
     }
 
-    fn exhibit(&self) -> Result<Option<Exhibit>, StudyError> {
-        self.task.exhibit(self).map(Some)
+    fn exhibits(&self) -> Result<Vec<Exhibit>, StudyError> {
+        Ok(vec![self.task.exhibit(self)?])
     }
 }
 

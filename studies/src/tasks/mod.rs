@@ -95,7 +95,7 @@ mod tests {
                     assert!((whole - sum).abs() <= 1e-3 * sum.abs(), "{case}");
                 }
                 if (layer, filter_size) == ("coordconv", 1) {
-                    learner.exhibit().unwrap();
+                    learner.exhibits().unwrap();
                 }
             }
         }

@@ -1,22 +1,21 @@
 //! Learning to encode scenes, and judging what the decoder makes of walks and of the prior.
 
+use std::ops::Range;
+
 use coordrl_agents::nn::normal_draws;
 use tch::{Device, Kind, Reduction, Tensor};
 
 use super::network::{Encoding, Vae};
 use crate::StudyError;
 use crate::draws::{Purpose, stream};
-use crate::objects::judged::Judged;
-use crate::objects::pictures::{rgb, row_draws, scenes, sights};
+use crate::objects::painter::{Painter, between};
+use crate::objects::pictures::{rgb, row_draws, scenes};
 use crate::objects::scene::{DATA_SEED, Scale};
-use crate::objects::sight::Sight;
-use crate::objects::walk::{FRAMES, Walk, ends, starts};
-use crate::task::{Draws, Exhibit, PaintedWalk, RowSplit, ScoreSums, Tally, TaskLearner};
+use crate::objects::walk::ends;
+use crate::task::{Draws, Exhibit, RowSplit, ScoreSums, Tally, TaskLearner};
 
 /// Pictures per pass.
 const ROWS: usize = 16;
-/// Walks between held-out pictures that are shown.
-const SHOWN: usize = 4;
 /// One thread's network. Rows are numbers of scenes.
 pub(super) struct VaeLearner {
     pub network: Vae,
@@ -24,8 +23,8 @@ pub(super) struct VaeLearner {
     pub latents: usize,
     /// Weight of the divergence from the prior.
     pub beta: f64,
-    /// Rows from here on are held out.
-    pub held_out_from: usize,
+    /// Rows that are held out.
+    pub held_out: Range<usize>,
     pub device: Device,
 }
 
@@ -61,39 +60,39 @@ impl VaeLearner {
         let pixels = pixel_loss(&logits, pictures)?;
         Ok(Losses { pixels, divergence: divergence(&encoding)? })
     }
+}
 
-    /// Decodes latent variables to pictures, `[N, 3, H, H]` from 0 to 1.
+impl Painter for VaeLearner {
+    fn scale(&self) -> Scale {
+        self.scale
+    }
+
+    fn device(&self) -> Device {
+        self.device
+    }
+
+    fn held_out(&self) -> Range<usize> {
+        self.held_out.clone()
+    }
+
+    fn prior(&self, rows: &[usize]) -> Result<Tensor, StudyError> {
+        self.noise(rows, |row| stream(DATA_SEED, Purpose::Prior, row as u64))
+    }
+
+    /// Walks lead from the mean encoding of one picture to that of the next.
+    fn steps(&self, starts: &[usize]) -> Result<Tensor, StudyError> {
+        let means = self.network.encode(&self.pictures(&ends(starts))?).mean;
+        let ends = means.f_reshape([starts.len() as i64, 2, -1])?;
+        between(&ends.f_narrow(1, 0, 1)?, &ends.f_narrow(1, 1, 1)?)
+    }
+
     fn paint(&self, latents: &Tensor) -> Result<Tensor, StudyError> {
         Ok(self.network.decode(latents).f_sigmoid()?)
     }
 
-    /// Decodes latent variables and looks at the pictures.
-    fn see(&self, latents: &Tensor) -> Result<Vec<Sight>, StudyError> {
-        sights(&self.paint(latents)?, self.scale)
-    }
-
-    /// Judges the walks that begin at these rows: at every second one of all.
-    fn walk(&self, rows: &[usize]) -> Result<Vec<Walk>, StudyError> {
-        let starts = starts(rows);
-        if starts.is_empty() {
-            return Ok(Vec::new());
-        }
-        let frames = self.see(&self.steps(&starts)?)?;
-        Ok(frames.chunks_exact(FRAMES).map(Walk::of).collect())
-    }
-
-    /// Returns the latent variables along walks from the mean encoding of each of these W pictures to
-    /// that of the one with the next number, `[W · 9, Z]`.
-    fn steps(&self, starts: &[usize]) -> Result<Tensor, StudyError> {
-        let means = self.network.encode(&self.pictures(&ends(starts))?).mean;
-        let pairs = starts.len() as i64;
-        let ends = means.f_reshape([pairs, 2, -1])?;
-        let from = ends.f_narrow(1, 0, 1)?; // [W, 1, Z]
-        let to = ends.f_narrow(1, 1, 1)?;
-        let shares = Tensor::f_linspace(0.0, 1.0, FRAMES as i64, (Kind::Float, self.device))?;
-        let shares = shares.f_view([1, -1, 1])?;
-        let steps = &from + shares * (to - &from); // [W, 9, Z]
-        Ok(steps.f_reshape([pairs * FRAMES as i64, -1])?)
+    fn ends(&self, start: usize) -> Result<Option<[Vec<u8>; 2]>, StudyError> {
+        let shown = rgb(&self.pictures(&[start, start + 1])?, self.scale)?;
+        Ok(<[Vec<u8>; 2]>::try_from(shown).ok())
     }
 }
 
@@ -133,18 +132,9 @@ impl TaskLearner for VaeLearner {
         let logits = self.network.decode(&encoding.mean);
         let pixels = pixel_loss(&logits, &pictures)?;
         let errors = (logits.f_sigmoid()? - pictures).f_square()?;
-        let held_out: Vec<usize> =
-            rows.iter().copied().filter(|&row| row >= self.held_out_from).collect();
-        let samples = match held_out.is_empty() {
-            true => Vec::new(),
-            false => self.see(
-                &self.noise(&held_out, |row| stream(DATA_SEED, Purpose::Prior, row as u64))?,
-            )?,
-        };
-
         let squared_error = errors.f_sum(Kind::Float)?.f_double_value(&[])?;
         let divergence = divergence(&encoding)?.f_double_value(&[])?;
-        let judged = Judged { walks: self.walk(rows)?, samples };
+        let judged = self.judge(rows)?;
         let mut measures = vec![
             Tally::over_rows(squared_error, rows.len()),
             Tally::over_rows(divergence, rows.len()),
@@ -159,16 +149,8 @@ impl TaskLearner for VaeLearner {
         RowSplit::Rows(ROWS)
     }
 
-    fn exhibit(&self) -> Result<Option<Exhibit>, StudyError> {
-        let starts: Vec<usize> = (0..SHOWN).map(|index| self.held_out_from + 2 * index).collect();
-        let ends = rgb(&self.pictures(&ends(&starts))?, self.scale)?;
-        let frames = rgb(&self.paint(&self.steps(&starts)?)?, self.scale)?;
-        let walks = ends.as_chunks().0.iter().zip(frames.chunks_exact(FRAMES));
-        let walks = walks.map(|(ends, frames): (&[Vec<u8>; 2], _)| PaintedWalk {
-            ends: Some(ends.clone()),
-            frames: frames.to_vec(),
-        });
-        Ok(Some(Exhibit::Walks { side: self.scale.side, walks: walks.collect() }))
+    fn exhibits(&self) -> Result<Vec<Exhibit>, StudyError> {
+        self.shown()
     }
 }
 
@@ -179,6 +161,7 @@ mod tests {
 
     use super::*;
     use crate::objects::scene::Scene;
+    use crate::objects::walk::FRAMES;
     use crate::test_support::{
         assert_close, assert_gradient_within, fill_with_waves, under_study, wave,
     };
@@ -189,8 +172,8 @@ mod tests {
         let network = Vae::build(&mut scope, under_study(layer), scale, 8).unwrap();
         let leaves = scope.into_leaves().unwrap();
         let names = store.to_named().into_iter().map(|(name, _)| name).collect();
-        let (beta, held_out_from, device) = (1.0, 100, Device::Cpu);
-        (VaeLearner { network, scale, latents: 8, beta, held_out_from, device }, leaves, names)
+        let (beta, held_out, device) = (1.0, 100..200, Device::Cpu);
+        (VaeLearner { network, scale, latents: 8, beta, held_out, device }, leaves, names)
     }
 
     #[test]
@@ -235,9 +218,13 @@ mod tests {
     #[test]
     fn walks_are_shown_with_the_pictures_that_they_lead_between() {
         let (learner, ..) = learner("conv", Scale::HALF);
-        let shown = tch::no_grad(|| learner.exhibit()).unwrap();
-        let Some(Exhibit::Walks { side, walks }) = shown else { panic!() };
-        assert_eq!((side, walks.len()), (32, 4));
+        let shown = tch::no_grad(|| learner.exhibits()).unwrap();
+        let [Exhibit::Walks { side, walks }, Exhibit::Spread { panels }] = &shown[..] else {
+            panic!()
+        };
+        assert_eq!((*side, walks.len()), (32, 4));
+        assert_eq!(panels[0].of_data.len(), 100, "every held-out scene has a blue object");
+        assert_eq!((panels[0].range, panels[2].range), ([0.0, 32.0], [-32.0, 32.0]));
         let mut rng = stream(DATA_SEED, Purpose::Scenes, 101);
         let scene = Scene::draw(&mut rng, Scale::HALF);
         let at = scene.red.centre[1] * 32 + scene.red.centre[0];

@@ -51,13 +51,15 @@ impl VaeConfig {
         let mut refuse = |key: &str, message: String| {
             problems.push(Problem::new(format!("study.vae.{key}"), message));
         };
-        let counts = [
-            ("latents", self.latents),
-            ("train_pictures", self.train_pictures),
-            ("test_pictures", self.test_pictures),
-        ];
+        let counts = [("latents", self.latents), ("train_pictures", self.train_pictures)];
         for (key, _) in counts.into_iter().filter(|(_, count)| *count == 0) {
             refuse(key, "is 0; the least is 1".to_owned());
+        }
+        if self.test_pictures < 2 {
+            refuse(
+                "test_pictures",
+                format!("is {}; the least is 2: a walk's ends", self.test_pictures),
+            );
         }
         if self.scale().is_none() {
             refuse("canvas", format!("is {}; there are 64 and 32", self.canvas));
@@ -97,7 +99,6 @@ pub(crate) const TASK: Task = Task {
     splits: &[Split::Scenes],
     losses: &[],
     objectives: &[WHOLE],
-    shows_walks: true,
     takes_long: true,
     fixed_epochs: 13,
     with_layer: recipe,
@@ -121,6 +122,7 @@ fn prepare(setup: TaskSetup<'_>) -> Result<Prepared, StudyError> {
     let device = setup.device;
     let scale = config.scale().unwrap_or(Scale::HALF); // another one was refused before
     let rows = SplitIndices::in_turn(config.train_pictures, config.test_pictures);
+    let held_out = rows.train.len()..rows.train.len() + rows.test.len();
     Ok(Prepared {
         scored: rows.train.iter().copied().take(SCORED).collect(),
         rows,
@@ -130,7 +132,7 @@ fn prepare(setup: TaskSetup<'_>) -> Result<Prepared, StudyError> {
                 scale,
                 latents: config.latents as usize,
                 beta: config.beta,
-                held_out_from: config.train_pictures as usize,
+                held_out: held_out.clone(),
                 device,
             }))
         }),

@@ -3,11 +3,10 @@
 //! `maud` escapes all text; only the SVG of the figures is inserted verbatim.
 
 mod figure;
-mod style;
 mod tables;
 
 use coordrl_stats::{ALPHA, FALSE_POSITIVES, MOST_WAYS, RANDOM_DEALS};
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, html};
 
 use self::figure::{figure, in_grid};
 use self::tables::{
@@ -18,45 +17,33 @@ use super::format::span;
 use super::{ComparisonRow, Report};
 use crate::report::analysis::aggregate::Aggregates;
 use crate::report::analysis::measures::GameRow;
+use crate::text::html::{document, with_code};
 use crate::text::numbers::{frames, grouped, probability, score};
 use crate::text::path_text::shell_line;
 
 /// Renders the page of a report with its figures.
 pub fn page(report: &Report, drawn: &[Drawn]) -> String {
     let title = title(report);
-    let markup = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                // Without an icon of its own, a browser would ask the server for one.
-                link rel="icon" href="data:,";
-                title { (title) }
-                style { (PreEscaped(style::CSS)) }
+    let body = html! {
+        header { h1 { (title) } p.lead { (lead(report)) } }
+        main {
+            (headlines(report))
+            (cautions(report))
+            (verdicts(report, drawn))
+            (failed_as_worst(report))
+            (curves(report, drawn))
+            (thresholds(report))
+            @for (place, aggregates) in report.aggregates.iter().enumerate() {
+                (all_games(report, aggregates, place, drawn))
             }
-            body {
-                header { h1 { (title) } p.lead { (lead(report)) } }
-                main {
-                    (headlines(report))
-                    (cautions(report))
-                    (verdicts(report, drawn))
-                    (failed_as_worst(report))
-                    (curves(report, drawn))
-                    (thresholds(report))
-                    @for (place, aggregates) in report.aggregates.iter().enumerate() {
-                        (all_games(report, aggregates, place, drawn))
-                    }
-                    (arms(report))
-                    (runs(report))
-                    (method(report))
-                    (again(report))
-                }
-            }
+            (arms(report))
+            (runs(report))
+            (method(report))
+            (again(report))
         }
     };
 
-    markup.into_string()
+    document(&title, "", &body)
 }
 
 fn title(report: &Report) -> String {
@@ -101,15 +88,6 @@ fn cautions(report: &Report) -> Markup {
             }
             h2 { "What cannot be concluded" }
             ul { @for text in &report.cannot_be_concluded { li { (with_code(text)) } } }
-        }
-    }
-}
-
-/// Renders `` `word` `` as code.
-fn with_code(text: &str) -> Markup {
-    html! {
-        @for (place, part) in text.split('`').enumerate() {
-            @if place % 2 == 1 { code { (part) } } @else { (part) }
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Style of the page.
+//! Style of all pages.
 
 /// Style sheet: system fonts, one column, tables that scroll on their own.
 pub(super) const CSS: &str = "

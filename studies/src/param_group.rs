@@ -1,4 +1,4 @@
-//! An objective in pursuit: the part of the parameters that it changes, with an optimiser.
+//! Parameters of one objective, with their optimiser.
 
 use std::ops::Range;
 
@@ -9,8 +9,8 @@ use crate::config::StudyConfig;
 use crate::task::Objective;
 use crate::{StudyError, Task};
 
-/// One of a task's objectives.
-pub(crate) struct Pursuit {
+/// The parameters that one of a task's objectives changes.
+pub(crate) struct ParamGroup {
     objective: &'static Objective,
     /// Positions of its parameters among all.
     pub leaves: Range<usize>,
@@ -21,8 +21,12 @@ pub(crate) struct Pursuit {
     optimizer: Optimizer,
 }
 
-impl Pursuit {
+impl ParamGroup {
     /// Gives every objective of the task its part of `params`, all parameters of the store.
+    ///
+    /// # Errors
+    /// [`StudyError::Objective`] if the parameters of an objective are none, do not stand next to each
+    /// other, or are also another's.
     pub fn all(
         task: &Task,
         config: &StudyConfig,
@@ -30,8 +34,19 @@ impl Pursuit {
         params: &Tensor,
     ) -> Result<Vec<Self>, StudyError> {
         let named = store.to_named();
-        let of = |objective| Self::new(objective, config, &named, params);
-        task.objectives.iter().map(of).collect()
+        let mut groups: Vec<Self> = Vec::new();
+        for objective in task.objectives {
+            let group = Self::new(objective, config, &named, params)?;
+            let leaves = &group.leaves;
+            // In whatever order: two ranges overlap if either begins before the other ends.
+            let overlaps =
+                |other: &Self| other.leaves.start < leaves.end && leaves.start < other.leaves.end;
+            if groups.iter().any(overlaps) {
+                return Err(StudyError::Objective { parameters: objective.parameters });
+            }
+            groups.push(group);
+        }
+        Ok(groups)
     }
 
     fn new(
@@ -40,7 +55,7 @@ impl Pursuit {
         named: &[(String, Tensor)],
         params: &Tensor,
     ) -> Result<Self, StudyError> {
-        // Running statistics come after the parameters, and are nobody's.
+        // Running statistics come after the parameters; no optimiser changes them.
         let mut starts = vec![0];
         let mut pieces = Vec::new();
         let count = params.numel() as i64;
@@ -104,7 +119,7 @@ impl Pursuit {
         Ok(self.optimizer.load(&self.own(state))?)
     }
 
-    /// Checks that [`Pursuit::load`] would accept the state.
+    /// Checks that [`ParamGroup::load`] would accept the state.
     pub fn check(&self, state: &[(String, Tensor)]) -> Result<(), StudyError> {
         Ok(self.optimizer.check(&self.own(state))?)
     }
