@@ -75,16 +75,17 @@ mod tests {
 
     use super::{ALGORITHMS, EVALUATION, STUDY, TRAINING, Tag};
 
-    /// Returns every tag once, since algorithms share some.
+    /// Returns every tag once, since algorithms share some, and so do tasks.
     fn all() -> Vec<&'static Tag> {
         let mut all = [TRAINING, EVALUATION, STUDY].concat();
-        for tag in ALGORITHMS.iter().flat_map(|algorithm| algorithm.tags) {
-            if !all.contains(tag) {
+        let measures = tasks().iter().flat_map(|task| task.measures);
+        let of_tasks = measures.flat_map(|measure| measure.train.into_iter().chain([measure.test]));
+        let of_algorithms = ALGORITHMS.iter().flat_map(|algorithm| algorithm.tags).copied();
+        for tag in of_algorithms.chain(of_tasks) {
+            if !all.contains(&tag) {
                 all.push(tag);
             }
         }
-        let measures = tasks().iter().flat_map(|task| task.measures);
-        all.extend(measures.flat_map(|measure| measure.train.into_iter().chain([measure.test])));
         all
     }
 

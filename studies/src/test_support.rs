@@ -105,3 +105,11 @@ pub fn assert_near([share, least]: [f64; 2], found: &Tensor, expected: &Value, n
         assert!(off <= share * scale, "{name}: {found}, not {expected}");
     }
 }
+
+/// Multiply-adds of a picture in millions, to one place: every weight times the places at which it
+/// is used.
+pub fn multiply_adds(named: &[(String, Tensor)], places: impl Fn(&str) -> usize) -> f64 {
+    let weights = named.iter().filter(|(_, values)| values.dim() > 1);
+    let used: usize = weights.map(|(name, values)| values.numel() * places(name)).sum();
+    (used as f64 / 1e5).round() / 10.0
+}

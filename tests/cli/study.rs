@@ -163,9 +163,9 @@ fn wrong_requests_are_refused_and_nothing_is_written() {
     );
     refused(&["study", "gan", "--set=study.gan.width=0"], &["gan.width`: is 0; the least is 1"]);
     refused(
-        &["study", "gan", "--set=study.gan.generator_rate_factor=nan", "--set=study.beta1=1"],
+        &["study", "gan", "--set=study.gan.generator_rate_factor=-1", "--set=study.beta1=1"],
         &[
-            "generator_rate_factor`: is NaN",
+            "generator_rate_factor`: is -1; it must be a number above 0",
             "study.beta1`: is 1; it must be at least 0 and below 1",
         ],
     );

@@ -16,7 +16,7 @@ pub struct StudySettingFlags {
     #[arg(long, value_name = "NAME")]
     layer: Option<String>,
     /// Held-out rows: `uniform`, a random quarter of the centres; `quadrant`, those in one quadrant
-    /// of the canvas; `digits` and `scenes`, the only ones of `detect` and `vae` [default: the task's first]
+    /// of the canvas; `digits`, the only one of `detect`; `scenes`, that of `gan` and `vae` [default: the task's first]
     #[arg(long, value_name = "NAME")]
     split: Option<String>,
     /// Random seed [default: 1]

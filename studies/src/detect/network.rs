@@ -163,7 +163,7 @@ fn by_anchor(map: &Tensor, each: i64) -> Tensor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::test_support::under_study;
+    use crate::test_support::{multiply_adds, under_study};
     use coordrl_agents::nn::ParamStore;
     use tch::{Device, Kind};
 
@@ -182,6 +182,19 @@ mod tests {
         for padding in [TrunkPadding::Valid, TrunkPadding::Same] {
             assert_eq!(build(None, padding).1.parameter_count(), 81_590);
             assert_eq!(build(coord_conv(), padding).1.parameter_count(), 83_838);
+        }
+    }
+
+    #[test]
+    fn networks_take_as_many_multiply_adds_as_the_released_ones() {
+        for (layer, millions) in [(None, 42.5), (coord_conv(), 48.3)] {
+            let (_, store) = build(layer, TrunkPadding::Valid);
+            let found = multiply_adds(&store.to_named(), |name| match name {
+                "conv1.weight" => 60 * 60,
+                "conv2.weight" => 26 * 26,
+                _ => 13 * 13,
+            });
+            assert_eq!(found, millions);
         }
     }
 

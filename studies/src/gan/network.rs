@@ -213,7 +213,7 @@ fn leaky(map: &Tensor) -> Tensor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::test_support::under_study;
+    use crate::test_support::{multiply_adds, under_study};
     use coordrl_agents::nn::ParamStore;
     use tch::{Device, Kind};
 
@@ -246,6 +246,32 @@ mod tests {
                 its.map(|(_, values)| values.numel()).sum()
             };
             assert_eq!((count("generator."), count("discriminator.")), (generator, discriminator));
+        }
+    }
+
+    /// The first layer of tiled latent variables as if they were multiplied at every place.
+    #[test]
+    fn the_published_networks_take_the_published_multiply_adds() {
+        let published = GanConfig { latents: 256, width: 64, canvas: 64, ..Default::default() };
+        let places = |name: &str| {
+            let layer = name.split('.').nth(1).unwrap();
+            let number = layer.bytes().next_back().unwrap().wrapping_sub(b'0');
+            let side = match layer.trim_end_matches(char::is_numeric) {
+                "halve" => 64 >> number,
+                "double" => 2 << number,
+                "layer" => 64,
+                _ => 1, // dense
+            };
+            side * side
+        };
+        for (layer, generator, discriminator) in
+            [("conv", 164.3, 162.2), ("coordconv", 1816.9, 165.5)]
+        {
+            let Built { named, .. } = build(layer, Scale::FULL, &published);
+            let (of_generator, others): (Vec<_>, Vec<_>) =
+                named.into_iter().partition(|(name, _)| name.starts_with("generator."));
+            assert_eq!(multiply_adds(&of_generator, places), generator);
+            assert_eq!(multiply_adds(&others, places), discriminator);
         }
     }
 

@@ -193,7 +193,7 @@ impl Decoder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::test_support::under_study;
+    use crate::test_support::{multiply_adds, under_study};
     use coordrl_agents::nn::ParamStore;
     use tch::{Device, Kind};
 
@@ -215,6 +215,28 @@ mod tests {
                 .iter()
                 .filter(|(name, _)| ["dense", "decoder"].iter().any(|part| name.starts_with(part)));
             assert_eq!(of_decoder.map(|(_, values)| values.numel()).sum::<usize>(), expected);
+        }
+    }
+
+    #[test]
+    fn networks_at_full_size_take_as_many_multiply_adds_as_planned() {
+        let places = |layer: &str, name: &str| {
+            let number = name.bytes().find(u8::is_ascii_digit).map_or(0, |digit| digit - b'0');
+            let side = match name.trim_end_matches(".weight").trim_end_matches(char::is_numeric) {
+                "encoder" => 64 >> number,
+                "decoder" if layer == "conv" => 2 << number,
+                "decoder" => 64,
+                _ => 1, // dense
+            };
+            side * side
+        };
+        for (layer, encoder, decoder) in [("conv", 9.2, 9.2), ("coordconv", 10.2, 65.9)] {
+            let (_, named) = build(layer, Scale::FULL);
+            let of_encoder = |name: &str| name.starts_with("enc") || name.starts_with("features");
+            let (encoders, decoders): (Vec<_>, Vec<_>) =
+                named.into_iter().partition(|(name, _)| of_encoder(name));
+            assert_eq!(multiply_adds(&encoders, |name| places(layer, name)), encoder);
+            assert_eq!(multiply_adds(&decoders, |name| places(layer, name)), decoder);
         }
     }
 
