@@ -2,7 +2,7 @@
 
 use coordrl_agents::nn::{
     Conv, ConvSpec, CoordinateSpec, CoordinateStart, Coordinates, Init, NetworkError, Padding,
-    ParamScope, Window,
+    ParamScope, Radius, Window,
 };
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
@@ -56,6 +56,8 @@ pub struct LayerPlace {
     pub padding: Padding,
     /// Initial weights of its convolution.
     pub init: Init,
+    /// Presence of the radius among its coordinates, if it has some.
+    pub radius: Radius,
 }
 
 impl LayerPlace {
@@ -64,7 +66,9 @@ impl LayerPlace {
         let padding = Padding::Valid;
         let kernel = 1;
         let stride = 1;
-        Self { name: "layer", input, channels, size, kernel, stride, padding, init: Init::HeNormal }
+        let init = Init::HeNormal;
+        let radius = Radius::Without;
+        Self { name: "layer", input, channels, size, kernel, stride, padding, init, radius }
     }
 
     /// Returns height and width of the layer's output.
@@ -271,7 +275,8 @@ fn build_coord_conv(
         LayerStart::Drawn => CoordinateStart::Drawn,
         LayerStart::Plain => CoordinateStart::Zeros,
     };
-    let coordinates = CoordinateSpec { start, amplitude, ..CoordinateSpec::PAPER };
+    let radius = place.radius;
+    let coordinates = CoordinateSpec { start, amplitude, radius, ..CoordinateSpec::PAPER };
     let coordinates = Coordinates::with_spec(place.size[0], place.size[1], coordinates);
     let [channels_in, _] = place.channels;
     let spec = place.conv_spec();

@@ -6,6 +6,8 @@
 //! - [`StudyConfig`]: the settings, with a recipe for each task
 //! - [`Study`]: network, data and optimiser, built from a [`StudySetup`], trained by
 //!   [`Study::update`]
+//! - [`folder`], [`resnet`]: folders of pictures, and networks with torchvision's weights; no task uses
+//!   them yet
 //! - [`data`]: Not-so-Clevr, the data set of the three coordinate tasks, and its splits
 //!
 //! A study knows its data as numbered rows; [`Task::prepare`] turns them into losses and scores.
@@ -43,11 +45,13 @@ pub mod detect;
 mod draws;
 mod error;
 mod evaluation;
+pub mod folder;
 mod gan;
 mod layer;
 mod objects;
 mod param_group;
 mod registry;
+pub mod resnet;
 mod shard;
 mod state;
 mod study;

@@ -24,6 +24,12 @@ pub enum Init {
     /// Uniform draws from ±√(6 / (fan-in + fan-out)), where the fans are the products of all
     /// dimensions but the first and all but the second. Source: Glorot and Bengio 2010.
     GlorotUniform,
+    /// The first outputs pass the first inputs on, as many as `channels`; the others are drawn as
+    /// by [`Init::HeNormal`].
+    PassOn {
+        /// Number of inputs passed on; at most that of inputs and of outputs.
+        channels: i64,
+    },
     /// Normal draws with this standard deviation.
     Normal {
         /// Standard deviation.
@@ -57,6 +63,7 @@ impl Init {
             Self::Zeros => Ok(Tensor::f_zeros(shape, (Kind::Float, tch::Device::Cpu))?),
             Self::Ones => Ok(Tensor::f_ones(shape, (Kind::Float, tch::Device::Cpu))?),
             Self::HeNormal => he_normal(rng_of(seed, name), shape),
+            Self::PassOn { channels } => pass_on(rng_of(seed, name), shape, channels),
             Self::GlorotUniform => glorot_uniform(&mut rng_of(seed, name), shape),
             Self::Normal { deviation } => {
                 let count = shape.iter().product::<i64>() as usize;
@@ -118,6 +125,20 @@ fn he_normal(mut rng: Rng, shape: &[i64]) -> Result<Tensor, NetworkError> {
         draws.extend(more.into_iter().filter(|draw| draw.abs() <= 2.0).map(|draw| draw * scale));
     }
     Ok(Tensor::f_from_slice(&draws)?.f_view(shape)?)
+}
+
+/// Passes inputs on at the middle of the window.
+fn pass_on(rng: Rng, shape: &[i64], channels: i64) -> Result<Tensor, NetworkError> {
+    let weight = he_normal(rng, shape)?;
+    let _ = weight.f_narrow(0, 0, channels)?.f_zero_()?;
+    for channel in 0..channels {
+        let mut tap = weight.f_get(channel)?.f_get(channel)?;
+        for &window in &shape[2..] {
+            tap = tap.f_get(window / 2)?;
+        }
+        let _ = tap.f_fill_(1.0)?;
+    }
+    Ok(weight)
 }
 
 fn glorot_uniform(rng: &mut Rng, shape: &[i64]) -> Result<Tensor, NetworkError> {
@@ -205,6 +226,15 @@ mod tests {
         let furthest = weights.abs().max().double_value(&[]);
         assert!(furthest <= 2.0 * expected / DEVIATION_OF_CUT_NORMAL + 1e-6, "{furthest}");
         assert!(weights.mean(Kind::Float).double_value(&[]).abs() < 0.01);
+    }
+
+    #[test]
+    fn inputs_pass_through_the_middle_of_the_window() {
+        let weight = Init::PassOn { channels: 2 }.values(1, "w", &[4, 3, 3, 3]).unwrap();
+        let picture = Tensor::rand([1, 3, 5, 5], (Kind::Float, tch::Device::Cpu));
+        let passed = picture.conv2d(&weight, None::<Tensor>, [1, 1], [1, 1], [1, 1], 1);
+        assert_eq!(passed.narrow(1, 0, 2), picture.narrow(1, 0, 2));
+        assert!(passed.narrow(1, 2, 2).std(true).double_value(&[]) > 0.1, "the others are drawn");
     }
 
     #[test]

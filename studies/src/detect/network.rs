@@ -1,6 +1,6 @@
 //! The proposal network, layer by layer as in the released code (uber-research/CoordConv).
 
-use coordrl_agents::nn::{Init, Padding, ParamScope};
+use coordrl_agents::nn::{Init, Padding, ParamScope, Radius};
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
@@ -139,6 +139,7 @@ pub(super) fn place(
         stride: 1,
         padding,
         init: Init::HeNormal,
+        radius: Radius::Without,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Generator and discriminator, layer by layer, as in the authors' code (uber-research/CoordConv).
 
-use coordrl_agents::nn::{BatchNorm, Init, Linear, Mode, Padding, ParamScope};
+use coordrl_agents::nn::{BatchNorm, Init, Linear, Mode, Padding, ParamScope, Radius};
 use tch::Tensor;
 
 use super::GanConfig;
@@ -181,6 +181,7 @@ impl Discriminator {
                 stride: 2,
                 padding: Padding::Same,
                 init: Init::GlorotUniform,
+                radius: Radius::Without,
             };
             if halvings.is_empty() {
                 let layer = layer.filter(|_| config.discriminator_coordinates);

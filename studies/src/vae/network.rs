@@ -1,7 +1,7 @@
 //! The variational autoencoder, layer by layer. The paper does not publish its own: all sizes are
 //! ours.
 
-use coordrl_agents::nn::{Init, Linear, Padding, ParamScope};
+use coordrl_agents::nn::{Init, Linear, Padding, ParamScope, Radius};
 use tch::Tensor;
 
 use crate::StudyError;
@@ -114,6 +114,7 @@ fn halvings(
             stride: 2,
             padding: Padding::Same,
             init: Init::HeNormal,
+            radius: Radius::Without,
         };
         let here = if halvings.is_empty() { layer } else { None };
         halvings.push(studied(scope, here, place)?);
