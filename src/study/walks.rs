@@ -29,7 +29,7 @@ pub(super) struct Sheet {
     pub png: Vec<u8>,
     /// Its width and height, in pixels.
     pub size: [usize; 2],
-    /// What each column shows.
+    /// Captions of the columns.
     pub columns: Vec<String>,
     /// Distance of a column from the next one, in pixels.
     pub pitch: usize,

@@ -22,7 +22,7 @@ pub(crate) struct ParamGroup {
 }
 
 impl ParamGroup {
-    /// Gives every objective of the task its part of `params`, all parameters of the store.
+    /// Splits `params`, all parameters of the store, among the objectives of the task.
     ///
     /// # Errors
     /// [`StudyError::Objective`] if the parameters of an objective are none, do not stand next to each

@@ -229,7 +229,7 @@ pub struct Draws {
 pub trait TaskLearner: Send {
     /// Returns the loss of an objective, by its number in [`Task::objectives`], summed over these
     /// training rows, without the L2 term; a scalar with its graph. Sums of parts of a batch add up.
-    /// What it draws at random depends on `draws` and the row.
+    /// Random draws depend on `draws` and the row.
     fn loss(&self, objective: usize, rows: &[usize], draws: Draws) -> Result<Tensor, StudyError>;
 
     /// Scores these rows in evaluation mode, without a graph.

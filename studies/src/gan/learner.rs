@@ -1,17 +1,15 @@
 //! Learning to paint scenes, and judging what the generator paints.
 
-use std::ops::Range;
-
 use coordrl_agents::nn::{Mode, uniform};
 use coordrl_envs::Rng;
-use tch::{Device, Kind, Reduction, Tensor};
+use tch::{Kind, Reduction, Tensor};
 
 use super::network::{Discriminator, Generator};
 use crate::StudyError;
 use crate::draws::{Purpose, stream};
-use crate::objects::painter::{Painter, between};
+use crate::objects::painter::{Canvases, Painter, between};
 use crate::objects::pictures::{row_draws, scenes};
-use crate::objects::scene::{DATA_SEED, Scale};
+use crate::objects::scene::DATA_SEED;
 use crate::objects::walk::ends;
 use crate::task::{Draws, Exhibit, RowSplit, ScoreSums, Tally, TaskLearner};
 
@@ -27,22 +25,19 @@ const FAKE: f64 = 0.0;
 pub(super) struct GanLearner {
     pub discriminator: Discriminator,
     pub generator: Generator,
-    pub scale: Scale,
+    pub canvases: Canvases,
     pub latents: usize,
-    /// Rows that are held out.
-    pub held_out: Range<usize>,
-    pub device: Device,
 }
 
 impl GanLearner {
     /// Draws scenes, `f32 [N, 3, H, H]` from −1 to 1.
     fn scenes(&self, rows: &[usize]) -> Result<Tensor, StudyError> {
-        Ok(scenes(rows, self.scale, self.device)? * 2.0 - 1.0)
+        Ok(scenes(rows, self.canvases.scale, self.canvases.device)? * 2.0 - 1.0)
     }
 
     /// Draws latent variables for each row, uniformly from −1 to 1, `[N, Z]`.
     fn latents(&self, rows: &[usize], draws: impl Fn(usize) -> Rng) -> Result<Tensor, StudyError> {
-        row_draws(rows, self.latents, self.device, |row| {
+        row_draws(rows, self.latents, self.canvases.device, |row| {
             let mut rng = draws(row);
             (0..self.latents).map(|_| (2.0 * uniform(&mut rng) - 1.0) as f32).collect()
         })
@@ -73,16 +68,8 @@ impl GanLearner {
 }
 
 impl Painter for GanLearner {
-    fn scale(&self) -> Scale {
-        self.scale
-    }
-
-    fn device(&self) -> Device {
-        self.device
-    }
-
-    fn held_out(&self) -> Range<usize> {
-        self.held_out.clone()
+    fn canvases(&self) -> &Canvases {
+        &self.canvases
     }
 
     fn prior(&self, rows: &[usize]) -> Result<Tensor, StudyError> {
@@ -142,7 +129,7 @@ impl TaskLearner for GanLearner {
         let loss =
             cross_entropy(&real, REAL)? + cross_entropy(&fake, FAKE)? + cross_entropy(&fake, REAL)?;
         let judged = self.judge(rows)?;
-        let mut measures = judged.of_samples(self.scale);
+        let mut measures = judged.of_samples(self.canvases.scale);
         measures.extend(judged.of_walks());
         measures.push(Tally::over_rows(correct.f_double_value(&[])?, 2 * rows.len()));
         Ok(ScoreSums { loss: loss.f_double_value(&[])?, measures })
@@ -162,9 +149,11 @@ impl TaskLearner for GanLearner {
 mod tests {
     use coordrl_agents::nn::{ParamScope, ParamStore};
     use serde_json::Value;
+    use tch::Device;
 
     use super::super::GanConfig;
     use super::*;
+    use crate::objects::scene::Scale;
     use crate::test_support::{assert_near, fill_with_noise, noise, under_study};
 
     struct Built {
@@ -181,10 +170,8 @@ mod tests {
         let learner = GanLearner {
             discriminator: Discriminator::build(&mut scope, layer, scale, config).unwrap(),
             generator: Generator::build(&mut scope, layer, scale, config).unwrap(),
-            scale,
+            canvases: Canvases { scale, held_out: 100..200, device: Device::Cpu },
             latents: config.latents as usize,
-            held_out: 100..200,
-            device: Device::Cpu,
         };
         let leaves = scope.into_leaves().unwrap();
         Built { learner, store, leaves }

@@ -16,6 +16,7 @@ use self::network::{Discriminator, Generator};
 use crate::config::StudyConfig;
 use crate::data::{Split, SplitIndices};
 use crate::objects::judged;
+use crate::objects::painter::Canvases;
 use crate::objects::scene::Scale;
 use crate::task::{Measure, Objective, Prepared, Task, TaskSetup, joined, of_held_out};
 use crate::{LayerKind, StudyError};
@@ -72,19 +73,11 @@ impl GanConfig {
         for (key, _) in counts.into_iter().filter(|(_, count)| *count == 0) {
             refuse(key, "is 0; the least is 1".to_owned());
         }
-        if self.test_pictures < 2 {
-            refuse(
-                "test_pictures",
-                format!("is {}; the least is 2: a walk's ends", self.test_pictures),
-            );
-        }
-        if self.scale().is_none() {
-            refuse("canvas", format!("is {}; there are 64 and 32", self.canvas));
-        }
         let factor = self.generator_rate_factor;
         if !(factor.is_finite() && factor > 0.0) {
             refuse("generator_rate_factor", format!("is {factor}; it must be a number above 0"));
         }
+        problems.extend(Canvases::check("study.gan", self.canvas, self.test_pictures));
         problems
     }
 
@@ -152,6 +145,7 @@ fn prepare(setup: TaskSetup<'_>) -> Result<Prepared, StudyError> {
     let scale = config.scale().unwrap_or(Scale::HALF); // another one was refused before
     let rows = SplitIndices::in_turn(config.train_pictures, config.test_pictures);
     let held_out = rows.train.len()..rows.train.len() + rows.test.len();
+    let canvases = Canvases { scale, held_out, device };
     Ok(Prepared {
         scored: rows.train.iter().copied().take(SCORED).collect(),
         rows,
@@ -159,10 +153,8 @@ fn prepare(setup: TaskSetup<'_>) -> Result<Prepared, StudyError> {
             Ok(Box::new(GanLearner {
                 discriminator: Discriminator::build(scope, layer, scale, &config)?,
                 generator: Generator::build(scope, layer, scale, &config)?,
-                scale,
+                canvases: canvases.clone(),
                 latents: config.latents as usize,
-                held_out: held_out.clone(),
-                device,
             }))
         }),
     })

@@ -31,7 +31,7 @@ pub(super) enum Generator {
     },
 }
 
-/// Tells pictures of scenes from the generator's.
+/// Classifies pictures as scenes or as the generator's.
 pub(super) struct Discriminator {
     halvings: Vec<Box<dyn Layer>>,
     /// Of all halvings but the first.

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use coordrl_envs::Problem;
 use tch::{Device, Kind, Tensor};
 
 use super::judged::{Judged, spread};
@@ -17,14 +18,37 @@ const ROWS: usize = 50;
 /// Walks that are shown.
 const SHOWN: usize = 4;
 
+/// Pictures of a generative study.
+#[derive(Clone, Debug)]
+pub(crate) struct Canvases {
+    pub scale: Scale,
+    /// Rows that are held out, at least two.
+    pub held_out: Range<usize>,
+    pub device: Device,
+}
+
+impl Canvases {
+    /// Lists the problems with the settings of canvas and held-out pictures; `table` is where they
+    /// stand.
+    pub fn check(table: &str, canvas: u32, test_pictures: u32) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        let mut refuse = |key: &str, message: String| {
+            problems.push(Problem::new(format!("{table}.{key}"), message));
+        };
+        if test_pictures < 2 {
+            let message = format!("is {test_pictures}; the least is 2: a walk's ends");
+            refuse("test_pictures", message);
+        }
+        if Scale::of_side(canvas).is_none() {
+            refuse("canvas", format!("is {canvas}; there are 64 and 32"));
+        }
+        problems
+    }
+}
+
 /// A model that paints pictures of latent variables.
 pub(crate) trait Painter {
-    fn scale(&self) -> Scale;
-
-    fn device(&self) -> Device;
-
-    /// Rows that are held out, at least two.
-    fn held_out(&self) -> Range<usize>;
+    fn canvases(&self) -> &Canvases;
 
     /// Draws latent variables from the prior, by the number of each row and the same for all runs,
     /// `[N, Z]`.
@@ -46,17 +70,17 @@ pub(crate) trait Painter {
         if starts.is_empty() {
             return Ok(Vec::new());
         }
-        let frames = sights(&self.paint(&self.steps(&starts)?)?, self.scale())?;
+        let frames = sights(&self.paint(&self.steps(&starts)?)?, self.canvases().scale)?;
         Ok(frames.chunks_exact(FRAMES).map(Walk::of).collect())
     }
 
     /// Looks at samples of the rows that are held out.
     fn samples(&self, rows: &[usize]) -> Result<Vec<Sight>, StudyError> {
         let held_out: Vec<usize> =
-            rows.iter().copied().filter(|row| self.held_out().contains(row)).collect();
+            rows.iter().copied().filter(|row| self.canvases().held_out.contains(row)).collect();
         match held_out.is_empty() {
             true => Ok(Vec::new()),
-            false => sights(&self.paint(&self.prior(&held_out)?)?, self.scale()),
+            false => sights(&self.paint(&self.prior(&held_out)?)?, self.canvases().scale),
         }
     }
 
@@ -67,20 +91,23 @@ pub(crate) trait Painter {
 
     /// Shows the first walks between held-out rows, and where objects are in samples.
     fn shown(&self) -> Result<Vec<Exhibit>, StudyError> {
-        let rows: Vec<usize> = self.held_out().collect();
+        let rows: Vec<usize> = self.canvases().held_out.clone().collect();
         let mut walks = Vec::new();
         for start in starts(&rows).into_iter().take(SHOWN) {
-            let frames = rgb(&self.paint(&self.steps(&[start])?)?, self.scale())?;
+            let frames = rgb(&self.paint(&self.steps(&[start])?)?, self.canvases().scale)?;
             walks.push(PaintedWalk { ends: self.ends(start)?, frames });
         }
 
-        let of_data = sights(&scenes(&rows, self.scale(), self.device())?, self.scale())?;
+        let of_data = sights(
+            &scenes(&rows, self.canvases().scale, self.canvases().device)?,
+            self.canvases().scale,
+        )?;
         let mut of_samples = Vec::new();
         for part in rows.chunks(ROWS) {
             of_samples.extend(self.samples(part)?);
         }
-        let walks = Exhibit::Walks { side: self.scale().side, walks };
-        Ok(vec![walks, spread(&of_data, &of_samples, self.scale())])
+        let walks = Exhibit::Walks { side: self.canvases().scale.side, walks };
+        Ok(vec![walks, spread(&of_data, &of_samples, self.canvases().scale)])
     }
 }
 

@@ -1,16 +1,14 @@
 //! Learning to encode scenes, and judging what the decoder makes of walks and of the prior.
 
-use std::ops::Range;
-
 use coordrl_agents::nn::normal_draws;
-use tch::{Device, Kind, Reduction, Tensor};
+use tch::{Kind, Reduction, Tensor};
 
 use super::network::{Encoding, Vae};
 use crate::StudyError;
 use crate::draws::{Purpose, stream};
-use crate::objects::painter::{Painter, between};
+use crate::objects::painter::{Canvases, Painter, between};
 use crate::objects::pictures::{rgb, row_draws, scenes};
-use crate::objects::scene::{DATA_SEED, Scale};
+use crate::objects::scene::DATA_SEED;
 use crate::objects::walk::ends;
 use crate::task::{Draws, Exhibit, RowSplit, ScoreSums, Tally, TaskLearner};
 
@@ -19,13 +17,10 @@ const ROWS: usize = 16;
 /// One thread's network. Rows are numbers of scenes.
 pub(super) struct VaeLearner {
     pub network: Vae,
-    pub scale: Scale,
+    pub canvases: Canvases,
     pub latents: usize,
     /// Weight of the divergence from the prior.
     pub beta: f64,
-    /// Rows that are held out.
-    pub held_out: Range<usize>,
-    pub device: Device,
 }
 
 /// Losses summed over pictures, as scalars.
@@ -38,7 +33,7 @@ struct Losses {
 
 impl VaeLearner {
     fn pictures(&self, rows: &[usize]) -> Result<Tensor, StudyError> {
-        scenes(rows, self.scale, self.device)
+        scenes(rows, self.canvases.scale, self.canvases.device)
     }
 
     /// Draws standard normal numbers for each row, `[N, Z]`.
@@ -48,7 +43,7 @@ impl VaeLearner {
         draws: impl Fn(usize) -> coordrl_envs::Rng,
     ) -> Result<Tensor, StudyError> {
         let normal = |row| normal_draws(&mut draws(row), self.latents);
-        row_draws(rows, self.latents, self.device, normal)
+        row_draws(rows, self.latents, self.canvases.device, normal)
     }
 
     /// Sums the losses, with encodings drawn by `noise`, `[N, Z]`. Source: Kingma and Welling 2013
@@ -63,16 +58,8 @@ impl VaeLearner {
 }
 
 impl Painter for VaeLearner {
-    fn scale(&self) -> Scale {
-        self.scale
-    }
-
-    fn device(&self) -> Device {
-        self.device
-    }
-
-    fn held_out(&self) -> Range<usize> {
-        self.held_out.clone()
+    fn canvases(&self) -> &Canvases {
+        &self.canvases
     }
 
     fn prior(&self, rows: &[usize]) -> Result<Tensor, StudyError> {
@@ -91,7 +78,7 @@ impl Painter for VaeLearner {
     }
 
     fn ends(&self, start: usize) -> Result<Option<[Vec<u8>; 2]>, StudyError> {
-        let shown = rgb(&self.pictures(&[start, start + 1])?, self.scale)?;
+        let shown = rgb(&self.pictures(&[start, start + 1])?, self.canvases.scale)?;
         Ok(<[Vec<u8>; 2]>::try_from(shown).ok())
     }
 }
@@ -140,7 +127,7 @@ impl TaskLearner for VaeLearner {
             Tally::over_rows(divergence, rows.len()),
         ];
         measures.extend(judged.of_walks());
-        measures.extend(judged.of_samples(self.scale));
+        measures.extend(judged.of_samples(self.canvases.scale));
         let loss = pixels.f_double_value(&[])? + self.beta * divergence;
         Ok(ScoreSums { loss, measures })
     }
@@ -158,9 +145,10 @@ impl TaskLearner for VaeLearner {
 mod tests {
     use coordrl_agents::nn::{ParamScope, ParamStore};
     use serde_json::Value;
+    use tch::Device;
 
     use super::*;
-    use crate::objects::scene::Scene;
+    use crate::objects::scene::{Scale, Scene};
     use crate::objects::walk::FRAMES;
     use crate::test_support::{
         assert_close, assert_gradient_within, fill_with_waves, under_study, wave,
@@ -172,8 +160,8 @@ mod tests {
         let network = Vae::build(&mut scope, under_study(layer), scale, 8).unwrap();
         let leaves = scope.into_leaves().unwrap();
         let names = store.to_named().into_iter().map(|(name, _)| name).collect();
-        let (beta, held_out, device) = (1.0, 100..200, Device::Cpu);
-        (VaeLearner { network, scale, latents: 8, beta, held_out, device }, leaves, names)
+        let canvases = Canvases { scale, held_out: 100..200, device: Device::Cpu };
+        (VaeLearner { network, canvases, latents: 8, beta: 1.0 }, leaves, names)
     }
 
     #[test]

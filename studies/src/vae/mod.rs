@@ -15,6 +15,7 @@ use self::network::Vae;
 use crate::config::StudyConfig;
 use crate::data::{Split, SplitIndices};
 use crate::objects::judged;
+use crate::objects::painter::Canvases;
 use crate::objects::scene::Scale;
 use crate::task::{Measure, Prepared, Task, TaskSetup, WHOLE, joined};
 use crate::{LayerKind, StudyError};
@@ -55,18 +56,10 @@ impl VaeConfig {
         for (key, _) in counts.into_iter().filter(|(_, count)| *count == 0) {
             refuse(key, "is 0; the least is 1".to_owned());
         }
-        if self.test_pictures < 2 {
-            refuse(
-                "test_pictures",
-                format!("is {}; the least is 2: a walk's ends", self.test_pictures),
-            );
-        }
-        if self.scale().is_none() {
-            refuse("canvas", format!("is {}; there are 64 and 32", self.canvas));
-        }
         if !(self.beta.is_finite() && self.beta >= 0.0) {
             refuse("beta", format!("is {}; it must be 0 or more", self.beta));
         }
+        problems.extend(Canvases::check("study.vae", self.canvas, self.test_pictures));
         problems
     }
 
@@ -123,17 +116,16 @@ fn prepare(setup: TaskSetup<'_>) -> Result<Prepared, StudyError> {
     let scale = config.scale().unwrap_or(Scale::HALF); // another one was refused before
     let rows = SplitIndices::in_turn(config.train_pictures, config.test_pictures);
     let held_out = rows.train.len()..rows.train.len() + rows.test.len();
+    let canvases = Canvases { scale, held_out, device };
     Ok(Prepared {
         scored: rows.train.iter().copied().take(SCORED).collect(),
         rows,
         build: Box::new(move |scope| {
             Ok(Box::new(VaeLearner {
                 network: Vae::build(scope, layer, scale, config.latents.into())?,
-                scale,
+                canvases: canvases.clone(),
                 latents: config.latents as usize,
                 beta: config.beta,
-                held_out: held_out.clone(),
-                device,
             }))
         }),
     })
