@@ -24,7 +24,7 @@ use coordrl_studies::data::{CANVAS, PIXELS, centres};
 use coordrl_studies::{
     Centre, Draws, Layer, LayerInput, LayerPlace, Mark, Measure, MeasureRange, Prepared, RowSplit,
     ScoreSums, Split, StudyConfig, StudyError, StudyLoss, Tally, Task, TaskLearner, TaskSetup,
-    UnderStudy, WHOLE, find_layer,
+    UnderStudy, WHOLE, as_they_are, find_layer,
 };
 use tch::{Device, Kind, Reduction, Tensor};
 
@@ -61,7 +61,9 @@ static QUARTER: Task = Task {
     with_layer: || StudyConfig { batch_size: 32, epochs: 10, ..StudyConfig::default() },
     baseline: None,
     published: |_, _| "–",
-    train_rows: |split, _| split.indices().train.len(),
+    drawn: None,
+    train_rows: |split, _, _| Ok(split.indices().train.len()),
+    fit_weights: as_they_are,
     prepare,
 };
 
@@ -159,7 +161,7 @@ fn config(seed: u64, epochs: u32) -> anyhow::Result<StudyRunConfig> {
 /// Trains in a new folder below `runs_dir`.
 fn train(runs_dir: &Path, config: StudyRunConfig) -> anyhow::Result<StudyResult> {
     let group = launch::group(runs_dir, &config);
-    finish(launch::new_run(config, &Destination { group, name: None })?)
+    finish(launch::new_run(config, &Destination { group, name: None }, None)?)
 }
 
 fn finish(mut run: StudyRun) -> anyhow::Result<StudyResult> {

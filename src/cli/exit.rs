@@ -136,10 +136,13 @@ fn code_of_study_error(error: &StudyError) -> ExitCode {
         StudyError::Config(_)
         | StudyError::Unknown { .. }
         | StudyError::LayerShape { .. }
-        | StudyError::Digits(_) => ExitCode::BadRequest,
+        | StudyError::Digits(_)
+        | StudyError::Folder(_)
+        | StudyError::Unreadable { .. } => ExitCode::BadRequest,
         StudyError::Network(source) => code_of_network_error(source),
         StudyError::NonFinite { .. } => ExitCode::Diverged,
         StudyError::State { .. } => ExitCode::BadRun,
+        StudyError::NoThread { .. } => ExitCode::MachineRefused,
         StudyError::Panicked { message, .. } if is_about_memory(message) => {
             ExitCode::MachineRefused
         }

@@ -31,7 +31,8 @@ Examples:
   coordrl study detect --layer conv --preset paper
   coordrl study detect --set study.detect.second_stage=true
   coordrl study gan --preset released
-  coordrl study vae --layer conv";
+  coordrl study vae --layer conv
+  coordrl study imagenet --data /data/imagenet --preset paper --device cuda:0";
 
 /// The experiments of the CoordConv paper beside Atari.
 #[derive(Debug)]
@@ -94,10 +95,15 @@ pub struct Flags {
     /// Name of the run's folder [default: seed and time]
     #[arg(long)]
     name: Option<String>,
+    /// Initial weights: a safetensors file or a run; `imagenet` takes torchvision's names, and a plain
+    /// network for one with the layer under study
+    #[arg(long, value_name = "FILE|RUN", conflicts_with = "resume")]
+    init_from: Option<PathBuf>,
     /// Resume this run from its last checkpoint
     #[arg(long, value_name = "RUN", conflicts_with = "name")]
     resume: Option<PathBuf>,
-    /// Write the data set (PNG and safetensors) to this folder instead of training
+    /// Write the data set to this folder instead of training: squares as PNG and safetensors, or what
+    /// the program draws, as a folder for --data
     #[arg(long, value_name = "DIR")]
     dump: Option<PathBuf>,
     /// Print one JSON object at the end
@@ -131,19 +137,7 @@ impl Study {
 impl Flags {
     fn run(&self, task: &'static Task) -> anyhow::Result<ExitCode> {
         if let Some(dir) = &self.dump {
-            if !task.splits.iter().all(|split| Split::OF_CENTRES.contains(split)) {
-                let text = format!(
-                    "`--dump` writes the data set of the coordinate tasks; `{task}` has another"
-                );
-                return Err(BadRequest::error(text));
-            }
-            // A full disk is not the user's mistake; a folder that cannot be written usually is.
-            dump::write(dir).map_err(|error| match error.cause.kind() {
-                std::io::ErrorKind::StorageFull => anyhow::Error::new(error),
-                _ => BadRequest::error(format!("`--dump {}`: {error}", dir.display())),
-            })?;
-            print_result(&format!("{}: 3136 squares, both splits", dir.display()))?;
-            return Ok(ExitCode::Ok);
+            return dump_data(task, dir);
         }
 
         match &self.resume {
@@ -155,7 +149,8 @@ impl Flags {
     fn start(&self, task: &'static Task) -> anyhow::Result<ExitCode> {
         let config = self.settings.of_new(task, &self.runs_dir)?;
         let group = launch::group(&self.runs_dir, &config);
-        self.train(launch::new_run(config, &Destination { group, name: self.name.clone() })?)
+        let to = Destination { group, name: self.name.clone() };
+        self.train(launch::new_run(config, &to, self.init_from.as_deref())?)
     }
 
     fn resume(&self, task: &'static Task, path: &Path) -> anyhow::Result<ExitCode> {
@@ -208,6 +203,34 @@ impl Flags {
         }
         Ok(ExitCode::Ok)
     }
+}
+
+/// Writes the data of the task to a folder.
+fn dump_data(task: &'static Task, dir: &Path) -> anyhow::Result<ExitCode> {
+    let of_centres = task.splits.iter().all(|split| Split::OF_CENTRES.contains(split));
+    let written = match task.drawn {
+        Some(drawn) => dump::write_drawn(drawn, dir).map(|count| format!("{count} pictures")),
+        None if of_centres => dump::write(dir).map(|()| "3136 squares, both splits".to_owned()),
+        None => {
+            let names: Vec<&str> = tasks()
+                .iter()
+                .filter(|task| task.drawn.is_some() || task.splits == Split::OF_CENTRES)
+                .map(|task| task.name)
+                .collect();
+            let text = format!(
+                "`--dump` writes the data sets of {}; `{task}` has another",
+                names.join(", ")
+            );
+            return Err(BadRequest::error(text));
+        }
+    };
+    // A full disk is not the user's mistake; a folder that cannot be written usually is.
+    let written = written.map_err(|error| match error.cause.kind() {
+        std::io::ErrorKind::StorageFull => anyhow::Error::new(error),
+        _ => BadRequest::error(format!("`--dump {}`: {error}", dir.display())),
+    })?;
+    print_result(&format!("{}: {written}", dir.display()))?;
+    Ok(ExitCode::Ok)
 }
 
 fn as_table(result: &StudyResult) -> String {

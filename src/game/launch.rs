@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use coordrl_agents::replay::ReplayError;
 use coordrl_agents::{Agent, AgentError};
-use tch::Tensor;
 
 use super::assemble::{Assembled, assemble};
 use super::progress::{BestBy, Progress};
@@ -16,11 +15,10 @@ use crate::exit_code::BadRequest;
 use crate::machine;
 use crate::metrics::console::status;
 use crate::metrics::recorder::Recorder;
-use crate::run::checkpoint::{self, Checkpoint, CheckpointError};
+use crate::run::checkpoint::{Checkpoint, CheckpointError};
 use crate::run::launch::{self, Built, Destination};
 use crate::run::run_dir::{Meta, RunDir};
 use crate::run::train_loop::TrainLoop;
-use crate::run::weights_file;
 use crate::text::path_text::encode;
 
 /// A run of a game in memory.
@@ -134,25 +132,10 @@ fn explain_load(error: AgentError, replay: Option<&Path>) -> anyhow::Error {
 }
 
 fn load_weights_only(agent: &mut dyn Agent, from: &Path) -> anyhow::Result<()> {
-    let weights = read_init_weights(from)?;
+    let weights = launch::read_init_weights(from)?;
     agent.load_weights(&weights).map_err(|error| {
         BadRequest::error(format!("`--init-from {}` does not fit: {error}", from.display()))
     })
-}
-
-/// Reads the weights of a safetensors file, or of a run's last checkpoint.
-fn read_init_weights(from: &Path) -> anyhow::Result<Vec<(String, Tensor)>> {
-    if from.is_dir() {
-        let run = RunDir::open_to_read(from)?;
-        let entry = checkpoint::choose(&run.checkpoints_dir(), "last")?;
-        return Ok(checkpoint::read_weights(&entry, None)
-            .map_err(CheckpointError::without_flag)?
-            .1);
-    }
-    let bad =
-        |cause: String| BadRequest::error(format!("`--init-from {}`: {cause}", from.display()));
-    let bytes = std::fs::read(from).map_err(|error| bad(error.to_string()))?;
-    weights_file::from_bytes(&bytes).map_err(|error| bad(error.to_string()))
 }
 
 /// Builds the metadata of a run before its first session.

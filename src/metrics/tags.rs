@@ -65,6 +65,8 @@ tags! {
         "Loss on all test rows, its L2 part left out.";
     UPDATES_PER_SEC: "perf/updates_per_sec", "updates per second",
         "Speed of a study since the last log point, evaluations included.";
+    DATA_WAIT_SHARE: "perf/data_wait_share", "share of the time",
+        "Time spent waiting for pictures to be decoded since the last log point; only of tasks that read pictures.";
 }
 
 #[cfg(test)]

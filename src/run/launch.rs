@@ -5,13 +5,16 @@
 use std::path::{Path, PathBuf};
 
 use coordrl_agents::device::device_name;
+use coordrl_agents::nn::NamedTensors;
 use tch::Device;
 
-use super::checkpoint::{self, RunProgress};
+use super::checkpoint::{self, CheckpointError, RunProgress};
 use super::run_dir::{Meta, RunDir, Session};
 use super::train_loop::TrainLoop;
 use super::trainable::Trainable;
+use super::weights_file;
 use crate::config::{self, Configuration};
+use crate::exit_code::BadRequest;
 use crate::metrics::console::status;
 use crate::stop_flag::StopFlag;
 
@@ -107,6 +110,24 @@ pub fn resume<T: Trainable>(
     let position = progress.position();
     status!("resumed at {position} of {} {}", built.subject.end(), T::AXIS.name());
     Ok(TrainLoop::open(run, built.subject, progress, stop)?)
+}
+
+/// Reads the weights of `--init-from`: those of a safetensors file, or of a run's last checkpoint.
+///
+/// # Errors
+/// If there are none.
+pub fn read_init_weights(from: &Path) -> anyhow::Result<NamedTensors> {
+    if from.is_dir() {
+        let run = RunDir::open_to_read(from)?;
+        let entry = checkpoint::choose(&run.checkpoints_dir(), "last")?;
+        return Ok(checkpoint::read_weights(&entry, None)
+            .map_err(CheckpointError::without_flag)?
+            .1);
+    }
+    let bad =
+        |cause: String| BadRequest::error(format!("`--init-from {}`: {cause}", from.display()));
+    let bytes = std::fs::read(from).map_err(|error| bad(error.to_string()))?;
+    weights_file::from_bytes(&bytes).map_err(|error| bad(error.to_string()))
 }
 
 /// Lists the settings whose values differ, each with `old → new`.

@@ -60,7 +60,12 @@ impl<T: Trainable> TrainLoop<T> {
         // undone.
         let mut settled = self.run_due_hooks()?;
         while settled && !self.is_done() && !self.files.stop.is_raised() {
-            self.subject.update(&mut self.progress).map_err(|error| self.explain(error))?;
+            if let Err(error) = self.subject.update(&mut self.progress) {
+                if self.subject.is_intact_after(&error) {
+                    self.checkpoint()?;
+                }
+                return Err(self.explain(error));
+            }
             settled = self.run_due_hooks()?;
             let Self { subject, progress, console, .. } = self;
             console.update(progress.position(), || subject.note(progress));

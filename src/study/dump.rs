@@ -1,11 +1,12 @@
-//! Writes the data set to files: a picture per square, and everything in one safetensors file.
+//! Writes data sets to files: Not-so-Clevr as a picture per square, and everything in one safetensors
+//! file; drawn pictures as a folder to learn from.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
 
 use coordrl_studies::data::{CANVAS, PIXELS, centres};
-use coordrl_studies::{Centre, Split};
+use coordrl_studies::{Centre, DrawnPictures, Split};
 use tch::{Kind, Tensor};
 
 use crate::durable_file::replace_file;
@@ -30,7 +31,9 @@ pub fn write(dir: &Path) -> Result<(), DumpError> {
     fs::create_dir_all(&squares).map_err(|cause| DumpError { path: squares.clone(), cause })?;
     for centre in centres() {
         let path = squares.join(format!("x{:02}_y{:02}.png", centre.x, centre.y));
-        write_png(&path, centre).map_err(|cause| DumpError { path, cause })?;
+        let size = [CANVAS as u32; 2];
+        write_png(&path, size, png::ColorType::Grayscale, &grey(centre))
+            .map_err(|cause| DumpError { path, cause })?;
     }
     let path = dir.join("not_so_clevr.safetensors");
     let bytes =
@@ -38,17 +41,43 @@ pub fn write(dir: &Path) -> Result<(), DumpError> {
     bytes.and_then(|bytes| replace_file(&path, &bytes)).map_err(|cause| DumpError { path, cause })
 }
 
-fn write_png(path: &Path, centre: Centre) -> io::Result<()> {
+/// Writes drawn pictures as `train/<class>/<number>.png` and `val/<class>/<number>.png`; returns how
+/// many.
+pub fn write_drawn(drawn: DrawnPictures, dir: &Path) -> Result<usize, DumpError> {
+    let (pictures, rows) = (drawn.make)();
+    for (side, rows) in [("train", &rows.train), ("val", &rows.test)] {
+        for &row in rows {
+            let class = dir.join(side).join(&pictures.classes()[pictures.class(row)]);
+            let path = class.join(format!("{row:05}.png"));
+            fs::create_dir_all(&class).map_err(|cause| DumpError { path: class, cause })?;
+            let written = pictures.load(row).map_err(io::Error::other).and_then(|picture| {
+                let size = [picture.width(), picture.height()];
+                write_png(&path, size, png::ColorType::Rgb, &picture)
+            });
+            written.map_err(|cause| DumpError { path, cause })?;
+        }
+    }
+    Ok(rows.train.len() + rows.test.len())
+}
+
+/// The square as a picture, in grey.
+fn grey(centre: Centre) -> Vec<u8> {
     let mut canvas = vec![0f32; PIXELS];
     centre.draw_square(&mut canvas);
-    let grey: Vec<u8> =
-        canvas.into_iter().map(|value| if value == 1.0 { 255 } else { 0 }).collect();
-    let side = CANVAS as u32;
-    let mut encoder = png::Encoder::new(BufWriter::new(File::create(path)?), side, side);
-    encoder.set_color(png::ColorType::Grayscale);
+    canvas.into_iter().map(|value| if value == 1.0 { 255 } else { 0 }).collect()
+}
+
+fn write_png(
+    path: &Path,
+    [width, height]: [u32; 2],
+    colour: png::ColorType,
+    bytes: &[u8],
+) -> io::Result<()> {
+    let mut encoder = png::Encoder::new(BufWriter::new(File::create(path)?), width, height);
+    encoder.set_color(colour);
     encoder.set_depth(png::BitDepth::Eight);
     let mut writer = encoder.write_header()?;
-    writer.write_image_data(&grey)?;
+    writer.write_image_data(bytes)?;
     Ok(writer.finish()?)
 }
 

@@ -18,6 +18,7 @@ use crate::run::launch::{self, Built, Destination};
 use crate::run::run_dir::{Meta, RunDir};
 use crate::run::threads::build_pool;
 use crate::run::train_loop::TrainLoop;
+use crate::text::path_text::encode;
 
 /// A study in memory.
 pub type StudyRun = TrainLoop<StudyTraining>;
@@ -28,11 +29,21 @@ pub fn group(runs_dir: &Path, config: &StudyRunConfig) -> PathBuf {
     runs_dir.join("studies").join(task).join(&config.layer)
 }
 
-/// Starts a study in a new folder.
-pub fn new_run(config: StudyRunConfig, to: &Destination) -> anyhow::Result<StudyRun> {
+/// Starts a study in a new folder, with the weights of a file or a run if one is named.
+pub fn new_run(
+    config: StudyRunConfig,
+    to: &Destination,
+    init_from: Option<&Path>,
+) -> anyhow::Result<StudyRun> {
     let planned = to.plan(config.seed)?;
-    let (study, device, threads) = build(&config)?;
-    let meta = Meta::new(config.seed, study.parameter_count());
+    let (mut study, device, threads) = build(&config)?;
+    if let Some(from) = init_from {
+        study.load_weights(launch::read_init_weights(from)?).map_err(|error| {
+            BadRequest::error(format!("`--init-from {}` does not fit: {error}", from.display()))
+        })?;
+    }
+    let init_from = init_from.map(encode);
+    let meta = Meta { init_from, ..Meta::new(config.seed, study.parameter_count()) };
     let built = Built { subject: StudyTraining::new(config, study), device, threads };
     launch::begin(built, &planned, to.name.is_some(), meta, StudyProgress::default())
 }
@@ -117,9 +128,17 @@ pub fn build(config: &StudyRunConfig) -> anyhow::Result<(Study, Device, usize)> 
         config: &config.study,
         seed: config.seed,
         data_dir: &config.data_dir(),
+        notes_dir: notes_dir().as_deref(),
         device,
         pool,
     })?;
 
     Ok((study, device, threads))
+}
+
+/// Returns the user's folder for what can be made again, `~/.cache/coordrl` on most systems.
+fn notes_dir() -> Option<PathBuf> {
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let folder = set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")))?;
+    Some(folder.join("coordrl"))
 }

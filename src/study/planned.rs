@@ -36,7 +36,9 @@ impl Planned for StudyRunConfig {
     }
 
     fn end(&self) -> u64 {
-        let train_rows = (self.task.train_rows)(self.split, &self.study) as u64;
+        // Data that cannot be read are reported by the run itself.
+        let train_rows = (self.task.train_rows)(self.split, &self.study, &self.data_dir());
+        let train_rows = train_rows.unwrap_or_default() as u64;
         u64::from(self.study.epochs) * train_rows.div_ceil(u64::from(self.study.batch_size))
     }
 

@@ -3,11 +3,12 @@
 use std::time::Instant;
 
 use coordrl_agents::AgentState;
-use coordrl_studies::{Study, StudyCounters, StudyError, StudyState};
+use coordrl_studies::{Intake, Study, StudyCounters, StudyError, StudyState};
 
 use super::result::describe;
 use super::{StudyProgress, StudyResult, StudyRunConfig};
 use crate::metrics::LogAxis;
+use crate::metrics::console::status;
 use crate::metrics::perf::resident_mib;
 use crate::metrics::tags::{self, Tag};
 use crate::run::checkpoint::Identity;
@@ -21,13 +22,15 @@ pub struct StudyTraining {
     clock: LapClock,
     /// Update count and time of the last log point, to compute the speed.
     last_log: (u64, Instant),
+    /// Seconds since then for which the study waited for its data.
+    waited_secs: f64,
 }
 
 impl StudyTraining {
     /// Combines a study with the settings it was built from.
     pub fn new(config: StudyRunConfig, study: Study) -> Self {
         let last_log = (study.counters().updates, Instant::now());
-        Self { config, study, clock: LapClock::start(), last_log }
+        Self { config, study, clock: LapClock::start(), last_log, waited_secs: 0.0 }
     }
 
     /// Returns the network with its data.
@@ -40,12 +43,27 @@ impl StudyTraining {
         StudyResult::of(run.to_owned(), &self.config, progress, self.study.parameter_count())
     }
 
-    fn updates_per_sec(&mut self) -> Option<f64> {
+    /// Returns updates per second, and the share of the time spent waiting for data, since the last log
+    /// point.
+    fn take_speeds(&mut self) -> [Option<f64>; 2] {
         let (updates, since) = self.last_log;
         let now = self.study.counters().updates;
         self.last_log = (now, Instant::now());
         let secs = since.elapsed().as_secs_f64();
-        (secs > 0.0).then(|| as_number(now - updates) / secs)
+        let waited = std::mem::take(&mut self.waited_secs);
+        // Other tasks make their data where they need them.
+        let waits = self.study.task().drawn.is_some();
+        let known = |value: f64| (secs > 0.0).then_some(value / secs);
+        [known(as_number(now - updates)), known(waited).filter(|_| waits)]
+    }
+
+    /// Names rows that could not be read.
+    fn take_intake(&mut self) {
+        let Intake { failed, waited_secs } = self.study.take_intake();
+        self.waited_secs += waited_secs;
+        for row in failed {
+            status!("warning: {row}; the next picture takes its place");
+        }
     }
 }
 
@@ -70,8 +88,12 @@ impl Trainable for StudyTraining {
     }
 
     fn remark(&self, _meta: &Meta) -> String {
-        let mark = self.config.task.mark.as_ref();
-        mark.map_or_else(|| "no mark".to_owned(), |mark| format!("mark: {}", mark.text))
+        let task = self.config.task;
+        match (&task.mark, task.drawn) {
+            (Some(mark), _) => format!("mark: {}", mark.text),
+            (None, Some(_)) => format!("data {}", self.config.data_dir().display()),
+            (None, None) => "no mark".to_owned(),
+        }
     }
 
     fn parameter_count(&self) -> u64 {
@@ -92,7 +114,9 @@ impl Trainable for StudyTraining {
     }
 
     fn update(&mut self, progress: &mut StudyProgress) -> Result<(), StudyError> {
-        let report = self.study.update()?;
+        let report = self.study.update();
+        self.take_intake();
+        let report = report?;
         progress.add(&report, self.study.counters());
         progress.wall_secs += self.clock.lap();
         Ok(())
@@ -121,6 +145,7 @@ impl Trainable for StudyTraining {
         _files: &mut RunFiles,
     ) -> anyhow::Result<bool> {
         progress.evaluation = Some(self.study.evaluate()?);
+        self.take_intake();
         // Before the mark is recorded: the seconds to the mark include its evaluations.
         progress.wall_secs += self.clock.lap();
         if self.study.mark_held() {
@@ -131,7 +156,9 @@ impl Trainable for StudyTraining {
 
     fn take_values(&mut self, progress: &mut StudyProgress) -> Vec<(&'static Tag, Option<f64>)> {
         let mut values = progress.values(self.config.task);
-        values.push((&tags::UPDATES_PER_SEC, self.updates_per_sec()));
+        let [updates_per_sec, data_wait_share] = self.take_speeds();
+        values.push((&tags::UPDATES_PER_SEC, updates_per_sec));
+        values.push((&tags::DATA_WAIT_SHARE, data_wait_share));
         values.push((&tags::MEMORY_MIB, resident_mib()));
         values.push((&tags::WALL_SECS, Some(progress.wall_secs)));
         progress.sums = Default::default();
@@ -141,6 +168,10 @@ impl Trainable for StudyTraining {
     fn save(&self) -> Result<AgentState, StudyError> {
         let StudyState { weights, optimizer, trainer } = self.study.save()?;
         Ok(AgentState { weights, optimizer, target: Vec::new(), trainer })
+    }
+
+    fn is_intact_after(&self, error: &StudyError) -> bool {
+        matches!(error, StudyError::Unreadable { .. })
     }
 
     fn note(&self, progress: &StudyProgress) -> String {

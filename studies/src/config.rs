@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::Task;
 use crate::detect::DetectConfig;
 use crate::gan::GanConfig;
+use crate::imagenet::ImageNetConfig;
 use crate::layer::LayerStart;
 use crate::vae::VaeConfig;
 
@@ -18,12 +19,16 @@ pub struct StudyConfig {
     pub batch_size: u32,
     /// Training epochs.
     pub epochs: u32,
-    /// Initial learning rate of Adam.
+    /// Update rule.
+    pub optimizer: StudyOptimizer,
+    /// Initial learning rate.
     pub learning_rate: f64,
     /// Adam: decay rate of the mean.
     pub beta1: f64,
     /// Adam: decay rate of the mean square.
     pub beta2: f64,
+    /// SGD: share of the previous change that is repeated.
+    pub momentum: f64,
     /// Learning rate schedule.
     pub schedule: RateSchedule,
     /// `step`: epochs between changes of the learning rate.
@@ -34,6 +39,9 @@ pub struct StudyConfig {
     pub step_limit: u32,
     /// Weight of the sum of squares of all convolution weights (not biases, not dense layers).
     pub l2: f64,
+    /// Factor on the weights that is added to their gradient, biases and normalisation included, as
+    /// in PyTorch's SGD; not part of the loss.
+    pub weight_decay: f64,
     /// Loss to minimise; ignored by tasks with a loss of their own.
     pub loss: StudyLoss,
     /// Weight of the CoordConv renderer's second loss, 0 for none: the cross-entropy between its
@@ -67,8 +75,20 @@ pub struct StudyConfig {
     pub detect: DetectConfig,
     /// Settings of the task `gan`.
     pub gan: GanConfig,
+    /// Settings of the task `imagenet`.
+    pub imagenet: ImageNetConfig,
     /// Settings of the task `vae`.
     pub vae: VaeConfig,
+}
+
+/// Update rule of a study.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StudyOptimizer {
+    /// Adam, as in all published runs of which the optimiser is known.
+    Adam,
+    /// Stochastic gradient descent with momentum.
+    Sgd,
 }
 
 /// Schedule of the learning rate over the epochs.
@@ -122,14 +142,17 @@ impl Default for StudyConfig {
         Self {
             batch_size: 16,
             epochs: 100,
+            optimizer: StudyOptimizer::Adam,
             learning_rate: 0.005,
             beta1: 0.9,
             beta2: 0.99,
+            momentum: 0.9,
             schedule: RateSchedule::Constant,
             step_every_epochs: 20,
             step_ratio: 0.1,
             step_limit: 4,
             l2: 0.0,
+            weight_decay: 0.0,
             loss: StudyLoss::CrossEntropy,
             map_loss: 0.0,
             map_scale: 1.0,
@@ -143,6 +166,7 @@ impl Default for StudyConfig {
             shards: 2,
             detect: DetectConfig::default(),
             gan: GanConfig::default(),
+            imagenet: ImageNetConfig::default(),
             vae: VaeConfig::default(),
         }
     }
@@ -161,10 +185,15 @@ impl StudyConfig {
         }
     }
 
-    /// Returns the optimiser of all published runs: Adam, by default with β₂ = 0.99.
+    /// Returns the settings of the optimiser; of Adam by default with β₂ = 0.99, as published.
     pub(crate) fn optimizer(&self) -> OptimizerConfig {
+        let kind = match self.optimizer {
+            StudyOptimizer::Adam => OptimizerKind::Adam,
+            StudyOptimizer::Sgd => OptimizerKind::Sgd,
+        };
         OptimizerConfig {
-            kind: OptimizerKind::Adam,
+            kind,
+            momentum: self.momentum,
             learning_rate: self.learning_rate,
             beta1: self.beta1,
             beta2: self.beta2,
@@ -199,13 +228,16 @@ impl StudyConfig {
             }
         }
 
-        for (key, decay) in [("beta1", self.beta1), ("beta2", self.beta2)] {
+        let shares = [("beta1", self.beta1), ("beta2", self.beta2), ("momentum", self.momentum)];
+        for (key, decay) in shares {
             if !(0.0..1.0).contains(&decay) {
                 refuse(key, format!("is {decay}; it must be at least 0 and below 1"));
             }
         }
 
-        for (key, weight) in [("l2", self.l2), ("map_loss", self.map_loss)] {
+        let weights =
+            [("l2", self.l2), ("weight_decay", self.weight_decay), ("map_loss", self.map_loss)];
+        for (key, weight) in weights {
             if !(weight.is_finite() && weight >= 0.0) {
                 refuse(key, format!("is {weight}; it must be a number of 0 or more"));
             }
@@ -219,6 +251,7 @@ impl StudyConfig {
 
         problems.extend(self.detect.check());
         problems.extend(self.gan.check());
+        problems.extend(self.imagenet.check());
         problems.extend(self.vae.check());
         problems
     }
@@ -252,9 +285,11 @@ mod tests {
             step_ratio: -1.0,
             beta1: 1.0,
             beta2: f64::NAN,
+            momentum: 1.0,
             map_scale: f64::INFINITY,
             coordinate_amplitude: 0.0,
             l2: -1.0,
+            weight_decay: f64::INFINITY,
             map_loss: f64::NAN,
             loss: StudyLoss::CrossEntropy,
             channel_mul: 0,
@@ -285,7 +320,9 @@ mod tests {
             "coordinate_amplitude",
             "beta1",
             "beta2",
+            "momentum",
             "l2",
+            "weight_decay",
             "map_loss",
             "loss",
         ];

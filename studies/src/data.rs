@@ -80,6 +80,8 @@ pub enum Split {
     Digits,
     /// Scenes never trained on: `gan` and `vae`.
     Scenes,
+    /// Pictures never trained on: `imagenet` and `lsun`.
+    Pictures,
 }
 
 /// Ascending numbers of rows: for the coordinate tasks indices into [`centres`].
@@ -93,15 +95,15 @@ pub struct SplitIndices {
 
 impl SplitIndices {
     /// Numbers the training rows first, then the held-out ones.
-    pub(crate) fn in_turn(train: u32, test: u32) -> Self {
-        let [train, test] = [train, test].map(|count| count as usize);
+    pub(crate) fn in_turn(train: usize, test: usize) -> Self {
         Self { train: (0..train).collect(), test: (train..train + test).collect() }
     }
 }
 
 impl Split {
     /// All splits.
-    pub const ALL: [Self; 4] = [Self::Uniform, Self::Quadrant, Self::Digits, Self::Scenes];
+    pub const ALL: [Self; 5] =
+        [Self::Uniform, Self::Quadrant, Self::Digits, Self::Scenes, Self::Pictures];
     /// The splits of the coordinate tasks.
     pub const OF_CENTRES: [Self; 2] = [Self::Uniform, Self::Quadrant];
 
@@ -112,6 +114,7 @@ impl Split {
             Self::Quadrant => "quadrant",
             Self::Digits => "digits",
             Self::Scenes => "scenes",
+            Self::Pictures => "pictures",
         }
     }
 
@@ -125,7 +128,7 @@ impl Split {
             let is_test = match self {
                 Self::Uniform => uniform(&mut generator) < TEST_SHARE,
                 Self::Quadrant => centre.scaled().iter().all(|&number| number > 0.5),
-                Self::Digits | Self::Scenes => false,
+                Self::Digits | Self::Scenes | Self::Pictures => false,
             };
             let part = if is_test { &mut members.test } else { &mut members.train };
             part.push(index);

@@ -24,6 +24,10 @@ pub(crate) enum Purpose {
     Encodings,
     /// Latent variables of a generator, for a row of an epoch.
     Latents,
+    /// Crops of pictures, for a picture in an epoch.
+    Crops,
+    /// Pictures of shapes; the index is that of the picture.
+    Shapes,
     /// Latent variables drawn from the prior, for an evaluation; the index is that of the picture.
     Prior,
 }
@@ -39,6 +43,8 @@ impl Purpose {
             Self::Scenes => b"object/s",
             Self::Encodings => b"latent/n",
             Self::Latents => b"latent/g",
+            Self::Crops => b"folder/c",
+            Self::Shapes => b"drawn/sh",
             Self::Prior => b"latent/p",
         }
     }

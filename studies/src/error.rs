@@ -5,6 +5,7 @@ use coordrl_envs::Problem;
 use coordrl_envs::suggest::{LOOSE, hint, nearest};
 
 use crate::detect::digits::DigitsError;
+use crate::folder::FolderError;
 
 /// Reasons why a study could not be built, trained, saved or restored.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +48,27 @@ pub enum StudyError {
     /// The digits of `detect` cannot be read.
     #[error(transparent)]
     Digits(#[from] DigitsError),
+    /// The pictures cannot be used.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// More pictures of an epoch than one in a thousand could not be read. Nothing is changed.
+    #[error(
+        "{count} of {of} pictures could not be read, more than one in a thousand; the last: {last}"
+    )]
+    Unreadable {
+        /// Pictures that could not be read.
+        count: usize,
+        /// Pictures that were to be read.
+        of: usize,
+        /// The last of them, and why.
+        last: String,
+    },
+    /// A thread could not be started.
+    #[error("no thread could be started: {cause}")]
+    NoThread {
+        /// Reason.
+        cause: String,
+    },
     /// Training diverged. The weights are those before the step that did; running statistics may be
     /// later ones.
     #[error(

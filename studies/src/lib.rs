@@ -6,8 +6,7 @@
 //! - [`StudyConfig`]: the settings, with a recipe for each task
 //! - [`Study`]: network, data and optimiser, built from a [`StudySetup`], trained by
 //!   [`Study::update`]
-//! - [`folder`], [`resnet`]: folders of pictures, and networks with torchvision's weights; no task uses
-//!   them yet
+//! - [`folder`], [`resnet`]: folders of pictures, and networks with torchvision's weights
 //! - [`data`]: Not-so-Clevr, the data set of the three coordinate tasks, and its splits
 //!
 //! A study knows its data as numbered rows; [`Task::prepare`] turns them into losses and scores.
@@ -27,7 +26,8 @@
 //!     layer,
 //!     config: &task.recipe(layer),
 //!     seed: 1,
-//!     data_dir: Path::new("."), // only `detect` reads data
+//!     data_dir: Path::new("."), // only other tasks read data
+//!     notes_dir: None,
 //!     device: tch::Device::Cpu,
 //!     pool: Arc::new(build_pool(2, 1)?),
 //! })?;
@@ -47,6 +47,7 @@ mod error;
 mod evaluation;
 pub mod folder;
 mod gan;
+mod imagenet;
 mod layer;
 mod objects;
 mod param_group;
@@ -61,12 +62,13 @@ mod tasks;
 mod test_support;
 mod vae;
 
-pub use config::{Inputs, RateSchedule, StudyConfig, StudyLoss};
+pub use config::{Inputs, RateSchedule, StudyConfig, StudyLoss, StudyOptimizer};
 pub use counters::StudyCounters;
 pub use data::{Centre, Split, SplitIndices};
 pub use error::StudyError;
 pub use evaluation::{Measures, Score, StudyEvaluation};
 pub use gan::GanConfig;
+pub use imagenet::ImageNetConfig;
 pub use layer::{
     BuildLayer, Layer, LayerInput, LayerKind, LayerPlace, LayerShape, LayerStart, StudyLayer,
     UnderStudy, find_layer, layers,
@@ -76,8 +78,8 @@ pub use registry::{find_task, tasks};
 pub use state::StudyState;
 pub use study::{Study, StudySetup, StudyUpdateReport};
 pub use task::{
-    BoxedPicture, BuildLearner, Draws, Exhibit, Mark, Measure, MeasureRange, Objective,
-    PaintedWalk, Prepared, Ranking, RowSplit, ScoreSums, SpreadPanel, Tally, Task, TaskLearner,
-    TaskSetup, WHOLE,
+    BoxedPicture, BuildLearner, DrawnPictures, Draws, Exhibit, Intake, Mark, Measure, MeasureRange,
+    Objective, PaintedWalk, Prepared, Ranking, RowSplit, ScoreSums, SpreadPanel, Tally, Task,
+    TaskLearner, TaskSetup, WHOLE, as_they_are,
 };
 pub use vae::VaeConfig;

@@ -101,6 +101,14 @@ impl ParamGroup {
         Ok(l2 * squares)
     }
 
+    /// Adds `factor` times the parameters to their gradient.
+    pub fn add_weight_decay(&self, gradient: &mut Tensor, factor: f64) -> Result<(), StudyError> {
+        if factor != 0.0 {
+            let _ = gradient.f_add_(&self.params.f_mul_scalar(factor)?)?;
+        }
+        Ok(())
+    }
+
     /// Makes one step, at this learning rate of the whole study.
     pub fn step(&mut self, gradient: &Tensor, config: &StudyConfig, learning_rate: f64) {
         let rate = learning_rate * (self.objective.rate_factor)(config);

@@ -2,11 +2,18 @@
 
 use crate::error::unknown;
 use crate::tasks::{classify, regress, render};
-use crate::{StudyError, Task, detect, gan, vae};
+use crate::{StudyError, Task, detect, gan, imagenet, vae};
 
 /// A new task is one file and one line here.
-const TASKS: &[&Task] =
-    &[&classify::TASK, &render::TASK, &regress::TASK, &detect::TASK, &gan::TASK, &vae::TASK];
+const TASKS: &[&Task] = &[
+    &classify::TASK,
+    &render::TASK,
+    &regress::TASK,
+    &detect::TASK,
+    &gan::TASK,
+    &vae::TASK,
+    &imagenet::TASK,
+];
 
 /// Returns all registered tasks.
 pub fn tasks() -> &'static [&'static Task] {

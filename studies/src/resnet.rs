@@ -1,6 +1,8 @@
 //! Residual networks with the names and shapes of torchvision's, so that weights go both ways.
 
-use coordrl_agents::nn::{BatchNorm, Init, Linear, Mode, NetworkError, ParamScope, Radius};
+use coordrl_agents::nn::{
+    BatchNorm, Init, Linear, Mode, NamedTensors, NetworkError, ParamScope, Radius,
+};
 use tch::{Kind, Tensor};
 
 use crate::StudyError;
@@ -136,6 +138,38 @@ impl ResNet {
     }
 }
 
+/// Fits weights of a residual network to another one, whose own are given: PyTorch's counters of
+/// batches are left out, and a network without the layer under study starts one with it at the same
+/// logits. The layer passes red, green and blue on at first, so what the first convolution reads of
+/// its other channels is set to 0.
+pub fn fit_weights(weights: NamedTensors, own: &NamedTensors) -> NamedTensors {
+    let has = |tensors: &NamedTensors, wanted: &str| tensors.iter().any(|(name, _)| name == wanted);
+    let coord = format!("{COORD}.weight");
+    let lacks_layer = has(own, &coord) && !has(&weights, &coord);
+    let mut fitted = NamedTensors::new();
+    for (name, tensor) in weights {
+        let counter = name.ends_with(".num_batches_tracked");
+        match name.as_str() {
+            _ if counter => {}
+            "conv1.weight" if lacks_layer => fitted.push((name, padded(&tensor))),
+            _ => fitted.push((name, tensor)),
+        }
+    }
+    if lacks_layer {
+        let of_layer = own.iter().filter(|(name, _)| name.starts_with(&format!("{COORD}.")));
+        fitted.extend(of_layer.map(|(name, tensor)| (name.clone(), tensor.shallow_clone())));
+    }
+    fitted
+}
+
+/// Appends inputs of weight 0 to a convolution of three; any other stays, and is refused later.
+fn padded(conv: &Tensor) -> Tensor {
+    match conv.size()[..] {
+        [_, 3, _, _] => conv.constant_pad_nd([0, 0, 0, 0, 0, COORD_CHANNELS - 3]),
+        _ => conv.shallow_clone(),
+    }
+}
+
 impl Normed {
     fn forward(&self, map: &Tensor, mode: Mode) -> Tensor {
         self.norm.forward(&self.conv.forward(map), mode)
@@ -191,7 +225,7 @@ impl Block {
 
 #[cfg(test)]
 mod tests {
-    use coordrl_agents::nn::{NamedTensors, ParamStore};
+    use coordrl_agents::nn::ParamStore;
     use serde_json::Value;
     use tch::{Device, Reduction};
 
@@ -272,6 +306,26 @@ mod tests {
                 assert_near([1e-3, 0.0], value, &golden["statistics"][name], name);
             }
         }
+    }
+
+    #[test]
+    fn a_plain_network_starts_one_with_coordinates_at_the_same_logits() {
+        let size = Size { depth: Depth::Fifty, width: 16, side: 64, classes: 5 };
+        let [plain, mut with] = ["conv", "coordconv"].map(|layer| build(layer, size));
+        fill(&plain.store.to_named(), &plain.leaves);
+        // As PyTorch saves it.
+        let mut weights = plain.store.to_named();
+        weights.push(("bn1.num_batches_tracked".to_owned(), Tensor::from_slice(&[7i64])));
+        with.store.load(&fit_weights(weights, &with.store.to_named())).unwrap();
+        let logits = |built: &Built| built.network.forward(&blocks_of_colour(), Mode::Evaluate);
+        let [of_plain, of_with] = [&plain, &with].map(logits);
+        assert!(of_plain.allclose(&of_with, 1e-5, 1e-5, false), "{of_plain:?} {of_with:?}");
+        // And a network with the layer takes its own as they are.
+        let own = with.store.to_named();
+        assert_eq!(
+            fit_weights(own.iter().map(|(n, t)| (n.clone(), t.copy())).collect(), &own),
+            own
+        );
     }
 
     #[test]

@@ -80,7 +80,13 @@ impl StudyShard {
     pub fn scores(&self, rows: &[usize]) -> Result<Vec<ScoreSums>, StudyError> {
         let _no_graph = tch::no_grad_guard();
         let at_a_time = self.rows_at_a_time(self.learner.row_split().evaluate_rows());
-        rows.chunks(at_a_time).map(|part| self.learner.score(part)).collect()
+        let mut next = rows.chunks(at_a_time);
+        self.learner.expect(next.next().unwrap_or_default(), None);
+        let score = |part| {
+            self.learner.expect(next.next().unwrap_or_default(), None);
+            self.learner.score(part)
+        };
+        rows.chunks(at_a_time).map(score).collect()
     }
 
     /// Returns the number of rows per pass. A GPU has no such cache and benefits from large

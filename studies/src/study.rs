@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use coordrl_agents::nn::ParamStore;
+use coordrl_agents::nn::{NamedTensors, ParamStore};
 use coordrl_envs::Problem;
 use rayon::ThreadPool;
 use rayon::prelude::*;
@@ -18,8 +18,11 @@ use crate::error::catch_panic;
 use crate::param_group::ParamGroup;
 use crate::shard::{Gradient, Share, StudyShard};
 use crate::state::{StudyState, StudyTrainerState};
-use crate::task::{BuildLearner, Draws, Exhibit, Prepared, RowSplit, ScoreSums, TaskSetup};
+use crate::task::{BuildLearner, Draws, Exhibit, Intake, Prepared, RowSplit, ScoreSums, TaskSetup};
 use crate::{Score, StudyError, StudyEvaluation, StudyLayer, Task};
+
+/// One in how many rows of an epoch may be unreadable.
+const FAILED_OF: usize = 1000;
 
 /// Inputs of [`Study::build`].
 pub struct StudySetup<'a> {
@@ -35,8 +38,11 @@ pub struct StudySetup<'a> {
     pub seed: u64,
     /// Device of the network.
     pub device: Device,
-    /// Folder of data that does not come with the program, as of `detect`.
+    /// Folder of data that does not come with the program, as of `detect`, or the name of what the
+    /// program draws itself, that of [`Task::drawn`].
     pub data_dir: &'a Path,
+    /// Folder for notes that save time when the same data is read again; `None` keeps none.
+    pub notes_dir: Option<&'a Path>,
     /// Threads that compute gradients: see [`build_pool`](coordrl_agents::build_pool), with one
     /// libtorch thread each.
     pub pool: Arc<ThreadPool>,
@@ -73,13 +79,19 @@ pub struct Study {
     store: ParamStore,
     /// Parameters of the task's objectives, in its order.
     groups: Vec<ParamGroup>,
+    intake: Intake,
+    /// Rows of this epoch that could not be read, or of what is left of it since the study was built.
+    failed_in_epoch: usize,
+    /// The last of all that could not be read, and why.
+    last_failed: String,
     pool: Arc<ThreadPool>,
 }
 
 impl Study {
     /// Builds the study and draws the initial weights.
     pub fn build(setup: StudySetup<'_>) -> Result<Self, StudyError> {
-        let StudySetup { task, split, layer, config, seed, device, data_dir, pool } = setup;
+        let StudySetup { task, split, layer, config, seed, device, data_dir, notes_dir, pool } =
+            setup;
         let mut problems = config.check(task);
         if !task.takes(layer) {
             let message = format!("is `{}`, but `{task}` has no baseline", layer.name);
@@ -91,7 +103,8 @@ impl Study {
 
         keep_freed_memory();
         let mut store = ParamStore::new(seed, device);
-        let setup = TaskSetup { split, layer, config, data_dir, device };
+        let threads = pool.current_num_threads();
+        let setup = TaskSetup { split, layer, config, data_dir, notes_dir, device, threads };
         let Prepared { rows, scored, build } = (task.prepare)(setup)?;
         // Set by the settings, not by the threads: the parts of a batch decide in which order their
         // gradients are added, and thereby the last bits. A GPU takes the batch in one part.
@@ -108,6 +121,9 @@ impl Study {
             shards,
             groups: ParamGroup::all(task, config, &store, &params)?,
             store,
+            intake: Intake::default(),
+            failed_in_epoch: 0,
+            last_failed: String::new(),
             pool,
         })
     }
@@ -115,12 +131,17 @@ impl Study {
     /// Takes the steps of every objective on the next batch.
     ///
     /// # Errors
-    /// If a shard panics, or loss or gradient are not finite. The weights are then those from
-    /// before the step that failed, but running statistics may have moved and other objectives of
-    /// the same update may have stepped: a saved state is the way back.
+    /// - If too many rows could not be read; nothing is changed then.
+    /// - If a shard panics, or loss or gradient are not finite. The weights are then those from before
+    ///   the step that failed, but running statistics may have moved and other objectives of the same
+    ///   update may have stepped: a saved state is the way back.
     pub fn update(&mut self) -> Result<StudyUpdateReport, StudyError> {
+        self.check_failed()?;
         let start = self.trainer.counters.rows_into_epoch as usize;
-        let end = (start + self.config.batch_size as usize).min(self.order.len());
+        let size = self.config.batch_size as usize;
+        let end = (start + size).min(self.order.len());
+        self.expect(start..end);
+        self.expect(end..(end + size).min(self.order.len()));
         let learning_rate = self.learning_rate();
         let mut report = StudyUpdateReport { learning_rate, ..Default::default() };
         for objective in 0..self.groups.len() {
@@ -133,8 +154,46 @@ impl Study {
                 }
             }
         }
+        self.take_in();
         report.epoch_ended = self.count(end);
         Ok(report)
+    }
+
+    /// Announces these places of the epoch's order.
+    fn expect(&self, batch: Range<usize>) {
+        lock(&self.shards[0]).learner.expect(&self.order[batch], Some(self.draws()));
+    }
+
+    fn draws(&self) -> Draws {
+        Draws { seed: self.trainer.seed, epoch: self.trainer.counters.epochs }
+    }
+
+    /// Collects what loading has met.
+    fn take_in(&mut self) {
+        for shard in &self.shards {
+            let Intake { failed, waited_secs } = lock(shard).learner.take_intake();
+            self.failed_in_epoch += failed.len();
+            if let Some(last) = failed.last() {
+                self.last_failed.clone_from(last);
+            }
+            self.intake.failed.extend(failed);
+            self.intake.waited_secs += waited_secs;
+        }
+    }
+
+    /// Refuses to go on where too many rows could not be read.
+    fn check_failed(&self) -> Result<(), StudyError> {
+        let of = self.order.len();
+        let count = self.failed_in_epoch;
+        match count * FAILED_OF > of {
+            true => Err(StudyError::Unreadable { count, of, last: self.last_failed.clone() }),
+            false => Ok(()),
+        }
+    }
+
+    /// Returns what loading has met since it was last asked.
+    pub fn take_intake(&mut self) -> Intake {
+        std::mem::take(&mut self.intake)
     }
 
     /// Takes one step of an objective on these places of the epoch's order.
@@ -147,6 +206,7 @@ impl Study {
         let mut gradient = self.differentiate(objective, &self.order[batch])?;
         let group = &mut self.groups[objective];
         let l2_loss = group.add_l2(&mut gradient.flat, self.config.l2)?;
+        group.add_weight_decay(&mut gradient.flat, self.config.weight_decay)?;
         let grad_norm = gradient.flat.f_norm()?.f_to_kind(Kind::Double)?.f_double_value(&[])?;
         let update = self.trainer.counters.updates;
         for (number, what) in [(gradient.loss + l2_loss, "loss"), (grad_norm, "gradient")] {
@@ -180,6 +240,7 @@ impl Study {
     pub fn evaluate(&mut self) -> Result<StudyEvaluation, StudyError> {
         let train = self.score(&self.scored)?;
         let test = self.score(&self.rows.test)?;
+        self.take_in();
         let evaluation = StudyEvaluation { epoch: self.trainer.counters.epochs, train, test };
         self.trainer.evaluations.push(evaluation.clone());
         Ok(evaluation)
@@ -283,12 +344,14 @@ impl Study {
         Ok(())
     }
 
-    /// Replaces the weights and leaves everything else as it is.
+    /// Replaces the weights, with those of this network or of one that [`Task::fit_weights`] fits to
+    /// it, and leaves everything else as it is.
     ///
     /// # Errors
     /// If names or shapes do not match this network; nothing is changed then.
-    pub fn load_weights(&mut self, weights: &[(String, Tensor)]) -> Result<(), StudyError> {
-        Ok(self.store.load(weights)?)
+    pub fn load_weights(&mut self, weights: NamedTensors) -> Result<(), StudyError> {
+        let fitted = (self.task.fit_weights)(weights, &self.store.to_named());
+        Ok(self.store.load(&fitted)?)
     }
 
     /// Computes the gradient of an objective's mean loss over `batch`, splitting it among the shards.
@@ -300,7 +363,7 @@ impl Study {
         };
 
         let leaves = &self.groups[objective].leaves;
-        let draws = Draws { seed: self.trainer.seed, epoch: self.trainer.counters.epochs };
+        let draws = self.draws();
         let gradient = |shard: &StudyShard, part: &[usize]| {
             let share = Share { rows: part, batch_rows: batch.len(), draws };
             shard.gradient(objective, leaves.clone(), share)
@@ -354,6 +417,7 @@ impl Study {
         }
         counters.rows_into_epoch = 0;
         counters.epochs += 1;
+        self.failed_in_epoch = 0;
         self.order = epoch_order(&self.rows.train, self.trainer.seed, counters.epochs);
         true
     }

@@ -2,11 +2,13 @@
 
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 
 use coordrl_agents::Tag;
-use coordrl_agents::nn::ParamScope;
+use coordrl_agents::nn::{NamedTensors, ParamScope};
 use tch::{Device, Tensor};
 
+use crate::folder::Pictures;
 use crate::layer::UnderStudy;
 use crate::objects::spread::{Places, Spread};
 use crate::{
@@ -46,8 +48,14 @@ pub struct Task {
     pub baseline: Option<fn() -> StudyConfig>,
     /// Returns the paper's result on the test rows, for the table; a dash if there is none.
     pub published: fn(Split, LayerKind) -> &'static str,
-    /// Returns the number of training rows.
-    pub train_rows: fn(Split, &StudyConfig) -> usize,
+    /// Pictures that the program draws itself where no folder is given; `None` if the task reads no
+    /// folder of pictures.
+    pub drawn: Option<DrawnPictures>,
+    /// Returns the number of training rows, in this folder of data if the task reads one.
+    pub train_rows: fn(Split, &StudyConfig, &Path) -> Result<usize, StudyError>,
+    /// Fits weights to the task's network that are of another with the same names, such as one
+    /// without the layer under study; the second argument has the network's own.
+    pub fit_weights: fn(NamedTensors, &NamedTensors) -> NamedTensors,
     /// Loads the data and chooses the network.
     pub prepare: fn(TaskSetup<'_>) -> Result<Prepared, StudyError>,
 }
@@ -67,6 +75,20 @@ pub struct Objective {
 
 /// The only objective of a task: one step of all parameters.
 pub const WHOLE: Objective = Objective { parameters: "", steps: 1, rate_factor: |_| 1.0 };
+
+/// Pictures that the program draws itself.
+#[derive(Clone, Copy)]
+pub struct DrawnPictures {
+    /// Name in the place of a folder, as in `builtin:shapes`.
+    pub name: &'static str,
+    /// Returns the pictures, and which of them are to be learned from and which are held out.
+    pub make: fn() -> (Arc<dyn Pictures>, SplitIndices),
+}
+
+/// [`Task::fit_weights`] of a task that takes its own weights only.
+pub fn as_they_are(weights: NamedTensors, _own: &NamedTensors) -> NamedTensors {
+    weights
+}
 
 /// Criterion at which a task counts as solved.
 #[derive(Clone, Copy)]
@@ -179,10 +201,15 @@ pub struct TaskSetup<'a> {
     pub layer: &'a StudyLayer,
     /// Settings, checked.
     pub config: &'a StudyConfig,
-    /// Folder of data that does not come with the program; only tasks that need it read it.
+    /// Folder of data that does not come with the program, or the name of [`Task::drawn`]; only tasks that
+    /// need it read it.
     pub data_dir: &'a Path,
+    /// Folder for notes that save time when the same data is read again.
+    pub notes_dir: Option<&'a Path>,
     /// Device of the network.
     pub device: Device,
+    /// Threads that may load data.
+    pub threads: usize,
 }
 
 impl TaskSetup<'_> {
@@ -217,7 +244,7 @@ pub type BuildLearner =
 
 /// Origin of what an update draws at random. With the row it says all, so that neither threads nor a
 /// resumed study change a draw.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Draws {
     /// Seed of the study.
     pub seed: u64,
@@ -238,10 +265,28 @@ pub trait TaskLearner: Send {
     /// Splitting of a batch into passes on a CPU.
     fn row_split(&self) -> RowSplit;
 
+    /// Announces the rows that will be asked for next, to learn from with these draws or to be scored,
+    /// for learners that load them in the meantime.
+    fn expect(&self, _rows: &[usize], _draws: Option<Draws>) {}
+
+    /// Returns what loading has met since it was last asked.
+    fn take_intake(&self) -> Intake {
+        Intake::default()
+    }
+
     /// Returns outputs for people to look at, as many as the task has, without a graph.
     fn exhibits(&self) -> Result<Vec<Exhibit>, StudyError> {
         Ok(Vec::new())
     }
+}
+
+/// What the loading of rows has met.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Intake {
+    /// Rows in whose place others were taken, each named with the reason.
+    pub failed: Vec<String>,
+    /// Seconds for which learners waited.
+    pub waited_secs: f64,
 }
 
 /// Scores of a set of rows; those of parts of it add up.

@@ -5,21 +5,33 @@ mod support;
 
 use std::sync::Arc;
 
+use coordrl_agents::nn::Init;
 use coordrl_agents::nn::{Conv, ParamScope, Window};
 use coordrl_agents::{NetworkError, build_pool};
 use coordrl_studies::{
-    Layer, LayerKind, LayerShape, Study, StudyConfig, StudyError, StudyLayer, StudyLoss,
-    StudySetup, find_layer,
+    Draws, Intake, Layer, LayerKind, LayerShape, Prepared, RowSplit, ScoreSums, SplitIndices,
+    Study, StudyConfig, StudyError, StudyLayer, StudyLoss, StudySetup, Task, TaskLearner,
+    TaskSetup, find_layer, find_task,
 };
 use support::{How, assert_same_state, digits, how, study};
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 fn try_study(layer: &StudyLayer, config: &StudyConfig, how: How) -> Result<Study, StudyError> {
     let How { task, split, seed, .. } = how;
     let pool = Arc::new(build_pool(1, 1).unwrap());
     let device = Device::Cpu;
     let data_dir = &digits();
-    Study::build(StudySetup { task, split, layer, config, seed, data_dir, device, pool })
+    Study::build(StudySetup {
+        task,
+        split,
+        layer,
+        config,
+        seed,
+        data_dir,
+        notes_dir: None,
+        device,
+        pool,
+    })
 }
 
 #[test]
@@ -71,11 +83,87 @@ fn divergence_is_an_error_and_leaves_the_weights_alone() {
         let value = if what == "loss" { f64::INFINITY } else { 3e19 };
         let (_, bias) = weights.iter_mut().find(|(name, _)| name == "conv5.weight").unwrap();
         let _ = bias.fill_(value);
-        study.load_weights(&weights).unwrap();
+        study.load_weights(weights).unwrap();
         let before = study.save().unwrap();
         let error = study.update().unwrap_err();
         assert!(matches!(error, StudyError::NonFinite { update: 0, .. }), "{error}");
         assert!(error.to_string().contains("not finite in update 0: training diverged"), "{error}");
         assert_same_state(&study.save().unwrap(), &before);
     }
+}
+
+/// One number; of some rows the data cannot be read.
+struct Reader {
+    number: Tensor,
+    failed: std::sync::Mutex<Vec<String>>,
+}
+
+const UNREADABLE: [usize; 3] = [100, 1500, 1800];
+
+impl TaskLearner for Reader {
+    fn loss(&self, _: usize, rows: &[usize], _: Draws) -> Result<Tensor, StudyError> {
+        let bad = rows.iter().filter(|row| UNREADABLE.contains(row));
+        self.failed.lock().unwrap().extend(bad.map(|row| format!("{row}.jpg: cut off")));
+        Ok(self.number.sum(Kind::Float))
+    }
+
+    fn score(&self, _: &[usize]) -> Result<ScoreSums, StudyError> {
+        Ok(ScoreSums::default())
+    }
+
+    fn row_split(&self) -> RowSplit {
+        RowSplit::Rows(100)
+    }
+
+    fn take_intake(&self) -> Intake {
+        Intake { failed: std::mem::take(&mut *self.failed.lock().unwrap()), waited_secs: 0.5 }
+    }
+}
+
+fn prepare_reader(_: TaskSetup<'_>) -> Result<Prepared, StudyError> {
+    Ok(Prepared {
+        rows: SplitIndices { train: (0..2000).collect(), test: vec![] },
+        scored: vec![],
+        build: Box::new(|scope| {
+            let number = scope.get("number", &[1], Init::Zeros)?;
+            Ok(Box::new(Reader { number, failed: Default::default() }))
+        }),
+    })
+}
+
+#[test]
+fn two_rows_of_two_thousand_may_be_unreadable_and_a_third_ends_the_epoch() {
+    let regress = find_task("regress").unwrap();
+    let task = Box::leak(Box::new(Task {
+        name: "reader",
+        losses: &[],
+        prepare: prepare_reader,
+        ..*regress
+    }));
+    let config = StudyConfig { batch_size: 100, shards: 1, ..Default::default() };
+    let mut study = study(&config, How { task, ..how("regress") });
+    let mut named = Vec::new();
+    let error = loop {
+        let before = study.save().unwrap();
+        let updated = study.update();
+        let Intake { failed, waited_secs } = study.take_intake();
+        named.extend(failed);
+        match updated {
+            Ok(_) => assert_eq!(waited_secs, 0.5),
+            Err(error) => {
+                assert_same_state(&study.save().unwrap(), &before);
+                break error.to_string();
+            }
+        }
+    };
+    named.sort();
+    assert_eq!(named, ["100.jpg: cut off", "1500.jpg: cut off", "1800.jpg: cut off"]);
+    assert!(error.starts_with("3 of 2000 pictures could not be read"), "{error}");
+    assert!(study.counters().epochs == 0 && study.counters().updates > 2);
+
+    // Whoever resumes has had time to mend them: what is left of the epoch counts from 0.
+    let saved = study.save().unwrap();
+    let mut resumed = support::study(&config, How { task, ..how("regress") });
+    resumed.load(&saved).unwrap();
+    resumed.train_epoch().unwrap();
 }

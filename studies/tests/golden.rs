@@ -72,7 +72,7 @@ fn set_first_weights(study: &mut Study) {
         start += count;
     }
 
-    study.load_weights(&weights).unwrap();
+    study.load_weights(weights).unwrap();
 }
 
 fn assert_close(found: f64, expected: f64, scale: f64, what: &str) {

@@ -394,3 +394,96 @@ fn the_data_set_is_dumped_without_training() {
     fs::write(sandbox.path().join("file"), "in the way").unwrap();
     sandbox.run(&["study", "classify", "--dump", "file"]).expect_refusal(2, &["file", "--dump"]);
 }
+
+/// Settings of a small network on pictures of 33 pixels.
+const NAMING: &[&str] = &[
+    "study",
+    "imagenet",
+    "--device=cpu",
+    "--json",
+    "--set=study.imagenet.width=4",
+    "--set=study.imagenet.side=33",
+    "--set=study.batch_size=200",
+];
+
+#[test]
+fn pictures_are_named_in_a_folder_as_among_those_drawn() {
+    let sandbox = Sandbox::new();
+    let dumped = sandbox.run(&["study", "imagenet", "--dump=shapes"]);
+    assert_eq!(dumped.code, Some(0), "{dumped:?}");
+    let start = |name: &str, more: &[&str]| {
+        finished(&sandbox.run(&[NAMING, &["--name", name, "--epochs=1"], more].concat()))
+    };
+    // PNG loses nothing, and the files are in another order only.
+    let drawn = start("drawn", &[]);
+    let read = start("read", &["--data=shapes"]);
+    assert_eq!(drawn["parameters"], read["parameters"]);
+    assert!(read["test_top5"].as_f64() > Some(0.0), "{read}");
+
+    // Weights go from the plain network to the one with coordinates, and nowhere else.
+    start("plain", &["--layer=conv"]);
+    let plain = "runs/studies/imagenet-pictures/conv/plain";
+    let from = ["--init-from", plain];
+    start("from-plain", &from);
+    let text = fs::read_to_string(
+        sandbox.path().join("runs/studies/imagenet-pictures/coordconv/from-plain/meta.json"),
+    );
+    assert!(text.unwrap().contains("conv/plain"));
+    sandbox
+        .run(&[NAMING, &from, &["--set=study.imagenet.depth=50"]].concat())
+        .expect_refusal(2, &["`--init-from", "does not fit"]);
+}
+
+#[test]
+fn a_folder_that_cannot_be_learned_from_is_refused_at_once() {
+    let sandbox = Sandbox::new();
+    let refused = |arguments: &[&str], words: &[&str]| {
+        sandbox.run(&[NAMING, arguments].concat()).expect_refusal(2, words);
+        assert!(!sandbox.path().join("runs").exists(), "{arguments:?}");
+    };
+    refused(&["--data=nowhere"], &["nowhere/train cannot be listed"]);
+    refused(&["--data=builtin:shape"], &["drawn here are builtin:shapes"]);
+    refused(&["--preset=paper"], &["classes` is 1000, but builtin:shapes has 10", "`--data`"]);
+    refused(&["--set=study.imagenet.depth=34"], &["is 34; there are 18 and 50"]);
+    assert_eq!(sandbox.run(&["study", "imagenet", "--dump=shapes"]).code, Some(0));
+    let class = sandbox.path().join("shapes/train/disc");
+    let notes = class.join("notes.txt");
+    fs::write(&notes, "no picture").unwrap();
+    refused(&["--data=shapes"], &["notes.txt: it is neither a JPEG nor a PNG"]);
+    fs::remove_file(notes).unwrap();
+    let empty = sandbox.path().join("shapes/val/disc");
+    fs::remove_dir_all(&empty).unwrap();
+    refused(&["--data=shapes"], &["val: the class disc has no folder there"]);
+    fs::create_dir(&empty).unwrap();
+    refused(&["--data=shapes"], &["disc is a class without pictures"]);
+}
+
+#[test]
+fn pictures_that_break_later_are_named_and_too_many_end_the_run_with_a_checkpoint() {
+    let sandbox = Sandbox::new();
+    assert_eq!(sandbox.run(&["study", "imagenet", "--dump=shapes"]).code, Some(0));
+    // Whole in their headers only.
+    let broken = sandbox.path().join("shapes/train/ring");
+    let mut whole = Vec::new();
+    for entry in fs::read_dir(&broken).unwrap().take(5) {
+        let path = entry.unwrap().path();
+        let bytes = fs::read(&path).unwrap();
+        fs::write(&path, &bytes[..100]).unwrap();
+        whole.push((path, bytes));
+    }
+    let arguments = ["--data=shapes", "--epochs=1", "--name=a"];
+    let ended = sandbox.run(&[NAMING, &arguments].concat());
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    let words = ["train/ring/", "does not decode", "takes its place", "of 600 pictures could not"];
+    for word in words {
+        assert!(ended.stderr.contains(word), "{word} not in {}", ended.stderr);
+    }
+
+    for (path, bytes) in whole {
+        fs::write(path, bytes).unwrap();
+    }
+    let run = sandbox.path().join("runs/studies/imagenet-pictures/coordconv/a");
+    assert!(checkpoints(&run).len() > 1, "only the one from the start");
+    let resume = ["study", "imagenet", "--json", "--resume", run.to_str().unwrap()];
+    assert_eq!(finished(&sandbox.run(&resume))["epochs"], 1);
+}

@@ -16,7 +16,8 @@ pub struct StudySettingFlags {
     #[arg(long, value_name = "NAME")]
     layer: Option<String>,
     /// Held-out rows: `uniform`, a random quarter of the centres; `quadrant`, those in one quadrant
-    /// of the canvas; `digits`, the only one of `detect`; `scenes`, that of `gan` and `vae` [default: the task's first]
+    /// of the canvas; `digits`, the only one of `detect`; `scenes`, that of `gan` and `vae`; `pictures`,
+    /// that of `imagenet` [default: the task's first]
     #[arg(long, value_name = "NAME")]
     split: Option<String>,
     /// Random seed [default: 1]
@@ -31,7 +32,9 @@ pub struct StudySettingFlags {
     /// auto, cpu or cuda:N [default: auto]
     #[arg(long, value_name = "DEVICE")]
     device: Option<String>,
-    /// `detect`: folder of digits, for instance MNIST's four files [default: what set-up fetched]
+    /// `detect`: folder of digits, for instance MNIST's four files [default: what set-up fetched];
+    /// `imagenet`: folder with `train` and `val`, each with a folder of pictures for every class
+    /// [default: builtin:shapes, drawn ones]
     #[arg(long, value_name = "DIR")]
     data: Option<String>,
     /// Preset name or file [default: the task's recipe]

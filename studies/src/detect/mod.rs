@@ -29,7 +29,7 @@ use self::network::ProposalNetwork;
 use self::second_stage::SecondStage;
 use crate::config::{RateSchedule, StudyConfig};
 use crate::data::{Split, SplitIndices};
-use crate::task::{Measure, Prepared, Task, TaskSetup, WHOLE};
+use crate::task::{Measure, Prepared, Task, TaskSetup, WHOLE, as_they_are};
 use crate::{LayerKind, StudyError};
 
 /// Training canvases that an evaluation scores.
@@ -165,7 +165,9 @@ pub(crate) const TASK: Task = Task {
     with_layer: recipe,
     baseline: Some(recipe),
     published,
-    train_rows: |_, config| config.detect.train_canvases as usize,
+    drawn: None,
+    train_rows: |_, config, _| Ok(config.detect.train_canvases as usize),
+    fit_weights: as_they_are,
     prepare,
 };
 
@@ -199,7 +201,7 @@ fn prepare(setup: TaskSetup<'_>) -> Result<Prepared, StudyError> {
     let device = setup.device;
     let data = Arc::new(DetectData::new(Digits::read(setup.data_dir)?, &config));
     let anchors = Arc::new(config.padding.anchors());
-    let rows = SplitIndices::in_turn(config.train_canvases, config.test_canvases);
+    let rows = SplitIndices::in_turn(config.train_canvases as usize, config.test_canvases as usize);
     Ok(Prepared {
         scored: rows.train.iter().copied().take(SCORED).collect(),
         rows,

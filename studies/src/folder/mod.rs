@@ -3,7 +3,9 @@
 //! JPEG and PNG, told apart by content and not by name; colours, sizes and crops as Pillow and
 //! torchvision have them.
 
+mod checked;
 mod decode;
+pub(crate) mod loader;
 mod transform;
 
 use std::fs;
@@ -11,6 +13,10 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
+use self::checked::CheckedNote;
+use crate::data::SplitIndices;
+
+pub use self::loader::Pictures;
 pub use decode::{PictureError, decode};
 pub use transform::{normalised, test_square, train_square};
 
@@ -36,6 +42,32 @@ pub enum FolderError {
     EmptyClass {
         /// The class's folder.
         path: PathBuf,
+    },
+    /// Classes that differ between what is to be learned and what is held out.
+    #[error("{}: the class {class} has no folder there, as it has in {}", .path.display(), .other.display())]
+    OtherClasses {
+        /// The folder without it.
+        path: PathBuf,
+        /// The folder with it.
+        other: PathBuf,
+        /// Its name.
+        class: String,
+    },
+    /// A picture that cannot be cut or resized.
+    #[error("picture {row}: {error}")]
+    Resizing {
+        /// Its number.
+        row: usize,
+        /// Reason.
+        error: PictureError,
+    },
+    /// A name of pictures that the program does not draw.
+    #[error("{name}: the pictures that are drawn here are {known}")]
+    NotDrawn {
+        /// The name.
+        name: String,
+        /// That of those that are.
+        known: &'static str,
     },
     /// A file that is no picture.
     #[error("{}: {error}", .path.display())]
@@ -88,11 +120,46 @@ impl PictureFolder {
         }
     }
 
-    /// Reads the header of every picture, on the ambient rayon pool.
+    /// Lists a folder with pictures to learn from in `train` and pictures held out in `val`, each with
+    /// the same classes; numbers the former first.
+    ///
+    /// # Errors
+    /// As [`PictureFolder::list`], or if their classes differ.
+    pub fn list_split(folder: &Path) -> Result<(Self, SplitIndices), FolderError> {
+        let [train, val] = ["train", "val"].map(|side| folder.join(side));
+        let mut all = Self::list(&train)?;
+        let held_out = Self::list(&val)?;
+        for ([path, other], [has, needs]) in [
+            ([&val, &train], [&held_out.classes, &all.classes]),
+            ([&train, &val], [&all.classes, &held_out.classes]),
+        ] {
+            if let Some(class) = needs.iter().find(|class| !has.contains(class)) {
+                let class = class.clone();
+                let [path, other] = [path, other].map(PathBuf::clone);
+                return Err(FolderError::OtherClasses { path, other, class });
+            }
+        }
+        let rows = SplitIndices::in_turn(all.pictures.len(), held_out.pictures.len());
+        all.pictures.extend(held_out.pictures);
+        Ok((all, rows))
+    }
+
+    /// Reads the header of every picture, on the ambient rayon pool; with a folder for notes only if a
+    /// picture has changed since all were good.
     ///
     /// # Errors
     /// The first file that is no picture, in the order of the pictures.
-    pub fn check(&self) -> Result<(), FolderError> {
+    pub fn check(&self, notes: Option<&Path>) -> Result<(), FolderError> {
+        let note = notes.and_then(|notes| CheckedNote::on(notes, &self.pictures));
+        if note.as_ref().is_some_and(CheckedNote::holds) {
+            return Ok(());
+        }
+        self.check_headers()?;
+        note.iter().for_each(CheckedNote::write);
+        Ok(())
+    }
+
+    fn check_headers(&self) -> Result<(), FolderError> {
         let checked: Vec<Result<(), FolderError>> = self
             .pictures
             .par_iter()
@@ -114,6 +181,20 @@ impl PictureFolder {
         let bytes =
             fs::read(path).map_err(|error| failed(PictureError::Unreadable(error.to_string())))?;
         decode(&bytes).map_err(failed)
+    }
+}
+
+impl Pictures for PictureFolder {
+    fn load(&self, row: usize) -> Result<image::RgbImage, FolderError> {
+        Self::load(self, row)
+    }
+
+    fn class(&self, row: usize) -> usize {
+        self.pictures[row].class
+    }
+
+    fn classes(&self) -> &[String] {
+        &self.classes
     }
 }
 
@@ -183,14 +264,14 @@ mod tests {
             .collect();
         let expected = [(0, "rgb.jpg"), (1, "grey.jpg"), (1, "rgb.png")];
         assert_eq!(found, expected.map(|(class, name)| (class, name.to_owned())));
-        listed.check().unwrap();
+        listed.check(None).unwrap();
         assert_eq!(listed.load(2).unwrap().dimensions(), (24, 18));
     }
 
     #[test]
     fn what_is_wrong_with_a_folder_is_named() {
         let reason = |folder: &Path| match PictureFolder::list(folder) {
-            Ok(listed) => listed.check().unwrap_err().to_string(),
+            Ok(listed) => listed.check(None).unwrap_err().to_string(),
             Err(error) => error.to_string(),
         };
         assert!(reason(Path::new("nowhere")).starts_with("nowhere cannot be listed: "));
@@ -204,12 +285,53 @@ mod tests {
         assert!(text.contains("notes.jpg: it is neither a JPEG nor a PNG"), "{text}");
     }
 
+    #[test]
+    fn both_sides_have_the_same_classes() {
+        let folder = folder_of(&[
+            ("train/a", &["rgb.png", "rgb.jpg"]),
+            ("train/b", &["grey.jpg"]),
+            ("val/a", &["rgb.png"]),
+        ]);
+        let reason = |folder: &Path| PictureFolder::list_split(folder).unwrap_err().to_string();
+        let text = reason(folder.path());
+        assert!(text.contains("val: the class b has no folder there"), "{text}");
+        fs::create_dir(folder.path().join("val/b")).unwrap();
+        assert!(reason(folder.path()).contains("b is a class without pictures"));
+        fs::copy(golden().join("grey.jpg"), folder.path().join("val/b/x")).unwrap();
+        let (listed, rows) = PictureFolder::list_split(folder.path()).unwrap();
+        assert_eq!((rows.train, rows.test), (vec![0, 1, 2], vec![3, 4]));
+        assert_eq!(
+            listed.pictures.iter().map(|one| one.class).collect::<Vec<_>>(),
+            [0, 0, 1, 0, 1]
+        );
+        let text = reason(&folder.path().join("train"));
+        assert!(text.contains("train/train cannot be listed"), "{text}");
+    }
+
+    #[test]
+    fn headers_are_read_again_only_where_something_changed() {
+        let notes = tempfile::tempdir().unwrap();
+        let folder = folder_of(&[("a", &["rgb.png", "grey.jpg"])]);
+        let bad = folder.path().join("a/notes.jpg");
+        fs::write(&bad, "no picture").unwrap();
+        let listed = PictureFolder::list(folder.path()).unwrap();
+        let check = |listed: &PictureFolder| listed.check(Some(notes.path()));
+        assert!(check(&listed).is_err() && check(&listed).is_err(), "an error leaves no note");
+        fs::copy(golden().join("rgb.jpg"), &bad).unwrap();
+        check(&listed).unwrap();
+        assert!(CheckedNote::on(notes.path(), &listed.pictures).unwrap().holds());
+        // Noted, but no longer as noted.
+        fs::write(&bad, "no picture any more").unwrap();
+        assert!(check(&listed).is_err());
+        assert!(listed.check(Some(Path::new("/dev/null/none"))).is_err());
+    }
+
     /// A header may be whole where the rest is not.
     #[test]
     fn a_picture_that_is_cut_fails_when_it_is_loaded() {
         let folder = folder_of(&[("a", &["cut.jpg"])]);
         let listed = PictureFolder::list(folder.path()).unwrap();
-        listed.check().unwrap();
+        listed.check(None).unwrap();
         let text = listed.load(0).unwrap_err().to_string();
         assert!(text.ends_with("cut.jpg: it does not decode: it is cut off"), "{text}");
     }

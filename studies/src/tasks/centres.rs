@@ -1,5 +1,6 @@
 //! The learner of the coordinate tasks: its rows are the centres of Not-so-Clevr.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use coordrl_agents::nn::{Mode, ParamScope};
@@ -49,8 +50,8 @@ pub(super) struct CentreLearner {
 }
 
 /// Number of training centres.
-pub(super) fn train_rows(split: Split, _: &StudyConfig) -> usize {
-    split.indices().train.len()
+pub(super) fn train_rows(split: Split, _: &StudyConfig, _: &Path) -> Result<usize, StudyError> {
+    Ok(split.indices().train.len())
 }
 
 /// Prepares a coordinate task with the network that `build` makes.

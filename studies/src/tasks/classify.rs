@@ -8,7 +8,9 @@ use super::networks::{Deconv, Pointwise};
 use super::rows::{canvases, painted_inputs, picture_of, pixels};
 use crate::config::{Inputs, RateSchedule, StudyConfig, StudyLoss};
 use crate::data::{CANVAS, Centre, PIXELS, Split};
-use crate::task::{Exhibit, Mark, Measure, MeasureRange, Prepared, Task, TaskSetup, WHOLE};
+use crate::task::{
+    Exhibit, Mark, Measure, MeasureRange, Prepared, Task, TaskSetup, WHOLE, as_they_are,
+};
 use crate::{LayerKind, StudyError};
 
 tags! {
@@ -63,7 +65,9 @@ pub(crate) const TASK: Task = Task {
     with_layer,
     baseline: Some(baseline),
     published,
+    drawn: None,
     train_rows: centres::train_rows,
+    fit_weights: as_they_are,
     prepare,
 };
 

@@ -33,7 +33,10 @@ mod tests {
         let layer = find_layer(layer).unwrap();
         let config = change(task.recipe(layer));
         let data_dir = Path::new("none");
-        let setup = TaskSetup { split, layer, config: &config, data_dir, device: Device::Cpu };
+        let device = Device::Cpu;
+        let config = &config;
+        let setup =
+            TaskSetup { split, layer, config, data_dir, notes_dir: None, device, threads: 1 };
         let mut store = ParamStore::new(1, Device::Cpu);
         let prepared = (task.prepare)(setup).unwrap();
         let learner = (prepared.build)(&mut ParamScope::new(&mut store)).unwrap();

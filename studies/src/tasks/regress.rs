@@ -8,7 +8,9 @@ use super::networks::{ConvDense, ConvMean, CoordMax};
 use super::rows::canvases;
 use crate::config::{Inputs, StudyConfig, StudyLoss};
 use crate::data::{CANVAS, Centre, Split};
-use crate::task::{Exhibit, Mark, Measure, MeasureRange, Prepared, Task, TaskSetup, WHOLE};
+use crate::task::{
+    Exhibit, Mark, Measure, MeasureRange, Prepared, Task, TaskSetup, WHOLE, as_they_are,
+};
 use crate::{LayerKind, LayerStart, StudyError};
 
 tags! {
@@ -44,7 +46,9 @@ pub(crate) const TASK: Task = Task {
     with_layer,
     baseline: Some(baseline),
     published,
+    drawn: None,
     train_rows: centres::train_rows,
+    fit_weights: as_they_are,
     prepare,
 };
 

@@ -8,7 +8,9 @@ use super::networks::{Deconv, Render, RenderStages};
 use super::rows::{canvases, painted_inputs, picture_of};
 use crate::config::{Inputs, RateSchedule, StudyConfig, StudyLoss};
 use crate::data::{Centre, PIXELS, Split};
-use crate::task::{Exhibit, Mark, Measure, MeasureRange, Prepared, Task, TaskSetup, WHOLE};
+use crate::task::{
+    Exhibit, Mark, Measure, MeasureRange, Prepared, Task, TaskSetup, WHOLE, as_they_are,
+};
 use crate::{LayerKind, StudyError};
 
 tags! {
@@ -60,7 +62,9 @@ pub(crate) const TASK: Task = Task {
     with_layer,
     baseline: Some(baseline),
     published,
+    drawn: None,
     train_rows: centres::train_rows,
+    fit_weights: as_they_are,
     prepare,
 };
 

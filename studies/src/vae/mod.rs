@@ -17,7 +17,7 @@ use crate::data::{Split, SplitIndices};
 use crate::objects::judged;
 use crate::objects::painter::Canvases;
 use crate::objects::scene::Scale;
-use crate::task::{Measure, Prepared, Task, TaskSetup, WHOLE, joined};
+use crate::task::{Measure, Prepared, Task, TaskSetup, WHOLE, as_they_are, joined};
 use crate::{LayerKind, StudyError};
 
 /// Training pictures that an evaluation scores.
@@ -100,7 +100,9 @@ pub(crate) const TASK: Task = Task {
         LayerKind::InPlace(_) => "objects move",
         LayerKind::Baseline => "objects fade",
     },
-    train_rows: |_, config| config.vae.train_pictures as usize,
+    drawn: None,
+    train_rows: |_, config, _| Ok(config.vae.train_pictures as usize),
+    fit_weights: as_they_are,
     prepare,
 };
 
@@ -114,7 +116,7 @@ fn prepare(setup: TaskSetup<'_>) -> Result<Prepared, StudyError> {
     let layer = setup.under_study();
     let device = setup.device;
     let scale = config.scale().unwrap_or(Scale::HALF); // another one was refused before
-    let rows = SplitIndices::in_turn(config.train_pictures, config.test_pictures);
+    let rows = SplitIndices::in_turn(config.train_pictures as usize, config.test_pictures as usize);
     let held_out = rows.train.len()..rows.train.len() + rows.test.len();
     let canvases = Canvases { scale, held_out, device };
     Ok(Prepared {

@@ -27,11 +27,14 @@ pub fn how(task: &str) -> How {
 }
 
 impl How {
-    /// Returns the recipe; with few canvases, where the task has any.
+    /// Returns the recipe; with few canvases and a narrow network, where the task
+    /// has any.
     pub fn recipe(self) -> StudyConfig {
         let mut config = self.task.recipe(find_layer(self.layer).unwrap());
         config.detect.train_canvases = 40;
         config.detect.test_canvases = 10;
+        config.imagenet.width = 4;
+        config.imagenet.side = 33;
         config
     }
 }
@@ -40,8 +43,19 @@ pub fn study_of(layer: &StudyLayer, config: &StudyConfig, how: How) -> Study {
     let How { task, split, seed, threads, .. } = how;
     let pool = Arc::new(build_pool(threads, 1).unwrap());
     let device = Device::Cpu;
-    let data_dir = &digits();
-    Study::build(StudySetup { task, split, layer, config, seed, data_dir, device, pool }).unwrap()
+    let data_dir = &task.drawn.map_or_else(digits, |drawn| drawn.name.into());
+    Study::build(StudySetup {
+        task,
+        split,
+        layer,
+        config,
+        seed,
+        data_dir,
+        notes_dir: None,
+        device,
+        pool,
+    })
+    .unwrap()
 }
 
 /// Folder of the digits that set-up fetched.

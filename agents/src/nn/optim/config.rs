@@ -22,7 +22,7 @@ pub struct OptimizerConfig {
     /// Constant that keeps the denominator away from 0. Inside the root in `rmsprop_tf`, outside it
     /// in the others: 1e-5 inside the root acts like 3e-3 outside.
     pub epsilon: f64,
-    /// RMSProp: fraction of the previous change that is repeated; 0 disables momentum.
+    /// RMSProp and SGD: fraction of the previous change that is repeated; 0 disables momentum.
     pub momentum: f64,
     /// RMSProp: divides by the gradient's standard deviation instead of its root mean square.
     pub centered: bool,
@@ -48,6 +48,8 @@ pub enum OptimizerKind {
     RmspropTf,
     /// Adam.
     Adam,
+    /// Stochastic gradient descent.
+    Sgd,
 }
 
 impl Default for OptimizerConfig {

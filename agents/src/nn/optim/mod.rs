@@ -53,7 +53,8 @@ impl Optimizer {
         let chunk = if params.device() == Device::Cpu { CHUNK } else { params.numel() as i64 };
         // Chunks are views: the rules change the parameters and the moments themselves.
         let tensors = params.split(chunk, 0).into_iter().zip(gradient.split(chunk, 0));
-        let chunks: Vec<_> = tensors.zip(self.moments.split(chunk)).collect();
+        let moments = self.moments.split(chunk, tensors.len());
+        let chunks: Vec<_> = tensors.zip(moments).collect();
         let config = &self.config;
         let steps = self.steps;
         let in_one_pass = one_pass::applies(config, params, gradient);

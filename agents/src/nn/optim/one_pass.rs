@@ -1,7 +1,7 @@
 //! The rules of [`rules`](super::rules) for `f32` on a CPU, in one pass over the data.
 //!
 //! As operations on tensors a rule takes about ten passes, and the roots of the many zeros among
-//! the moments take libtorch's slow path. Centring and momentum are left to those.
+//! the moments take libtorch's slow path. Centring, momentum and SGD are left to those.
 
 use tch::{Device, Kind, Tensor};
 
@@ -11,7 +11,11 @@ use super::{Moments, OptimizerConfig, OptimizerKind};
 
 /// Returns `true` if [`step`] implements `config` for these tensors.
 pub(super) fn applies(config: &OptimizerConfig, params: &Tensor, gradient: &Tensor) -> bool {
-    let plain = config.kind == OptimizerKind::Adam || (!config.centered && config.momentum == 0.0);
+    let plain = match config.kind {
+        OptimizerKind::Adam => true,
+        OptimizerKind::Sgd => false,
+        _ => !config.centered && config.momentum == 0.0,
+    };
     plain
         && [params, gradient].iter().all(|tensor| {
             tensor.device() == Device::Cpu
@@ -37,7 +41,7 @@ pub(super) fn step(
     let scale = scale as f32;
     assert_ne!(p.data_ptr(), g.data_ptr(), "the parameters are their own gradient");
     // SAFETY: each is taken once and they do not share memory; nothing else uses them during a step.
-    let [p, v] = unsafe { [floats_mut(p), floats_mut(&moments.mean_square)] };
+    let [p, v] = unsafe { [floats_mut(p), floats_mut(moments.mean_square())] };
     let numbers = p.iter_mut().zip(floats(g)).zip(v);
     // √(1 − decayᵗ), factored out of the denominator
     let correction_of = |decay: f64| (1.0 - decay.powi(exponent(steps))).sqrt();
@@ -80,6 +84,7 @@ pub(super) fn step(
                 *p -= g / (*v + epsilon).sqrt() * rate;
             }
         }
+        OptimizerKind::Sgd => unreachable!("SGD is left to the rules on tensors"),
     }
 }
 

@@ -25,6 +25,7 @@ pub(super) fn step(
         OptimizerKind::RmspropCorrected => rmsprop_corrected(config, g, moments, steps, rate),
         OptimizerKind::Rmsprop => rmsprop(config, g, moments, rate),
         OptimizerKind::RmspropTf => rmsprop_tf(config, g, moments, rate),
+        OptimizerKind::Sgd => with_momentum(config, moments, g.shallow_clone()) * rate,
     };
     // In place: `p` is a view of the flat tensor that every network reads.
     let _ = p.g_sub_(&change);
@@ -90,15 +91,15 @@ fn rmsprop_tf(config: &OptimizerConfig, g: &Tensor, moments: &mut Moments, rate:
 /// clamped at 0.
 fn update_mean_square(config: &OptimizerConfig, g: &Tensor, moments: &mut Moments) -> Tensor {
     // `lerp_` is one pass over the data, where a product and a sum would be two.
-    let _ = moments.mean_square.lerp_(&g.square(), 1.0 - config.decay);
-    drop_tiny(&moments.mean_square, LEAST_MEAN_SQUARE);
+    let mean_square = moments.mean_square().shallow_clone().lerp_(&g.square(), 1.0 - config.decay);
+    drop_tiny(&mean_square, LEAST_MEAN_SQUARE);
     match &mut moments.mean {
         // Copied, because the caller turns the result into a denominator in place.
-        None => moments.mean_square.copy(),
+        None => mean_square.copy(),
         Some(mean) => {
             let _ = mean.lerp_(g, 1.0 - config.decay);
             drop_tiny(mean, LEAST_MEAN);
-            (&moments.mean_square - mean.square()).clamp_min_(0.0)
+            (&mean_square - mean.square()).clamp_min_(0.0)
         }
     }
 }
@@ -126,11 +127,10 @@ fn adam(
     steps: u64,
     rate: f64,
 ) -> Tensor {
-    let Moments { mean_square, mean, .. } = moments;
-    let _ = mean_square.lerp_(&g.square(), 1.0 - config.beta2);
-    drop_tiny(mean_square, LEAST_MEAN_SQUARE);
+    let mean_square = moments.mean_square().shallow_clone().lerp_(&g.square(), 1.0 - config.beta2);
+    drop_tiny(&mean_square, LEAST_MEAN_SQUARE);
     // `lerp_` returns the moment itself, so dropping its tiny elements changes the stored one.
-    let mean = match mean {
+    let mean = match &mut moments.mean {
         Some(mean) => mean.lerp_(g, 1.0 - config.beta1),
         None => g.shallow_clone(), // unreachable: Adam's moments always have a mean
     };

@@ -184,6 +184,17 @@ fn adam_corrects_the_bias_of_its_first_steps() {
 }
 
 #[test]
+fn sgd_repeats_a_share_of_its_last_change() {
+    for momentum in [0.0, 0.9] {
+        let expected = by_hand([0.0; 3], |g, _, rate, memory| {
+            memory[0] = momentum * memory[0] + g;
+            rate * memory[0]
+        });
+        assert_close(&run(&config(OptimizerKind::Sgd, momentum, false)), &expected);
+    }
+}
+
+#[test]
 fn centred_rmsprop_meets_no_root_of_a_negative() {
     // A constant gradient: mean square and squared mean are equal up to rounding.
     for kind in [OptimizerKind::Rmsprop, OptimizerKind::RmspropTf] {

@@ -1,0 +1,81 @@
+//! Learning to name pictures.
+
+use std::sync::Arc;
+
+use coordrl_agents::nn::Mode;
+use tch::{Device, Kind, Reduction, Tensor};
+
+use crate::StudyError;
+use crate::folder::loader::{Batch, Loader};
+use crate::resnet::ResNet;
+use crate::task::{Draws, Intake, RowSplit, ScoreSums, Tally, TaskLearner};
+
+/// Pictures per pass of an evaluation.
+const ROWS: usize = 64;
+/// Places among the best at which a class counts as found for the second measure.
+const PLACES: i64 = 5;
+
+/// One thread's network. Rows are numbers of pictures.
+pub(super) struct ImageNetLearner {
+    pub network: ResNet,
+    pub loader: Arc<Loader>,
+    pub device: Device,
+}
+
+impl TaskLearner for ImageNetLearner {
+    fn loss(&self, _: usize, rows: &[usize], draws: Draws) -> Result<Tensor, StudyError> {
+        let Batch { pictures, classes } = self.loader.take(rows, Some(draws), self.device)?;
+        cross_entropy(&self.network.forward(&pictures, Mode::Train), &classes)
+    }
+
+    fn score(&self, rows: &[usize]) -> Result<ScoreSums, StudyError> {
+        let Batch { pictures, classes } = self.loader.take(rows, None, self.device)?;
+        let logits = self.network.forward(&pictures, Mode::Evaluate); // [N, classes]
+        let places = places(&logits, &classes)?; // [N]
+        let within = |count: i64| -> Result<Tally, StudyError> {
+            let found = places.f_lt(count)?.f_sum(Kind::Double)?;
+            Ok(Tally::over_rows(found.f_double_value(&[])?, rows.len()))
+        };
+        let loss = cross_entropy(&logits, &classes)?.f_double_value(&[])?;
+        Ok(ScoreSums { loss, measures: vec![within(1)?, within(PLACES)?] })
+    }
+
+    /// Under batch normalisation rows depend on each other.
+    fn row_split(&self) -> RowSplit {
+        RowSplit::Whole(ROWS)
+    }
+
+    fn expect(&self, rows: &[usize], draws: Option<Draws>) {
+        self.loader.expect(rows, draws);
+    }
+
+    fn take_intake(&self) -> Intake {
+        self.loader.take_intake()
+    }
+}
+
+/// Cross-entropy summed over the rows.
+fn cross_entropy(logits: &Tensor, classes: &Tensor) -> Result<Tensor, StudyError> {
+    Ok(logits.f_cross_entropy_loss::<Tensor>(classes, None, Reduction::Sum, -100, 0.0)?)
+}
+
+/// Counts the classes that rank before the right one, `[N]`; of equal logits, all others do.
+fn places(logits: &Tensor, classes: &Tensor) -> Result<Tensor, StudyError> {
+    let right = logits.f_gather(1, &classes.f_unsqueeze(1)?, false)?; // [N, 1]
+    // Without the right one itself.
+    Ok(logits.f_ge_tensor(&right)?.f_sum_dim_intlist(1, false, Kind::Int64)? - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_count_what_ranks_before() {
+        let logits = Tensor::from_slice(&[0.5f32, 2.0, 1.0, 3.0, 3.0, 3.0]).view([2, 3]);
+        let classes = Tensor::from_slice(&[2i64, 0]);
+        let found: Vec<i64> = places(&logits, &classes).unwrap().try_into().unwrap();
+        // A network that gives every class the same has found none.
+        assert_eq!(found, [1, 2]);
+    }
+}
