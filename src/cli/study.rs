@@ -32,7 +32,8 @@ Examples:
   coordrl study detect --set study.detect.second_stage=true
   coordrl study gan --preset released
   coordrl study vae --layer conv
-  coordrl study imagenet --data /data/imagenet --preset paper --device cuda:0";
+  coordrl study imagenet --data /data/imagenet --preset paper --device cuda:0
+  coordrl study lsun --data /data/bedrooms --layer conv";
 
 /// The experiments of the CoordConv paper beside Atari.
 #[derive(Debug)]

@@ -29,8 +29,8 @@ pub struct StudyRunConfig {
     /// Stop once the task's mark has held for `study.hold_evaluations` evaluations in a row.
     pub stop_when_held: bool,
     /// Folder of data that does not come with the program: digits for `detect`, pictures for
-    /// `imagenet`, where `builtin:shapes` names those that it draws; absent: what set-up fetched, or
-    /// what the program draws.
+    /// `imagenet` and `lsun`, where `builtin:shapes` and `builtin:rooms` name those that it draws;
+    /// absent: what set-up fetched, or what the program draws.
     pub data: Option<PathBuf>,
     /// `auto`, `cpu` or `cuda:N`.
     pub device: DeviceChoice,

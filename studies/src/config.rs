@@ -9,6 +9,7 @@ use crate::detect::DetectConfig;
 use crate::gan::GanConfig;
 use crate::imagenet::ImageNetConfig;
 use crate::layer::LayerStart;
+use crate::lsun::LsunConfig;
 use crate::vae::VaeConfig;
 
 /// Study settings. [`Task::recipe`] returns suitable ones for a task.
@@ -77,6 +78,8 @@ pub struct StudyConfig {
     pub gan: GanConfig,
     /// Settings of the task `imagenet`.
     pub imagenet: ImageNetConfig,
+    /// Settings of the task `lsun`.
+    pub lsun: LsunConfig,
     /// Settings of the task `vae`.
     pub vae: VaeConfig,
 }
@@ -167,6 +170,7 @@ impl Default for StudyConfig {
             detect: DetectConfig::default(),
             gan: GanConfig::default(),
             imagenet: ImageNetConfig::default(),
+            lsun: LsunConfig::default(),
             vae: VaeConfig::default(),
         }
     }
@@ -252,6 +256,7 @@ impl StudyConfig {
         problems.extend(self.detect.check());
         problems.extend(self.gan.check());
         problems.extend(self.imagenet.check());
+        problems.extend(self.lsun.check());
         problems.extend(self.vae.check());
         problems
     }

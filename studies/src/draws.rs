@@ -28,6 +28,8 @@ pub(crate) enum Purpose {
     Crops,
     /// Pictures of shapes; the index is that of the picture.
     Shapes,
+    /// Pictures of rooms; the index is that of the picture.
+    Rooms,
     /// Latent variables drawn from the prior, for an evaluation; the index is that of the picture.
     Prior,
 }
@@ -45,6 +47,7 @@ impl Purpose {
             Self::Latents => b"latent/g",
             Self::Crops => b"folder/c",
             Self::Shapes => b"drawn/sh",
+            Self::Rooms => b"drawn/rm",
             Self::Prior => b"latent/p",
         }
     }

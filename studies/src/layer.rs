@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
 use crate::StudyError;
+use crate::blocks::{CoordDouble, Double};
 use crate::error::unknown;
 
 /// A layer that can replace the CoordConv layer in the published networks.
@@ -52,6 +53,9 @@ pub struct LayerPlace {
     pub kernel: i64,
     /// Distance between windows, in pixels.
     pub stride: i64,
+    /// A transposed convolution, by which the map becomes `stride` times as high and wide instead of
+    /// smaller; the stride is 2 then.
+    pub transposed: bool,
     /// Zero padding.
     pub padding: Padding,
     /// Initial weights of its convolution.
@@ -68,12 +72,25 @@ impl LayerPlace {
         let stride = 1;
         let init = Init::HeNormal;
         let radius = Radius::Without;
-        Self { name: "layer", input, channels, size, kernel, stride, padding, init, radius }
+        let transposed = false;
+        Self {
+            name: "layer",
+            input,
+            channels,
+            size,
+            kernel,
+            stride,
+            transposed,
+            padding,
+            init,
+            radius,
+        }
     }
 
     /// Returns height and width of the layer's output.
     fn size_out(&self) -> [i64; 2] {
         self.size.map(|side| match self.padding {
+            _ if self.transposed => self.stride * side,
             Padding::Valid => (side - self.kernel) / self.stride + 1,
             Padding::Same => (side + self.stride - 1) / self.stride,
         })
@@ -216,8 +233,14 @@ pub(crate) fn plain(
     scope: &mut ParamScope<'_>,
     place: LayerPlace,
 ) -> Result<Box<dyn Layer>, NetworkError> {
-    let [channels_in, _] = place.channels;
-    Ok(Box::new(Conv::build_with(scope, place.name, channels_in, place.conv_spec(), None)?))
+    let LayerPlace { name, channels, kernel, init, .. } = place;
+    match place.transposed {
+        true => Ok(Box::new(Double::build(scope, name, channels, kernel, init)?)),
+        false => {
+            let [channels_in, _] = channels;
+            Ok(Box::new(Conv::build_with(scope, name, channels_in, place.conv_spec(), None)?))
+        }
+    }
 }
 
 fn zeros(shape: &[i64]) -> Tensor {
@@ -265,7 +288,20 @@ impl Layer for Conv {
     }
 }
 
-/// Builds the paper's layer: coordinates xx and yy appended to the picture, then a convolution.
+impl Layer for Double {
+    fn forward(&self, picture: &Tensor) -> Tensor {
+        self.forward(picture)
+    }
+}
+
+impl Layer for CoordDouble {
+    fn forward(&self, picture: &Tensor) -> Tensor {
+        self.forward(picture)
+    }
+}
+
+/// Builds the paper's layer: coordinates xx and yy appended to the picture, then a convolution,
+/// transposed or not.
 fn build_coord_conv(
     scope: &mut ParamScope<'_>,
     shape: LayerShape,
@@ -278,9 +314,13 @@ fn build_coord_conv(
     let radius = place.radius;
     let coordinates = CoordinateSpec { start, amplitude, radius, ..CoordinateSpec::PAPER };
     let coordinates = Coordinates::with_spec(place.size[0], place.size[1], coordinates);
-    let [channels_in, _] = place.channels;
+    let LayerPlace { name, channels, kernel, init, .. } = place;
+    if place.transposed {
+        return Ok(Box::new(CoordDouble::build(scope, name, channels, kernel, init, coordinates)?));
+    }
+    let [channels_in, _] = channels;
     let spec = place.conv_spec();
-    Ok(Box::new(Conv::build_with(scope, place.name, channels_in, spec, Some(coordinates))?))
+    Ok(Box::new(Conv::build_with(scope, name, channels_in, spec, Some(coordinates))?))
 }
 
 #[cfg(test)]

@@ -37,6 +37,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod adversary;
 mod blocks;
 mod config;
 mod counters;
@@ -49,6 +50,7 @@ pub mod folder;
 mod gan;
 mod imagenet;
 mod layer;
+mod lsun;
 mod objects;
 mod param_group;
 mod registry;
@@ -73,6 +75,7 @@ pub use layer::{
     BuildLayer, Layer, LayerInput, LayerKind, LayerPlace, LayerShape, LayerStart, StudyLayer,
     UnderStudy, find_layer, layers,
 };
+pub use lsun::LsunConfig;
 pub use objects::spread::{Places, Spread};
 pub use registry::{find_task, tasks};
 pub use state::StudyState;

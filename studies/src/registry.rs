@@ -2,7 +2,7 @@
 
 use crate::error::unknown;
 use crate::tasks::{classify, regress, render};
-use crate::{StudyError, Task, detect, gan, imagenet, vae};
+use crate::{StudyError, Task, detect, gan, imagenet, lsun, vae};
 
 /// A new task is one file and one line here.
 const TASKS: &[&Task] = &[
@@ -13,6 +13,7 @@ const TASKS: &[&Task] = &[
     &gan::TASK,
     &vae::TASK,
     &imagenet::TASK,
+    &lsun::TASK,
 ];
 
 /// Returns all registered tasks.

@@ -487,3 +487,35 @@ fn pictures_that_break_later_are_named_and_too_many_end_the_run_with_a_checkpoin
     let resume = ["study", "imagenet", "--json", "--resume", run.to_str().unwrap()];
     assert_eq!(finished(&sandbox.run(&resume))["epochs"], 1);
 }
+
+#[test]
+fn rooms_resume_to_the_last_bit_and_walk() {
+    let sandbox = Sandbox::new();
+    assert_eq!(sandbox.run(&["study", "lsun", "--dump=rooms"]).code, Some(0));
+    let common = [
+        "study",
+        "lsun",
+        "--device=cpu",
+        "--json",
+        "--data=rooms/val",
+        "--set=study.lsun.width=2",
+        "--set=study.lsun.test_pictures=20",
+        "--set=study.eval_every_epochs=1",
+        "--set=checkpoint_every_epochs=1",
+    ];
+    let start = |name: &str, epochs: &str| {
+        finished(&sandbox.run(&[&common[..], &["--name", name, epochs]].concat()))
+    };
+    let whole = start("whole", "--epochs=2");
+    assert!(whole["test_walk_length"].as_f64() >= Some(1.0), "{whole}");
+    start("parts", "--epochs=1");
+    let folder = sandbox.path().join("runs/studies/lsun-pictures/coordconv");
+    let parts = folder.join("parts");
+    let resumed =
+        sandbox.run(&["study", "lsun", "--resume", parts.to_str().unwrap(), "--epochs=2"]);
+    assert_eq!(resumed.code, Some(0), "{resumed:?}");
+    assert_same_run(&folder.join("whole"), &parts);
+    sandbox
+        .run(&[&common[..], &["--set=study.lsun.test_pictures=500"]].concat())
+        .expect_refusal(2, &["has 500 pictures, of which 500 are to be held out"]);
+}

@@ -40,7 +40,7 @@ pub struct All {
     /// Run seeds 1 to N of the baselines, the slowest runs [default: as --seeds]
     #[arg(long, value_name = "N", value_parser = parse_count, allow_negative_numbers = true)]
     baseline_seeds: Option<u64>,
-    /// Only these tasks [default: all but `gan`, `vae` and `imagenet`, which take long]
+    /// Only these tasks [default: all but `gan`, `vae`, `imagenet` and `lsun`, which take long]
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     tasks: Vec<String>,
     /// These tasks too, beside the default ones

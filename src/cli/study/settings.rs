@@ -17,7 +17,7 @@ pub struct StudySettingFlags {
     layer: Option<String>,
     /// Held-out rows: `uniform`, a random quarter of the centres; `quadrant`, those in one quadrant
     /// of the canvas; `digits`, the only one of `detect`; `scenes`, that of `gan` and `vae`; `pictures`,
-    /// that of `imagenet` [default: the task's first]
+    /// that of `imagenet` and `lsun` [default: the task's first]
     #[arg(long, value_name = "NAME")]
     split: Option<String>,
     /// Random seed [default: 1]
@@ -34,7 +34,7 @@ pub struct StudySettingFlags {
     device: Option<String>,
     /// `detect`: folder of digits, for instance MNIST's four files [default: what set-up fetched];
     /// `imagenet`: folder with `train` and `val`, each with a folder of pictures for every class
-    /// [default: builtin:shapes, drawn ones]
+    /// [default: builtin:shapes, drawn ones]; `lsun`: folder of pictures [default: builtin:rooms]
     #[arg(long, value_name = "DIR")]
     data: Option<String>,
     /// Preset name or file [default: the task's recipe]

@@ -137,6 +137,7 @@ pub(super) fn place(
         size: [side, side],
         kernel,
         stride: 1,
+        transposed: false,
         padding,
         init: Init::HeNormal,
         radius: Radius::Without,

@@ -5,6 +5,7 @@
 
 mod checked;
 mod decode;
+pub(crate) mod found;
 pub(crate) mod loader;
 mod transform;
 
@@ -18,7 +19,7 @@ use crate::data::SplitIndices;
 
 pub use self::loader::Pictures;
 pub use decode::{PictureError, decode};
-pub use transform::{normalised, test_square, train_square};
+pub use transform::{centre_square, normalised, signed, test_square, train_square};
 
 /// Reasons why a folder cannot be learned from.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +43,16 @@ pub enum FolderError {
     EmptyClass {
         /// The class's folder.
         path: PathBuf,
+    },
+    /// No more pictures than are to be held out.
+    #[error("{} has {count} pictures, of which {held_out} are to be held out", .path.display())]
+    TooFew {
+        /// The folder.
+        path: PathBuf,
+        /// Its pictures.
+        count: usize,
+        /// Those to be held out.
+        held_out: usize,
     },
     /// Classes that differ between what is to be learned and what is held out.
     #[error("{}: the class {class} has no folder there, as it has in {}", .path.display(), .other.display())]
@@ -118,6 +129,27 @@ impl PictureFolder {
             true => Err(FolderError::NoClasses { path: folder.to_owned() }),
             false => Ok(Self { classes, pictures }),
         }
+    }
+
+    /// Lists all pictures of a folder, those in folders below it too, as one class; holds out up to
+    /// `held_out` of them, evenly spread, and numbers those last.
+    ///
+    /// # Errors
+    /// If it cannot be listed, or has too few.
+    pub fn list_flat(folder: &Path, held_out: usize) -> Result<(Self, SplitIndices), FolderError> {
+        let mut pictures = Vec::new();
+        add_pictures(folder, 0, &mut pictures)?;
+        let count = pictures.len();
+        if count <= held_out {
+            return Err(FolderError::TooFew { path: folder.to_owned(), count, held_out });
+        }
+        let is_held_out = |index: usize| index * held_out / count != (index + 1) * held_out / count;
+        let (test, train): (Vec<_>, Vec<_>) =
+            pictures.into_iter().enumerate().partition(|(index, _)| is_held_out(*index));
+        let rows = SplitIndices::in_turn(train.len(), test.len());
+        let pictures = train.into_iter().chain(test).map(|(_, picture)| picture).collect();
+        let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Ok((Self { classes: vec![name], pictures }, rows))
     }
 
     /// Lists a folder with pictures to learn from in `train` and pictures held out in `val`, each with
@@ -306,6 +338,21 @@ mod tests {
         );
         let text = reason(&folder.path().join("train"));
         assert!(text.contains("train/train cannot be listed"), "{text}");
+    }
+
+    #[test]
+    fn pictures_held_out_are_spread_and_come_last() {
+        let folder = folder_of(&[
+            ("a", &["rgb.png", "rgb.jpg", "grey.jpg"]),
+            ("b/c", &["rgb.png", "grey.jpg"]),
+        ]);
+        fs::copy(golden().join("rgb.png"), folder.path().join("z.png")).unwrap();
+        let (listed, rows) = PictureFolder::list_flat(folder.path(), 2).unwrap();
+        assert_eq!((rows.train.len(), rows.test), (4, vec![4, 5]));
+        let held_out = &listed.pictures[4..];
+        assert!(held_out[0].path.ends_with("a/rgb.png") && held_out[1].path.ends_with("z.png"));
+        let text = PictureFolder::list_flat(folder.path(), 6).unwrap_err().to_string();
+        assert!(text.ends_with("has 6 pictures, of which 6 are to be held out"), "{text}");
     }
 
     #[test]

@@ -42,8 +42,16 @@ pub fn train_square(picture: &RgbImage, side: u32, rng: &mut Rng) -> Result<Vec<
 /// Resizes a picture so that its shorter side is somewhat longer than the square, and cuts that from
 /// its middle.
 pub fn test_square(picture: &RgbImage, side: u32) -> Result<Vec<u8>, PictureError> {
+    middle(picture, (f64::from(side) * TEST_MARGIN) as u32, side)
+}
+
+/// Resizes a picture so that its shorter side is that of the square, and cuts it from its middle.
+pub fn centre_square(picture: &RgbImage, side: u32) -> Result<Vec<u8>, PictureError> {
+    middle(picture, side, side)
+}
+
+fn middle(picture: &RgbImage, shorter: u32, side: u32) -> Result<Vec<u8>, PictureError> {
     let [width, height] = [picture.width(), picture.height()];
-    let shorter = (f64::from(side) * TEST_MARGIN) as u32;
     let long = |longer: u32, short: u32| {
         (u64::from(shorter) * u64::from(longer) / u64::from(short)) as u32
     };
@@ -69,6 +77,12 @@ pub fn normalised(square: &[u8]) -> Vec<f32> {
         planes.extend(values.map(|&value| (f32::from(value) / 255.0 - mean) / deviation));
     }
     planes
+}
+
+/// Turns squares of red, green and blue bytes into planes from −1 to 1.
+pub fn signed(square: &[u8]) -> Vec<f32> {
+    let planes = (0..3).flat_map(|colour| square.iter().skip(colour).step_by(3));
+    planes.map(|&value| f32::from(value) / 127.5 - 1.0).collect()
 }
 
 fn random_crop([width, height]: [u32; 2], rng: &mut Rng) -> Crop {
@@ -202,6 +216,15 @@ mod tests {
         let squares = (0..200).map(|_| train_square(&rgb, 4, &mut rng).unwrap());
         let mirrored = squares.filter(|square| square[0] > square[9]).count();
         assert!((75..125).contains(&mirrored), "{mirrored} of 200");
+    }
+
+    #[test]
+    fn a_centre_square_is_the_middle_and_its_planes_reach_from_minus_1_to_1() {
+        // Black, white, black from left to right.
+        let rgb = RgbImage::from_fn(12, 4, |x, _| image::Rgb([u8::from(x / 4 == 1) * 255; 3]));
+        let square = centre_square(&rgb, 4).unwrap();
+        assert_eq!(square, [255; 48]);
+        assert_eq!(signed(&[0, 0, 255, 255, 0, 255]), [-1.0, 1.0, -1.0, -1.0, 1.0, 1.0]);
     }
 
     #[test]

@@ -7,20 +7,18 @@
 mod learner;
 mod network;
 
-use coordrl_agents::tags;
 use coordrl_envs::Problem;
 use serde::{Deserialize, Serialize};
 
 use self::learner::GanLearner;
-use self::network::{Discriminator, Generator};
+use self::network::{Generator, discriminator};
+use crate::adversary::{DISCRIMINATOR, Latents};
 use crate::config::StudyConfig;
 use crate::data::{Split, SplitIndices};
 use crate::objects::judged;
 use crate::objects::painter::Canvases;
 use crate::objects::scene::Scale;
-use crate::task::{
-    Measure, Objective, Prepared, Task, TaskSetup, as_they_are, joined, of_held_out,
-};
+use crate::task::{Objective, Prepared, Task, TaskSetup, as_they_are, joined, of_held_out};
 use crate::{LayerKind, StudyError};
 
 /// Training pictures that an evaluation scores.
@@ -88,16 +86,6 @@ impl GanConfig {
     }
 }
 
-tags! {
-    TRAIN_ACCURACY: "study/train_discriminator_accuracy", "share of pictures",
-        "Training pictures and samples that the discriminator labels correctly, with its running statistics: gan.";
-    TEST_ACCURACY: "study/test_discriminator_accuracy", "share of pictures",
-        "Test pictures and samples that the discriminator labels correctly, with its running statistics: gan.";
-}
-
-const DISCRIMINATOR: [Measure; 1] =
-    [Measure::share("discriminator_accuracy", "discriminator", &TRAIN_ACCURACY, &TEST_ACCURACY)];
-
 /// The discriminator steps once, then the generator twice with the same latent variables.
 const OBJECTIVES: [Objective; 2] = [
     Objective { parameters: "discriminator.", steps: 1, rate_factor: |_| 1.0 },
@@ -155,10 +143,10 @@ fn prepare(setup: TaskSetup<'_>) -> Result<Prepared, StudyError> {
         rows,
         build: Box::new(move |scope| {
             Ok(Box::new(GanLearner {
-                discriminator: Discriminator::build(scope, layer, scale, &config)?,
+                discriminator: discriminator(scope, layer, scale, &config)?,
                 generator: Generator::build(scope, layer, scale, &config)?,
                 canvases: canvases.clone(),
-                latents: config.latents as usize,
+                latents: Latents { count: config.latents as usize, device },
             }))
         }),
     })

@@ -1,25 +1,19 @@
-//! Generator and discriminator, layer by layer, as in the authors' code (uber-research/CoordConv).
+//! The generators of the authors' code (uber-research/CoordConv), layer by layer.
 
-use coordrl_agents::nn::{BatchNorm, Init, Linear, Mode, Padding, ParamScope, Radius};
+use coordrl_agents::nn::{Init, Mode, Padding, ParamScope};
 use tch::Tensor;
 
 use super::GanConfig;
 use crate::StudyError;
-use crate::blocks::{Double, PixelConv, map_of, pixels_of};
-use crate::layer::{Layer, LayerInput, LayerPlace, UnderStudy, plain, studied};
+use crate::adversary::{Discriminator, DoublingGenerator, Paints, channels};
+use crate::blocks::{PixelConv, map_of, pixels_of};
+use crate::layer::{Layer, LayerInput, LayerPlace, UnderStudy, plain};
 use crate::objects::scene::Scale;
-
-/// Window of the convolutions that halve a map, and of those that double it.
-const WINDOW: i64 = 5;
-/// Height and width of the map between dense layer and convolutions.
-const MAP_SIDE: i64 = 4;
-/// Slope of the discriminator's activations below 0.
-const LEAK: f64 = 0.2;
 
 /// Turns latent variables into pictures.
 pub(super) enum Generator {
     /// A dense layer, then transposed convolutions with batch normalisation.
-    Plain { dense: Linear, channels: i64, norms: Vec<BatchNorm>, doublings: Vec<Double> },
+    Plain(DoublingGenerator),
     /// The latent variables tiled over the canvas, the layer under study, then windows of one pixel
     /// but for two looks around.
     Tiled {
@@ -31,18 +25,16 @@ pub(super) enum Generator {
     },
 }
 
-/// Classifies pictures as scenes or as the generator's.
-pub(super) struct Discriminator {
-    halvings: Vec<Box<dyn Layer>>,
-    /// Of all halvings but the first.
-    norms: Vec<BatchNorm>,
-    last: Linear,
-}
-
-/// Channels of the discriminator's maps, down to 4 × 4; the plain generator has them backwards.
-fn channels(scale: Scale, width: i64) -> Vec<i64> {
-    let factors: &[i64] = if scale == Scale::FULL { &[1, 2, 4, 8] } else { &[2, 4, 8] };
-    factors.iter().map(|factor| factor * width).collect()
+/// Builds the discriminator, the same for both generators but for the layer under study.
+pub(super) fn discriminator(
+    scope: &mut ParamScope<'_>,
+    layer: Option<UnderStudy>,
+    scale: Scale,
+    config: &GanConfig,
+) -> Result<Discriminator, StudyError> {
+    let layer = layer.filter(|_| config.discriminator_coordinates);
+    let channels = channels(scale.side as i64, config.width.into());
+    Discriminator::build(scope, layer, &channels, Init::GlorotUniform)
 }
 
 impl Generator {
@@ -63,22 +55,11 @@ impl Generator {
         scale: Scale,
         config: &GanConfig,
     ) -> Result<Self, StudyError> {
-        let mut channels: Vec<i64> = channels(scale, config.width.into());
+        let mut channels = channels(scale.side as i64, config.width.into());
         channels.reverse();
-        let size = channels[0] * MAP_SIDE * MAP_SIDE;
         let glorot = Init::GlorotUniform;
-        let dense = Linear::build(scope, "generator.dense", config.latents.into(), size, glorot)?;
-        let mut norms = Vec::new();
-        for (number, &channels) in (1..).zip(&channels) {
-            norms.push(BatchNorm::build(scope, &format!("generator.norm{number}"), channels)?);
-        }
-        let mut doublings = Vec::new();
-        channels.push(3);
-        for (number, ends) in (1..).zip(channels.windows(2)) {
-            let name = format!("generator.double{number}");
-            doublings.push(Double::build(scope, &name, [ends[0], ends[1]], WINDOW, glorot)?);
-        }
-        Ok(Self::Plain { dense, channels: channels[0], norms, doublings })
+        let latents = config.latents.into();
+        Ok(Self::Plain(DoublingGenerator::build(scope, None, latents, &channels, glorot)?))
     }
 
     fn tiled(
@@ -118,20 +99,22 @@ impl Generator {
         })
     }
 
-    /// Makes what the discriminator sees of latent variables, `[N, Z]` → `[N, 3, H, H]`.
-    ///
+    /// Turns what it paints into pictures from 0 to 1.
+    pub fn pictures(&self, made: &Tensor) -> Tensor {
+        match self {
+            Self::Plain(_) => (made + 1.0) / 2.0,
+            Self::Tiled { .. } => (made.tanh() + 1.0) / 2.0,
+        }
+    }
+}
+
+impl Paints for Generator {
     /// The plain generator ends in a tanh. In the authors' code the discriminator sees the CoordConv
     /// generator's output before its tanh, which only saved pictures pass. It has to: shown what comes
     /// after it, a generator a quarter as wide saturated within a thousand steps.
-    pub fn forward(&self, latents: &Tensor, mode: Mode) -> Tensor {
+    fn forward(&self, latents: &Tensor, mode: Mode) -> Tensor {
         match self {
-            Self::Plain { dense, channels, norms, doublings } => {
-                let mut map = dense.forward(latents).view([-1, *channels, MAP_SIDE, MAP_SIDE]);
-                for (norm, doubling) in norms.iter().zip(doublings) {
-                    map = doubling.forward(&norm.forward(&map, mode).relu());
-                }
-                map.tanh()
-            }
+            Self::Plain(plain) => plain.forward(latents, mode),
             Self::Tiled { size, first, pixels, around: [sixth, seventh], last } => {
                 let map = first.forward_tiled(latents, *size).relu();
                 let mut rows = pixels_of(&map);
@@ -144,71 +127,6 @@ impl Generator {
             }
         }
     }
-
-    /// Turns what [`Generator::forward`] makes into pictures from 0 to 1.
-    pub fn pictures(&self, made: &Tensor) -> Tensor {
-        match self {
-            Self::Plain { .. } => (made + 1.0) / 2.0,
-            Self::Tiled { .. } => (made.tanh() + 1.0) / 2.0,
-        }
-    }
-}
-
-impl Discriminator {
-    pub fn build(
-        scope: &mut ParamScope<'_>,
-        layer: Option<UnderStudy>,
-        scale: Scale,
-        config: &GanConfig,
-    ) -> Result<Self, StudyError> {
-        const NAMES: [&str; 4] = [
-            "discriminator.halve1",
-            "discriminator.halve2",
-            "discriminator.halve3",
-            "discriminator.halve4",
-        ];
-        let mut halvings: Vec<Box<dyn Layer>> = Vec::new();
-        let mut norms = Vec::new();
-        let mut channels_in = 3;
-        let mut side = scale.side as i64;
-        for (name, channels_out) in NAMES.into_iter().zip(channels(scale, config.width.into())) {
-            let place = LayerPlace {
-                name,
-                input: LayerInput::Pictures,
-                channels: [channels_in, channels_out],
-                size: [side, side],
-                kernel: WINDOW,
-                stride: 2,
-                padding: Padding::Same,
-                init: Init::GlorotUniform,
-                radius: Radius::Without,
-            };
-            if halvings.is_empty() {
-                let layer = layer.filter(|_| config.discriminator_coordinates);
-                halvings.push(studied(scope, layer, place)?);
-            } else {
-                halvings.push(plain(scope, place)?);
-                norms.push(BatchNorm::build(scope, &format!("{name}.norm"), channels_out)?);
-            }
-            (channels_in, side) = (channels_out, side / 2);
-        }
-        let size = channels_in * MAP_SIDE * MAP_SIDE;
-        let last = Linear::build(scope, "discriminator.last", size, 1, Init::GlorotUniform)?;
-        Ok(Self { halvings, norms, last })
-    }
-
-    /// Judges pictures from −1 to 1, `[N, 3, H, H]`: logits of being of a scene, `[N]`.
-    pub fn forward(&self, pictures: &Tensor, mode: Mode) -> Tensor {
-        let mut map = leaky(&self.halvings[0].forward(pictures));
-        for (halving, norm) in self.halvings[1..].iter().zip(&self.norms) {
-            map = leaky(&norm.forward(&halving.forward(&map), mode));
-        }
-        self.last.forward(&map.flatten(1, -1)).squeeze_dim(1)
-    }
-}
-
-fn leaky(map: &Tensor) -> Tensor {
-    map.maximum(&(map * LEAK))
 }
 
 #[cfg(test)]
@@ -228,7 +146,7 @@ mod tests {
         let mut store = ParamStore::new(1, Device::Cpu);
         let mut scope = ParamScope::new(&mut store);
         let layer = under_study(layer);
-        let discriminator = Discriminator::build(&mut scope, layer, scale, config).unwrap();
+        let discriminator = discriminator(&mut scope, layer, scale, config).unwrap();
         let generator = Generator::build(&mut scope, layer, scale, config).unwrap();
         let leaves = scope.into_leaves().unwrap();
         let names = store.to_named().into_iter().map(|(name, _)| name);

@@ -16,8 +16,9 @@ use serde::{Deserialize, Serialize};
 use self::learner::ImageNetLearner;
 use crate::config::{RateSchedule, StudyConfig, StudyOptimizer};
 use crate::data::{Split, SplitIndices};
+use crate::folder::found::Found;
 use crate::folder::loader::{Loader, Prepare};
-use crate::folder::{FolderError, PictureFolder, Pictures, normalised, test_square, train_square};
+use crate::folder::{FolderError, PictureFolder, normalised, test_square, train_square};
 use crate::resnet::{self, Depth, ResNet, Size};
 use crate::task::{Measure, Prepared, Task, TaskSetup, WHOLE};
 use crate::{LayerKind, StudyError};
@@ -154,38 +155,8 @@ fn published(_: Split, kind: LayerKind) -> &'static str {
     }
 }
 
-/// Finds the pictures of a folder, or the drawn ones.
 fn pictures_of(data: &Path) -> Result<(Found, SplitIndices), FolderError> {
-    let name = data.to_string_lossy();
-    if name == shapes::DRAWN.name {
-        let (pictures, rows) = (shapes::DRAWN.make)();
-        return Ok((Found::Drawn(pictures), rows));
-    }
-    if name.starts_with("builtin:") {
-        let known = shapes::DRAWN.name;
-        return Err(FolderError::NotDrawn { name: name.into_owned(), known });
-    }
-    let (folder, rows) = PictureFolder::list_split(data)?;
-    Ok((Found::Folder(folder), rows))
-}
-
-/// Pictures to learn from.
-enum Found {
-    Drawn(Arc<dyn Pictures>),
-    Folder(PictureFolder),
-}
-
-impl Found {
-    /// Returns the pictures once those of a folder are known to be some.
-    fn checked(self, notes: Option<&Path>) -> Result<Arc<dyn Pictures>, FolderError> {
-        match self {
-            Self::Drawn(pictures) => Ok(pictures),
-            Self::Folder(folder) => {
-                folder.check(notes)?;
-                Ok(Arc::new(folder))
-            }
-        }
-    }
+    Found::at(data, shapes::DRAWN, PictureFolder::list_split)
 }
 
 fn prepare(setup: TaskSetup<'_>) -> Result<Prepared, StudyError> {

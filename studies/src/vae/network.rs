@@ -112,6 +112,7 @@ fn halvings(
             size: [side, side],
             kernel: WINDOW,
             stride: 2,
+            transposed: false,
             padding: Padding::Same,
             init: Init::HeNormal,
             radius: Radius::Without,

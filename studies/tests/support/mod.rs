@@ -35,6 +35,7 @@ impl How {
         config.detect.test_canvases = 10;
         config.imagenet.width = 4;
         config.imagenet.side = 33;
+        config.lsun.width = 2;
         config
     }
 }
