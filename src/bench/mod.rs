@@ -181,6 +181,13 @@ fn micros(turns: &[BenchTurn], nanos: fn(&Timing) -> u64) -> Option<f64> {
 }
 
 impl TurnSpread {
+    /// Multiplies by a factor.
+    #[must_use]
+    pub fn times(self, factor: f64) -> Self {
+        let [median, min, max] = [self.median, self.min, self.max].map(|value| value * factor);
+        Self { median, min, max }
+    }
+
     /// Summarises one number per turn; `None` without any.
     fn of(numbers: impl Iterator<Item = f64>) -> Option<Self> {
         let numbers: Vec<f64> = numbers.collect();

@@ -164,6 +164,23 @@ impl Study {
         lock(&self.shards[0]).learner.expect(&self.order[batch], Some(self.draws()));
     }
 
+    /// Loads batch `index` of this epoch, begins the one after it, and learns nothing: a measurement of
+    /// loading alone. Returns `false` if this task's rows need no loading.
+    ///
+    /// # Errors
+    /// As of [`Study::update`], if rows cannot be read.
+    pub fn load_batch(&self, index: u64) -> Result<bool, StudyError> {
+        let batches = self.updates_per_epoch();
+        let size = self.config.batch_size as usize;
+        let [now, next] = [index, index + 1].map(|index| {
+            let start = (index % batches) as usize * size;
+            start..(start + size).min(self.order.len())
+        });
+        let rows = &self.order[now];
+        self.expect(next);
+        lock(&self.shards[0]).learner.load(rows, self.draws())
+    }
+
     fn draws(&self) -> Draws {
         Draws { seed: self.trainer.seed, epoch: self.trainer.counters.epochs }
     }

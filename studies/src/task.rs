@@ -269,6 +269,12 @@ pub trait TaskLearner: Send {
     /// for learners that load them in the meantime.
     fn expect(&self, _rows: &[usize], _draws: Option<Draws>) {}
 
+    /// Loads rows to learn from and drops them, to measure how fast that goes. Returns `false` if this
+    /// learner's rows need no loading.
+    fn load(&self, _rows: &[usize], _draws: Draws) -> Result<bool, StudyError> {
+        Ok(false)
+    }
+
     /// Returns what loading has met since it was last asked.
     fn take_intake(&self) -> Intake {
         Intake::default()

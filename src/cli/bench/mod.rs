@@ -24,6 +24,7 @@ Examples:
   coordrl bench apex pong --preset small --json
   coordrl bench replay pong --set apex.replay.compress=true
   coordrl bench study classify --layer conv
+  coordrl bench study imagenet --data my-pictures
 
 A speed is the median over the turns. Close other programs, and compare ratios of speeds measured
 one after the other on one machine, rather than speeds.";
@@ -38,7 +39,7 @@ const STUDY: &str = "study";
 pub enum Bench {
     /// `env`, `replay`, or the name of an algorithm.
     OfRun(String, Box<BenchFlags>),
-    /// A coordinate task.
+    /// A study.
     OfStudy(Box<StudyFlags>),
 }
 

@@ -1,10 +1,11 @@
-//! `coordrl bench study`: updates of a coordinate task.
+//! `coordrl bench study`: updates of a study, and the loading of its pictures.
 
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use coordrl_agents::device::device_name;
-use coordrl_studies::find_task;
+use coordrl_studies::{Study, find_task};
 use serde::Serialize;
 
 use super::{STUDY, TurnFlags, speed_row, stopped_early};
@@ -41,7 +42,17 @@ struct StudyRecord<'a> {
     turns: Turns,
     batch_size: u32,
     updates_per_sec: TurnSpread,
+    /// Rows loaded in a second by themselves, and the share of the updates' time that was spent waiting
+    /// for them; of tasks that read pictures.
+    #[serde(flatten)]
+    loading: Option<Loading>,
     session: Session,
+}
+
+#[derive(Clone, Copy, Serialize)]
+struct Loading {
+    loaded_rows_per_sec: TurnSpread,
+    data_wait_share: f64,
 }
 
 pub(super) fn run(flags: &StudyFlags) -> anyhow::Result<ExitCode> {
@@ -51,23 +62,48 @@ pub(super) fn run(flags: &StudyFlags) -> anyhow::Result<ExitCode> {
     let stop = StopFlag::on_signals()?;
     let (mut study, device, threads) = launch::build(&config)?;
     study.update()?; // the first update is slower
+    study.take_intake();
+    let mut updating = Duration::ZERO;
     let rate = turns.turns().rate(&stop, || {
+        let since = Instant::now();
         study.update()?;
+        updating += since.elapsed();
         Ok(())
     })?;
     let Some(updates_per_sec) = rate else { return Ok(stopped_early()) };
+    let data_wait_share = study.take_intake().waited_secs / updating.as_secs_f64();
+    let batch_size = config.study.batch_size;
+    let batches = load_alone(&study, turns.turns(), &stop)?;
+    let loading = batches.map(|batches| Loading {
+        loaded_rows_per_sec: batches.times(batch_size.into()),
+        data_wait_share,
+    });
 
     let record = StudyRecord {
         bench: STUDY,
         task: task.name,
         layer: &config.layer,
         turns: turns.turns(),
-        batch_size: config.study.batch_size,
+        batch_size,
         updates_per_sec,
+        loading,
         session: Session::this_process(0, device_name(device), threads),
     };
     turns.print(&record, || as_text(&record))?;
     Ok(if stop.is_raised() { ExitCode::Interrupted } else { ExitCode::Ok })
+}
+
+/// Measures batches loaded per second, if the task's rows need it.
+fn load_alone(study: &Study, turns: Turns, stop: &StopFlag) -> anyhow::Result<Option<TurnSpread>> {
+    if !study.load_batch(0)? {
+        return Ok(None);
+    }
+    let mut index = 0;
+    turns.rate(stop, || {
+        index += 1;
+        study.load_batch(index)?;
+        Ok(())
+    })
 }
 
 fn as_text(record: &StudyRecord<'_>) -> String {
@@ -75,6 +111,16 @@ fn as_text(record: &StudyRecord<'_>) -> String {
     let threads = counted(session.threads, "thread");
     let title =
         format!("{task}, layer {layer}, batches of {batch_size}, {threads}, {}", session.device);
-    let rows = [speed_row("updates/s", record.updates_per_sec)];
+    let mut rows = vec![speed_row("updates/s", record.updates_per_sec)];
+    if let Some(Loading { loaded_rows_per_sec, data_wait_share }) = record.loading {
+        rows.push(speed_row(
+            "rows/s of the updates",
+            record.updates_per_sec.times(f64::from(*batch_size)),
+        ));
+        rows.push(speed_row("rows/s, loading alone", loaded_rows_per_sec));
+        let waits = format!("waiting for rows: {:.1} % of the time", 100.0 * data_wait_share);
+        let table = table(&["speed", "median", "min", "max"], &rows);
+        return format!("{title}\n\n{table}\n\n{waits}");
+    }
     format!("{title}\n\n{}", table(&["speed", "median", "min", "max"], &rows))
 }

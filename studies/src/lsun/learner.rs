@@ -96,6 +96,11 @@ impl TaskLearner for LsunLearner {
         self.loader.expect(rows, draws);
     }
 
+    fn load(&self, rows: &[usize], draws: Draws) -> Result<bool, StudyError> {
+        self.loader.take(rows, Some(draws), self.device)?;
+        Ok(true)
+    }
+
     fn take_intake(&self) -> Intake {
         self.loader.take_intake()
     }
