@@ -38,6 +38,10 @@ def write_files() -> None:
     rgb.save(FOLDER / "progressive.jpg", quality=95, subsampling=0, progressive=True)
     rgb.convert("L").save(FOLDER / "grey.jpg", quality=95)
     rgb.convert("CMYK").save(FOLDER / "inks.jpg", quality=95, subsampling=0)
+    # The same file said to hold inks as brightness, two colour differences and black: Adobe's mark 2.
+    inks = bytearray((FOLDER / "inks.jpg").read_bytes())
+    inks[inks.index(b"Adobe") + 11] = 2
+    (FOLDER / "inks_as_differences.jpg").write_bytes(inks)
     rgb.save(FOLDER / "rgb.png")
     rgba.save(FOLDER / "transparent.png")
     grey_alpha.save(FOLDER / "grey_alpha.png")

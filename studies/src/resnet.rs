@@ -230,7 +230,7 @@ mod tests {
     use tch::{Device, Reduction};
 
     use super::*;
-    use crate::test_support::{assert_near, noise, under_study};
+    use crate::test_support::{assert_near, multiply_adds, noise, under_study};
 
     struct Built {
         network: ResNet,
@@ -326,6 +326,29 @@ mod tests {
             fit_weights(own.iter().map(|(n, t)| (n.clone(), t.copy())).collect(), &own),
             own
         );
+    }
+
+    /// The published 4.089 G of ResNet-50, and 0.199 G that CoordConv adds.
+    #[test]
+    fn published_networks_take_the_published_multiply_adds() {
+        for (layer, expected) in [("conv", 4089.2), ("coordconv", 4288.3)] {
+            let size = Size { depth: Depth::Fifty, width: 64, side: 224, classes: 1000 };
+            let Built { store, leaves, .. } = build(layer, size);
+            let names = store.to_named().into_iter().map(|(name, _)| name);
+            let places = |name: &str| {
+                let side = match name.split('.').collect::<Vec<_>>()[..] {
+                    [COORD, ..] => 224,
+                    ["conv1", ..] => 112,
+                    // The stride is on the second convolution of a stage's first block.
+                    ["layer1", "0", "conv1", ..] => 56,
+                    [stage, "0", "conv1", ..] => 112 >> (stage.as_bytes()[5] - b'1'),
+                    [stage, ..] if stage.starts_with("layer") => 56 >> (stage.as_bytes()[5] - b'1'),
+                    _ => 1,
+                };
+                side * side
+            };
+            assert_eq!(multiply_adds(&names.zip(leaves).collect::<Vec<_>>(), places), expected);
+        }
     }
 
     #[test]

@@ -124,3 +124,114 @@ fn bytes_of(picture: &Tensor) -> Result<Vec<u8>, StudyError> {
     let bytes = ((rows + 1.0) * 127.5).f_round()?.f_to_kind(Kind::Uint8)?;
     Ok(Vec::<u8>::try_from(bytes.f_to_device(Device::Cpu)?)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use coordrl_agents::nn::{ParamScope, ParamStore};
+    use serde_json::Value;
+
+    use super::super::LsunConfig;
+    use super::*;
+    use crate::test_support::{assert_near, multiply_adds, noise, under_study};
+
+    struct Built {
+        discriminator: Discriminator,
+        generator: DoublingGenerator,
+        store: ParamStore,
+        leaves: Vec<Tensor>,
+    }
+
+    fn build(layer: &str, config: &LsunConfig) -> Built {
+        let mut store = ParamStore::new(1, Device::Cpu);
+        let mut scope = ParamScope::new(&mut store);
+        let layer = under_study(layer);
+        let (discriminator, generator) = super::super::networks(&mut scope, layer, config).unwrap();
+        let leaves = scope.into_leaves().unwrap();
+        Built { discriminator, generator, store, leaves }
+    }
+
+    fn names(built: &Built) -> Vec<String> {
+        built.store.to_named().into_iter().map(|(name, _)| name).collect()
+    }
+
+    /// Overwrites the parameters as `golden/lsun.py` has them.
+    fn fill(built: &Built) {
+        for (index, (name, leaf)) in names(built).iter().zip(&built.leaves).enumerate() {
+            let shape = leaf.size();
+            let is_scale = name.contains("norm") && name.ends_with("weight");
+            let (scale, centre) = match shape.len() {
+                1 => (0.1, f64::from(u8::from(is_scale))),
+                _ => ((2.0 / shape[1..].iter().product::<i64>() as f64).sqrt(), 0.0),
+            };
+            let values = noise(&shape, index as f64, scale) + centre;
+            tch::no_grad(|| leaf.shallow_clone().copy_(&values));
+        }
+    }
+
+    #[test]
+    fn steps_equal_pytorch() {
+        let golden: Value = serde_json::from_str(include_str!("../../golden/lsun.json")).unwrap();
+        for (side, latents, width) in [(32, 3, 2), (64, 100, 16)] {
+            for layer in ["conv", "coordconv"] {
+                let config = LsunConfig { side, latents, width, ..Default::default() };
+                let built = build(layer, &config);
+                fill(&built);
+                let named = names(&built);
+                let Built { discriminator, generator, store, leaves } = &built;
+                let side = i64::from(side);
+                let scenes = noise(&[3, 3, side, side], 0.0, 1.0).ge(0.0).to_kind(Kind::Float);
+                let pictures = scenes * 2.0 - 1.0;
+                let latents = noise(&[3, latents.into()], 0.25, 1.0);
+                let golden = &golden[format!("{layer} {side} {width}")];
+                for (number, part) in ["discriminator", "generator"].into_iter().enumerate() {
+                    let loss = match number {
+                        0 => discriminator_loss(discriminator, generator, &pictures, &latents),
+                        _ => generator_loss(discriminator, generator, &latents),
+                    };
+                    let loss = loss.unwrap();
+                    let expected = golden["losses"][number].as_f64().unwrap();
+                    let found = loss.double_value(&[]);
+                    assert!((found - expected).abs() < 1e-4 * expected, "{part}: {found}");
+                    let its = named.iter().zip(leaves).filter(|(name, _)| name.starts_with(part));
+                    let (names, leaves): (Vec<&String>, Vec<&Tensor>) = its.unzip();
+                    let gradients = Tensor::run_backward(&[loss], &leaves, false, false);
+                    // A bias before a normalisation has the gradient 0, but for rounding.
+                    let norms = gradients.iter().map(|gradient| gradient.norm().double_value(&[]));
+                    let least = 0.01 * norms.fold(0.0, f64::max);
+                    for (name, gradient) in names.into_iter().zip(&gradients) {
+                        assert_near([1e-3, least], gradient, &golden["gradients"][name], name);
+                    }
+                }
+                for (name, value) in &store.to_named()[leaves.len()..] {
+                    assert_near([1e-3, 0.0], value, &golden["statistics"][name], name);
+                }
+            }
+        }
+    }
+
+    /// In Radford et al. 2015, figure 1, with windows of 5: 0.64 G multiply-adds each.
+    #[test]
+    fn the_published_networks_have_their_size() {
+        let published = LsunConfig { side: 64, width: 128, ..Default::default() };
+        let built = build("conv", &published);
+        let named: Vec<(String, Tensor)> = names(&built).into_iter().zip(built.leaves).collect();
+        let places = |name: &str| {
+            let number = name.split('.').nth(1).unwrap().bytes().next_back().unwrap();
+            let number = number.wrapping_sub(b'0');
+            let side = match name {
+                name if name.contains("halve") => 64 >> number,
+                name if name.contains("double") => 2 << number,
+                _ => 1, // dense
+            };
+            side * side
+        };
+        let of = |part: &str| -> Vec<(String, Tensor)> {
+            let its = named.iter().filter(|(name, _)| name.starts_with(part));
+            its.map(|(name, values)| (name.clone(), values.shallow_clone())).collect()
+        };
+        let [generator, discriminator] = ["generator.", "discriminator."].map(of);
+        // They mirror each other but for the dense layers: 16 384 outputs of 100, and one of 16 384.
+        assert_eq!(multiply_adds(&generator, places), 640.6);
+        assert_eq!(multiply_adds(&discriminator, places), 639.0);
+    }
+}

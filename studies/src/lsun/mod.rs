@@ -12,7 +12,7 @@ mod walks;
 use std::path::Path;
 use std::sync::Arc;
 
-use coordrl_agents::nn::Init;
+use coordrl_agents::nn::{Init, ParamScope};
 use coordrl_agents::tags;
 use coordrl_envs::Problem;
 use serde::{Deserialize, Serialize};
@@ -24,6 +24,7 @@ use crate::data::{Split, SplitIndices};
 use crate::folder::found::Found;
 use crate::folder::loader::{Loader, Prepare};
 use crate::folder::{FolderError, PictureFolder, centre_square, signed};
+use crate::layer::UnderStudy;
 use crate::task::{Measure, Objective, Prepared, Task, TaskSetup, as_they_are, joined};
 use crate::{LayerKind, StudyError};
 
@@ -170,17 +171,14 @@ fn prepare(setup: TaskSetup<'_>) -> Result<Prepared, StudyError> {
     let pictures = found.checked(setup.notes_dir)?;
     let loader = Arc::new(Loader::new(pictures, &rows, setup.threads, squares(config.side))?);
     let held_out = rows.train.len()..rows.train.len() + rows.test.len();
-    let channels = channels(config.side.into(), config.width.into());
-    let backwards: Vec<i64> = channels.iter().rev().copied().collect();
     Ok(Prepared {
         scored: rows.train.iter().copied().take(SCORED).collect(),
         rows,
         build: Box::new(move |scope| {
-            let in_discriminator = layer.filter(|_| config.discriminator_coordinates);
-            let latents = config.latents.into();
+            let (discriminator, generator) = networks(scope, layer, &config)?;
             Ok(Box::new(LsunLearner {
-                discriminator: Discriminator::build(scope, in_discriminator, &channels, INIT)?,
-                generator: DoublingGenerator::build(scope, layer, latents, &backwards, INIT)?,
+                discriminator,
+                generator,
                 latents: Latents { count: config.latents as usize, device },
                 loader: loader.clone(),
                 held_out: held_out.clone(),
@@ -188,6 +186,20 @@ fn prepare(setup: TaskSetup<'_>) -> Result<Prepared, StudyError> {
             }))
         }),
     })
+}
+
+fn networks(
+    scope: &mut ParamScope<'_>,
+    layer: Option<UnderStudy>,
+    config: &LsunConfig,
+) -> Result<(Discriminator, DoublingGenerator), StudyError> {
+    let mut channels = channels(config.side.into(), config.width.into());
+    let in_discriminator = layer.filter(|_| config.discriminator_coordinates);
+    let discriminator = Discriminator::build(scope, in_discriminator, &channels, INIT)?;
+    channels.reverse();
+    let latents = config.latents.into();
+    let generator = DoublingGenerator::build(scope, layer, latents, &channels, INIT)?;
+    Ok((discriminator, generator))
 }
 
 /// The middle of a picture, from −1 to 1.
