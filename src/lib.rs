@@ -5,7 +5,7 @@
 //! - [`sweep`]: grids of runs, one process each; [`study`]: the paper's other experiments.
 //! - [`game`]: runs of games; [`mod@bench`]: their speed.
 //! - [`run`]: one run of either kind: loop, folder, checkpoints.
-//! - [`eval`]: full games with a trained network, scored or recorded.
+//! - [`eval`]: full games with a trained network, scored or recorded; [`zoo`]: agents to keep.
 //! - [`metrics`]: tags, `metrics.jsonl`, TensorBoard, the console.
 //! - [`config`]: all settings, their layers, and a check that reports every problem at once.
 //! - [`text`]: names, paths and tables for users and shells.
@@ -27,3 +27,4 @@ pub mod stop_flag;
 pub mod study;
 pub mod sweep;
 pub mod text;
+pub mod zoo;

@@ -17,6 +17,7 @@ mod sweep;
 mod torsos;
 mod trace;
 mod train;
+mod zoo;
 
 use clap::{Parser, Subcommand};
 
@@ -74,6 +75,9 @@ enum Command {
     /// Measure speeds on this machine.
     #[command(subcommand)]
     Bench(bench::Bench),
+    /// Keep trained agents, small enough for a repository.
+    #[command(subcommand)]
+    Zoo(zoo::Zoo),
     /// Trace an environment under fixed actions, for comparing emulators.
     Trace(Box<trace::Trace>),
 }
@@ -123,6 +127,7 @@ impl Command {
             Self::Report(command) => command.run(),
             Self::Study(command) => command.run(),
             Self::Bench(command) => command.run(),
+            Self::Zoo(command) => command.run(),
             Self::Trace(command) => command.run(),
         }
     }

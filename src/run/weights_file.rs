@@ -16,7 +16,7 @@ pub enum WeightsFileError {
     #[error("libtorch: {0}")]
     Torch(#[from] tch::TchError),
     /// The element type is one this program never writes.
-    #[error("tensor `{name}` holds {dtype}; only f32, f64, i64 and u8 are read")]
+    #[error("tensor `{name}` holds {dtype}; only f32, f16, f64, i64 and u8 are read")]
     Dtype {
         /// Name of the tensor.
         name: String,
@@ -60,7 +60,7 @@ pub fn to_bytes(tensors: &[(String, Tensor)]) -> Result<Vec<u8>, WeightsFileErro
     Ok(safetensors::serialize(views, Some(info))?)
 }
 
-/// Parses tensors from safetensors bytes, sorted by name.
+/// Parses tensors from safetensors bytes, sorted by name; numbers of 16 bits become `f32`.
 pub fn from_bytes(bytes: &[u8]) -> Result<Vec<(String, Tensor)>, WeightsFileError> {
     let file = SafeTensors::deserialize(bytes)?;
     let mut tensors = Vec::with_capacity(file.len());
@@ -68,7 +68,10 @@ pub fn from_bytes(bytes: &[u8]) -> Result<Vec<(String, Tensor)>, WeightsFileErro
         let kind = kind_of(name, view.dtype())?;
         let size: Vec<i64> =
             view.shape().iter().map(|&length| length.try_into().unwrap_or(i64::MAX)).collect();
-        tensors.push((name.to_owned(), Tensor::f_from_data_size(view.data(), &size, kind)?));
+        let tensor = Tensor::f_from_data_size(view.data(), &size, kind)?;
+        // Networks compute in 32 bits; 16 save space in files.
+        let tensor = if kind == Kind::Half { tensor.f_to_kind(Kind::Float)? } else { tensor };
+        tensors.push((name.to_owned(), tensor));
     }
     // The reader iterates over a hash map, in another order every time.
     tensors.sort_by(|a, b| a.0.cmp(&b.0));
@@ -79,6 +82,7 @@ fn to_host(name: &str, tensor: &Tensor) -> Result<HostTensor, WeightsFileError> 
     let kind = tensor.f_kind()?;
     let dtype = match kind {
         Kind::Float => Dtype::F32,
+        Kind::Half => Dtype::F16,
         Kind::Double => Dtype::F64,
         Kind::Int64 => Dtype::I64,
         Kind::Uint8 => Dtype::U8,
@@ -102,6 +106,7 @@ fn to_host(name: &str, tensor: &Tensor) -> Result<HostTensor, WeightsFileError> 
 fn kind_of(name: &str, dtype: Dtype) -> Result<Kind, WeightsFileError> {
     match dtype {
         Dtype::F32 => Ok(Kind::Float),
+        Dtype::F16 => Ok(Kind::Half),
         Dtype::F64 => Ok(Kind::Double),
         Dtype::I64 => Ok(Kind::Int64),
         Dtype::U8 => Ok(Kind::Uint8),
@@ -144,9 +149,18 @@ mod tests {
     }
 
     #[test]
+    fn sixteen_bits_are_read_as_thirty_two() {
+        let half = Tensor::from_slice(&[1.0f32, 0.1, -65504.0]).to_kind(Kind::Half);
+        let bytes = to_bytes(&[("h".to_owned(), half.shallow_clone())]).unwrap();
+        let back = from_bytes(&bytes).unwrap();
+        assert_eq!(back[0].1.kind(), Kind::Float);
+        assert!(back[0].1.equal(&half.to_kind(Kind::Float)));
+    }
+
+    #[test]
     fn other_number_types_and_garbage_are_named() {
-        let half = vec![("h".to_owned(), Tensor::from_slice(&[1.0f32]).to_kind(Kind::Half))];
-        assert!(to_bytes(&half).unwrap_err().to_string().contains("`h`"));
+        let short = vec![("h".to_owned(), Tensor::from_slice(&[1.0f32]).to_kind(Kind::BFloat16))];
+        assert!(to_bytes(&short).unwrap_err().to_string().contains("`h`"));
         assert!(from_bytes(b"hello").unwrap_err().to_string().contains("safetensors"));
     }
 }

@@ -303,3 +303,60 @@ fn log_lines_come_only_when_asked_for_and_tell_of_the_run() {
         assert!(ended.stderr.contains(part), "{part} is not in {}", ended.stderr);
     }
 }
+
+#[test]
+fn an_agent_is_packed_and_plays_and_cannot_be_resumed() {
+    let sandbox = Sandbox::new();
+    let train = |name: &str, more: &[&str]| {
+        let common = ["train", "catch", "--frames=2000", "--device=cpu", "--set=a2c.envs=4"];
+        let ended = sandbox.run(&[&common[..], &["--name", name], more].concat());
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        format!("runs/catch/a2c-conv/{name}")
+    };
+    let evaluated = [
+        "--set=evaluation.every_frames=1000",
+        "--set=evaluation.episodes=2",
+        "--set=evaluation.final_episodes=20",
+    ];
+    let run = train("a", &evaluated);
+    let packed = json(&sandbox.run(&["zoo", "pack", &run, "--json"]).stdout);
+    let of_run =
+        json(&fs::read_to_string(sandbox.path().join(&run).join("evaluation.json")).unwrap());
+    assert_eq!(
+        (&packed["frames"], &packed["mean_return"]),
+        (&of_run["frames"], &of_run["mean_return"])
+    );
+    let zoo = sandbox.path().join("runs/zoo");
+    let folder = zoo.join("catch");
+    let text = fs::read_to_string(folder.join("meta.json")).unwrap();
+    assert!(text.contains("\"coordrl\"") && !text.contains(&*sandbox.path().to_string_lossy()));
+    assert_eq!(packed["bytes"].as_u64().unwrap(), bytes_in(&folder));
+
+    // As good, with weights of 16 bits; the report reads its curve.
+    let evaluated =
+        |run: &str| json(&sandbox.run(&["eval", run, "--episodes=50", "--json"]).stdout);
+    let [whole, half] = [&*run, "runs/zoo/catch"].map(|run| evaluated(run)["mean_return"].as_f64());
+    assert!((whole.unwrap() - half.unwrap()).abs() < 0.3, "{whole:?} {half:?}");
+    train("from-zoo", &["--init-from=runs/zoo/catch"]);
+    sandbox
+        .run(&["train", "--resume", "runs/zoo/catch"])
+        .expect_refusal(3, &["holds weights alone", "`--init-from`"]);
+    sandbox.run(&["zoo", "pack", &run]).expect_refusal(2, &["exists already"]);
+
+    let unevaluated = train("b", &[]);
+    fs::remove_dir_all(&folder).unwrap();
+    sandbox.run(&["zoo", "pack", &unevaluated]).expect_refusal(2, &["no evaluation of its last"]);
+    for game in ["one", "two", "three", "four", "five", "six"] {
+        fs::create_dir(zoo.join(game)).unwrap();
+    }
+    sandbox.run(&["zoo", "pack", &run]).expect_refusal(2, &["has 6 agents, which is the most"]);
+    assert!(!folder.exists() && !zoo.join(".packing").exists());
+}
+
+fn bytes_in(folder: &Path) -> u64 {
+    let sizes = fs::read_dir(folder).unwrap().map(|entry| {
+        let path = entry.unwrap().path();
+        if path.is_dir() { bytes_in(&path) } else { fs::metadata(path).unwrap().len() }
+    });
+    sizes.sum()
+}

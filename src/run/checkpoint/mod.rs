@@ -25,4 +25,4 @@ pub use manifest::{Identity, Manifest};
 pub use names::folder_of;
 pub use progress::RunProgress;
 pub use read::{Checkpoint, read, read_newest, read_weights, valid_after};
-pub use store::{WriteReplay, prune, remove_later_than, replay_bytes, write};
+pub use store::{WriteReplay, prune, remove_later_than, replay_bytes, write, write_weights};

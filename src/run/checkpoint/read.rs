@@ -96,6 +96,11 @@ pub fn read<P: RunProgress>(
     let manifest = read_manifest(path)?;
     // A checkpoint of another kind of run is intact, so it must not end up being called damaged.
     check_identity(path, &manifest, whose)?;
+    if manifest.files.iter().all(|sum| sum.name == WEIGHTS) {
+        let cause = "it holds weights alone, as `coordrl zoo pack` writes them; train on from them with \
+                     `--init-from`";
+        return Err(CheckpointError::Unusable { path: path.to_owned(), cause: cause.to_owned() });
+    }
     let file = |name| checked_bytes(path, &manifest, name);
     let state = AgentState {
         weights: tensors(path, WEIGHTS, &file(WEIGHTS)?)?,

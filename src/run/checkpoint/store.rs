@@ -5,6 +5,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use coordrl_agents::AgentState;
+use coordrl_agents::nn::NamedTensors;
 
 use super::error::CheckpointError;
 use super::index::{Entry, best, list};
@@ -62,6 +63,23 @@ pub fn write(
         .inspect_err(|_| drop(fs::remove_dir_all(&temporary)))
         .map_err(cannot)?;
     Ok(path)
+}
+
+/// Writes a checkpoint of weights alone, at the place of the one of this manifest, into a folder that
+/// has none: it plays and cannot be resumed.
+pub fn write_weights(
+    dir: &Path,
+    of: &Manifest,
+    weights: &NamedTensors,
+) -> Result<(), CheckpointError> {
+    let path = folder_of(dir, of.position);
+    let cannot = |cause: io::Error| CheckpointError::CannotWrite { path: path.clone(), cause };
+    let bytes = weights_file::to_bytes(weights).map_err(|error| cannot(io::Error::other(error)))?;
+    let files = [(WEIGHTS, bytes)];
+    let sums = files.iter().map(|(name, bytes)| FileSum::of(name, bytes)).collect();
+    let manifest = Manifest { files: sums, replay: None, ..of.clone() };
+    fs::create_dir_all(&path).map_err(cannot)?;
+    write_folder(&path, &files, manifest, None).map_err(cannot)
 }
 
 /// Returns `true` if the checkpoint at `path` already holds this exact state; `false` if it is
