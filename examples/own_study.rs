@@ -77,6 +77,7 @@ fn prepare(setup: TaskSetup<'_>) -> Result<Prepared, StudyError> {
     Ok(Prepared {
         scored: rows.train.clone(),
         rows,
+        data: None,
         build: Box::new(move |scope| Ok(Box::new(Quarter::build(scope, layer, device)?))),
     })
 }

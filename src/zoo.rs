@@ -26,6 +26,8 @@ use crate::run::run_dir::{Meta, RunDir, read_json, write_json};
 const MOST_AGENTS: usize = 6;
 const MOST_BYTES: u64 = 5 << 20;
 const MOST_BYTES_IN_ALL: u64 = 20 << 20;
+/// Name of a run's numbers in an archive.
+const COMPRESSED: &str = "metrics.jsonl.gz";
 /// Folder that is being written, until it is complete.
 const TEMPORARY: &str = ".packing";
 
@@ -73,7 +75,11 @@ pub fn pack(run: &Path, zoo: &Path) -> anyhow::Result<Packed> {
             fs::rename(&temporary, &folder)?;
             Ok(Packed { folder, ..packed })
         });
-    packed.inspect_err(|_| drop(fs::remove_dir_all(&temporary)))
+    packed.inspect_err(|_| {
+        drop(fs::remove_dir_all(&temporary));
+        // Only if it is empty, as one that was made for this agent.
+        drop(fs::remove_dir(zoo));
+    })
 }
 
 fn write(run: &RunDir, config: &RunConfig, to: &Path) -> anyhow::Result<Packed> {
@@ -85,16 +91,21 @@ fn write(run: &RunDir, config: &RunConfig, to: &Path) -> anyhow::Result<Packed> 
     let weights: NamedTensors = weights
         .into_iter()
         .map(|(name, tensor)| {
-            let is_number = tensor.kind() == Kind::Float;
-            let tensor = if is_number { tensor.to_kind(Kind::Half) } else { tensor };
+            let is_float = tensor.kind() == Kind::Float;
+            let tensor = if is_float { tensor.to_kind(Kind::Half) } else { tensor };
             (name, tensor)
         })
         .collect();
+    for (name, tensor) in &weights {
+        if tensor.kind() == Kind::Half && !bool::try_from(tensor.isfinite().all())? {
+            return Err(refusal(format!("`{name}` has weights that 16 bits cannot hold")));
+        }
+    }
     fs::create_dir(to)?;
     write_json(&to.join("config.json"), config)?;
     write_json(&to.join("meta.json"), &without_paths(run.read_meta()?))?;
     write_json(&to.join("evaluation.json"), &evaluation)?;
-    write_compressed(&run.metrics_path(), &to.join("metrics.jsonl.gz"))?;
+    compress(&run.metrics_path(), &to.join(COMPRESSED))?;
     checkpoint::write_weights(&to.join("checkpoints"), &manifest, &weights)?;
     Ok(Packed {
         folder: to.to_owned(),
@@ -123,22 +134,32 @@ fn final_evaluation(run: &RunDir, frames: u64) -> anyhow::Result<Value> {
     Ok(evaluation)
 }
 
-/// Leaves out of the commands where the program and the runs lay.
+/// Leaves out where the program and its files lay, which is nobody else's concern.
 fn without_paths(mut meta: Meta) -> Meta {
     for session in &mut meta.sessions {
-        let words = std::mem::take(&mut session.command);
-        let program = words.first().map(|word| name_of(word));
-        let mut rest = words.into_iter().skip(1);
-        session.command.extend(program);
-        while let Some(word) = rest.next() {
+        let mut words = std::mem::take(&mut session.command).into_iter();
+        session.command.extend(words.next().map(|program| name_of(&program)));
+        while let Some(word) = words.next() {
             match word.as_str() {
-                "--runs-dir" => drop(rest.next()),
+                "--runs-dir" => drop(words.next()),
                 word if word.starts_with("--runs-dir=") => {}
-                _ => session.command.push(word),
+                _ => session.command.push(without_folder(&word)),
             }
         }
     }
+    for origin in [&mut meta.init_from, &mut meta.forked_from] {
+        *origin = origin.as_deref().map(name_of);
+    }
     meta
+}
+
+/// Shortens an absolute path, alone or after a flag's `=`.
+fn without_folder(word: &str) -> String {
+    match word.split_once('=') {
+        Some((flag, path)) if Path::new(path).is_absolute() => format!("{flag}={}", name_of(path)),
+        _ if Path::new(word).is_absolute() => name_of(word),
+        _ => word.to_owned(),
+    }
 }
 
 fn name_of(path: &str) -> String {
@@ -146,10 +167,19 @@ fn name_of(path: &str) -> String {
     name.map_or_else(|| path.to_owned(), |name| name.to_string_lossy().into_owned())
 }
 
-fn write_compressed(from: &Path, to: &Path) -> io::Result<()> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-    encoder.write_all(&fs::read(from)?)?;
-    fs::write(to, encoder.finish()?)
+/// Compresses a run's numbers, unless they are.
+fn compress(from: &Path, to: &Path) -> anyhow::Result<()> {
+    let compressed = from.with_file_name(COMPRESSED);
+    let bytes = match compressed.exists() {
+        true => fs::read(&compressed),
+        false => fs::read(from).and_then(|bytes| {
+            let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+            encoder.write_all(&bytes)?;
+            encoder.finish()
+        }),
+    };
+    let bytes = bytes.with_context(|| format!("cannot read {}", from.display()))?;
+    fs::write(to, bytes).with_context(|| format!("cannot write {}", to.display()))
 }
 
 /// Returns the size of the new agent.

@@ -17,7 +17,8 @@ fn restored_elsewhere_it_goes_on_to_the_last_bit() {
         return;
     }
 
-    for kind in [OptimizerKind::Rmsprop, OptimizerKind::RmspropTf, OptimizerKind::Adam] {
+    use OptimizerKind::{Adam, Rmsprop, RmspropTf, Sgd};
+    for kind in [Rmsprop, RmspropTf, Adam, Sgd] {
         let mut config = config();
         config.optimizer.kind = kind;
         config.optimizer.momentum = 0.5;

@@ -61,9 +61,7 @@ impl<T: Trainable> TrainLoop<T> {
         let mut settled = self.run_due_hooks()?;
         while settled && !self.is_done() && !self.files.stop.is_raised() {
             if let Err(error) = self.subject.update(&mut self.progress) {
-                if self.subject.is_intact_after(&error) {
-                    self.checkpoint()?;
-                }
+                self.save_after(&error);
                 return Err(self.explain(error));
             }
             settled = self.run_due_hooks()?;
@@ -116,7 +114,11 @@ impl<T: Trainable> TrainLoop<T> {
         if due.evaluation || due.video {
             // Paused, so that the weights evaluated are those at the position logged.
             self.pause()?;
-            if !self.subject.evaluate(&due, &mut self.progress, &mut self.files)? {
+            let evaluated = self.subject.evaluate(&due, &mut self.progress, &mut self.files);
+            if let Some(own) = evaluated.as_ref().err().and_then(|error| error.downcast_ref()) {
+                self.save_after(own);
+            }
+            if !evaluated? {
                 return Ok(false);
             }
         }
@@ -161,6 +163,16 @@ impl<T: Trainable> TrainLoop<T> {
         drop(state);
         machine::give_back_unused();
         Ok(path)
+    }
+
+    /// Saves a state that this error has left as it was. If that fails too, the first error is the one
+    /// to report.
+    fn save_after(&mut self, error: &T::Error) {
+        if self.subject.is_intact_after(error)
+            && let Err(second) = self.checkpoint()
+        {
+            tracing::warn!("no checkpoint after the error: {second:#}");
+        }
     }
 
     /// Adds position and last checkpoint to an error.

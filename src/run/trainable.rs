@@ -111,8 +111,8 @@ pub trait Trainable {
         Ok(true)
     }
 
-    /// Returns `true` if an update that failed with this error changed nothing, so that the state is
-    /// worth a checkpoint.
+    /// Returns `true` if an update or an evaluation that failed with this error changed nothing, so that
+    /// the state is worth a checkpoint.
     fn is_intact_after(&self, _error: &Self::Error) -> bool {
         false
     }

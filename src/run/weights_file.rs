@@ -60,7 +60,7 @@ pub fn to_bytes(tensors: &[(String, Tensor)]) -> Result<Vec<u8>, WeightsFileErro
     Ok(safetensors::serialize(views, Some(info))?)
 }
 
-/// Parses tensors from safetensors bytes, sorted by name; numbers of 16 bits become `f32`.
+/// Parses tensors from safetensors bytes, sorted by name; `f16` becomes `f32`.
 pub fn from_bytes(bytes: &[u8]) -> Result<Vec<(String, Tensor)>, WeightsFileError> {
     let file = SafeTensors::deserialize(bytes)?;
     let mut tensors = Vec::with_capacity(file.len());

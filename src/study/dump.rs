@@ -120,6 +120,24 @@ mod tests {
     use super::*;
 
     #[test]
+    fn drawn_pictures_come_back_from_their_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let drawn = coordrl_studies::find_task("imagenet").unwrap().drawn.unwrap();
+        assert_eq!(write_drawn(drawn, dir.path()).unwrap(), 800);
+        let (pictures, _) = (drawn.make)();
+        let (folder, rows) =
+            coordrl_studies::folder::PictureFolder::list_split(dir.path()).unwrap();
+        assert_eq!((rows.train.len(), rows.test.len()), (600, 200));
+        assert_eq!(folder.classes, pictures.classes());
+        for index in [0, 77, 799] {
+            let path = &folder.pictures[index].path;
+            let row: usize = path.file_stem().unwrap().to_str().unwrap().parse().unwrap();
+            assert_eq!(folder.load(index).unwrap(), pictures.load(row).unwrap());
+            assert_eq!(folder.pictures[index].class, pictures.class(row));
+        }
+    }
+
+    #[test]
     fn every_square_is_a_picture_and_everything_reads_back() {
         let dir = tempfile::tempdir().unwrap();
         write(dir.path()).unwrap();

@@ -220,7 +220,7 @@ fn over_time(
     let label = format!("test {}", measure.label);
     let axis = match measure.range {
         MeasureRange::Share => Axis::linear(label).with_range(0.0, 1.05),
-        MeasureRange::Error => Axis::log(label),
+        MeasureRange::Error | MeasureRange::Ratio => Axis::log(label),
     };
 
     // Samples are not rows.

@@ -120,9 +120,10 @@ impl RunProgress for StudyProgress {
         // A custom task has no best checkpoint: nothing says here which end of its range is better.
         let task = find_task(measures.task()).ok()?;
         // The highest score wins, so errors are negated.
-        Some(match task.measures[0].range {
-            MeasureRange::Share => measures.main(),
-            MeasureRange::Error => -measures.main(),
-        })
+        match task.measures[0].range {
+            MeasureRange::Share => Some(measures.main()),
+            MeasureRange::Error => Some(-measures.main()),
+            MeasureRange::Ratio => None,
+        }
     }
 }

@@ -59,10 +59,10 @@ impl StudyTraining {
 
     /// Names rows that could not be read.
     fn take_intake(&mut self) {
-        let Intake { failed, waited_secs } = self.study.take_intake();
+        let Intake { failed, waited_secs, .. } = self.study.take_intake();
         self.waited_secs += waited_secs;
         for row in failed {
-            status!("warning: {row}; the next picture takes its place");
+            status!("warning: {row}; the next picture is used instead");
         }
     }
 }
@@ -144,8 +144,9 @@ impl Trainable for StudyTraining {
         progress: &mut StudyProgress,
         _files: &mut RunFiles,
     ) -> anyhow::Result<bool> {
-        progress.evaluation = Some(self.study.evaluate()?);
+        let evaluated = self.study.evaluate();
         self.take_intake();
+        progress.evaluation = Some(evaluated?);
         // Before the mark is recorded: the seconds to the mark include its evaluations.
         progress.wall_secs += self.clock.lap();
         if self.study.mark_held() {

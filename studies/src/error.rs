@@ -49,7 +49,7 @@ pub enum StudyError {
     #[error(transparent)]
     Digits(#[from] DigitsError),
     /// The pictures cannot be used.
-    #[error(transparent)]
+    #[error("`data`: {0}")]
     Folder(#[from] FolderError),
     /// More pictures of an epoch than one in a thousand could not be read. Nothing is changed.
     #[error(

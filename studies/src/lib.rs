@@ -10,7 +10,8 @@
 //! - [`data`]: Not-so-Clevr, the data set of the three coordinate tasks, and its splits
 //!
 //! A study knows its data as numbered rows; [`Task::prepare`] turns them into losses and scores.
-//! This crate does not read files, print or depend on the command line.
+//! This crate does not print or depend on the command line; of files it reads data, and keeps notes on
+//! folders that it has checked.
 //!
 //! ```
 //! use std::path::Path;

@@ -29,6 +29,9 @@ pub(crate) struct StudyTrainerState {
     pub split: Split,
     /// Determines the order of every epoch.
     pub seed: u64,
+    /// Fingerprint of data that may change between two sessions.
+    #[serde(default)]
+    pub data: Option<String>,
     pub counters: StudyCounters,
     pub evaluations: Vec<StudyEvaluation>,
 }
@@ -46,6 +49,7 @@ impl StudyTrainerState {
             task: task.to_owned(),
             split,
             seed,
+            data: None,
             counters: StudyCounters::default(),
             evaluations: Vec::new(),
         }
@@ -64,16 +68,20 @@ impl StudyTrainerState {
         rmp_serde::from_slice(bytes).map_err(unparsable)
     }
 
-    /// Checks that a study of this task and split, with this number of training rows, can resume
-    /// from it.
-    pub fn check(&self, task: &str, split: Split, train_rows: usize) -> Result<(), StudyError> {
-        if self.task != task || self.split != split {
-            let found = &self.task;
-            let split_found = self.split.name();
+    /// Checks that the study of this state, with this number of training rows, can resume from it.
+    pub fn check(&self, study: &Self, train_rows: usize) -> Result<(), StudyError> {
+        if self.task != study.task || self.split != study.split {
+            let [(found, split_found), (task, split)] =
+                [self, study].map(|state| (&state.task, state.split.name()));
             return Err(bad(format!(
-                "it is of `{found}` on the {split_found} split, this is `{task}` on the {} one",
-                split.name()
+                "it is of `{found}` on the {split_found} split, this is `{task}` on the {split} one"
             )));
+        }
+
+        if self.data != study.data && self.data.is_some() {
+            return Err(bad(
+                "it has learned from other pictures than those in this folder".to_owned()
+            ));
         }
 
         // An epoch that is complete has been counted, so its rows start again at 0.

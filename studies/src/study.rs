@@ -105,7 +105,7 @@ impl Study {
         let mut store = ParamStore::new(seed, device);
         let threads = pool.current_num_threads();
         let setup = TaskSetup { split, layer, config, data_dir, notes_dir, device, threads };
-        let Prepared { rows, scored, build } = (task.prepare)(setup)?;
+        let Prepared { rows, scored, data, build } = (task.prepare)(setup)?;
         // Set by the settings, not by the threads: the parts of a batch decide in which order their
         // gradients are added, and thereby the last bits. A GPU takes the batch in one part.
         let count = if device == Device::Cpu { config.shards } else { 1 };
@@ -117,7 +117,7 @@ impl Study {
             order: epoch_order(&rows.train, seed, 0),
             rows,
             scored,
-            trainer: StudyTrainerState::new(task.name, split, seed),
+            trainer: StudyTrainerState { data, ..StudyTrainerState::new(task.name, split, seed) },
             shards,
             groups: ParamGroup::all(task, config, &store, &params)?,
             store,
@@ -143,10 +143,22 @@ impl Study {
         self.expect(start..end);
         self.expect(end..(end + size).min(self.order.len()));
         let learning_rate = self.learning_rate();
+        let stepped = self.steps(start..end, learning_rate);
+        self.take_in(true);
+        let epoch_ended = stepped.is_ok() && self.count(end);
+        Ok(StudyUpdateReport { epoch_ended, ..stepped? })
+    }
+
+    /// Takes the steps of every objective on these places of the epoch's order.
+    fn steps(
+        &mut self,
+        batch: Range<usize>,
+        learning_rate: f64,
+    ) -> Result<StudyUpdateReport, StudyError> {
         let mut report = StudyUpdateReport { learning_rate, ..Default::default() };
         for objective in 0..self.groups.len() {
             for step in 0..self.groups[objective].steps() {
-                let taken = self.step(objective, start..end, learning_rate)?;
+                let taken = self.step(objective, batch.clone(), learning_rate)?;
                 if step == 0 {
                     report.loss += taken.loss;
                     report.l2_loss += taken.l2_loss;
@@ -154,8 +166,6 @@ impl Study {
                 }
             }
         }
-        self.take_in();
-        report.epoch_ended = self.count(end);
         Ok(report)
     }
 
@@ -185,16 +195,18 @@ impl Study {
         Draws { seed: self.trainer.seed, epoch: self.trainer.counters.epochs }
     }
 
-    /// Collects what loading has met.
-    fn take_in(&mut self) {
+    /// Collects what loading has met. Only an update's waiting counts: an evaluation's shards wait side
+    /// by side.
+    fn take_in(&mut self, updating: bool) {
         for shard in &self.shards {
-            let Intake { failed, waited_secs } = lock(shard).learner.take_intake();
-            self.failed_in_epoch += failed.len();
+            let Intake { failed, failed_to_learn, waited_secs } = lock(shard).learner.take_intake();
+            self.failed_in_epoch += failed_to_learn;
             if let Some(last) = failed.last() {
                 self.last_failed.clone_from(last);
             }
             self.intake.failed.extend(failed);
-            self.intake.waited_secs += waited_secs;
+            self.intake.failed_to_learn += failed_to_learn;
+            self.intake.waited_secs += if updating { waited_secs } else { 0.0 };
         }
     }
 
@@ -202,10 +214,14 @@ impl Study {
     fn check_failed(&self) -> Result<(), StudyError> {
         let of = self.order.len();
         let count = self.failed_in_epoch;
-        match count * FAILED_OF > of {
+        match self.has_failed() {
             true => Err(StudyError::Unreadable { count, of, last: self.last_failed.clone() }),
             false => Ok(()),
         }
+    }
+
+    fn has_failed(&self) -> bool {
+        self.failed_in_epoch * FAILED_OF > self.order.len()
     }
 
     /// Returns what loading has met since it was last asked.
@@ -254,10 +270,17 @@ impl Study {
 
     /// Evaluates the network on the test rows and on training rows, all of them unless the task has
     /// very many; the result is kept for [`Study::mark_held`].
+    ///
+    /// # Errors
+    /// If the network fails, or too many rows cannot be read; nothing is changed then.
     pub fn evaluate(&mut self) -> Result<StudyEvaluation, StudyError> {
-        let train = self.score(&self.scored)?;
-        let test = self.score(&self.rows.test)?;
-        self.take_in();
+        self.check_failed()?;
+        let scores = self.score(&self.scored).and_then(|train| {
+            let test = self.score(&self.rows.test)?;
+            Ok((train, test))
+        });
+        self.take_in(false);
+        let (train, test) = scores?;
         let evaluation = StudyEvaluation { epoch: self.trainer.counters.epochs, train, test };
         self.trainer.evaluations.push(evaluation.clone());
         Ok(evaluation)
@@ -307,6 +330,11 @@ impl Study {
         self.store.parameter_count()
     }
 
+    /// Mean number of rows per update: the last batch of an epoch may be smaller.
+    pub fn rows_per_update(&self) -> f64 {
+        self.order.len() as f64 / self.updates_per_epoch() as f64
+    }
+
     /// Number of updates per epoch.
     pub fn updates_per_epoch(&self) -> u64 {
         (self.order.len() as u64).div_ceil(u64::from(self.config.batch_size))
@@ -345,7 +373,7 @@ impl Study {
     /// unchanged.
     pub fn load(&mut self, state: &StudyState) -> Result<(), StudyError> {
         let trainer = StudyTrainerState::from_bytes(&state.trainer)?;
-        trainer.check(self.task.name, self.split, self.rows.train.len())?;
+        trainer.check(&self.trainer, self.rows.train.len())?;
         // Checked before the optimiser is loaded, so that no failure leaves a mixture of states.
         self.store.check(&state.weights)?;
         for group in &self.groups {
@@ -434,8 +462,11 @@ impl Study {
         }
         counters.rows_into_epoch = 0;
         counters.epochs += 1;
-        self.failed_in_epoch = 0;
         self.order = epoch_order(&self.rows.train, self.trainer.seed, counters.epochs);
+        // Too many in its last batch are found by whatever comes next.
+        if !self.has_failed() {
+            self.failed_in_epoch = 0;
+        }
         true
     }
 

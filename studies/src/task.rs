@@ -190,6 +190,8 @@ pub enum MeasureRange {
     Share,
     /// Above 0, over several orders of magnitude; of a task's first measure, lower is better.
     Error,
+    /// Above 0 and best at about 1; as a task's first measure it makes no checkpoint the best.
+    Ratio,
 }
 
 /// Inputs of [`Task::prepare`].
@@ -233,6 +235,8 @@ pub struct Prepared {
     pub rows: SplitIndices,
     /// Training rows that an evaluation scores.
     pub scored: Vec<usize>,
+    /// Fingerprint of data that may change between two sessions, as a folder may.
+    pub data: Option<String>,
     /// Builds a network on the parameters of the scope, drawing any that do not exist yet. Called
     /// once for every thread.
     pub build: BuildLearner,
@@ -291,6 +295,8 @@ pub trait TaskLearner: Send {
 pub struct Intake {
     /// Rows in whose place others were taken, each named with the reason.
     pub failed: Vec<String>,
+    /// How many of them were to be learned from.
+    pub failed_to_learn: usize,
     /// Seconds for which learners waited.
     pub waited_secs: f64,
 }

@@ -116,7 +116,8 @@ impl TaskLearner for Reader {
     }
 
     fn take_intake(&self) -> Intake {
-        Intake { failed: std::mem::take(&mut *self.failed.lock().unwrap()), waited_secs: 0.5 }
+        let failed = std::mem::take(&mut *self.failed.lock().unwrap());
+        Intake { failed_to_learn: failed.len(), failed, waited_secs: 0.5 }
     }
 }
 
@@ -124,6 +125,7 @@ fn prepare_reader(_: TaskSetup<'_>) -> Result<Prepared, StudyError> {
     Ok(Prepared {
         rows: SplitIndices { train: (0..2000).collect(), test: vec![] },
         scored: vec![],
+        data: None,
         build: Box::new(|scope| {
             let number = scope.get("number", &[1], Init::Zeros)?;
             Ok(Box::new(Reader { number, failed: Default::default() }))
@@ -131,22 +133,32 @@ fn prepare_reader(_: TaskSetup<'_>) -> Result<Prepared, StudyError> {
     })
 }
 
+fn reader() -> &'static Task {
+    let regress = find_task("regress").unwrap();
+    let task = Task { name: "reader", losses: &[], prepare: prepare_reader, ..*regress };
+    Box::leak(Box::new(task))
+}
+
+#[test]
+fn too_many_in_the_last_batch_of_an_epoch_are_not_forgotten() {
+    let config = StudyConfig { batch_size: 2000, shards: 1, ..Default::default() };
+    let mut study = study(&config, How { task: reader(), ..how("regress") });
+    assert!(study.update().unwrap().epoch_ended);
+    let refused = |error: StudyError| matches!(error, StudyError::Unreadable { count: 3, .. });
+    assert!(refused(study.evaluate().unwrap_err()));
+    assert!(refused(study.update().unwrap_err()));
+}
+
 #[test]
 fn two_rows_of_two_thousand_may_be_unreadable_and_a_third_ends_the_epoch() {
-    let regress = find_task("regress").unwrap();
-    let task = Box::leak(Box::new(Task {
-        name: "reader",
-        losses: &[],
-        prepare: prepare_reader,
-        ..*regress
-    }));
+    let task = reader();
     let config = StudyConfig { batch_size: 100, shards: 1, ..Default::default() };
     let mut study = study(&config, How { task, ..how("regress") });
     let mut named = Vec::new();
     let error = loop {
         let before = study.save().unwrap();
         let updated = study.update();
-        let Intake { failed, waited_secs } = study.take_intake();
+        let Intake { failed, waited_secs, .. } = study.take_intake();
         named.extend(failed);
         match updated {
             Ok(_) => assert_eq!(waited_secs, 0.5),

@@ -34,6 +34,7 @@ fn prepare(_: TaskSetup<'_>) -> Result<Prepared, StudyError> {
     Ok(Prepared {
         rows: SplitIndices { train: (0..8).collect(), test: vec![] },
         scored: vec![],
+        data: None,
         build: Box::new(|scope| {
             let first = scope.get("first.x", &[2], Init::Zeros)?;
             let second = scope.get("second.x", &[3], Init::Zeros)?;

@@ -48,12 +48,19 @@ impl Sandbox {
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_coordrl"));
         command.args(arguments).current_dir(self.path()).stdin(Stdio::null());
+        // Not into the cache of whoever runs the tests.
+        command.env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"));
         heed_signals(&mut command);
         command
     }
 
     pub fn run(&self, arguments: &[&str]) -> Ended {
         Ended::from(self.command(arguments).output().unwrap())
+    }
+
+    /// Runs it in another folder.
+    pub fn run_in(&self, folder: &Path, arguments: &[&str]) -> Ended {
+        Ended::from(self.command(arguments).current_dir(folder).output().unwrap())
     }
 
     pub fn spawn(&self, arguments: &[&str]) -> Child {

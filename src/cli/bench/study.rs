@@ -42,8 +42,8 @@ struct StudyRecord<'a> {
     turns: Turns,
     batch_size: u32,
     updates_per_sec: TurnSpread,
-    /// Rows loaded in a second by themselves, and the share of the updates' time that was spent waiting
-    /// for them; of tasks that read pictures.
+    /// Of tasks that read pictures: rows per second of the updates and of loading alone, and the share
+    /// of the updates' time that was spent waiting for rows.
     #[serde(flatten)]
     loading: Option<Loading>,
     session: Session,
@@ -51,6 +51,7 @@ struct StudyRecord<'a> {
 
 #[derive(Clone, Copy, Serialize)]
 struct Loading {
+    rows_per_sec: TurnSpread,
     loaded_rows_per_sec: TurnSpread,
     data_wait_share: f64,
 }
@@ -75,7 +76,8 @@ pub(super) fn run(flags: &StudyFlags) -> anyhow::Result<ExitCode> {
     let batch_size = config.study.batch_size;
     let batches = load_alone(&study, turns.turns(), &stop)?;
     let loading = batches.map(|batches| Loading {
-        loaded_rows_per_sec: batches.times(batch_size.into()),
+        rows_per_sec: updates_per_sec.times(study.rows_per_update()),
+        loaded_rows_per_sec: batches.times(study.rows_per_update()),
         data_wait_share,
     });
 
@@ -112,11 +114,8 @@ fn as_text(record: &StudyRecord<'_>) -> String {
     let title =
         format!("{task}, layer {layer}, batches of {batch_size}, {threads}, {}", session.device);
     let mut rows = vec![speed_row("updates/s", record.updates_per_sec)];
-    if let Some(Loading { loaded_rows_per_sec, data_wait_share }) = record.loading {
-        rows.push(speed_row(
-            "rows/s of the updates",
-            record.updates_per_sec.times(f64::from(*batch_size)),
-        ));
+    if let Some(Loading { rows_per_sec, loaded_rows_per_sec, data_wait_share }) = record.loading {
+        rows.push(speed_row("rows/s of the updates", rows_per_sec));
         rows.push(speed_row("rows/s, loading alone", loaded_rows_per_sec));
         let waits = format!("waiting for rows: {:.1} % of the time", 100.0 * data_wait_share);
         let table = table(&["speed", "median", "min", "max"], &rows);

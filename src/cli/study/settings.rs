@@ -114,7 +114,13 @@ impl StudySettingFlags {
 
         layers.add_flag("--split", "split", self.split.as_deref());
         layers.add_flag("--layer", "layer", self.layer.as_deref());
-        layers.add_flag("--data", "data", self.data.as_deref());
+        // As typed from here, wherever the run is resumed.
+        let data = self.data.as_ref().map(|data| match data.starts_with("builtin:") {
+            true => data.clone(),
+            false => std::path::absolute(data)
+                .map_or_else(|_| data.clone(), |path| path.to_string_lossy().into_owned()),
+        });
+        layers.add_flag("--data", "data", data.as_deref());
         layers.add_flag("--seed", "seed", self.seed);
         layers.add_flag("--epochs", "study.epochs", self.epochs);
         // Whoever asks for a number of epochs gets all of them, even if the mark holds earlier.

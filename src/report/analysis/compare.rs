@@ -174,7 +174,12 @@ impl GameVerdict {
 
     /// Returns the difference in the primary measure.
     pub fn deciding(&self) -> &Difference {
-        match self.primary {
+        self.difference(self.primary)
+    }
+
+    /// Returns the difference in a measure.
+    pub fn difference(&self, measure: Primary) -> &Difference {
+        match measure {
             Primary::Area => &self.area,
             Primary::Final => &self.final_score,
         }

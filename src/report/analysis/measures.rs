@@ -13,6 +13,7 @@ use super::grid::{GameRuns, Grid};
 use crate::eval::known_scores::known_scores;
 use crate::report::ReportError;
 use crate::report::runs::{ArmId, Run, ScoredBy, as_typed};
+use crate::sweep::record::Primary;
 use crate::text::numbers;
 
 /// Positions of the thresholds between the start of the game and the best arm's final score.
@@ -135,6 +136,14 @@ impl GameArm {
     /// Returns the final scores, one per seed.
     pub fn finals(&self) -> Vec<f64> {
         self.seeds.iter().map(|seed| seed.final_score).collect()
+    }
+
+    /// Returns the summary of a measure.
+    pub fn of(&self, primary: Primary) -> &Summary {
+        match primary {
+            Primary::Area => &self.area,
+            Primary::Final => &self.final_score,
+        }
     }
 
     /// Returns the areas, one per seed.

@@ -205,6 +205,7 @@ fn prepare(setup: TaskSetup<'_>) -> Result<Prepared, StudyError> {
     Ok(Prepared {
         scored: rows.train.iter().copied().take(SCORED).collect(),
         rows,
+        data: None,
         build: Box::new(move |scope| {
             let DetectConfig { padding, clip, .. } = config;
             let network = ProposalNetwork::build(scope, layer, padding)?;

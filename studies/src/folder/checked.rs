@@ -15,15 +15,17 @@ pub(super) struct CheckedNote {
 }
 
 impl CheckedNote {
-    /// Returns the note on the folder of these pictures; `None` if a file is gone.
-    pub fn on(cache: &Path, pictures: &[LabelledPicture]) -> Option<Self> {
+    /// Returns the note on the folder of these pictures, wherever it is named from; `None` if a file is
+    /// gone.
+    pub fn on(cache: &Path, folder: &Path, pictures: &[LabelledPicture]) -> Option<Self> {
         let mut places = DefaultHasher::new();
+        fs::canonicalize(folder).ok()?.hash(&mut places);
         let mut contents = DefaultHasher::new();
         for LabelledPicture { path, .. } in pictures {
             let about = fs::metadata(path).ok()?;
             let changed = about.modified().ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
-            path.hash(&mut places);
-            (path, about.len(), changed).hash(&mut contents);
+            let name = path.strip_prefix(folder).unwrap_or(path);
+            (name, about.len(), changed).hash(&mut contents);
         }
         let path = cache.join(format!("pictures-{:016x}", places.finish()));
         Some(Self { path, fingerprint: format!("{:016x}", contents.finish()) })

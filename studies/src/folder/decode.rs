@@ -19,10 +19,19 @@ pub enum PictureError {
     /// It begins as a picture and does not go on as one.
     #[error("it does not decode: {0}")]
     Damaged(String),
+    /// It has this width and height, of which one is more than a hundred times the other: resized by its
+    /// shorter side it would fill the memory.
+    #[error("it is a strip: {0} × {1} pixels")]
+    Strip(u32, u32),
     /// It has this width and height, of which one is 0.
     #[error("it is empty: {0} × {1} pixels")]
     Empty(u32, u32),
 }
+
+/// Most that a picture's longer side may be, in shorter ones.
+const MOST_STRETCHED: u32 = 100;
+/// Most bytes that a decoded JPEG in four colours may take.
+const MOST_BYTES: usize = 1 << 30;
 
 /// Width and height of a picture, by its header alone. The format is told by content: names lie.
 pub(super) fn size_of(path: &Path) -> Result<[u32; 2], PictureError> {
@@ -36,6 +45,9 @@ pub(super) fn size_of(path: &Path) -> Result<[u32; 2], PictureError> {
     match reader.into_dimensions().map_err(damaged)? {
         (0, height) => Err(PictureError::Empty(0, height)),
         (width, 0) => Err(PictureError::Empty(width, 0)),
+        (width, height) if width / height > MOST_STRETCHED || height / width > MOST_STRETCHED => {
+            Err(PictureError::Strip(width, height))
+        }
         (width, height) => Ok([width, height]),
     }
 }
@@ -73,6 +85,7 @@ fn components(bytes: &[u8]) -> Result<usize, PictureError> {
 /// inverts some of them.
 fn four_colours(bytes: &[u8]) -> Result<RgbImage, PictureError> {
     let mut decoder = jpeg_decoder::Decoder::new(bytes);
+    decoder.set_max_decoding_buffer_size(MOST_BYTES);
     let inks = decoder.decode().map_err(damaged)?;
     let Some(info) = decoder.info().filter(|info| info.pixel_format == PixelFormat::CMYK32) else {
         return Err(PictureError::Damaged("its colours are of an unknown kind".to_owned()));
@@ -131,6 +144,18 @@ mod tests {
                 let off = i64::from(*found) - expected.as_i64().unwrap();
                 assert!(off.abs() <= most, "{name}: off by {off}");
             }
+        }
+    }
+
+    #[test]
+    fn a_strip_is_refused() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let sizes = [(1, 101, false), (202, 2, false), (2, 200, true)];
+        for (width, height, is_fine) in sizes {
+            let mut png = Cursor::new(Vec::new());
+            RgbImage::new(width, height).write_to(&mut png, ImageFormat::Png).unwrap();
+            fs::write(file.path(), png.into_inner()).unwrap();
+            assert_eq!(size_of(file.path()).is_ok(), is_fine, "{width} × {height}");
         }
     }
 

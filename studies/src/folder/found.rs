@@ -7,6 +7,9 @@ use super::{FolderError, PictureFolder, Pictures};
 use crate::data::SplitIndices;
 use crate::task::DrawnPictures;
 
+/// Pictures that are known to be some, and the fingerprint of those of a folder.
+pub(crate) type Checked = (Arc<dyn Pictures>, Option<String>);
+
 /// Pictures to learn from.
 pub(crate) enum Found {
     Drawn(Arc<dyn Pictures>),
@@ -35,16 +38,17 @@ impl Found {
         Ok((Self::Folder(folder), rows))
     }
 
-    /// Returns the pictures once those of a folder are known to be some.
+    /// Checks that the files of a folder are pictures, then returns them with their fingerprint.
     ///
     /// # Errors
     /// As [`PictureFolder::check`].
-    pub fn checked(self, notes: Option<&Path>) -> Result<Arc<dyn Pictures>, FolderError> {
+    pub fn checked(self, data: &Path, notes: Option<&Path>) -> Result<Checked, FolderError> {
         match self {
-            Self::Drawn(pictures) => Ok(pictures),
+            Self::Drawn(pictures) => Ok((pictures, None)),
             Self::Folder(folder) => {
-                folder.check(notes)?;
-                Ok(Arc::new(folder))
+                folder.check(data, notes)?;
+                let fingerprint = folder.fingerprint(data);
+                Ok((Arc::new(folder), Some(fingerprint)))
             }
         }
     }

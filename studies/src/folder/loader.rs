@@ -6,6 +6,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use coordrl_agents::panic_to_error;
 use coordrl_envs::Rng;
 use image::RgbImage;
 use rayon::{ThreadPool, ThreadPoolBuilder};
@@ -17,8 +18,7 @@ use crate::data::SplitIndices;
 use crate::draws::{Purpose, stream};
 use crate::task::{Draws, Intake};
 
-/// Pictures in a row that may be unreadable before the cause must be another one, as a disk that is
-/// gone.
+/// Consecutive unreadable pictures after which we assume that the storage itself has failed.
 const MOST_IN_A_ROW: usize = 20;
 
 /// Numbered pictures, each of a class.
@@ -70,10 +70,11 @@ struct Source {
 
 /// A row's picture, or the one in its place.
 struct Sample {
-    /// Class and numbers; absent if too many in a row could not be read.
-    picture: Option<(usize, Vec<f32>)>,
-    /// Pictures that could not be read, and why.
-    failed: Vec<FolderError>,
+    /// Class and numbers, or why the last of too many pictures could not be read.
+    picture: Result<(usize, Vec<f32>), FolderError>,
+    /// Why the row's own picture could not be read. Those tried in its place report themselves when
+    /// their turn comes.
+    failed: Option<FolderError>,
 }
 
 impl Loader {
@@ -114,11 +115,10 @@ impl Loader {
         draws: Option<Draws>,
         device: Device,
     ) -> Result<Batch, StudyError> {
-        self.expect(rows, draws);
         let mut numbers = Vec::new();
         let mut classes = Vec::new();
-        for &row in rows {
-            let (class, picture) = self.wait_for(row, draws)?;
+        for receiver in self.claim(rows, draws) {
+            let (class, picture) = self.wait_for(&receiver, draws)?;
             classes.push(class as i64);
             numbers.extend(picture);
         }
@@ -135,6 +135,13 @@ impl Loader {
         std::mem::take(&mut lock(&self.intake))
     }
 
+    /// Takes what is coming for these rows, so that nobody else can, and starts what is not.
+    fn claim(&self, rows: &[usize], draws: Option<Draws>) -> Vec<Receiver<Sample>> {
+        let mut coming = lock(&self.coming);
+        let mut take = |&row| coming.remove(&(row, draws));
+        rows.iter().map(|row| take(row).unwrap_or_else(|| self.start(*row, draws))).collect()
+    }
+
     fn start(&self, row: usize, draws: Option<Draws>) -> Receiver<Sample> {
         let (sender, receiver) = sync_channel(1);
         let source = self.source.clone();
@@ -145,47 +152,70 @@ impl Loader {
         receiver
     }
 
-    fn wait_for(&self, row: usize, draws: Option<Draws>) -> Result<(usize, Vec<f32>), StudyError> {
+    fn wait_for(
+        &self,
+        receiver: &Receiver<Sample>,
+        draws: Option<Draws>,
+    ) -> Result<(usize, Vec<f32>), StudyError> {
         let since = Instant::now();
-        let receiver = lock(&self.coming).remove(&(row, draws));
-        let sample = receiver.and_then(|receiver| receiver.recv().ok());
-        let mut intake = lock(&self.intake);
-        intake.waited_secs += since.elapsed().as_secs_f64();
-        // A decoder that panics ends its thread's job, and with it the channel.
-        let Some(Sample { picture, failed }) = sample else {
-            let message = format!("the decoder of picture {row} panicked");
+        // Every job that was started sends: its panics are caught.
+        let Ok(Sample { picture, failed }) = receiver.recv() else {
+            let message = "a decoding thread has ended".to_owned();
             return Err(StudyError::Panicked { shard: 0, message });
         };
-        let last = failed.last().map(ToString::to_string);
-        intake.failed.extend(failed.iter().map(ToString::to_string));
-        picture.ok_or_else(|| StudyError::Unreadable {
+        let mut intake = lock(&self.intake);
+        intake.waited_secs += since.elapsed().as_secs_f64();
+        if let Some(failed) = failed {
+            intake.failed.push(failed.to_string());
+            intake.failed_to_learn += usize::from(draws.is_some());
+        }
+        picture.map_err(|last| StudyError::Unreadable {
             count: MOST_IN_A_ROW,
             of: MOST_IN_A_ROW,
-            last: last.unwrap_or_default(),
+            last: last.to_string(),
         })
     }
 }
 
 impl Source {
-    /// Decodes a row, or in its place the next of its side that can be read.
+    /// Decodes a row, or in its place the next of its split that can be read.
     fn sample(&self, row: usize, draws: Option<Draws>) -> Sample {
-        let mut failed = Vec::new();
+        let mut failed = None;
         let mut place = row;
-        while failed.len() < MOST_IN_A_ROW {
+        for tried in 1.. {
             match self.prepared(place, row, draws) {
                 Ok(numbers) => {
-                    let picture = Some((self.pictures.class(place), numbers));
-                    return Sample { picture, failed };
+                    return Sample { picture: Ok((self.pictures.class(place), numbers)), failed };
                 }
-                Err(error) => failed.push(error),
+                Err(error) if tried == MOST_IN_A_ROW => {
+                    return Sample { picture: Err(error), failed };
+                }
+                Err(error) if tried == 1 => failed = Some(error),
+                Err(_) => {}
             }
             place = self.next(place);
         }
-        Sample { picture: None, failed }
+        unreachable!("the loop ends by returning")
+    }
+
+    /// Like [`Source::prepare_picture`]; a decoder that panics has met a damaged picture.
+    fn prepared(
+        &self,
+        place: usize,
+        row: usize,
+        draws: Option<Draws>,
+    ) -> Result<Vec<f32>, FolderError> {
+        panic_to_error(
+            || self.prepare_picture(place, row, draws),
+            |message| FolderError::Resizing {
+                row: place,
+                error: PictureError::Damaged(format!("the decoder panicked: {message}")),
+            },
+        )
     }
 
     /// The draws are the row's own, whichever picture stands in its place.
-    fn prepared(
+    fn prepare_picture(
         &self,
         place: usize,
         row: usize,
@@ -224,6 +254,9 @@ mod tests {
         classes: Vec<String>,
     }
 
+    /// A picture at which the decoder panics.
+    const PANICS: usize = 4;
+
     impl Pictures for Greys {
         fn load(&self, row: usize) -> Result<RgbImage, FolderError> {
             match self.broken.contains(&row) {
@@ -231,6 +264,7 @@ mod tests {
                     path: format!("{row}.jpg").into(),
                     error: PictureError::Format,
                 }),
+                false if row == PANICS && self.broken.contains(&5) => panic!("out of luck"),
                 false => Ok(RgbImage::from_pixel(2, 2, image::Rgb([row as u8; 3]))),
             }
         }
@@ -281,16 +315,43 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_that_cannot_be_read_is_named_and_the_next_of_its_side_takes_its_place() {
-        let loader = loader(&[1, 5, 7]);
-        let (pictures, classes) = values(&loader, &[0, 1, 5, 6, 7], None);
-        assert_eq!(pictures, [0.0, 2.0, 0.0, 6.0, 6.0]);
-        assert_eq!(classes, [0, 20, 0, 60, 60]);
-        let failed = loader.take_intake().failed;
-        let names = ["1.jpg", "5.jpg", "7.jpg"];
-        assert_eq!(failed.len(), 3);
+    fn a_row_that_cannot_be_read_is_named_once_and_the_next_of_its_split_is_used() {
+        // The second fails once more, in the place of the first, and the last of each split begins
+        // again at its start.
+        let loader = loader(&[1, 2, 5, 7]);
+        let (pictures, classes) = values(&loader, &[0, 1, 2, 5, 6, 7], None);
+        assert_eq!(pictures, [0.0, 3.0, 3.0, 0.0, 6.0, 6.0]);
+        assert_eq!(classes, [0, 30, 30, 0, 60, 60]);
+        let Intake { failed, failed_to_learn, .. } = loader.take_intake();
+        let names = ["1.jpg", "2.jpg", "5.jpg", "7.jpg"];
+        assert_eq!((failed.len(), failed_to_learn), (4, 0));
         assert!(failed.iter().zip(names).all(|(text, name)| text.starts_with(name)), "{failed:?}");
-        assert!(loader.take_intake().failed.is_empty());
+        assert_eq!(loader.take_intake(), Intake::default());
+        loader.take(&[1, 2, 3], Some(Draws { seed: 1, epoch: 0 }), Device::Cpu).unwrap();
+        assert_eq!(loader.take_intake().failed_to_learn, 2);
+    }
+
+    #[test]
+    fn a_decoder_that_panics_has_met_a_damaged_picture() {
+        let loader = loader(&[5]);
+        assert_eq!(values(&loader, &[PANICS, 3], None).0, [0.0, 3.0]);
+        let failed = loader.take_intake().failed;
+        let text = "picture 4: it does not decode: the decoder panicked: out of luck";
+        assert_eq!(failed, [text]);
+    }
+
+    #[test]
+    fn two_threads_may_take_the_same_row() {
+        let loader = loader(&[]);
+        for _ in 0..50 {
+            loader.expect(&[1, 2], None);
+            std::thread::scope(|scope| {
+                for _ in 0..2 {
+                    scope
+                        .spawn(|| assert_eq!(values(&loader, &[2, 1, 2], None).0, [2.0, 1.0, 2.0]));
+                }
+            });
+        }
     }
 
     #[test]

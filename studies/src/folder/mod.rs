@@ -1,4 +1,5 @@
-//! Folders of pictures, a folder per class, as torchvision's `ImageFolder` has them.
+//! Folders of pictures, a folder per class, as torchvision's `ImageFolder` has them, but that every file
+//! must be a picture.
 //!
 //! JPEG and PNG, told apart by content and not by name; colours, sizes and crops as Pillow and
 //! torchvision have them.
@@ -38,6 +39,12 @@ pub enum FolderError {
         /// The folder.
         path: PathBuf,
     },
+    /// One class, of which there is nothing to learn.
+    #[error("{} has one class; naming pictures takes two", .path.display())]
+    OneClass {
+        /// The folder.
+        path: PathBuf,
+    },
     /// A class without pictures.
     #[error("{} is a class without pictures", .path.display())]
     EmptyClass {
@@ -45,7 +52,10 @@ pub enum FolderError {
         path: PathBuf,
     },
     /// No more pictures than are to be held out.
-    #[error("{} has {count} pictures, of which {held_out} are to be held out", .path.display())]
+    #[error(
+        "{} has {count} pictures, of which `study.lsun.test_pictures` holds out {held_out}",
+        .path.display()
+    )]
     TooFew {
         /// The folder.
         path: PathBuf,
@@ -171,18 +181,21 @@ impl PictureFolder {
                 return Err(FolderError::OtherClasses { path, other, class });
             }
         }
+        if all.classes.len() == 1 {
+            return Err(FolderError::OneClass { path: train });
+        }
         let rows = SplitIndices::in_turn(all.pictures.len(), held_out.pictures.len());
         all.pictures.extend(held_out.pictures);
         Ok((all, rows))
     }
 
-    /// Reads the header of every picture, on the ambient rayon pool; with a folder for notes only if a
-    /// picture has changed since all were good.
+    /// Reads the header of every picture in `folder`, on the ambient rayon pool; with a place for notes
+    /// only if a picture has changed since all were good.
     ///
     /// # Errors
     /// The first file that is no picture, in the order of the pictures.
-    pub fn check(&self, notes: Option<&Path>) -> Result<(), FolderError> {
-        let note = notes.and_then(|notes| CheckedNote::on(notes, &self.pictures));
+    pub fn check(&self, folder: &Path, notes: Option<&Path>) -> Result<(), FolderError> {
+        let note = notes.and_then(|notes| CheckedNote::on(notes, folder, &self.pictures));
         if note.as_ref().is_some_and(CheckedNote::holds) {
             return Ok(());
         }
@@ -201,6 +214,19 @@ impl PictureFolder {
             })
             .collect();
         checked.into_iter().collect()
+    }
+
+    /// Returns a fingerprint of the names below `folder` and of their order, for a run that is resumed.
+    pub(crate) fn fingerprint(&self, folder: &Path) -> String {
+        // FNV-1a, because the standard library's hash may change with its version.
+        let mut hash = 0xcbf2_9ce4_8422_2325u64;
+        for LabelledPicture { path, .. } in &self.pictures {
+            let name = path.strip_prefix(folder).unwrap_or(path);
+            for byte in name.as_os_str().as_encoded_bytes().iter().chain(&[0]) {
+                hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+            }
+        }
+        format!("{hash:016x}")
     }
 
     /// Reads and decodes a picture to red, green and blue.
@@ -296,14 +322,14 @@ mod tests {
             .collect();
         let expected = [(0, "rgb.jpg"), (1, "grey.jpg"), (1, "rgb.png")];
         assert_eq!(found, expected.map(|(class, name)| (class, name.to_owned())));
-        listed.check(None).unwrap();
+        listed.check(folder.path(), None).unwrap();
         assert_eq!(listed.load(2).unwrap().dimensions(), (24, 18));
     }
 
     #[test]
     fn what_is_wrong_with_a_folder_is_named() {
         let reason = |folder: &Path| match PictureFolder::list(folder) {
-            Ok(listed) => listed.check(None).unwrap_err().to_string(),
+            Ok(listed) => listed.check(folder, None).unwrap_err().to_string(),
             Err(error) => error.to_string(),
         };
         assert!(reason(Path::new("nowhere")).starts_with("nowhere cannot be listed: "));
@@ -323,6 +349,8 @@ mod tests {
             ("train/a", &["rgb.png", "rgb.jpg"]),
             ("train/b", &["grey.jpg"]),
             ("val/a", &["rgb.png"]),
+            ("one/train/a", &["rgb.png"]),
+            ("one/val/a", &["rgb.png"]),
         ]);
         let reason = |folder: &Path| PictureFolder::list_split(folder).unwrap_err().to_string();
         let text = reason(folder.path());
@@ -336,6 +364,8 @@ mod tests {
             listed.pictures.iter().map(|one| one.class).collect::<Vec<_>>(),
             [0, 0, 1, 0, 1]
         );
+        let text = reason(&folder.path().join("one"));
+        assert!(text.ends_with("train has one class; naming pictures takes two"), "{text}");
         let text = reason(&folder.path().join("train"));
         assert!(text.contains("train/train cannot be listed"), "{text}");
     }
@@ -352,7 +382,12 @@ mod tests {
         let held_out = &listed.pictures[4..];
         assert!(held_out[0].path.ends_with("a/rgb.png") && held_out[1].path.ends_with("z.png"));
         let text = PictureFolder::list_flat(folder.path(), 6).unwrap_err().to_string();
-        assert!(text.ends_with("has 6 pictures, of which 6 are to be held out"), "{text}");
+        assert!(
+            text.ends_with("has 6 pictures, of which `study.lsun.test_pictures` holds out 6"),
+            "{text}"
+        );
+        let other = PictureFolder::list_flat(folder.path(), 1).unwrap().0;
+        assert_ne!(other.fingerprint(folder.path()), listed.fingerprint(folder.path()));
     }
 
     #[test]
@@ -362,15 +397,17 @@ mod tests {
         let bad = folder.path().join("a/notes.jpg");
         fs::write(&bad, "no picture").unwrap();
         let listed = PictureFolder::list(folder.path()).unwrap();
-        let check = |listed: &PictureFolder| listed.check(Some(notes.path()));
+        let check = |listed: &PictureFolder| listed.check(folder.path(), Some(notes.path()));
         assert!(check(&listed).is_err() && check(&listed).is_err(), "an error leaves no note");
         fs::copy(golden().join("rgb.jpg"), &bad).unwrap();
         check(&listed).unwrap();
-        assert!(CheckedNote::on(notes.path(), &listed.pictures).unwrap().holds());
+        let note = CheckedNote::on(notes.path(), folder.path(), &listed.pictures).unwrap();
+        assert!(note.holds());
+        assert_eq!(fs::read_dir(notes.path()).unwrap().count(), 1);
         // Noted, but no longer as noted.
         fs::write(&bad, "no picture any more").unwrap();
         assert!(check(&listed).is_err());
-        assert!(listed.check(Some(Path::new("/dev/null/none"))).is_err());
+        assert!(listed.check(folder.path(), Some(Path::new("/dev/null/none"))).is_err());
     }
 
     /// A header may be whole where the rest is not.
@@ -378,7 +415,7 @@ mod tests {
     fn a_picture_that_is_cut_fails_when_it_is_loaded() {
         let folder = folder_of(&[("a", &["cut.jpg"])]);
         let listed = PictureFolder::list(folder.path()).unwrap();
-        listed.check(None).unwrap();
+        listed.check(folder.path(), None).unwrap();
         let text = listed.load(0).unwrap_err().to_string();
         assert!(text.ends_with("cut.jpg: it does not decode: it is cut off"), "{text}");
     }

@@ -141,6 +141,7 @@ fn prepare(setup: TaskSetup<'_>) -> Result<Prepared, StudyError> {
     Ok(Prepared {
         scored: rows.train.iter().copied().take(SCORED).collect(),
         rows,
+        data: None,
         build: Box::new(move |scope| {
             Ok(Box::new(GanLearner {
                 discriminator: discriminator(scope, layer, scale, &config)?,

@@ -12,8 +12,8 @@ use crate::task::{Draws, Intake, RowSplit, ScoreSums, Tally, TaskLearner};
 
 /// Pictures per pass of an evaluation.
 const ROWS: usize = 64;
-/// Places among the best at which a class counts as found for the second measure.
-const PLACES: i64 = 5;
+/// Guesses that the second measure allows.
+const GUESSES: i64 = 5;
 
 /// One thread's network. Rows are numbers of pictures.
 pub(super) struct ImageNetLearner {
@@ -31,13 +31,13 @@ impl TaskLearner for ImageNetLearner {
     fn score(&self, rows: &[usize]) -> Result<ScoreSums, StudyError> {
         let Batch { pictures, classes } = self.loader.take(rows, None, self.device)?;
         let logits = self.network.forward(&pictures, Mode::Evaluate); // [N, classes]
-        let places = places(&logits, &classes)?; // [N]
+        let ranks = ranks(&logits, &classes)?; // [N]
         let within = |count: i64| -> Result<Tally, StudyError> {
-            let found = places.f_lt(count)?.f_sum(Kind::Double)?;
+            let found = ranks.f_lt(count)?.f_sum(Kind::Double)?;
             Ok(Tally::over_rows(found.f_double_value(&[])?, rows.len()))
         };
         let loss = cross_entropy(&logits, &classes)?.f_double_value(&[])?;
-        Ok(ScoreSums { loss, measures: vec![within(1)?, within(PLACES)?] })
+        Ok(ScoreSums { loss, measures: vec![within(1)?, within(GUESSES)?] })
     }
 
     /// Under batch normalisation rows depend on each other.
@@ -64,11 +64,13 @@ fn cross_entropy(logits: &Tensor, classes: &Tensor) -> Result<Tensor, StudyError
     Ok(logits.f_cross_entropy_loss::<Tensor>(classes, None, Reduction::Sum, -100, 0.0)?)
 }
 
-/// Counts the classes that rank before the right one, `[N]`; of equal logits, all others do.
-fn places(logits: &Tensor, classes: &Tensor) -> Result<Tensor, StudyError> {
+/// Counts the classes that rank before the right one, `[N]`; of equal logits, and of those that are no
+/// numbers, all others do.
+fn ranks(logits: &Tensor, classes: &Tensor) -> Result<Tensor, StudyError> {
     let right = logits.f_gather(1, &classes.f_unsqueeze(1)?, false)?; // [N, 1]
+    let not_behind = logits.f_lt_tensor(&right)?.f_logical_not()?; // [N, classes]
     // Without the right one itself.
-    Ok(logits.f_ge_tensor(&right)?.f_sum_dim_intlist(1, false, Kind::Int64)? - 1)
+    Ok(not_behind.f_sum_dim_intlist(1, false, Kind::Int64)? - 1)
 }
 
 #[cfg(test)]
@@ -76,11 +78,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn places_count_what_ranks_before() {
-        let logits = Tensor::from_slice(&[0.5f32, 2.0, 1.0, 3.0, 3.0, 3.0]).view([2, 3]);
-        let classes = Tensor::from_slice(&[2i64, 0]);
-        let found: Vec<i64> = places(&logits, &classes).unwrap().try_into().unwrap();
-        // A network that gives every class the same has found none.
-        assert_eq!(found, [1, 2]);
+    fn ranks_count_the_classes_before() {
+        let nan = f32::NAN;
+        let logits = Tensor::from_slice(&[0.5f32, 2.0, 1.0, 3.0, 3.0, 3.0, nan, nan, nan]);
+        let classes = Tensor::from_slice(&[2i64, 0, 1]);
+        let found: Vec<i64> = ranks(&logits.view([3, 3]), &classes).unwrap().try_into().unwrap();
+        // A network that gives every class the same, or no number, has found none.
+        assert_eq!(found, [1, 2, 2]);
     }
 }

@@ -164,7 +164,7 @@ fn prepare(setup: TaskSetup<'_>) -> Result<Prepared, StudyError> {
     let layer = setup.under_study();
     let device = setup.device;
     let (found, rows) = pictures_of(setup.data_dir)?;
-    let pictures = found.checked(setup.notes_dir)?;
+    let (pictures, fingerprint) = found.checked(setup.data_dir, setup.notes_dir)?;
     let classes = pictures.classes().len();
     config.check_classes(classes, setup.data_dir)?;
 
@@ -178,6 +178,7 @@ fn prepare(setup: TaskSetup<'_>) -> Result<Prepared, StudyError> {
     Ok(Prepared {
         scored: spread(&rows.train, SCORED),
         rows,
+        data: fingerprint,
         build: Box::new(move |scope| {
             let network = ResNet::build(scope, layer, size)?;
             Ok(Box::new(ImageNetLearner { network, loader: loader.clone(), device }))

@@ -83,7 +83,7 @@ impl TaskLearner for LsunLearner {
         let latents = self.latents.of_evaluation(rows)?;
         let pictures = self.pictures(rows, None)?;
         let (loss, correct) = adversary::score(discriminator, generator, &pictures, &latents)?;
-        let measures = [correct].into_iter().chain(self.judge(rows)?).collect();
+        let measures = self.judge(rows)?.into_iter().chain([correct]).collect();
         Ok(ScoreSums { loss, measures })
     }
 

@@ -25,7 +25,9 @@ use crate::folder::found::Found;
 use crate::folder::loader::{Loader, Prepare};
 use crate::folder::{FolderError, PictureFolder, centre_square, signed};
 use crate::layer::UnderStudy;
-use crate::task::{Measure, Objective, Prepared, Task, TaskSetup, as_they_are, joined};
+use crate::task::{
+    Measure, MeasureRange, Objective, Prepared, Task, TaskSetup, as_they_are, joined,
+};
 use crate::{LayerKind, StudyError};
 
 /// Training pictures that an evaluation scores.
@@ -76,8 +78,11 @@ impl LsunConfig {
         if ![32, 64].contains(&self.side) {
             refuse("side", format!("is {}; there are 64 and 32", self.side));
         }
-        if self.test_pictures < 2 {
-            let text = format!("is {}; the least is 2: a walk's ends", self.test_pictures);
+        if self.test_pictures < 3 {
+            let text = format!(
+                "is {}; the least is 3, among which are a walk's ends whatever they are counted from",
+                self.test_pictures
+            );
             refuse("test_pictures", text);
         }
         problems
@@ -114,7 +119,7 @@ const fn over_time(
     test: &'static coordrl_agents::Tag,
 ) -> Measure {
     let measure = Measure::error(name, label, test, test);
-    Measure { title, train: None, over_time: true, ..measure }
+    Measure { title, range: MeasureRange::Ratio, train: None, over_time: true, ..measure }
 }
 
 /// One step each. Source: Radford et al. 2015.
@@ -127,7 +132,7 @@ pub(crate) const TASK: Task = Task {
     name: "lsun",
     summary: "Paint pictures like those of a folder, and walk between them",
     mark: None,
-    measures: &joined::<5>([&DISCRIMINATOR, &WALKS, &[]]),
+    measures: &joined::<5>([&WALKS, &DISCRIMINATOR, &[]]),
     splits: &[Split::Pictures],
     losses: &[],
     objectives: &OBJECTIVES,
@@ -168,12 +173,13 @@ fn prepare(setup: TaskSetup<'_>) -> Result<Prepared, StudyError> {
     let layer = setup.under_study();
     let device = setup.device;
     let (found, rows) = pictures_of(setup.data_dir, &config)?;
-    let pictures = found.checked(setup.notes_dir)?;
+    let (pictures, fingerprint) = found.checked(setup.data_dir, setup.notes_dir)?;
     let loader = Arc::new(Loader::new(pictures, &rows, setup.threads, squares(config.side))?);
     let held_out = rows.train.len()..rows.train.len() + rows.test.len();
     Ok(Prepared {
         scored: rows.train.iter().copied().take(SCORED).collect(),
         rows,
+        data: fingerprint,
         build: Box::new(move |scope| {
             let (discriminator, generator) = networks(scope, layer, &config)?;
             Ok(Box::new(LsunLearner {

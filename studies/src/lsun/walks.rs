@@ -39,7 +39,7 @@ pub(super) fn length(frames: &Tensor) -> Result<Tally, StudyError> {
 /// Sums over walks the edges in the middle frame over those at the ends: below 1 where ends are laid
 /// over one another.
 pub(super) fn middle(frames: &Tensor) -> Result<Tally, StudyError> {
-    let edges = of_walks(&edges(frames)?.f_unsqueeze(1)?)?.f_squeeze_dim(2)?; // [W, 9]
+    let edges = edges(frames)?.f_view([-1, FRAMES as i64])?; // [W, 9]
     let last = FRAMES as i64 - 1;
     let ends = (edges.f_select(1, 0)? + edges.f_select(1, last)?) / 2.0;
     mean_ratio(&edges.f_select(1, last / 2)?, &ends)

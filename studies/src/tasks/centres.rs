@@ -68,6 +68,7 @@ pub(super) fn prepare<N: StudyNetwork + 'static>(
     Ok(Prepared {
         scored: rows.train.clone(),
         rows,
+        data: None,
         build: Box::new(move |scope| {
             let network = Box::new(build(scope)?);
             let centres = centres.clone();

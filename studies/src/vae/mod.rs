@@ -122,6 +122,7 @@ fn prepare(setup: TaskSetup<'_>) -> Result<Prepared, StudyError> {
     Ok(Prepared {
         scored: rows.train.iter().copied().take(SCORED).collect(),
         rows,
+        data: None,
         build: Box::new(move |scope| {
             Ok(Box::new(VaeLearner {
                 network: Vae::build(scope, layer, scale, config.latents.into())?,

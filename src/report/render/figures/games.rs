@@ -8,7 +8,7 @@ use crate::report::analysis::aggregate::Aggregates;
 use crate::report::analysis::measures::GameRow;
 use crate::report::render::{ComparisonRow, Report};
 
-/// Draws the differences in final score of each game, with a random policy at 0 and a human at 1;
+/// Draws the differences in the deciding measure of each game, with a random policy at 0 and a human at 1;
 /// `None` if no game has known reference scores.
 pub(super) fn differences(
     report: &Report,
@@ -17,7 +17,7 @@ pub(super) fn differences(
 ) -> Result<Option<Drawn>, PlotError> {
     let [arm, baseline] =
         [&comparison.arm, &comparison.baseline].map(|arm| report.short_label(arm));
-    let title = format!("{arm} less {baseline}, final score");
+    let title = format!("{arm} less {baseline}, {}", report.primary.name());
     let axis = Axis::linear("difference in human-normalised score");
     let mut figure = Intervals::new(&title, axis).with_reference(0.0);
     // The reference line at 0 is a mark as well.
@@ -27,10 +27,11 @@ pub(super) fn differences(
         let Some(known) = row.and_then(GameRow::reference) else { continue };
         // The magnitude: dividing by a negative number would swap better and worse.
         let scale = (known.human - known.random).abs();
-        let estimate = Estimate::new(&game.game, game.final_score.difference / scale);
-        let interval = game.final_score.interval;
-        let scaled =
-            interval.map(|span| Interval { low: span.low / scale, high: span.high / scale });
+        let deciding = game.deciding();
+        let estimate = Estimate::new(&game.game, deciding.difference / scale);
+        let scaled = deciding
+            .interval
+            .map(|span| Interval { low: span.low / scale, high: span.high / scale });
         let estimate = with_interval(estimate, scaled, &mut marks);
         figure = figure.with_estimate(estimate.with_colour(report.colour(&comparison.arm)));
     }

@@ -8,6 +8,7 @@ use crate::report::analysis::compare::GameVerdict;
 use crate::report::analysis::measures::{GameRow, Reached};
 use crate::report::render::{ComparisonRow, Report, span};
 use crate::report::runs::ArmId;
+use crate::sweep::record::Primary;
 use crate::text::numbers::{duration, frames, grouped, probability, score};
 
 /// Renders a table that scrolls on its own on a narrow page and is reachable by keyboard.
@@ -28,19 +29,24 @@ fn with_interval(value: f64, interval: &str) -> Markup {
     html! { td.number { (shown(&score(value))) small { (shown(interval)) } } }
 }
 
-/// Renders verdicts and differences; with `means`, the final scores of both arms too.
+/// Renders verdicts and differences, that of the deciding measure first; with `means`, its means in
+/// both arms too.
 pub(super) fn verdict_table(
     name: &str,
     comparison: &ComparisonRow,
     means: Option<&Report>,
 ) -> Markup {
     let arms = [&comparison.baseline, &comparison.arm];
+    let measures = match comparison.games.first().map(|game| game.primary) {
+        Some(Primary::Final) => [Primary::Final, Primary::Area],
+        Some(Primary::Area) | None => [Primary::Area, Primary::Final],
+    };
     let head = html! {
         th { "Game" } th { "Verdict" }
         @if let Some(report) = means {
-            @for arm in arms { th.number { (report.label(arm)) br; "final score" } }
+            @for arm in arms { th.number { (report.label(arm)) br; (report.primary.name()) } }
         }
-        th.number { "Difference" br; "final score" } th.number { "Difference" br; "area" }
+        @for measure in measures { th.number { "Difference" br; (measure.name()) } }
         th.number { "Seeds" }
     };
 
@@ -50,7 +56,7 @@ pub(super) fn verdict_table(
                 th scope="row" { (game.game) }
                 (verdict(game))
                 @if let Some(report) = means { @for arm in arms { (mean(report, game, arm)) } }
-                (difference(&game.final_score)) (difference(&game.area))
+                @for measure in measures { (difference(game.difference(measure))) }
                 td.number { (game.seeds[0]) " / " (game.seeds[1]) }
             }
         }
@@ -58,10 +64,10 @@ pub(super) fn verdict_table(
     table(name, head, rows)
 }
 
-/// Renders the mean final score of an arm.
+/// Renders an arm's mean of the deciding measure.
 fn mean(report: &Report, game: &GameVerdict, arm: &ArmId) -> Markup {
     let row = report.games.iter().find(|row| row.game == game.game);
-    match row.and_then(|row| row.arm(arm)).map(|arm| arm.final_score) {
+    match row.and_then(|row| row.arm(arm)).map(|arm| arm.of(report.primary)) {
         Some(score) => with_interval(score.mean, &span(score.interval)),
         None => html! { td.number { "–" } },
     }
