@@ -346,8 +346,9 @@ fn an_agent_is_packed_and_plays_and_cannot_be_resumed() {
     let unevaluated = train("b", &[]);
     fs::remove_dir_all(&folder).unwrap();
     sandbox.run(&["zoo", "pack", &unevaluated]).expect_refusal(2, &["no evaluation of its last"]);
+    assert!(!zoo.exists(), "a refusal leaves nothing behind");
     for game in ["one", "two", "three", "four", "five", "six"] {
-        fs::create_dir(zoo.join(game)).unwrap();
+        fs::create_dir_all(zoo.join(game)).unwrap();
     }
     sandbox.run(&["zoo", "pack", &run]).expect_refusal(2, &["has 6 agents, which is the most"]);
     assert!(!folder.exists() && !zoo.join(".packing").exists());

@@ -141,7 +141,9 @@ pub fn games_of(comparisons: &[Comparison]) -> impl Iterator<Item = &GameVerdict
 /// Returns the expected number of these games called better or worse if no arms differed.
 pub fn expected_by_chance<'a>(games: impl IntoIterator<Item = &'a GameVerdict>) -> f64 {
     let judged = games.into_iter().filter(|game| game.verdict != Verdict::Unknown);
-    judged.filter_map(|game| false_positive_rate(game.seeds[0].min(game.seeds[1]))).sum()
+    let rates = judged.filter_map(|game| false_positive_rate(game.seeds[0].min(game.seeds[1])));
+    // Not `sum`, which makes −0 of nothing.
+    rates.fold(0.0, |sum, rate| sum + rate)
 }
 
 impl GameVerdict {
