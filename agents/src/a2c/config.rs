@@ -231,6 +231,6 @@ mod tests {
         assert!(toml::from_str::<A2cConfig>("env = 3").is_err());
         let error = toml::from_str::<A2cConfig>("max_grad_norm = \"none\"").unwrap_err();
         assert!(error.to_string().contains("\"off\""), "{error}");
-        assert!(toml::from_str::<A2cConfig>("[optimizer]\nkind = \"sgd\"").is_err());
+        assert!(toml::from_str::<A2cConfig>("[optimizer]\nkind = \"adagrad\"").is_err());
     }
 }
