@@ -115,27 +115,31 @@ def summary(value: torch.Tensor, whole: bool) -> list[float]:
     return [value.norm().item(), (value * wave(list(value.shape), 0.0, 1.0)).sum().item()]
 
 
+def step(networks: Networks, latents: int, whole: bool) -> dict:
+    """Losses and gradients of a step of each network, and the running statistics after both."""
+    side = networks.side
+    pictures = torch.where(noise([COUNT, 3, side, side], 0.0, 1.0) >= 0, 1.0, -1.0).double()
+    drawn = noise([COUNT, latents], 0.25, 1.0)
+    losses, gradients = [], {}
+    for part in ("discriminator", "generator"):
+        if part == "discriminator":
+            made = networks.generate(drawn).detach()
+            loss = answers(networks.discriminate(pictures), 1.0) + answers(networks.discriminate(made), 0.0)
+        else:
+            loss = answers(networks.discriminate(networks.generate(drawn)), 1.0)
+        its = [name for name in networks.named if name.startswith(part)]
+        for name, gradient in zip(its, torch.autograd.grad(loss, [networks.named[name] for name in its])):
+            gradients[name] = summary(gradient, whole)
+        losses.append(loss.item())
+    statistics = {name: summary(value, whole) for name, value in networks.statistics.items()}
+    return {"losses": losses, "gradients": gradients, "statistics": statistics}
+
+
 def main() -> None:
     found = {}
     for side, latents, width in SIZES:
-        whole = width == 2
         for layer, tiled in [("conv", False), ("coordconv", True)]:
-            networks = Networks(side, latents, width, tiled)
-            pictures = torch.where(noise([COUNT, 3, side, side], 0.0, 1.0) >= 0, 1.0, -1.0).double()
-            drawn = noise([COUNT, latents], 0.25, 1.0)
-            losses, gradients = [], {}
-            for part in ("discriminator", "generator"):
-                if part == "discriminator":
-                    made = networks.generate(drawn).detach()
-                    loss = answers(networks.discriminate(pictures), 1.0) + answers(networks.discriminate(made), 0.0)
-                else:
-                    loss = answers(networks.discriminate(networks.generate(drawn)), 1.0)
-                its = [name for name in networks.named if name.startswith(part)]
-                for name, gradient in zip(its, torch.autograd.grad(loss, [networks.named[name] for name in its])):
-                    gradients[name] = summary(gradient, whole)
-                losses.append(loss.item())
-            statistics = {name: summary(value, whole) for name, value in networks.statistics.items()}
-            found[f"{layer} {side} {width}"] = {"losses": losses, "gradients": gradients, "statistics": statistics}
+            found[f"{layer} {side} {width}"] = step(Networks(side, latents, width, tiled), latents, width == 2)
     print(json.dumps(found, separators=(",", ":")))
 
 

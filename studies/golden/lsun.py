@@ -11,7 +11,7 @@ import math
 
 import torch
 import torch.nn.functional as F
-from gan import COUNT, Networks, answers, channels, noise, summary
+from gan import Networks, channels, noise, step
 from gan import parameters as plain
 from propose import with_coordinates
 
@@ -69,24 +69,8 @@ class Spread(Networks):
 def main() -> None:
     found = {}
     for side, latents, width in SIZES:
-        whole = width == 2
         for layer, spread in [("conv", False), ("coordconv", True)]:
-            networks = Spread(side, latents, width, spread)
-            pictures = torch.where(noise([COUNT, 3, side, side], 0.0, 1.0) >= 0, 1.0, -1.0).double()
-            drawn = noise([COUNT, latents], 0.25, 1.0)
-            losses, gradients = [], {}
-            for part in ("discriminator", "generator"):
-                if part == "discriminator":
-                    made = networks.generate(drawn).detach()
-                    loss = answers(networks.discriminate(pictures), 1.0) + answers(networks.discriminate(made), 0.0)
-                else:
-                    loss = answers(networks.discriminate(networks.generate(drawn)), 1.0)
-                its = [name for name in networks.named if name.startswith(part)]
-                for name, gradient in zip(its, torch.autograd.grad(loss, [networks.named[name] for name in its])):
-                    gradients[name] = summary(gradient, whole)
-                losses.append(loss.item())
-            statistics = {name: summary(value, whole) for name, value in networks.statistics.items()}
-            found[f"{layer} {side} {width}"] = {"losses": losses, "gradients": gradients, "statistics": statistics}
+            found[f"{layer} {side} {width}"] = step(Spread(side, latents, width, spread), latents, width == 2)
     print(json.dumps(found, separators=(",", ":")))
 
 

@@ -87,6 +87,18 @@ impl LayerPlace {
         }
     }
 
+    /// A place for a square picture that the layer makes half as high and wide.
+    pub(crate) fn halving(
+        name: &'static str,
+        channels: [i64; 2],
+        side: i64,
+        kernel: i64,
+        init: Init,
+    ) -> Self {
+        let place = Self::pointwise(LayerInput::Pictures, channels, [side; 2]);
+        Self { name, kernel, stride: 2, padding: Padding::Same, init, ..place }
+    }
+
     /// Returns height and width of the layer's output.
     fn size_out(&self) -> [i64; 2] {
         self.size.map(|side| match self.padding {

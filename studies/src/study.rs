@@ -195,7 +195,7 @@ impl Study {
         Draws { seed: self.trainer.seed, epoch: self.trainer.counters.epochs }
     }
 
-    /// Collects what loading has met. Only an update's waiting counts: an evaluation's shards wait side
+    /// Collects the statistics of loading. Only an update's waiting counts: an evaluation's shards wait side
     /// by side.
     fn take_in(&mut self, updating: bool) {
         for shard in &self.shards {
@@ -224,7 +224,7 @@ impl Study {
         self.failed_in_epoch * FAILED_OF > self.order.len()
     }
 
-    /// Returns what loading has met since it was last asked.
+    /// Returns the statistics of loading since the last call.
     pub fn take_intake(&mut self) -> Intake {
         std::mem::take(&mut self.intake)
     }

@@ -279,7 +279,7 @@ pub trait TaskLearner: Send {
         Ok(false)
     }
 
-    /// Returns what loading has met since it was last asked.
+    /// Returns the statistics of loading since the last call.
     fn take_intake(&self) -> Intake {
         Intake::default()
     }
@@ -290,12 +290,12 @@ pub trait TaskLearner: Send {
     }
 }
 
-/// What the loading of rows has met.
+/// Statistics of loading rows.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Intake {
     /// Rows in whose place others were taken, each named with the reason.
     pub failed: Vec<String>,
-    /// How many of them were to be learned from.
+    /// Number of them among the rows to learn from.
     pub failed_to_learn: usize,
     /// Seconds for which learners waited.
     pub waited_secs: f64,

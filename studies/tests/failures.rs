@@ -3,36 +3,15 @@
 
 mod support;
 
-use std::sync::Arc;
-
-use coordrl_agents::nn::Init;
-use coordrl_agents::nn::{Conv, ParamScope, Window};
-use coordrl_agents::{NetworkError, build_pool};
+use coordrl_agents::NetworkError;
+use coordrl_agents::nn::{Conv, Init, ParamScope, Window};
 use coordrl_studies::{
     Draws, Intake, Layer, LayerKind, LayerShape, Prepared, RowSplit, ScoreSums, SplitIndices,
-    Study, StudyConfig, StudyError, StudyLayer, StudyLoss, StudySetup, Task, TaskLearner,
-    TaskSetup, find_layer, find_task,
+    StudyConfig, StudyError, StudyLayer, StudyLoss, Task, TaskLearner, TaskSetup, find_layer,
+    find_task,
 };
-use support::{How, assert_same_state, digits, how, study};
-use tch::{Device, Kind, Tensor};
-
-fn try_study(layer: &StudyLayer, config: &StudyConfig, how: How) -> Result<Study, StudyError> {
-    let How { task, split, seed, .. } = how;
-    let pool = Arc::new(build_pool(1, 1).unwrap());
-    let device = Device::Cpu;
-    let data_dir = &digits();
-    Study::build(StudySetup {
-        task,
-        split,
-        layer,
-        config,
-        seed,
-        data_dir,
-        notes_dir: None,
-        device,
-        pool,
-    })
-}
+use support::{How, assert_same_state, how, study, try_study};
+use tch::{Kind, Tensor};
 
 #[test]
 fn wrong_settings_are_refused_before_anything_is_built() {

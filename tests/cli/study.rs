@@ -490,6 +490,24 @@ fn pictures_that_break_later_are_named_and_too_many_end_the_run_with_a_checkpoin
 }
 
 #[test]
+fn an_evaluation_of_broken_pictures_costs_no_training() {
+    let sandbox = Sandbox::new();
+    assert_eq!(sandbox.run(&["study", "imagenet", "--dump=shapes"]).code, Some(0));
+    // A whole class, so that too many in a row break.
+    for entry in fs::read_dir(sandbox.path().join("shapes/val/ring")).unwrap() {
+        let path = entry.unwrap().path();
+        let bytes = fs::read(&path).unwrap();
+        fs::write(&path, &bytes[..100]).unwrap();
+    }
+    let arguments = ["--data=shapes", "--epochs=1", "--name=a"];
+    let ended = sandbox.run(&[NAMING, &arguments].concat());
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    assert!(ended.stderr.contains("could not be read"), "{}", ended.stderr);
+    let run = sandbox.path().join("runs/studies/imagenet-pictures/coordconv/a");
+    assert_eq!(checkpoints(&run).len(), 2, "the one from the start, and that of all three updates");
+}
+
+#[test]
 fn rooms_resume_to_the_last_bit_and_walk() {
     let sandbox = Sandbox::new();
     assert_eq!(sandbox.run(&["study", "lsun", "--dump=rooms"]).code, Some(0));

@@ -1,11 +1,11 @@
 //! A discriminator of strided convolutions.
 
-use coordrl_agents::nn::{BatchNorm, Init, Linear, Mode, Padding, ParamScope, Radius};
+use coordrl_agents::nn::{BatchNorm, Init, Linear, Mode, ParamScope};
 use tch::Tensor;
 
 use super::MAP_SIDE;
 use crate::StudyError;
-use crate::layer::{Layer, LayerInput, LayerPlace, UnderStudy, plain, studied};
+use crate::layer::{Layer, LayerPlace, UnderStudy, plain, studied};
 
 /// Window of the convolutions that halve a map.
 const WINDOW: i64 = 5;
@@ -40,18 +40,7 @@ impl Discriminator {
         let mut channels_in = 3;
         let mut side = MAP_SIDE << channels.len();
         for (name, &channels_out) in NAMES.into_iter().zip(channels) {
-            let place = LayerPlace {
-                name,
-                input: LayerInput::Pictures,
-                channels: [channels_in, channels_out],
-                size: [side, side],
-                kernel: WINDOW,
-                stride: 2,
-                transposed: false,
-                padding: Padding::Same,
-                init,
-                radius: Radius::Without,
-            };
+            let place = LayerPlace::halving(name, [channels_in, channels_out], side, WINDOW, init);
             if halvings.is_empty() {
                 halvings.push(studied(scope, layer, place)?);
             } else {

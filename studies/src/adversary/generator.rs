@@ -1,11 +1,11 @@
 //! A generator of transposed convolutions.
 
-use coordrl_agents::nn::{BatchNorm, Init, Linear, Mode, Padding, ParamScope, Radius};
+use coordrl_agents::nn::{BatchNorm, Init, Linear, Mode, ParamScope};
 use tch::Tensor;
 
 use super::MAP_SIDE;
 use crate::StudyError;
-use crate::layer::{Layer, LayerInput, LayerPlace, UnderStudy, studied};
+use crate::layer::{Layer, LayerPlace, UnderStudy, studied};
 
 /// Window of the convolutions that double a map.
 const WINDOW: i64 = 5;
@@ -41,18 +41,8 @@ impl DoublingGenerator {
         let after = channels[1..].iter().copied().chain([3]);
         let mut side = MAP_SIDE;
         for (name, (&before, after)) in NAMES.into_iter().zip(channels.iter().zip(after)) {
-            let place = LayerPlace {
-                name,
-                input: LayerInput::Pictures,
-                channels: [before, after],
-                size: [side; 2],
-                kernel: WINDOW,
-                stride: 2,
-                transposed: true,
-                padding: Padding::Same,
-                init,
-                radius: Radius::Without,
-            };
+            let halving = LayerPlace::halving(name, [before, after], side, WINDOW, init);
+            let place = LayerPlace { transposed: true, ..halving };
             doublings.push(studied(scope, layer, place)?);
             side *= 2;
         }

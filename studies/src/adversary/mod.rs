@@ -156,8 +156,51 @@ fn length(vectors: &Tensor) -> Result<Tensor, StudyError> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use coordrl_agents::nn::ParamStore;
+    use serde_json::Value;
+
     use super::*;
+    use crate::test_support::{assert_near, noise};
+
+    /// Compares a step of each network with one that `golden/gan.py` made; `size` is the side of the
+    /// pictures and the number of latent variables.
+    pub(crate) fn assert_steps(
+        discriminator: &Discriminator,
+        generator: &impl Paints,
+        [side, latents]: [i64; 2],
+        store: &ParamStore,
+        leaves: &[Tensor],
+        golden: &Value,
+        share: f64,
+    ) {
+        let scenes = noise(&[3, 3, side, side], 0.0, 1.0).ge(0.0).to_kind(Kind::Float);
+        let pictures = scenes * 2.0 - 1.0;
+        let latents = noise(&[3, latents], 0.25, 1.0);
+        let named: Vec<String> = store.to_named().into_iter().map(|(name, _)| name).collect();
+        for (number, part) in ["discriminator", "generator"].into_iter().enumerate() {
+            let loss = match number {
+                0 => discriminator_loss(discriminator, generator, &pictures, &latents),
+                _ => generator_loss(discriminator, generator, &latents),
+            };
+            let loss = loss.unwrap();
+            let expected = golden["losses"][number].as_f64().unwrap();
+            let found = loss.double_value(&[]);
+            assert!((found - expected).abs() < 1e-4 * expected, "{part}: {found}");
+            let its = named.iter().zip(leaves).filter(|(name, _)| name.starts_with(part));
+            let (names, leaves): (Vec<&String>, Vec<&Tensor>) = its.unzip();
+            let gradients = Tensor::run_backward(&[loss], &leaves, false, false);
+            // A bias before a normalisation has the gradient 0, but for rounding.
+            let norms = gradients.iter().map(|gradient| gradient.norm().double_value(&[]));
+            let least = 0.01 * norms.fold(0.0, f64::max);
+            for (name, gradient) in names.into_iter().zip(&gradients) {
+                assert_near([share, least], gradient, &golden["gradients"][name], name);
+            }
+        }
+        for (name, value) in &store.to_named()[leaves.len()..] {
+            assert_near([share, 0.0], value, &golden["statistics"][name], name);
+        }
+    }
 
     /// Its length changes evenly between those of the ends.
     #[test]

@@ -59,7 +59,7 @@ pub(crate) struct Loader {
     intake: Mutex<Intake>,
 }
 
-/// What the decoding threads share.
+/// State shared by the decoding threads.
 struct Source {
     pictures: Arc<dyn Pictures>,
     /// Training rows; those after them are held out.
@@ -130,7 +130,7 @@ impl Loader {
         })
     }
 
-    /// Returns what loading has met since it was last asked.
+    /// Returns the statistics of loading since the last call.
     pub fn take_intake(&self) -> Intake {
         std::mem::take(&mut lock(&self.intake))
     }

@@ -89,13 +89,14 @@ impl TaskLearner for GanLearner {
 mod tests {
     use coordrl_agents::nn::{ParamScope, ParamStore};
     use serde_json::Value;
-    use tch::{Device, Kind};
+    use tch::Device;
 
     use super::super::GanConfig;
     use super::super::network::discriminator;
     use super::*;
+    use crate::adversary::tests::assert_steps;
     use crate::objects::scene::Scale;
-    use crate::test_support::{assert_near, fill_with_noise, noise, under_study};
+    use crate::test_support::{fill_with_noise, under_study};
 
     struct Built {
         learner: GanLearner,
@@ -135,36 +136,10 @@ mod tests {
                 let config = GanConfig { canvas, latents, width, ..Default::default() };
                 let Built { learner, store, leaves } = build(layer, &config);
                 fill_with_noise(&leaves);
-                let side = i64::from(canvas);
-                let scenes = noise(&[3, 3, side, side], 0.0, 1.0).ge(0.0).to_kind(Kind::Float);
-                let latents = noise(&[3, latents.into()], 0.25, 1.0);
+                let GanLearner { discriminator, generator, .. } = &learner;
                 let golden = &golden[format!("{layer} {canvas} {width}")];
-                let named: Vec<String> =
-                    store.to_named().into_iter().map(|(name, _)| name).collect();
-                for (number, part) in ["discriminator", "generator"].into_iter().enumerate() {
-                    let GanLearner { discriminator, generator, .. } = &learner;
-                    let pictures = &scenes * 2.0 - 1.0;
-                    let loss = match number {
-                        0 => discriminator_loss(discriminator, generator, &pictures, &latents),
-                        _ => generator_loss(discriminator, generator, &latents),
-                    };
-                    let loss = loss.unwrap();
-                    let expected = golden["losses"][number].as_f64().unwrap();
-                    let found = loss.double_value(&[]);
-                    assert!((found - expected).abs() < 1e-4 * expected, "{part}: {found}");
-                    let its = named.iter().zip(&leaves).filter(|(name, _)| name.starts_with(part));
-                    let (names, leaves): (Vec<&String>, Vec<&Tensor>) = its.unzip();
-                    let gradients = Tensor::run_backward(&[loss], &leaves, false, false);
-                    // A bias before a normalisation has the gradient 0, but for rounding.
-                    let norms = gradients.iter().map(|gradient| gradient.norm().double_value(&[]));
-                    let least = 0.01 * norms.fold(0.0, f64::max);
-                    for (name, gradient) in names.into_iter().zip(&gradients) {
-                        assert_near([share, least], gradient, &golden["gradients"][name], name);
-                    }
-                }
-                for (name, value) in &store.to_named()[leaves.len()..] {
-                    assert_near([share, 0.0], value, &golden["statistics"][name], name);
-                }
+                let size = [canvas, latents].map(i64::from);
+                assert_steps(discriminator, generator, size, &store, &leaves, golden, share);
             }
         }
     }

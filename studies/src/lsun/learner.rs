@@ -42,23 +42,23 @@ impl LsunLearner {
         self.generator.forward(latents, Mode::Evaluate)
     }
 
-    /// Looks at samples and walks of held-out rows: every second one and the next.
-    fn judge(&self, rows: &[usize]) -> Result<[Tally; 4], StudyError> {
+    /// Returns the held-out rows among these at which walks begin: every second one of all.
+    fn starts(&self, rows: &[usize]) -> Vec<usize> {
         let is_held_out = |row: &usize| self.held_out.contains(row);
-        let starts: Vec<usize> = starts(rows)
-            .into_iter()
-            .filter(|row| is_held_out(row) && is_held_out(&(row + 1)))
-            .collect();
+        let starts = starts(rows).into_iter();
+        starts.filter(|row| is_held_out(row) && is_held_out(&(row + 1))).collect()
+    }
+
+    /// Looks at samples and walks that begin at these rows, beside the pictures of each and the next.
+    fn judge(&self, starts: &[usize], pictures: &Tensor) -> Result<[Tally; 4], StudyError> {
         if starts.is_empty() {
             return Ok([(); 4].map(|()| Tally::Mean { sum: 0.0, count: 0.0 }));
         }
-        let pairs = ends(&starts);
-        let samples = self.paint(&self.latents.of_evaluation(&pairs)?);
-        let pictures = self.pictures(&pairs, None)?;
-        let frames = self.paint(&self.latents.of_walks(&starts)?);
+        let samples = self.paint(&self.latents.of_evaluation(&ends(starts))?);
+        let frames = self.paint(&self.latents.of_walks(starts)?);
         Ok([
-            walks::variety(&samples, &pictures)?,
-            walks::sharpness(&samples, &pictures)?,
+            walks::variety(&samples, pictures)?,
+            walks::sharpness(&samples, pictures)?,
             walks::length(&frames)?,
             walks::middle(&frames)?,
         ])
@@ -81,9 +81,20 @@ impl TaskLearner for LsunLearner {
     fn score(&self, rows: &[usize]) -> Result<ScoreSums, StudyError> {
         let Self { discriminator, generator, .. } = self;
         let latents = self.latents.of_evaluation(rows)?;
-        let pictures = self.pictures(rows, None)?;
+        let starts = self.starts(rows);
+        let pairs = ends(&starts);
+        // The last walk may end at the row after these; nothing is decoded twice.
+        let beyond = pairs.iter().filter(|row| !rows.contains(row));
+        let wanted: Vec<usize> = rows.iter().chain(beyond).copied().collect();
+        let places = pairs.iter().filter_map(|row| wanted.iter().position(|other| other == row));
+        let places: Vec<i64> = places.map(|place| place as i64).collect();
+        let pictures = self.pictures(&wanted, None)?;
+        let of_pairs =
+            pictures.f_index_select(0, &Tensor::from_slice(&places).f_to_device(self.device)?)?;
+
+        let pictures = pictures.f_narrow(0, 0, rows.len() as i64)?;
         let (loss, correct) = adversary::score(discriminator, generator, &pictures, &latents)?;
-        let measures = self.judge(rows)?.into_iter().chain([correct]).collect();
+        let measures = self.judge(&starts, &of_pairs)?.into_iter().chain([correct]).collect();
         Ok(ScoreSums { loss, measures })
     }
 
@@ -107,7 +118,7 @@ impl TaskLearner for LsunLearner {
 
     fn exhibits(&self) -> Result<Vec<Exhibit>, StudyError> {
         let rows: Vec<usize> = self.held_out.clone().collect();
-        let starts: Vec<usize> = starts(&rows).into_iter().take(SHOWN).collect();
+        let starts: Vec<usize> = self.starts(&rows).into_iter().take(SHOWN).collect();
         let frames = self.paint(&self.latents.of_walks(&starts)?);
         let side = frames.size()[3] as usize;
         let bytes: Vec<Vec<u8>> =
@@ -132,7 +143,8 @@ mod tests {
 
     use super::super::LsunConfig;
     use super::*;
-    use crate::test_support::{assert_near, multiply_adds, noise, under_study};
+    use crate::adversary::tests::assert_steps;
+    use crate::test_support::{multiply_adds, noise, under_study};
 
     struct Built {
         discriminator: Discriminator,
@@ -176,35 +188,10 @@ mod tests {
                 let config = LsunConfig { side, latents, width, ..Default::default() };
                 let built = build(layer, &config);
                 fill(&built);
-                let named = names(&built);
                 let Built { discriminator, generator, store, leaves } = &built;
-                let side = i64::from(side);
-                let scenes = noise(&[3, 3, side, side], 0.0, 1.0).ge(0.0).to_kind(Kind::Float);
-                let pictures = scenes * 2.0 - 1.0;
-                let latents = noise(&[3, latents.into()], 0.25, 1.0);
                 let golden = &golden[format!("{layer} {side} {width}")];
-                for (number, part) in ["discriminator", "generator"].into_iter().enumerate() {
-                    let loss = match number {
-                        0 => discriminator_loss(discriminator, generator, &pictures, &latents),
-                        _ => generator_loss(discriminator, generator, &latents),
-                    };
-                    let loss = loss.unwrap();
-                    let expected = golden["losses"][number].as_f64().unwrap();
-                    let found = loss.double_value(&[]);
-                    assert!((found - expected).abs() < 1e-4 * expected, "{part}: {found}");
-                    let its = named.iter().zip(leaves).filter(|(name, _)| name.starts_with(part));
-                    let (names, leaves): (Vec<&String>, Vec<&Tensor>) = its.unzip();
-                    let gradients = Tensor::run_backward(&[loss], &leaves, false, false);
-                    // A bias before a normalisation has the gradient 0, but for rounding.
-                    let norms = gradients.iter().map(|gradient| gradient.norm().double_value(&[]));
-                    let least = 0.01 * norms.fold(0.0, f64::max);
-                    for (name, gradient) in names.into_iter().zip(&gradients) {
-                        assert_near([1e-3, least], gradient, &golden["gradients"][name], name);
-                    }
-                }
-                for (name, value) in &store.to_named()[leaves.len()..] {
-                    assert_near([1e-3, 0.0], value, &golden["statistics"][name], name);
-                }
+                let size = [side, latents].map(i64::from);
+                assert_steps(discriminator, generator, size, store, leaves, golden, 1e-3);
             }
         }
     }

@@ -1,7 +1,7 @@
 //! The variational autoencoder, layer by layer. The paper does not publish its own: all sizes are
 //! ours.
 
-use coordrl_agents::nn::{Init, Linear, Padding, ParamScope, Radius};
+use coordrl_agents::nn::{Init, Linear, Padding, ParamScope};
 use tch::Tensor;
 
 use crate::StudyError;
@@ -105,18 +105,8 @@ fn halvings(
     let mut channels_in = 3;
     let mut side = scale.side as i64;
     for (name, &channels_out) in NAMES.into_iter().zip(channels(scale)) {
-        let place = LayerPlace {
-            name,
-            input: LayerInput::Pictures,
-            channels: [channels_in, channels_out],
-            size: [side, side],
-            kernel: WINDOW,
-            stride: 2,
-            transposed: false,
-            padding: Padding::Same,
-            init: Init::HeNormal,
-            radius: Radius::Without,
-        };
+        let channels = [channels_in, channels_out];
+        let place = LayerPlace::halving(name, channels, side, WINDOW, Init::HeNormal);
         let here = if halvings.is_empty() { layer } else { None };
         halvings.push(studied(scope, here, place)?);
         (channels_in, side) = (channels_out, side / 2);

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use coordrl_agents::build_pool;
 use coordrl_studies::{
-    Split, Study, StudyConfig, StudyLayer, StudySetup, StudyState, Task, find_layer, find_task,
-    layers, tasks,
+    Split, Study, StudyConfig, StudyError, StudyLayer, StudySetup, StudyState, Task, find_layer,
+    find_task, layers, tasks,
 };
 use tch::Device;
 
@@ -41,6 +41,10 @@ impl How {
 }
 
 pub fn study_of(layer: &StudyLayer, config: &StudyConfig, how: How) -> Study {
+    try_study(layer, config, how).unwrap()
+}
+
+pub fn try_study(layer: &StudyLayer, config: &StudyConfig, how: How) -> Result<Study, StudyError> {
     let How { task, split, seed, threads, .. } = how;
     let pool = Arc::new(build_pool(threads, 1).unwrap());
     let device = Device::Cpu;
@@ -56,7 +60,6 @@ pub fn study_of(layer: &StudyLayer, config: &StudyConfig, how: How) -> Study {
         device,
         pool,
     })
-    .unwrap()
 }
 
 /// Folder of the digits that set-up fetched.
