@@ -1,0 +1,291 @@
+//! What the learner does with a broker.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::broker::{
+    Broker, BrokerError, Claimed, Entry, Epoch, ProcessId, Renewed, Standing,
+};
+use crate::ledger::Ledger;
+
+/// Pauses between attempts while the broker does not answer.
+const RETRY: Duration = Duration::from_millis(200);
+/// Largest number of batches of one log read at once.
+const READ_AT_ONCE: usize = 8;
+
+/// Times and sizes at the learner's end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leasing {
+    /// Time without a renewal after which another may take the epoch.
+    pub lease: Duration,
+    /// Time between two renewals.
+    pub renew_every: Duration,
+    /// Longest wait for batches in one turn.
+    pub read_wait: Duration,
+    /// Bytes in a log, not covered by a finished checkpoint, from which its actor waits.
+    pub log_bytes: u64,
+}
+
+/// The learner's end of the link: holds the epoch, publishes, reads all logs and removes what a
+/// checkpoint covers. Makes at most one request to the broker per turn.
+#[derive(Debug)]
+pub struct LearnerEnd {
+    me: ProcessId,
+    leasing: Leasing,
+    /// Number of the epoch held, or before the claim the last one that the run's folder knows of.
+    epoch: u64,
+    held: bool,
+    renew_at: Duration,
+    retry_at: Duration,
+    record: Vec<u8>,
+    weights: Option<(u64, Vec<u8>)>,
+    owes_record: bool,
+    owes_weights: bool,
+    /// Last batch read of each log.
+    read: BTreeMap<ProcessId, u64>,
+    /// Bytes read of each log and not removed from it.
+    unremoved: BTreeMap<ProcessId, Vec<(u64, usize)>>,
+    /// Last batch of each log that a finished checkpoint covers, if the broker has not been asked
+    /// yet to remove them.
+    to_trim: Option<Vec<(ProcessId, u64)>>,
+}
+
+/// Result of a turn.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LearnerTurn {
+    /// The learner holds the epoch: the first time, or again after the broker had lost it. Its
+    /// number belongs in the next checkpoint.
+    Holds(u64),
+    /// Batches, in order within each log.
+    Read(Vec<Entry>),
+    /// Done, or nothing to do before `until`.
+    Idle {
+        /// Time of the next turn.
+        until: Duration,
+        /// What the learner waits for; absent if for nothing.
+        why: Option<String>,
+    },
+    /// Another learner's lease has not lapsed; only before the first [`LearnerTurn::Holds`].
+    Taken {
+        /// The other.
+        by: Epoch,
+        /// Time until its lease lapses, if it is not renewed.
+        lapses_in: Duration,
+    },
+    /// Somebody asks the whole run to end.
+    Stop,
+    /// Another learner has taken a later epoch: this one must end.
+    Lost(Epoch),
+    /// The broker refuses, and would again.
+    Refused(String),
+}
+
+impl LearnerEnd {
+    /// Creates the end of a learner that has loaded a checkpoint with this ledger and epoch (0 in a
+    /// new run). `record` is what actors must know of the run.
+    pub fn new(me: ProcessId, leasing: Leasing, known: u64, record: Vec<u8>) -> Self {
+        Self {
+            me,
+            leasing,
+            epoch: known,
+            held: false,
+            renew_at: Duration::ZERO,
+            retry_at: Duration::ZERO,
+            record,
+            weights: None,
+            owes_record: false,
+            owes_weights: false,
+            read: BTreeMap::new(),
+            unremoved: BTreeMap::new(),
+            to_trim: None,
+        }
+    }
+
+    /// Returns the number of the epoch held, or known before.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// Begins to read the logs from where a checkpoint left them. The checkpoint is to be loaded
+    /// after the first [`LearnerTurn::Holds`]: before the claim another learner may have written a
+    /// later one, and removed what that one covers. Returns `false` if the checkpoint knows a later
+    /// epoch than the one held, which another learner held at a broker that has lost it since: the
+    /// learner claims again then, and must load again.
+    pub fn start_from(&mut self, epoch: u64, ledger: &Ledger) -> bool {
+        self.held = epoch < self.epoch;
+        self.epoch = self.epoch.max(epoch);
+        self.read = ledger.positions().into_iter().collect();
+        self.held
+    }
+
+    /// Sets the newest weights. Those not published by then are skipped.
+    pub fn set_weights(&mut self, version: u64, bytes: Vec<u8>) {
+        self.weights = Some((version, bytes));
+        self.owes_weights = true;
+    }
+
+    /// Lets the batches that a finished checkpoint covers be removed.
+    pub fn checkpointed(&mut self, ledger: &Ledger) {
+        self.to_trim = Some(ledger.positions());
+    }
+
+    /// Returns `true` if a log holds more than half of what it may, all of it read: without a
+    /// checkpoint its actor would soon wait for the learner, which might wait for the actor.
+    pub fn wants_checkpoint(&self) -> bool {
+        self.to_trim.is_none()
+            && self.unremoved.values().any(|batches| {
+                let bytes: usize = batches.iter().map(|(_, bytes)| bytes).sum();
+                2 * bytes as u64 > self.leasing.log_bytes
+            })
+    }
+
+    /// Makes at most one request. `now` is any clock that does not go back; batches are read only
+    /// if there is `room` for them.
+    pub fn turn(&mut self, broker: &mut dyn Broker, now: Duration, room: bool) -> LearnerTurn {
+        if now < self.retry_at {
+            return LearnerTurn::Idle { until: self.retry_at, why: None };
+        }
+
+        let result = match self.due(now, room) {
+            Due::Claim => self.claim(broker, now),
+            Due::Renew => self.renew(broker, now),
+            Due::Record => {
+                let standing = broker.publish_record(self.me, &self.record);
+                self.settle(standing, now, |end| end.owes_record = false)
+            }
+            Due::Weights => self.publish_weights(broker, now),
+            Due::Trim => self.trim(broker, now),
+            Due::Read => self.read(broker, now),
+            Due::Nothing => Ok(LearnerTurn::Idle { until: self.renew_at, why: None }),
+        };
+        result.unwrap_or_else(|error| self.failed(error, now))
+    }
+
+    /// Gives the lease up.
+    ///
+    /// # Errors
+    /// If the broker does not answer; the lease lapses by itself then.
+    pub fn release(&mut self, broker: &mut dyn Broker) -> Result<Standing, BrokerError> {
+        self.held = false;
+        broker.release(self.me)
+    }
+
+    fn due(&self, now: Duration, room: bool) -> Due {
+        match self {
+            Self { held: false, .. } => Due::Claim,
+            _ if now >= self.renew_at => Due::Renew,
+            Self { owes_record: true, .. } => Due::Record,
+            Self { owes_weights: true, .. } => Due::Weights,
+            Self { to_trim: Some(_), .. } => Due::Trim,
+            _ if room => Due::Read,
+            _ => Due::Nothing,
+        }
+    }
+
+    fn claim(&mut self, broker: &mut dyn Broker, now: Duration) -> Result<LearnerTurn, BrokerError> {
+        match broker.claim(self.me, self.epoch, self.leasing.lease)? {
+            Claimed::Held(number) => Ok(self.holds(number, now)),
+            Claimed::Taken { by, lapses_in } => Ok(LearnerTurn::Taken { by, lapses_in }),
+        }
+    }
+
+    fn renew(&mut self, broker: &mut dyn Broker, now: Duration) -> Result<LearnerTurn, BrokerError> {
+        match broker.renew(self.me, self.epoch, self.leasing.lease)? {
+            Renewed::Lost(by) => {
+                self.held = false;
+                Ok(LearnerTurn::Lost(by))
+            }
+            Renewed::Held { number, .. } if number != self.epoch => Ok(self.holds(number, now)),
+            Renewed::Held { stop, .. } => {
+                self.renew_at = now + self.leasing.renew_every;
+                Ok(if stop { LearnerTurn::Stop } else { done(now) })
+            }
+        }
+    }
+
+    fn holds(&mut self, number: u64, now: Duration) -> LearnerTurn {
+        (self.epoch, self.held) = (number, true);
+        self.renew_at = now + self.leasing.renew_every;
+        // The broker has neither, or those of another learner.
+        self.owes_record = true;
+        self.owes_weights = self.weights.is_some();
+        LearnerTurn::Holds(number)
+    }
+
+    fn publish_weights(
+        &mut self,
+        broker: &mut dyn Broker,
+        now: Duration,
+    ) -> Result<LearnerTurn, BrokerError> {
+        let Some((version, bytes)) = &self.weights else { return Ok(done(now)) };
+        let standing = broker.publish_weights(self.me, *version, bytes);
+        self.settle(standing, now, |end| end.owes_weights = false)
+    }
+
+    fn trim(&mut self, broker: &mut dyn Broker, now: Duration) -> Result<LearnerTurn, BrokerError> {
+        let up_to = self.to_trim.clone().unwrap_or_default();
+        let standing = broker.trim(self.me, &up_to);
+        self.settle(standing, now, |end| {
+            end.to_trim = None;
+            for (actor, seq) in up_to {
+                if let Some(batches) = end.unremoved.get_mut(&actor) {
+                    batches.retain(|(kept, _)| *kept > seq);
+                }
+            }
+        })
+    }
+
+    fn read(&mut self, broker: &mut dyn Broker, now: Duration) -> Result<LearnerTurn, BrokerError> {
+        for member in broker.members()? {
+            self.read.entry(member.actor).or_insert(0);
+        }
+        let after: Vec<_> = self.read.iter().map(|(actor, seq)| (*actor, *seq)).collect();
+        let entries = broker.read(&after, READ_AT_ONCE, self.leasing.read_wait)?;
+        for Entry { actor, seq, bytes } in &entries {
+            self.read.insert(*actor, *seq);
+            self.unremoved.entry(*actor).or_default().push((*seq, bytes.len()));
+        }
+        match entries.is_empty() {
+            true => Ok(done(now)),
+            false => Ok(LearnerTurn::Read(entries)),
+        }
+    }
+
+    /// After a request that only the holder may make.
+    fn settle(
+        &mut self,
+        standing: Result<Standing, BrokerError>,
+        now: Duration,
+        on_success: impl FnOnce(&mut Self),
+    ) -> Result<LearnerTurn, BrokerError> {
+        match standing? {
+            Standing::Held => on_success(self),
+            // The next turn finds out why.
+            Standing::NotHeld => self.renew_at = now,
+        }
+        Ok(done(now))
+    }
+
+    fn failed(&mut self, error: BrokerError, now: Duration) -> LearnerTurn {
+        if let BrokerError::Refused(reason) = error {
+            return LearnerTurn::Refused(reason);
+        }
+        self.retry_at = now + RETRY;
+        LearnerTurn::Idle { until: self.retry_at, why: Some(error.to_string()) }
+    }
+}
+
+/// The next request.
+enum Due {
+    Claim,
+    Renew,
+    Record,
+    Weights,
+    Trim,
+    Read,
+    Nothing,
+}
+
+fn done(now: Duration) -> LearnerTurn {
+    LearnerTurn::Idle { until: now, why: None }
+}

@@ -1,0 +1,281 @@
+//! A broker in memory: the reference for what each operation does.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use crate::broker::{
+    Appended, Attendance, Attended, Broker, BrokerError, Claimed, Entry, Epoch, Member, ProcessId,
+    Renewed, Standing, WeightsId,
+};
+
+/// Number of published weights that are kept: the newest, and those before for readers that are
+/// about to fetch them.
+pub(crate) const WEIGHTS_KEPT: usize = 2;
+
+/// All operations of a [`Broker`] on plain maps. Time passes only by [`MemoryBroker::advance`], so
+/// whatever is run on it can be repeated.
+#[derive(Debug, Default)]
+pub struct MemoryBroker {
+    now: Duration,
+    /// Bytes of batches and weights above which nothing more is taken.
+    limit: Option<usize>,
+    run: Run,
+}
+
+/// What is lost when the broker dies without having written it to disk.
+#[derive(Debug, Default)]
+struct Run {
+    epoch: Option<Epoch>,
+    lease_until: Duration,
+    /// Number of the epoch that is asked to end.
+    stop: Option<u64>,
+    record: Option<Vec<u8>>,
+    weights: BTreeMap<WeightsId, Vec<u8>>,
+    logs: BTreeMap<ProcessId, Log>,
+    places: BTreeMap<u32, Place>,
+    members: BTreeMap<ProcessId, Attendee>,
+}
+
+#[derive(Debug, Default)]
+struct Log {
+    batches: VecDeque<(u64, Vec<u8>)>,
+    /// Number of the last batch ever appended.
+    last: u64,
+}
+
+#[derive(Debug)]
+struct Place {
+    actor: ProcessId,
+    until: Duration,
+}
+
+#[derive(Debug)]
+struct Attendee {
+    at: Duration,
+    about: String,
+}
+
+impl MemoryBroker {
+    /// Lets time pass.
+    pub fn advance(&mut self, by: Duration) {
+        self.now += by;
+    }
+
+    /// Sets the number of bytes above which batches and weights are refused, as a broker does that
+    /// has reached its `maxmemory`.
+    pub fn set_limit(&mut self, bytes: Option<usize>) {
+        self.limit = bytes;
+    }
+
+    /// Forgets everything, as a broker does that is killed and keeps nothing on disk.
+    pub fn lose_everything(&mut self) {
+        self.run = Run::default();
+    }
+
+    /// Returns the bytes of all batches and weights.
+    pub fn bytes(&self) -> usize {
+        let batches = self.run.logs.values().flat_map(|log| &log.batches);
+        let batches: usize = batches.map(|(_, bytes)| bytes.len()).sum();
+        batches + self.run.weights.values().map(Vec::len).sum::<usize>()
+    }
+
+    fn check_room(&self, for_bytes: usize) -> Result<(), BrokerError> {
+        match self.limit {
+            Some(limit) if self.bytes() + for_bytes > limit => {
+                Err(BrokerError::Full(format!("{limit} bytes")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn held_by(&self, learner: ProcessId) -> Option<Epoch> {
+        self.run.epoch.filter(|epoch| epoch.holder == learner)
+    }
+
+    fn take(&mut self, learner: ProcessId, number: u64, lease: Duration) -> u64 {
+        self.run.epoch = Some(Epoch { number, holder: learner });
+        self.run.lease_until = self.now + lease;
+        number
+    }
+
+    /// Extends the actor's leases on places, and leases free ones until it has enough.
+    fn lease_places(&mut self, attendance: &Attendance) -> Vec<u32> {
+        let Attendance { actor, places, places_in_run, lease, .. } = *attendance;
+        let now = self.now;
+        let until = now + lease;
+        self.run.places.retain(|_, place| place.until > now);
+
+        let mut leased: Vec<u32> = self
+            .run
+            .places
+            .iter()
+            .filter(|(_, place)| place.actor == actor)
+            .map(|(number, _)| *number)
+            .collect();
+        let free = (0..places_in_run).filter(|number| !self.run.places.contains_key(number));
+        let missing = (places as usize).saturating_sub(leased.len());
+        leased.extend(free.take(missing));
+        leased.sort_unstable();
+        for number in &leased {
+            self.run.places.insert(*number, Place { actor, until });
+        }
+        leased
+    }
+}
+
+impl Broker for MemoryBroker {
+    fn claim(
+        &mut self,
+        learner: ProcessId,
+        known: u64,
+        lease: Duration,
+    ) -> Result<Claimed, BrokerError> {
+        let number = match self.run.epoch {
+            Some(own) if own.holder == learner && own.number > known => own.number,
+            // One at or below what the run's folder knows was put there by an older learner.
+            Some(by) if by.number > known && self.run.lease_until > self.now => {
+                return Ok(Claimed::Taken { by, lapses_in: self.run.lease_until - self.now });
+            }
+            Some(before) => before.number.max(known) + 1,
+            None => known + 1,
+        };
+        Ok(Claimed::Held(self.take(learner, number, lease)))
+    }
+
+    fn renew(
+        &mut self,
+        learner: ProcessId,
+        held: u64,
+        lease: Duration,
+    ) -> Result<Renewed, BrokerError> {
+        let number = match self.run.epoch {
+            Some(epoch) if epoch.holder == learner => epoch.number,
+            Some(later) if later.number > held => return Ok(Renewed::Lost(later)),
+            _ => held + 1,
+        };
+        self.take(learner, number, lease);
+        let stop = self.run.stop.is_some_and(|stop| stop >= number);
+        Ok(Renewed::Held { number, stop })
+    }
+
+    fn release(&mut self, learner: ProcessId) -> Result<Standing, BrokerError> {
+        if self.held_by(learner).is_none() {
+            return Ok(Standing::NotHeld);
+        }
+        self.run.lease_until = self.now;
+        Ok(Standing::Held)
+    }
+
+    fn publish_record(&mut self, learner: ProcessId, record: &[u8]) -> Result<Standing, BrokerError> {
+        if self.held_by(learner).is_none() {
+            return Ok(Standing::NotHeld);
+        }
+        self.run.record = Some(record.to_vec());
+        Ok(Standing::Held)
+    }
+
+    fn publish_weights(
+        &mut self,
+        learner: ProcessId,
+        version: u64,
+        weights: &[u8],
+    ) -> Result<Standing, BrokerError> {
+        let Some(Epoch { number: epoch, .. }) = self.held_by(learner) else {
+            return Ok(Standing::NotHeld);
+        };
+        self.check_room(weights.len())?;
+        self.run.weights.insert(WeightsId { epoch, version }, weights.to_vec());
+        while self.run.weights.len() > WEIGHTS_KEPT {
+            self.run.weights.pop_first();
+        }
+        Ok(Standing::Held)
+    }
+
+    fn trim(
+        &mut self,
+        learner: ProcessId,
+        up_to: &[(ProcessId, u64)],
+    ) -> Result<Standing, BrokerError> {
+        if self.held_by(learner).is_none() {
+            return Ok(Standing::NotHeld);
+        }
+        for (actor, seq) in up_to {
+            if let Some(log) = self.run.logs.get_mut(actor) {
+                log.batches.retain(|(kept, _)| kept > seq);
+            }
+        }
+        Ok(Standing::Held)
+    }
+
+    fn members(&mut self) -> Result<Vec<Member>, BrokerError> {
+        let members = self.run.members.iter().map(|(actor, attendee)| Member {
+            actor: *actor,
+            silent_for: self.now - attendee.at,
+            log_len: self.run.logs.get(actor).map_or(0, |log| log.batches.len() as u64),
+            about: attendee.about.clone(),
+        });
+        Ok(members.collect())
+    }
+
+    fn read(
+        &mut self,
+        after: &[(ProcessId, u64)],
+        most: usize,
+        _wait: Duration,
+    ) -> Result<Vec<Entry>, BrokerError> {
+        let mut entries = Vec::new();
+        for (actor, seq) in after {
+            let Some(log) = self.run.logs.get(actor) else { continue };
+            let unread = log.batches.iter().filter(|(number, _)| number > seq).take(most);
+            entries.extend(unread.map(|(number, bytes)| Entry {
+                actor: *actor,
+                seq: *number,
+                bytes: bytes.clone(),
+            }));
+        }
+        Ok(entries)
+    }
+
+    fn request_stop(&mut self) -> Result<(), BrokerError> {
+        self.run.stop = self.run.epoch.map(|epoch| epoch.number);
+        Ok(())
+    }
+
+    fn record(&mut self) -> Result<Option<Vec<u8>>, BrokerError> {
+        Ok(self.run.record.clone())
+    }
+
+    fn attend(&mut self, attendance: &Attendance) -> Result<Option<Attended>, BrokerError> {
+        let Some(Epoch { number, .. }) = self.run.epoch else { return Ok(None) };
+        let attendee = Attendee { at: self.now, about: attendance.about.clone() };
+        self.run.members.insert(attendance.actor, attendee);
+        let log = self.run.logs.get(&attendance.actor);
+        Ok(Some(Attended {
+            epoch: number,
+            log_len: log.map_or(0, |log| log.batches.len() as u64),
+            weights: self.run.weights.keys().next_back().copied(),
+            stop: self.run.stop.is_some_and(|stop| stop >= number),
+            places: self.lease_places(attendance),
+        }))
+    }
+
+    fn append(
+        &mut self,
+        actor: ProcessId,
+        seq: u64,
+        batch: &[u8],
+    ) -> Result<Appended, BrokerError> {
+        if self.run.logs.get(&actor).is_some_and(|log| seq <= log.last) {
+            return Ok(Appended::AlreadyThere);
+        }
+        self.check_room(batch.len())?;
+        let log = self.run.logs.entry(actor).or_default();
+        log.last = seq;
+        log.batches.push_back((seq, batch.to_vec()));
+        Ok(Appended::Added)
+    }
+
+    fn weights(&mut self, id: WeightsId) -> Result<Option<Vec<u8>>, BrokerError> {
+        Ok(self.run.weights.get(&id).cloned())
+    }
+}
