@@ -153,9 +153,12 @@ impl ActorEnd {
         if now >= self.attend_at {
             return Due::Attend;
         }
-        match run.weights {
-            Some(id) if self.weights.is_none_or(|known| known < id) => return Due::Weights(id),
-            _ => {}
+        // Whichever are the newest at the broker, also if their version is lower: the learner may
+        // have gone back to a checkpoint.
+        if let Some(id) = run.weights
+            && self.weights != Some(id)
+        {
+            return Due::Weights(id);
         }
         match self.pending {
             Some(_) if self.is_full() => Due::Nothing(Some(Waiting::Room)),
@@ -191,7 +194,12 @@ impl ActorEnd {
                 ActorTurn::Idle { until: now, why: None }
             }
             Some(before) if before.epoch == run.epoch => ActorTurn::Moved { places },
-            _ => ActorTurn::Joined { epoch: run.epoch, places },
+            _ => {
+                let epoch = run.epoch.number;
+                // Another learner may have published others under the same name.
+                self.weights = None;
+                ActorTurn::Joined { epoch, places }
+            }
         })
     }
 

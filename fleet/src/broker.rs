@@ -18,7 +18,8 @@ impl fmt::Display for ProcessId {
     }
 }
 
-/// Who the run's learner is. Numbers only grow, also over a broker that has lost everything.
+/// Who the run's learner is. Numbers grow, and so tell an older learner from a later one; only if a
+/// learner and the broker die together, before a checkpoint has the number, may two have the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Epoch {
     /// Starts at 1.
@@ -111,8 +112,8 @@ pub struct Attendance {
 /// State of the run as an actor process sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attended {
-    /// Number of the epoch.
-    pub epoch: u64,
+    /// Who the learner is.
+    pub epoch: Epoch,
     /// Places leased, ascending; fewer than asked for if no more are free.
     pub places: Vec<u32>,
     /// Number of batches in the actor's log that no finished checkpoint covers.

@@ -246,15 +246,15 @@ impl Broker for MemoryBroker {
     }
 
     fn attend(&mut self, attendance: &Attendance) -> Result<Option<Attended>, BrokerError> {
-        let Some(Epoch { number, .. }) = self.run.epoch else { return Ok(None) };
+        let Some(epoch) = self.run.epoch else { return Ok(None) };
         let attendee = Attendee { at: self.now, about: attendance.about.clone() };
         self.run.members.insert(attendance.actor, attendee);
         let log = self.run.logs.get(&attendance.actor);
         Ok(Some(Attended {
-            epoch: number,
+            epoch,
             log_len: log.map_or(0, |log| log.batches.len() as u64),
             weights: self.run.weights.keys().next_back().copied(),
-            stop: self.run.stop.is_some_and(|stop| stop >= number),
+            stop: self.run.stop.is_some_and(|stop| stop >= epoch.number),
             places: self.lease_places(attendance),
         }))
     }

@@ -62,6 +62,7 @@ impl Actor {
                 self.places = places;
                 self.generation += 1;
                 self.opens = true;
+                self.acts_with = None;
             }
             ActorTurn::Moved { places } => self.places = places,
             ActorTurn::Weights { id, bytes } => {
@@ -83,7 +84,8 @@ impl Actor {
     /// Makes a batch if the end takes one, else sleeps until `until`.
     fn act(&mut self, until: Duration) {
         // Without a place on the ladder there is no exploration rate to act with.
-        if !self.end.takes_batch() || self.places.is_empty() {
+        let can_act = self.acts_with.is_some() && !self.places.is_empty();
+        if !self.end.takes_batch() || !can_act {
             self.wake = until;
             return;
         }

@@ -22,7 +22,7 @@ pub struct Checkpoint {
     pub epoch: u64,
     pub ledger: Ledger,
     pub rates: Rates,
-    updates: u64,
+    pub updates: u64,
     replay: Replay,
 }
 

@@ -170,7 +170,8 @@ impl Simulation {
                 self.world.borrow_mut().kill_broker(pause, keeps_data);
             }
             8 => {
-                // Clocks leap: the broker's, and one of the processes'.
+                // Clocks leap: the broker's, and one of the processes'. A lease may lapse at once.
+                self.start_another_learner();
                 self.world.borrow_mut().broker.advance(pause);
                 let index = self.any_actor();
                 self.actors[index].ahead += pause;
@@ -212,6 +213,11 @@ impl Simulation {
     fn freeze_learner(&mut self, pause: Duration) {
         let (learner, _) = self.learners.last_mut().unwrap();
         learner.wake += pause;
+        self.start_another_learner();
+    }
+
+    /// Starts a learner beside the one there is, or not.
+    fn start_another_learner(&mut self) {
         if self.learners.len() < 3 && self.world.borrow_mut().rng.random_bool(0.5) {
             self.start_learner();
         }
@@ -279,7 +285,7 @@ impl Simulation {
                 checked = self.now() + PATIENCE;
             }
         }
-        self.check_ratio();
+        self.check_settled();
     }
 
     /// Returns the batches inserted by the learner that holds the epoch.
@@ -292,8 +298,14 @@ impl Simulation {
             .unwrap_or_default()
     }
 
-    fn check_ratio(&self) {
+    /// Checks that all actors have the learner's weights, and that the limiter held.
+    fn check_settled(&self) {
         let (learner, _) = self.running();
+        for actor in &self.actors {
+            let (epoch, version) = actor.acts_with.expect("an actor has no weights");
+            let behind = learner.run.updates - version;
+            assert!(epoch == learner.run.epoch && behind < 1000, "{epoch}, {behind} behind");
+        }
         let ratio = learner.run.rates.measured().expect("the warm-up is over");
         assert!((ratio / 4.0 - 1.0).abs() < 0.01, "{ratio} samples per insert");
     }
