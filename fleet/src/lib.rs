@@ -29,6 +29,7 @@ mod broker;
 mod learner_end;
 mod ledger;
 mod memory_broker;
+mod redis;
 
 pub use actor_end::{ActorEnd, ActorLimits, ActorTurn, Waiting};
 pub use batch::{Batch, BatchError};
@@ -39,3 +40,4 @@ pub use broker::{
 pub use learner_end::{LearnerEnd, LearnerTurn, Leasing};
 pub use ledger::{Account, Accepted, Ledger};
 pub use memory_broker::MemoryBroker;
+pub use self::redis::RedisBroker;

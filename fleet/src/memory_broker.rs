@@ -183,8 +183,13 @@ impl Broker for MemoryBroker {
         let Some(Epoch { number: epoch, .. }) = self.held_by(learner) else {
             return Ok(Standing::NotHeld);
         };
+        let id = WeightsId { epoch, version };
+        // A request that lingered in the network, or comes a second time.
+        if self.run.weights.last_key_value().is_some_and(|(newest, _)| *newest >= id) {
+            return Ok(Standing::Held);
+        }
         self.check_room(weights.len())?;
-        self.run.weights.insert(WeightsId { epoch, version }, weights.to_vec());
+        self.run.weights.insert(id, weights.to_vec());
         while self.run.weights.len() > WEIGHTS_KEPT {
             self.run.weights.pop_first();
         }

@@ -1,0 +1,54 @@
+-- Extends an actor's leases and returns the state of the run.
+-- Keys: epoch, members, seen, places, the actor's log, newest weights, stop.
+-- Arguments: actor, places, places in the run, lease in ms, about.
+-- Returns nothing if there is no run, else {number, holder, length of the log, 1 if the run is to stop,
+-- epoch and version of the newest weights or -1 twice, places…}.
+local actor, wanted, in_run = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local number = redis.call('HGET', KEYS[1], 'number')
+if not number then
+  return false
+end
+
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('HSET', KEYS[2], actor, ARGV[5])
+redis.call('HSET', KEYS[3], actor, now)
+
+-- Place → '<actor>:<time at which the lease lapses>'.
+local leases = {}
+local flat = redis.call('HGETALL', KEYS[4])
+for i = 1, #flat, 2 do
+  leases[flat[i]] = flat[i + 1]
+end
+
+local own, free = {}, {}
+for place = 0, in_run - 1 do
+  local who, lapses = string.match(leases[tostring(place)] or '', '^(%x+):(%d+)$')
+  if not who or tonumber(lapses) <= now then
+    free[#free + 1] = place
+  elseif who == actor then
+    own[#own + 1] = place
+  end
+end
+for i = 1, math.min(#free, wanted - #own) do
+  own[#own + 1] = free[i]
+end
+table.sort(own)
+for _, place in ipairs(own) do
+  redis.call('HSET', KEYS[4], place, actor .. ':' .. string.format('%.0f', now + tonumber(ARGV[4])))
+end
+
+local weights = redis.call('HMGET', KEYS[6], 'epoch', 'version')
+local stop = tonumber(redis.call('GET', KEYS[7]) or '0')
+local state = {
+  tonumber(number),
+  redis.call('HGET', KEYS[1], 'holder'),
+  redis.call('XLEN', KEYS[5]),
+  stop >= tonumber(number) and 1 or 0,
+  tonumber(weights[1] or '-1'),
+  tonumber(weights[2] or '-1'),
+}
+for _, place in ipairs(own) do
+  state[#state + 1] = place
+end
+return state
