@@ -3,6 +3,7 @@
 //! - [`cli`]: one file per subcommand; parses, calls the modules below, prints results.
 //! - [`report`]: compares finished runs on one page.
 //! - [`sweep`]: grids of runs, one process each; [`study`]: the paper's other experiments.
+//! - [`fleet`]: runs over several machines.
 //! - [`game`]: runs of games; [`mod@bench`]: their speed.
 //! - [`run`]: one run of either kind: loop, folder, checkpoints.
 //! - [`eval`]: full games with a trained network, scored or recorded; [`zoo`]: agents to keep.
@@ -18,6 +19,7 @@ pub mod config;
 pub mod durable_file;
 pub mod eval;
 pub mod exit_code;
+pub mod fleet;
 pub mod game;
 pub mod machine;
 pub mod metrics;

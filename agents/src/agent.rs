@@ -7,6 +7,7 @@ use coordrl_envs::{EpisodeStats, VecEnv};
 use rayon::ThreadPool;
 use tch::{Device, Tensor};
 
+use crate::apex::{FleetError, FleetSetup};
 use crate::nn::{NamedTensors, TorsoEntry};
 use crate::{AgentError, Counters, Metrics, Timing};
 
@@ -35,6 +36,15 @@ pub struct UpdateReport {
     pub episodes: Vec<EpisodeStats>,
     /// Time by activity.
     pub timing: Timing,
+}
+
+/// Request of an agent to the run loop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// Write a checkpoint soon: actors in other processes wait for it.
+    Checkpoint,
+    /// End with a checkpoint: somebody asks all processes of the run to.
+    Stop,
 }
 
 /// A learning agent.
@@ -101,6 +111,22 @@ pub trait Agent {
     /// If the writer fails, or the agent is not paused.
     fn write_replay(&self, _to: &mut dyn Write) -> io::Result<()> {
         Ok(())
+    }
+
+    /// Takes experience from actors in other processes too. To be called before [`Agent::load`].
+    ///
+    /// # Errors
+    /// If the algorithm has no such link, or the link cannot be made.
+    fn join_fleet(&mut self, _setup: FleetSetup) -> Result<(), AgentError> {
+        Err(FleetError::NoLink("this algorithm").into())
+    }
+
+    /// Reports that a checkpoint of the last [`Agent::save`] is complete.
+    fn checkpointed(&mut self) {}
+
+    /// Returns what the agent asks of the run loop.
+    fn wish(&self) -> Option<Wish> {
+        None
     }
 
     /// Returns the batch of the last or failed update, by name.

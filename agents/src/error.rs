@@ -2,6 +2,7 @@
 
 use coordrl_envs::{EnvError, Problem};
 
+use crate::apex::FleetError;
 use crate::nn::NetworkError;
 use crate::panics::panic_to_error;
 use crate::replay::ReplayError;
@@ -93,6 +94,9 @@ pub enum AgentError {
     /// The replay returned an error.
     #[error(transparent)]
     Replay(#[from] ReplayError),
+    /// The link to actors in other processes failed.
+    #[error(transparent)]
+    Fleet(#[from] FleetError),
     /// Another thread ended first; its own error has the cause.
     #[error("the agent's threads have ended")]
     WorkersGone,

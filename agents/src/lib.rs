@@ -61,7 +61,7 @@ mod threads;
 mod versioned;
 
 pub use a2c::{A2c, A2cConfig, A2cReport};
-pub use agent::{Agent, AgentSetup, AgentState, UpdateReport};
+pub use agent::{Agent, AgentSetup, AgentState, UpdateReport, Wish};
 pub use algorithms::{
     ALGORITHMS, Algorithm, AlgorithmConfig, MemoryAdvice, MemoryEstimate, find_algorithm,
 };

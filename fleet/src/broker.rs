@@ -1,6 +1,7 @@
 //! What is asked of a broker.
 
 use std::fmt;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -11,6 +12,14 @@ use serde::{Deserialize, Serialize};
 )]
 #[serde(transparent)]
 pub struct ProcessId(pub u64);
+
+impl ProcessId {
+    /// Draws a name.
+    pub fn random() -> Self {
+        // The keys of a hash map are the standard library's source of random numbers.
+        Self(RandomState::new().build_hasher().finish())
+    }
+}
 
 impl fmt::Display for ProcessId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -62,8 +62,8 @@ pub enum LearnerTurn {
     Idle {
         /// Time of the next turn.
         until: Duration,
-        /// What the learner waits for; absent if for nothing.
-        why: Option<String>,
+        /// Why the last request failed, if it did.
+        why: Option<BrokerError>,
     },
     /// Another learner's lease has not lapsed; only before the first [`LearnerTurn::Holds`].
     Taken {
@@ -271,7 +271,7 @@ impl LearnerEnd {
             return LearnerTurn::Refused(reason);
         }
         self.retry_at = now + RETRY;
-        LearnerTurn::Idle { until: self.retry_at, why: Some(error.to_string()) }
+        LearnerTurn::Idle { until: self.retry_at, why: Some(error) }
     }
 }
 

@@ -75,6 +75,16 @@ impl Ledger {
         Accepted::Insert { opens: batch.opens }
     }
 
+    /// Enters a batch that cannot be read as lost.
+    pub fn reject(&mut self, actor: ProcessId, seq: u64) {
+        let account = self.accounts.entry(actor).or_default();
+        if seq > account.up_to {
+            account.lost += seq - account.up_to;
+            account.up_to = seq;
+            account.broken = true;
+        }
+    }
+
     /// Declares all generations of use no more: the replay has none of their frames.
     pub fn break_all(&mut self) {
         self.accounts.values_mut().for_each(|account| account.broken = true);
@@ -162,6 +172,16 @@ mod tests {
         let mut ledger = Ledger::default();
         assert_eq!(accept(&mut ledger, &[(1, 1, true), (5, 2, true)]), [OPEN, OPEN]);
         assert_eq!(ledger.lost(), 3);
+    }
+
+    #[test]
+    fn a_batch_that_cannot_be_read_is_a_gap() {
+        let mut ledger = Ledger::default();
+        accept(&mut ledger, &[(1, 1, true)]);
+        ledger.reject(ACTOR, 1);
+        ledger.reject(ACTOR, 3);
+        assert_eq!(accept(&mut ledger, &[(4, 1, false), (5, 2, true)]), [Useless, OPEN]);
+        assert_eq!((ledger.inserted(), ledger.lost()), (2, 3));
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! Exit code of an error.
 
+use coordrl_agents::apex::FleetError;
 use coordrl_agents::device::DeviceError;
 use coordrl_agents::replay::ReplayError;
 use coordrl_agents::{AgentError, NetworkError};
 use coordrl_envs::EnvError;
+use coordrl_fleet::BrokerError;
 use coordrl_studies::StudyError;
 
 use crate::config::ConfigError;
@@ -91,11 +93,21 @@ fn code_of_agent_error(error: &AgentError) -> ExitCode {
         AgentError::State { .. } => ExitCode::BadRun,
         AgentError::Replay(source) => code_of_replay_error(source),
         AgentError::NoThread { .. } => ExitCode::MachineRefused,
+        AgentError::Fleet(source) => code_of_fleet_error(source),
         // libtorch's calls inside the maths panic when memory runs out.
         AgentError::Panicked { message, .. } if is_about_memory(message) => {
             ExitCode::MachineRefused
         }
         _ => ExitCode::Unexpected,
+    }
+}
+
+fn code_of_fleet_error(error: &FleetError) -> ExitCode {
+    match error {
+        FleetError::NoLink(_) | FleetError::Broker(BrokerError::Refused(_)) => ExitCode::BadRequest,
+        FleetError::Taken(_) | FleetError::Lost(_) => ExitCode::BadRun,
+        FleetError::Broker(BrokerError::NoAnswer(_) | BrokerError::Full(_))
+        | FleetError::NoThread => ExitCode::MachineRefused,
     }
 }
 

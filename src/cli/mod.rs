@@ -1,5 +1,6 @@
 //! Command line: one file per subcommand.
 
+mod actor;
 mod bench;
 mod config;
 mod eval;
@@ -51,6 +52,8 @@ struct Cli {
 enum Command {
     /// Train an agent on a game, or continue a run.
     Train(Box<train::Train>),
+    /// Act for a learner on another machine, over a Redis.
+    Actor(Box<actor::Actor>),
     /// Play full games with a trained agent.
     Eval(eval::Eval),
     /// Record a video of a full game.
@@ -117,6 +120,7 @@ impl Command {
     fn run(self) -> anyhow::Result<ExitCode> {
         match self {
             Self::Train(command) => command.run(),
+            Self::Actor(command) => command.run(),
             Self::Eval(command) => command.run(),
             Self::Play(command) => command.run(),
             Self::Games(command) => command.run(),

@@ -8,6 +8,7 @@ use super::settings::{SettingFlags, note_rules_left_out};
 use crate::config::{self, Layered, Layers, Origin, RunConfig};
 use crate::eval::evaluation::{Evaluation, EvaluationSummary};
 use crate::exit_code::{BadRequest, ExitCode};
+use crate::fleet::LinkAddress;
 use crate::game::launch::{self, GameRun, Start};
 use crate::game::progress::Progress;
 use crate::game::resume_rules::{check_fork, check_resume, how_to_extend};
@@ -52,6 +53,11 @@ pub struct Train {
     /// created beside the original run, or in --runs-dir
     #[arg(long, help_heading = "Run", requires = "resume")]
     fork: bool,
+    /// Take experience also from `coordrl actor` on other machines, over a Redis (6.2 or later, or
+    /// Valkey): a URL, `env` (the URL is in COORDRL_LINK) or @FILE. `ps` shows a URL: give one with
+    /// a password by `env` or @FILE. Ape-X only
+    #[arg(long, help_heading = "Run", value_name = "URL")]
+    link: Option<LinkAddress>,
     /// Stop with a checkpoint when stdin closes, for programs that start runs
     #[arg(long, hide = true)]
     stop_when_stdin_closes: bool,
@@ -96,7 +102,12 @@ impl Train {
         let config = config::resolve(&settings.layered)?;
         note_rules_left_out(&settings.layered.config.game, &config.env);
         let start =
-            Start { preset: settings.preset, init_from: self.init_from.clone(), fork: None };
+            Start {
+                preset: settings.preset,
+                init_from: self.init_from.clone(),
+                fork: None,
+                link: self.link.clone(),
+            };
         let to = self.destination(launch::group(self.runs_dir(), &config));
         self.train(launch::new_run(config, &to, start)?)
     }
@@ -127,7 +138,7 @@ impl Train {
             return Ok(ExitCode::Ok);
         }
 
-        self.train(launch::resume(run, layered.config, checkpoint)?)
+        self.train(launch::resume(run, layered.config, checkpoint, self.link.as_ref())?)
     }
 
     fn start_fork(&self, path: &Path) -> anyhow::Result<ExitCode> {
@@ -147,7 +158,11 @@ impl Train {
 
         let from = checkpoint::folder_of(&run.checkpoints_dir(), done);
         let start =
-            Start { fork: Some((from, launch::fork_progress(checkpoint))), ..Start::default() };
+            Start {
+                fork: Some((from, launch::fork_progress(checkpoint))),
+                link: self.link.clone(),
+                ..Start::default()
+            };
         let group = match &self.runs_dir {
             Some(runs_dir) => launch::group(runs_dir, &layered.config),
             None => run.parent()?,
@@ -195,7 +210,7 @@ impl Train {
         if self.stop_when_stdin_closes {
             run.stop_flag().follow_stdin();
         }
-        train(run)
+        train(run, self.link.as_ref())
     }
 
     fn runs_dir(&self) -> &Path {
@@ -231,16 +246,17 @@ fn describe_evaluation(evaluation: &Evaluation) -> String {
     format!("evaluated: mean return {mean_return:.2} over {episodes} games{cut}")
 }
 
-fn train(mut run: GameRun) -> anyhow::Result<ExitCode> {
+fn train(mut run: GameRun, link: Option<&LinkAddress>) -> anyhow::Result<ExitCode> {
     let outcome = run.train()?;
     let folder = run.dir().path().display();
     let progress = run.progress();
     let games = &progress.games;
     if outcome == RunOutcome::Interrupted {
         status!(
-            "stopped at {} frames; continue with: coordrl train --resume {}",
+            "stopped at {} frames; continue with: coordrl train --resume {}{}",
             progress.frames,
-            shell_quote(run.dir().path())
+            shell_quote(run.dir().path()),
+            link.map(|link| format!(" --link {link}")).unwrap_or_default()
         );
         return Ok(ExitCode::Interrupted);
     }

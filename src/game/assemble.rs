@@ -54,7 +54,7 @@ pub fn assemble(config: &RunConfig) -> anyhow::Result<Assembled> {
 /// If threads cannot be started, or the game cannot be loaded.
 pub fn agent_setup(config: &RunConfig, device: Device) -> anyhow::Result<AgentSetup<'static>> {
     let pool = Arc::new(build_pool(config.threads, config.torch_threads)?);
-    let actors = build_actors(config, &config.algorithm().envs_per_actor(), &pool)?;
+    let actors = build_envs(config, config.seed, &config.algorithm().envs_per_actor(), &pool)?;
     Ok(AgentSetup {
         torso: find_torso(&config.torso)?,
         device,
@@ -79,12 +79,16 @@ pub fn check_parts(config: &RunConfig) -> anyhow::Result<EnvSpec> {
     Ok(spec)
 }
 
-/// Builds one environment vector per actor. Environment `i` of the run uses random stream `i`,
+/// Builds one environment vector per actor. Environment `i` uses random stream `i` of the seed,
 /// whichever actor holds it.
 ///
 /// Loading a game and playing its opening takes 10 ms or more, so `pool` loads them in parallel.
-fn build_actors(
+///
+/// # Errors
+/// If the game cannot be loaded.
+pub fn build_envs(
     config: &RunConfig,
+    seed: u64,
     sizes: &[usize],
     pool: &ThreadPool,
 ) -> anyhow::Result<Vec<VecEnv>> {
@@ -94,7 +98,7 @@ fn build_actors(
         (0..count)
             .into_par_iter()
             .map(|index| {
-                let seed = EnvSeed { seed: config.seed, role: Role::TrainEnv, index: index as u64 };
+                let seed = EnvSeed { seed, role: Role::TrainEnv, index: index as u64 };
                 make_env(&config.game, &config.env, &assets, seed)
             })
             .collect::<Result<_, _>>()

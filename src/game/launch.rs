@@ -12,6 +12,7 @@ use super::progress::{BestBy, Progress};
 use super::training::GameTraining;
 use crate::config::RunConfig;
 use crate::exit_code::BadRequest;
+use crate::fleet::{self, LinkAddress};
 use crate::machine;
 use crate::metrics::console::status;
 use crate::metrics::recorder::Recorder;
@@ -33,6 +34,8 @@ pub struct Start {
     pub init_from: Option<PathBuf>,
     /// Checkpoint to continue from in full, and its path.
     pub fork: Option<(PathBuf, Checkpoint<Progress>)>,
+    /// Broker through which actors elsewhere take part.
+    pub link: Option<LinkAddress>,
 }
 
 /// Starts a run in a new folder.
@@ -42,6 +45,7 @@ pub fn new_run(config: RunConfig, to: &Destination, start: Start) -> anyhow::Res
     if let Some(from) = &start.init_from {
         load_weights_only(assembled.agent.as_mut(), from)?;
     }
+    join(assembled.agent.as_mut(), &config, start.link.as_ref(), &planned)?;
 
     let meta = first_meta(&config, &start, assembled.agent.parameter_count());
     let progress = match start.fork {
@@ -63,13 +67,26 @@ pub fn resume(
     run: RunDir,
     config: RunConfig,
     from: Checkpoint<Progress>,
+    link: Option<&LinkAddress>,
 ) -> anyhow::Result<GameRun> {
     // Before the agent is built and its replay read, so that damaged metrics are reported at once.
     Recorder::check(&run, &from.progress.written, CHOOSE_EARLIER)?;
     let mut assembled = assemble(&config)?;
+    join(assembled.agent.as_mut(), &config, link, run.path())?;
     let progress = take_over(assembled.agent.as_mut(), from)?;
     let (built, progress) = into_parts(config, assembled, progress);
     launch::resume(built, run, progress)
+}
+
+/// Makes this process the learner of the run in `folder` at a broker, if there is one.
+fn join(
+    agent: &mut dyn Agent,
+    config: &RunConfig,
+    link: Option<&LinkAddress>,
+    folder: &Path,
+) -> anyhow::Result<()> {
+    let Some(link) = link else { return Ok(()) };
+    fleet::join_as_learner(agent, config, link, &fleet::run_name(config, folder))
 }
 
 /// Prepares a checkpoint for a fork, whose metric files and evaluations start anew.

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::time::Instant;
 
-use coordrl_agents::{Agent, AgentError, AgentState, Policy, UpdateReport};
+use coordrl_agents::{Agent, AgentError, AgentState, Policy, UpdateReport, Wish};
 
 use super::progress::{BestBy, Progress};
 use crate::config::{RunConfig, assets};
@@ -242,7 +242,8 @@ impl Trainable for GameTraining {
                 && (initial || evaluation.every_frames.falls_between(before, after)),
             video: video.every_frames.falls_between(before, after),
             log: log_every_frames.falls_between(before, after),
-            checkpoint: checkpoint_every_frames.falls_between(before, after),
+            checkpoint: checkpoint_every_frames.falls_between(before, after)
+                || self.agent.wish() == Some(Wish::Checkpoint),
         }
     }
 
@@ -282,6 +283,14 @@ impl Trainable for GameTraining {
 
     fn save(&self) -> Result<AgentState, AgentError> {
         self.agent.save()
+    }
+
+    fn checkpointed(&mut self) {
+        self.agent.checkpointed();
+    }
+
+    fn is_asked_to_stop(&self) -> bool {
+        self.agent.wish() == Some(Wish::Stop)
     }
 
     fn replay_writer(&self) -> Option<Box<WriteReplay<'_>>> {

@@ -59,7 +59,7 @@ impl<T: Trainable> TrainLoop<T> {
         // Before the first update: the evaluation at the start, or what a stopped process left
         // undone.
         let mut settled = self.run_due_hooks()?;
-        while settled && !self.is_done() && !self.files.stop.is_raised() {
+        while settled && !self.is_done() && !self.is_asked_to_stop() {
             if let Err(error) = self.subject.update(&mut self.progress) {
                 self.save_after(&error);
                 return Err(self.explain(error));
@@ -100,6 +100,10 @@ impl<T: Trainable> TrainLoop<T> {
     /// Returns the flag that stops the run when raised.
     pub fn stop_flag(&self) -> &StopFlag {
         &self.files.stop
+    }
+
+    fn is_asked_to_stop(&self) -> bool {
+        self.files.stop.is_raised() || self.subject.is_asked_to_stop()
     }
 
     fn is_done(&self) -> bool {
@@ -159,6 +163,7 @@ impl<T: Trainable> TrainLoop<T> {
         tracing::info!(position = self.progress.position(), path = %path.display(), "checkpoint");
         // Only after the new one is in place, so that there is always one to resume from.
         checkpoint::prune(&dir, self.subject.keep_checkpoints())?;
+        self.subject.checkpointed();
         // Free the copied state first, so that trimming the heap returns its memory too.
         drop(state);
         machine::give_back_unused();

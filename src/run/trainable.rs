@@ -99,6 +99,14 @@ pub trait Trainable {
         None
     }
 
+    /// Reports that a checkpoint of the last [`Trainable::save`] is complete.
+    fn checkpointed(&mut self) {}
+
+    /// Returns `true` if another process asks the run to end.
+    fn is_asked_to_stop(&self) -> bool {
+        false
+    }
+
     /// Does what remains once all training is done and saved. Returns `true` unless stopped.
     ///
     /// # Errors

@@ -212,6 +212,13 @@ impl Actor {
         Ok(())
     }
 
+    /// Sets ε of each environment, in order.
+    pub fn set_epsilons(&mut self, epsilons: &mut impl Iterator<Item = f64>) {
+        for (track, epsilon) in self.tracks.iter_mut().zip(epsilons) {
+            track.epsilon = epsilon;
+        }
+    }
+
     /// Computes Q of the current observations, or of `other`.
     fn infer(
         &mut self,

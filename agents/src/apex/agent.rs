@@ -10,6 +10,7 @@ use tch::{Device, Tensor};
 use super::actor::{Actor, QSource};
 use super::config::ApexConfig;
 use super::experience::Weights;
+use super::fleet::{Downlink, FleetError, FleetSetup, FleetState};
 use super::inference::{InferenceNetwork, QSpec};
 use super::learner::{ApexLearner, LearnerState};
 use super::report::{ApexReport, IngestStats};
@@ -19,7 +20,7 @@ use crate::actors::{check_setup, start_each};
 use crate::nn::NamedTensors;
 use crate::replay::{Batch, Replay};
 use crate::versioned::bad;
-use crate::{AgentError, AgentSetup, AgentState, Counters};
+use crate::{AgentError, AgentSetup, AgentState, Counters, Wish};
 
 /// Name of the serial mode's acting weights, saved beside the target network's.
 const ACTING: &str = "acting";
@@ -42,6 +43,10 @@ pub struct Apex {
     /// Network that the actors use in serial mode.
     pub(super) acting: InferenceNetwork,
     pub(super) work: Work,
+    /// Link to actors in other processes.
+    pub(super) downlink: Option<Downlink>,
+    /// The link reads.
+    pub(super) reading: bool,
     /// Batch of the last update; its buffers are reused.
     pub(super) batch: Batch,
     /// Ingested, but not reported yet.
@@ -80,6 +85,7 @@ impl Apex {
             actors,
             replay: Replay::try_new(config.replay.for_obs(obs_shape))?,
             rates: config.rates(),
+            fleet: FleetState::default(),
             pool: WorkerPool::new(config),
         };
 
@@ -95,11 +101,46 @@ impl Apex {
             draws: derive_rng(seed, Role::ReplayDraws, 0),
             acting,
             work: Work::Paused(parts),
+            downlink: None,
+            reading: false,
             batch: Batch::default(),
             ingested: IngestStats::default(),
             sampled: 0,
             pool,
         })
+    }
+
+    /// Takes experience from actors in other processes too, from the next update on. To be called
+    /// before [`Apex::load`]: a checkpoint is to be read after this process has become the run's
+    /// learner.
+    ///
+    /// # Errors
+    /// If the broker does not answer or refuses, or has another learner for this run; in serial
+    /// mode.
+    pub fn join_fleet(&mut self, setup: FleetSetup) -> Result<(), AgentError> {
+        if self.config.serial {
+            return Err(FleetError::NoLink("Ape-X in one thread").into());
+        }
+        let log_bytes = self.config.fleet.log_bytes();
+        let weights = self.parts()?.pool.latest_weights().clone();
+        self.downlink = Some(Downlink::start(setup, log_bytes, weights)?);
+        Ok(())
+    }
+
+    /// Lets the broker forget experience that a checkpoint of the last [`Apex::save`] covers.
+    pub fn checkpointed(&mut self) {
+        if let (Some(downlink), Work::Paused(parts)) = (&self.downlink, &self.work) {
+            downlink.checkpointed(&parts.fleet.ledger);
+        }
+    }
+
+    /// Returns what the link asks of the run.
+    pub fn wish(&self) -> Option<Wish> {
+        let downlink = self.downlink.as_ref()?;
+        if downlink.is_asked_to_stop() {
+            return Some(Wish::Stop);
+        }
+        downlink.wants_checkpoint().then_some(Wish::Checkpoint)
     }
 
     /// Makes one learner step if a batch is ready, and reports what was ingested since the last
@@ -182,6 +223,7 @@ impl Apex {
             counters: self.counters,
             rates: parts.rates,
             replay_inserted: parts.replay.inserted(),
+            fleet: self.fleet_state(parts),
             draws: self.draws.clone(),
             acting_version: self.acting.version(),
             actors,
@@ -248,6 +290,7 @@ impl Apex {
             actor.load(state)?;
         }
 
+        let has_replay = replay.is_some();
         match replay {
             Some(bytes) => {
                 parts.replay = Replay::read_from(config.replay.for_obs(shape), bytes)?;
@@ -264,6 +307,10 @@ impl Apex {
             }
         }
 
+        parts.fleet = trainer.fleet.unwrap_or_default();
+        if !has_replay {
+            parts.fleet.ledger.break_all();
+        }
         (self.counters, self.draws) = (trainer.counters, trainer.draws);
         Ok(())
     }
@@ -285,6 +332,13 @@ impl Apex {
         self.ingested.add(ingested);
     }
 
+    /// Returns the state of the link for a checkpoint; absent in a run that never had one.
+    fn fleet_state(&self, parts: &AgentParts) -> Option<FleetState> {
+        let mut state = parts.fleet.clone();
+        state.epoch = self.downlink.as_ref().map_or(state.epoch, Downlink::epoch);
+        (state != FleetState::default()).then_some(state)
+    }
+
     pub(super) fn parts(&self) -> Result<&AgentParts, AgentError> {
         match &self.work {
             Work::Paused(parts) => Ok(parts),
@@ -304,6 +358,9 @@ impl Apex {
 impl Drop for Apex {
     fn drop(&mut self) {
         let _ = self.pause_workers(); // there is no caller to report to
+        if let Some(downlink) = &mut self.downlink {
+            downlink.end(self.counters.frames >= self.total_frames);
+        }
     }
 }
 

@@ -6,13 +6,13 @@ use coordrl_envs::{EnvSpec, Problem};
 use tch::{Device, Tensor};
 
 use super::memory::{apex_bytes, fitting_capacity, replay_bytes};
-use super::{Apex, ApexConfig, ApexReport};
+use super::{Apex, ApexConfig, ApexReport, FleetSetup};
 use crate::algorithms::{Algorithm, AlgorithmConfig, MemoryAdvice, MemoryEstimate};
 use crate::nn::{NamedTensors, NetworkError, QNetwork, TorsoEntry};
 use crate::shared_tags::{DEAD_SHARE, GRAD_NORM, LEARNING_RATE, REWARD_CLIPPED};
 use crate::{
     ActMode, Agent, AgentError, AgentSetup, AgentState, Counters, Metrics, OptimizerConfig, Policy,
-    Tag, UpdateReport, tags,
+    Tag, UpdateReport, Wish, tags,
 };
 
 /// Exploration rate ε in evaluations: nearly greedy, but no game can loop forever.
@@ -160,6 +160,18 @@ impl Agent for Apex {
 
     fn pause(&mut self, metrics: &mut dyn Metrics) -> Result<UpdateReport, AgentError> {
         Ok(Apex::pause(self)?.send_to(metrics))
+    }
+
+    fn join_fleet(&mut self, setup: FleetSetup) -> Result<(), AgentError> {
+        Apex::join_fleet(self, setup)
+    }
+
+    fn checkpointed(&mut self) {
+        Apex::checkpointed(self);
+    }
+
+    fn wish(&self) -> Option<Wish> {
+        Apex::wish(self)
     }
 
     fn counters(&self) -> Counters {

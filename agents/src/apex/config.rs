@@ -58,6 +58,33 @@ pub struct ApexConfig {
     pub replay: ApexReplayConfig,
     /// Settings of the learner.
     pub learner: LearnerConfig,
+    /// Settings of actors in other processes, which a run has only with a link.
+    pub fleet: FleetConfig,
+}
+
+/// Settings of actors in other processes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FleetConfig {
+    /// Number of environments in other processes, over all of them. Each has a place on an ε ladder
+    /// of this length, of which there is one place each: more environments wait for a free one.
+    pub places: u32,
+    /// MiB of experience that one process may have at the broker without a checkpoint that covers
+    /// it; then it waits.
+    pub log_mib: u32,
+}
+
+impl FleetConfig {
+    /// Returns the bytes of experience that one process may have at the broker.
+    pub fn log_bytes(&self) -> u64 {
+        u64::from(self.log_mib) << 20
+    }
+}
+
+impl Default for FleetConfig {
+    fn default() -> Self {
+        Self { places: 64, log_mib: 64 }
+    }
 }
 
 /// Settings of the replay.
@@ -113,6 +140,7 @@ impl Default for ApexConfig {
             prefetch_threads: 1,
             replay: ApexReplayConfig::default(),
             learner: LearnerConfig::default(),
+            fleet: FleetConfig::default(),
         }
     }
 }
@@ -171,11 +199,16 @@ impl ApexConfig {
         (self.num_actors() + 1 + self.prefetch_threads) as usize
     }
 
-    /// Returns ε of each environment, in decreasing order.
+    /// Returns ε of each environment of this process, in decreasing order.
     pub fn epsilons(&self) -> Vec<f64> {
-        // A single environment would divide 0 by 0; this way it explores with `epsilon_base`.
-        let last = f64::from(self.envs.saturating_sub(1).max(1));
-        (0..self.envs)
+        self.ladder(self.envs)
+    }
+
+    /// Returns the ε ladder of that many places, in decreasing order.
+    pub fn ladder(&self, places: u32) -> Vec<f64> {
+        // A single place would divide 0 by 0; this way it explores with `epsilon_base`.
+        let last = f64::from(places.saturating_sub(1).max(1));
+        (0..places)
             // ε_i = ε^(1 + α · i / (N − 1)): Horgan et al. 2018, section 4.1.
             .map(|env| 1.0 + self.epsilon_exponent * f64::from(env) / last)
             .map(|exponent| self.epsilon_base.powf(exponent))
@@ -217,6 +250,8 @@ impl ApexConfig {
             ("apex.replay.capacity", self.replay.capacity),
             ("apex.replay.warmup_transitions", self.replay.warmup_transitions),
             ("apex.replay.trim_every_updates", self.replay.trim_every_updates.into()),
+            ("apex.fleet.places", self.fleet.places.into()),
+            ("apex.fleet.log_mib", self.fleet.log_mib.into()),
         ];
         for (key, count) in counts {
             if count == 0 {

@@ -7,6 +7,7 @@
 //! - `learner`: networks, optimiser step; independent of the replay; `shard`: targets, loss and
 //!   gradient of some rows
 //! - `link`, `experience`: messages between the two: experience one way, weights the other
+//! - `fleet`: the same messages between processes, over a broker
 //! - `limiter`: balances both
 //! - `agent`: all of it combined; `serial`: its update in one thread, to be read first
 //! - `threaded`: the same update, beside `workers`, the threads that act, ingest and prefetch
@@ -18,6 +19,7 @@ mod batch;
 mod config;
 mod experience;
 mod failure;
+mod fleet;
 mod inference;
 mod learner;
 mod learner_config;
@@ -36,8 +38,9 @@ pub use agent::Apex;
 pub(crate) use algorithm::ALGORITHM;
 pub use algorithm::EVALUATION_EPSILON;
 pub use batch::LearnBatch;
-pub use config::{ApexConfig, ApexReplayConfig, Inference};
+pub use config::{ApexConfig, ApexReplayConfig, FleetConfig, Inference};
 pub use experience::{Experience, Weights};
+pub use fleet::{ActorProcess, ActorProgress, FleetError, FleetSetup};
 pub use learner::{ApexLearner, LearnStats, LearnerState};
 pub use learner_config::LearnerConfig;
 pub use limiter::Rates;

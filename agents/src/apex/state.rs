@@ -4,6 +4,7 @@ use coordrl_envs::Rng;
 use serde::{Deserialize, Serialize};
 
 use super::actor::ApexActorState;
+use super::fleet::FleetState;
 use super::limiter::Rates;
 use crate::versioned::{decode, encode};
 use crate::{AgentError, Counters};
@@ -19,6 +20,9 @@ pub(super) struct ApexTrainerState {
     /// Number of transitions ever inserted into the matching replay: one from another time would
     /// not fit the actors.
     pub replay_inserted: u64,
+    /// State of the link to other processes, in a run that has had one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fleet: Option<FleetState>,
     /// Generator for sampling the replay, in serial mode.
     pub draws: Rng,
     /// Version of the weights the actors use, in serial mode.

@@ -3,8 +3,12 @@
 
 use std::time::{Duration, Instant};
 
+use coordrl_fleet::Entry;
+use crossbeam::channel::{Receiver, never};
+
 use super::agent::{Apex, Work};
 use super::batch::{ReadyBatch, TransitionTensors};
+use super::fleet::{Downlink, FleetState};
 use super::learning::{learn, update_priorities};
 use super::limiter::Rates;
 use super::report::{ApexReport, IngestStats, LearnReport};
@@ -22,7 +26,7 @@ impl Apex {
     pub(super) fn update_threaded(&mut self) -> Result<ApexReport, AgentError> {
         self.start_workers()?;
         match self.try_update_threaded() {
-            Ok(report) if !self.workers()?.has_failed() => Ok(report),
+            Ok(report) if !self.workers()?.has_failed() => self.check_link().map(|()| report),
             // A worker failed: pausing returns its error, which is set before its thread ends.
             Ok(_) => match self.pause_workers() {
                 Err(error) => Err(error),
@@ -121,12 +125,14 @@ impl Apex {
                     seed: self.seed,
                     updates: self.counters.updates,
                     agent_steps_left,
+                    entries: self.read_link(&parts.fleet),
                 };
                 // Published anew: weights may have been loaded during the pause, and with
                 // `publish_every_updates` above 1 the last ones may never have been published.
                 let latest_weights = parts.pool.latest_weights();
                 latest_weights.publish(self.learner.weights_in(latest_weights.take_buffer())?);
                 self.work = Work::Running(Workers::start(parts, &spec)?);
+                self.reading = self.downlink.is_some();
                 Ok(())
             }
             Work::Running(workers) => {
@@ -135,6 +141,21 @@ impl Apex {
             }
             Work::Lost => Err(AgentError::WorkersGone),
         }
+    }
+
+    /// Returns the channel of experience from other processes; the first time, lets the link read
+    /// from where the state left it.
+    fn read_link(&self, state: &FleetState) -> Receiver<Entry> {
+        let Some(downlink) = &self.downlink else { return never() };
+        if !self.reading {
+            downlink.read_from(state.epoch, &state.ledger);
+        }
+        downlink.entries().clone()
+    }
+
+    fn check_link(&self) -> Result<(), AgentError> {
+        let failure = self.downlink.as_ref().and_then(Downlink::take_failure);
+        failure.map_or(Ok(()), |failure| Err(failure.into()))
     }
 
     /// Stops all threads, recovers actors and replay, and counts experience still in flight.

@@ -66,6 +66,33 @@ impl RedisBroker {
         Ok(Self { client, run: run.to_owned(), connection: None })
     }
 
+    /// Lists the runs at the broker of a URL.
+    ///
+    /// # Errors
+    /// If the broker does not answer or refuses.
+    pub fn runs(url: &str) -> Result<Vec<String>, BrokerError> {
+        let mut broker = Self::new(url, "")?;
+        let mut runs = Vec::new();
+        let mut cursor = "0".to_owned();
+        loop {
+            let mut scan = cmd("SCAN");
+            scan.arg(&cursor).arg("MATCH").arg("coordrl:{*}:epoch").arg("COUNT").arg(1000);
+            let mut answer = Reply(broker.query(&scan)?).list()?;
+            cursor = answer.text()?;
+            let mut keys = answer.next()?.list()?;
+            while !keys.is_empty() {
+                let key = keys.text()?;
+                let run = key.strip_prefix("coordrl:{").and_then(|key| key.strip_suffix("}:epoch"));
+                runs.extend(run.map(str::to_owned));
+            }
+            if cursor == "0" {
+                runs.sort();
+                runs.dedup();
+                return Ok(runs);
+            }
+        }
+    }
+
     fn key(&self, name: &str) -> String {
         format!("coordrl:{{{}}}:{name}", self.run)
     }

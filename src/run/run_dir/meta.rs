@@ -5,6 +5,7 @@ use std::fs;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::fleet::without_secrets;
 use crate::text::path_text::encode;
 
 /// Commit this program was built from.
@@ -68,7 +69,7 @@ impl Session {
             started_unix_secs: now_unix_secs(),
             start_position,
             commit: Some(COMMIT.to_owned()),
-            command: std::env::args_os().map(encode).collect(),
+            command: without_secrets(std::env::args_os().map(encode)),
             device,
             threads,
             host: host_name(),

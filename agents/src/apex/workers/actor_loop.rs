@@ -9,28 +9,28 @@ use crate::apex::inference::{InferenceClient, InferenceNetwork};
 use crate::apex::link::Link;
 
 /// An actor returned by its thread, with its own network if it has one.
-pub(super) type ActorExit = (Actor, Option<Box<InferenceNetwork>>);
+pub(in crate::apex) type ActorExit = (Actor, Option<Box<InferenceNetwork>>);
 
 /// The loop of an actor's thread.
-pub(super) struct ActorLoop {
-    pub(super) link: Box<dyn Link>,
-    pub(super) q: ActorInference,
+pub(in crate::apex) struct ActorLoop {
+    pub link: Box<dyn Link>,
+    pub q: ActorInference,
     /// Number of agent steps that all actors together may still take.
-    pub(super) left: Arc<AtomicU64>,
-    pub(super) pausing: Arc<AtomicBool>,
-    pub(super) send_every: u64,
-    pub(super) weights_every: u64,
+    pub left: Arc<AtomicU64>,
+    pub pausing: Arc<AtomicBool>,
+    pub send_every: u64,
+    pub weights_every: u64,
 }
 
 /// Source of an actor's Q-values.
-pub(super) enum ActorInference {
+pub(in crate::apex) enum ActorInference {
     Own(Box<InferenceNetwork>),
     Central(InferenceClient),
 }
 
 impl ActorLoop {
     /// Acts until paused, the agent steps are used up, or the link is closed.
-    pub(super) fn run(mut self, mut actor: Actor) -> Result<ActorExit, AgentError> {
+    pub fn run(mut self, mut actor: Actor) -> Result<ActorExit, AgentError> {
         let envs = actor.len() as u64;
         while !self.pausing.load(Ordering::SeqCst) && self.take_steps(envs) {
             actor.step(self.q.source())?;

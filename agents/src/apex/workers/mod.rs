@@ -17,22 +17,24 @@ mod ingest;
 mod pool;
 mod prefetch;
 
-pub(super) use pool::WorkerPool;
+pub(super) use actor_loop::{ActorExit, ActorInference, ActorLoop};
+pub(super) use pool::{ActorSlot, WorkerPool};
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use coordrl_fleet::Entry;
 use crossbeam::channel::{Receiver, RecvTimeoutError, bounded, unbounded};
 use tch::Device;
 
-use self::actor_loop::{ActorExit, ActorInference, ActorLoop};
 use super::actor::Actor;
 use super::batch::ReadyBatch;
 use super::config::{ApexConfig, Inference};
 use super::experience::Weights;
 use super::failure::FirstError;
+use super::fleet::FleetState;
 use super::inference::{InferenceClient, QSpec, SharedInference};
 use super::limiter::{Limiter, Rates};
 use super::link::{LatestWeights, LocalLink};
@@ -46,6 +48,7 @@ pub(super) struct AgentParts {
     pub actors: Vec<Actor>,
     pub replay: Replay,
     pub rates: Rates,
+    pub fleet: FleetState,
     pub pool: WorkerPool,
 }
 
@@ -57,8 +60,10 @@ pub(super) struct WorkerSpec<'a> {
     pub seed: u64,
     /// Version of the latest weights: the learner's update count.
     pub updates: u64,
-    /// Number of agent steps, over all environments, that may still be taken.
+    /// Number of agent steps, over all environments of this process, that may still be taken.
     pub agent_steps_left: u64,
+    /// Experience from other processes.
+    pub entries: Receiver<Entry>,
 }
 
 /// The running threads.
@@ -70,12 +75,15 @@ pub(super) struct Workers {
     actor_threads: Vec<JoinHandle<Option<ActorExit>>>,
     central: Option<SharedInference>,
     replay_threads: Vec<JoinHandle<Option<()>>>,
+    /// Keeps the channel of experience open until a pause, also if no actor of this process acts.
+    link: LocalLink,
 }
 
 /// State shared by all threads.
 #[derive(Clone)]
 struct Shared {
     replay: Arc<Mutex<Replay>>,
+    fleet: Arc<Mutex<FleetState>>,
     limiter: Arc<Limiter>,
     latest_weights: LatestWeights,
     failure: FirstError,
@@ -87,10 +95,11 @@ struct Shared {
 impl Workers {
     /// Starts all threads.
     pub fn start(parts: AgentParts, spec: &WorkerSpec<'_>) -> Result<Self, AgentError> {
-        let AgentParts { actors, replay, rates, pool } = parts;
+        let AgentParts { actors, replay, rates, fleet, pool } = parts;
         let config = spec.config;
         let shared = Shared {
             replay: Arc::new(Mutex::new(replay)),
+            fleet: Arc::new(Mutex::new(fleet)),
             limiter: Arc::new(Limiter::new(rates)),
             latest_weights: pool.latest_weights().clone(),
             failure: FirstError::default(),
@@ -112,17 +121,18 @@ impl Workers {
             actor_threads: Vec::new(),
             central: None,
             replay_threads: Vec::new(),
+            link: link.clone(),
         };
 
         let started = workers
             .start_actors(actors, spec, &link)
-            .and_then(|()| workers.start_ingest(experience, stats))
+            .and_then(|()| workers.start_ingest(experience, spec.entries.clone(), stats))
             .and_then(|()| {
                 (0..config.prefetch_threads)
                     .try_for_each(|index| workers.start_prefetch(index, spec, to_learner.clone()))
             });
-        // Only the threads keep senders now: ingestion ends with the last actor, and the channel of
-        // batches with the last prefetcher.
+        // Only the threads keep senders now, and `link`: ingestion ends with the last actor of a
+        // pause, and the channel of batches with the last prefetcher.
         drop(link);
         drop(to_learner);
         match started {
@@ -196,8 +206,9 @@ impl Workers {
     /// # Errors
     /// The first error of any thread; its data is lost.
     pub fn pause(self) -> Result<(AgentParts, IngestStats), AgentError> {
-        let Self { shared, mut pool, batches, ingested, actor_threads, central, replay_threads } =
-            self;
+        let Self { shared, mut pool, batches, ingested, actor_threads, central, .. } = self;
+        let (replay_threads, link) = (self.replay_threads, self.link);
+        drop(link);
         // The actors first: once the limiter lets everything through, nothing else would slow them
         // down.
         shared.pausing.store(true, Ordering::SeqCst);
@@ -225,6 +236,8 @@ impl Workers {
         let replay =
             Arc::into_inner(shared.replay).map(Mutex::into_inner).ok_or(AgentError::WorkersGone)?;
         let replay = replay.unwrap_or_else(PoisonError::into_inner);
+        let fleet = Arc::into_inner(shared.fleet).map(Mutex::into_inner);
+        let fleet = fleet.ok_or(AgentError::WorkersGone)?.unwrap_or_else(PoisonError::into_inner);
 
         let exits: Option<Vec<ActorExit>> = exits.into_iter().collect();
         let mut actors = Vec::new();
@@ -240,7 +253,7 @@ impl Workers {
         // complete.
         let mut last = IngestStats::default();
         ingested.try_iter().for_each(|stats| last.add(stats));
-        Ok((AgentParts { actors, replay, rates, pool }, last))
+        Ok((AgentParts { actors, replay, rates, fleet, pool }, last))
     }
 
     /// Starts one thread per actor, and the network that they share if there is one.
@@ -292,9 +305,9 @@ fn join<R>(handle: JoinHandle<Option<R>>) -> Option<R> {
     handle.join().ok().flatten()
 }
 
-/// Locks the replay, ignoring poisoning: a panic under the lock is recorded and ends the run.
-fn lock(replay: &Mutex<Replay>) -> MutexGuard<'_, Replay> {
-    replay.lock().unwrap_or_else(PoisonError::into_inner)
+/// Locks a shared part, ignoring poisoning: a panic under the lock is recorded and ends the run.
+fn lock<T>(part: &Mutex<T>) -> MutexGuard<'_, T> {
+    part.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -325,11 +338,18 @@ pub(super) mod tests {
             seed: 1,
             updates: 0,
             agent_steps_left: 0,
+            entries: crossbeam::channel::never(),
         };
 
         let replay = Replay::try_new(config.replay.for_obs(q_spec().obs_shape)).unwrap();
         let pool = WorkerPool::new(&config);
-        let mut parts = AgentParts { actors: Vec::new(), replay, rates: config.rates(), pool };
+        let mut parts = AgentParts {
+            actors: Vec::new(),
+            replay,
+            rates: config.rates(),
+            fleet: FleetState::default(),
+            pool,
+        };
         let mut places = Vec::new();
         for version in [1, 2] {
             parts.pool.latest_weights().publish(weights(version));

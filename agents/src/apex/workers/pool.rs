@@ -30,10 +30,10 @@ pub(in crate::apex) struct WorkerPool {
 }
 
 /// Resources of one actor.
-pub(super) struct ActorSlot {
-    pub(super) pool: Arc<ThreadPool>,
+pub(in crate::apex) struct ActorSlot {
+    pub pool: Arc<ThreadPool>,
     /// The actor's own network, while its thread does not hold it.
-    pub(super) network: Option<Box<InferenceNetwork>>,
+    pub network: Option<Box<InferenceNetwork>>,
 }
 
 impl WorkerPool {
@@ -87,7 +87,7 @@ impl WorkerPool {
 
 impl ActorSlot {
     /// Starts a single-threaded pool with one libtorch thread.
-    fn new(actor: usize) -> Result<Self, AgentError> {
+    pub fn new(actor: usize) -> Result<Self, AgentError> {
         let pool = start_pool(1, 1).map_err(|cause| AgentError::NoThread {
             worker: Worker::Actor(actor),
             cause: std::io::Error::other(cause),
@@ -96,7 +96,7 @@ impl ActorSlot {
     }
 
     /// Returns the actor's own network, with these weights.
-    pub(super) fn network(
+    pub fn network(
         &mut self,
         spec: QSpec,
         weights: &Weights,

@@ -1,0 +1,256 @@
+//! A process that only acts, for a learner elsewhere.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use coordrl_envs::VecEnv;
+use coordrl_fleet::{
+    ActorEnd, ActorLimits, ActorTurn, Attendance, Batch, Broker, BrokerError, ProcessId, Waiting,
+};
+
+use super::crew::{Crew, Idle};
+use super::{FleetError, LEASE};
+use crate::AgentError;
+use crate::actors::{Place, start_each};
+use crate::apex::actor::Actor;
+use crate::apex::config::ApexConfig;
+use crate::apex::experience::{Experience, Weights};
+use crate::apex::inference::QSpec;
+use crate::apex::link::LatestWeights;
+use crate::apex::workers::ActorSlot;
+use crate::nn::TorsoEntry;
+use crate::versioned::bad;
+
+/// Longest wait before the caller is asked again if the process should go on.
+const WAIT: Duration = Duration::from_millis(50);
+
+/// Everything that an actor process is built from.
+pub struct ActorProcess<'a> {
+    /// The run's settings.
+    pub config: &'a ApexConfig,
+    /// The run's torso.
+    pub torso: &'a TorsoEntry,
+    /// Seed of this process's random draws: no two processes may have the same.
+    pub seed: u64,
+    /// Environments, one vector per actor.
+    pub actors: Vec<VecEnv>,
+    /// The run at the broker.
+    pub broker: Box<dyn Broker + Send>,
+    /// This process.
+    pub me: ProcessId,
+    /// What a table of actors shows of it.
+    pub about: String,
+}
+
+/// State of an actor process.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ActorProgress {
+    /// Number of agent steps whose experience is in the log.
+    pub agent_steps: u64,
+    /// Number of batches in the log.
+    pub batches: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Number of transitions in them.
+    pub transitions: u64,
+    /// Version of the weights received last: the learner's update count.
+    pub weights_version: Option<u64>,
+    /// What the process waits for; absent while it acts.
+    pub waits_for: Option<String>,
+}
+
+impl ActorProcess<'_> {
+    /// Acts until the run ends, or until `goes_on`, which is asked many times a second, returns
+    /// `false`.
+    ///
+    /// # Errors
+    /// If the broker refuses, or an environment or a thread fails.
+    pub fn run(
+        self,
+        goes_on: &mut dyn FnMut(&ActorProgress) -> bool,
+    ) -> Result<ActorProgress, AgentError> {
+        let mut running = Running::build(self)?;
+        while goes_on(&running.progress) && running.turn()? {}
+        if let Some(crew) = running.crew.take() {
+            crew.stop()?;
+        }
+        Ok(running.progress)
+    }
+}
+
+struct Running {
+    config: ApexConfig,
+    q_spec: QSpec,
+    broker: Box<dyn Broker + Send>,
+    end: ActorEnd,
+    clock: Instant,
+    weights: LatestWeights,
+    has_weights: bool,
+    /// Places on the ladder, one per environment; too few while not enough are free.
+    places: Vec<u32>,
+    envs: usize,
+    idle: Vec<Idle>,
+    crew: Option<Crew>,
+    /// Counts how often the streams of frames began anew.
+    generation: u32,
+    opens: bool,
+    /// Agent steps and transitions of the batch given to the end.
+    given: (u64, u64),
+    progress: ActorProgress,
+}
+
+impl Running {
+    fn build(process: ActorProcess<'_>) -> Result<Self, AgentError> {
+        let ActorProcess { config, torso, seed, actors, broker, me, about } = process;
+        let envs = actors.iter().map(VecEnv::len).sum();
+        // The streams' own ladder is replaced by the places that the run has for this process.
+        let config = ApexConfig { envs: envs as u32, ..config.clone() };
+        let spec = actors.first().ok_or(AgentError::NoActors)?.spec();
+        let q_spec = QSpec {
+            torso: *torso,
+            head: config.learner.head,
+            obs_shape: spec.obs_shape,
+            num_actions: spec.num_actions(),
+        };
+        let rescaling = config.learner.value_rescaling();
+        let start = |place: Place, envs| Actor::start(&config, rescaling, place, envs, seed);
+        let actors = start_each(actors, start)?;
+        let idle = actors.into_iter().enumerate().map(|(index, actor)| {
+            Ok(Idle { actor, slot: ActorSlot::new(index)? })
+        });
+        let idle = idle.collect::<Result<Vec<_>, AgentError>>()?;
+        let attendance = Attendance {
+            actor: me,
+            places: envs as u32,
+            places_in_run: config.fleet.places,
+            lease: LEASE,
+            about,
+        };
+        let limits =
+            ActorLimits { attend_every: LEASE / 10, log_bytes: config.fleet.log_bytes() };
+        Ok(Self {
+            q_spec,
+            broker,
+            end: ActorEnd::new(attendance, limits),
+            clock: Instant::now(),
+            weights: LatestWeights::default(),
+            has_weights: false,
+            places: Vec::new(),
+            envs,
+            idle,
+            crew: None,
+            generation: 0,
+            opens: false,
+            given: (0, 0),
+            progress: ActorProgress::default(),
+            config,
+        })
+    }
+
+    /// Makes a turn; returns `false` when the run has ended.
+    fn turn(&mut self) -> Result<bool, AgentError> {
+        match self.end.turn(self.broker.as_mut(), self.clock.elapsed()) {
+            ActorTurn::Joined { places, .. } => {
+                self.has_weights = false;
+                self.begin_anew(places)?;
+            }
+            ActorTurn::Moved { places } => self.begin_anew(places)?,
+            ActorTurn::Weights { bytes, .. } => {
+                let weights = Weights::from_bytes(&bytes)?;
+                self.progress.weights_version = Some(weights.version);
+                self.weights.publish(weights);
+                self.has_weights = true;
+            }
+            ActorTurn::Sent => {
+                self.progress.batches += 1;
+                self.progress.agent_steps += self.given.0;
+                self.progress.transitions += self.given.1;
+            }
+            ActorTurn::Idle { until, why } => self.wait(until, why)?,
+            ActorTurn::Stop => return Ok(false),
+            ActorTurn::Refused(reason) => {
+                return Err(FleetError::from(BrokerError::Refused(reason)).into());
+            }
+        }
+
+        let ready = self.has_weights && self.places.len() == self.envs;
+        if ready && self.crew.is_none() {
+            let idle = std::mem::take(&mut self.idle);
+            self.crew = Some(Crew::start(idle, &self.config, self.q_spec, &self.weights)?);
+        }
+        Ok(true)
+    }
+
+    /// Begins the streams of frames anew, with the exploration rates of these places.
+    fn begin_anew(&mut self, places: Vec<u32>) -> Result<(), AgentError> {
+        if let Some(crew) = self.crew.take() {
+            self.idle = crew.stop()?;
+        }
+
+        let ladder = self.config.ladder(self.config.fleet.places);
+        let epsilons: Vec<f64> = places.iter().map(|place| ladder[*place as usize]).collect();
+        self.places = places;
+        self.generation += 1;
+        self.opens = true;
+        if self.places.len() < self.envs {
+            return Ok(());
+        }
+        let mut epsilons = epsilons.into_iter();
+        for Idle { actor, .. } in &mut self.idle {
+            actor.restart_streams(self.config.replay.plane_form())?;
+            actor.set_epsilons(&mut epsilons);
+        }
+        Ok(())
+    }
+
+    /// Gives the end its next batch, or waits.
+    fn wait(&mut self, until: Duration, why: Option<Waiting>) -> Result<(), AgentError> {
+        self.progress.waits_for = self.explain(why.as_ref());
+        let pause = until.saturating_sub(self.clock.elapsed()).min(WAIT);
+        let Some(crew) = self.crew.as_ref().filter(|_| self.end.takes_batch()) else {
+            thread::sleep(pause);
+            return Ok(());
+        };
+
+        if let Ok(experience) = crew.experience.recv_timeout(pause) {
+            return self.give(experience);
+        }
+        if crew.has_failed() {
+            self.idle = self.crew.take().map_or(Ok(Vec::new()), Crew::stop)?;
+        }
+        Ok(())
+    }
+
+    fn give(&mut self, experience: Experience) -> Result<(), AgentError> {
+        let (agent_steps, transitions) = (experience.agent_steps, experience.transitions());
+        let batch = Batch {
+            generation: self.generation,
+            opens: self.opens,
+            transitions: transitions as u32,
+            content: experience.to_bytes()?,
+        };
+        let bytes = batch.encode().map_err(|error| bad(error.to_string()))?;
+        self.progress.bytes += bytes.len() as u64;
+        self.given = (agent_steps, transitions);
+        self.opens = false;
+        self.end.give(bytes);
+        Ok(())
+    }
+
+    fn explain(&self, why: Option<&Waiting>) -> Option<String> {
+        let text = match why {
+            Some(Waiting::Run) => "the run's learner".to_owned(),
+            Some(Waiting::Room) => "a checkpoint of the learner: the log is full".to_owned(),
+            Some(Waiting::Memory(reason)) => format!("memory at the broker ({reason})"),
+            Some(Waiting::Broker(reason)) => format!("the broker ({reason})"),
+            None if self.crew.is_some() => return None,
+            None if self.places.len() < self.envs => format!(
+                "places on the ladder of exploration rates: {} of {} are free; see `apex.fleet.places`",
+                self.places.len(),
+                self.envs
+            ),
+            None => "weights".to_owned(),
+        };
+        Some(text)
+    }
+}

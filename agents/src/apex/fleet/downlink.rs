@@ -1,0 +1,280 @@
+//! The learner's end of the link, in a thread of its own.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use coordrl_fleet::{
+    Broker, BrokerError, Entry, Epoch, LearnerEnd, LearnerTurn, Leasing, Ledger,
+};
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, unbounded};
+
+use super::{FleetError, FleetSetup, LEASE};
+use crate::apex::link::LatestWeights;
+
+/// Longest wait for batches, and for orders.
+const WAIT: Duration = Duration::from_millis(20);
+/// Least time between two publications of weights.
+const PUBLISH_EVERY: Duration = Duration::from_secs(1);
+/// Batches read and not inserted yet, from which no more are read.
+const ROOM: usize = 64;
+/// Longest wait for the broker's first answer.
+const FIRST_ANSWER: Duration = Duration::from_secs(10);
+
+/// Lives as long as the agent, also while it pauses: the lease must not lapse while a replay is
+/// written.
+pub(in crate::apex) struct Downlink {
+    orders: Sender<Order>,
+    entries: Receiver<Entry>,
+    status: Arc<Mutex<Status>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+enum Order {
+    /// Read on from a checkpoint: its epoch and ledger.
+    Start(u64, Ledger),
+    /// A checkpoint with this ledger is complete.
+    Checkpointed(Ledger),
+    /// End; the run is complete if `true`, so its actors end too.
+    End(bool),
+}
+
+#[derive(Debug, Default)]
+struct Status {
+    epoch: u64,
+    held: bool,
+    stop: bool,
+    wants_checkpoint: bool,
+    taken_by: Option<Epoch>,
+    no_answer: Option<BrokerError>,
+    failure: Option<FleetError>,
+}
+
+impl Downlink {
+    /// Starts the thread and waits until this process is the run's learner.
+    ///
+    /// # Errors
+    /// If the broker does not answer or refuses, or another learner's lease does not lapse.
+    pub fn start(
+        setup: FleetSetup,
+        log_bytes: u64,
+        weights: LatestWeights,
+    ) -> Result<Self, FleetError> {
+        let FleetSetup { broker, me, record } = setup;
+        let leasing = Leasing {
+            lease: LEASE,
+            renew_every: LEASE / 5,
+            read_wait: WAIT,
+            log_bytes,
+        };
+        let (orders, ordered) = unbounded();
+        let (to_learner, entries) = unbounded();
+        let status = Arc::<Mutex<Status>>::default();
+        let service = Service {
+            broker,
+            end: LearnerEnd::new(me, leasing, 0, record),
+            weights,
+            published: None,
+            entries: to_learner,
+            status: Arc::clone(&status),
+            started: false,
+            clock: Instant::now(),
+        };
+        let thread = thread::Builder::new().name("link".to_owned());
+        let thread = thread.spawn(move || service.run(&ordered)).map_err(|_| FleetError::NoThread)?;
+        let downlink = Self { orders, entries, status, thread: Some(thread) };
+        downlink.wait_for_claim()?;
+        Ok(downlink)
+    }
+
+    fn wait_for_claim(&self) -> Result<(), FleetError> {
+        let since = Instant::now();
+        loop {
+            {
+                let mut status = self.lock();
+                if status.held {
+                    return Ok(());
+                }
+                if let Some(failure) = status.failure.take() {
+                    return Err(failure);
+                }
+                let waited = since.elapsed();
+                match (&status.taken_by, &status.no_answer) {
+                    // A learner that was killed a moment ago still has its lease.
+                    (Some(by), _) if waited > LEASE + FIRST_ANSWER => {
+                        return Err(FleetError::Taken(*by));
+                    }
+                    (None, Some(error)) if waited > FIRST_ANSWER => return Err(error.clone().into()),
+                    _ => {}
+                }
+            }
+            thread::sleep(WAIT);
+        }
+    }
+
+    /// Returns the batches read and not inserted yet.
+    pub fn entries(&self) -> &Receiver<Entry> {
+        &self.entries
+    }
+
+    /// Starts to read, from where a checkpoint with this epoch and ledger left the logs.
+    pub fn read_from(&self, epoch: u64, ledger: &Ledger) {
+        let _ = self.orders.send(Order::Start(epoch, ledger.clone())); // a failure is in the status
+    }
+
+    /// Lets the batches be removed that a complete checkpoint covers.
+    pub fn checkpointed(&self, ledger: &Ledger) {
+        let _ = self.orders.send(Order::Checkpointed(ledger.clone()));
+    }
+
+    /// Returns the number of the epoch held.
+    pub fn epoch(&self) -> u64 {
+        self.lock().epoch
+    }
+
+    /// Returns `true` if somebody asks the whole run to end.
+    pub fn is_asked_to_stop(&self) -> bool {
+        self.lock().stop
+    }
+
+    /// Returns `true` if actors wait, or soon will, for a checkpoint.
+    pub fn wants_checkpoint(&self) -> bool {
+        self.lock().wants_checkpoint
+    }
+
+    /// Takes the error that ended the thread.
+    pub fn take_failure(&self) -> Option<FleetError> {
+        self.lock().failure.take()
+    }
+
+    /// Ends the thread; actors end too if the run is `complete`, else they wait for the next
+    /// learner.
+    pub fn end(&mut self, complete: bool) {
+        let _ = self.orders.send(Order::End(complete));
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join(); // it reports failures in its status
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Status> {
+        lock(&self.status)
+    }
+}
+
+impl Drop for Downlink {
+    fn drop(&mut self) {
+        self.end(false);
+    }
+}
+
+/// The thread's part.
+struct Service {
+    broker: Box<dyn Broker + Send>,
+    end: LearnerEnd,
+    weights: LatestWeights,
+    /// Version published last, and when.
+    published: Option<(u64, Instant)>,
+    entries: Sender<Entry>,
+    status: Arc<Mutex<Status>>,
+    /// The checkpoint to read from is known.
+    started: bool,
+    clock: Instant,
+}
+
+impl Service {
+    fn run(mut self, orders: &Receiver<Order>) {
+        let mut pause = Duration::ZERO;
+        loop {
+            match orders.recv_timeout(pause) {
+                Ok(Order::Start(epoch, ledger)) => {
+                    self.started = true;
+                    self.end.start_from(epoch, &ledger);
+                }
+                Ok(Order::Checkpointed(ledger)) => self.end.checkpointed(&ledger),
+                Ok(Order::End(complete)) => return self.leave(complete),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return self.leave(false),
+            }
+
+            self.offer_weights();
+            match self.turn() {
+                Ok(next) => pause = next,
+                Err(failure) => {
+                    lock(&self.status).failure = Some(failure);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Makes one request, and returns the time to wait for orders before the next.
+    fn turn(&mut self) -> Result<Duration, FleetError> {
+        let now = self.clock.elapsed();
+        let room = self.started && self.entries.len() < ROOM;
+        let turn = self.end.turn(self.broker.as_mut(), now, room);
+        let mut status = lock(&self.status);
+        status.wants_checkpoint = self.end.wants_checkpoint();
+        let pause = match turn {
+            LearnerTurn::Holds(epoch) => {
+                (status.epoch, status.held) = (epoch, true);
+                Duration::ZERO
+            }
+            LearnerTurn::Read(entries) => {
+                for entry in entries {
+                    let _ = self.entries.send(entry); // the agent's drop ends this thread
+                }
+                Duration::ZERO
+            }
+            LearnerTurn::Idle { until, why } => {
+                if let Some(error) = why {
+                    tracing::warn!(%error, "link");
+                    status.no_answer = Some(error);
+                }
+                until.saturating_sub(self.clock.elapsed()).min(WAIT)
+            }
+            LearnerTurn::Taken { by, .. } => {
+                status.taken_by = Some(by);
+                WAIT
+            }
+            LearnerTurn::Stop => {
+                status.stop = true;
+                Duration::ZERO
+            }
+            LearnerTurn::Lost(by) => return Err(FleetError::Lost(by)),
+            LearnerTurn::Refused(reason) => return Err(BrokerError::Refused(reason).into()),
+        };
+        Ok(pause)
+    }
+
+    /// Hands the newest weights to the end, if some time has passed since the last: their bytes,
+    /// not those of experience, fill the network.
+    fn offer_weights(&mut self) {
+        let newest = self.weights.latest();
+        let due = self.published.is_none_or(|(version, at)| {
+            newest.version != version && at.elapsed() >= PUBLISH_EVERY
+        });
+        // Before the learner's first publication there are none.
+        if !due || newest.numbers.is_empty() {
+            return;
+        }
+        match newest.to_bytes() {
+            Ok(bytes) => self.end.set_weights(newest.version, bytes),
+            Err(error) => tracing::warn!(%error, "weights are not published"),
+        }
+        self.published = Some((newest.version, Instant::now()));
+    }
+
+    fn leave(&mut self, complete: bool) {
+        if complete && let Err(error) = self.broker.request_stop() {
+            tracing::warn!(%error, "the actors are not asked to end");
+        }
+        // The next learner need not wait then until the lease lapses.
+        if let Err(error) = self.end.release(self.broker.as_mut()) {
+            tracing::warn!(%error, "the lease is not given up");
+        }
+    }
+}
+
+fn lock(status: &Mutex<Status>) -> MutexGuard<'_, Status> {
+    status.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,126 @@
+//! What the learner knows of experience from other processes.
+
+use std::collections::BTreeMap;
+
+use coordrl_fleet::{Accepted, Batch, Entry, Ledger, ProcessId};
+use serde::{Deserialize, Serialize};
+
+use crate::AgentError;
+use crate::apex::experience::Experience;
+use crate::versioned::bad;
+
+/// First number of a stream of frames of another process; those below are the learner's own
+/// environments'.
+const FIRST_STREAM: u32 = 1 << 20;
+/// Numbers set apart for the environments of one process.
+const STREAMS: u32 = 1 << 12;
+
+/// Part of a checkpoint: which batches the replay contains, and under which numbers its streams of
+/// frames run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::apex) struct FleetState {
+    /// Number of the epoch held last.
+    pub epoch: u64,
+    pub ledger: Ledger,
+    /// Number of the first stream of each process's last generation.
+    first_streams: BTreeMap<ProcessId, u32>,
+    /// Number of generations so far.
+    generations: u32,
+}
+
+impl FleetState {
+    /// Enters a batch in the ledger and returns its experience; `None` if it is not to be inserted.
+    ///
+    /// # Errors
+    /// If there were more generations than numbers for their streams.
+    pub fn open(&mut self, entry: &Entry) -> Result<Option<Experience>, AgentError> {
+        let Entry { actor, seq, bytes } = entry;
+        let readable = Batch::decode(bytes).map_err(|error| error.to_string()).and_then(|batch| {
+            let experience = Experience::from_bytes(&batch.content);
+            let experience = experience.map_err(|error| error.to_string())?;
+            let fits = experience.parts.iter().all(|part| part.stream < STREAMS);
+            fits.then_some((batch, experience)).ok_or_else(|| "too many environments".to_owned())
+        });
+
+        // Of a process that only looks like one of our actors: the run must not end of it.
+        let (batch, experience) = match readable {
+            Ok(read) => read,
+            Err(reason) => {
+                tracing::warn!(%actor, seq, reason, "a batch is left out");
+                self.ledger.reject(*actor, *seq);
+                return Ok(None);
+            }
+        };
+
+        match self.ledger.accept(*actor, *seq, &batch) {
+            Accepted::Insert { opens } => self.renumber(*actor, opens, experience).map(Some),
+            Accepted::Useless | Accepted::Duplicate => Ok(None),
+        }
+    }
+
+    /// Replaces the process's own numbers of its streams by numbers within the run.
+    fn renumber(
+        &mut self,
+        actor: ProcessId,
+        opens: bool,
+        mut experience: Experience,
+    ) -> Result<Experience, AgentError> {
+        if opens {
+            let first = self.generations.checked_mul(STREAMS);
+            let first = first.and_then(|offset| FIRST_STREAM.checked_add(offset));
+            let first = first.ok_or_else(|| bad("no numbers for streams are left".to_owned()))?;
+            self.generations += 1;
+            self.first_streams.insert(actor, first);
+        }
+        let first = self.first_streams.get(&actor).copied().unwrap_or(FIRST_STREAM);
+        experience.parts.iter_mut().for_each(|part| part.stream += first);
+        Ok(experience)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::replay::StreamPart;
+
+    const ACTOR: ProcessId = ProcessId(5);
+
+    fn entry(seq: u64, generation: u32, streams: &[u32]) -> Entry {
+        let part = |stream| StreamPart {
+            stream,
+            first_plane: 0,
+            planes: Vec::new(),
+            transitions: Vec::new(),
+        };
+        let parts = streams.iter().copied().map(part).collect();
+        let content = Experience { parts, ..Default::default() }.to_bytes().unwrap();
+        let batch = Batch { generation, opens: true, transitions: 0, content };
+        Entry { actor: ACTOR, seq, bytes: batch.encode().unwrap() }
+    }
+
+    fn streams(state: &mut FleetState, entry: &Entry) -> Option<Vec<u32>> {
+        let experience = state.open(entry).unwrap()?;
+        Some(experience.parts.iter().map(|part| part.stream).collect())
+    }
+
+    #[test]
+    fn each_generation_of_a_process_has_streams_of_its_own() {
+        let mut state = FleetState::default();
+        let [first, second] = [FIRST_STREAM, FIRST_STREAM + STREAMS];
+        assert_eq!(streams(&mut state, &entry(1, 1, &[0, 3])), Some(vec![first, first + 3]));
+        assert_eq!(streams(&mut state, &entry(2, 2, &[3])), Some(vec![second + 3]));
+        let other = Entry { actor: ProcessId(6), ..entry(1, 1, &[0]) };
+        assert_eq!(streams(&mut state, &other), Some(vec![second + STREAMS]));
+    }
+
+    #[test]
+    fn a_batch_that_cannot_be_read_is_counted_as_lost() {
+        let mut state = FleetState::default();
+        let damaged = Entry { bytes: b"something else".to_vec(), ..entry(1, 1, &[0]) };
+        assert_eq!(streams(&mut state, &damaged), None);
+        assert_eq!(streams(&mut state, &entry(2, 2, &[STREAMS])), None);
+        assert_eq!((state.ledger.inserted(), state.ledger.lost()), (0, 2));
+        assert_eq!(streams(&mut state, &entry(3, 3, &[0])), Some(vec![FIRST_STREAM]));
+    }
+}

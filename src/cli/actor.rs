@@ -1,0 +1,194 @@
+//! `coordrl actor`: acts for a learner on another machine.
+
+use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use clap::Args;
+use coordrl_agents::apex::{ActorProcess, ActorProgress};
+use coordrl_agents::find_torso;
+use coordrl_envs::VecEnv;
+use coordrl_fleet::{Broker, ProcessId, RedisBroker};
+
+use crate::config::{Algo, RunConfig};
+use crate::exit_code::{BadRequest, ExitCode};
+use crate::fleet::{LinkAddress, RunRecord, in_agent};
+use crate::game::assemble::build_envs;
+use crate::metrics::console::{print_result, status};
+use crate::run::run_dir::host_name;
+use crate::run::threads::build_pool;
+use crate::stop_flag::StopFlag;
+
+const EXAMPLES: &str = "\
+Examples:
+  coordrl train pong --algo apex --link redis://broker:6379/0      on the learner's machine
+  coordrl actor --link redis://broker:6379/0                       on any other, any number of times
+
+`ps` shows the URL: if it has a password, put it into COORDRL_LINK and give `--link env`, or into a
+file and give `--link @FILE`.";
+
+/// Time between two progress lines.
+const REPORT_EVERY: Duration = Duration::from_secs(10);
+/// Time between two looks for a run that has not begun.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Act for a learner on another machine, over a Redis.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Actor {
+    /// Address of the Redis (6.2 or later, or Valkey): a URL, `env` (COORDRL_LINK) or @FILE
+    #[arg(long, value_name = "URL")]
+    link: LinkAddress,
+    /// Run to act for, as its learner prints it [default: the only one there]
+    #[arg(long, value_name = "NAME")]
+    run: Option<String>,
+    /// Number of actors, each a thread with as many environments as one of the learner's
+    /// [default: one per core]
+    #[arg(long, value_name = "N")]
+    actors: Option<usize>,
+    /// Folder of ROMs [default: COORDRL_ROM_DIR, else those of the set-up]
+    #[arg(long, value_name = "DIR")]
+    rom_dir: Option<PathBuf>,
+}
+
+impl Actor {
+    pub fn run(self) -> anyhow::Result<ExitCode> {
+        let count = match self.actors {
+            Some(0) => return Err(BadRequest::error("`--actors` is 0; the least is 1")),
+            Some(count) => count,
+            None => thread::available_parallelism().map_or(1, usize::from),
+        };
+        let stop = StopFlag::on_signals()?;
+        let Some((run, mut broker)) = self.find_run(&stop)? else { return Ok(ExitCode::Interrupted) };
+        let Some(record) = wait_for(&stop, "the run's record", || broker.record().map_err(in_agent))?
+        else {
+            return Ok(ExitCode::Interrupted);
+        };
+
+        let RunRecord { mut config, .. } = RunRecord::from_bytes(&record)?;
+        if config.algo != Algo::Apex {
+            return Err(BadRequest::error(format!("`{run}` is not a run of Ape-X")));
+        }
+        config.rom_dir.clone_from(&self.rom_dir);
+        let me = ProcessId::random();
+        let actors = build_actors(&config, count, me)?;
+        let frame_skip = actors[0].spec().frame_skip;
+        let envs: usize = actors.iter().map(VecEnv::len).sum();
+        status!("process {me} of `{run}`: {} · {count} actors · {envs} environments", config.game);
+
+        let process = ActorProcess {
+            config: &config.apex,
+            torso: find_torso(&config.torso)?,
+            seed: seed_of(&config, me),
+            actors,
+            broker: Box::new(broker),
+            me,
+            about: format!("{} · pid {} · {envs} environments", host_name(), std::process::id()),
+        };
+        let mut reporter = Reporter::new(frame_skip);
+        let progress = process.run(&mut |progress| {
+            reporter.update(progress);
+            !stop.is_raised()
+        })?;
+
+        let frames = progress.agent_steps * u64::from(frame_skip);
+        print_result(&format!("`{run}`: {frames} frames sent in {} batches", progress.batches))?;
+        Ok(if stop.is_raised() { ExitCode::Interrupted } else { ExitCode::Ok })
+    }
+
+    /// Returns the name of the run and its broker, once there is such a run; `None` if stopped.
+    fn find_run(&self, stop: &StopFlag) -> anyhow::Result<Option<(String, RedisBroker)>> {
+        let url = self.link.url();
+        let name = match &self.run {
+            Some(name) => Some(name.clone()),
+            None => wait_for(stop, "a run", || {
+                let mut runs = RedisBroker::runs(url).map_err(in_agent)?;
+                anyhow::Ok(match runs.len() {
+                    0 | 1 => runs.pop(),
+                    _ => {
+                        let list = runs.join("\n  ");
+                        return Err(BadRequest::error(format!(
+                            "which run? choose one with `--run`:\n  {list}"
+                        )));
+                    }
+                })
+            })?,
+        };
+        let Some(name) = name else { return Ok(None) };
+        let broker = RedisBroker::new(url, &name).map_err(in_agent)?;
+        Ok(Some((name, broker)))
+    }
+}
+
+/// Asks until there is an answer; `None` if stopped. Says once what it waits for.
+fn wait_for<T, E>(
+    stop: &StopFlag,
+    what: &str,
+    mut ask: impl FnMut() -> Result<Option<T>, E>,
+) -> anyhow::Result<Option<T>>
+where
+    anyhow::Error: From<E>,
+{
+    let mut said = false;
+    while !stop.is_raised() {
+        if let Some(found) = ask()? {
+            return Ok(Some(found));
+        }
+        if !said {
+            status!("waits for {what} at the broker");
+            said = true;
+        }
+        thread::sleep(LOOK_EVERY);
+    }
+    Ok(None)
+}
+
+/// Returns the seed of this process's draws: that of the run, and different in every process.
+fn seed_of(config: &RunConfig, me: ProcessId) -> u64 {
+    config.seed ^ me.0
+}
+
+/// Builds as many environments per actor as the learner's first actor has.
+fn build_actors(
+    config: &RunConfig,
+    count: usize,
+    me: ProcessId,
+) -> anyhow::Result<Vec<VecEnv>> {
+    let each = config.apex.envs_per_actor().first().copied().unwrap_or(1);
+    let pool = build_pool(None, 1)?;
+    build_envs(config, seed_of(config, me), &vec![each; count], &pool).context("environments")
+}
+
+/// Prints a progress line now and then.
+struct Reporter {
+    frame_skip: u64,
+    at: Instant,
+    agent_steps: u64,
+}
+
+impl Reporter {
+    fn new(frame_skip: u32) -> Self {
+        Self { frame_skip: frame_skip.into(), at: Instant::now(), agent_steps: 0 }
+    }
+
+    fn update(&mut self, progress: &ActorProgress) {
+        let secs = self.at.elapsed().as_secs_f64();
+        if secs < REPORT_EVERY.as_secs_f64() {
+            return;
+        }
+
+        let ActorProgress { agent_steps, weights_version, waits_for, .. } = progress;
+        match (waits_for, weights_version) {
+            (Some(what), _) => status!("waits for {what}"),
+            (None, version) => {
+                #[expect(clippy::cast_precision_loss, reason = "frames stay far below 2^53")]
+                let speed = ((agent_steps - self.agent_steps) * self.frame_skip) as f64 / secs;
+                let frames = agent_steps * self.frame_skip;
+                let version = version.unwrap_or_default();
+                status!("{frames} frames sent, {speed:.0} frames/s, weights of update {version}");
+            }
+        }
+        (self.at, self.agent_steps) = (Instant::now(), *agent_steps);
+    }
+}

@@ -1,0 +1,45 @@
+//! Runs over several machines: the address of the broker, and what actors elsewhere must know.
+
+mod address;
+mod record;
+
+pub use address::{LinkAddress, without_secrets};
+pub use record::RunRecord;
+
+use coordrl_agents::apex::FleetSetup;
+use coordrl_agents::{Agent, AgentError};
+use coordrl_fleet::{ProcessId, RedisBroker};
+
+use crate::config::RunConfig;
+use crate::metrics::console::status;
+use crate::text::path_text::shell_line;
+
+/// Makes this process the learner of a run at the broker, so that actors elsewhere can join it.
+///
+/// # Errors
+/// If the broker cannot be reached or refuses, or has another learner for this run.
+pub fn join_as_learner(
+    agent: &mut dyn Agent,
+    config: &RunConfig,
+    link: &LinkAddress,
+    run: &str,
+) -> anyhow::Result<()> {
+    let broker = RedisBroker::new(link.url(), run).map_err(in_agent)?;
+    let record = RunRecord::of(config).to_bytes()?;
+    agent.join_fleet(FleetSetup { broker: Box::new(broker), me: ProcessId::random(), record })?;
+    let command = ["coordrl", "actor", "--link", &link.to_string(), "--run", run];
+    let command = shell_line(&command.map(str::to_owned));
+    status!("learner of `{run}` at the broker; actors join with: {command}");
+    Ok(())
+}
+
+/// Returns the name of a run at a broker.
+pub fn run_name(config: &RunConfig, folder: &std::path::Path) -> String {
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    format!("{}/{}-{}/{name}", config.game, config.algo.name(), config.torso)
+}
+
+/// Wraps an error of a broker in the one whose exit code is known.
+pub fn in_agent(error: coordrl_fleet::BrokerError) -> AgentError {
+    AgentError::Fleet(error.into())
+}
