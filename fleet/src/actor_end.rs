@@ -7,6 +7,8 @@ use crate::broker::{Attendance, Attended, Broker, BrokerError, ProcessId, Weight
 
 /// Pauses between attempts while the broker does not answer.
 const RETRY: Duration = Duration::from_millis(500);
+/// Pause between two looks at the log while the actor waits for room in it.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Limits of an actor process.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +17,9 @@ pub struct ActorLimits {
     pub attend_every: Duration,
     /// Bytes in the log, not covered by a finished checkpoint, from which the actor waits.
     pub log_bytes: u64,
+    /// Batches in the log that the learner has not read, from which the actor waits: what it
+    /// reads late was made with old weights.
+    pub unread: u64,
 }
 
 /// An actor process's end of the link: holds one batch until it is in the log, notices new epochs
@@ -82,6 +87,8 @@ pub enum Waiting {
     Run,
     /// The log is full: the learner must write a checkpoint first.
     Room,
+    /// The learner reads more slowly than the actor acts, as its limiter wants.
+    Learner,
     /// The broker's memory is full.
     Memory(String),
     /// The broker does not answer.
@@ -138,7 +145,12 @@ impl ActorEnd {
             Due::Attend => self.attend(broker, now),
             Due::Weights(id) => self.fetch(broker, id),
             Due::Append => self.append(broker),
-            Due::Nothing(why) => Ok(ActorTurn::Idle { until: self.attend_at, why }),
+            Due::Nothing(why) => {
+                if matches!(why, Some(Waiting::Room | Waiting::Learner)) {
+                    self.attend_at = self.attend_at.min(now + LOOK_EVERY);
+                }
+                Ok(ActorTurn::Idle { until: self.attend_at, why })
+            }
         };
         result.unwrap_or_else(|error| self.failed(error, now))
     }
@@ -162,6 +174,9 @@ impl ActorEnd {
         }
         match self.pending {
             Some(_) if self.is_full() => Due::Nothing(Some(Waiting::Room)),
+            Some(_) if self.unread() >= self.limits.unread => {
+                Due::Nothing(Some(Waiting::Learner))
+            }
             Some(_) => Due::Append,
             None => Due::Nothing(None),
         }
@@ -170,6 +185,13 @@ impl ActorEnd {
     fn is_full(&self) -> bool {
         let bytes: usize = self.in_log.iter().sum();
         bytes as u64 >= self.limits.log_bytes
+    }
+
+    /// Returns the number of batches in the log that the learner has not read.
+    fn unread(&self) -> u64 {
+        let read = self.run.as_ref().map_or(0, |run| run.read);
+        // The log may have lost some with the broker.
+        self.sent().saturating_sub(read).min(self.in_log.len() as u64)
     }
 
     fn attend(&mut self, broker: &mut dyn Broker, now: Duration) -> Result<ActorTurn, BrokerError> {

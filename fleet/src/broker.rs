@@ -127,6 +127,8 @@ pub struct Attended {
     pub places: Vec<u32>,
     /// Number of batches in the actor's log that no finished checkpoint covers.
     pub log_len: u64,
+    /// Number of the last batch that the learner has read.
+    pub read: u64,
     /// The newest weights.
     pub weights: Option<WeightsId>,
     /// The run ends.
@@ -199,6 +201,13 @@ pub trait Broker {
 
     /// Removes every batch up to and including the given one from each log.
     fn trim(
+        &mut self,
+        learner: ProcessId,
+        up_to: &[(ProcessId, u64)],
+    ) -> Result<Standing, BrokerError>;
+
+    /// Says which batch of each log the learner has read last.
+    fn report_read(
         &mut self,
         learner: ProcessId,
         up_to: &[(ProcessId, u64)],

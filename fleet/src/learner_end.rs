@@ -10,6 +10,8 @@ use crate::ledger::Ledger;
 
 /// Pauses between attempts while the broker does not answer.
 const RETRY: Duration = Duration::from_millis(200);
+/// Least time between two reports of what was read.
+const REPORT_EVERY: Duration = Duration::from_millis(100);
 /// Largest number of batches of one log read at once.
 const READ_AT_ONCE: usize = 8;
 
@@ -43,6 +45,9 @@ pub struct LearnerEnd {
     owes_weights: bool,
     /// Last batch read of each log.
     read: BTreeMap<ProcessId, u64>,
+    /// The actors have not been told yet.
+    owes_read: bool,
+    report_at: Duration,
     /// Bytes read of each log and not removed from it.
     unremoved: BTreeMap<ProcessId, Vec<(u64, usize)>>,
     /// Last batch of each log that a finished checkpoint covers, if the broker has not been asked
@@ -96,6 +101,8 @@ impl LearnerEnd {
             owes_record: false,
             owes_weights: false,
             read: BTreeMap::new(),
+            owes_read: false,
+            report_at: Duration::ZERO,
             unremoved: BTreeMap::new(),
             to_trim: None,
         }
@@ -155,6 +162,7 @@ impl LearnerEnd {
             }
             Due::Weights => self.publish_weights(broker, now),
             Due::Trim => self.trim(broker, now),
+            Due::Report => self.report_read(broker, now),
             Due::Read => self.read(broker, now),
             Due::Nothing => Ok(LearnerTurn::Idle { until: self.renew_at, why: None }),
         };
@@ -177,6 +185,7 @@ impl LearnerEnd {
             Self { owes_record: true, .. } => Due::Record,
             Self { owes_weights: true, .. } => Due::Weights,
             Self { to_trim: Some(_), .. } => Due::Trim,
+            Self { owes_read: true, .. } if now >= self.report_at => Due::Report,
             _ if room => Due::Read,
             _ => Due::Nothing,
         }
@@ -209,6 +218,7 @@ impl LearnerEnd {
         // The broker has neither, or those of another learner.
         self.owes_record = true;
         self.owes_weights = self.weights.is_some();
+        self.owes_read = true;
         LearnerTurn::Holds(number)
     }
 
@@ -245,10 +255,22 @@ impl LearnerEnd {
             self.read.insert(*actor, *seq);
             self.unremoved.entry(*actor).or_default().push((*seq, bytes.len()));
         }
+        self.owes_read |= !entries.is_empty();
         match entries.is_empty() {
             true => Ok(done(now)),
             false => Ok(LearnerTurn::Read(entries)),
         }
+    }
+
+    fn report_read(
+        &mut self,
+        broker: &mut dyn Broker,
+        now: Duration,
+    ) -> Result<LearnerTurn, BrokerError> {
+        self.report_at = now + REPORT_EVERY;
+        let read: Vec<_> = self.read.iter().map(|(actor, seq)| (*actor, *seq)).collect();
+        let standing = broker.report_read(self.me, &read);
+        self.settle(standing, now, |end| end.owes_read = false)
     }
 
     /// After a request that only the holder may make.
@@ -282,6 +304,7 @@ enum Due {
     Record,
     Weights,
     Trim,
+    Report,
     Read,
     Nothing,
 }

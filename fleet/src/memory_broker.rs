@@ -32,6 +32,7 @@ struct Run {
     record: Option<Vec<u8>>,
     weights: BTreeMap<WeightsId, Vec<u8>>,
     logs: BTreeMap<ProcessId, Log>,
+    read: BTreeMap<ProcessId, u64>,
     places: BTreeMap<u32, Place>,
     members: BTreeMap<ProcessId, Attendee>,
 }
@@ -212,6 +213,18 @@ impl Broker for MemoryBroker {
         Ok(Standing::Held)
     }
 
+    fn report_read(
+        &mut self,
+        learner: ProcessId,
+        up_to: &[(ProcessId, u64)],
+    ) -> Result<Standing, BrokerError> {
+        if self.held_by(learner).is_none() {
+            return Ok(Standing::NotHeld);
+        }
+        self.run.read.extend(up_to.iter().copied());
+        Ok(Standing::Held)
+    }
+
     fn members(&mut self) -> Result<Vec<Member>, BrokerError> {
         let members = self.run.members.iter().map(|(actor, attendee)| Member {
             actor: *actor,
@@ -258,6 +271,7 @@ impl Broker for MemoryBroker {
         Ok(Some(Attended {
             epoch,
             log_len: log.map_or(0, |log| log.batches.len() as u64),
+            read: self.run.read.get(&attendance.actor).copied().unwrap_or_default(),
             weights: self.run.weights.keys().next_back().copied(),
             stop: self.run.stop.is_some_and(|stop| stop >= epoch.number),
             places: self.lease_places(attendance),

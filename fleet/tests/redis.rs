@@ -29,6 +29,7 @@ enum Asked {
     Record(ProcessId, u8),
     Weights(ProcessId, u64),
     Trim(ProcessId, u64, u64),
+    ReportRead(ProcessId, u64, u64),
     Members,
     Read(u64, usize),
     Stop,
@@ -48,6 +49,7 @@ fn asked() -> impl Strategy<Value = Asked> {
         1 => (who(), any::<u8>()).prop_map(|(process, byte)| Asked::Record(process, byte)),
         3 => (who(), 0u64..5).prop_map(|(process, version)| Asked::Weights(process, version)),
         2 => (who(), 0u64..9, 0u64..9).prop_map(|(process, a, b)| Asked::Trim(process, a, b)),
+        1 => (who(), 0u64..9, 0u64..9).prop_map(|(process, a, b)| Asked::ReportRead(process, a, b)),
         1 => Just(Asked::Members),
         3 => (0u64..9, 1usize..4).prop_map(|(after, most)| Asked::Read(after, most)),
         1 => Just(Asked::Stop),
@@ -82,6 +84,10 @@ fn answer(broker: &mut dyn Broker, asked: &Asked) -> String {
         }
         Asked::Trim(process, a, b) => {
             format!("{:?}", broker.trim(*process, &[(ProcessId(1), *a), (ProcessId(2), *b)]))
+        }
+        Asked::ReportRead(process, a, b) => {
+            let read = [(ProcessId(1), *a), (ProcessId(2), *b)];
+            format!("{:?}", broker.report_read(*process, &read))
         }
         Asked::Members => {
             let members = broker.members().unwrap();

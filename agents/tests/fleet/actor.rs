@@ -23,6 +23,7 @@ pub struct Actor {
     /// Number of batches made.
     made: u64,
     pub waits_for_room: u64,
+    pub waits_for_learner: u64,
     /// Version and epoch of the weights it acts with.
     pub acts_with: Option<(u64, u64)>,
     pub ended: bool,
@@ -37,7 +38,7 @@ impl Actor {
             lease: Duration::from_secs(10),
             about: String::new(),
         };
-        let limits = ActorLimits { attend_every: Duration::from_secs(2), log_bytes };
+        let limits = ActorLimits { attend_every: Duration::from_secs(2), log_bytes, unread: 8 };
         let wake = connection.world.borrow().now;
         Self {
             connection,
@@ -49,6 +50,7 @@ impl Actor {
             places: Vec::new(),
             made: 0,
             waits_for_room: 0,
+            waits_for_learner: 0,
             acts_with: None,
             ended: false,
         }
@@ -73,6 +75,7 @@ impl Actor {
             }
             ActorTurn::Sent => {}
             ActorTurn::Idle { until, why } => {
+                self.waits_for_learner += u64::from(why == Some(Waiting::Learner));
                 self.waits_for_room += u64::from(why == Some(Waiting::Room));
                 self.act(until.saturating_sub(self.ahead).max(now));
             }

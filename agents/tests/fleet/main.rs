@@ -41,7 +41,7 @@ fn nothing_counts_twice_and_nothing_is_missing_uncounted() {
     if number("COORDRL_FLEET_SEED").is_none() {
         assert!(sum.faults >= total && sum.inserted > 1000, "{sum:?}");
         assert!(sum.learners > 10 && sum.zombies_refused > 0, "{sum:?}");
-        assert!(sum.lost > 0 && sum.waits_for_room > 0, "{sum:?}");
+        assert!(sum.lost > 0 && sum.waits_for_room > 0 && sum.waits_for_learner > 0, "{sum:?}");
     }
 }
 

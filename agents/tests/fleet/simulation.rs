@@ -39,6 +39,7 @@ pub struct Outcome {
     pub inserted: u64,
     pub lost: u64,
     pub waits_for_room: u64,
+    pub waits_for_learner: u64,
 }
 
 pub struct Simulation {
@@ -77,6 +78,14 @@ impl Outcome {
         self.inserted += other.inserted;
         self.lost += other.lost;
         self.waits_for_room += other.waits_for_room;
+        self.waits_for_learner += other.waits_for_learner;
+    }
+}
+
+impl Outcome {
+    fn count(&mut self, actor: &Actor) {
+        self.waits_for_room += actor.waits_for_room;
+        self.waits_for_learner += actor.waits_for_learner;
     }
 }
 
@@ -194,7 +203,8 @@ impl Simulation {
 
     fn kill_actor(&mut self, pause: Duration) {
         let index = self.any_actor();
-        self.outcome.waits_for_room += self.actors.remove(index).waits_for_room;
+        let actor = self.actors.remove(index);
+        self.outcome.count(&actor);
         self.start_actor();
         self.actors.last_mut().unwrap().wake += pause;
     }
@@ -333,8 +343,7 @@ impl Simulation {
         self.outcome.inserted = ledger.inserted();
         self.outcome.lost = ledger.lost();
         self.outcome.checkpoints += checkpoints;
-        self.outcome.waits_for_room +=
-            self.actors.iter().map(|actor| actor.waits_for_room).sum::<u64>();
+        self.actors.iter().for_each(|actor| self.outcome.count(actor));
         if !self.scenario.forgetful {
             assert_eq!(ledger.lost(), 0, "the broker has kept everything");
         }

@@ -195,6 +195,15 @@ impl Broker for Connection {
         self.request(move |broker| broker.trim(learner, &up_to))
     }
 
+    fn report_read(
+        &mut self,
+        learner: ProcessId,
+        up_to: &[(ProcessId, u64)],
+    ) -> Result<Standing, BrokerError> {
+        let up_to = up_to.to_vec();
+        self.request(move |broker| broker.report_read(learner, &up_to))
+    }
+
     fn members(&mut self) -> Result<Vec<Member>, BrokerError> {
         self.request(|broker| broker.members())
     }

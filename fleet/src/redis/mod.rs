@@ -11,6 +11,7 @@
 //! | `record` | string | what actors must know of the run |
 //! | `newest` | hash | names of the newest weights and of those before |
 //! | `weights:<epoch>:<version>` | string | weights |
+//! | `read` | hash | actor → last batch that the learner has read |
 //! | `members`, `seen` | hash | actor → about itself, time of its last attendance |
 //! | `places` | hash | place on the ladder → actor and time at which its lease lapses |
 //! | `log:<actor>` | stream | batches; the entry of batch n has the identifier `n-0`, so that the broker refuses a number that it has had |
@@ -45,7 +46,7 @@ macro_rules! scripts {
 
 scripts! {
     CLAIM "claim", RENEW "renew", RELEASE "release", PUBLISH_RECORD "publish_record",
-    PUBLISH_WEIGHTS "publish_weights", TRIM "trim", STOP "stop", ATTEND "attend", MEMBERS "members"
+    PUBLISH_WEIGHTS "publish_weights", TRIM "trim", REPORT_READ "report_read", STOP "stop", ATTEND "attend", MEMBERS "members"
 }
 
 /// One run at a broker, over one connection that is made anew when it fails.
@@ -233,6 +234,18 @@ impl Broker for RedisBroker {
         self.run_as_holder(&TRIM, &keys, &arguments)
     }
 
+    fn report_read(
+        &mut self,
+        learner: ProcessId,
+        up_to: &[(ProcessId, u64)],
+    ) -> Result<Standing, BrokerError> {
+        let keys = [self.key("epoch"), self.key("read")];
+        let mut arguments = vec![id(learner)];
+        arguments.extend(up_to.iter().flat_map(|(actor, seq)| [id(*actor), text(seq)]));
+        let arguments: Vec<&[u8]> = arguments.iter().map(Vec::as_slice).collect();
+        self.run_as_holder(&REPORT_READ, &keys, &arguments)
+    }
+
     fn members(&mut self) -> Result<Vec<Member>, BrokerError> {
         let keys = [self.key("members"), self.key("seen"), self.key("log:")];
         let mut fields = self.run(&MEMBERS, &keys, &[])?.list()?;
@@ -304,6 +317,7 @@ impl Broker for RedisBroker {
         let names = ["epoch", "members", "seen", "places"];
         let mut keys: Vec<String> = names.iter().map(|name| self.key(name)).collect();
         keys.extend([self.log_key(*actor), self.key("newest"), self.key("stop")]);
+        keys.push(self.key("read"));
         let arguments: [&[u8]; 5] = [
             &id(*actor),
             &text(*places),
@@ -319,6 +333,7 @@ impl Broker for RedisBroker {
         let mut fields = reply.list()?;
         let epoch = Epoch { number: fields.number()?, holder: fields.process()? };
         let log_len = fields.number()?;
+        let read = fields.number()?;
         let stop = fields.flag()?;
         let weights = match (fields.signed()?, fields.signed()?) {
             (-1, _) => None,
@@ -328,7 +343,7 @@ impl Broker for RedisBroker {
         while !fields.is_empty() {
             places.push(fields.number()? as u32);
         }
-        Ok(Some(Attended { epoch, places, log_len, weights, stop }))
+        Ok(Some(Attended { epoch, places, log_len, read, weights, stop }))
     }
 
     fn append(

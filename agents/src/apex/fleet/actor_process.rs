@@ -21,6 +21,8 @@ use crate::apex::workers::ActorSlot;
 use crate::nn::TorsoEntry;
 use crate::versioned::bad;
 
+/// Time between two looks at the run: new weights are noticed that late.
+const ATTEND_EVERY: Duration = Duration::from_millis(500);
 /// Longest wait before the caller is asked again if the process should go on.
 const WAIT: Duration = Duration::from_millis(50);
 
@@ -126,8 +128,11 @@ impl Running {
             lease: LEASE,
             about,
         };
-        let limits =
-            ActorLimits { attend_every: LEASE / 10, log_bytes: config.fleet.log_bytes() };
+        let limits = ActorLimits {
+            attend_every: ATTEND_EVERY,
+            log_bytes: config.fleet.log_bytes(),
+            unread: config.experience_queue.into(),
+        };
         Ok(Self {
             q_spec,
             broker,
@@ -241,6 +246,7 @@ impl Running {
         let text = match why {
             Some(Waiting::Run) => "the run's learner".to_owned(),
             Some(Waiting::Room) => "a checkpoint of the learner: the log is full".to_owned(),
+            Some(Waiting::Learner) => "the learner, which reads as fast as it learns".to_owned(),
             Some(Waiting::Memory(reason)) => format!("memory at the broker ({reason})"),
             Some(Waiting::Broker(reason)) => format!("the broker ({reason})"),
             None if self.crew.is_some() => return None,

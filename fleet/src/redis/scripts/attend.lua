@@ -1,8 +1,8 @@
 -- Extends an actor's leases and returns the state of the run.
--- Keys: epoch, members, seen, places, the actor's log, newest weights, stop.
+-- Keys: epoch, members, seen, places, the actor's log, newest weights, stop, read.
 -- Arguments: actor, places, places in the run, lease in ms, about.
--- Returns nothing if there is no run, else {number, holder, length of the log, 1 if the run is to stop,
--- epoch and version of the newest weights or -1 twice, places…}.
+-- Returns nothing if there is no run, else {number, holder, length of the log, last batch read,
+-- 1 if the run is to stop, epoch and version of the newest weights or -1 twice, places…}.
 local actor, wanted, in_run = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local number = redis.call('HGET', KEYS[1], 'number')
 if not number then
@@ -44,6 +44,7 @@ local state = {
   tonumber(number),
   redis.call('HGET', KEYS[1], 'holder'),
   redis.call('XLEN', KEYS[5]),
+  tonumber(redis.call('HGET', KEYS[8], actor) or '0'),
   stop >= tonumber(number) and 1 or 0,
   tonumber(weights[1] or '-1'),
   tonumber(weights[2] or '-1'),
