@@ -116,6 +116,11 @@ impl ActorEnd {
         self.attendance.actor
     }
 
+    /// Sets what a table of actors shows of this process, from the next attendance on.
+    pub fn set_about(&mut self, about: String) {
+        self.attendance.about = about;
+    }
+
     /// Returns `true` if a batch may be given: the one before is in the log.
     pub fn takes_batch(&self) -> bool {
         self.run.is_some() && self.pending.is_none()
@@ -174,9 +179,7 @@ impl ActorEnd {
         }
         match self.pending {
             Some(_) if self.is_full() => Due::Nothing(Some(Waiting::Room)),
-            Some(_) if self.unread() >= self.limits.unread => {
-                Due::Nothing(Some(Waiting::Learner))
-            }
+            Some(_) if self.unread() >= self.limits.unread => Due::Nothing(Some(Waiting::Learner)),
             Some(_) => Due::Append,
             None => Due::Nothing(None),
         }

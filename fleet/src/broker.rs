@@ -7,9 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 /// A process in a run: random, and never used again.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ProcessId(pub u64);
 
@@ -188,7 +186,11 @@ pub trait Broker {
     fn release(&mut self, learner: ProcessId) -> Result<Standing, BrokerError>;
 
     /// Writes what actors must know of the run.
-    fn publish_record(&mut self, learner: ProcessId, record: &[u8]) -> Result<Standing, BrokerError>;
+    fn publish_record(
+        &mut self,
+        learner: ProcessId,
+        record: &[u8],
+    ) -> Result<Standing, BrokerError>;
 
     /// Writes weights and makes them the newest. Those before remain for readers that are about to
     /// fetch them; older ones go.

@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::broker::{
-    Broker, BrokerError, Claimed, Entry, Epoch, ProcessId, Renewed, Standing,
-};
+use crate::broker::{Broker, BrokerError, Claimed, Entry, Epoch, ProcessId, Renewed, Standing};
 use crate::ledger::Ledger;
 
 /// Pauses between attempts while the broker does not answer.
@@ -191,14 +189,22 @@ impl LearnerEnd {
         }
     }
 
-    fn claim(&mut self, broker: &mut dyn Broker, now: Duration) -> Result<LearnerTurn, BrokerError> {
+    fn claim(
+        &mut self,
+        broker: &mut dyn Broker,
+        now: Duration,
+    ) -> Result<LearnerTurn, BrokerError> {
         match broker.claim(self.me, self.epoch, self.leasing.lease)? {
             Claimed::Held(number) => Ok(self.holds(number, now)),
             Claimed::Taken { by, lapses_in } => Ok(LearnerTurn::Taken { by, lapses_in }),
         }
     }
 
-    fn renew(&mut self, broker: &mut dyn Broker, now: Duration) -> Result<LearnerTurn, BrokerError> {
+    fn renew(
+        &mut self,
+        broker: &mut dyn Broker,
+        now: Duration,
+    ) -> Result<LearnerTurn, BrokerError> {
         match broker.renew(self.me, self.epoch, self.leasing.lease)? {
             Renewed::Lost(by) => {
                 self.held = false;

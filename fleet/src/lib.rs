@@ -31,6 +31,7 @@ mod ledger;
 mod memory_broker;
 mod redis;
 
+pub use self::redis::RedisBroker;
 pub use actor_end::{ActorEnd, ActorLimits, ActorTurn, Waiting};
 pub use batch::{Batch, BatchError};
 pub use broker::{
@@ -38,6 +39,5 @@ pub use broker::{
     Renewed, Standing, WeightsId,
 };
 pub use learner_end::{LearnerEnd, LearnerTurn, Leasing};
-pub use ledger::{Account, Accepted, Ledger};
+pub use ledger::{Accepted, Account, Ledger};
 pub use memory_broker::MemoryBroker;
-pub use self::redis::RedisBroker;

@@ -167,7 +167,11 @@ impl Broker for MemoryBroker {
         Ok(Standing::Held)
     }
 
-    fn publish_record(&mut self, learner: ProcessId, record: &[u8]) -> Result<Standing, BrokerError> {
+    fn publish_record(
+        &mut self,
+        learner: ProcessId,
+        record: &[u8],
+    ) -> Result<Standing, BrokerError> {
         if self.held_by(learner).is_none() {
             return Ok(Standing::NotHeld);
         }

@@ -1,5 +1,7 @@
 //! The operations on a real Redis: what the reference in memory answers, it answers.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where something fails")]
+
 mod support;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -91,9 +93,9 @@ fn answer(broker: &mut dyn Broker, asked: &Asked) -> String {
         }
         Asked::Members => {
             let members = broker.members().unwrap();
-            let shown = members.iter().map(|Member { actor, log_len, about, .. }| {
-                format!("{actor} {log_len} {about}")
-            });
+            let shown = members
+                .iter()
+                .map(|Member { actor, log_len, about, .. }| format!("{actor} {log_len} {about}"));
             shown.collect::<Vec<_>>().join(", ")
         }
         Asked::Read(after, most) => {
@@ -102,7 +104,9 @@ fn answer(broker: &mut dyn Broker, asked: &Asked) -> String {
         }
         Asked::Stop => format!("{:?}", broker.request_stop()),
         Asked::ReadRecord => format!("{:?}", broker.record()),
-        Asked::Attend(actor, places) => format!("{:?}", broker.attend(&attendance(*actor, *places))),
+        Asked::Attend(actor, places) => {
+            format!("{:?}", broker.attend(&attendance(*actor, *places)))
+        }
         Asked::Append(actor, seq, bytes) => format!("{:?}", broker.append(*actor, *seq, bytes)),
         Asked::Fetch(id) => format!("{:?}", broker.weights(*id)),
     };
@@ -218,7 +222,10 @@ fn a_server_whose_memory_is_full_refuses_batches_and_keeps_the_rest() {
     // Bytes that do not compress: the server compresses nothing anyway.
     let batch = vec![7; 100_000];
     let full = (1..100).find_map(|seq| broker.append(ACTOR, seq, &batch).err());
-    assert!(matches!(&full, Some(BrokerError::Full(reason)) if reason.contains("maxmemory")), "{full:?}");
+    assert!(
+        matches!(&full, Some(BrokerError::Full(reason)) if reason.contains("maxmemory")),
+        "{full:?}"
+    );
 
     assert_eq!(broker.trim(LEARNER, &[(ACTOR, 50)]), Ok(Standing::Held));
     assert_eq!(broker.append(ACTOR, 100, &batch), Ok(Appended::Added));

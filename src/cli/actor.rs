@@ -13,7 +13,7 @@ use coordrl_fleet::{Broker, ProcessId, RedisBroker};
 
 use crate::config::{Algo, RunConfig};
 use crate::exit_code::{BadRequest, ExitCode};
-use crate::fleet::{LinkAddress, RunRecord, in_agent};
+use crate::fleet::{ActorReport, LinkAddress, RunRecord, SpeedMeter, choose_run, in_agent};
 use crate::game::assemble::build_envs;
 use crate::metrics::console::{print_result, status};
 use crate::run::run_dir::host_name;
@@ -39,7 +39,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 pub struct Actor {
     /// Address of the Redis (6.2 or later, or Valkey): a URL, `env` (COORDRL_LINK) or @FILE
     #[arg(long, value_name = "URL")]
-    link: LinkAddress,
+    link: String,
     /// Run to act for, as its learner prints it [default: the only one there]
     #[arg(long, value_name = "NAME")]
     run: Option<String>,
@@ -59,9 +59,13 @@ impl Actor {
             Some(count) => count,
             None => thread::available_parallelism().map_or(1, usize::from),
         };
+        let link = LinkAddress::of_flag(&self.link)?;
         let stop = StopFlag::on_signals()?;
-        let Some((run, mut broker)) = self.find_run(&stop)? else { return Ok(ExitCode::Interrupted) };
-        let Some(record) = wait_for(&stop, "the run's record", || broker.record().map_err(in_agent))?
+        let Some((run, mut broker)) = self.find_run(&link, &stop)? else {
+            return Ok(ExitCode::Interrupted);
+        };
+        let Some(record) =
+            wait_for(&stop, "the run's record", || broker.record().map_err(in_agent))?
         else {
             return Ok(ExitCode::Interrupted);
         };
@@ -77,6 +81,21 @@ impl Actor {
         let envs: usize = actors.iter().map(VecEnv::len).sum();
         status!("process {me} of `{run}`: {} · {count} actors · {envs} environments", config.game);
 
+        let mut meter = SpeedMeter::start(frame_skip);
+        let mut reporter = Reporter { at: Instant::now() };
+        let about = Box::new(|progress: &ActorProgress| {
+            let report = ActorReport {
+                host: host_name(),
+                pid: std::process::id(),
+                environments: envs,
+                frames: meter.frames(progress),
+                frames_per_sec: meter.frames_per_sec(progress),
+                weights_of_update: progress.weights_version,
+                waits_for: progress.waits_for.clone(),
+            };
+            reporter.update(&report);
+            serde_json::to_string(&report).unwrap_or_default()
+        });
         let process = ActorProcess {
             config: &config.apex,
             torso: find_torso(&config.torso)?,
@@ -84,39 +103,27 @@ impl Actor {
             actors,
             broker: Box::new(broker),
             me,
-            about: format!("{} · pid {} · {envs} environments", host_name(), std::process::id()),
+            about,
         };
-        let mut reporter = Reporter::new(frame_skip);
-        let progress = process.run(&mut |progress| {
-            reporter.update(progress);
-            !stop.is_raised()
-        })?;
-
+        let progress = process.run(&mut |_| !stop.is_raised())?;
         let frames = progress.agent_steps * u64::from(frame_skip);
-        print_result(&format!("`{run}`: {frames} frames sent in {} batches", progress.batches))?;
+        print_result(&format!(
+            "`{run}`: {frames} frames sent in {} batches, {} bytes per transition",
+            progress.batches,
+            progress.bytes.checked_div(progress.transitions).unwrap_or_default()
+        ))?;
         Ok(if stop.is_raised() { ExitCode::Interrupted } else { ExitCode::Ok })
     }
 
     /// Returns the name of the run and its broker, once there is such a run; `None` if stopped.
-    fn find_run(&self, stop: &StopFlag) -> anyhow::Result<Option<(String, RedisBroker)>> {
-        let url = self.link.url();
-        let name = match &self.run {
-            Some(name) => Some(name.clone()),
-            None => wait_for(stop, "a run", || {
-                let mut runs = RedisBroker::runs(url).map_err(in_agent)?;
-                anyhow::Ok(match runs.len() {
-                    0 | 1 => runs.pop(),
-                    _ => {
-                        let list = runs.join("\n  ");
-                        return Err(BadRequest::error(format!(
-                            "which run? choose one with `--run`:\n  {list}"
-                        )));
-                    }
-                })
-            })?,
-        };
+    fn find_run(
+        &self,
+        link: &LinkAddress,
+        stop: &StopFlag,
+    ) -> anyhow::Result<Option<(String, RedisBroker)>> {
+        let name = wait_for(stop, "a run", || choose_run(link, self.run.as_deref()))?;
         let Some(name) = name else { return Ok(None) };
-        let broker = RedisBroker::new(url, &name).map_err(in_agent)?;
+        let broker = RedisBroker::new(link.url(), &name).map_err(in_agent)?;
         Ok(Some((name, broker)))
     }
 }
@@ -150,11 +157,7 @@ fn seed_of(config: &RunConfig, me: ProcessId) -> u64 {
 }
 
 /// Builds as many environments per actor as the learner's first actor has.
-fn build_actors(
-    config: &RunConfig,
-    count: usize,
-    me: ProcessId,
-) -> anyhow::Result<Vec<VecEnv>> {
+fn build_actors(config: &RunConfig, count: usize, me: ProcessId) -> anyhow::Result<Vec<VecEnv>> {
     let each = config.apex.envs_per_actor().first().copied().unwrap_or(1);
     let pool = build_pool(None, 1)?;
     build_envs(config, seed_of(config, me), &vec![each; count], &pool).context("environments")
@@ -162,33 +165,25 @@ fn build_actors(
 
 /// Prints a progress line now and then.
 struct Reporter {
-    frame_skip: u64,
     at: Instant,
-    agent_steps: u64,
 }
 
 impl Reporter {
-    fn new(frame_skip: u32) -> Self {
-        Self { frame_skip: frame_skip.into(), at: Instant::now(), agent_steps: 0 }
-    }
-
-    fn update(&mut self, progress: &ActorProgress) {
-        let secs = self.at.elapsed().as_secs_f64();
-        if secs < REPORT_EVERY.as_secs_f64() {
+    fn update(&mut self, report: &ActorReport) {
+        if self.at.elapsed() < REPORT_EVERY {
             return;
         }
+        self.at = Instant::now();
 
-        let ActorProgress { agent_steps, weights_version, waits_for, .. } = progress;
-        match (waits_for, weights_version) {
+        let ActorReport { frames, frames_per_sec, weights_of_update, waits_for, .. } = report;
+        match (waits_for, weights_of_update) {
             (Some(what), _) => status!("waits for {what}"),
             (None, version) => {
-                #[expect(clippy::cast_precision_loss, reason = "frames stay far below 2^53")]
-                let speed = ((agent_steps - self.agent_steps) * self.frame_skip) as f64 / secs;
-                let frames = agent_steps * self.frame_skip;
                 let version = version.unwrap_or_default();
-                status!("{frames} frames sent, {speed:.0} frames/s, weights of update {version}");
+                status!(
+                    "{frames} frames sent, {frames_per_sec:.0} frames/s, weights of update {version}"
+                );
             }
         }
-        (self.at, self.agent_steps) = (Instant::now(), *agent_steps);
     }
 }

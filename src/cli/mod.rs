@@ -5,7 +5,9 @@ mod bench;
 mod config;
 mod eval;
 pub(crate) mod exit;
+mod fleet;
 mod games;
+
 mod logging;
 mod npy;
 mod play;
@@ -54,6 +56,8 @@ enum Command {
     Train(Box<train::Train>),
     /// Act for a learner on another machine, over a Redis.
     Actor(Box<actor::Actor>),
+    /// Look at, or stop, a run over several machines.
+    Fleet(fleet::Fleet),
     /// Play full games with a trained agent.
     Eval(eval::Eval),
     /// Record a video of a full game.
@@ -121,6 +125,7 @@ impl Command {
         match self {
             Self::Train(command) => command.run(),
             Self::Actor(command) => command.run(),
+            Self::Fleet(command) => command.run(),
             Self::Eval(command) => command.run(),
             Self::Play(command) => command.run(),
             Self::Games(command) => command.run(),

@@ -57,7 +57,7 @@ pub struct Train {
     /// Valkey): a URL, `env` (the URL is in COORDRL_LINK) or @FILE. `ps` shows a URL: give one with
     /// a password by `env` or @FILE. Ape-X only
     #[arg(long, help_heading = "Run", value_name = "URL")]
-    link: Option<LinkAddress>,
+    link: Option<String>,
     /// Stop with a checkpoint when stdin closes, for programs that start runs
     #[arg(long, hide = true)]
     stop_when_stdin_closes: bool,
@@ -101,13 +101,12 @@ impl Train {
 
         let config = config::resolve(&settings.layered)?;
         note_rules_left_out(&settings.layered.config.game, &config.env);
-        let start =
-            Start {
-                preset: settings.preset,
-                init_from: self.init_from.clone(),
-                fork: None,
-                link: self.link.clone(),
-            };
+        let start = Start {
+            preset: settings.preset,
+            init_from: self.init_from.clone(),
+            fork: None,
+            link: self.link()?,
+        };
         let to = self.destination(launch::group(self.runs_dir(), &config));
         self.train(launch::new_run(config, &to, start)?)
     }
@@ -138,7 +137,7 @@ impl Train {
             return Ok(ExitCode::Ok);
         }
 
-        self.train(launch::resume(run, layered.config, checkpoint, self.link.as_ref())?)
+        self.train(launch::resume(run, layered.config, checkpoint, self.link()?.as_ref())?)
     }
 
     fn start_fork(&self, path: &Path) -> anyhow::Result<ExitCode> {
@@ -157,12 +156,11 @@ impl Train {
         }
 
         let from = checkpoint::folder_of(&run.checkpoints_dir(), done);
-        let start =
-            Start {
-                fork: Some((from, launch::fork_progress(checkpoint))),
-                link: self.link.clone(),
-                ..Start::default()
-            };
+        let start = Start {
+            fork: Some((from, launch::fork_progress(checkpoint))),
+            link: self.link()?,
+            ..Start::default()
+        };
         let group = match &self.runs_dir {
             Some(runs_dir) => launch::group(runs_dir, &layered.config),
             None => run.parent()?,
@@ -210,7 +208,11 @@ impl Train {
         if self.stop_when_stdin_closes {
             run.stop_flag().follow_stdin();
         }
-        train(run, self.link.as_ref())
+        train(run, self.link()?.as_ref())
+    }
+
+    fn link(&self) -> anyhow::Result<Option<LinkAddress>> {
+        self.link.as_deref().map(LinkAddress::of_flag).transpose()
     }
 
     fn runs_dir(&self) -> &Path {

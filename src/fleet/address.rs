@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::exit_code::BadRequest;
+
 /// Variable that `--link env` reads.
 const VARIABLE: &str = "COORDRL_LINK";
 /// Schemes of addresses.
@@ -56,6 +58,17 @@ impl FromStr for LinkAddress {
     }
 }
 
+impl LinkAddress {
+    /// Parses the value of `--link`. Not by the parser of the command line, which would show a
+    /// value that it refuses, password included.
+    ///
+    /// # Errors
+    /// If it is no address of a broker.
+    pub fn of_flag(value: &str) -> anyhow::Result<Self> {
+        value.parse().map_err(|error| BadRequest::error(format!("`--link`: {error}")))
+    }
+}
+
 impl fmt::Display for LinkAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.shown)
@@ -72,7 +85,7 @@ impl fmt::Debug for LinkAddress {
 pub fn without_secrets(words: impl IntoIterator<Item = String>) -> Vec<String> {
     let hide = |word: String| {
         let (flag, url) = match word.split_once('=') {
-            Some((flag, url)) if flag == "--link" => ("--link=", url),
+            Some(("--link", url)) => ("--link=", url),
             _ => ("", word.as_str()),
         };
         let is_address = SCHEMES.iter().any(|scheme| url.starts_with(scheme));

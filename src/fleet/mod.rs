@@ -1,8 +1,10 @@
 //! Runs over several machines: the address of the broker, and what actors elsewhere must know.
 
+mod actor_report;
 mod address;
 mod record;
 
+pub use actor_report::{ActorReport, SpeedMeter};
 pub use address::{LinkAddress, without_secrets};
 pub use record::RunRecord;
 
@@ -11,6 +13,7 @@ use coordrl_agents::{Agent, AgentError};
 use coordrl_fleet::{ProcessId, RedisBroker};
 
 use crate::config::RunConfig;
+use crate::exit_code::BadRequest;
 use crate::metrics::console::status;
 use crate::text::path_text::shell_line;
 
@@ -31,6 +34,22 @@ pub fn join_as_learner(
     let command = shell_line(&command.map(str::to_owned));
     status!("learner of `{run}` at the broker; actors join with: {command}");
     Ok(())
+}
+
+/// Returns the run of this name, or the only one at a broker; `None` if there is none.
+///
+/// # Errors
+/// If there are several, or the broker cannot be reached or refuses.
+pub fn choose_run(link: &LinkAddress, name: Option<&str>) -> anyhow::Result<Option<String>> {
+    if let Some(name) = name {
+        return Ok(Some(name.to_owned()));
+    }
+    let mut runs = RedisBroker::runs(link.url()).map_err(in_agent)?;
+    if runs.len() > 1 {
+        let list = runs.join("\n  ");
+        return Err(BadRequest::error(format!("which run? choose one with `--run`:\n  {list}")));
+    }
+    Ok(runs.pop())
 }
 
 /// Returns the name of a run at a broker.

@@ -6,10 +6,13 @@ mod bad_input;
 mod bench;
 mod commands;
 mod determinism;
+mod fleet;
 mod full_disk;
 mod help;
 mod odd_paths;
 mod play;
+#[path = "../../fleet/tests/support/mod.rs"]
+mod redis;
 mod report;
 mod resume;
 mod study;

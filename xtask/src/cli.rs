@@ -1,7 +1,7 @@
 //! The command line.
 
 use crate::layout::Layout;
-use crate::{doctor, gates, page, parity, process, setup};
+use crate::{doctor, gates, page, parity, process, redis, setup};
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
@@ -31,6 +31,8 @@ enum Task {
     Setup,
     /// Print each part of the set-up, its state, and the fix if it is missing
     Doctor,
+    /// Fetch a Redis server for the tests of runs over several machines (Debian's packages)
+    Redis,
     /// Set up, build, and run `coordrl train` with these arguments
     #[command(disable_help_flag = true)]
     Train(Passed),
@@ -98,6 +100,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Task::Setup => {
             crate::talk::line(format!("everything is set up in {}", layout.deps().display()))
         }
+        Task::Redis => redis::ensure(&layout)?,
         Task::Doctor => return Ok(doctor::run(&layout)),
         Task::Train(passed) => {
             return Err(process::become_program(gates::train_command(&layout, &passed.arguments)));

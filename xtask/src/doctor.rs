@@ -2,7 +2,7 @@
 
 use crate::layout::Layout;
 use crate::prerequisites as machine;
-use crate::{deps_dir, digits, libale, libtorch, pins, roms, setup, talk};
+use crate::{deps_dir, digits, libale, libtorch, pins, redis, roms, setup, talk};
 use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
@@ -60,6 +60,7 @@ fn findings(layout: &Layout) -> Vec<Finding> {
             roms::check(&layout.roms()).map_err(|error| format!("{error:#}. Fix: {SET_UP}")),
         ),
         Finding::new("digits", digits::state(layout)),
+        Finding::new("Redis", redis::state(layout)),
         Finding::new(".deps writable", writable(layout.deps())),
         Finding::new("target writable", writable(&crate::gates::target_dir(layout))),
         Finding::new("runs writable", writable(&layout.root().join("runs"))),

@@ -69,6 +69,11 @@ impl Layout {
         self.deps.join("digits")
     }
 
+    /// The unpacked Redis server, for tests.
+    pub fn redis(&self) -> PathBuf {
+        self.deps.join("redis")
+    }
+
     /// Folder of `libale.a`.
     pub fn ale_library_dir(&self) -> PathBuf {
         self.ale().join("lib")

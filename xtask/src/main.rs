@@ -18,6 +18,7 @@ mod pins;
 mod pip;
 mod prerequisites;
 mod process;
+mod redis;
 mod roms;
 mod setup;
 mod stamp;

@@ -195,6 +195,7 @@ impl Apex {
         let parts = self.parts()?;
         (report.replay_len, report.samples_per_insert) =
             (parts.replay.len() as u64, parts.rates.measured());
+        report.remote = parts.fleet.counts();
         Ok(report)
     }
 

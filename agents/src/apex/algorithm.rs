@@ -52,6 +52,8 @@ const TAGS: &[&Tag] = &[
     &STALE_SHARE,
     &SAMPLES_PER_INSERT,
     &POLICY_LAG,
+    &REMOTE_BATCHES,
+    &REMOTE_LOST,
 ];
 
 tags! {
@@ -71,6 +73,10 @@ tags! {
         "Transitions learnt from for each one inserted since the warm-up.";
     POLICY_LAG: "actors/policy_lag_updates", "updates",
         "How many updates the learner was ahead of the weights that acted, mean over the experience since the last log point.";
+    REMOTE_BATCHES: "actors/remote_batches", "batches",
+        "Batches of experience of other processes in the replay, since the run began; 0 without `--link`.";
+    REMOTE_LOST: "actors/remote_batches_lost", "batches",
+        "Batches of other processes that are missing, or of no use without a missing one, since the run began.";
 }
 
 impl AlgorithmConfig for ApexConfig {
@@ -227,6 +233,8 @@ impl ApexReport {
         }
 
         metrics.set(&REPLAY_LEN, self.replay_len as f64);
+        metrics.set(&REMOTE_BATCHES, self.remote.inserted as f64);
+        metrics.set(&REMOTE_LOST, self.remote.lost as f64);
         if let Some(ratio) = self.samples_per_insert {
             metrics.set(&SAMPLES_PER_INSERT, ratio);
         }

@@ -45,4 +45,4 @@ pub use learner::{ApexLearner, LearnStats, LearnerState};
 pub use learner_config::LearnerConfig;
 pub use limiter::Rates;
 pub use link::{Closed, Link};
-pub use report::{ApexReport, LearnReport};
+pub use report::{ApexReport, LearnReport, RemoteBatches};

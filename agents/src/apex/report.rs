@@ -23,8 +23,19 @@ pub struct ApexReport {
     pub replay_len: u64,
     /// Samples per transition inserted after the warm-up; absent before.
     pub samples_per_insert: Option<f64>,
+    /// Batches of experience of other processes.
+    pub remote: RemoteBatches,
     /// Time spent, by activity.
     pub timing: Timing,
+}
+
+/// Batches of experience of other processes, since the run began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RemoteBatches {
+    /// Number inserted into the replay.
+    pub inserted: u64,
+    /// Number missing, or of no use without a missing one.
+    pub lost: u64,
 }
 
 /// Report of one learner update.

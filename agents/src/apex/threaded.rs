@@ -66,12 +66,14 @@ impl Apex {
 
         let replay_len = self.workers()?.replay().len() as u64;
         let rates = self.workers()?.rates();
+        let remote = self.workers()?.remote();
         // The limiter also counts batches prefetched but not learnt from yet.
         let learned_from = Rates { sampled: self.sampled, ..rates };
         let report = std::mem::take(&mut self.ingested).into_report();
         Ok(ApexReport {
             learned,
             replay_len,
+            remote,
             samples_per_insert: learned_from.measured(),
             ..report
         })

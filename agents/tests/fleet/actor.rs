@@ -99,8 +99,7 @@ impl Actor {
         content.extend(self.made.to_le_bytes());
         content.extend((content.len()..BATCH_BYTES).map(|_| world.rng.random::<u8>()));
         let transitions = world.rng.random_range(20..60);
-        let batch =
-            Batch { generation: self.generation, opens: self.opens, transitions, content };
+        let batch = Batch { generation: self.generation, opens: self.opens, transitions, content };
         self.end.give(batch.encode().unwrap());
         self.opens = false;
         self.wake += world.below(Duration::from_millis(400));

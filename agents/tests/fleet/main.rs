@@ -9,6 +9,8 @@
 //! COORDRL_FLEET_FAULTS=10000 cargo test --release -p coordrl-agents --test fleet   # longer
 //! ```
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where something fails")]
+
 mod actor;
 mod learner;
 mod simulation;

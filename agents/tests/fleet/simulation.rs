@@ -62,8 +62,8 @@ impl Scenario {
         let often = seed.is_multiple_of(2);
         Self {
             checkpoint_every: Duration::from_secs(if often { 5 } else { 3600 }),
-            log_bytes: if seed / 2 % 2 == 0 { 20_000 } else { 4_000 },
-            forgetful: seed / 4 % 2 == 0,
+            log_bytes: if (seed / 2).is_multiple_of(2) { 20_000 } else { 4_000 },
+            forgetful: (seed / 4).is_multiple_of(2),
             unreliable: 0.01,
         }
     }
@@ -108,7 +108,8 @@ impl Simulation {
     /// Runs until there were `faults`, then without any until everything read is inserted, and
     /// stops the run.
     pub fn run(mut self, faults: u64) -> Outcome {
-        self.world.borrow_mut().unreliable = if faults > 0 { self.scenario.unreliable } else { 0.0 };
+        self.world.borrow_mut().unreliable =
+            if faults > 0 { self.scenario.unreliable } else { 0.0 };
         let mut fault_at = Duration::from_secs(5);
         while self.world.borrow().faults < faults {
             self.turn();
@@ -256,8 +257,7 @@ impl Simulation {
         let connection = Connection::new(&self.world);
         let folder = Rc::new(RefCell::new(self.folder.borrow().clone()));
         let Scenario { checkpoint_every, log_bytes, .. } = self.scenario;
-        let learner =
-            Learner::new(id, connection, &folder.borrow(), checkpoint_every, log_bytes);
+        let learner = Learner::new(id, connection, &folder.borrow(), checkpoint_every, log_bytes);
         self.learners.push((learner, folder));
     }
 

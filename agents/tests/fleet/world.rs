@@ -8,8 +8,8 @@ use coordrl_fleet::{
     Appended, Attendance, Attended, Broker, BrokerError, Claimed, Entry, Member, MemoryBroker,
     ProcessId, Renewed, Standing, WeightsId,
 };
-use rand_chacha::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 
 /// Longest time for which a request may linger in the network before it reaches the broker.
 const LATEST: Duration = Duration::from_secs(30);
@@ -171,7 +171,11 @@ impl Broker for Connection {
         self.request(move |broker| broker.release(learner))
     }
 
-    fn publish_record(&mut self, learner: ProcessId, record: &[u8]) -> Result<Standing, BrokerError> {
+    fn publish_record(
+        &mut self,
+        learner: ProcessId,
+        record: &[u8],
+    ) -> Result<Standing, BrokerError> {
         let record = record.to_vec();
         self.request(move |broker| broker.publish_record(learner, &record))
     }

@@ -94,6 +94,15 @@ impl RedisBroker {
         }
     }
 
+    /// Returns `true` if the run has a learner whose lease has not lapsed.
+    ///
+    /// # Errors
+    /// If the broker does not answer or refuses.
+    pub fn has_learner(&mut self) -> Result<bool, BrokerError> {
+        let key = self.key("lease");
+        Reply(self.query(cmd("EXISTS").arg(key))?).flag()
+    }
+
     fn key(&self, name: &str) -> String {
         format!("coordrl:{{{}}}:{name}", self.run)
     }
@@ -151,9 +160,8 @@ impl RedisBroker {
         for argument in arguments {
             invocation.arg(*argument);
         }
-        let value = self.request(Duration::ZERO, |connection| {
-            invocation.invoke::<Value>(connection)
-        })?;
+        let value =
+            self.request(Duration::ZERO, |connection| invocation.invoke::<Value>(connection))?;
         Ok(Reply(value))
     }
 
@@ -206,7 +214,11 @@ impl Broker for RedisBroker {
         self.run_as_holder(&RELEASE, &keys, &[&id(learner)])
     }
 
-    fn publish_record(&mut self, learner: ProcessId, record: &[u8]) -> Result<Standing, BrokerError> {
+    fn publish_record(
+        &mut self,
+        learner: ProcessId,
+        record: &[u8],
+    ) -> Result<Standing, BrokerError> {
         let keys = [self.key("epoch"), self.key("record")];
         self.run_as_holder(&PUBLISH_RECORD, &keys, &[&id(learner), record])
     }
@@ -318,13 +330,8 @@ impl Broker for RedisBroker {
         let mut keys: Vec<String> = names.iter().map(|name| self.key(name)).collect();
         keys.extend([self.log_key(*actor), self.key("newest"), self.key("stop")]);
         keys.push(self.key("read"));
-        let arguments: [&[u8]; 5] = [
-            &id(*actor),
-            &text(*places),
-            &text(*places_in_run),
-            &millis(*lease),
-            about.as_bytes(),
-        ];
+        let arguments: [&[u8]; 5] =
+            [&id(*actor), &text(*places), &text(*places_in_run), &millis(*lease), about.as_bytes()];
 
         let reply = self.run(&ATTEND, &keys, &arguments)?;
         if reply.is_nil() {

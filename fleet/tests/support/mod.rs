@@ -21,6 +21,7 @@ impl RedisServer {
     ///
     /// Returns `None`, with a message, where no `redis-server` is installed, unless
     /// `COORDRL_REQUIRE_REDIS=1`.
+    #[allow(clippy::print_stderr, reason = "a skipped test says so")]
     pub fn start(options: &[&str]) -> Option<Self> {
         let Some(program) = program() else {
             let required = std::env::var("COORDRL_REQUIRE_REDIS").is_ok_and(|value| value == "1");

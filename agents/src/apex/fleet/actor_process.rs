@@ -40,8 +40,8 @@ pub struct ActorProcess<'a> {
     pub broker: Box<dyn Broker + Send>,
     /// This process.
     pub me: ProcessId,
-    /// What a table of actors shows of it.
-    pub about: String,
+    /// Describes the process for a table of actors.
+    pub about: Box<dyn FnMut(&ActorProgress) -> String + 'a>,
 }
 
 /// State of an actor process.
@@ -72,7 +72,13 @@ impl ActorProcess<'_> {
         goes_on: &mut dyn FnMut(&ActorProgress) -> bool,
     ) -> Result<ActorProgress, AgentError> {
         let mut running = Running::build(self)?;
-        while goes_on(&running.progress) && running.turn()? {}
+        let mut described = None::<Instant>;
+        while goes_on(&running.progress) && running.turn()? {
+            if described.is_none_or(|at| at.elapsed() >= ATTEND_EVERY) {
+                running.end.set_about((running.about)(&running.progress));
+                described = Some(Instant::now());
+            }
+        }
         if let Some(crew) = running.crew.take() {
             crew.stop()?;
         }
@@ -80,7 +86,8 @@ impl ActorProcess<'_> {
     }
 }
 
-struct Running {
+struct Running<'a> {
+    about: Box<dyn FnMut(&ActorProgress) -> String + 'a>,
     config: ApexConfig,
     q_spec: QSpec,
     broker: Box<dyn Broker + Send>,
@@ -101,8 +108,8 @@ struct Running {
     progress: ActorProgress,
 }
 
-impl Running {
-    fn build(process: ActorProcess<'_>) -> Result<Self, AgentError> {
+impl<'a> Running<'a> {
+    fn build(process: ActorProcess<'a>) -> Result<Self, AgentError> {
         let ActorProcess { config, torso, seed, actors, broker, me, about } = process;
         let envs = actors.iter().map(VecEnv::len).sum();
         // The streams' own ladder is replaced by the places that the run has for this process.
@@ -117,16 +124,17 @@ impl Running {
         let rescaling = config.learner.value_rescaling();
         let start = |place: Place, envs| Actor::start(&config, rescaling, place, envs, seed);
         let actors = start_each(actors, start)?;
-        let idle = actors.into_iter().enumerate().map(|(index, actor)| {
-            Ok(Idle { actor, slot: ActorSlot::new(index)? })
-        });
+        let idle = actors
+            .into_iter()
+            .enumerate()
+            .map(|(index, actor)| Ok(Idle { actor, slot: ActorSlot::new(index)? }));
         let idle = idle.collect::<Result<Vec<_>, AgentError>>()?;
         let attendance = Attendance {
             actor: me,
             places: envs as u32,
             places_in_run: config.fleet.places,
             lease: LEASE,
-            about,
+            about: String::new(),
         };
         let limits = ActorLimits {
             attend_every: ATTEND_EVERY,
@@ -134,6 +142,7 @@ impl Running {
             unread: config.experience_queue.into(),
         };
         Ok(Self {
+            about,
             q_spec,
             broker,
             end: ActorEnd::new(attendance, limits),

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
-use crossbeam::channel::Receiver;
 use crate::AgentError;
 use crate::apex::actor::Actor;
 use crate::apex::config::ApexConfig;
@@ -14,6 +13,7 @@ use crate::apex::inference::QSpec;
 use crate::apex::link::{LatestWeights, LocalLink};
 use crate::apex::workers::{ActorExit, ActorInference, ActorLoop, ActorSlot};
 use crate::error::Worker;
+use crossbeam::channel::Receiver;
 
 /// Messages of experience between the actors' threads and the link's; actors wait when there are
 /// more.
@@ -81,8 +81,10 @@ impl Crew {
         pausing.store(true, Ordering::SeqCst);
         // Ends with the last actor, which drops its link.
         experience.iter().for_each(drop);
-        let exits: Vec<_> =
-            threads.into_iter().map(|(thread, slot)| (thread.join().ok().flatten(), slot)).collect();
+        let exits: Vec<_> = threads
+            .into_iter()
+            .map(|(thread, slot)| (thread.join().ok().flatten(), slot))
+            .collect();
         if let Some(error) = failure.take() {
             return Err(error);
         }

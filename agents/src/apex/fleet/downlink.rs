@@ -4,9 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use coordrl_fleet::{
-    Broker, BrokerError, Entry, Epoch, LearnerEnd, LearnerTurn, Leasing, Ledger,
-};
+use coordrl_fleet::{Broker, BrokerError, Entry, Epoch, LearnerEnd, LearnerTurn, Leasing, Ledger};
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 
 use super::{FleetError, FleetSetup, LEASE};
@@ -45,7 +43,8 @@ struct Status {
     held: bool,
     stop: bool,
     wants_checkpoint: bool,
-    taken_by: Option<Epoch>,
+    /// Another learner, and the time until its lease lapses.
+    taken: Option<(Epoch, Duration)>,
     no_answer: Option<BrokerError>,
     failure: Option<FleetError>,
 }
@@ -61,12 +60,7 @@ impl Downlink {
         weights: LatestWeights,
     ) -> Result<Self, FleetError> {
         let FleetSetup { broker, me, record } = setup;
-        let leasing = Leasing {
-            lease: LEASE,
-            renew_every: LEASE / 5,
-            read_wait: WAIT,
-            log_bytes,
-        };
+        let leasing = Leasing { lease: LEASE, renew_every: LEASE / 5, read_wait: WAIT, log_bytes };
         let (orders, ordered) = unbounded();
         let (to_learner, entries) = unbounded();
         let status = Arc::<Mutex<Status>>::default();
@@ -81,7 +75,8 @@ impl Downlink {
             clock: Instant::now(),
         };
         let thread = thread::Builder::new().name("link".to_owned());
-        let thread = thread.spawn(move || service.run(&ordered)).map_err(|_| FleetError::NoThread)?;
+        let thread =
+            thread.spawn(move || service.run(&ordered)).map_err(|_| FleetError::NoThread)?;
         let downlink = Self { orders, entries, status, thread: Some(thread) };
         downlink.wait_for_claim()?;
         Ok(downlink)
@@ -99,13 +94,11 @@ impl Downlink {
                     return Err(failure);
                 }
                 let waited = since.elapsed();
-                match (&status.taken_by, &status.no_answer) {
-                    // A learner that was killed a moment ago still has its lease.
-                    (Some(by), _) if waited > LEASE + FIRST_ANSWER => {
-                        return Err(FleetError::Taken(*by));
-                    }
-                    (None, Some(error)) if waited > FIRST_ANSWER => return Err(error.clone().into()),
-                    _ => {}
+                // The lease of a learner that was killed a moment ago lapses.
+                if let (None, Some(error)) = (&status.taken, &status.no_answer)
+                    && waited > FIRST_ANSWER
+                {
+                    return Err(error.clone().into());
                 }
             }
             thread::sleep(WAIT);
@@ -232,8 +225,12 @@ impl Service {
                 }
                 until.saturating_sub(self.clock.elapsed()).min(WAIT)
             }
-            LearnerTurn::Taken { by, .. } => {
-                status.taken_by = Some(by);
+            LearnerTurn::Taken { by, lapses_in } => {
+                let before = status.taken.replace((by, lapses_in));
+                // It was extended: that learner lives.
+                if before.is_some_and(|(before, left)| before == by && left < lapses_in) {
+                    return Err(FleetError::Taken(by));
+                }
                 WAIT
             }
             LearnerTurn::Stop => {
@@ -250,9 +247,9 @@ impl Service {
     /// not those of experience, fill the network.
     fn offer_weights(&mut self) {
         let newest = self.weights.latest();
-        let due = self.published.is_none_or(|(version, at)| {
-            newest.version != version && at.elapsed() >= PUBLISH_EVERY
-        });
+        let due = self
+            .published
+            .is_none_or(|(version, at)| newest.version != version && at.elapsed() >= PUBLISH_EVERY);
         // Before the learner's first publication there are none.
         if !due || newest.numbers.is_empty() {
             return;

@@ -23,7 +23,7 @@ pub(super) use self::state::FleetState;
 
 /// Time without a renewal after which another learner may take over, or another actor a place on
 /// the ladder.
-const LEASE: Duration = Duration::from_secs(15);
+const LEASE: Duration = Duration::from_secs(10);
 
 /// What a learner needs to take experience from other processes.
 pub struct FleetSetup {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::AgentError;
 use crate::apex::experience::Experience;
+use crate::apex::report::RemoteBatches;
 use crate::versioned::bad;
 
 /// First number of a stream of frames of another process; those below are the learner's own
@@ -30,6 +31,11 @@ pub(in crate::apex) struct FleetState {
 }
 
 impl FleetState {
+    /// Returns the counts for a report.
+    pub fn counts(&self) -> RemoteBatches {
+        RemoteBatches { inserted: self.ledger.inserted(), lost: self.ledger.lost() }
+    }
+
     /// Enters a batch in the ledger and returns its experience; `None` if it is not to be inserted.
     ///
     /// # Errors

@@ -47,7 +47,11 @@ impl Workers {
 }
 
 impl Shared {
-    fn insert(&self, experience: Experience, stats: &Sender<IngestStats>) -> Result<(), AgentError> {
+    fn insert(
+        &self,
+        experience: Experience,
+        stats: &Sender<IngestStats>,
+    ) -> Result<(), AgentError> {
         let count = experience.transitions();
         // Outside the lock of the replay: only further draws can end this wait, and they need that
         // lock.

@@ -38,7 +38,7 @@ use super::fleet::FleetState;
 use super::inference::{InferenceClient, QSpec, SharedInference};
 use super::limiter::{Limiter, Rates};
 use super::link::{LatestWeights, LocalLink};
-use super::report::IngestStats;
+use super::report::{IngestStats, RemoteBatches};
 use crate::AgentError;
 use crate::error::Worker;
 use crate::replay::{Batch, Replay};
@@ -172,6 +172,11 @@ impl Workers {
     /// Locks the replay. Actors never wait for this lock; ingestion and prefetching do.
     pub fn replay(&self) -> MutexGuard<'_, Replay> {
         lock(&self.shared.replay)
+    }
+
+    /// Returns the batches of other processes so far.
+    pub fn remote(&self) -> RemoteBatches {
+        lock(&self.shared.fleet).counts()
     }
 
     /// Returns insertions and samples so far.
