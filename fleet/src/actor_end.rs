@@ -8,7 +8,7 @@ use crate::broker::{Attendance, Attended, Broker, BrokerError, ProcessId, Weight
 /// Pauses between attempts while the broker does not answer.
 const RETRY: Duration = Duration::from_millis(500);
 /// Pause between two looks at the log while the actor waits for room in it.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Limits of an actor process.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,9 +9,9 @@ use crate::ledger::Ledger;
 /// Pauses between attempts while the broker does not answer.
 const RETRY: Duration = Duration::from_millis(200);
 /// Least time between two reports of what was read.
-const REPORT_EVERY: Duration = Duration::from_millis(100);
+const REPORT_EVERY: Duration = Duration::from_millis(20);
 /// Largest number of batches of one log read at once.
-const READ_AT_ONCE: usize = 8;
+const READ_AT_ONCE: usize = 2;
 
 /// Times and sizes at the learner's end.
 #[derive(Clone, Debug, PartialEq, Eq)]

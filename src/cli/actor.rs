@@ -24,6 +24,7 @@ const EXAMPLES: &str = "\
 Examples:
   coordrl train pong --algo apex --link redis://broker:6379/0      on the learner's machine
   coordrl actor --link redis://broker:6379/0                       on any other, any number of times
+  coordrl actor --link env --actors 16 --run pong/apex-conv/seed1-20260101-120000
 
 `ps` shows the URL: if it has a password, put it into COORDRL_LINK and give `--link env`, or into a
 file and give `--link @FILE`.";

@@ -105,7 +105,7 @@ fn a_run_goes_on_whoever_is_killed() {
         || if run.join("metrics.jsonl").exists() { last(&run, "actors/remote_batches") } else { 0 };
     let grows = |what: &str| {
         let before = remote();
-        wait_until(what, || remote() > before + 20);
+        wait_until(what, || remote() > before + 5);
     };
 
     grows("experience arrives");

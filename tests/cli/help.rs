@@ -9,6 +9,8 @@ use crate::support::Sandbox;
 const COMMANDS: &[&[&str]] = &[
     &[],
     &["train"],
+    &["actor"],
+    &["fleet"],
     &["eval"],
     &["play"],
     &["games"],

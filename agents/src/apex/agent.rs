@@ -310,7 +310,7 @@ impl Apex {
 
         parts.fleet = trainer.fleet.unwrap_or_default();
         if !has_replay {
-            parts.fleet.ledger.break_all();
+            parts.fleet.forget_frames();
         }
         (self.counters, self.draws) = (trainer.counters, trainer.draws);
         Ok(())

@@ -2,6 +2,7 @@
 
 use coordrl_envs::EpisodeStats;
 use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
 
 use crate::AgentError;
 use crate::replay::StreamPart;
@@ -46,6 +47,17 @@ impl Experience {
     /// Parses the output of [`Experience::to_bytes`], from this process or another.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, AgentError> {
         decode("experience", EXPERIENCE_VERSION, bytes)
+    }
+
+    /// Joins several outputs of [`Experience::to_bytes`].
+    pub(crate) fn join(messages: &[ByteBuf]) -> Result<Vec<u8>, AgentError> {
+        encode(EXPERIENCE_VERSION, &messages)
+    }
+
+    /// Parses the output of [`Experience::join`], from this process or another.
+    pub(crate) fn split(bytes: &[u8]) -> Result<Vec<Self>, AgentError> {
+        let messages: Vec<ByteBuf> = decode("experience", EXPERIENCE_VERSION, bytes)?;
+        messages.iter().map(|message| Self::from_bytes(message)).collect()
     }
 }
 
@@ -136,7 +148,10 @@ mod tests {
         assert_eq!(Weights::from_bytes(&weights().to_bytes().unwrap()).unwrap(), weights());
         let experience = experience();
         assert_eq!((experience.transitions(), experience.parts[0].planes.len()), (1, 2));
-        assert_eq!(Experience::from_bytes(&experience.to_bytes().unwrap()).unwrap(), experience);
+        let bytes = experience.to_bytes().unwrap();
+        assert_eq!(Experience::from_bytes(&bytes).unwrap(), experience);
+        let joined = Experience::join(&[bytes.clone().into(), bytes.into()]).unwrap();
+        assert_eq!(Experience::split(&joined).unwrap(), [experience.clone(), experience]);
     }
 
     /// A changed layout needs a new version. Then rewrite these files from the printed bytes.
@@ -162,6 +177,8 @@ mod tests {
             assert!(Weights::from_bytes(&whole[..end]).is_err(), "{end} bytes");
         }
 
+        let joined = Experience::join(&[ByteBuf::from(b"no message")]).unwrap();
+        assert!(Experience::split(&joined).is_err());
         assert!(Experience::from_bytes(&whole).is_err());
         let whole = experience().to_bytes().unwrap();
         for end in 0..whole.len() {

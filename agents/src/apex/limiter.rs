@@ -92,13 +92,13 @@ struct LimiterState {
     pausing: bool,
 }
 
-/// Result of waiting to sample.
+/// Result of waiting to sample or to insert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(crate) enum LimiterTurn {
-    /// The samples are counted: proceed.
+    /// Proceed; samples are counted.
     Granted,
-    /// Nothing more is sampled: the agent is pausing.
+    /// The agent is pausing: nothing more is sampled.
     Over,
 }
 
@@ -108,10 +108,14 @@ impl Limiter {
     }
 
     /// Waits until `count` transitions may be inserted. Only one thread may insert.
-    pub fn wait_to_insert(&self, count: u64) {
+    ///
+    /// [`LimiterTurn::Over`] means that the agent is pausing: what is already in flight within the
+    /// process may be inserted regardless.
+    pub fn wait_to_insert(&self, count: u64) -> LimiterTurn {
         // Not counted yet, because counted transitions may be sampled. As only one thread inserts,
         // nothing else can use up the allowance meanwhile.
-        drop(self.wait(|rates| rates.may_insert(count)));
+        let state = self.wait(|rates| rates.may_insert(count));
+        if state.pausing { LimiterTurn::Over } else { LimiterTurn::Granted }
     }
 
     /// Counts transitions already in the replay: once counted, they may be sampled.
@@ -234,7 +238,7 @@ mod tests {
         let limiter = Arc::new(Limiter::new(Rates { tolerance: 12.0, ..rates(Some(1.0), 0.0) }));
         let inserting = Arc::clone(&limiter);
         let insert = move |_| {
-            inserting.wait_to_insert(2);
+            let _ = inserting.wait_to_insert(2);
             inserting.inserted(2);
         };
 

@@ -7,6 +7,7 @@ use coordrl_envs::VecEnv;
 use coordrl_fleet::{
     ActorEnd, ActorLimits, ActorTurn, Attendance, Batch, Broker, BrokerError, ProcessId, Waiting,
 };
+use serde_bytes::ByteBuf;
 
 use super::crew::{Crew, Idle};
 use super::{FleetError, LEASE};
@@ -23,6 +24,14 @@ use crate::versioned::bad;
 
 /// Time between two looks at the run: new weights are noticed that late.
 const ATTEND_EVERY: Duration = Duration::from_millis(500);
+/// Bytes of a batch, about: a broker is slower with many small ones.
+const BATCH_BYTES: usize = 64 << 10;
+/// Longest time for which experience is gathered for a batch.
+const GATHER: Duration = Duration::from_millis(500);
+/// Batches in the log that the learner has not read, from which this process waits.
+const UNREAD: u64 = 2;
+/// Batches of one process that are under way: those unread, one to be sent and one being gathered.
+const UNDER_WAY: u32 = UNREAD as u32 + 2;
 /// Longest wait before the caller is asked again if the process should go on.
 const WAIT: Duration = Duration::from_millis(50);
 
@@ -103,9 +112,39 @@ struct Running<'a> {
     /// Counts how often the streams of frames began anew.
     generation: u32,
     opens: bool,
+    gathered: Gathered,
     /// Agent steps and transitions of the batch given to the end.
     given: (u64, u64),
+    /// Bytes of the last batch before compression, for each one after.
+    compression: f64,
     progress: ActorProgress,
+}
+
+/// Experience for the next batch.
+#[derive(Default)]
+struct Gathered {
+    messages: Vec<ByteBuf>,
+    bytes: usize,
+    agent_steps: u64,
+    transitions: u64,
+    since: Option<Instant>,
+}
+
+impl Gathered {
+    fn add(&mut self, experience: &Experience) -> Result<(), AgentError> {
+        let message = experience.to_bytes()?;
+        self.bytes += message.len();
+        self.agent_steps += experience.agent_steps;
+        self.transitions += experience.transitions();
+        self.messages.push(message.into());
+        self.since.get_or_insert_with(Instant::now);
+        Ok(())
+    }
+
+    /// Returns `true` if there is enough for a batch, or something has waited long enough.
+    fn is_due(&self, bytes: f64) -> bool {
+        self.bytes as f64 >= bytes || self.since.is_some_and(|since| since.elapsed() >= GATHER)
+    }
 }
 
 impl<'a> Running<'a> {
@@ -139,7 +178,7 @@ impl<'a> Running<'a> {
         let limits = ActorLimits {
             attend_every: ATTEND_EVERY,
             log_bytes: config.fleet.log_bytes(),
-            unread: config.experience_queue.into(),
+            unread: UNREAD,
         };
         Ok(Self {
             about,
@@ -155,7 +194,9 @@ impl<'a> Running<'a> {
             crew: None,
             generation: 0,
             opens: false,
+            gathered: Gathered::default(),
             given: (0, 0),
+            compression: 1.0,
             progress: ActorProgress::default(),
             config,
         })
@@ -206,6 +247,7 @@ impl<'a> Running<'a> {
         self.places = places;
         self.generation += 1;
         self.opens = true;
+        self.gathered = Gathered::default();
         if self.places.len() < self.envs {
             return Ok(());
         }
@@ -227,25 +269,34 @@ impl<'a> Running<'a> {
         };
 
         if let Ok(experience) = crew.experience.recv_timeout(pause) {
-            return self.give(experience);
-        }
-        if crew.has_failed() {
+            self.gathered.add(&experience)?;
+        } else if crew.has_failed() {
             self.idle = self.crew.take().map_or(Ok(Vec::new()), Crew::stop)?;
+            return Ok(());
+        }
+        // So that no more is under way than within one process: what is learnt from late was made
+        // with old weights.
+        let most = (self.config.experience_queue / UNDER_WAY).max(1) as usize;
+        let bytes = BATCH_BYTES as f64 * self.compression;
+        if self.gathered.messages.len() >= most || self.gathered.is_due(bytes) {
+            self.give()?;
         }
         Ok(())
     }
 
-    fn give(&mut self, experience: Experience) -> Result<(), AgentError> {
-        let (agent_steps, transitions) = (experience.agent_steps, experience.transitions());
+    /// Gives the end what was gathered.
+    fn give(&mut self) -> Result<(), AgentError> {
+        let gathered = std::mem::take(&mut self.gathered);
         let batch = Batch {
             generation: self.generation,
             opens: self.opens,
-            transitions: transitions as u32,
-            content: experience.to_bytes()?,
+            transitions: gathered.transitions as u32,
+            content: Experience::join(&gathered.messages)?,
         };
         let bytes = batch.encode().map_err(|error| bad(error.to_string()))?;
+        self.compression = batch.content.len() as f64 / bytes.len() as f64;
         self.progress.bytes += bytes.len() as u64;
-        self.given = (agent_steps, transitions);
+        self.given = (gathered.agent_steps, gathered.transitions);
         self.opens = false;
         self.end.give(bytes);
         Ok(())

@@ -15,7 +15,7 @@ const WAIT: Duration = Duration::from_millis(20);
 /// Least time between two publications of weights.
 const PUBLISH_EVERY: Duration = Duration::from_secs(1);
 /// Batches read and not inserted yet, from which no more are read.
-const ROOM: usize = 16;
+const ROOM: usize = 2;
 /// Longest wait for the broker's first answer.
 const FIRST_ANSWER: Duration = Duration::from_secs(10);
 

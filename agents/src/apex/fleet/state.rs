@@ -1,6 +1,6 @@
 //! What the learner knows of experience from other processes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use coordrl_fleet::{Accepted, Batch, Entry, Ledger, ProcessId};
 use serde::{Deserialize, Serialize};
@@ -24,6 +24,8 @@ pub(in crate::apex) struct FleetState {
     /// Number of the epoch held last.
     pub epoch: u64,
     pub ledger: Ledger,
+    /// Experience of entered batches that is not in the replay yet, in order.
+    pub opened: VecDeque<Experience>,
     /// Number of the first stream of each process's last generation.
     first_streams: BTreeMap<ProcessId, u32>,
     /// Number of generations so far.
@@ -36,16 +38,23 @@ impl FleetState {
         RemoteBatches { inserted: self.ledger.inserted(), lost: self.ledger.lost() }
     }
 
-    /// Enters a batch in the ledger and returns its experience; `None` if it is not to be inserted.
+    /// Forgets everything that builds upon frames of the past: the replay has none of them.
+    pub fn forget_frames(&mut self) {
+        self.ledger.break_all();
+        self.opened.clear();
+    }
+
+    /// Enters a batch in the ledger, and its experience in `opened` if it is to be inserted.
     ///
     /// # Errors
     /// If there were more generations than numbers for their streams.
-    pub fn open(&mut self, entry: &Entry) -> Result<Option<Experience>, AgentError> {
+    pub fn open(&mut self, entry: &Entry) -> Result<(), AgentError> {
         let Entry { actor, seq, bytes } = entry;
         let readable = Batch::decode(bytes).map_err(|error| error.to_string()).and_then(|batch| {
-            let experience = Experience::from_bytes(&batch.content);
+            let experience = Experience::split(&batch.content);
             let experience = experience.map_err(|error| error.to_string())?;
-            let fits = experience.parts.iter().all(|part| part.stream < STREAMS);
+            let mut parts = experience.iter().flat_map(|message| &message.parts);
+            let fits = parts.all(|part| part.stream < STREAMS);
             fits.then_some((batch, experience)).ok_or_else(|| "too many environments".to_owned())
         });
 
@@ -55,14 +64,18 @@ impl FleetState {
             Err(reason) => {
                 tracing::warn!(%actor, seq, reason, "a batch is left out");
                 self.ledger.reject(*actor, *seq);
-                return Ok(None);
+                return Ok(());
             }
         };
 
         match self.ledger.accept(*actor, *seq, &batch) {
-            Accepted::Insert { opens } => self.renumber(*actor, opens, experience).map(Some),
-            Accepted::Useless | Accepted::Duplicate => Ok(None),
+            Accepted::Insert { opens } => {
+                let experience = self.renumber(*actor, opens, experience)?;
+                self.opened.extend(experience);
+            }
+            Accepted::Useless | Accepted::Duplicate => {}
         }
+        Ok(())
     }
 
     /// Replaces the process's own numbers of its streams by numbers within the run.
@@ -70,8 +83,8 @@ impl FleetState {
         &mut self,
         actor: ProcessId,
         opens: bool,
-        mut experience: Experience,
-    ) -> Result<Experience, AgentError> {
+        mut experience: Vec<Experience>,
+    ) -> Result<Vec<Experience>, AgentError> {
         if opens {
             let first = self.generations.checked_mul(STREAMS);
             let first = first.and_then(|offset| FIRST_STREAM.checked_add(offset));
@@ -80,7 +93,8 @@ impl FleetState {
             self.first_streams.insert(actor, first);
         }
         let first = self.first_streams.get(&actor).copied().unwrap_or(FIRST_STREAM);
-        experience.parts.iter_mut().for_each(|part| part.stream += first);
+        let parts = experience.iter_mut().flat_map(|message| &mut message.parts);
+        parts.for_each(|part| part.stream += first);
         Ok(experience)
     }
 }
@@ -100,14 +114,16 @@ mod tests {
             transitions: Vec::new(),
         };
         let parts = streams.iter().copied().map(part).collect();
-        let content = Experience { parts, ..Default::default() }.to_bytes().unwrap();
+        let message = Experience { parts, ..Default::default() }.to_bytes().unwrap();
+        let content = Experience::join(&[message.into()]).unwrap();
         let batch = Batch { generation, opens: true, transitions: 0, content };
         Entry { actor: ACTOR, seq, bytes: batch.encode().unwrap() }
     }
 
     fn streams(state: &mut FleetState, entry: &Entry) -> Option<Vec<u32>> {
-        let experience = state.open(entry).unwrap()?;
-        Some(experience.parts.iter().map(|part| part.stream).collect())
+        state.open(entry).unwrap();
+        let parts = state.opened.pop_front()?.parts;
+        Some(parts.iter().map(|part| part.stream).collect())
     }
 
     #[test]

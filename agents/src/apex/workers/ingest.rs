@@ -9,6 +9,7 @@ use super::{Shared, Workers, lock};
 use crate::AgentError;
 use crate::apex::experience::Experience;
 use crate::apex::learning::ingest;
+use crate::apex::limiter::LimiterTurn;
 use crate::apex::report::IngestStats;
 use crate::error::Worker;
 
@@ -23,22 +24,21 @@ impl Workers {
     ) -> Result<(), AgentError> {
         let shared = self.shared.clone();
         let thread = self.shared.failure.spawn(Worker::Ingest, move || {
-            loop {
-                let next = select! {
+            while shared.insert_remote(&stats)? {
+                select! {
                     recv(experience) -> own => match own {
-                        Ok(own) => Some(own),
+                        Ok(own) => shared.insert(own, &stats)?,
                         Err(_) => return Ok(()),
                     },
                     recv(entries) -> entry => match entry {
                         Ok(entry) => lock(&shared.fleet).open(&entry)?,
                         // The link has failed, which the agent notices with its next update.
-                        Err(_) => return experience.iter().try_for_each(|own| shared.insert(own, &stats)),
+                        Err(_) => break,
                     },
-                };
-                if let Some(next) = next {
-                    shared.insert(next, &stats)?;
                 }
             }
+
+            experience.iter().try_for_each(|own| shared.insert(own, &stats))
         })?;
 
         self.replay_threads.push(thread);
@@ -47,15 +47,33 @@ impl Workers {
 }
 
 impl Shared {
-    fn insert(
+    /// Inserts what is left of batches of other processes. Returns `false` if the agent pauses: the
+    /// rest stays for later, because the limiter does not hold during a pause, and a process far
+    /// away may have sent more than the tolerance allows.
+    fn insert_remote(&self, stats: &Sender<IngestStats>) -> Result<bool, AgentError> {
+        loop {
+            let Some(next) = lock(&self.fleet).opened.pop_front() else { return Ok(true) };
+            if self.limiter.wait_to_insert(next.transitions()) == LimiterTurn::Over {
+                lock(&self.fleet).opened.push_front(next);
+                return Ok(false);
+            }
+            self.insert_now(next, stats)?;
+        }
+    }
+
+    fn insert(&self, own: Experience, stats: &Sender<IngestStats>) -> Result<(), AgentError> {
+        // Outside the lock of the replay: only further draws can end this wait, and they need that
+        // lock. During a pause it does not wait: what this process's actors have sent is inserted.
+        let _ = self.limiter.wait_to_insert(own.transitions());
+        self.insert_now(own, stats)
+    }
+
+    fn insert_now(
         &self,
         experience: Experience,
         stats: &Sender<IngestStats>,
     ) -> Result<(), AgentError> {
         let count = experience.transitions();
-        // Outside the lock of the replay: only further draws can end this wait, and they need that
-        // lock.
-        self.limiter.wait_to_insert(count);
         let updates = self.updates.load(Ordering::Relaxed);
         let ingested = ingest(&mut lock(&self.replay), experience, updates)?;
         // After the insertion, because counted transitions may be sampled at once.
