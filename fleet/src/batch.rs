@@ -4,8 +4,10 @@
 const VERSION: u16 = 1;
 /// First bytes of every batch.
 const MAGIC: [u8; 4] = *b"crlb";
-/// Magic, version, flags, generation, transitions, length before compression, checksum.
-const HEADER: usize = 4 + 2 + 2 + 4 + 4 + 4 + 4;
+/// Magic, version, flags, epoch, generation, transitions, length before compression, checksum.
+const HEADER: usize = CHECKSUM + 4;
+/// Place of the checksum.
+const CHECKSUM: usize = 4 + 2 + 2 + 8 + 4 + 4 + 4;
 /// Flag of the first batch of a generation.
 const OPENS: u16 = 1;
 /// Above this a length is damage: a batch is about 64 KiB.
@@ -14,6 +16,8 @@ const LONGEST: usize = 1 << 30;
 /// Several agent steps of all environments of one actor process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Batch {
+    /// Number of the epoch in which it was made.
+    pub epoch: u64,
     /// Counts how often the actor began its streams of frames anew. Frames are sent once and
     /// referred to later, so a batch is of use only if all before it in its generation arrived.
     pub generation: u32,
@@ -59,6 +63,7 @@ impl Batch {
         bytes.extend_from_slice(&MAGIC);
         bytes.extend_from_slice(&VERSION.to_le_bytes());
         bytes.extend_from_slice(&flags.to_le_bytes());
+        bytes.extend_from_slice(&self.epoch.to_le_bytes());
         bytes.extend_from_slice(&self.generation.to_le_bytes());
         bytes.extend_from_slice(&self.transitions.to_le_bytes());
         bytes.extend_from_slice(&(len as u32).to_le_bytes());
@@ -87,11 +92,11 @@ impl Batch {
         if short(4) != VERSION {
             return Err(BatchError::Version { found: short(4) });
         }
-        if word(20) != checksum(&header[..20], compressed) {
+        if word(CHECKSUM) != checksum(&header[..CHECKSUM], compressed) {
             return Err(BatchError::Damaged("its checksum differs"));
         }
 
-        let len = word(16) as usize;
+        let len = word(24) as usize;
         if len > LONGEST {
             return Err(BatchError::Damaged("its length is impossible"));
         }
@@ -101,9 +106,10 @@ impl Batch {
             return Err(BatchError::Damaged("its length differs"));
         }
         Ok(Self {
-            generation: word(8),
+            epoch: u64::from(word(8)) | u64::from(word(12)) << 32,
             opens: short(6) & OPENS != 0,
-            transitions: word(12),
+            generation: word(16),
+            transitions: word(20),
             content,
         })
     }
@@ -122,7 +128,7 @@ mod tests {
 
     fn batch() -> Batch {
         let content = (0..2000u32).map(|i| (i / 50) as u8).collect();
-        Batch { generation: 3, opens: true, transitions: 40, content }
+        Batch { epoch: 5 << 32 | 7, generation: 3, opens: true, transitions: 40, content }
     }
 
     #[test]

@@ -185,7 +185,11 @@ pub trait Broker {
     /// Gives the lease up, so that the next learner need not wait until it lapses.
     fn release(&mut self, learner: ProcessId) -> Result<Standing, BrokerError>;
 
-    /// Writes what actors must know of the run.
+    /// Removes what another run of this name has left: everything but the epoch, and the logs of
+    /// processes that have never attended.
+    fn reset(&mut self, learner: ProcessId) -> Result<Standing, BrokerError>;
+
+    /// Writes what actors must know of the run. Until then its epoch does not exist for them.
     fn publish_record(
         &mut self,
         learner: ProcessId,
@@ -230,11 +234,11 @@ pub trait Broker {
     /// Asks the learner and all actors to end. Those who start later are not asked.
     fn request_stop(&mut self) -> Result<(), BrokerError>;
 
-    /// Reads what [`Broker::publish_record`] wrote.
+    /// Reads what [`Broker::publish_record`] wrote in this epoch.
     fn record(&mut self) -> Result<Option<Vec<u8>>, BrokerError>;
 
-    /// Extends an actor's leases and returns the state of the run; `None` if the broker knows no
-    /// such run.
+    /// Extends an actor's leases and returns the state of the run; `None` if there is none, or no
+    /// record of its epoch yet.
     fn attend(&mut self, attendance: &Attendance) -> Result<Option<Attended>, BrokerError>;
 
     /// Appends a batch to the actor's log.

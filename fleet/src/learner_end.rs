@@ -35,10 +35,13 @@ pub struct LearnerEnd {
     /// Number of the epoch held, or before the claim the last one that the run's folder knows of.
     epoch: u64,
     held: bool,
+    /// The checkpoint to go on from is known.
+    started: bool,
     renew_at: Duration,
     retry_at: Duration,
     record: Vec<u8>,
     weights: Option<(u64, Vec<u8>)>,
+    owes_reset: bool,
     owes_record: bool,
     owes_weights: bool,
     /// Last batch read of each log.
@@ -92,10 +95,12 @@ impl LearnerEnd {
             leasing,
             epoch: known,
             held: false,
+            started: false,
             renew_at: Duration::ZERO,
             retry_at: Duration::ZERO,
             record,
             weights: None,
+            owes_reset: false,
             owes_record: false,
             owes_weights: false,
             read: BTreeMap::new(),
@@ -116,7 +121,11 @@ impl LearnerEnd {
     /// later one, and removed what that one covers. Returns `false` if the checkpoint knows a later
     /// epoch than the one held, which another learner held at a broker that has lost it since: the
     /// learner claims again then, and must load again.
+    ///
+    /// A new run, of epoch 0, begins at a broker without anything that another of its name left.
     pub fn start_from(&mut self, epoch: u64, ledger: &Ledger) -> bool {
+        self.started = true;
+        self.owes_reset = epoch == 0;
         self.held = epoch < self.epoch;
         self.epoch = self.epoch.max(epoch);
         self.read = ledger.positions().into_iter().collect();
@@ -154,6 +163,10 @@ impl LearnerEnd {
         let result = match self.due(now, room) {
             Due::Claim => self.claim(broker, now),
             Due::Renew => self.renew(broker, now),
+            Due::Reset => {
+                let standing = broker.reset(self.me);
+                self.settle(standing, now, |end| end.owes_reset = false)
+            }
             Due::Record => {
                 let standing = broker.publish_record(self.me, &self.record);
                 self.settle(standing, now, |end| end.owes_record = false)
@@ -180,6 +193,9 @@ impl LearnerEnd {
         match self {
             Self { held: false, .. } => Due::Claim,
             _ if now >= self.renew_at => Due::Renew,
+            // Actors are to find a run that reads what they send.
+            Self { started: false, .. } => Due::Nothing,
+            Self { owes_reset: true, .. } => Due::Reset,
             Self { owes_record: true, .. } => Due::Record,
             Self { owes_weights: true, .. } => Due::Weights,
             Self { to_trim: Some(_), .. } => Due::Trim,
@@ -307,6 +323,7 @@ impl LearnerEnd {
 enum Due {
     Claim,
     Renew,
+    Reset,
     Record,
     Weights,
     Trim,

@@ -123,7 +123,7 @@ mod tests {
     const ACTOR: ProcessId = ProcessId(7);
 
     fn batch(generation: u32, opens: bool) -> Batch {
-        Batch { generation, opens, transitions: 1, content: Vec::new() }
+        Batch { epoch: 1, generation, opens, transitions: 1, content: Vec::new() }
     }
 
     /// Enters batches given as (number, generation, opens), and checks that all are accounted for.

@@ -29,7 +29,8 @@ struct Run {
     lease_until: Duration,
     /// Number of the epoch that is asked to end.
     stop: Option<u64>,
-    record: Option<Vec<u8>>,
+    /// With the epoch that wrote it.
+    record: Option<(Epoch, Vec<u8>)>,
     weights: BTreeMap<WeightsId, Vec<u8>>,
     logs: BTreeMap<ProcessId, Log>,
     read: BTreeMap<ProcessId, u64>,
@@ -167,6 +168,15 @@ impl Broker for MemoryBroker {
         Ok(Standing::Held)
     }
 
+    fn reset(&mut self, learner: ProcessId) -> Result<Standing, BrokerError> {
+        let Some(epoch) = self.held_by(learner) else { return Ok(Standing::NotHeld) };
+        let before = std::mem::take(&mut self.run);
+        let Run { lease_until, mut logs, members, .. } = before;
+        logs.retain(|actor, _| !members.contains_key(actor));
+        self.run = Run { epoch: Some(epoch), lease_until, logs, ..Run::default() };
+        Ok(Standing::Held)
+    }
+
     fn publish_record(
         &mut self,
         learner: ProcessId,
@@ -175,7 +185,7 @@ impl Broker for MemoryBroker {
         if self.held_by(learner).is_none() {
             return Ok(Standing::NotHeld);
         }
-        self.run.record = Some(record.to_vec());
+        self.run.record = self.run.epoch.map(|epoch| (epoch, record.to_vec()));
         Ok(Standing::Held)
     }
 
@@ -264,11 +274,17 @@ impl Broker for MemoryBroker {
     }
 
     fn record(&mut self) -> Result<Option<Vec<u8>>, BrokerError> {
-        Ok(self.run.record.clone())
+        let record = self.run.record.as_ref();
+        let current = record.filter(|(epoch, _)| Some(*epoch) == self.run.epoch);
+        Ok(current.map(|(_, record)| record.clone()))
     }
 
     fn attend(&mut self, attendance: &Attendance) -> Result<Option<Attended>, BrokerError> {
-        let Some(epoch) = self.run.epoch else { return Ok(None) };
+        let record = self.run.record.as_ref();
+        let Some(epoch) = self.run.epoch.filter(|epoch| record.is_some_and(|(of, _)| of == epoch))
+        else {
+            return Ok(None);
+        };
         let attendee = Attendee { at: self.now, about: attendance.about.clone() };
         self.run.members.insert(attendance.actor, attendee);
         let log = self.run.logs.get(&attendance.actor);

@@ -28,6 +28,7 @@ enum Asked {
     Claim(ProcessId, u64, Duration),
     Renew(ProcessId, u64),
     Release(ProcessId),
+    Reset(ProcessId),
     Record(ProcessId, u8),
     Weights(ProcessId, u64),
     Trim(ProcessId, u64, u64),
@@ -48,7 +49,8 @@ fn asked() -> impl Strategy<Value = Asked> {
         2 => (who(), 0u64..4, lease()).prop_map(|(p, n, lease)| Asked::Claim(p, n, lease)),
         2 => (who(), 0u64..6).prop_map(|(process, held)| Asked::Renew(process, held)),
         1 => who().prop_map(Asked::Release),
-        1 => (who(), any::<u8>()).prop_map(|(process, byte)| Asked::Record(process, byte)),
+        1 => who().prop_map(Asked::Reset),
+        4 => (who(), any::<u8>()).prop_map(|(process, byte)| Asked::Record(process, byte)),
         3 => (who(), 0u64..5).prop_map(|(process, version)| Asked::Weights(process, version)),
         2 => (who(), 0u64..9, 0u64..9).prop_map(|(process, a, b)| Asked::Trim(process, a, b)),
         1 => (who(), 0u64..9, 0u64..9).prop_map(|(process, a, b)| Asked::ReportRead(process, a, b)),
@@ -80,6 +82,7 @@ fn answer(broker: &mut dyn Broker, asked: &Asked) -> String {
         }
         Asked::Renew(process, held) => format!("{:?}", broker.renew(*process, *held, LONG)),
         Asked::Release(process) => format!("{:?}", broker.release(*process)),
+        Asked::Reset(process) => format!("{:?}", broker.reset(*process)),
         Asked::Record(process, byte) => format!("{:?}", broker.publish_record(*process, &[*byte])),
         Asked::Weights(process, version) => {
             format!("{:?}", broker.publish_weights(*process, *version, &[*version as u8; 9]))
@@ -141,6 +144,7 @@ fn it_answers_as_the_reference_does() {
 fn claimed_run(server: &RedisServer) -> RedisBroker {
     let mut broker = RedisBroker::new(&server.url(), "pong").unwrap();
     assert_eq!(broker.claim(LEARNER, 0, LONG), Ok(Claimed::Held(1)));
+    assert_eq!(broker.publish_record(LEARNER, b"record"), Ok(Standing::Held));
     broker
 }
 

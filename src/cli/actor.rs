@@ -104,6 +104,7 @@ impl Actor {
             actors,
             broker: Box::new(broker),
             me,
+            accepts: Box::new(|later: &[u8]| same_work(&config, later)),
             about,
         };
         let progress = process.run(&mut |_| !stop.is_raised())?;
@@ -150,6 +151,15 @@ where
         thread::sleep(LOOK_EVERY);
     }
     Ok(None)
+}
+
+/// Checks that another learner's record asks for the same experience.
+fn same_work(config: &RunConfig, later: &[u8]) -> Result<(), String> {
+    let later = RunRecord::from_bytes(later).map_err(|error| error.to_string())?.config;
+    let work = |config: &RunConfig| {
+        (config.game.clone(), config.torso.clone(), config.env.clone(), config.apex.clone())
+    };
+    if work(&later) == work(config) { Ok(()) } else { Err("its settings are others".to_owned()) }
 }
 
 /// Returns the seed of this process's draws: that of the run, and different in every process.

@@ -104,7 +104,9 @@ fn code_of_agent_error(error: &AgentError) -> ExitCode {
 
 fn code_of_fleet_error(error: &FleetError) -> ExitCode {
     match error {
-        FleetError::NoLink(_) | FleetError::Broker(BrokerError::Refused(_)) => ExitCode::BadRequest,
+        FleetError::NoLink(_)
+        | FleetError::Changed(_)
+        | FleetError::Broker(BrokerError::Refused(_)) => ExitCode::BadRequest,
         FleetError::Taken(_) | FleetError::Lost(_) => ExitCode::BadRun,
         FleetError::Broker(BrokerError::NoAnswer(_) | BrokerError::Full(_))
         | FleetError::NoThread => ExitCode::MachineRefused,

@@ -165,6 +165,25 @@ fn run_is_at(run: &Path, frames: u64) -> bool {
 }
 
 #[test]
+fn an_actor_does_not_act_for_another_run_of_the_same_name() {
+    let Some(server) = RedisServer::start(&[]) else { return };
+    let sandbox = Sandbox::new();
+    let run = run_path(&sandbox, "a");
+    let training = learner(&sandbox, "a", &server.url(), "1e9");
+    let actor = actor(&sandbox, &server.url());
+    wait_until("it acts", || run_is_at(&run, 400) && last(&run, "actors/remote_batches") > 0);
+    send_signal(&training, "INT");
+    assert_eq!(end_of(training).code, Some(130));
+
+    let elsewhere = Sandbox::new();
+    let other = ["--name=a", "--link", &server.url(), "--frames=2000", "--set=apex.n_step=5"];
+    let trained = elsewhere.run(&[QUICK, &other].concat());
+    assert_eq!(trained.code, Some(0), "{trained:?}");
+    assert_eq!(last(&run_path(&elsewhere, "a"), "actors/remote_batches"), 0);
+    end_of(actor).expect_refusal(2, &["the run has changed: its settings are others"]);
+}
+
+#[test]
 fn a_second_learner_of_the_same_run_is_refused() {
     let Some(server) = RedisServer::start(&[]) else { return };
     let sandbox = Sandbox::new();

@@ -337,6 +337,7 @@ impl Apex {
     fn fleet_state(&self, parts: &AgentParts) -> Option<FleetState> {
         let mut state = parts.fleet.clone();
         state.epoch = self.downlink.as_ref().map_or(state.epoch, Downlink::epoch);
+        state.begin_in(state.epoch);
         (state != FleetState::default()).then_some(state)
     }
 

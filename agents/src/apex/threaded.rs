@@ -111,7 +111,7 @@ impl Apex {
     fn start_workers(&mut self) -> Result<(), AgentError> {
         // Counts as lost until all threads run, so that no error leaves a half-started agent.
         match std::mem::replace(&mut self.work, Work::Lost) {
-            Work::Paused(parts) => {
+            Work::Paused(mut parts) => {
                 self.sampled = parts.rates.sampled;
                 // The run is counted in frames, the actors claim agent steps.
                 // Rounded up: with one agent step too few, the run would wait forever for its last
@@ -127,7 +127,7 @@ impl Apex {
                     seed: self.seed,
                     updates: self.counters.updates,
                     agent_steps_left,
-                    entries: self.read_link(&parts.fleet),
+                    entries: self.read_link(&mut parts.fleet),
                 };
                 // Published anew: weights may have been loaded during the pause, and with
                 // `publish_every_updates` above 1 the last ones may never have been published.
@@ -147,9 +147,10 @@ impl Apex {
 
     /// Returns the channel of experience from other processes; the first time, lets the link read
     /// from where the state left it.
-    fn read_link(&self, state: &FleetState) -> Receiver<Entry> {
+    fn read_link(&self, state: &mut FleetState) -> Receiver<Entry> {
         let Some(downlink) = &self.downlink else { return never() };
         if !self.reading {
+            state.begin_in(downlink.epoch());
             downlink.read_from(state.epoch, &state.ledger);
         }
         downlink.entries().clone()

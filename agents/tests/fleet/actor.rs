@@ -17,6 +17,7 @@ pub struct Actor {
     pub wake: Duration,
     /// By which its clock is ahead.
     pub ahead: Duration,
+    epoch: u64,
     generation: u32,
     opens: bool,
     places: Vec<u32>,
@@ -45,6 +46,7 @@ impl Actor {
             end: ActorEnd::new(attendance, limits),
             wake,
             ahead: Duration::ZERO,
+            epoch: 0,
             generation: 0,
             opens: false,
             places: Vec::new(),
@@ -60,7 +62,8 @@ impl Actor {
         let now = self.connection.world.borrow().now;
         self.wake = now;
         match self.end.turn(&mut self.connection, now + self.ahead) {
-            ActorTurn::Joined { places, .. } => {
+            ActorTurn::Joined { epoch, places } => {
+                self.epoch = epoch;
                 self.places = places;
                 self.generation += 1;
                 self.opens = true;
@@ -99,7 +102,8 @@ impl Actor {
         content.extend(self.made.to_le_bytes());
         content.extend((content.len()..BATCH_BYTES).map(|_| world.rng.random::<u8>()));
         let transitions = world.rng.random_range(20..60);
-        let batch = Batch { generation: self.generation, opens: self.opens, transitions, content };
+        let Self { epoch, generation, opens, .. } = *self;
+        let batch = Batch { epoch, generation, opens, transitions, content };
         self.end.give(batch.encode().unwrap());
         self.opens = false;
         self.wake += world.below(Duration::from_millis(400));

@@ -168,7 +168,8 @@ impl Learner {
         }
     }
 
-    fn hold(&mut self, epoch: u64, folder: &Checkpoint) {
+    fn hold(&mut self, epoch: u64, folder: &mut Checkpoint) {
+        let starts = self.state == State::Claiming;
         if self.state == State::Claiming {
             // Only now: until the claim another learner may have written a later one.
             self.run = folder.clone();
@@ -181,6 +182,10 @@ impl Learner {
         }
         assert!(epoch > self.run.epoch, "epoch {epoch} after {}", self.run.epoch);
         self.run.epoch = epoch;
+        if starts {
+            // Also the real one begins with a checkpoint, so that its number is known.
+            self.checkpoint(folder);
+        }
     }
 
     /// Inserts a batch or makes an update, whichever the limiter allows, and writes a checkpoint if

@@ -171,6 +171,10 @@ impl Broker for Connection {
         self.request(move |broker| broker.release(learner))
     }
 
+    fn reset(&mut self, learner: ProcessId) -> Result<Standing, BrokerError> {
+        self.request(move |broker| broker.reset(learner))
+    }
+
     fn publish_record(
         &mut self,
         learner: ProcessId,

@@ -8,7 +8,7 @@
 //! | `epoch` | hash | number and holder of the epoch |
 //! | `lease` | string | there while the learner's lease has not lapsed |
 //! | `stop` | string | number of the epoch that is to end |
-//! | `record` | string | what actors must know of the run |
+//! | `record` | hash | what actors must know of the run, and the epoch that wrote it |
 //! | `newest` | hash | names of the newest weights and of those before |
 //! | `weights:<epoch>:<version>` | string | weights |
 //! | `read` | hash | actor → last batch that the learner has read |
@@ -45,7 +45,7 @@ macro_rules! scripts {
 }
 
 scripts! {
-    CLAIM "claim", RENEW "renew", RELEASE "release", PUBLISH_RECORD "publish_record",
+    CLAIM "claim", RENEW "renew", RELEASE "release", RESET "reset", RECORD "record", PUBLISH_RECORD "publish_record",
     PUBLISH_WEIGHTS "publish_weights", TRIM "trim", REPORT_READ "report_read", STOP "stop", ATTEND "attend", MEMBERS "members"
 }
 
@@ -214,6 +214,13 @@ impl Broker for RedisBroker {
         self.run_as_holder(&RELEASE, &keys, &[&id(learner)])
     }
 
+    fn reset(&mut self, learner: ProcessId) -> Result<Standing, BrokerError> {
+        let names = ["epoch", "members", "newest", "log:", "weights:", "record", "seen", "read"];
+        let mut keys: Vec<String> = names.iter().map(|name| self.key(name)).collect();
+        keys.extend(["places", "stop"].map(|name| self.key(name)));
+        self.run_as_holder(&RESET, &keys, &[&id(learner)])
+    }
+
     fn publish_record(
         &mut self,
         learner: ProcessId,
@@ -320,8 +327,8 @@ impl Broker for RedisBroker {
     }
 
     fn record(&mut self) -> Result<Option<Vec<u8>>, BrokerError> {
-        let key = self.key("record");
-        Reply(self.query(cmd("GET").arg(key))?).maybe_bytes()
+        let keys = [self.key("epoch"), self.key("record")];
+        self.run(&RECORD, &keys, &[])?.maybe_bytes()
     }
 
     fn attend(&mut self, attendance: &Attendance) -> Result<Option<Attended>, BrokerError> {
@@ -329,7 +336,7 @@ impl Broker for RedisBroker {
         let names = ["epoch", "members", "seen", "places"];
         let mut keys: Vec<String> = names.iter().map(|name| self.key(name)).collect();
         keys.extend([self.log_key(*actor), self.key("newest"), self.key("stop")]);
-        keys.push(self.key("read"));
+        keys.extend([self.key("read"), self.key("record")]);
         let arguments: [&[u8]; 5] =
             [&id(*actor), &text(*places), &text(*places_in_run), &millis(*lease), about.as_bytes()];
 

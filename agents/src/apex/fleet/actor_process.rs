@@ -35,6 +35,9 @@ const UNDER_WAY: u32 = UNREAD as u32 + 2;
 /// Longest wait before the caller is asked again if the process should go on.
 const WAIT: Duration = Duration::from_millis(50);
 
+/// Check of the record of a later learner; an error says what differs.
+pub type Acceptance<'a> = Box<dyn Fn(&[u8]) -> Result<(), String> + 'a>;
+
 /// Everything that an actor process is built from.
 pub struct ActorProcess<'a> {
     /// The run's settings.
@@ -49,6 +52,8 @@ pub struct ActorProcess<'a> {
     pub broker: Box<dyn Broker + Send>,
     /// This process.
     pub me: ProcessId,
+    /// Checks the record of whatever learner the run has later.
+    pub accepts: Acceptance<'a>,
     /// Describes the process for a table of actors.
     pub about: Box<dyn FnMut(&ActorProgress) -> String + 'a>,
 }
@@ -97,6 +102,7 @@ impl ActorProcess<'_> {
 
 struct Running<'a> {
     about: Box<dyn FnMut(&ActorProgress) -> String + 'a>,
+    accepts: Acceptance<'a>,
     config: ApexConfig,
     q_spec: QSpec,
     broker: Box<dyn Broker + Send>,
@@ -104,6 +110,9 @@ struct Running<'a> {
     clock: Instant,
     weights: LatestWeights,
     has_weights: bool,
+    /// The record of the epoch is accepted.
+    is_accepted: bool,
+    epoch: u64,
     /// Places on the ladder, one per environment; too few while not enough are free.
     places: Vec<u32>,
     envs: usize,
@@ -149,7 +158,7 @@ impl Gathered {
 
 impl<'a> Running<'a> {
     fn build(process: ActorProcess<'a>) -> Result<Self, AgentError> {
-        let ActorProcess { config, torso, seed, actors, broker, me, about } = process;
+        let ActorProcess { config, torso, seed, actors, broker, me, accepts, about } = process;
         let envs = actors.iter().map(VecEnv::len).sum();
         // The streams' own ladder is replaced by the places that the run has for this process.
         let config = ApexConfig { envs: envs as u32, ..config.clone() };
@@ -182,12 +191,15 @@ impl<'a> Running<'a> {
         };
         Ok(Self {
             about,
+            accepts,
             q_spec,
             broker,
             end: ActorEnd::new(attendance, limits),
             clock: Instant::now(),
             weights: LatestWeights::default(),
             has_weights: false,
+            is_accepted: false,
+            epoch: 0,
             places: Vec::new(),
             envs,
             idle,
@@ -205,8 +217,10 @@ impl<'a> Running<'a> {
     /// Makes a turn; returns `false` when the run has ended.
     fn turn(&mut self) -> Result<bool, AgentError> {
         match self.end.turn(self.broker.as_mut(), self.clock.elapsed()) {
-            ActorTurn::Joined { places, .. } => {
+            ActorTurn::Joined { epoch, places } => {
+                self.epoch = epoch;
                 self.has_weights = false;
+                self.is_accepted = false;
                 self.begin_anew(places)?;
             }
             ActorTurn::Moved { places } => self.begin_anew(places)?,
@@ -229,9 +243,25 @@ impl<'a> Running<'a> {
         }
 
         let ready = self.has_weights && self.places.len() == self.envs;
-        if ready && self.crew.is_none() {
+        if ready && self.crew.is_none() && self.check_record()? {
             let idle = std::mem::take(&mut self.idle);
             self.crew = Some(Crew::start(idle, &self.config, self.q_spec, &self.weights)?);
+        }
+        Ok(true)
+    }
+
+    /// Checks that the run is still the one that this process was started for; `false` if the broker
+    /// did not answer.
+    fn check_record(&mut self) -> Result<bool, AgentError> {
+        if !self.is_accepted {
+            match self.broker.record() {
+                Ok(Some(record)) => (self.accepts)(&record).map_err(FleetError::Changed)?,
+                Ok(None) | Err(BrokerError::NoAnswer(_) | BrokerError::Full(_)) => {
+                    return Ok(false);
+                }
+                Err(refused) => return Err(FleetError::from(refused).into()),
+            }
+            self.is_accepted = true;
         }
         Ok(true)
     }
@@ -243,7 +273,8 @@ impl<'a> Running<'a> {
         }
 
         let ladder = self.config.ladder(self.config.fleet.places);
-        let epsilons: Vec<f64> = places.iter().map(|place| ladder[*place as usize]).collect();
+        let epsilon = |place: &u32| ladder.get(*place as usize).copied();
+        let epsilons: Vec<f64> = places.iter().filter_map(epsilon).collect();
         self.places = places;
         self.generation += 1;
         self.opens = true;
@@ -288,6 +319,7 @@ impl<'a> Running<'a> {
     fn give(&mut self) -> Result<(), AgentError> {
         let gathered = std::mem::take(&mut self.gathered);
         let batch = Batch {
+            epoch: self.epoch,
             generation: self.generation,
             opens: self.opens,
             transitions: gathered.transitions as u32,

@@ -71,7 +71,6 @@ impl Downlink {
             published: None,
             entries: to_learner,
             status: Arc::clone(&status),
-            started: false,
             clock: Instant::now(),
         };
         let thread = thread::Builder::new().name("link".to_owned());
@@ -169,8 +168,6 @@ struct Service {
     published: Option<(u64, Instant)>,
     entries: Sender<Entry>,
     status: Arc<Mutex<Status>>,
-    /// The checkpoint to read from is known.
-    started: bool,
     clock: Instant,
 }
 
@@ -180,7 +177,6 @@ impl Service {
         loop {
             match orders.recv_timeout(pause) {
                 Ok(Order::Start(epoch, ledger)) => {
-                    self.started = true;
                     self.end.start_from(epoch, &ledger);
                 }
                 Ok(Order::Checkpointed(ledger)) => self.end.checkpointed(&ledger),
@@ -203,7 +199,7 @@ impl Service {
     /// Makes one request, and returns the time to wait for orders before the next.
     fn turn(&mut self) -> Result<Duration, FleetError> {
         let now = self.clock.elapsed();
-        let room = self.started && self.entries.len() < ROOM;
+        let room = self.entries.len() < ROOM;
         let turn = self.end.turn(self.broker.as_mut(), now, room);
         let mut status = lock(&self.status);
         status.wants_checkpoint = self.end.wants_checkpoint();

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use coordrl_fleet::{Broker, BrokerError, Epoch, ProcessId};
 
-pub use self::actor_process::{ActorProcess, ActorProgress};
+pub use self::actor_process::{Acceptance, ActorProcess, ActorProgress};
 pub(super) use self::downlink::Downlink;
 pub(super) use self::state::FleetState;
 
@@ -53,6 +53,9 @@ pub enum FleetError {
         .0.holder, .0.number
     )]
     Lost(Epoch),
+    /// The run is not what this actor process was started for.
+    #[error("the run has changed: {0}; start this actor anew")]
+    Changed(String),
     /// The broker cannot be reached, or refuses.
     #[error(transparent)]
     Broker(#[from] BrokerError),

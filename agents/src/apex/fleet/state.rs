@@ -23,6 +23,8 @@ const STREAMS: u32 = 1 << 12;
 pub(in crate::apex) struct FleetState {
     /// Number of the epoch held last.
     pub epoch: u64,
+    /// Number of the epoch in which the run began: what was made before is another run's.
+    first_epoch: u64,
     pub ledger: Ledger,
     /// Experience of entered batches that is not in the replay yet, in order.
     pub opened: VecDeque<Experience>,
@@ -38,6 +40,13 @@ impl FleetState {
         RemoteBatches { inserted: self.ledger.inserted(), lost: self.ledger.lost() }
     }
 
+    /// Begins the run in this epoch, unless it has begun before.
+    pub fn begin_in(&mut self, epoch: u64) {
+        if self.first_epoch == 0 {
+            self.first_epoch = epoch;
+        }
+    }
+
     /// Forgets everything that builds upon frames of the past: the replay has none of them.
     pub fn forget_frames(&mut self) {
         self.ledger.break_all();
@@ -51,6 +60,9 @@ impl FleetState {
     pub fn open(&mut self, entry: &Entry) -> Result<(), AgentError> {
         let Entry { actor, seq, bytes } = entry;
         let readable = Batch::decode(bytes).map_err(|error| error.to_string()).and_then(|batch| {
+            if batch.epoch < self.first_epoch {
+                return Err("it is of another run".to_owned());
+            }
             let experience = Experience::split(&batch.content);
             let experience = experience.map_err(|error| error.to_string())?;
             let mut parts = experience.iter().flat_map(|message| &message.parts);
@@ -116,7 +128,7 @@ mod tests {
         let parts = streams.iter().copied().map(part).collect();
         let message = Experience { parts, ..Default::default() }.to_bytes().unwrap();
         let content = Experience::join(&[message.into()]).unwrap();
-        let batch = Batch { generation, opens: true, transitions: 0, content };
+        let batch = Batch { epoch: 4, generation, opens: true, transitions: 0, content };
         Entry { actor: ACTOR, seq, bytes: batch.encode().unwrap() }
     }
 
@@ -134,6 +146,15 @@ mod tests {
         assert_eq!(streams(&mut state, &entry(2, 2, &[3])), Some(vec![second + 3]));
         let other = Entry { actor: ProcessId(6), ..entry(1, 1, &[0]) };
         assert_eq!(streams(&mut state, &other), Some(vec![second + STREAMS]));
+    }
+
+    #[test]
+    fn what_another_run_of_this_name_left_is_not_inserted() {
+        let mut state = FleetState::default();
+        state.begin_in(5);
+        state.begin_in(3);
+        assert_eq!(streams(&mut state, &entry(1, 1, &[0])), None);
+        assert_eq!(state.ledger.lost(), 1);
     }
 
     #[test]

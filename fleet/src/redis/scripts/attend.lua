@@ -1,13 +1,15 @@
 -- Extends an actor's leases and returns the state of the run.
--- Keys: epoch, members, seen, places, the actor's log, newest weights, stop, read.
+-- Keys: epoch, members, seen, places, the actor's log, newest weights, stop, read, record.
 -- Arguments: actor, places, places in the run, lease in ms, about.
--- Returns nothing if there is no run, else {number, holder, length of the log, last batch read,
+-- Returns nothing if there is no run, or no record of its epoch yet; else {number, holder, length of the log, last batch read,
 -- 1 if the run is to stop, epoch and version of the newest weights or -1 twice, places…}.
 local actor, wanted, in_run = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
-local number = redis.call('HGET', KEYS[1], 'number')
-if not number then
+local epoch = redis.call('HMGET', KEYS[1], 'number', 'holder')
+local record = redis.call('HMGET', KEYS[9], 'number', 'holder')
+if not epoch[1] or epoch[1] ~= record[1] or epoch[2] ~= record[2] then
   return false
 end
+local number = tonumber(epoch[1])
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -41,11 +43,11 @@ end
 local weights = redis.call('HMGET', KEYS[6], 'epoch', 'version')
 local stop = tonumber(redis.call('GET', KEYS[7]) or '0')
 local state = {
-  tonumber(number),
-  redis.call('HGET', KEYS[1], 'holder'),
+  number,
+  epoch[2],
   redis.call('XLEN', KEYS[5]),
   tonumber(redis.call('HGET', KEYS[8], actor) or '0'),
-  stop >= tonumber(number) and 1 or 0,
+  stop >= number and 1 or 0,
   tonumber(weights[1] or '-1'),
   tonumber(weights[2] or '-1'),
 }

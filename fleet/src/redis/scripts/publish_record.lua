@@ -3,5 +3,5 @@
 if redis.call('HGET', KEYS[1], 'holder') ~= ARGV[1] then
   return 0
 end
-redis.call('SET', KEYS[2], ARGV[2])
+redis.call('HSET', KEYS[2], 'number', redis.call('HGET', KEYS[1], 'number'), 'holder', ARGV[1], 'record', ARGV[2])
 return 1
