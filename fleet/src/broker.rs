@@ -219,6 +219,10 @@ pub trait Broker {
         up_to: &[(ProcessId, u64)],
     ) -> Result<Standing, BrokerError>;
 
+    /// Removes all trace of those of these actor processes whose logs are empty.
+    fn forget(&mut self, learner: ProcessId, actors: &[ProcessId])
+    -> Result<Standing, BrokerError>;
+
     /// Lists the actor processes that have attended.
     fn members(&mut self) -> Result<Vec<Member>, BrokerError>;
 

@@ -1,15 +1,19 @@
 //! What the learner does with a broker.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::broker::{Broker, BrokerError, Claimed, Entry, Epoch, ProcessId, Renewed, Standing};
+use crate::broker::{
+    Broker, BrokerError, Claimed, Entry, Epoch, Member, ProcessId, Renewed, Standing,
+};
 use crate::ledger::Ledger;
 
 /// Pauses between attempts while the broker does not answer.
 const RETRY: Duration = Duration::from_millis(200);
 /// Least time between two reports of what was read.
 const REPORT_EVERY: Duration = Duration::from_millis(20);
+/// Time between two looks for new actors.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Largest number of batches of one log read at once.
 const READ_AT_ONCE: usize = 2;
 
@@ -20,6 +24,8 @@ pub struct Leasing {
     pub lease: Duration,
     /// Time between two renewals.
     pub renew_every: Duration,
+    /// Time without an attendance after which an actor whose log is empty is forgotten.
+    pub forget_after: Duration,
     /// Longest wait for batches in one turn.
     pub read_wait: Duration,
     /// Bytes in a log, not covered by a finished checkpoint, from which its actor waits.
@@ -44,6 +50,10 @@ pub struct LearnerEnd {
     owes_reset: bool,
     owes_record: bool,
     owes_weights: bool,
+    /// Actors that have logs.
+    members: BTreeSet<ProcessId>,
+    members_at: Duration,
+    gone: Vec<ProcessId>,
     /// Last batch read of each log.
     read: BTreeMap<ProcessId, u64>,
     /// The actors have not been told yet.
@@ -103,6 +113,9 @@ impl LearnerEnd {
             owes_reset: false,
             owes_record: false,
             owes_weights: false,
+            members: BTreeSet::new(),
+            members_at: Duration::ZERO,
+            gone: Vec::new(),
             read: BTreeMap::new(),
             owes_read: false,
             report_at: Duration::ZERO,
@@ -174,6 +187,11 @@ impl LearnerEnd {
             Due::Weights => self.publish_weights(broker, now),
             Due::Trim => self.trim(broker, now),
             Due::Report => self.report_read(broker, now),
+            Due::Members => self.look_for_members(broker, now),
+            Due::Forget => {
+                let standing = broker.forget(self.me, &self.gone);
+                self.settle(standing, now, |end| end.gone.clear())
+            }
             Due::Read => self.read(broker, now),
             Due::Nothing => Ok(LearnerTurn::Idle { until: self.renew_at, why: None }),
         };
@@ -200,6 +218,8 @@ impl LearnerEnd {
             Self { owes_weights: true, .. } => Due::Weights,
             Self { to_trim: Some(_), .. } => Due::Trim,
             Self { owes_read: true, .. } if now >= self.report_at => Due::Report,
+            _ if now >= self.members_at => Due::Members,
+            _ if !self.gone.is_empty() => Due::Forget,
             _ if room => Due::Read,
             _ => Due::Nothing,
         }
@@ -267,12 +287,31 @@ impl LearnerEnd {
         })
     }
 
+    /// Finds actors that have joined, and those that have gone for good.
+    fn look_for_members(
+        &mut self,
+        broker: &mut dyn Broker,
+        now: Duration,
+    ) -> Result<LearnerTurn, BrokerError> {
+        let members = broker.members()?;
+        self.members_at = now + LOOK_EVERY;
+        let is_gone =
+            |member: &&Member| member.log_len == 0 && member.silent_for > self.leasing.forget_after;
+        self.gone = members.iter().filter(is_gone).map(|member| member.actor).collect();
+        let stays = |member: &&Member| !is_gone(member);
+        self.members = members.iter().filter(stays).map(|member| member.actor).collect();
+        self.unremoved.retain(|actor, batches| !batches.is_empty() || self.members.contains(actor));
+        Ok(done(now))
+    }
+
+    /// Returns the last batch read of each log there is.
+    fn positions(&self) -> Vec<(ProcessId, u64)> {
+        let position = |actor| self.read.get(actor).copied().unwrap_or_default();
+        self.members.iter().map(|actor| (*actor, position(actor))).collect()
+    }
+
     fn read(&mut self, broker: &mut dyn Broker, now: Duration) -> Result<LearnerTurn, BrokerError> {
-        for member in broker.members()? {
-            self.read.entry(member.actor).or_insert(0);
-        }
-        let after: Vec<_> = self.read.iter().map(|(actor, seq)| (*actor, *seq)).collect();
-        let entries = broker.read(&after, READ_AT_ONCE, self.leasing.read_wait)?;
+        let entries = broker.read(&self.positions(), READ_AT_ONCE, self.leasing.read_wait)?;
         for Entry { actor, seq, bytes } in &entries {
             self.read.insert(*actor, *seq);
             self.unremoved.entry(*actor).or_default().push((*seq, bytes.len()));
@@ -290,8 +329,7 @@ impl LearnerEnd {
         now: Duration,
     ) -> Result<LearnerTurn, BrokerError> {
         self.report_at = now + REPORT_EVERY;
-        let read: Vec<_> = self.read.iter().map(|(actor, seq)| (*actor, *seq)).collect();
-        let standing = broker.report_read(self.me, &read);
+        let standing = broker.report_read(self.me, &self.positions());
         self.settle(standing, now, |end| end.owes_read = false)
     }
 
@@ -328,6 +366,8 @@ enum Due {
     Weights,
     Trim,
     Report,
+    Members,
+    Forget,
     Read,
     Nothing,
 }

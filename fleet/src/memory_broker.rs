@@ -239,6 +239,24 @@ impl Broker for MemoryBroker {
         Ok(Standing::Held)
     }
 
+    fn forget(
+        &mut self,
+        learner: ProcessId,
+        actors: &[ProcessId],
+    ) -> Result<Standing, BrokerError> {
+        if self.held_by(learner).is_none() {
+            return Ok(Standing::NotHeld);
+        }
+        for actor in actors {
+            if self.run.logs.get(actor).is_none_or(|log| log.batches.is_empty()) {
+                self.run.members.remove(actor);
+                self.run.read.remove(actor);
+                self.run.logs.remove(actor);
+            }
+        }
+        Ok(Standing::Held)
+    }
+
     fn members(&mut self) -> Result<Vec<Member>, BrokerError> {
         let members = self.run.members.iter().map(|(actor, attendee)| Member {
             actor: *actor,

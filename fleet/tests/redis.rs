@@ -33,6 +33,7 @@ enum Asked {
     Weights(ProcessId, u64),
     Trim(ProcessId, u64, u64),
     ReportRead(ProcessId, u64, u64),
+    Forget(ProcessId, ProcessId),
     Members,
     Read(u64, usize),
     Stop,
@@ -54,6 +55,7 @@ fn asked() -> impl Strategy<Value = Asked> {
         3 => (who(), 0u64..5).prop_map(|(process, version)| Asked::Weights(process, version)),
         2 => (who(), 0u64..9, 0u64..9).prop_map(|(process, a, b)| Asked::Trim(process, a, b)),
         1 => (who(), 0u64..9, 0u64..9).prop_map(|(process, a, b)| Asked::ReportRead(process, a, b)),
+        1 => (who(), who()).prop_map(|(process, actor)| Asked::Forget(process, actor)),
         1 => Just(Asked::Members),
         3 => (0u64..9, 1usize..4).prop_map(|(after, most)| Asked::Read(after, most)),
         1 => Just(Asked::Stop),
@@ -94,6 +96,7 @@ fn answer(broker: &mut dyn Broker, asked: &Asked) -> String {
             let read = [(ProcessId(1), *a), (ProcessId(2), *b)];
             format!("{:?}", broker.report_read(*process, &read))
         }
+        Asked::Forget(process, actor) => format!("{:?}", broker.forget(*process, &[*actor])),
         Asked::Members => {
             let members = broker.members().unwrap();
             let shown = members

@@ -119,6 +119,7 @@ impl Learner {
         let leasing = Leasing {
             lease: Duration::from_secs(10),
             renew_every: Duration::from_secs(3),
+            forget_after: Duration::from_secs(20),
             read_wait: Duration::ZERO,
             log_bytes,
         };

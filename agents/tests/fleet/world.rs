@@ -212,6 +212,15 @@ impl Broker for Connection {
         self.request(move |broker| broker.report_read(learner, &up_to))
     }
 
+    fn forget(
+        &mut self,
+        learner: ProcessId,
+        actors: &[ProcessId],
+    ) -> Result<Standing, BrokerError> {
+        let actors = actors.to_vec();
+        self.request(move |broker| broker.forget(learner, &actors))
+    }
+
     fn members(&mut self) -> Result<Vec<Member>, BrokerError> {
         self.request(|broker| broker.members())
     }

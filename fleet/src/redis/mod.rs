@@ -46,7 +46,7 @@ macro_rules! scripts {
 
 scripts! {
     CLAIM "claim", RENEW "renew", RELEASE "release", RESET "reset", RECORD "record", PUBLISH_RECORD "publish_record",
-    PUBLISH_WEIGHTS "publish_weights", TRIM "trim", REPORT_READ "report_read", STOP "stop", ATTEND "attend", MEMBERS "members"
+    PUBLISH_WEIGHTS "publish_weights", TRIM "trim", REPORT_READ "report_read", FORGET "forget", STOP "stop", ATTEND "attend", MEMBERS "members"
 }
 
 /// One run at a broker, over one connection that is made anew when it fails.
@@ -263,6 +263,19 @@ impl Broker for RedisBroker {
         arguments.extend(up_to.iter().flat_map(|(actor, seq)| [id(*actor), text(seq)]));
         let arguments: Vec<&[u8]> = arguments.iter().map(Vec::as_slice).collect();
         self.run_as_holder(&REPORT_READ, &keys, &arguments)
+    }
+
+    fn forget(
+        &mut self,
+        learner: ProcessId,
+        actors: &[ProcessId],
+    ) -> Result<Standing, BrokerError> {
+        let names = ["epoch", "members", "seen", "read", "log:"];
+        let keys: Vec<String> = names.iter().map(|name| self.key(name)).collect();
+        let mut arguments = vec![id(learner)];
+        arguments.extend(actors.iter().map(|actor| id(*actor)));
+        let arguments: Vec<&[u8]> = arguments.iter().map(Vec::as_slice).collect();
+        self.run_as_holder(&FORGET, &keys, &arguments)
     }
 
     fn members(&mut self) -> Result<Vec<Member>, BrokerError> {

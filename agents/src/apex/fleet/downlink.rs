@@ -14,6 +14,8 @@ use crate::apex::link::LatestWeights;
 const WAIT: Duration = Duration::from_millis(20);
 /// Least time between two publications of weights.
 const PUBLISH_EVERY: Duration = Duration::from_secs(1);
+/// Time without a sign of an actor process after which it is forgotten.
+const FORGET: Duration = Duration::from_secs(600);
 /// Batches read and not inserted yet, from which no more are read.
 const ROOM: usize = 2;
 /// Longest wait for the broker's first answer.
@@ -60,7 +62,13 @@ impl Downlink {
         weights: LatestWeights,
     ) -> Result<Self, FleetError> {
         let FleetSetup { broker, me, record } = setup;
-        let leasing = Leasing { lease: LEASE, renew_every: LEASE / 5, read_wait: WAIT, log_bytes };
+        let leasing = Leasing {
+            lease: LEASE,
+            renew_every: LEASE / 5,
+            forget_after: FORGET,
+            read_wait: WAIT,
+            log_bytes,
+        };
         let (orders, ordered) = unbounded();
         let (to_learner, entries) = unbounded();
         let status = Arc::<Mutex<Status>>::default();
