@@ -10,8 +10,8 @@ const HEADER: usize = CHECKSUM + 4;
 const CHECKSUM: usize = 4 + 2 + 2 + 8 + 4 + 4 + 4;
 /// Flag of the first batch of a generation.
 const OPENS: u16 = 1;
-/// Above this a length is damage: a batch is about 64 KiB.
-const LONGEST: usize = 1 << 30;
+/// Above this a length is damage: a batch is about 64 KiB, compressed.
+const LONGEST: usize = 64 << 20;
 
 /// Several agent steps of all environments of one actor process.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,7 +50,7 @@ impl Batch {
     /// Compresses the content (LZ4) behind a header.
     ///
     /// # Errors
-    /// If the content is above a gigabyte.
+    /// If the content is above 64 MiB.
     pub fn encode(&self) -> Result<Vec<u8>, BatchError> {
         let len = self.content.len();
         if len > LONGEST {

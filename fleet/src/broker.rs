@@ -186,7 +186,7 @@ pub trait Broker {
     fn release(&mut self, learner: ProcessId) -> Result<Standing, BrokerError>;
 
     /// Removes what another run of this name has left: everything but the epoch, and the logs of
-    /// processes that have never attended.
+    /// processes that have never attended. Does nothing once the epoch has a record.
     fn reset(&mut self, learner: ProcessId) -> Result<Standing, BrokerError>;
 
     /// Writes what actors must know of the run. Until then its epoch does not exist for them.
@@ -235,8 +235,9 @@ pub trait Broker {
         wait: Duration,
     ) -> Result<Vec<Entry>, BrokerError>;
 
-    /// Asks the learner and all actors to end. Those who start later are not asked.
-    fn request_stop(&mut self) -> Result<(), BrokerError>;
+    /// Asks the learner and all actors of an epoch to end, if it is the current one. Those who start
+    /// later are not asked.
+    fn request_stop(&mut self, epoch: u64) -> Result<(), BrokerError>;
 
     /// Reads what [`Broker::publish_record`] wrote in this epoch.
     fn record(&mut self) -> Result<Option<Vec<u8>>, BrokerError>;

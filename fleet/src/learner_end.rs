@@ -50,6 +50,8 @@ pub struct LearnerEnd {
     owes_reset: bool,
     owes_record: bool,
     owes_weights: bool,
+    /// No publication before: the broker had no room for the last.
+    weights_at: Duration,
     /// Actors that have logs.
     members: BTreeSet<ProcessId>,
     members_at: Duration,
@@ -97,8 +99,8 @@ pub enum LearnerTurn {
 }
 
 impl LearnerEnd {
-    /// Creates the end of a learner that has loaded a checkpoint with this ledger and epoch (0 in a
-    /// new run). `record` is what actors must know of the run.
+    /// Creates the end of a learner. `known` is the epoch that the run's last checkpoint knows of, 0
+    /// in a new run or if it will be read later; `record` is for the actors.
     pub fn new(me: ProcessId, leasing: Leasing, known: u64, record: Vec<u8>) -> Self {
         Self {
             me,
@@ -113,6 +115,7 @@ impl LearnerEnd {
             owes_reset: false,
             owes_record: false,
             owes_weights: false,
+            weights_at: Duration::ZERO,
             members: BTreeSet::new(),
             members_at: Duration::ZERO,
             gone: Vec::new(),
@@ -214,9 +217,10 @@ impl LearnerEnd {
             // Actors are to find a run that reads what they send.
             Self { started: false, .. } => Due::Nothing,
             Self { owes_reset: true, .. } => Due::Reset,
-            Self { owes_record: true, .. } => Due::Record,
-            Self { owes_weights: true, .. } => Due::Weights,
+            // Before anything that a full broker may refuse.
             Self { to_trim: Some(_), .. } => Due::Trim,
+            Self { owes_record: true, .. } => Due::Record,
+            Self { owes_weights: true, .. } if now >= self.weights_at => Due::Weights,
             Self { owes_read: true, .. } if now >= self.report_at => Due::Report,
             _ if now >= self.members_at => Due::Members,
             _ if !self.gone.is_empty() => Due::Forget,
@@ -249,6 +253,9 @@ impl LearnerEnd {
             Renewed::Held { number, .. } if number != self.epoch => Ok(self.holds(number, now)),
             Renewed::Held { stop, .. } => {
                 self.renew_at = now + self.leasing.renew_every;
+                // The broker may have gone back to an older copy of itself, or an older report have
+                // come late.
+                self.owes_read = true;
                 Ok(if stop { LearnerTurn::Stop } else { done(now) })
             }
         }
@@ -271,6 +278,10 @@ impl LearnerEnd {
     ) -> Result<LearnerTurn, BrokerError> {
         let Some((version, bytes)) = &self.weights else { return Ok(done(now)) };
         let standing = broker.publish_weights(self.me, *version, bytes);
+        if let Err(BrokerError::Full(_)) = standing {
+            self.weights_at = now + RETRY;
+            return Ok(LearnerTurn::Idle { until: now, why: standing.err() });
+        }
         self.settle(standing, now, |end| end.owes_weights = false)
     }
 

@@ -170,6 +170,10 @@ impl Broker for MemoryBroker {
 
     fn reset(&mut self, learner: ProcessId) -> Result<Standing, BrokerError> {
         let Some(epoch) = self.held_by(learner) else { return Ok(Standing::NotHeld) };
+        // This request lingered in the network, and one after it has done it.
+        if self.run.record.as_ref().is_some_and(|(of, _)| *of == epoch) {
+            return Ok(Standing::Held);
+        }
         let before = std::mem::take(&mut self.run);
         let Run { lease_until, mut logs, members, .. } = before;
         logs.retain(|actor, _| !members.contains_key(actor));
@@ -286,8 +290,10 @@ impl Broker for MemoryBroker {
         Ok(entries)
     }
 
-    fn request_stop(&mut self) -> Result<(), BrokerError> {
-        self.run.stop = self.run.epoch.map(|epoch| epoch.number);
+    fn request_stop(&mut self, epoch: u64) -> Result<(), BrokerError> {
+        if self.run.epoch.is_some_and(|current| current.number == epoch) {
+            self.run.stop = Some(epoch);
+        }
         Ok(())
     }
 

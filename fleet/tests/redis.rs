@@ -36,7 +36,7 @@ enum Asked {
     Forget(ProcessId, ProcessId),
     Members,
     Read(u64, usize),
-    Stop,
+    Stop(u64),
     ReadRecord,
     Attend(ProcessId, u32),
     Append(ProcessId, u64, Vec<u8>),
@@ -58,7 +58,7 @@ fn asked() -> impl Strategy<Value = Asked> {
         1 => (who(), who()).prop_map(|(process, actor)| Asked::Forget(process, actor)),
         1 => Just(Asked::Members),
         3 => (0u64..9, 1usize..4).prop_map(|(after, most)| Asked::Read(after, most)),
-        1 => Just(Asked::Stop),
+        1 => (0u64..6).prop_map(Asked::Stop),
         1 => Just(Asked::ReadRecord),
         3 => (who(), 0u32..4).prop_map(|(process, places)| Asked::Attend(process, places)),
         5 => (who(), 1u64..12, prop::collection::vec(any::<u8>(), 0..20))
@@ -108,7 +108,7 @@ fn answer(broker: &mut dyn Broker, asked: &Asked) -> String {
             let after = [1, 2, 3].map(|process| (ProcessId(process), *after));
             format!("{:?}", broker.read(&after, *most, Duration::ZERO))
         }
-        Asked::Stop => format!("{:?}", broker.request_stop()),
+        Asked::Stop(epoch) => format!("{:?}", broker.request_stop(*epoch)),
         Asked::ReadRecord => format!("{:?}", broker.record()),
         Asked::Attend(actor, places) => {
             format!("{:?}", broker.attend(&attendance(*actor, *places)))
@@ -234,6 +234,15 @@ fn a_server_whose_memory_is_full_refuses_batches_and_keeps_the_rest() {
         "{full:?}"
     );
 
+    // Everything that frees memory, or tells others how things are, goes on.
+    assert_eq!(broker.renew(LEARNER, 1, LONG), Ok(Renewed::Held { number: 1, stop: false }));
+    assert_eq!(broker.report_read(LEARNER, &[(ACTOR, 3)]), Ok(Standing::Held));
+    assert_eq!(broker.publish_record(LEARNER, b"record"), Ok(Standing::Held));
+    assert_eq!(broker.attend(&attendance(ACTOR, 1)).unwrap().unwrap().read, 3);
+    broker.release(LEARNER).unwrap();
+    assert_eq!(broker.claim(OTHER, 0, LONG), Ok(Claimed::Held(2)));
+    broker.release(OTHER).unwrap();
+    assert_eq!(broker.claim(LEARNER, 0, LONG), Ok(Claimed::Held(3)));
     assert_eq!(broker.trim(LEARNER, &[(ACTOR, 50)]), Ok(Standing::Held));
     assert_eq!(broker.append(ACTOR, 100, &batch), Ok(Appended::Added));
 }

@@ -110,6 +110,7 @@ fn code_of_fleet_error(error: &FleetError) -> ExitCode {
         FleetError::Taken(_) | FleetError::Lost(_) => ExitCode::BadRun,
         FleetError::Broker(BrokerError::NoAnswer(_) | BrokerError::Full(_))
         | FleetError::NoThread => ExitCode::MachineRefused,
+        FleetError::ThreadEnded => ExitCode::Unexpected,
     }
 }
 

@@ -1,5 +1,6 @@
 //! `coordrl fleet`: the processes of a run over several machines.
 
+use std::io;
 use std::time::{Duration, Instant};
 
 use clap::{Args, Subcommand};
@@ -91,7 +92,7 @@ impl Which {
     fn find(&self) -> anyhow::Result<(String, RedisBroker)> {
         let link = LinkAddress::of_flag(&self.link)?;
         let run = choose_run(&link, self.run.as_deref())?
-            .ok_or_else(|| BadRequest::error("there is no run at this broker"))?;
+            .ok_or_else(|| BadRequest::error("no run at this broker has a learner"))?;
         let broker = RedisBroker::new(link.url(), &run).map_err(in_agent)?;
         Ok((run, broker))
     }
@@ -145,12 +146,14 @@ fn row(actor: &ShownActor) -> Vec<String> {
 
 fn stop(which: &Which) -> anyhow::Result<ExitCode> {
     let (run, mut broker) = which.find()?;
-    broker.request_stop().map_err(in_agent)?;
+    let epoch = broker.epoch().map_err(in_agent)?;
+    let epoch = epoch.ok_or_else(|| BadRequest::error(format!("there is no run `{run}`")))?;
+    broker.request_stop(epoch).map_err(in_agent)?;
     let since = Instant::now();
     while broker.has_learner().map_err(in_agent)? {
         if since.elapsed() > PATIENCE {
             let text = format!("`{run}`: its learner has not ended within {PATIENCE:?}");
-            return Err(anyhow::anyhow!(text));
+            return Err(io::Error::new(io::ErrorKind::TimedOut, text).into());
         }
         std::thread::sleep(Duration::from_millis(100));
     }

@@ -36,7 +36,8 @@ pub fn join_as_learner(
     Ok(())
 }
 
-/// Returns the run of this name, or the only one at a broker; `None` if there is none.
+/// Returns the run of this name, or the only one at a broker that has a learner; `None` if there is
+/// none.
 ///
 /// # Errors
 /// If there are several, or the broker cannot be reached or refuses.
@@ -54,6 +55,8 @@ pub fn choose_run(link: &LinkAddress, name: Option<&str>) -> anyhow::Result<Opti
 
 /// Returns the name of a run at a broker.
 pub fn run_name(config: &RunConfig, folder: &std::path::Path) -> String {
+    // `.` and links have other names.
+    let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
     let name = folder.file_name().unwrap_or_default().to_string_lossy();
     format!("{}/{}-{}/{name}", config.game, config.algo.name(), config.torso)
 }

@@ -144,6 +144,9 @@ fn fleet_stop_ends_all_processes_and_the_same_command_continues() {
         shown.stdout.matches("\"weights_of_update\":").count() == 2 && run_is_at(&run, 400)
     });
 
+    sandbox
+        .run(&["fleet", "stop", "--run", "typo", "--link", &server.url()])
+        .expect_refusal(2, &["there is no run `typo`"]);
     let stopped = sandbox.run(&["fleet", "stop", "--link", &server.url()]);
     assert_eq!(stopped.code, Some(0), "{stopped:?}");
     assert_eq!(end_of(training).code, Some(130));

@@ -8,8 +8,8 @@ use super::experience::{Experience, Weights};
 
 /// An actor's interface to the rest of the system.
 ///
-/// Another implementation, such as a message broker between machines, requires no change to actor
-/// or learner: [`Experience`] and [`Weights`] have a versioned serialised form.
+/// [`Experience`] and [`Weights`] have a versioned serialised form, in which they travel between
+/// processes: see `fleet`.
 pub trait Link: Send {
     /// Sends experience, in order. Blocks while the queue is full.
     ///

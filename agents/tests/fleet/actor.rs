@@ -39,7 +39,7 @@ impl Actor {
             lease: Duration::from_secs(10),
             about: String::new(),
         };
-        let limits = ActorLimits { attend_every: Duration::from_secs(2), log_bytes, unread: 8 };
+        let limits = ActorLimits { attend_every: Duration::from_secs(2), log_bytes, unread: 2 };
         let wake = connection.world.borrow().now;
         Self {
             connection,

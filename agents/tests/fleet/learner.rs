@@ -13,7 +13,7 @@ use super::world::Connection;
 
 const BATCH: u64 = 32;
 /// Batches read and not inserted yet, from which no more are read.
-const ROOM: usize = 16;
+const ROOM: usize = 2;
 const UPDATES_PER_PUBLICATION: u64 = 4;
 
 /// The run's folder: its last checkpoint.

@@ -43,7 +43,7 @@ fn nothing_counts_twice_and_nothing_is_missing_uncounted() {
     if number("COORDRL_FLEET_SEED").is_none() {
         assert!(sum.faults >= total && sum.inserted > 1000, "{sum:?}");
         assert!(sum.learners > 10 && sum.zombies_refused > 0, "{sum:?}");
-        assert!(sum.lost > 0 && sum.waits_for_room > 0 && sum.waits_for_learner > 0, "{sum:?}");
+        assert!(sum.lost > 0 && sum.waits_for_learner > 0, "{sum:?}");
     }
 }
 
@@ -54,7 +54,7 @@ fn a_log_smaller_than_the_time_between_checkpoints_does_not_stop_the_run() {
     let never = Duration::from_secs(1_000_000);
     let scenario = Scenario { checkpoint_every: never, log_bytes: 4000, ..Scenario::of(0) };
     let outcome = Simulation::new(scenario, 3).run(0);
-    assert!(outcome.waits_for_room > 0 && outcome.checkpoints > 3, "{outcome:?}");
+    assert!(outcome.checkpoints > 3 && outcome.inserted > 1000, "{outcome:?}");
 }
 
 #[test]

@@ -330,7 +330,8 @@ impl Simulation {
 
     /// Stops the run: all processes end.
     fn stop(&mut self) {
-        self.world.borrow_mut().broker.request_stop().unwrap();
+        let epoch = self.running().0.run.epoch;
+        self.world.borrow_mut().broker.request_stop(epoch).unwrap();
         let until = self.now() + Duration::from_secs(60);
         while !self.all_ended() {
             self.turn();

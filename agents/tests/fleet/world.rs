@@ -235,8 +235,8 @@ impl Broker for Connection {
         self.request(move |broker| broker.read(&after, most, wait))
     }
 
-    fn request_stop(&mut self) -> Result<(), BrokerError> {
-        self.request(|broker| broker.request_stop())
+    fn request_stop(&mut self, epoch: u64) -> Result<(), BrokerError> {
+        self.request(move |broker| broker.request_stop(epoch))
     }
 
     fn record(&mut self) -> Result<Option<Vec<u8>>, BrokerError> {

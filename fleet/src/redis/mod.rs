@@ -67,7 +67,7 @@ impl RedisBroker {
         Ok(Self { client, run: run.to_owned(), connection: None })
     }
 
-    /// Lists the runs at the broker of a URL.
+    /// Lists the runs at the broker of a URL that have a learner whose lease has not lapsed.
     ///
     /// # Errors
     /// If the broker does not answer or refuses.
@@ -77,13 +77,13 @@ impl RedisBroker {
         let mut cursor = "0".to_owned();
         loop {
             let mut scan = cmd("SCAN");
-            scan.arg(&cursor).arg("MATCH").arg("coordrl:{*}:epoch").arg("COUNT").arg(1000);
+            scan.arg(&cursor).arg("MATCH").arg("coordrl:{*}:lease").arg("COUNT").arg(1000);
             let mut answer = Reply(broker.query(&scan)?).list()?;
             cursor = answer.text()?;
             let mut keys = answer.next()?.list()?;
             while !keys.is_empty() {
                 let key = keys.text()?;
-                let run = key.strip_prefix("coordrl:{").and_then(|key| key.strip_suffix("}:epoch"));
+                let run = key.strip_prefix("coordrl:{").and_then(|key| key.strip_suffix("}:lease"));
                 runs.extend(run.map(str::to_owned));
             }
             if cursor == "0" {
@@ -92,6 +92,17 @@ impl RedisBroker {
                 return Ok(runs);
             }
         }
+    }
+
+    /// Returns the number of the run's epoch; `None` if there is no such run.
+    ///
+    /// # Errors
+    /// If the broker does not answer or refuses.
+    pub fn epoch(&mut self) -> Result<Option<u64>, BrokerError> {
+        let key = self.key("epoch");
+        let number = Reply(self.query(cmd("HGET").arg(key).arg("number"))?).maybe_bytes()?;
+        let number = number.and_then(|text| String::from_utf8(text).ok()?.parse().ok());
+        Ok(number)
     }
 
     /// Returns `true` if the run has a learner whose lease has not lapsed.
@@ -334,9 +345,9 @@ impl Broker for RedisBroker {
         Ok(entries)
     }
 
-    fn request_stop(&mut self) -> Result<(), BrokerError> {
+    fn request_stop(&mut self, epoch: u64) -> Result<(), BrokerError> {
         let keys = [self.key("epoch"), self.key("stop")];
-        self.run(&STOP, &keys, &[]).map(drop)
+        self.run(&STOP, &keys, &[&text(epoch)]).map(drop)
     }
 
     fn record(&mut self) -> Result<Option<Vec<u8>>, BrokerError> {

@@ -133,7 +133,16 @@ pub(super) fn broker_error(error: &RedisError) -> BrokerError {
             | ServerErrorKind::ReadOnly,
         ) => BrokerError::NoAnswer(reason),
         ErrorKind::Io => BrokerError::NoAnswer(reason),
-        _ if error.code() == Some("OOM") => BrokerError::Full(reason),
+        // A disk that was full for a moment, a script of somebody else, a replica that is away.
+        _ if matches!(
+            error.code(),
+            Some("MISCONF" | "BUSY" | "UNBLOCKED" | "NOREPLICAS" | "LOADING")
+        ) =>
+        {
+            BrokerError::NoAnswer(reason)
+        }
+        // Version 6.2 wraps the error of a command within a script.
+        _ if error.code() == Some("OOM") || reason.contains("-OOM ") => BrokerError::Full(reason),
         _ => BrokerError::Refused(reason),
     }
 }

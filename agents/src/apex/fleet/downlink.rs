@@ -45,9 +45,12 @@ struct Status {
     held: bool,
     stop: bool,
     wants_checkpoint: bool,
+    /// Number of complete checkpoints that the thread has not heard of yet.
+    unheard: u32,
     /// Another learner, and the time until its lease lapses.
     taken: Option<(Epoch, Duration)>,
-    no_answer: Option<BrokerError>,
+    /// The broker does not answer, since then.
+    no_answer: Option<(Instant, BrokerError)>,
     failure: Option<FleetError>,
 }
 
@@ -90,7 +93,6 @@ impl Downlink {
     }
 
     fn wait_for_claim(&self) -> Result<(), FleetError> {
-        let since = Instant::now();
         loop {
             {
                 let mut status = self.lock();
@@ -100,10 +102,9 @@ impl Downlink {
                 if let Some(failure) = status.failure.take() {
                     return Err(failure);
                 }
-                let waited = since.elapsed();
                 // The lease of a learner that was killed a moment ago lapses.
-                if let (None, Some(error)) = (&status.taken, &status.no_answer)
-                    && waited > FIRST_ANSWER
+                if let Some((since, error)) = &status.no_answer
+                    && since.elapsed() > FIRST_ANSWER
                 {
                     return Err(error.clone().into());
                 }
@@ -124,6 +125,10 @@ impl Downlink {
 
     /// Lets the batches be removed that a complete checkpoint covers.
     pub fn checkpointed(&self, ledger: &Ledger) {
+        let mut status = self.lock();
+        // Else the run loop would write another until the thread has heard of this one.
+        status.wants_checkpoint = false;
+        status.unheard += 1;
         let _ = self.orders.send(Order::Checkpointed(ledger.clone()));
     }
 
@@ -144,7 +149,9 @@ impl Downlink {
 
     /// Takes the error that ended the thread.
     pub fn take_failure(&self) -> Option<FleetError> {
-        self.lock().failure.take()
+        // In this order: the thread sets its error before it ends.
+        let has_ended = self.thread.as_ref().is_some_and(JoinHandle::is_finished);
+        self.lock().failure.take().or_else(|| has_ended.then_some(FleetError::ThreadEnded))
     }
 
     /// Ends the thread; actors end too if the run is `complete`, else they wait for the next
@@ -187,7 +194,10 @@ impl Service {
                 Ok(Order::Start(epoch, ledger)) => {
                     self.end.start_from(epoch, &ledger);
                 }
-                Ok(Order::Checkpointed(ledger)) => self.end.checkpointed(&ledger),
+                Ok(Order::Checkpointed(ledger)) => {
+                    self.end.checkpointed(&ledger);
+                    lock(&self.status).unheard -= 1;
+                }
                 Ok(Order::End(complete)) => return self.leave(complete),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return self.leave(false),
@@ -210,7 +220,7 @@ impl Service {
         let room = self.entries.len() < ROOM;
         let turn = self.end.turn(self.broker.as_mut(), now, room);
         let mut status = lock(&self.status);
-        status.wants_checkpoint = self.end.wants_checkpoint();
+        status.wants_checkpoint = status.unheard == 0 && self.end.wants_checkpoint();
         let pause = match turn {
             LearnerTurn::Holds(epoch) => {
                 (status.epoch, status.held) = (epoch, true);
@@ -225,11 +235,14 @@ impl Service {
             LearnerTurn::Idle { until, why } => {
                 if let Some(error) = why {
                     tracing::warn!(%error, "link");
-                    status.no_answer = Some(error);
+                    let since =
+                        status.no_answer.take().map_or_else(Instant::now, |(since, _)| since);
+                    status.no_answer = Some((since, error));
                 }
                 until.saturating_sub(self.clock.elapsed()).min(WAIT)
             }
             LearnerTurn::Taken { by, lapses_in } => {
+                status.no_answer = None;
                 let before = status.taken.replace((by, lapses_in));
                 // It was extended: that learner lives.
                 if before.is_some_and(|(before, left)| before == by && left < lapses_in) {
@@ -266,7 +279,7 @@ impl Service {
     }
 
     fn leave(&mut self, complete: bool) {
-        if complete && let Err(error) = self.broker.request_stop() {
+        if complete && let Err(error) = self.broker.request_stop(self.end.epoch()) {
             tracing::warn!(%error, "the actors are not asked to end");
         }
         // The next learner need not wait then until the lease lapses.

