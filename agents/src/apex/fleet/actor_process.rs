@@ -121,7 +121,7 @@ struct Running<'a> {
     /// Counts how often the streams of frames began anew.
     generation: u32,
     opens: bool,
-    gathered: Gathered,
+    gathered: NextBatch,
     /// Agent steps and transitions of the batch given to the end.
     given: (u64, u64),
     /// Bytes of the last batch before compression, for each one after.
@@ -129,9 +129,9 @@ struct Running<'a> {
     progress: ActorProgress,
 }
 
-/// Experience for the next batch.
+/// Experience gathered for the next batch.
 #[derive(Default)]
-struct Gathered {
+struct NextBatch {
     messages: Vec<ByteBuf>,
     bytes: usize,
     agent_steps: u64,
@@ -139,7 +139,7 @@ struct Gathered {
     since: Option<Instant>,
 }
 
-impl Gathered {
+impl NextBatch {
     fn add(&mut self, experience: &Experience) -> Result<(), AgentError> {
         let message = experience.to_bytes()?;
         self.bytes += message.len();
@@ -206,7 +206,7 @@ impl<'a> Running<'a> {
             crew: None,
             generation: 0,
             opens: false,
-            gathered: Gathered::default(),
+            gathered: NextBatch::default(),
             given: (0, 0),
             compression: 1.0,
             progress: ActorProgress::default(),
@@ -278,7 +278,7 @@ impl<'a> Running<'a> {
         self.places = places;
         self.generation += 1;
         self.opens = true;
-        self.gathered = Gathered::default();
+        self.gathered = NextBatch::default();
         if self.places.len() < self.envs {
             return Ok(());
         }
