@@ -1,4 +1,4 @@
-//! What an actor process does with a broker.
+//! An actor process's use of a broker.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -71,7 +71,7 @@ pub enum ActorTurn {
     Idle {
         /// Time of the next turn.
         until: Duration,
-        /// What the process waits for; absent if for nothing.
+        /// Reason for waiting, if there is one.
         why: Option<Waiting>,
     },
     /// The run ends.
@@ -80,7 +80,7 @@ pub enum ActorTurn {
     Refused(String),
 }
 
-/// What an actor process waits for.
+/// Reason for an actor process to wait.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Waiting {
     /// The broker knows no such run (any more): its learner has not started, or will fill it again.
@@ -126,7 +126,7 @@ impl ActorEnd {
         self.run.is_some() && self.pending.is_none()
     }
 
-    /// Gives the next batch, encoded.
+    /// Hands over the next batch, encoded.
     ///
     /// # Panics
     /// If the one before is not in the log yet.
@@ -269,4 +269,58 @@ enum Due {
     Weights(WeightsId),
     Append,
     Nothing(Option<Waiting>),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::MemoryBroker;
+
+    const LEARNER: ProcessId = ProcessId(1);
+    const ACTOR: ProcessId = ProcessId(2);
+    const LONG: Duration = Duration::from_secs(600);
+
+    fn attendance() -> Attendance {
+        let about = String::new();
+        Attendance { actor: ACTOR, places: 1, places_in_run: 1, lease: LONG, about }
+    }
+
+    /// Makes turns, a second apart, until one is not idle without a reason.
+    fn next(end: &mut ActorEnd, broker: &mut MemoryBroker, now: &mut Duration) -> ActorTurn {
+        loop {
+            *now += Duration::from_secs(1);
+            match end.turn(broker, *now) {
+                ActorTurn::Idle { why: None, .. } => {}
+                turn => return turn,
+            }
+        }
+    }
+
+    #[test]
+    fn a_full_log_makes_the_actor_wait_until_a_checkpoint_covers_it() {
+        let mut broker = MemoryBroker::default();
+        broker.claim(LEARNER, 0, LONG).unwrap();
+        broker.publish_record(LEARNER, b"record").unwrap();
+        let limits =
+            ActorLimits { attend_every: Duration::from_secs(10), log_bytes: 100, unread: 9 };
+        let mut end = ActorEnd::new(attendance(), limits);
+        let mut now = Duration::ZERO;
+        let mut turn = |end: &mut ActorEnd, broker: &mut MemoryBroker| next(end, broker, &mut now);
+        assert_eq!(turn(&mut end, &mut broker), ActorTurn::Joined { epoch: 1, places: vec![0] });
+
+        for _ in 0..2 {
+            end.give(vec![7; 60]);
+            assert_eq!(turn(&mut end, &mut broker), ActorTurn::Sent);
+        }
+        broker.report_read(LEARNER, &[(ACTOR, 2)]).unwrap();
+        end.give(vec![7; 60]);
+        for _ in 0..3 {
+            let waits = turn(&mut end, &mut broker);
+            let for_room = matches!(waits, ActorTurn::Idle { why: Some(Waiting::Room), .. });
+            assert!(for_room, "{waits:?}");
+        }
+        broker.trim(LEARNER, &[(ACTOR, 1)]).unwrap();
+        let mut turns = (0..9).map(|_| turn(&mut end, &mut broker));
+        assert!(turns.any(|turn| turn == ActorTurn::Sent), "it goes on");
+    }
 }

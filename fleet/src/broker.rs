@@ -1,4 +1,4 @@
-//! What is asked of a broker.
+//! The operations of a broker.
 
 use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -25,7 +25,7 @@ impl fmt::Display for ProcessId {
     }
 }
 
-/// Who the run's learner is. Numbers grow, and so tell an older learner from a later one; only if a
+/// A run's learner, and its turn. Numbers grow, and so tell an older learner from a later one; only if a
 /// learner and the broker die together, before a checkpoint has the number, may two have the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Epoch {
@@ -101,10 +101,10 @@ pub enum Appended {
     AlreadyThere,
 }
 
-/// What an actor process asks for in regular intervals.
+/// Regular request of an actor process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attendance {
-    /// Who asks.
+    /// The process.
     pub actor: ProcessId,
     /// Number of places on the ladder of exploration rates that it needs.
     pub places: u32,
@@ -119,7 +119,7 @@ pub struct Attendance {
 /// State of the run as an actor process sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attended {
-    /// Who the learner is.
+    /// The learner, and its turn.
     pub epoch: Epoch,
     /// Places leased, ascending; fewer than asked for if no more are free.
     pub places: Vec<u32>,
@@ -142,7 +142,7 @@ pub struct Member {
     pub silent_for: Duration,
     /// Number of batches in its log.
     pub log_len: u64,
-    /// What it said about itself.
+    /// Its description of itself.
     pub about: String,
 }
 
@@ -182,7 +182,7 @@ pub trait Broker {
         lease: Duration,
     ) -> Result<Renewed, BrokerError>;
 
-    /// Gives the lease up, so that the next learner need not wait until it lapses.
+    /// Releases the lease, so that the next learner need not wait until it lapses.
     fn release(&mut self, learner: ProcessId) -> Result<Standing, BrokerError>;
 
     /// Removes what another run of this name has left: everything but the epoch, and the logs of

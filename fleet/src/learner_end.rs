@@ -1,4 +1,4 @@
-//! What the learner does with a broker.
+//! The learner's use of a broker.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -80,7 +80,7 @@ pub enum LearnerTurn {
     Idle {
         /// Time of the next turn.
         until: Duration,
-        /// Why the last request failed, if it did.
+        /// Error of the last request, if it failed.
         why: Option<BrokerError>,
     },
     /// Another learner's lease has not lapsed; only before the first [`LearnerTurn::Holds`].
@@ -181,11 +181,11 @@ impl LearnerEnd {
             Due::Renew => self.renew(broker, now),
             Due::Reset => {
                 let standing = broker.reset(self.me);
-                self.settle(standing, now, |end| end.owes_reset = false)
+                self.after_request(standing, now, |end| end.owes_reset = false)
             }
             Due::Record => {
                 let standing = broker.publish_record(self.me, &self.record);
-                self.settle(standing, now, |end| end.owes_record = false)
+                self.after_request(standing, now, |end| end.owes_record = false)
             }
             Due::Weights => self.publish_weights(broker, now),
             Due::Trim => self.trim(broker, now),
@@ -193,7 +193,7 @@ impl LearnerEnd {
             Due::Members => self.look_for_members(broker, now),
             Due::Forget => {
                 let standing = broker.forget(self.me, &self.gone);
-                self.settle(standing, now, |end| end.gone.clear())
+                self.after_request(standing, now, |end| end.gone.clear())
             }
             Due::Read => self.read(broker, now),
             Due::Nothing => Ok(LearnerTurn::Idle { until: self.renew_at, why: None }),
@@ -201,7 +201,7 @@ impl LearnerEnd {
         result.unwrap_or_else(|error| self.failed(error, now))
     }
 
-    /// Gives the lease up.
+    /// Releases the lease.
     ///
     /// # Errors
     /// If the broker does not answer; the lease lapses by itself then.
@@ -282,13 +282,13 @@ impl LearnerEnd {
             self.weights_at = now + RETRY;
             return Ok(LearnerTurn::Idle { until: now, why: standing.err() });
         }
-        self.settle(standing, now, |end| end.owes_weights = false)
+        self.after_request(standing, now, |end| end.owes_weights = false)
     }
 
     fn trim(&mut self, broker: &mut dyn Broker, now: Duration) -> Result<LearnerTurn, BrokerError> {
         let up_to = self.to_trim.clone().unwrap_or_default();
         let standing = broker.trim(self.me, &up_to);
-        self.settle(standing, now, |end| {
+        self.after_request(standing, now, |end| {
             end.to_trim = None;
             for (actor, seq) in up_to {
                 if let Some(batches) = end.unremoved.get_mut(&actor) {
@@ -328,10 +328,7 @@ impl LearnerEnd {
             self.unremoved.entry(*actor).or_default().push((*seq, bytes.len()));
         }
         self.owes_read |= !entries.is_empty();
-        match entries.is_empty() {
-            true => Ok(done(now)),
-            false => Ok(LearnerTurn::Read(entries)),
-        }
+        Ok(if entries.is_empty() { done(now) } else { LearnerTurn::Read(entries) })
     }
 
     fn report_read(
@@ -341,11 +338,11 @@ impl LearnerEnd {
     ) -> Result<LearnerTurn, BrokerError> {
         self.report_at = now + REPORT_EVERY;
         let standing = broker.report_read(self.me, &self.positions());
-        self.settle(standing, now, |end| end.owes_read = false)
+        self.after_request(standing, now, |end| end.owes_read = false)
     }
 
-    /// After a request that only the holder may make.
-    fn settle(
+    /// Handles the answer to a request that only the holder may make.
+    fn after_request(
         &mut self,
         standing: Result<Standing, BrokerError>,
         now: Duration,
@@ -385,4 +382,74 @@ enum Due {
 
 fn done(now: Duration) -> LearnerTurn {
     LearnerTurn::Idle { until: now, why: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broker::WeightsId;
+    use crate::{Attendance, MemoryBroker};
+
+    const LEARNER: ProcessId = ProcessId(1);
+    const ACTOR: ProcessId = ProcessId(2);
+    const LONG: Duration = Duration::from_secs(600);
+
+    /// Returns a learner that holds the first epoch and has published version 3, and its broker.
+    fn started() -> (LearnerEnd, MemoryBroker) {
+        let leasing = Leasing {
+            lease: LONG,
+            renew_every: Duration::from_secs(2),
+            forget_after: LONG,
+            read_wait: Duration::ZERO,
+            log_bytes: 1000,
+        };
+        let mut broker = MemoryBroker::default();
+        let mut end = LearnerEnd::new(LEARNER, leasing, 0, b"record".to_vec());
+        assert_eq!(end.turn(&mut broker, Duration::ZERO, true), LearnerTurn::Holds(1));
+        assert!(end.start_from(0, &Ledger::default()));
+        end.set_weights(3, b"weights".to_vec());
+        (end, broker)
+    }
+
+    /// Makes ten turns a second from `from` on.
+    fn turns(end: &mut LearnerEnd, broker: &mut MemoryBroker, from: u64) -> Vec<LearnerTurn> {
+        let at = |turn: u64| Duration::from_secs(from) + Duration::from_millis(100 * turn);
+        (0..60).map(|turn| end.turn(broker, at(turn), true)).collect()
+    }
+
+    #[test]
+    fn a_broker_that_has_lost_everything_is_filled_again() {
+        let (mut end, mut broker) = started();
+        turns(&mut end, &mut broker, 0);
+        assert_eq!(broker.record(), Ok(Some(b"record".to_vec())));
+
+        broker.lose_everything();
+        assert!(turns(&mut end, &mut broker, 10).contains(&LearnerTurn::Holds(2)));
+        assert_eq!(broker.record(), Ok(Some(b"record".to_vec())));
+        let weights = broker.weights(WeightsId { epoch: 2, version: 3 });
+        assert_eq!(weights, Ok(Some(b"weights".to_vec())));
+    }
+
+    #[test]
+    fn a_full_broker_does_not_keep_batches_from_being_read_and_removed() {
+        let (mut end, mut broker) = started();
+        turns(&mut end, &mut broker, 0);
+        let about = String::new();
+        let attendance =
+            Attendance { actor: ACTOR, places: 1, places_in_run: 1, lease: LONG, about };
+        broker.attend(&attendance).unwrap();
+        broker.append(ACTOR, 1, &[7; 600]).unwrap();
+        broker.set_limit(Some(broker.bytes()));
+        end.set_weights(4, b"newer weights".to_vec());
+
+        let read = turns(&mut end, &mut broker, 10);
+        assert!(read.iter().any(|turn| matches!(turn, LearnerTurn::Read(_))), "{read:?}");
+        assert!(end.wants_checkpoint());
+        let mut ledger = Ledger::default();
+        ledger.reject(ACTOR, 1);
+        end.checkpointed(&ledger);
+        turns(&mut end, &mut broker, 20);
+        let newer = broker.weights(WeightsId { epoch: 1, version: 4 });
+        assert_eq!(newer, Ok(Some(b"newer weights".to_vec())), "there is room for them now");
+    }
 }

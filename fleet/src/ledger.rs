@@ -1,4 +1,4 @@
-//! What the learner has inserted of each actor.
+//! The learner's accounts of batches, by actor process.
 
 use std::collections::BTreeMap;
 
@@ -33,7 +33,7 @@ pub struct Account {
     broken: bool,
 }
 
-/// What to do with a batch.
+/// Treatment of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Accepted {
     /// Insert it.

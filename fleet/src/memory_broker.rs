@@ -22,7 +22,7 @@ pub struct MemoryBroker {
     run: Run,
 }
 
-/// What is lost when the broker dies without having written it to disk.
+/// State that is lost when the broker dies without having written it to disk.
 #[derive(Debug, Default)]
 struct Run {
     epoch: Option<Epoch>,
@@ -90,8 +90,16 @@ impl MemoryBroker {
         }
     }
 
-    fn held_by(&self, learner: ProcessId) -> Option<Epoch> {
-        self.run.epoch.filter(|epoch| epoch.holder == learner)
+    /// Makes a change that only the holder of the epoch may make.
+    fn as_holder(
+        &mut self,
+        learner: ProcessId,
+        change: impl FnOnce(&mut Self, Epoch) -> Result<(), BrokerError>,
+    ) -> Result<Standing, BrokerError> {
+        match self.run.epoch.filter(|epoch| epoch.holder == learner) {
+            Some(epoch) => change(self, epoch).map(|()| Standing::Held),
+            None => Ok(Standing::NotHeld),
+        }
     }
 
     fn take(&mut self, learner: ProcessId, number: u64, lease: Duration) -> u64 {
@@ -161,24 +169,23 @@ impl Broker for MemoryBroker {
     }
 
     fn release(&mut self, learner: ProcessId) -> Result<Standing, BrokerError> {
-        if self.held_by(learner).is_none() {
-            return Ok(Standing::NotHeld);
-        }
-        self.run.lease_until = self.now;
-        Ok(Standing::Held)
+        self.as_holder(learner, |broker, _| {
+            broker.run.lease_until = broker.now;
+            Ok(())
+        })
     }
 
     fn reset(&mut self, learner: ProcessId) -> Result<Standing, BrokerError> {
-        let Some(epoch) = self.held_by(learner) else { return Ok(Standing::NotHeld) };
-        // This request lingered in the network, and one after it has done it.
-        if self.run.record.as_ref().is_some_and(|(of, _)| *of == epoch) {
-            return Ok(Standing::Held);
-        }
-        let before = std::mem::take(&mut self.run);
-        let Run { lease_until, mut logs, members, .. } = before;
-        logs.retain(|actor, _| !members.contains_key(actor));
-        self.run = Run { epoch: Some(epoch), lease_until, logs, ..Run::default() };
-        Ok(Standing::Held)
+        self.as_holder(learner, |broker, epoch| {
+            // This request lingered in the network, and one after it has done it.
+            if broker.run.record.as_ref().is_some_and(|(of, _)| *of == epoch) {
+                return Ok(());
+            }
+            let Run { lease_until, mut logs, members, .. } = std::mem::take(&mut broker.run);
+            logs.retain(|actor, _| !members.contains_key(actor));
+            broker.run = Run { epoch: Some(epoch), lease_until, logs, ..Run::default() };
+            Ok(())
+        })
     }
 
     fn publish_record(
@@ -186,11 +193,10 @@ impl Broker for MemoryBroker {
         learner: ProcessId,
         record: &[u8],
     ) -> Result<Standing, BrokerError> {
-        if self.held_by(learner).is_none() {
-            return Ok(Standing::NotHeld);
-        }
-        self.run.record = self.run.epoch.map(|epoch| (epoch, record.to_vec()));
-        Ok(Standing::Held)
+        self.as_holder(learner, |broker, epoch| {
+            broker.run.record = Some((epoch, record.to_vec()));
+            Ok(())
+        })
     }
 
     fn publish_weights(
@@ -199,20 +205,19 @@ impl Broker for MemoryBroker {
         version: u64,
         weights: &[u8],
     ) -> Result<Standing, BrokerError> {
-        let Some(Epoch { number: epoch, .. }) = self.held_by(learner) else {
-            return Ok(Standing::NotHeld);
-        };
-        let id = WeightsId { epoch, version };
-        // A request that lingered in the network, or comes a second time.
-        if self.run.weights.last_key_value().is_some_and(|(newest, _)| *newest >= id) {
-            return Ok(Standing::Held);
-        }
-        self.check_room(weights.len())?;
-        self.run.weights.insert(id, weights.to_vec());
-        while self.run.weights.len() > WEIGHTS_KEPT {
-            self.run.weights.pop_first();
-        }
-        Ok(Standing::Held)
+        self.as_holder(learner, |broker, epoch| {
+            let id = WeightsId { epoch: epoch.number, version };
+            // A request that lingered in the network, or comes a second time.
+            if broker.run.weights.last_key_value().is_some_and(|(newest, _)| *newest >= id) {
+                return Ok(());
+            }
+            broker.check_room(weights.len())?;
+            broker.run.weights.insert(id, weights.to_vec());
+            while broker.run.weights.len() > WEIGHTS_KEPT {
+                broker.run.weights.pop_first();
+            }
+            Ok(())
+        })
     }
 
     fn trim(
@@ -220,15 +225,14 @@ impl Broker for MemoryBroker {
         learner: ProcessId,
         up_to: &[(ProcessId, u64)],
     ) -> Result<Standing, BrokerError> {
-        if self.held_by(learner).is_none() {
-            return Ok(Standing::NotHeld);
-        }
-        for (actor, seq) in up_to {
-            if let Some(log) = self.run.logs.get_mut(actor) {
-                log.batches.retain(|(kept, _)| kept > seq);
+        self.as_holder(learner, |broker, _| {
+            for (actor, seq) in up_to {
+                if let Some(log) = broker.run.logs.get_mut(actor) {
+                    log.batches.retain(|(kept, _)| kept > seq);
+                }
             }
-        }
-        Ok(Standing::Held)
+            Ok(())
+        })
     }
 
     fn report_read(
@@ -236,11 +240,10 @@ impl Broker for MemoryBroker {
         learner: ProcessId,
         up_to: &[(ProcessId, u64)],
     ) -> Result<Standing, BrokerError> {
-        if self.held_by(learner).is_none() {
-            return Ok(Standing::NotHeld);
-        }
-        self.run.read.extend(up_to.iter().copied());
-        Ok(Standing::Held)
+        self.as_holder(learner, |broker, _| {
+            broker.run.read.extend(up_to.iter().copied());
+            Ok(())
+        })
     }
 
     fn forget(
@@ -248,17 +251,17 @@ impl Broker for MemoryBroker {
         learner: ProcessId,
         actors: &[ProcessId],
     ) -> Result<Standing, BrokerError> {
-        if self.held_by(learner).is_none() {
-            return Ok(Standing::NotHeld);
-        }
-        for actor in actors {
-            if self.run.logs.get(actor).is_none_or(|log| log.batches.is_empty()) {
-                self.run.members.remove(actor);
-                self.run.read.remove(actor);
-                self.run.logs.remove(actor);
+        self.as_holder(learner, |broker, _| {
+            let run = &mut broker.run;
+            for actor in actors {
+                if run.logs.get(actor).is_none_or(|log| log.batches.is_empty()) {
+                    run.members.remove(actor);
+                    run.read.remove(actor);
+                    run.logs.remove(actor);
+                }
             }
-        }
-        Ok(Standing::Held)
+            Ok(())
+        })
     }
 
     fn members(&mut self) -> Result<Vec<Member>, BrokerError> {

@@ -107,7 +107,7 @@ impl Actor {
             accepts: Box::new(|later: &[u8]| same_work(&config, later)),
             about,
         };
-        let progress = process.run(&mut |_| !stop.is_raised())?;
+        let progress = process.run(&|| !stop.is_raised())?;
         let frames = progress.agent_steps * u64::from(frame_skip);
         print_result(&format!(
             "`{run}`: {frames} frames sent in {} batches, {} bytes per transition",

@@ -1,4 +1,4 @@
-//! What an actor process says about itself at the broker.
+//! Description of an actor process at the broker.
 
 use std::time::Instant;
 
@@ -20,7 +20,7 @@ pub struct ActorReport {
     pub frames_per_sec: f64,
     /// The learner's update count in the weights it acts with; absent before the first.
     pub weights_of_update: Option<u64>,
-    /// What it waits for; absent while it acts.
+    /// Reason for waiting; absent while it acts.
     pub waits_for: Option<String>,
 }
 

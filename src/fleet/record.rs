@@ -1,4 +1,4 @@
-//! What an actor process must know of a run.
+//! Description of a run for actor processes.
 
 use serde::{Deserialize, Serialize};
 

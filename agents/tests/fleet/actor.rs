@@ -23,7 +23,6 @@ pub struct Actor {
     places: Vec<u32>,
     /// Number of batches made.
     made: u64,
-    pub waits_for_room: u64,
     pub waits_for_learner: u64,
     /// Version and epoch of the weights it acts with.
     pub acts_with: Option<(u64, u64)>,
@@ -51,7 +50,6 @@ impl Actor {
             opens: false,
             places: Vec::new(),
             made: 0,
-            waits_for_room: 0,
             waits_for_learner: 0,
             acts_with: None,
             ended: false,
@@ -79,7 +77,6 @@ impl Actor {
             ActorTurn::Sent => {}
             ActorTurn::Idle { until, why } => {
                 self.waits_for_learner += u64::from(why == Some(Waiting::Learner));
-                self.waits_for_room += u64::from(why == Some(Waiting::Room));
                 self.act(until.saturating_sub(self.ahead).max(now));
             }
             ActorTurn::Stop => self.ended = true,

@@ -26,7 +26,7 @@ pub struct Checkpoint {
     replay: Replay,
 }
 
-/// What a replay would hold: of each actor, the last batch and how many there are.
+/// Stand-in for a replay: of each actor, the last batch and the number of batches.
 #[derive(Clone, Default)]
 struct Replay {
     actors: BTreeMap<ProcessId, Held>,

@@ -38,7 +38,6 @@ pub struct Outcome {
     pub checkpoints: u64,
     pub inserted: u64,
     pub lost: u64,
-    pub waits_for_room: u64,
     pub waits_for_learner: u64,
 }
 
@@ -77,14 +76,12 @@ impl Outcome {
         self.checkpoints += other.checkpoints;
         self.inserted += other.inserted;
         self.lost += other.lost;
-        self.waits_for_room += other.waits_for_room;
         self.waits_for_learner += other.waits_for_learner;
     }
 }
 
 impl Outcome {
     fn count(&mut self, actor: &Actor) {
-        self.waits_for_room += actor.waits_for_room;
         self.waits_for_learner += actor.waits_for_learner;
     }
 }

@@ -87,7 +87,7 @@ pub struct Cut {
     pub half_open: bool,
 }
 
-/// What happens to a request.
+/// Fate of a request.
 enum Fate {
     Arrives,
     /// It never reaches the broker.

@@ -9,7 +9,7 @@ use coordrl_fleet::{
 };
 use serde_bytes::ByteBuf;
 
-use super::crew::{Crew, Idle};
+use super::actor_threads::{ActorThreads, StoppedActor};
 use super::{FleetError, LEASE};
 use crate::AgentError;
 use crate::actors::{Place, start_each};
@@ -71,7 +71,7 @@ pub struct ActorProgress {
     pub transitions: u64,
     /// Version of the weights received last: the learner's update count.
     pub weights_version: Option<u64>,
-    /// What the process waits for; absent while it acts.
+    /// Reason for waiting; absent while it acts.
     pub waits_for: Option<String>,
 }
 
@@ -81,26 +81,23 @@ impl ActorProcess<'_> {
     ///
     /// # Errors
     /// If the broker refuses, or an environment or a thread fails.
-    pub fn run(
-        self,
-        goes_on: &mut dyn FnMut(&ActorProgress) -> bool,
-    ) -> Result<ActorProgress, AgentError> {
-        let mut running = Running::build(self)?;
+    pub fn run(self, goes_on: &dyn Fn() -> bool) -> Result<ActorProgress, AgentError> {
+        let mut driver = ActorDriver::build(self)?;
         let mut described = None::<Instant>;
-        while goes_on(&running.progress) && running.turn()? {
+        while goes_on() && driver.turn()? {
             if described.is_none_or(|at| at.elapsed() >= ATTEND_EVERY) {
-                running.end.set_about((running.about)(&running.progress));
+                driver.end.set_about((driver.about)(&driver.progress));
                 described = Some(Instant::now());
             }
         }
-        if let Some(crew) = running.crew.take() {
-            crew.stop()?;
+        if let Some(threads) = driver.threads.take() {
+            threads.stop()?;
         }
-        Ok(running.progress)
+        Ok(driver.progress)
     }
 }
 
-struct Running<'a> {
+struct ActorDriver<'a> {
     about: Box<dyn FnMut(&ActorProgress) -> String + 'a>,
     accepts: Acceptance<'a>,
     config: ApexConfig,
@@ -116,14 +113,14 @@ struct Running<'a> {
     /// Places on the ladder, one per environment; too few while not enough are free.
     places: Vec<u32>,
     envs: usize,
-    idle: Vec<Idle>,
-    crew: Option<Crew>,
+    stopped: Vec<StoppedActor>,
+    threads: Option<ActorThreads>,
     /// Counts how often the streams of frames began anew.
     generation: u32,
     opens: bool,
-    gathered: NextBatch,
-    /// Agent steps and transitions of the batch given to the end.
-    given: (u64, u64),
+    next: NextBatch,
+    /// Agent steps, transitions and bytes of the batch handed to the end.
+    given: [u64; 3],
     /// Bytes of the last batch before compression, for each one after.
     compression: f64,
     progress: ActorProgress,
@@ -156,7 +153,7 @@ impl NextBatch {
     }
 }
 
-impl<'a> Running<'a> {
+impl<'a> ActorDriver<'a> {
     fn build(process: ActorProcess<'a>) -> Result<Self, AgentError> {
         let ActorProcess { config, torso, seed, actors, broker, me, accepts, about } = process;
         let envs = actors.iter().map(VecEnv::len).sum();
@@ -172,11 +169,11 @@ impl<'a> Running<'a> {
         let rescaling = config.learner.value_rescaling();
         let start = |place: Place, envs| Actor::start(&config, rescaling, place, envs, seed);
         let actors = start_each(actors, start)?;
-        let idle = actors
+        let stopped = actors
             .into_iter()
             .enumerate()
-            .map(|(index, actor)| Ok(Idle { actor, slot: ActorSlot::new(index)? }));
-        let idle = idle.collect::<Result<Vec<_>, AgentError>>()?;
+            .map(|(index, actor)| Ok(StoppedActor { actor, slot: ActorSlot::new(index)? }));
+        let stopped = stopped.collect::<Result<Vec<_>, AgentError>>()?;
         let attendance = Attendance {
             actor: me,
             places: envs as u32,
@@ -202,12 +199,12 @@ impl<'a> Running<'a> {
             epoch: 0,
             places: Vec::new(),
             envs,
-            idle,
-            crew: None,
+            stopped,
+            threads: None,
             generation: 0,
             opens: false,
-            gathered: NextBatch::default(),
-            given: (0, 0),
+            next: NextBatch::default(),
+            given: [0; 3],
             compression: 1.0,
             progress: ActorProgress::default(),
             config,
@@ -232,8 +229,10 @@ impl<'a> Running<'a> {
             }
             ActorTurn::Sent => {
                 self.progress.batches += 1;
-                self.progress.agent_steps += self.given.0;
-                self.progress.transitions += self.given.1;
+                let [agent_steps, transitions, bytes] = self.given;
+                self.progress.agent_steps += agent_steps;
+                self.progress.transitions += transitions;
+                self.progress.bytes += bytes;
             }
             ActorTurn::Idle { until, why } => self.wait(until, why)?,
             ActorTurn::Stop => return Ok(false),
@@ -243,9 +242,10 @@ impl<'a> Running<'a> {
         }
 
         let ready = self.has_weights && self.places.len() == self.envs;
-        if ready && self.crew.is_none() && self.check_record()? {
-            let idle = std::mem::take(&mut self.idle);
-            self.crew = Some(Crew::start(idle, &self.config, self.q_spec, &self.weights)?);
+        if ready && self.threads.is_none() && self.check_record()? {
+            let stopped = std::mem::take(&mut self.stopped);
+            self.threads =
+                Some(ActorThreads::start(stopped, &self.config, self.q_spec, &self.weights)?);
         }
         Ok(true)
     }
@@ -268,8 +268,8 @@ impl<'a> Running<'a> {
 
     /// Begins the streams of frames anew, with the exploration rates of these places.
     fn begin_anew(&mut self, places: Vec<u32>) -> Result<(), AgentError> {
-        if let Some(crew) = self.crew.take() {
-            self.idle = crew.stop()?;
+        if let Some(threads) = self.threads.take() {
+            self.stopped = threads.stop()?;
         }
 
         let ladder = self.config.ladder(self.config.fleet.places);
@@ -278,46 +278,46 @@ impl<'a> Running<'a> {
         self.places = places;
         self.generation += 1;
         self.opens = true;
-        self.gathered = NextBatch::default();
+        self.next = NextBatch::default();
         if self.places.len() < self.envs {
             return Ok(());
         }
         let mut epsilons = epsilons.into_iter();
-        for Idle { actor, .. } in &mut self.idle {
+        for StoppedActor { actor, .. } in &mut self.stopped {
             actor.restart_streams(self.config.replay.plane_form())?;
             actor.set_epsilons(&mut epsilons);
         }
         Ok(())
     }
 
-    /// Gives the end its next batch, or waits.
+    /// Hands the end its next batch, or waits.
     fn wait(&mut self, until: Duration, why: Option<Waiting>) -> Result<(), AgentError> {
         self.progress.waits_for = self.explain(why.as_ref());
         let pause = until.saturating_sub(self.clock.elapsed()).min(WAIT);
-        let Some(crew) = self.crew.as_ref().filter(|_| self.end.takes_batch()) else {
+        let Some(threads) = self.threads.as_ref().filter(|_| self.end.takes_batch()) else {
             thread::sleep(pause);
             return Ok(());
         };
 
-        if let Ok(experience) = crew.experience.recv_timeout(pause) {
-            self.gathered.add(&experience)?;
-        } else if crew.has_failed() {
-            self.idle = self.crew.take().map_or(Ok(Vec::new()), Crew::stop)?;
+        if let Ok(experience) = threads.experience.recv_timeout(pause) {
+            self.next.add(&experience)?;
+        } else if threads.has_failed() {
+            self.stopped = self.threads.take().map_or(Ok(Vec::new()), ActorThreads::stop)?;
             return Ok(());
         }
         // So that no more is under way than within one process: what is learnt from late was made
         // with old weights.
         let most = (self.config.experience_queue / UNDER_WAY).max(1) as usize;
         let bytes = BATCH_BYTES as f64 * self.compression;
-        if self.gathered.messages.len() >= most || self.gathered.is_due(bytes) {
+        if self.next.messages.len() >= most || self.next.is_due(bytes) {
             self.give()?;
         }
         Ok(())
     }
 
-    /// Gives the end what was gathered.
+    /// Hands the end what was gathered.
     fn give(&mut self) -> Result<(), AgentError> {
-        let gathered = std::mem::take(&mut self.gathered);
+        let gathered = std::mem::take(&mut self.next);
         let batch = Batch {
             epoch: self.epoch,
             generation: self.generation,
@@ -327,8 +327,7 @@ impl<'a> Running<'a> {
         };
         let bytes = batch.encode().map_err(|error| bad(error.to_string()))?;
         self.compression = batch.content.len() as f64 / bytes.len() as f64;
-        self.progress.bytes += bytes.len() as u64;
-        self.given = (gathered.agent_steps, gathered.transitions);
+        self.given = [gathered.agent_steps, gathered.transitions, bytes.len() as u64];
         self.opens = false;
         self.end.give(bytes);
         Ok(())
@@ -341,7 +340,7 @@ impl<'a> Running<'a> {
             Some(Waiting::Learner) => "the learner, which reads as fast as it learns".to_owned(),
             Some(Waiting::Memory(reason)) => format!("memory at the broker ({reason})"),
             Some(Waiting::Broker(reason)) => format!("the broker ({reason})"),
-            None if self.crew.is_some() => return None,
+            None if self.threads.is_some() => return None,
             None if self.places.len() < self.envs => format!(
                 "places on the ladder of exploration rates: {} of {} are free; see `apex.fleet.places`",
                 self.places.len(),

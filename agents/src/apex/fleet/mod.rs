@@ -9,7 +9,7 @@
 //! ```
 
 mod actor_process;
-mod crew;
+mod actor_threads;
 mod downlink;
 mod state;
 
@@ -19,19 +19,19 @@ use coordrl_fleet::{Broker, BrokerError, Epoch, ProcessId};
 
 pub use self::actor_process::{Acceptance, ActorProcess, ActorProgress};
 pub(super) use self::downlink::Downlink;
-pub(super) use self::state::FleetState;
+pub(super) use self::state::{DecodedEntry, FleetState};
 
 /// Time without a renewal after which another learner may take over, or another actor a place on
 /// the ladder.
 const LEASE: Duration = Duration::from_secs(10);
 
-/// What a learner needs to take experience from other processes.
+/// Everything that a learner needs to take experience from other processes.
 pub struct FleetSetup {
     /// The run at the broker.
     pub broker: Box<dyn Broker + Send>,
     /// This process.
     pub me: ProcessId,
-    /// What actors must know of the run, in a form that only the caller knows.
+    /// Description of the run for actors, in a form that only the caller knows.
     pub record: Vec<u8>,
 }
 

@@ -1,4 +1,4 @@
-//! What the learner knows of experience from other processes.
+//! The learner's account of experience from other processes.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -27,11 +27,33 @@ pub(in crate::apex) struct FleetState {
     first_epoch: u64,
     pub ledger: Ledger,
     /// Experience of entered batches that is not in the replay yet, in order.
-    pub opened: VecDeque<Experience>,
+    pub pending: VecDeque<Experience>,
     /// Number of the first stream of each process's last generation.
     first_streams: BTreeMap<ProcessId, u32>,
     /// Number of generations so far.
     generations: u32,
+}
+
+/// A batch as it came, or the reason why it cannot be used.
+pub(in crate::apex) struct DecodedEntry {
+    actor: ProcessId,
+    seq: u64,
+    decoded: Result<(Batch, Vec<Experience>), String>,
+}
+
+impl DecodedEntry {
+    /// Decodes a batch: milliseconds of work, not to be done under a lock that the learner needs.
+    pub fn of(entry: &Entry) -> Self {
+        let Entry { actor, seq, bytes } = entry;
+        let decoded = Batch::decode(bytes).map_err(|error| error.to_string()).and_then(|batch| {
+            let experience = Experience::split(&batch.content);
+            let experience = experience.map_err(|error| error.to_string())?;
+            let mut parts = experience.iter().flat_map(|message| &message.parts);
+            let fits = parts.all(|part| part.stream < STREAMS);
+            fits.then_some((batch, experience)).ok_or_else(|| "too many environments".to_owned())
+        });
+        Self { actor: *actor, seq: *seq, decoded }
+    }
 }
 
 impl FleetState {
@@ -50,40 +72,34 @@ impl FleetState {
     /// Forgets everything that builds upon frames of the past: the replay has none of them.
     pub fn forget_frames(&mut self) {
         self.ledger.break_all();
-        self.opened.clear();
+        self.pending.clear();
     }
 
-    /// Enters a batch in the ledger, and its experience in `opened` if it is to be inserted.
+    /// Enters a batch in the ledger, and its experience in `pending` if it is to be inserted.
     ///
     /// # Errors
     /// If there were more generations than numbers for their streams.
-    pub fn open(&mut self, entry: &Entry) -> Result<(), AgentError> {
-        let Entry { actor, seq, bytes } = entry;
-        let readable = Batch::decode(bytes).map_err(|error| error.to_string()).and_then(|batch| {
-            if batch.epoch < self.first_epoch {
-                return Err("it is of another run".to_owned());
-            }
-            let experience = Experience::split(&batch.content);
-            let experience = experience.map_err(|error| error.to_string())?;
-            let mut parts = experience.iter().flat_map(|message| &message.parts);
-            let fits = parts.all(|part| part.stream < STREAMS);
-            fits.then_some((batch, experience)).ok_or_else(|| "too many environments".to_owned())
+    pub fn enter(&mut self, entry: DecodedEntry) -> Result<(), AgentError> {
+        let DecodedEntry { actor, seq, decoded } = entry;
+        let of_this_run = decoded.and_then(|(batch, experience)| {
+            let is_ours = batch.epoch >= self.first_epoch;
+            is_ours.then_some((batch, experience)).ok_or_else(|| "it is of another run".to_owned())
         });
 
         // Of a process that only looks like one of our actors: the run must not end of it.
-        let (batch, experience) = match readable {
-            Ok(read) => read,
+        let (batch, experience) = match of_this_run {
+            Ok(decoded) => decoded,
             Err(reason) => {
                 tracing::warn!(%actor, seq, reason, "a batch is left out");
-                self.ledger.reject(*actor, *seq);
+                self.ledger.reject(actor, seq);
                 return Ok(());
             }
         };
 
-        match self.ledger.accept(*actor, *seq, &batch) {
+        match self.ledger.accept(actor, seq, &batch) {
             Accepted::Insert { opens } => {
-                let experience = self.renumber(*actor, opens, experience)?;
-                self.opened.extend(experience);
+                let experience = self.renumber(actor, opens, experience)?;
+                self.pending.extend(experience);
             }
             Accepted::Useless | Accepted::Duplicate => {}
         }
@@ -133,8 +149,8 @@ mod tests {
     }
 
     fn streams(state: &mut FleetState, entry: &Entry) -> Option<Vec<u32>> {
-        state.open(entry).unwrap();
-        let parts = state.opened.pop_front()?.parts;
+        state.enter(DecodedEntry::of(entry)).unwrap();
+        let parts = state.pending.pop_front()?.parts;
         Some(parts.iter().map(|part| part.stream).collect())
     }
 

@@ -8,6 +8,7 @@ use crossbeam::channel::{Receiver, Sender, select};
 use super::{Shared, Workers, lock};
 use crate::AgentError;
 use crate::apex::experience::Experience;
+use crate::apex::fleet::DecodedEntry;
 use crate::apex::learning::ingest;
 use crate::apex::limiter::LimiterTurn;
 use crate::apex::report::IngestStats;
@@ -31,8 +32,11 @@ impl Workers {
                         Err(_) => return Ok(()),
                     },
                     recv(entries) -> entry => match entry {
-                        Ok(entry) => lock(&shared.fleet).open(&entry)?,
-                        // The link has failed, which the agent notices with its next update.
+                        Ok(entry) => {
+                            let decoded = DecodedEntry::of(&entry);
+                            lock(&shared.fleet).enter(decoded)?;
+                        }
+                        // The link's thread has ended: the agent's next update reports why.
                         Err(_) => break,
                     },
                 }
@@ -52,9 +56,9 @@ impl Shared {
     /// away may have sent more than the tolerance allows.
     fn insert_remote(&self, stats: &Sender<IngestStats>) -> Result<bool, AgentError> {
         loop {
-            let Some(next) = lock(&self.fleet).opened.pop_front() else { return Ok(true) };
+            let Some(next) = lock(&self.fleet).pending.pop_front() else { return Ok(true) };
             if self.limiter.wait_to_insert(next.transitions()) == LimiterTurn::Over {
-                lock(&self.fleet).opened.push_front(next);
+                lock(&self.fleet).pending.push_front(next);
                 return Ok(false);
             }
             self.insert_now(next, stats)?;

@@ -20,54 +20,54 @@ use crossbeam::channel::Receiver;
 const QUEUE: usize = 2;
 
 /// An actor that does not act, with its thread and its network.
-pub(super) struct Idle {
+pub(super) struct StoppedActor {
     pub actor: Actor,
     pub slot: ActorSlot,
 }
 
 /// Actors that act.
-pub(super) struct Crew {
+pub(super) struct ActorThreads {
     pub experience: Receiver<Experience>,
     threads: Vec<(JoinHandle<Option<ActorExit>>, ActorSlot)>,
     pausing: Arc<AtomicBool>,
     failure: FirstError,
 }
 
-impl Crew {
+impl ActorThreads {
     /// Starts one thread per actor, with these weights and those that the slot will get.
     pub fn start(
-        idle: Vec<Idle>,
+        stopped: Vec<StoppedActor>,
         config: &ApexConfig,
         q_spec: QSpec,
         weights: &LatestWeights,
     ) -> Result<Self, AgentError> {
         let (link, experience) = LocalLink::new(QUEUE, weights.clone());
-        let mut crew = Self {
+        let mut started = Self {
             experience,
             threads: Vec::new(),
             pausing: Arc::default(),
             failure: FirstError::default(),
         };
         let newest = weights.latest();
-        for (index, Idle { actor, mut slot }) in idle.into_iter().enumerate() {
+        for (index, StoppedActor { actor, mut slot }) in stopped.into_iter().enumerate() {
             let actor_loop = ActorLoop {
                 link: Box::new(link.clone()),
                 q: ActorInference::Own(slot.network(q_spec, &newest)?),
                 left: Arc::new(AtomicU64::new(u64::MAX)),
-                pausing: Arc::clone(&crew.pausing),
+                pausing: Arc::clone(&started.pausing),
                 send_every: config.send_every_agent_steps.into(),
                 weights_every: config.weights_every_agent_steps.into(),
             };
             let pool = Arc::clone(&slot.pool);
-            let thread = crew
+            let thread = started
                 .failure
                 .spawn(Worker::Actor(index), move || pool.install(|| actor_loop.run(actor)))?;
-            crew.threads.push((thread, slot));
+            started.threads.push((thread, slot));
         }
-        Ok(crew)
+        Ok(started)
     }
 
-    /// Returns `true` if a thread has failed; [`Crew::stop`] returns the error.
+    /// Returns `true` if a thread has failed; [`ActorThreads::stop`] returns the error.
     pub fn has_failed(&self) -> bool {
         self.failure.is_set()
     }
@@ -76,7 +76,7 @@ impl Crew {
     ///
     /// # Errors
     /// The first error of a thread.
-    pub fn stop(self) -> Result<Vec<Idle>, AgentError> {
+    pub fn stop(self) -> Result<Vec<StoppedActor>, AgentError> {
         let Self { experience, threads, pausing, failure } = self;
         pausing.store(true, Ordering::SeqCst);
         // Ends with the last actor, which drops its link.
@@ -88,9 +88,9 @@ impl Crew {
         if let Some(error) = failure.take() {
             return Err(error);
         }
-        let idle = exits.into_iter().map(|(exit, slot)| {
-            exit.map(|(actor, network)| Idle { actor, slot: ActorSlot { network, ..slot } })
+        let stopped = exits.into_iter().map(|(exit, slot)| {
+            exit.map(|(actor, network)| StoppedActor { actor, slot: ActorSlot { network, ..slot } })
         });
-        idle.collect::<Option<_>>().ok_or(AgentError::WorkersGone)
+        stopped.collect::<Option<_>>().ok_or(AgentError::WorkersGone)
     }
 }
