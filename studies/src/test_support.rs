@@ -1,7 +1,8 @@
 //! The formula and the comparisons of the golden files.
 
+use coordrl_agents::nn::ParamStore;
 use serde_json::Value;
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use crate::layer::UnderStudy;
 use crate::{LayerKind, LayerStart, find_layer};
@@ -47,6 +48,12 @@ fn fill(leaves: &[Tensor], formula: fn(&[i64], f64, f64) -> Tensor) {
         };
         tch::no_grad(|| leaf.shallow_clone().copy_(&formula(&shape, phase, scale)));
     }
+}
+
+/// A store of f64, as the golden numbers are: in f32 an activation next to a kink may come out on its
+/// other side, on one model of processor and not on another.
+pub fn store_of_doubles() -> ParamStore {
+    ParamStore::of_kind(Kind::Double, 1, Device::Cpu)
 }
 
 pub fn under_study(layer: &str) -> Option<UnderStudy> {

@@ -3,7 +3,7 @@
 //! Feature maps are indexed `[N, C, H, W]` but stored channels-last: on a CPU, oneDNN convolves
 //! that layout about a fifth faster than channels-first.
 
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 use super::conv_pass::{ConvInput, ConvPass, CoordinatePass, channels_last};
 use super::coordinates::{CoordinateChannels, CoordinateStart, Coordinates, Taps};
@@ -165,7 +165,7 @@ impl Conv {
         let weight = self.weight.narrow(1, 0, image_channels).sum_dim_intlist(
             [2i64, 3].as_slice(),
             false,
-            Kind::Float,
+            self.weight.kind(),
         );
         let part = numbers.matmul(&weight.transpose(0, 1)); // [N, out]
         Some(part.unsqueeze(-1).unsqueeze(-1) + map) // [N, out, H', W']
@@ -272,7 +272,7 @@ fn same_padding(size: i64, kernel: i64, stride: i64) -> (i64, i64) {
 mod tests {
     use super::*;
     use crate::nn::{ChannelSource, CoordinateSpec, ParamStore, Radius};
-    use tch::Device;
+    use tch::{Device, Kind};
 
     /// Builds the channels of layer `c` in a store with seed 1.
     fn channels(coordinates: Coordinates) -> CoordinateChannels {

@@ -5,7 +5,7 @@
 
 use coordrl_envs::rng::Rng;
 use rand::Rng as _;
-use tch::{Device, Kind, Tensor};
+use tch::Tensor;
 
 use super::init::uniform;
 use super::{NetworkError, ParamScope};
@@ -253,7 +253,7 @@ fn axis(size: i64) -> Tensor {
     let values: Vec<f32> = (0..size)
         .map(|index| if size == 1 { 0.0 } else { (index as f64 / last * 2.0 - 1.0) as f32 })
         .collect();
-    Tensor::from_slice(&values).to_kind(Kind::Float).to_device(Device::Cpu)
+    Tensor::from_slice(&values)
 }
 
 /// Draws uniformly from [−1, 1), `[channels, height, width]`.
@@ -277,6 +277,7 @@ fn permutation(count: usize, rng: &mut Rng) -> Vec<i64> {
 mod tests {
     use super::*;
     use crate::nn::ParamStore;
+    use tch::{Device, Kind};
 
     fn rows(tensor: &Tensor) -> Vec<Vec<f32>> {
         (0..tensor.size()[0]).map(|i| Vec::try_from(tensor.get(i)).unwrap()).collect()

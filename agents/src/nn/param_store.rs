@@ -20,6 +20,7 @@ pub type NamedTensors = Vec<(String, Tensor)>;
 pub struct ParamStore {
     seed: u64,
     device: Device,
+    kind: Kind,
     params: Vec<Param>,
     /// Untrained state saved with the weights: running statistics and drawn coordinate channels.
     buffers: Vec<Param>,
@@ -46,6 +47,7 @@ impl ParamStore {
         Self {
             seed,
             device,
+            kind: Kind::Float,
             params: Vec::new(),
             buffers: Vec::new(),
             flat: None,
@@ -57,6 +59,14 @@ impl ParamStore {
     /// can be built, or for parameters that are about to be overwritten.
     pub(crate) fn of_shapes(device: Device) -> Self {
         Self { only_shapes: true, ..Self::new(0, device) }
+    }
+
+    /// Creates an empty store whose tensors have another element type than `f32`: `f64` to compare a
+    /// network with a reference to more digits.
+    ///
+    /// Checkpoints and transfers between threads are of `f32` only.
+    pub fn of_kind(kind: Kind, seed: u64, device: Device) -> Self {
+        Self { kind, ..Self::new(seed, device) }
     }
 
     /// Returns the parameters' device.
@@ -226,6 +236,11 @@ impl ParamStore {
         self.params.iter().chain(&self.buffers)
     }
 
+    /// Moves values to the store's device and element type.
+    fn place(&self, values: &Tensor) -> Result<Tensor, NetworkError> {
+        Ok(values.f_to_device(self.device)?.f_to_kind(self.kind)?)
+    }
+
     fn position(&self, name: &str) -> Option<usize> {
         self.params.iter().position(|param| param.name == name)
     }
@@ -248,8 +263,7 @@ impl ParamStore {
         }
 
         let init = if self.only_shapes { Init::Zeros } else { init };
-        let values =
-            init.values_with_zeros(self.seed, name, shape, zeros)?.f_to_device(self.device)?;
+        let values = self.place(&init.values_with_zeros(self.seed, name, shape, zeros)?)?;
         self.params.push(Param { name: name.to_owned(), values });
         Ok(self.params.len() - 1)
     }
@@ -265,7 +279,7 @@ impl ParamStore {
             return Ok(buffer.values.detach());
         }
         // Contiguous, because `stretches` views buffers as flat tensors.
-        let values = make(self.seed)?.f_contiguous()?.f_to_device(self.device)?;
+        let values = self.place(&make(self.seed)?.f_contiguous()?)?;
         check_shape(name, shape, &values.size())?;
         let shared = values.detach();
         self.buffers.push(Param { name: name.to_owned(), values });
@@ -352,9 +366,9 @@ impl<'a> ParamScope<'a> {
         self.store.get_or_init_buffer(name, shape, |seed| Ok(draw(&mut rng_of(seed, name))))
     }
 
-    /// Moves an untrained tensor to the parameters' device.
+    /// Moves an untrained tensor to the parameters' device and element type.
     pub fn constant(&self, values: Tensor) -> Result<Tensor, NetworkError> {
-        Ok(values.f_to_device(self.store.device)?)
+        self.store.place(&values)
     }
 
     /// Returns the network's parameters in the store's order.

@@ -172,12 +172,12 @@ pub(crate) mod tests {
         store: &ParamStore,
         leaves: &[Tensor],
         golden: &Value,
-        share: f64,
     ) {
-        let scenes = noise(&[3, 3, side, side], 0.0, 1.0).ge(0.0).to_kind(Kind::Float);
-        let pictures = scenes * 2.0 - 1.0;
-        let latents = noise(&[3, latents], 0.25, 1.0);
+        const SHARE: f64 = 1e-5;
         let named: Vec<String> = store.to_named().into_iter().map(|(name, _)| name).collect();
+        let scenes = noise(&[3, 3, side, side], 0.0, 1.0).ge(0.0).to_kind(Kind::Double);
+        let pictures = scenes * 2.0 - 1.0;
+        let latents = noise(&[3, latents], 0.25, 1.0).to_kind(Kind::Double);
         for (number, part) in ["discriminator", "generator"].into_iter().enumerate() {
             let loss = match number {
                 0 => discriminator_loss(discriminator, generator, &pictures, &latents),
@@ -186,7 +186,7 @@ pub(crate) mod tests {
             let loss = loss.unwrap();
             let expected = golden["losses"][number].as_f64().unwrap();
             let found = loss.double_value(&[]);
-            assert!((found - expected).abs() < 1e-4 * expected, "{part}: {found}");
+            assert!((found - expected).abs() < SHARE * expected, "{part}: {found}");
             let its = named.iter().zip(leaves).filter(|(name, _)| name.starts_with(part));
             let (names, leaves): (Vec<&String>, Vec<&Tensor>) = its.unzip();
             let gradients = Tensor::run_backward(&[loss], &leaves, false, false);
@@ -194,11 +194,11 @@ pub(crate) mod tests {
             let norms = gradients.iter().map(|gradient| gradient.norm().double_value(&[]));
             let least = 0.01 * norms.fold(0.0, f64::max);
             for (name, gradient) in names.into_iter().zip(&gradients) {
-                assert_near([share, least], gradient, &golden["gradients"][name], name);
+                assert_near([SHARE, least], gradient, &golden["gradients"][name], name);
             }
         }
         for (name, value) in &store.to_named()[leaves.len()..] {
-            assert_near([share, 0.0], value, &golden["statistics"][name], name);
+            assert_near([SHARE, 0.0], value, &golden["statistics"][name], name);
         }
     }
 
