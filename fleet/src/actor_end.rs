@@ -55,7 +55,8 @@ pub enum ActorTurn {
         /// Places, ascending; there may be fewer than asked for.
         places: Vec<u32>,
     },
-    /// Other places on the ladder: the leases had lapsed.
+    /// Begin streams of frames anew, and take these places on the ladder: the leases had lapsed, or
+    /// the run had forgotten this process.
     Moved {
         /// Places, ascending; there may be fewer than asked for.
         places: Vec<u32>,
@@ -215,7 +216,11 @@ impl ActorEnd {
         }
         let places = run.places.clone();
         Ok(match before {
-            Some(before) if before.epoch == run.epoch && before.places == places => {
+            Some(before)
+                if before.epoch == run.epoch
+                    && before.joined == run.joined
+                    && before.places == places =>
+            {
                 ActorTurn::Idle { until: now, why: None }
             }
             Some(before) if before.epoch == run.epoch => ActorTurn::Moved { places },

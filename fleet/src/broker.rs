@@ -121,6 +121,9 @@ pub struct Attendance {
 pub struct Attended {
     /// The learner, and its turn.
     pub epoch: Epoch,
+    /// Counts the processes that joined the run, this one included; another number than before means
+    /// that the run had forgotten this process, and that its streams of frames are gone.
+    pub joined: u64,
     /// Places leased, ascending; fewer than asked for if no more are free.
     pub places: Vec<u32>,
     /// Number of batches in the actor's log that no finished checkpoint covers.
@@ -219,9 +222,13 @@ pub trait Broker {
         up_to: &[(ProcessId, u64)],
     ) -> Result<Standing, BrokerError>;
 
-    /// Removes all trace of those of these actor processes whose logs are empty.
-    fn forget(&mut self, learner: ProcessId, actors: &[ProcessId])
-    -> Result<Standing, BrokerError>;
+    /// Removes all trace of those of these actor processes whose logs are empty. Returns those that
+    /// there is no trace of then; `None` if the learner does not hold the epoch.
+    fn forget(
+        &mut self,
+        learner: ProcessId,
+        actors: &[ProcessId],
+    ) -> Result<Option<Vec<ProcessId>>, BrokerError>;
 
     /// Lists the actor processes that have attended.
     fn members(&mut self) -> Result<Vec<Member>, BrokerError>;

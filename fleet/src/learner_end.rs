@@ -76,6 +76,8 @@ pub enum LearnerTurn {
     Holds(u64),
     /// Batches, in order within each log.
     Read(Vec<Entry>),
+    /// Actor processes that are gone: if one comes back, it begins its streams of frames anew.
+    Forgot(Vec<ProcessId>),
     /// Done, or nothing to do before `until`.
     Idle {
         /// Time of the next turn.
@@ -191,10 +193,7 @@ impl LearnerEnd {
             Due::Trim => self.trim(broker, now),
             Due::Report => self.report_read(broker, now),
             Due::Members => self.look_for_members(broker, now),
-            Due::Forget => {
-                let standing = broker.forget(self.me, &self.gone);
-                self.after_request(standing, now, |end| end.gone.clear())
-            }
+            Due::Forget => self.forget(broker, now),
             Due::Read => self.read(broker, now),
             Due::Nothing => Ok(LearnerTurn::Idle { until: self.renew_at, why: None }),
         };
@@ -313,6 +312,20 @@ impl LearnerEnd {
         self.members = members.iter().filter(stays).map(|member| member.actor).collect();
         self.unremoved.retain(|actor, batches| !batches.is_empty() || self.members.contains(actor));
         Ok(done(now))
+    }
+
+    fn forget(
+        &mut self,
+        broker: &mut dyn Broker,
+        now: Duration,
+    ) -> Result<LearnerTurn, BrokerError> {
+        match broker.forget(self.me, &self.gone)? {
+            Some(forgotten) => {
+                self.gone.clear();
+                Ok(LearnerTurn::Forgot(forgotten))
+            }
+            None => self.after_request(Ok(Standing::NotHeld), now, |_| ()),
+        }
     }
 
     /// Returns the last batch read of each log there is.

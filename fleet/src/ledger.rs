@@ -85,6 +85,16 @@ impl Ledger {
         }
     }
 
+    /// Enters the last `batches` batches of a process as lost, which were to be inserted and could not
+    /// be, and what follows in their generation.
+    pub fn withdraw(&mut self, actor: ProcessId, batches: u64) {
+        if let Some(account) = self.accounts.get_mut(&actor) {
+            account.inserted -= batches;
+            account.lost += batches;
+            account.broken = true;
+        }
+    }
+
     /// Declares all generations of use no more: the replay has none of their frames.
     pub fn break_all(&mut self) {
         self.accounts.values_mut().for_each(|account| account.broken = true);
@@ -180,6 +190,15 @@ mod tests {
         accept(&mut ledger, &[(1, 1, true)]);
         ledger.reject(ACTOR, 1);
         ledger.reject(ACTOR, 3);
+        assert_eq!(accept(&mut ledger, &[(4, 1, false), (5, 2, true)]), [Useless, OPEN]);
+        assert_eq!((ledger.inserted(), ledger.lost()), (2, 3));
+    }
+
+    #[test]
+    fn a_batch_that_cannot_be_inserted_takes_its_generation_with_it() {
+        let mut ledger = Ledger::default();
+        accept(&mut ledger, &[(1, 1, true), (2, 1, false), (3, 1, false)]);
+        ledger.withdraw(ACTOR, 2);
         assert_eq!(accept(&mut ledger, &[(4, 1, false), (5, 2, true)]), [Useless, OPEN]);
         assert_eq!((ledger.inserted(), ledger.lost()), (2, 3));
     }

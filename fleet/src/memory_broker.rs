@@ -36,6 +36,8 @@ struct Run {
     read: BTreeMap<ProcessId, u64>,
     places: BTreeMap<u32, Place>,
     members: BTreeMap<ProcessId, Attendee>,
+    /// Number of processes that joined.
+    joined: u64,
 }
 
 #[derive(Debug, Default)]
@@ -54,6 +56,8 @@ struct Place {
 #[derive(Debug)]
 struct Attendee {
     at: Duration,
+    /// Number of processes that had joined when it had.
+    joined: u64,
     about: String,
 }
 
@@ -250,18 +254,21 @@ impl Broker for MemoryBroker {
         &mut self,
         learner: ProcessId,
         actors: &[ProcessId],
-    ) -> Result<Standing, BrokerError> {
-        self.as_holder(learner, |broker, _| {
+    ) -> Result<Option<Vec<ProcessId>>, BrokerError> {
+        let mut forgotten = Vec::new();
+        let standing = self.as_holder(learner, |broker, _| {
             let run = &mut broker.run;
             for actor in actors {
                 if run.logs.get(actor).is_none_or(|log| log.batches.is_empty()) {
                     run.members.remove(actor);
                     run.read.remove(actor);
                     run.logs.remove(actor);
+                    forgotten.push(*actor);
                 }
             }
             Ok(())
-        })
+        })?;
+        Ok((standing == Standing::Held).then_some(forgotten))
     }
 
     fn members(&mut self) -> Result<Vec<Member>, BrokerError> {
@@ -312,11 +319,19 @@ impl Broker for MemoryBroker {
         else {
             return Ok(None);
         };
-        let attendee = Attendee { at: self.now, about: attendance.about.clone() };
+        let joined = match self.run.members.get(&attendance.actor) {
+            Some(attendee) => attendee.joined,
+            None => {
+                self.run.joined += 1;
+                self.run.joined
+            }
+        };
+        let attendee = Attendee { at: self.now, joined, about: attendance.about.clone() };
         self.run.members.insert(attendance.actor, attendee);
         let log = self.run.logs.get(&attendance.actor);
         Ok(Some(Attended {
             epoch,
+            joined,
             log_len: log.map_or(0, |log| log.batches.len() as u64),
             read: self.run.read.get(&attendance.actor).copied().unwrap_or_default(),
             weights: self.run.weights.keys().next_back().copied(),

@@ -3,12 +3,11 @@
 
 use std::time::{Duration, Instant};
 
-use coordrl_fleet::Entry;
 use crossbeam::channel::{Receiver, never};
 
 use super::agent::{Apex, Work};
 use super::batch::{ReadyBatch, TransitionTensors};
-use super::fleet::{Downlink, FleetState};
+use super::fleet::{Arrival, Downlink, FleetState};
 use super::learning::{learn, update_priorities};
 use super::limiter::Rates;
 use super::report::{ApexReport, IngestStats, LearnReport};
@@ -127,7 +126,7 @@ impl Apex {
                     seed: self.seed,
                     updates: self.counters.updates,
                     agent_steps_left,
-                    entries: self.read_link(&mut parts.fleet),
+                    arrivals: self.read_link(&mut parts.fleet),
                 };
                 // Published anew: weights may have been loaded during the pause, and with
                 // `publish_every_updates` above 1 the last ones may never have been published.
@@ -147,13 +146,13 @@ impl Apex {
 
     /// Returns the channel of experience from other processes; the first time, lets the link read
     /// from where the state left it.
-    fn read_link(&self, state: &mut FleetState) -> Receiver<Entry> {
+    fn read_link(&self, state: &mut FleetState) -> Receiver<Arrival> {
         let Some(downlink) = &self.downlink else { return never() };
         if !self.reading {
             state.begin_in(downlink.epoch());
             downlink.read_from(state.epoch, &state.ledger);
         }
-        downlink.entries().clone()
+        downlink.arrivals().clone()
     }
 
     fn check_link(&self) -> Result<(), AgentError> {

@@ -30,6 +30,10 @@ pub(super) struct Stream {
     /// First plane needed by the newest transition; later transitions need none before it.
     pub needed_from: u64,
     pub planes: VecDeque<Plane>,
+    /// Number of live transitions.
+    pub transitions: usize,
+    /// No transitions will follow.
+    pub ended: bool,
 }
 
 impl Stream {
@@ -107,8 +111,15 @@ impl PlaneStore {
         Ok(needed_from)
     }
 
-    /// Appends the planes of a checked part.
-    pub fn append(&mut self, number: u32, first_plane: u64, planes: Vec<Plane>, needed_from: u64) {
+    /// Appends the planes of a checked part, and counts its transitions.
+    pub fn append(
+        &mut self,
+        number: u32,
+        first_plane: u64,
+        planes: Vec<Plane>,
+        needed_from: u64,
+        transitions: usize,
+    ) {
         self.heap_bytes += planes.iter().map(plane_heap).sum::<u64>();
         let stream = self
             .streams
@@ -116,6 +127,41 @@ impl PlaneStore {
             .or_insert_with(|| Stream { first: first_plane, ..Stream::default() });
         stream.planes.extend(planes.into_iter().map(|plane| settle(plane, &mut self.spare)));
         stream.needed_from = needed_from;
+        stream.transitions += transitions;
+    }
+
+    /// Counts a transition read from a snapshot; `false` if its stream is missing.
+    pub fn count_transition(&mut self, number: u32) -> bool {
+        let stream = self.streams.get_mut(&number);
+        stream.map(|stream| stream.transitions += 1).is_some()
+    }
+
+    /// Frees a stream's planes before number `plane`, which its dropped oldest transition needed, and
+    /// the stream with its last transition if no more follow.
+    pub fn drop_transition(&mut self, number: u32, plane: u64) {
+        self.free_before(number, plane);
+        let Some(stream) = self.streams.get_mut(&number) else { return };
+        stream.transitions -= 1;
+        if stream.ended && stream.transitions == 0 {
+            self.remove(number);
+        }
+    }
+
+    /// Ends all streams of these numbers: no transitions will follow.
+    pub fn end(&mut self, has_ended: impl Fn(u32) -> bool) {
+        let ending = self.streams.iter_mut().filter(|(number, _)| has_ended(**number));
+        let empty = ending.filter_map(|(number, stream)| {
+            stream.ended = true;
+            (stream.transitions == 0).then_some(*number)
+        });
+        for number in empty.collect::<Vec<_>>() {
+            self.remove(number);
+        }
+    }
+
+    fn remove(&mut self, number: u32) {
+        self.free_before(number, u64::MAX);
+        self.streams.remove(&number);
     }
 
     /// Returns the range from the oldest plane of two observations to one past the newest; `None`
@@ -218,13 +264,13 @@ mod tests {
     fn room_of_planes_that_are_gone_is_used_again_but_never_that_of_a_draw() {
         let mut store = store();
         let plane = |level: u8| Plane::pack(&[level; 4], PlaneForm::Raw);
-        store.append(0, 0, (0..4).map(plane).collect(), 0);
+        store.append(0, 0, (0..4).map(plane).collect(), 0, 0);
         let used = store.bytes_used();
         let first = address(&store, 0);
         let held = store.streams[&0].get(1).unwrap();
         store.free_before(0, 2);
         assert_eq!(store.spare.len(), 1, "of two, a draw holds one");
-        store.append(0, 4, vec![plane(4), plane(5)], 0);
+        store.append(0, 4, vec![plane(4), plane(5)], 0, 0);
         assert_eq!((address(&store, 4), store.spare.len()), (first, 0));
         for (place, level) in [(2, 2), (3, 3), (4, 4), (5, 5)] {
             assert_eq!(store.streams[&0].get(place).unwrap().packed(), [level; 4]);

@@ -68,7 +68,7 @@ impl Replay {
         // The last step that can fail comes before the first change to records and planes.
         self.tree.set_batch(&places, &priorities)?;
         let StreamPart { stream, first_plane, planes, transitions } = part;
-        self.planes.append(stream, first_plane, planes, needed_from);
+        self.planes.append(stream, first_plane, planes, needed_from, transitions.len());
         for transition in transitions {
             if self.records.len() == self.max_len {
                 // The new transition already owns the leaf of the dropped one.
@@ -90,6 +90,12 @@ impl Replay {
         self.tree.clear(&places);
         (0..excess).for_each(|_| self.drop_oldest());
         excess as u64
+    }
+
+    /// Declares that no parts will follow of the streams for which `has_ended` is true: their planes are
+    /// freed with their last transitions.
+    pub fn end_streams(&mut self, has_ended: impl Fn(u32) -> bool) {
+        self.planes.end(has_ended);
     }
 
     /// Updates priorities from the learner's TD errors (of either sign).
@@ -178,7 +184,7 @@ impl Replay {
     fn drop_oldest(&mut self) {
         let Some(record) = self.records.pop_front() else { return };
         if let Some(needs) = self.planes.needs(&record.obs, &record.next_obs) {
-            self.planes.free_before(record.stream, needs.start);
+            self.planes.drop_transition(record.stream, needs.start);
         }
     }
 
@@ -273,6 +279,33 @@ pub(super) mod tests {
         assert_eq!((replay.len(), replay.oldest_id(), replay.inserted()), (12, 18, 30));
         assert_eq!(replay.tree.total(), (18..30).sum::<u64>() as f64);
         assert!((18..30).all(|id| replay.priority(id) == Some(id as f64)));
+    }
+
+    #[test]
+    fn an_ended_stream_goes_with_its_last_transition() {
+        let of_stream =
+            |stream, start, count| StreamPart { stream, ..small_part(start, &vec![1.0; count]) };
+        let numbers = |replay: &Replay| -> Vec<u32> {
+            replay.planes.streams().map(|(number, _)| number).collect()
+        };
+        let mut replay = filled(&[]);
+        for (stream, count) in [(1, 0), (2, 3), (3, 2)] {
+            replay.insert(of_stream(stream, 0, count)).unwrap();
+        }
+        replay.end_streams(|number| number < 3);
+        assert_eq!(numbers(&replay), [2, 3], "the others have no transitions");
+        let mut bytes = Vec::new();
+        replay.write_to(&mut bytes).unwrap();
+        let mut restored = Replay::read_from(small(8), bytes.as_slice()).unwrap();
+        restored.end_streams(|number| number < 3);
+        for replay in [&mut replay, &mut restored] {
+            replay.insert(of_stream(3, 2, 9)).unwrap();
+            assert_eq!(numbers(replay), [2, 3], "one transition of stream 2 is live");
+            replay.insert(of_stream(3, 11, 1)).unwrap();
+            assert_eq!(numbers(replay), [3]);
+            replay.insert(of_stream(3, 12, 2)).unwrap();
+            assert_eq!((replay.len(), numbers(replay)), (12, vec![3]));
+        }
     }
 
     #[test]

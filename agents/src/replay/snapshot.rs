@@ -156,9 +156,11 @@ impl Replay {
         Ok(())
     }
 
-    /// Checks that the planes of every transition are stored.
-    fn check_references(&self) -> Result<(), ReplayError> {
-        if self.records.iter().all(|record| self.holds_planes_of(record)) {
+    /// Checks that the planes of every transition are stored, and counts each stream's transitions.
+    fn check_references(&mut self) -> Result<(), ReplayError> {
+        let held = self.records.iter().all(|record| self.holds_planes_of(record));
+        let Self { records, planes, .. } = self;
+        if held && records.iter().all(|record| planes.count_transition(record.stream)) {
             return Ok(());
         }
         damaged("a transition refers to planes that are not in it")

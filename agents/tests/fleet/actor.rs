@@ -67,7 +67,11 @@ impl Actor {
                 self.opens = true;
                 self.acts_with = None;
             }
-            ActorTurn::Moved { places } => self.places = places,
+            ActorTurn::Moved { places } => {
+                self.places = places;
+                self.generation += 1;
+                self.opens = true;
+            }
             ActorTurn::Weights { id, bytes } => {
                 assert_eq!(bytes, id.version.to_le_bytes(), "weights of another name");
                 let newer = (id.epoch, id.version);

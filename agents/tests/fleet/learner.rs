@@ -30,12 +30,15 @@ pub struct Checkpoint {
 #[derive(Clone, Default)]
 struct Replay {
     actors: BTreeMap<ProcessId, Held>,
+    /// How often a process was forgotten.
+    forgotten: u64,
 }
 
 #[derive(Clone, Copy)]
 struct Held {
     last: u64,
-    generation: u32,
+    /// The frames of this generation are there.
+    generation: Option<u32>,
     batches: u64,
 }
 
@@ -84,6 +87,11 @@ impl Checkpoint {
             assert_eq!(held, account.inserted, "{actor}: {account:?}");
         }
     }
+
+    /// Returns how often a process was forgotten.
+    pub fn forgotten(&self) -> u64 {
+        self.replay.forgotten
+    }
 }
 
 impl Replay {
@@ -91,7 +99,7 @@ impl Replay {
     fn insert(&mut self, seq: u64, batch: &Batch, opens: bool) {
         let (actor, made) = maker(&batch.content);
         assert_eq!(made, seq, "{actor}: another batch under this number");
-        let generation = batch.generation;
+        let generation = Some(batch.generation);
         match self.actors.get_mut(&actor) {
             Some(held) => {
                 assert!(seq > held.last, "{actor}: batch {seq} after {}", held.last);
@@ -103,6 +111,14 @@ impl Replay {
                 assert!(opens, "{actor}: batch {seq} builds upon one that is missing");
                 self.actors.insert(actor, Held { last: seq, generation, batches: 1 });
             }
+        }
+    }
+
+    /// Frees the frames of a process that is gone.
+    fn forget(&mut self, actor: ProcessId) {
+        self.forgotten += 1;
+        if let Some(held) = self.actors.get_mut(&actor) {
+            held.generation = None;
         }
     }
 }
@@ -146,6 +162,12 @@ impl Learner {
         match self.end.turn(&mut self.connection, now + self.ahead, room) {
             LearnerTurn::Holds(epoch) => self.hold(epoch, folder),
             LearnerTurn::Read(entries) => self.read.extend(entries),
+            LearnerTurn::Forgot(actors) => {
+                for actor in actors {
+                    self.run.ledger.withdraw(actor, 0);
+                    self.run.replay.forget(actor);
+                }
+            }
             LearnerTurn::Idle { until, .. } => {
                 let idle = self.read.is_empty() && !self.may_sample();
                 let pause = self.connection.world.borrow_mut().below(Duration::from_millis(50));

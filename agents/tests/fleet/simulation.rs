@@ -337,13 +337,15 @@ impl Simulation {
 
         let (checkpoints, checkpoint) = self.stopped();
         checkpoint.check();
+        let forgotten = checkpoint.forgotten();
         let ledger = checkpoint.ledger;
         self.outcome.inserted = ledger.inserted();
         self.outcome.lost = ledger.lost();
         self.outcome.checkpoints += checkpoints;
         self.actors.iter().for_each(|actor| self.outcome.count(actor));
         if !self.scenario.forgetful {
-            assert_eq!(ledger.lost(), 0, "the broker has kept everything");
+            // A process that was forgotten may hold a batch that builds upon what was freed.
+            assert!(ledger.lost() <= forgotten, "the broker has kept everything");
         }
     }
 

@@ -216,7 +216,7 @@ impl Broker for Connection {
         &mut self,
         learner: ProcessId,
         actors: &[ProcessId],
-    ) -> Result<Standing, BrokerError> {
+    ) -> Result<Option<Vec<ProcessId>>, BrokerError> {
         let actors = actors.to_vec();
         self.request(move |broker| broker.forget(learner, &actors))
     }

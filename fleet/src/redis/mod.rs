@@ -13,6 +13,7 @@
 //! | `weights:<epoch>:<version>` | string | weights |
 //! | `read` | hash | actor → last batch that the learner has read |
 //! | `members`, `seen` | hash | actor → about itself, time of its last attendance |
+//! | `joined` | hash | actor → number of processes that had joined when it had; `count`: those so far |
 //! | `places` | hash | place on the ladder → actor and time at which its lease lapses |
 //! | `log:<actor>` | stream | batches; the entry of batch n has the identifier `n-0`, so that the broker refuses a number that it has had |
 
@@ -228,7 +229,7 @@ impl Broker for RedisBroker {
     fn reset(&mut self, learner: ProcessId) -> Result<Standing, BrokerError> {
         let names = ["epoch", "members", "newest", "log:", "weights:", "record", "seen", "read"];
         let mut keys: Vec<String> = names.iter().map(|name| self.key(name)).collect();
-        keys.extend(["places", "stop"].map(|name| self.key(name)));
+        keys.extend(["places", "stop", "joined"].map(|name| self.key(name)));
         self.run_as_holder(&RESET, &keys, &[&id(learner)])
     }
 
@@ -280,13 +281,22 @@ impl Broker for RedisBroker {
         &mut self,
         learner: ProcessId,
         actors: &[ProcessId],
-    ) -> Result<Standing, BrokerError> {
-        let names = ["epoch", "members", "seen", "read", "log:"];
+    ) -> Result<Option<Vec<ProcessId>>, BrokerError> {
+        let names = ["epoch", "members", "seen", "read", "joined", "log:"];
         let keys: Vec<String> = names.iter().map(|name| self.key(name)).collect();
         let mut arguments = vec![id(learner)];
         arguments.extend(actors.iter().map(|actor| id(*actor)));
         let arguments: Vec<&[u8]> = arguments.iter().map(Vec::as_slice).collect();
-        self.run_as_holder(&FORGET, &keys, &arguments)
+        let reply = self.run(&FORGET, &keys, &arguments)?;
+        if reply.is_nil() {
+            return Ok(None);
+        }
+        let mut fields = reply.list()?;
+        let mut forgotten = Vec::new();
+        while !fields.is_empty() {
+            forgotten.push(fields.process()?);
+        }
+        Ok(Some(forgotten))
     }
 
     fn members(&mut self) -> Result<Vec<Member>, BrokerError> {
@@ -360,7 +370,7 @@ impl Broker for RedisBroker {
         let names = ["epoch", "members", "seen", "places"];
         let mut keys: Vec<String> = names.iter().map(|name| self.key(name)).collect();
         keys.extend([self.log_key(*actor), self.key("newest"), self.key("stop")]);
-        keys.extend([self.key("read"), self.key("record")]);
+        keys.extend(["read", "record", "joined"].map(|name| self.key(name)));
         let arguments: [&[u8]; 5] =
             [&id(*actor), &text(*places), &text(*places_in_run), &millis(*lease), about.as_bytes()];
 
@@ -370,6 +380,7 @@ impl Broker for RedisBroker {
         }
         let mut fields = reply.list()?;
         let epoch = Epoch { number: fields.number()?, holder: fields.process()? };
+        let joined = fields.number()?;
         let log_len = fields.number()?;
         let read = fields.number()?;
         let stop = fields.flag()?;
@@ -381,7 +392,7 @@ impl Broker for RedisBroker {
         while !fields.is_empty() {
             places.push(fields.number()? as u32);
         }
-        Ok(Some(Attended { epoch, places, log_len, read, weights, stop }))
+        Ok(Some(Attended { epoch, joined, places, log_len, read, weights, stop }))
     }
 
     fn append(

@@ -4,7 +4,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use coordrl_fleet::{Broker, BrokerError, Entry, Epoch, LearnerEnd, LearnerTurn, Leasing, Ledger};
+use coordrl_fleet::{
+    Broker, BrokerError, Entry, Epoch, LearnerEnd, LearnerTurn, Leasing, Ledger, ProcessId,
+};
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 
 use super::{FleetError, FleetSetup, LEASE};
@@ -25,9 +27,17 @@ const FIRST_ANSWER: Duration = Duration::from_secs(10);
 /// written.
 pub(in crate::apex) struct Downlink {
     orders: Sender<Order>,
-    entries: Receiver<Entry>,
+    arrivals: Receiver<Arrival>,
     status: Arc<Mutex<Status>>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// What comes from the link.
+pub(in crate::apex) enum Arrival {
+    /// A batch.
+    Batch(Entry),
+    /// An actor process is gone.
+    Gone(ProcessId),
 }
 
 enum Order {
@@ -73,21 +83,21 @@ impl Downlink {
             log_bytes,
         };
         let (orders, ordered) = unbounded();
-        let (to_learner, entries) = unbounded();
+        let (to_learner, arrivals) = unbounded();
         let status = Arc::<Mutex<Status>>::default();
         let service = Service {
             broker,
             end: LearnerEnd::new(me, leasing, 0, record),
             weights,
             published: None,
-            entries: to_learner,
+            arrivals: to_learner,
             status: Arc::clone(&status),
             clock: Instant::now(),
         };
         let thread = thread::Builder::new().name("link".to_owned());
         let thread =
             thread.spawn(move || service.run(&ordered)).map_err(|_| FleetError::NoThread)?;
-        let downlink = Self { orders, entries, status, thread: Some(thread) };
+        let downlink = Self { orders, arrivals, status, thread: Some(thread) };
         downlink.wait_for_claim()?;
         Ok(downlink)
     }
@@ -113,9 +123,9 @@ impl Downlink {
         }
     }
 
-    /// Returns the batches read and not inserted yet.
-    pub fn entries(&self) -> &Receiver<Entry> {
-        &self.entries
+    /// Returns what was read and not ingested yet.
+    pub fn arrivals(&self) -> &Receiver<Arrival> {
+        &self.arrivals
     }
 
     /// Starts to read, from where a checkpoint with this epoch and ledger left the logs.
@@ -181,7 +191,7 @@ struct Service {
     weights: LatestWeights,
     /// Version published last, and when.
     published: Option<(u64, Instant)>,
-    entries: Sender<Entry>,
+    arrivals: Sender<Arrival>,
     status: Arc<Mutex<Status>>,
     clock: Instant,
 }
@@ -217,7 +227,7 @@ impl Service {
     /// Makes one request, and returns the time to wait for orders before the next.
     fn turn(&mut self) -> Result<Duration, FleetError> {
         let now = self.clock.elapsed();
-        let room = self.entries.len() < ROOM;
+        let room = self.arrivals.len() < ROOM;
         let turn = self.end.turn(self.broker.as_mut(), now, room);
         let mut status = lock(&self.status);
         status.wants_checkpoint = status.unheard == 0 && self.end.wants_checkpoint();
@@ -227,9 +237,11 @@ impl Service {
                 Duration::ZERO
             }
             LearnerTurn::Read(entries) => {
-                for entry in entries {
-                    let _ = self.entries.send(entry); // the agent's drop ends this thread
-                }
+                self.pass_on(entries.into_iter().map(Arrival::Batch));
+                Duration::ZERO
+            }
+            LearnerTurn::Forgot(actors) => {
+                self.pass_on(actors.into_iter().map(Arrival::Gone));
                 Duration::ZERO
             }
             LearnerTurn::Idle { until, why } => {
@@ -258,6 +270,12 @@ impl Service {
             LearnerTurn::Refused(reason) => return Err(BrokerError::Refused(reason).into()),
         };
         Ok(pause)
+    }
+
+    fn pass_on(&self, arrivals: impl Iterator<Item = Arrival>) {
+        for arrival in arrivals {
+            let _ = self.arrivals.send(arrival); // the agent's drop ends this thread
+        }
     }
 
     /// Hands the newest weights to the end, if some time has passed since the last: their bytes,

@@ -18,8 +18,8 @@ use std::time::Duration;
 use coordrl_fleet::{Broker, BrokerError, Epoch, ProcessId};
 
 pub use self::actor_process::{Acceptance, ActorProcess, ActorProgress};
-pub(super) use self::downlink::Downlink;
-pub(super) use self::state::{DecodedEntry, FleetState};
+pub(super) use self::downlink::{Arrival, Downlink};
+pub(super) use self::state::{DecodedEntry, FleetState, Pending};
 
 /// Time without a renewal after which another learner may take over, or another actor a place on
 /// the ladder.

@@ -2,13 +2,13 @@
 
 use std::sync::atomic::Ordering;
 
-use coordrl_fleet::Entry;
 use crossbeam::channel::{Receiver, Sender, select};
 
 use super::{Shared, Workers, lock};
 use crate::AgentError;
 use crate::apex::experience::Experience;
-use crate::apex::fleet::DecodedEntry;
+use crate::apex::fleet::{Arrival, DecodedEntry, Pending};
+use crate::apex::inference::QSpec;
 use crate::apex::learning::ingest;
 use crate::apex::limiter::LimiterTurn;
 use crate::apex::report::IngestStats;
@@ -20,7 +20,8 @@ impl Workers {
     pub(super) fn start_ingest(
         &mut self,
         experience: Receiver<Experience>,
-        entries: Receiver<Entry>,
+        arrivals: Receiver<Arrival>,
+        spec: QSpec,
         stats: Sender<IngestStats>,
     ) -> Result<(), AgentError> {
         let shared = self.shared.clone();
@@ -31,11 +32,12 @@ impl Workers {
                         Ok(own) => shared.insert(own, &stats)?,
                         Err(_) => return Ok(()),
                     },
-                    recv(entries) -> entry => match entry {
-                        Ok(entry) => {
-                            let decoded = DecodedEntry::of(&entry);
+                    recv(arrivals) -> arrival => match arrival {
+                        Ok(Arrival::Batch(entry)) => {
+                            let decoded = DecodedEntry::of(&entry, &spec);
                             lock(&shared.fleet).enter(decoded)?;
                         }
+                        Ok(Arrival::Gone(actor)) => lock(&shared.fleet).forget(actor),
                         // The link's thread has ended: the agent's next update reports why.
                         Err(_) => break,
                     },
@@ -56,13 +58,26 @@ impl Shared {
     /// away may have sent more than the tolerance allows.
     fn insert_remote(&self, stats: &Sender<IngestStats>) -> Result<bool, AgentError> {
         loop {
-            let Some(next) = lock(&self.fleet).pending.pop_front() else { return Ok(true) };
-            if self.limiter.wait_to_insert(next.transitions()) == LimiterTurn::Over {
+            let Some(next) = lock(&self.fleet).pending.pop_front() else { break };
+            if self.limiter.wait_to_insert(next.experience.transitions()) == LimiterTurn::Over {
                 lock(&self.fleet).pending.push_front(next);
                 return Ok(false);
             }
-            self.insert_now(next, stats)?;
+            let Pending { actor, seq, experience } = next;
+            match self.insert_now(experience, stats) {
+                // The run must not end of what another process sent.
+                Err(AgentError::Replay(error)) => {
+                    tracing::warn!(%actor, seq, %error, "a batch cannot be inserted");
+                    lock(&self.fleet).withdraw(actor, seq);
+                }
+                inserted => inserted?,
+            }
         }
+        let ended = lock(&self.fleet).take_ended();
+        if let Some(has_ended) = ended {
+            lock(&self.replay).end_streams(has_ended);
+        }
+        Ok(true)
     }
 
     fn insert(&self, own: Experience, stats: &Sender<IngestStats>) -> Result<(), AgentError> {

@@ -25,7 +25,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use coordrl_fleet::Entry;
 use crossbeam::channel::{Receiver, RecvTimeoutError, bounded, unbounded};
 use tch::Device;
 
@@ -34,7 +33,7 @@ use super::batch::ReadyBatch;
 use super::config::{ApexConfig, Inference};
 use super::experience::Weights;
 use super::failure::FirstError;
-use super::fleet::FleetState;
+use super::fleet::{Arrival, FleetState};
 use super::inference::{InferenceClient, QSpec, SharedInference};
 use super::limiter::{Limiter, Rates};
 use super::link::{LatestWeights, LocalLink};
@@ -63,7 +62,7 @@ pub(super) struct WorkerSpec<'a> {
     /// Number of agent steps, over all environments of this process, that may still be taken.
     pub agent_steps_left: u64,
     /// Experience from other processes.
-    pub entries: Receiver<Entry>,
+    pub arrivals: Receiver<Arrival>,
 }
 
 /// The running threads.
@@ -126,7 +125,9 @@ impl Workers {
 
         let started = workers
             .start_actors(actors, spec, &link)
-            .and_then(|()| workers.start_ingest(experience, spec.entries.clone(), stats))
+            .and_then(|()| {
+                workers.start_ingest(experience, spec.arrivals.clone(), spec.q_spec, stats)
+            })
             .and_then(|()| {
                 (0..config.prefetch_threads)
                     .try_for_each(|index| workers.start_prefetch(index, spec, to_learner.clone()))
@@ -343,7 +344,7 @@ pub(super) mod tests {
             seed: 1,
             updates: 0,
             agent_steps_left: 0,
-            entries: crossbeam::channel::never(),
+            arrivals: crossbeam::channel::never(),
         };
 
         let replay = Replay::try_new(config.replay.for_obs(q_spec().obs_shape)).unwrap();

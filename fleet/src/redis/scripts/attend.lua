@@ -1,7 +1,7 @@
 -- Extends an actor's leases and returns the state of the run.
--- Keys: epoch, members, seen, places, the actor's log, newest weights, stop, read, record.
+-- Keys: epoch, members, seen, places, the actor's log, newest weights, stop, read, record, joined.
 -- Arguments: actor, places, places in the run, lease in ms, about.
--- Returns nothing if there is no run, or no record of its epoch yet; else {number, holder, length of the log, last batch read,
+-- Returns nothing if there is no run, or no record of its epoch yet; else {number, holder, number of processes that had joined with this one, length of the log, last batch read,
 -- 1 if the run is to stop, epoch and version of the newest weights or -1 twice, places…}.
 local actor, wanted, in_run = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local epoch = redis.call('HMGET', KEYS[1], 'number', 'holder')
@@ -17,6 +17,11 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('HDEL', KEYS[3], actor)
 redis.call('HSET', KEYS[2], actor, ARGV[5])
 redis.call('HSET', KEYS[3], actor, now)
+local joined = redis.call('HGET', KEYS[10], actor)
+if not joined then
+  joined = redis.call('HINCRBY', KEYS[10], 'count', 1)
+  redis.call('HSET', KEYS[10], actor, joined)
+end
 
 -- Place → '<actor>:<time at which the lease lapses>'.
 local leases = {}
@@ -47,6 +52,7 @@ local stop = tonumber(redis.call('GET', KEYS[7]) or '0')
 local state = {
   number,
   epoch[2],
+  tonumber(joined),
   redis.call('XLEN', KEYS[5]),
   tonumber(redis.call('HGET', KEYS[8], actor) or '0'),
   stop >= number and 1 or 0,
