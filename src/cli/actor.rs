@@ -44,8 +44,8 @@ pub struct Actor {
     /// Run to act for, as its learner prints it [default: the only one there]
     #[arg(long, value_name = "NAME")]
     run: Option<String>,
-    /// Number of actors, each a thread with as many environments as one of the learner's
-    /// [default: one per core]
+    /// Number of actors, each a thread with as many environments as one of the learner's own has, or
+    /// `apex.envs` if it has none [default: one per core]
     #[arg(long, value_name = "N")]
     actors: Option<usize>,
     /// Folder of ROMs [default: COORDRL_ROM_DIR, else those of the set-up]
@@ -167,9 +167,9 @@ fn seed_of(config: &RunConfig, me: ProcessId) -> u64 {
     config.seed ^ me.0
 }
 
-/// Builds as many environments per actor as the learner's first actor has.
+/// Builds the environments of this process.
 fn build_actors(config: &RunConfig, count: usize, me: ProcessId) -> anyhow::Result<Vec<VecEnv>> {
-    let each = config.apex.envs_per_actor().first().copied().unwrap_or(1);
+    let each = config.apex.envs_of_remote_actor();
     let pool = build_pool(None, 1)?;
     build_envs(config, seed_of(config, me), &vec![each; count], &pool).context("environments")
 }

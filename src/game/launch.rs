@@ -10,7 +10,7 @@ use coordrl_agents::{Agent, AgentError};
 use super::assemble::{Assembled, assemble};
 use super::progress::{BestBy, Progress};
 use super::training::GameTraining;
-use crate::config::RunConfig;
+use crate::config::{Algo, RunConfig};
 use crate::exit_code::BadRequest;
 use crate::fleet::{self, LinkAddress};
 use crate::machine;
@@ -85,7 +85,15 @@ fn join(
     link: Option<&LinkAddress>,
     folder: &Path,
 ) -> anyhow::Result<()> {
-    let Some(link) = link else { return Ok(()) };
+    let Some(link) = link else {
+        let nobody_acts = config.algo == Algo::Apex && config.apex.num_actors() == 0;
+        return match nobody_acts {
+            true => Err(BadRequest::error(
+                "`apex.actors` is 0, so that only actors elsewhere act: give `--link`, or more actors",
+            )),
+            false => Ok(()),
+        };
+    };
     fleet::join_as_learner(agent, config, link, &fleet::run_name(config, folder))
 }
 

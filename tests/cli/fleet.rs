@@ -91,6 +91,24 @@ fn actors_elsewhere_act_for_a_learner_and_end_with_it() {
     assert!((0.9..=1.1).contains(&ratio), "{ratio}");
 }
 
+#[test]
+fn a_learner_without_actors_of_its_own_learns_from_those_elsewhere() {
+    let Some(server) = RedisServer::start(&[]) else { return };
+    let sandbox = Sandbox::new();
+    let alone = [QUICK, &["--name=a", "--frames=2000", "--set=apex.actors=0"]].concat();
+    sandbox.run(&alone).expect_refusal(2, &["`apex.actors` is 0", "--link"]);
+    assert_eq!(sandbox.files(), Vec::<PathBuf>::new());
+
+    let url = server.url();
+    let training = sandbox.spawn(&[alone.as_slice(), &["--link", &url]].concat());
+    let actors = [actor(&sandbox, &url), actor(&sandbox, &url)];
+    let learned = end_of(training);
+    assert_eq!(learned.code, Some(0), "{learned:?}");
+    actors.map(|actor| assert_eq!(end_of(actor).code, Some(0)));
+    let frames = metrics(&run_path(&sandbox, "a")).last().unwrap()["frames"].as_u64();
+    assert!(frames >= Some(2000), "{frames:?}");
+}
+
 /// Kills an actor, the broker (which keeps nothing) and the learner, one after the other, and goes
 /// on each time.
 #[test]

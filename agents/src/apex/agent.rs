@@ -78,9 +78,11 @@ impl Apex {
             ApexLearner::build(torso, obs_shape, num_actions, device, seed, &config.learner)?;
         let acting = InferenceNetwork::build(q_spec, Device::Cpu, &learner.weights()?)?;
         let rescaling = config.learner.value_rescaling();
-        let actors = pool.install(|| {
-            start_each(actors, |place, envs| Actor::start(config, rescaling, place, envs, seed))
-        })?;
+        let start = |place, envs| Actor::start(config, rescaling, place, envs, seed);
+        let actors = match config.num_actors() {
+            0 => Vec::new(),
+            _ => pool.install(|| start_each(actors, start))?,
+        };
         let parts = AgentParts {
             actors,
             replay: Replay::try_new(config.replay.for_obs(obs_shape))?,

@@ -16,10 +16,11 @@ const SLACK_SHARE: f64 = 0.05;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ApexConfig {
-    /// Number of environments, over all actors. The ε ladder is spread over them.
+    /// Number of environments, over all actors. The ε ladder is spread over them. Actors in other
+    /// processes have as many each as one here, or all of them if there is none here.
     pub envs: u32,
     /// Number of actors, each a thread with its own share of the environments. By default two, or
-    /// one if there is only one environment.
+    /// one if there is only one environment. 0 leaves acting to other processes.
     pub actors: Option<u32>,
     /// Discount γ per agent step.
     pub discount: f64,
@@ -187,8 +188,17 @@ impl ApexConfig {
     }
 
     /// Returns the number of environments per actor: as even as possible, the first ones one more.
+    /// Without actors, one environment, which shows its shapes and is never stepped.
     pub fn envs_per_actor(&self) -> Vec<usize> {
-        split_evenly(self.envs as usize, self.num_actors() as usize)
+        match self.num_actors() {
+            0 => vec![1],
+            actors => split_evenly(self.envs as usize, actors as usize),
+        }
+    }
+
+    /// Returns the number of environments of an actor in another process: the most that one here has.
+    pub fn envs_of_remote_actor(&self) -> usize {
+        self.envs.div_ceil(self.num_actors().max(1)) as usize
     }
 
     /// Returns the number of threads besides those that learn: actors, ingestion and prefetching.
@@ -260,7 +270,10 @@ impl ApexConfig {
         }
 
         match self.actors {
-            Some(0) => problems.push(Problem::new("apex.actors", "is 0; the least is 1")),
+            Some(0) if self.serial => problems.push(Problem::new(
+                "apex.actors",
+                "is 0, but in one thread nobody else acts; the least is 1",
+            )),
             Some(actors) if actors > self.envs => problems.push(Problem::new(
                 "apex.actors",
                 format!("is {actors}, more than the {} environments; at most that many", self.envs),
@@ -349,8 +362,7 @@ impl ApexConfig {
     /// environment, one transition per agent step, plus those still incomplete at the end of an
     /// episode.
     fn least_tolerance(&self, ratio: f64) -> f64 {
-        // The first actor has the most environments.
-        let envs = self.envs_per_actor().first().copied().unwrap_or(0) as u64;
+        let envs = self.envs_of_remote_actor() as u64;
         let most = envs * (u64::from(self.send_every_agent_steps) + u64::from(self.n_step));
         Rates::least_tolerance(ratio, self.learner.batch_size.into(), most)
     }

@@ -52,7 +52,7 @@ pub(super) fn apex_bytes(config: &ApexConfig, obs_shape: [usize; 3], device: Dev
 /// one actor each, in the queue and in the ingest thread. One frame per step, since stacks are
 /// built later.
 fn experience_bytes(config: &ApexConfig, [_, height, width]: [usize; 3]) -> u64 {
-    let largest = config.envs_per_actor().first().copied().unwrap_or(0) as u64;
+    let largest = config.envs_of_remote_actor() as u64;
     let messages = largest.saturating_mul(u64::from(config.experience_queue).saturating_add(1));
     messages
         .saturating_add(config.envs.into())
