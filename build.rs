@@ -3,13 +3,14 @@
 use std::{env, path::Path, process::Command};
 
 /// Files that the program is built from.
-const SOURCES: [&str; 11] = [
+const SOURCES: [&str; 12] = [
     "build.rs",
     "Cargo.toml",
     "Cargo.lock",
     "src",
     "agents",
     "envs",
+    "fleet",
     "plots",
     "runs/plans",
     "runs/presets",

@@ -45,7 +45,9 @@ fn identifiers(text: &str) -> impl Iterator<Item = &str> {
 fn replaced_names_are_gone_from_the_sources() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut files = Vec::new();
-    for room in ["src", "agents", "envs", "studies", "stats", "plots", "benches", "examples"] {
+    for room in
+        ["src", "agents", "envs", "fleet", "studies", "stats", "plots", "benches", "examples"]
+    {
         sources(&root.join(room), &mut files);
     }
     assert!(files.len() > 200, "only {} files were found", files.len());

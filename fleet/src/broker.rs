@@ -208,6 +208,12 @@ pub trait Broker {
         weights: &[u8],
     ) -> Result<Standing, BrokerError>;
 
+    /// Writes the learner's description of itself, for a table of processes.
+    fn describe(&mut self, learner: ProcessId, about: &str) -> Result<Standing, BrokerError>;
+
+    /// Reads what [`Broker::describe`] wrote last.
+    fn description(&mut self) -> Result<Option<String>, BrokerError>;
+
     /// Removes every batch up to and including the given one from each log.
     fn trim(
         &mut self,

@@ -46,6 +46,8 @@ pub struct LearnerEnd {
     renew_at: Duration,
     retry_at: Duration,
     record: Vec<u8>,
+    /// Description of the learner that is to be written.
+    about: Option<String>,
     weights: Option<(u64, Vec<u8>)>,
     owes_reset: bool,
     owes_record: bool,
@@ -113,6 +115,7 @@ impl LearnerEnd {
             renew_at: Duration::ZERO,
             retry_at: Duration::ZERO,
             record,
+            about: None,
             weights: None,
             owes_reset: false,
             owes_record: false,
@@ -148,6 +151,11 @@ impl LearnerEnd {
         self.epoch = self.epoch.max(epoch);
         self.read = ledger.positions().into_iter().collect();
         self.held
+    }
+
+    /// Sets what a table of processes shows of the learner.
+    pub fn set_about(&mut self, about: String) {
+        self.about = Some(about);
     }
 
     /// Sets the newest weights. Those not published by then are skipped.
@@ -192,6 +200,10 @@ impl LearnerEnd {
             Due::Weights => self.publish_weights(broker, now),
             Due::Trim => self.trim(broker, now),
             Due::Report => self.report_read(broker, now),
+            Due::Describe => {
+                let standing = broker.describe(self.me, self.about.as_deref().unwrap_or_default());
+                self.after_request(standing, now, |end| end.about = None)
+            }
             Due::Members => self.look_for_members(broker, now),
             Due::Forget => self.forget(broker, now),
             Due::Read => self.read(broker, now),
@@ -221,6 +233,7 @@ impl LearnerEnd {
             Self { owes_record: true, .. } => Due::Record,
             Self { owes_weights: true, .. } if now >= self.weights_at => Due::Weights,
             Self { owes_read: true, .. } if now >= self.report_at => Due::Report,
+            Self { about: Some(_), .. } => Due::Describe,
             _ if now >= self.members_at => Due::Members,
             _ if !self.gone.is_empty() => Due::Forget,
             _ if room => Due::Read,
@@ -387,6 +400,7 @@ enum Due {
     Weights,
     Trim,
     Report,
+    Describe,
     Members,
     Forget,
     Read,

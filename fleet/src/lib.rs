@@ -31,7 +31,7 @@ mod ledger;
 mod memory_broker;
 mod redis;
 
-pub use self::redis::RedisBroker;
+pub use self::redis::{BrokerMemory, RedisBroker};
 pub use actor_end::{ActorEnd, ActorLimits, ActorTurn, Waiting};
 pub use batch::{Batch, BatchError};
 pub use broker::{

@@ -31,6 +31,8 @@ struct Run {
     stop: Option<u64>,
     /// With the epoch that wrote it.
     record: Option<(Epoch, Vec<u8>)>,
+    /// The learner's description of itself.
+    about: Option<String>,
     weights: BTreeMap<WeightsId, Vec<u8>>,
     logs: BTreeMap<ProcessId, Log>,
     read: BTreeMap<ProcessId, u64>,
@@ -222,6 +224,17 @@ impl Broker for MemoryBroker {
             }
             Ok(())
         })
+    }
+
+    fn describe(&mut self, learner: ProcessId, about: &str) -> Result<Standing, BrokerError> {
+        self.as_holder(learner, |broker, _| {
+            broker.run.about = Some(about.to_owned());
+            Ok(())
+        })
+    }
+
+    fn description(&mut self) -> Result<Option<String>, BrokerError> {
+        Ok(self.run.about.clone())
     }
 
     fn trim(

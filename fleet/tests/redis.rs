@@ -30,6 +30,8 @@ enum Asked {
     Release(ProcessId),
     Reset(ProcessId),
     Record(ProcessId, u8),
+    Describe(ProcessId, u8),
+    Description,
     Weights(ProcessId, u64),
     Trim(ProcessId, u64, u64),
     ReportRead(ProcessId, u64, u64),
@@ -52,6 +54,8 @@ fn asked() -> impl Strategy<Value = Asked> {
         1 => who().prop_map(Asked::Release),
         1 => who().prop_map(Asked::Reset),
         4 => (who(), any::<u8>()).prop_map(|(process, byte)| Asked::Record(process, byte)),
+        1 => (who(), any::<u8>()).prop_map(|(process, byte)| Asked::Describe(process, byte)),
+        1 => Just(Asked::Description),
         3 => (who(), 0u64..5).prop_map(|(process, version)| Asked::Weights(process, version)),
         2 => (who(), 0u64..9, 0u64..9).prop_map(|(process, a, b)| Asked::Trim(process, a, b)),
         1 => (who(), 0u64..9, 0u64..9).prop_map(|(process, a, b)| Asked::ReportRead(process, a, b)),
@@ -86,6 +90,10 @@ fn answer(broker: &mut dyn Broker, asked: &Asked) -> String {
         Asked::Release(process) => format!("{:?}", broker.release(*process)),
         Asked::Reset(process) => format!("{:?}", broker.reset(*process)),
         Asked::Record(process, byte) => format!("{:?}", broker.publish_record(*process, &[*byte])),
+        Asked::Describe(process, byte) => {
+            format!("{:?}", broker.describe(*process, &byte.to_string()))
+        }
+        Asked::Description => format!("{:?}", broker.description()),
         Asked::Weights(process, version) => {
             format!("{:?}", broker.publish_weights(*process, *version, &[*version as u8; 9]))
         }

@@ -13,10 +13,9 @@ use coordrl_fleet::{Broker, ProcessId, RedisBroker};
 
 use crate::config::{Algo, RunConfig};
 use crate::exit_code::{BadRequest, ExitCode};
-use crate::fleet::{ActorReport, LinkAddress, RunRecord, SpeedMeter, choose_run, in_agent};
+use crate::fleet::{ActorReport, ActorReporter, LinkAddress, RunRecord, choose_run, in_agent};
 use crate::game::assemble::build_envs;
 use crate::metrics::console::{print_result, status};
-use crate::run::run_dir::host_name;
 use crate::run::threads::build_pool;
 use crate::stop_flag::StopFlag;
 
@@ -82,19 +81,11 @@ impl Actor {
         let envs: usize = actors.iter().map(VecEnv::len).sum();
         status!("process {me} of `{run}`: {} · {count} actors · {envs} environments", config.game);
 
-        let mut meter = SpeedMeter::start(frame_skip);
-        let mut reporter = Reporter { at: Instant::now() };
+        let mut reporter = ActorReporter::start(envs, frame_skip);
+        let mut lines = ProgressLines { at: Instant::now() };
         let about = Box::new(|progress: &ActorProgress| {
-            let report = ActorReport {
-                host: host_name(),
-                pid: std::process::id(),
-                environments: envs,
-                frames: meter.frames(progress),
-                frames_per_sec: meter.frames_per_sec(progress),
-                weights_of_update: progress.weights_version,
-                waits_for: progress.waits_for.clone(),
-            };
-            reporter.update(&report);
+            let report = reporter.report(progress);
+            lines.update(&report);
             serde_json::to_string(&report).unwrap_or_default()
         });
         let process = ActorProcess {
@@ -175,11 +166,11 @@ fn build_actors(config: &RunConfig, count: usize, me: ProcessId) -> anyhow::Resu
 }
 
 /// Prints a progress line now and then.
-struct Reporter {
+struct ProgressLines {
     at: Instant,
 }
 
-impl Reporter {
+impl ProgressLines {
     fn update(&mut self, report: &ActorReport) {
         if self.at.elapsed() < REPORT_EVERY {
             return;

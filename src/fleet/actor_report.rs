@@ -5,6 +5,9 @@ use std::time::Instant;
 use coordrl_agents::apex::ActorProgress;
 use serde::{Deserialize, Serialize};
 
+use super::speed::Speed;
+use crate::run::run_dir::host_name;
+
 /// One actor process, as `coordrl fleet` shows it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ActorReport {
@@ -18,49 +21,45 @@ pub struct ActorReport {
     pub frames: u64,
     /// Frames per second over the last seconds.
     pub frames_per_sec: f64,
+    /// Share of the last seconds in which it waited.
+    pub waiting_share: f64,
     /// The learner's update count in the weights it acts with; absent before the first.
     pub weights_of_update: Option<u64>,
     /// Reason for waiting; absent while it acts.
     pub waits_for: Option<String>,
 }
 
-/// Measures frames per second over intervals of at least some seconds.
+/// Describes the actor process that runs.
 #[derive(Debug)]
-pub struct SpeedMeter {
+pub struct ActorReporter {
+    environments: usize,
     frame_skip: u64,
-    since: Instant,
-    agent_steps: u64,
-    frames_per_sec: f64,
+    frames: Speed,
+    /// Microseconds of waiting.
+    waiting: Speed,
 }
 
-impl SpeedMeter {
-    /// Seconds of an interval.
-    const INTERVAL: f64 = 3.0;
-
-    /// Starts the first interval.
-    pub fn start(frame_skip: u32) -> Self {
-        Self {
-            frame_skip: frame_skip.into(),
-            since: Instant::now(),
-            agent_steps: 0,
-            frames_per_sec: 0.0,
-        }
+impl ActorReporter {
+    /// Starts to measure speeds.
+    pub fn start(environments: usize, frame_skip: u32) -> Self {
+        let [frames, waiting] = [Speed::start(), Speed::start()];
+        Self { environments, frame_skip: frame_skip.into(), frames, waiting }
     }
 
-    /// Returns the frames of a process so far.
-    pub fn frames(&self, progress: &ActorProgress) -> u64 {
-        progress.agent_steps * self.frame_skip
-    }
-
-    /// Returns the speed over the last complete interval.
-    pub fn frames_per_sec(&mut self, progress: &ActorProgress) -> f64 {
-        let secs = self.since.elapsed().as_secs_f64();
-        if secs >= Self::INTERVAL {
-            #[expect(clippy::cast_precision_loss, reason = "frames stay far below 2^53")]
-            let frames = ((progress.agent_steps - self.agent_steps) * self.frame_skip) as f64;
-            self.frames_per_sec = frames / secs;
-            (self.since, self.agent_steps) = (Instant::now(), progress.agent_steps);
+    /// Describes this process.
+    pub fn report(&mut self, progress: &ActorProgress) -> ActorReport {
+        let now = Instant::now();
+        let frames = progress.agent_steps * self.frame_skip;
+        let waited = u64::try_from(progress.waited.as_micros()).unwrap_or(u64::MAX);
+        ActorReport {
+            host: host_name(),
+            pid: std::process::id(),
+            environments: self.environments,
+            frames,
+            frames_per_sec: self.frames.update(frames, now),
+            waiting_share: (self.waiting.update(waited, now) / 1e6).min(1.0),
+            weights_of_update: progress.weights_version,
+            waits_for: progress.waits_for.clone(),
         }
-        self.frames_per_sec
     }
 }

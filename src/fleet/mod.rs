@@ -2,17 +2,23 @@
 
 mod actor_report;
 mod address;
+mod budget;
+mod learner_report;
 mod record;
+mod speed;
 
-pub use actor_report::{ActorReport, SpeedMeter};
+pub use actor_report::{ActorReport, ActorReporter};
 pub use address::{LinkAddress, without_secrets};
+pub use learner_report::{Batches, LearnerReport};
 pub use record::RunRecord;
 
 use coordrl_agents::apex::FleetSetup;
 use coordrl_agents::{Agent, AgentError};
 use coordrl_fleet::{ProcessId, RedisBroker};
 
-use crate::config::RunConfig;
+use self::budget::Budget;
+use self::learner_report::describe_learner;
+use crate::config::{Algo, RunConfig};
 use crate::exit_code::BadRequest;
 use crate::metrics::console::status;
 use crate::text::path_text::shell_line;
@@ -27,9 +33,15 @@ pub fn join_as_learner(
     link: &LinkAddress,
     run: &str,
 ) -> anyhow::Result<()> {
-    let broker = RedisBroker::new(link.url(), run).map_err(in_agent)?;
+    let mut broker = RedisBroker::new(link.url(), run).map_err(in_agent)?;
+    if config.algo == Algo::Apex {
+        let weights = 4 * agent.parameter_count(); // f32
+        Budget { weights, log: config.apex.fleet.log_bytes() }.check(&mut broker)?;
+    }
     let record = RunRecord::of(config).to_bytes()?;
-    agent.join_fleet(FleetSetup { broker: Box::new(broker), me: ProcessId::random(), record })?;
+    let about = Box::new(describe_learner());
+    let me = ProcessId::random();
+    agent.join_fleet(FleetSetup { broker: Box::new(broker), me, record, about })?;
     let command = ["coordrl", "actor", "--link", &link.to_string(), "--run", run];
     let command = shell_line(&command.map(str::to_owned));
     status!("learner of `{run}` at the broker; actors join with: {command}");

@@ -5,13 +5,13 @@ use serde::{Deserialize, Serialize};
 use crate::config::RunConfig;
 use crate::exit_code::BadRequest;
 
-/// Version of this program: learner and actors must have the same.
-const PROGRAM: &str = env!("CARGO_PKG_VERSION");
+/// Version and commit of this program: learner and actors must have the same.
+const PROGRAM: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("COORDRL_BUILD_COMMIT"), ")");
 
 /// A run as its learner describes it at the broker.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RunRecord {
-    /// Version of the learner's program.
+    /// Version and commit of the learner's program.
     pub program: String,
     /// Resolved settings of the run.
     pub config: RunConfig,
@@ -39,13 +39,13 @@ impl RunRecord {
     /// Parses the output of [`RunRecord::to_bytes`], from this process or another.
     ///
     /// # Errors
-    /// If the learner's program is of another version.
+    /// If the learner's program is of another version or commit.
     pub fn from_bytes(bytes: &[u8]) -> anyhow::Result<Self> {
         let bad = |error| BadRequest::error(format!("the run's record does not parse: {error}"));
         let Program { program } = serde_json::from_slice(bytes).map_err(bad)?;
         if program != PROGRAM {
             return Err(BadRequest::error(format!(
-                "the learner is version {program} of coordrl, this is {PROGRAM}: both must be the same"
+                "the learner is coordrl {program}, this is {PROGRAM}: both must be the same"
             )));
         }
         serde_json::from_slice(bytes).map_err(bad)
@@ -67,7 +67,7 @@ mod tests {
     #[test]
     fn another_version_is_named_whatever_else_it_has() {
         let error = RunRecord::from_bytes(br#"{"program": "9.9", "settings": 3}"#).unwrap_err();
-        assert!(error.to_string().contains("version 9.9"), "{error}");
+        assert!(error.to_string().contains("coordrl 9.9"), "{error}");
         assert!(RunRecord::from_bytes(b"nothing").is_err());
     }
 }

@@ -6,7 +6,7 @@ use std::process::Child;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::redis::RedisServer;
+use crate::redis::{RedisServer, free_port};
 use crate::support::{Ended, Sandbox, checkpoints, metrics, send_signal};
 
 /// Settings of a run that takes seconds.
@@ -104,7 +104,9 @@ fn a_learner_without_actors_of_its_own_learns_from_those_elsewhere() {
     let actors = [actor(&sandbox, &url), actor(&sandbox, &url)];
     let learned = end_of(training);
     assert_eq!(learned.code, Some(0), "{learned:?}");
-    actors.map(|actor| assert_eq!(end_of(actor).code, Some(0)));
+    for actor in actors {
+        assert_eq!(end_of(actor).code, Some(0));
+    }
     let frames = metrics(&run_path(&sandbox, "a")).last().unwrap()["frames"].as_u64();
     assert!(frames >= Some(2000), "{frames:?}");
 }
@@ -180,6 +182,35 @@ fn fleet_stop_ends_all_processes_and_the_same_command_continues() {
     assert_eq!(end_of(training).code, Some(130));
 }
 
+#[test]
+fn tls_is_spoken_and_its_failures_are_named() {
+    let tls = free_port().to_string();
+    let file = |name: &str| format!("{}/tests/cli/tls/{name}", env!("CARGO_MANIFEST_DIR"));
+    let [certificate, key, authority] = ["server.pem", "server.key", "authority.pem"].map(file);
+    let options = [
+        ["--tls-port", &tls],
+        ["--tls-cert-file", &certificate],
+        ["--tls-key-file", &key],
+        ["--tls-ca-cert-file", &authority],
+        ["--tls-auth-clients", "no"],
+    ];
+    let Some(server) = RedisServer::start(&options.concat()) else { return };
+    let sandbox = Sandbox::new();
+    let show = |url: &str, trusted: &str| {
+        let mut command = sandbox.command(&["fleet", "show", "--link", url]);
+        Ended::from(command.env("SSL_CERT_FILE", trusted).output().unwrap())
+    };
+
+    let secure = format!("rediss://127.0.0.1:{tls}/0");
+    // It is asked, and has no run.
+    show(&secure, &authority).expect_refusal(2, &["no run at this broker has a learner"]);
+    show(&secure, &certificate).expect_refusal(2, &["certificate", "`SSL_CERT_FILE`"]);
+    let without = server.url().replace("redis:", "rediss:");
+    show(&without, &authority).expect_refusal(5, &["does it speak TLS at this port?"]);
+    let plain = secure.replace("rediss:", "redis:");
+    show(&plain, &authority).expect_refusal(5, &["no answer", "try rediss://"]);
+}
+
 fn run_is_at(run: &Path, frames: u64) -> bool {
     run.join("metrics.jsonl").exists()
         && metrics(run).last().is_some_and(|point| point["frames"].as_u64() >= Some(frames))
@@ -237,6 +268,8 @@ fn a_broker_that_cannot_serve_is_named_and_no_password_is_kept() {
     sandbox
         .run(&["train", "catch", "--algo=a2c", "--link", &server.url()])
         .expect_refusal(2, &["takes no experience from other processes"]);
+    let evicting = RedisServer::start(&["--maxmemory-policy", "allkeys-lru"]).unwrap();
+    quick(&evicting.url(), &[]).expect_refusal(2, &["`maxmemory-policy allkeys-lru`"]);
     sandbox.run(&["actor", "--link", &wrong]).expect_refusal(2, &["the broker refuses"]);
     sandbox.run(&["actor", "--link", "@no-such-file"]).expect_refusal(2, &["no-such-file"]);
     assert_eq!(sandbox.files(), nothing);

@@ -54,6 +54,8 @@ const TAGS: &[&Tag] = &[
     &POLICY_LAG,
     &REMOTE_BATCHES,
     &REMOTE_LOST,
+    &REMOTE_DUPLICATES,
+    &REMOTE_PROCESSES,
 ];
 
 tags! {
@@ -77,6 +79,10 @@ tags! {
         "Batches of experience of other processes in the replay, since the run began; 0 without `--link`.";
     REMOTE_LOST: "actors/remote_batches_lost", "batches",
         "Batches of other processes that are missing, or of no use without a missing one, since the run began.";
+    REMOTE_DUPLICATES: "actors/remote_batches_twice", "batches",
+        "Batches of other processes that came a second time, and were left out, since the run began.";
+    REMOTE_PROCESSES: "actors/remote_processes", "processes",
+        "Actor processes elsewhere that have sent experience and are not gone.";
 }
 
 impl AlgorithmConfig for ApexConfig {
@@ -235,6 +241,8 @@ impl ApexReport {
         metrics.set(&REPLAY_LEN, self.replay_len as f64);
         metrics.set(&REMOTE_BATCHES, self.remote.inserted as f64);
         metrics.set(&REMOTE_LOST, self.remote.lost as f64);
+        metrics.set(&REMOTE_DUPLICATES, self.remote.duplicates as f64);
+        metrics.set(&REMOTE_PROCESSES, self.remote.processes as f64);
         if let Some(ratio) = self.samples_per_insert {
             metrics.set(&SAMPLES_PER_INSERT, ratio);
         }

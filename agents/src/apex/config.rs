@@ -225,6 +225,19 @@ impl ApexConfig {
             .collect()
     }
 
+    /// Returns ε by place in other processes. Places are taken in order, so the ladder is spread over
+    /// them: any number of the first ones covers its whole range.
+    pub(super) fn epsilons_by_place(&self) -> Vec<f64> {
+        let mut places: Vec<u32> = (0..self.fleet.places).collect();
+        // The sequence of van der Corput: halves, then quarters, then eighths.
+        places.sort_by_key(|place| place.reverse_bits());
+        let mut epsilons = vec![0.0; places.len()];
+        for (place, epsilon) in places.into_iter().zip(self.ladder(self.fleet.places)) {
+            epsilons[place as usize] = epsilon;
+        }
+        epsilons
+    }
+
     /// Returns the initial state of the rate limiter.
     pub fn rates(&self) -> Rates {
         Rates {
@@ -385,6 +398,23 @@ mod tests {
             assert_eq!(serde_json::from_str::<ApexConfig>(&json).unwrap(), config);
         }
         assert!(toml::from_str::<ApexConfig>("[replay]\nsize = 3").is_err());
+    }
+
+    #[test]
+    fn the_first_places_elsewhere_cover_the_ladder() {
+        let mut config = ApexConfig::default();
+        for places in [1, 7, 64] {
+            config.fleet.places = places;
+            let mut by_place = config.epsilons_by_place();
+            let ladder = config.ladder(places);
+            if places == 64 {
+                let position = |epsilon: &f64| ladder.iter().position(|one| one == epsilon);
+                let first = by_place.iter().take(8).filter_map(position).collect::<Vec<_>>();
+                assert_eq!(first, [0, 32, 16, 48, 8, 40, 24, 56]);
+            }
+            by_place.sort_by(|one, other| other.total_cmp(one));
+            assert_eq!(by_place, ladder);
+        }
     }
 
     #[test]

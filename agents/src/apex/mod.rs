@@ -40,7 +40,7 @@ pub use algorithm::EVALUATION_EPSILON;
 pub use batch::LearnBatch;
 pub use config::{ApexConfig, ApexReplayConfig, FleetConfig, Inference};
 pub use experience::{Experience, Weights};
-pub use fleet::{Acceptance, ActorProcess, ActorProgress, FleetError, FleetSetup};
+pub use fleet::{Acceptance, ActorProcess, ActorProgress, FleetError, FleetSetup, LearnerProgress};
 pub use learner::{ApexLearner, LearnStats, LearnerState};
 pub use learner_config::LearnerConfig;
 pub use limiter::Rates;

@@ -36,6 +36,10 @@ pub struct RemoteBatches {
     pub inserted: u64,
     /// Number missing, or of no use without a missing one.
     pub lost: u64,
+    /// Number that came a second time.
+    pub duplicates: u64,
+    /// Number of processes whose streams go on.
+    pub processes: u64,
 }
 
 /// Report of one learner update.

@@ -7,7 +7,7 @@ use crossbeam::channel::{Receiver, never};
 
 use super::agent::{Apex, Work};
 use super::batch::{ReadyBatch, TransitionTensors};
-use super::fleet::{Arrival, Downlink, FleetState};
+use super::fleet::{Arrival, Downlink, FleetState, LearnerProgress};
 use super::learning::{learn, update_priorities};
 use super::limiter::Rates;
 use super::report::{ApexReport, IngestStats, LearnReport};
@@ -25,7 +25,10 @@ impl Apex {
     pub(super) fn update_threaded(&mut self) -> Result<ApexReport, AgentError> {
         self.start_workers()?;
         match self.try_update_threaded() {
-            Ok(report) if !self.workers()?.has_failed() => self.check_link().map(|()| report),
+            Ok(report) if !self.workers()?.has_failed() => {
+                self.describe();
+                self.check_link().map(|()| report)
+            }
             // A worker failed: pausing returns its error, which is set before its thread ends.
             Ok(_) => match self.pause_workers() {
                 Err(error) => Err(error),
@@ -153,6 +156,14 @@ impl Apex {
             downlink.read_from(state.epoch, &state.ledger);
         }
         downlink.arrivals().clone()
+    }
+
+    /// Describes the learner for a table of processes.
+    fn describe(&mut self) {
+        if let (Some(downlink), Work::Running(workers)) = (&mut self.downlink, &self.work) {
+            let counters = self.counters;
+            downlink.describe(|| LearnerProgress { counters, accounts: workers.accounts() });
+        }
     }
 
     fn check_link(&self) -> Result<(), AgentError> {

@@ -256,6 +256,7 @@ impl Learner {
     }
 
     fn publish(&mut self) {
+        self.end.set_about(self.run.updates.to_string());
         self.end.set_weights(self.run.updates, self.run.updates.to_le_bytes().to_vec());
     }
 

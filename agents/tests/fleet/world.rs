@@ -194,6 +194,15 @@ impl Broker for Connection {
         self.request(move |broker| broker.publish_weights(learner, version, &weights))
     }
 
+    fn describe(&mut self, learner: ProcessId, about: &str) -> Result<Standing, BrokerError> {
+        let about = about.to_owned();
+        self.request(move |broker| broker.describe(learner, &about))
+    }
+
+    fn description(&mut self) -> Result<Option<String>, BrokerError> {
+        self.request(|broker| broker.description())
+    }
+
     fn trim(
         &mut self,
         learner: ProcessId,

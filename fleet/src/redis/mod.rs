@@ -9,6 +9,7 @@
 //! | `lease` | string | there while the learner's lease has not lapsed |
 //! | `stop` | string | number of the epoch that is to end |
 //! | `record` | hash | what actors must know of the run, and the epoch that wrote it |
+//! | `learner` | string | the learner's description of itself |
 //! | `newest` | hash | names of the newest weights and of those before |
 //! | `weights:<epoch>:<version>` | string | weights |
 //! | `read` | hash | actor → last batch that the learner has read |
@@ -17,14 +18,16 @@
 //! | `places` | hash | place on the ladder → actor and time at which its lease lapses |
 //! | `log:<actor>` | stream | batches; the entry of batch n has the identifier `n-0`, so that the broker refuses a number that it has had |
 
+mod memory;
 mod reply;
 
 use std::sync::LazyLock;
 use std::thread;
 use std::time::Duration;
 
-use redis::{Client, Cmd, Connection, Script, Value, cmd};
+use redis::{Client, Cmd, Connection, ConnectionAddr, Script, Value, cmd};
 
+pub use self::memory::BrokerMemory;
 use self::reply::{Reply, broker_error};
 use crate::broker::{
     Appended, Attendance, Attended, Broker, BrokerError, Claimed, Entry, Epoch, Member, ProcessId,
@@ -46,7 +49,7 @@ macro_rules! scripts {
 }
 
 scripts! {
-    CLAIM "claim", RENEW "renew", RELEASE "release", RESET "reset", RECORD "record", PUBLISH_RECORD "publish_record",
+    CLAIM "claim", RENEW "renew", RELEASE "release", RESET "reset", RECORD "record", PUBLISH_RECORD "publish_record", DESCRIBE "describe",
     PUBLISH_WEIGHTS "publish_weights", TRIM "trim", REPORT_READ "report_read", FORGET "forget", STOP "stop", ATTEND "attend", MEMBERS "members"
 }
 
@@ -58,12 +61,17 @@ pub struct RedisBroker {
 }
 
 impl RedisBroker {
-    /// Names a run at the broker of a URL such as `redis://user:password@host:6379/0`. Connects
-    /// with the first request.
+    /// Names a run at the broker of a URL such as `redis://user:password@host:6379/0`, or `rediss://`
+    /// with TLS. Connects with the first request.
+    ///
+    /// Certificates are checked against the system's authorities, or those in the file that the
+    /// variable `SSL_CERT_FILE` names.
     ///
     /// # Errors
     /// [`BrokerError::Refused`] if the URL is none.
     pub fn new(url: &str, run: &str) -> Result<Self, BrokerError> {
+        // Without effect if the program has chosen before.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::open(url).map_err(|error| broker_error(&error))?;
         Ok(Self { client, run: run.to_owned(), connection: None })
     }
@@ -106,6 +114,21 @@ impl RedisBroker {
         Ok(number)
     }
 
+    /// Returns the broker's memory; `None` if the user may not ask for it.
+    ///
+    /// # Errors
+    /// If the broker does not answer.
+    pub fn memory(&mut self) -> Result<Option<BrokerMemory>, BrokerError> {
+        match self.query(cmd("INFO").arg("memory")) {
+            Ok(info) => {
+                let info = Reply(info).maybe_bytes()?.unwrap_or_default();
+                Ok(BrokerMemory::parse(&String::from_utf8_lossy(&info)))
+            }
+            Err(BrokerError::Refused(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Returns `true` if the run has a learner whose lease has not lapsed.
     ///
     /// # Errors
@@ -133,7 +156,7 @@ impl RedisBroker {
         // not be read as that of a later request.
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
-            None => self.connect().map_err(|error| broker_error(&error))?,
+            None => self.connect().map_err(|error| self.explain(broker_error(&error)))?,
         };
         let answered = connection
             .set_read_timeout(Some(ANSWER + wait))
@@ -152,6 +175,21 @@ impl RedisBroker {
         let connection = self.client.get_connection_with_timeout(CONNECT)?;
         connection.set_write_timeout(Some(ANSWER))?;
         Ok(connection)
+    }
+
+    /// Names the likeliest reason why nobody answers from the beginning.
+    fn explain(&self, error: BrokerError) -> BrokerError {
+        let with_tls =
+            matches!(self.client.get_connection_info().addr(), ConnectionAddr::TcpTls { .. });
+        match error {
+            BrokerError::NoAnswer(reason) if with_tls => {
+                BrokerError::NoAnswer(format!("{reason}; does it speak TLS at this port?"))
+            }
+            BrokerError::NoAnswer(reason) if reason.contains("reset by peer") => {
+                BrokerError::NoAnswer(format!("{reason}; if it speaks TLS, try rediss://"))
+            }
+            other => other,
+        }
     }
 
     fn query(&mut self, command: &Cmd) -> Result<Value, BrokerError> {
@@ -229,7 +267,7 @@ impl Broker for RedisBroker {
     fn reset(&mut self, learner: ProcessId) -> Result<Standing, BrokerError> {
         let names = ["epoch", "members", "newest", "log:", "weights:", "record", "seen", "read"];
         let mut keys: Vec<String> = names.iter().map(|name| self.key(name)).collect();
-        keys.extend(["places", "stop", "joined"].map(|name| self.key(name)));
+        keys.extend(["places", "stop", "joined", "learner"].map(|name| self.key(name)));
         self.run_as_holder(&RESET, &keys, &[&id(learner)])
     }
 
@@ -250,6 +288,17 @@ impl Broker for RedisBroker {
     ) -> Result<Standing, BrokerError> {
         let keys = [self.key("epoch"), self.key("newest"), self.key("weights:")];
         self.run_as_holder(&PUBLISH_WEIGHTS, &keys, &[&id(learner), &text(version), weights])
+    }
+
+    fn describe(&mut self, learner: ProcessId, about: &str) -> Result<Standing, BrokerError> {
+        let keys = [self.key("epoch"), self.key("learner")];
+        self.run_as_holder(&DESCRIBE, &keys, &[&id(learner), about.as_bytes()])
+    }
+
+    fn description(&mut self) -> Result<Option<String>, BrokerError> {
+        let key = self.key("learner");
+        let bytes = Reply(self.query(cmd("GET").arg(key))?).maybe_bytes()?;
+        Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
     }
 
     fn trim(

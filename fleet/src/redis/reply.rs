@@ -121,9 +121,20 @@ fn other_form(expected: &str) -> BrokerError {
     BrokerError::Refused(reason)
 }
 
+/// What rustls says of a certificate that it does not accept.
+const BAD_CERTIFICATE: &str = "invalid peer certificate";
+
 /// Sorts errors by what can be done about them.
 pub(super) fn broker_error(error: &RedisError) -> BrokerError {
+    if error.is_timeout() {
+        return BrokerError::NoAnswer("it takes too long".to_owned());
+    }
     let reason = error.to_string();
+    if reason.contains(BAD_CERTIFICATE) {
+        return BrokerError::Refused(format!(
+            "{reason}; name the file of its authority in `SSL_CERT_FILE`"
+        ));
+    }
     match error.kind() {
         ErrorKind::Server(
             ServerErrorKind::BusyLoading

@@ -95,6 +95,7 @@ fn launch(program: &Path, port: u16, folder: &Path, options: &[String]) -> Child
     child
 }
 
-fn free_port() -> u16 {
+/// Returns a port of the loopback that nobody listens on.
+pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }

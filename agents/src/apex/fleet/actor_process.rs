@@ -73,6 +73,8 @@ pub struct ActorProgress {
     pub weights_version: Option<u64>,
     /// Reason for waiting; absent while it acts.
     pub waits_for: Option<String>,
+    /// Time spent waiting.
+    pub waited: Duration,
 }
 
 impl ActorProcess<'_> {
@@ -272,8 +274,8 @@ impl<'a> ActorDriver<'a> {
             self.stopped = threads.stop()?;
         }
 
-        let ladder = self.config.ladder(self.config.fleet.places);
-        let epsilon = |place: &u32| ladder.get(*place as usize).copied();
+        let by_place = self.config.epsilons_by_place();
+        let epsilon = |place: &u32| by_place.get(*place as usize).copied();
         let epsilons: Vec<f64> = places.iter().filter_map(epsilon).collect();
         self.places = places;
         self.generation += 1;
@@ -294,6 +296,9 @@ impl<'a> ActorDriver<'a> {
     fn wait(&mut self, until: Duration, why: Option<Waiting>) -> Result<(), AgentError> {
         self.progress.waits_for = self.explain(why.as_ref());
         let pause = until.saturating_sub(self.clock.elapsed()).min(WAIT);
+        if self.progress.waits_for.is_some() {
+            self.progress.waited += pause;
+        }
         let Some(threads) = self.threads.as_ref().filter(|_| self.end.takes_batch()) else {
             thread::sleep(pause);
             return Ok(());

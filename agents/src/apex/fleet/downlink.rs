@@ -9,7 +9,7 @@ use coordrl_fleet::{
 };
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 
-use super::{FleetError, FleetSetup, LEASE};
+use super::{FleetError, FleetSetup, LEASE, LearnerProgress};
 use crate::apex::link::LatestWeights;
 
 /// Longest wait for batches, and for orders.
@@ -18,6 +18,8 @@ const WAIT: Duration = Duration::from_millis(20);
 const PUBLISH_EVERY: Duration = Duration::from_secs(1);
 /// Time without a sign of an actor process after which it is forgotten.
 const FORGET: Duration = Duration::from_secs(600);
+/// Time between two descriptions of the learner.
+const DESCRIBE_EVERY: Duration = Duration::from_secs(2);
 /// Batches read and not inserted yet, from which no more are read.
 const ROOM: usize = 2;
 /// Longest wait for the broker's first answer.
@@ -30,6 +32,8 @@ pub(in crate::apex) struct Downlink {
     arrivals: Receiver<Arrival>,
     status: Arc<Mutex<Status>>,
     thread: Option<JoinHandle<()>>,
+    about: Box<dyn FnMut(&LearnerProgress) -> String + Send>,
+    described: Option<Instant>,
 }
 
 /// What comes from the link.
@@ -51,6 +55,8 @@ enum Order {
 
 #[derive(Debug, Default)]
 struct Status {
+    /// Description of the learner that the thread has not seen yet.
+    about: Option<String>,
     epoch: u64,
     held: bool,
     stop: bool,
@@ -74,7 +80,7 @@ impl Downlink {
         log_bytes: u64,
         weights: LatestWeights,
     ) -> Result<Self, FleetError> {
-        let FleetSetup { broker, me, record } = setup;
+        let FleetSetup { broker, me, record, about } = setup;
         let leasing = Leasing {
             lease: LEASE,
             renew_every: LEASE / 5,
@@ -97,7 +103,8 @@ impl Downlink {
         let thread = thread::Builder::new().name("link".to_owned());
         let thread =
             thread.spawn(move || service.run(&ordered)).map_err(|_| FleetError::NoThread)?;
-        let downlink = Self { orders, arrivals, status, thread: Some(thread) };
+        let downlink =
+            Self { orders, arrivals, status, thread: Some(thread), about, described: None };
         downlink.wait_for_claim()?;
         Ok(downlink)
     }
@@ -140,6 +147,15 @@ impl Downlink {
         status.wants_checkpoint = false;
         status.unheard += 1;
         let _ = self.orders.send(Order::Checkpointed(ledger.clone()));
+    }
+
+    /// Describes the learner at the broker, unless it has done so a moment ago.
+    pub fn describe(&mut self, progress: impl FnOnce() -> LearnerProgress) {
+        if self.described.is_none_or(|at| at.elapsed() >= DESCRIBE_EVERY) {
+            self.described = Some(Instant::now());
+            let about = (self.about)(&progress());
+            self.lock().about = Some(about);
+        }
     }
 
     /// Returns the number of the epoch held.
@@ -213,6 +229,9 @@ impl Service {
                 Err(RecvTimeoutError::Disconnected) => return self.leave(false),
             }
 
+            if let Some(about) = lock(&self.status).about.take() {
+                self.end.set_about(about);
+            }
             self.offer_weights();
             match self.turn() {
                 Ok(next) => pause = next,

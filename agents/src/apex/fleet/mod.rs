@@ -15,7 +15,9 @@ mod state;
 
 use std::time::Duration;
 
-use coordrl_fleet::{Broker, BrokerError, Epoch, ProcessId};
+use coordrl_fleet::{Account, Broker, BrokerError, Epoch, ProcessId};
+
+use crate::Counters;
 
 pub use self::actor_process::{Acceptance, ActorProcess, ActorProgress};
 pub(super) use self::downlink::{Arrival, Downlink};
@@ -33,6 +35,17 @@ pub struct FleetSetup {
     pub me: ProcessId,
     /// Description of the run for actors, in a form that only the caller knows.
     pub record: Vec<u8>,
+    /// Describes the learner for a table of processes.
+    pub about: Box<dyn FnMut(&LearnerProgress) -> String + Send>,
+}
+
+/// State of a learner.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LearnerProgress {
+    /// Frames and updates.
+    pub counters: Counters,
+    /// Batches of each actor process that is not gone.
+    pub accounts: Vec<(ProcessId, Account)>,
 }
 
 /// Failure of the link between learner and actors.

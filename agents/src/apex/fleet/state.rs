@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use coordrl_fleet::{Accepted, Batch, Entry, Ledger, ProcessId};
+use coordrl_fleet::{Accepted, Account, Batch, Entry, Ledger, ProcessId};
 use serde::{Deserialize, Serialize};
 
 use crate::AgentError;
@@ -88,7 +88,18 @@ fn check(part: &StreamPart, spec: &QSpec) -> Result<(), String> {
 impl FleetState {
     /// Returns the counts for a report.
     pub fn counts(&self) -> RemoteBatches {
-        RemoteBatches { inserted: self.ledger.inserted(), lost: self.ledger.lost() }
+        RemoteBatches {
+            inserted: self.ledger.inserted(),
+            lost: self.ledger.lost(),
+            duplicates: self.ledger.duplicates(),
+            processes: self.first_streams.len() as u64,
+        }
+    }
+
+    /// Returns the accounts of the processes that are not gone.
+    pub fn accounts(&self) -> Vec<(ProcessId, Account)> {
+        let all = self.ledger.accounts().map(|(actor, account)| (actor, *account));
+        all.filter(|(actor, _)| self.first_streams.contains_key(actor)).collect()
     }
 
     /// Begins the run in this epoch, unless it has begun before.

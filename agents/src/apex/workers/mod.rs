@@ -25,6 +25,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use coordrl_fleet::{Account, ProcessId};
 use crossbeam::channel::{Receiver, RecvTimeoutError, bounded, unbounded};
 use tch::Device;
 
@@ -178,6 +179,11 @@ impl Workers {
     /// Returns the batches of other processes so far.
     pub fn remote(&self) -> RemoteBatches {
         lock(&self.shared.fleet).counts()
+    }
+
+    /// Returns the accounts of the other processes that are not gone.
+    pub fn accounts(&self) -> Vec<(ProcessId, Account)> {
+        lock(&self.shared.fleet).accounts()
     }
 
     /// Returns insertions and samples so far.
