@@ -140,7 +140,7 @@ impl Cluster {
         Counts { frames: last("frames") as u64, batches: last("actors/remote_batches") as u64 }
     }
 
-    /// Waits until so much is trained that it cannot be what was under way at `before`.
+    /// Waits until the learner has trained on, also on batches of the actor processes.
     pub fn wait_for_progress(&mut self, before: Counts) {
         self.wait("training goes on", |cluster| {
             let Counts { frames, batches } = cluster.counts();
