@@ -66,11 +66,31 @@ enum Kind {
 /// it.
 #[derive(Debug)]
 enum Fault {
-    Kill { who: Who, pause: Duration },
-    Freeze { who: Who, pause: Duration },
-    Cut { network: Who },
-    Delay { network: Who, by: Duration, pause: Duration },
-    HalfOpen { network: Who, swallowed: Swallowed, pause: Duration },
+    Kill {
+        who: Who,
+        pause: Duration,
+    },
+    /// The learner is killed, and its last requests reach the broker later.
+    KillLate {
+        by: Duration,
+    },
+    Freeze {
+        who: Who,
+        pause: Duration,
+    },
+    Cut {
+        network: Who,
+    },
+    Delay {
+        network: Who,
+        by: Duration,
+        pause: Duration,
+    },
+    HalfOpen {
+        network: Who,
+        swallowed: Swallowed,
+        pause: Duration,
+    },
 }
 
 /// Draws faults.
@@ -96,6 +116,9 @@ impl Faults {
         let pause = self.pause();
         match kind {
             Kind::KillActor => Fault::Kill { who: actor, pause },
+            Kind::KillLearner if self.rng.random_bool(0.5) => {
+                Fault::KillLate { by: Duration::from_millis(self.rng.random_range(500..4000)) }
+            }
             Kind::KillLearner => Fault::Kill { who: Who::Learner, pause },
             Kind::KillBroker => Fault::Kill { who: Who::Broker, pause },
             Kind::FreezeActor => Fault::Freeze { who: actor, pause },
@@ -129,6 +152,13 @@ impl Fault {
     fn inflict(&self, cluster: &mut Cluster) {
         match *self {
             Self::Kill { who, pause } => cluster.kill(who, pause),
+            Self::KillLate { by } => {
+                cluster.networks(Who::Learner)[0].delay(by);
+                // Its next request is on its way then; one that is under way remains late.
+                thread::sleep(2 * by + Duration::from_millis(200));
+                cluster.networks(Who::Learner)[0].heal();
+                cluster.kill(Who::Learner, Duration::ZERO);
+            }
             Self::Freeze { who, pause } => cluster.freeze(who, pause),
             Self::Cut { network } => cluster.networks(network).iter().for_each(|net| net.cut()),
             Self::Delay { network, by, pause } => {
