@@ -4,13 +4,16 @@
 mod apex;
 mod bad_input;
 mod bench;
+mod cluster;
 mod commands;
 mod determinism;
 mod fleet;
+mod fleet_faults;
 mod full_disk;
 mod help;
 mod odd_paths;
 mod play;
+mod proxy;
 #[path = "../../fleet/tests/support/mod.rs"]
 mod redis;
 mod report;

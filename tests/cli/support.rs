@@ -1,6 +1,6 @@
 //! Runs the binary and reads its output.
 
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -67,6 +67,14 @@ impl Sandbox {
         self.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
 
+    /// Starts it with its output in the files `name.out` and `name.err`.
+    pub fn start(&self, name: &str, arguments: &[&str]) -> Background {
+        let [stdout, stderr] = ["out", "err"].map(|end| self.path().join(format!("{name}.{end}")));
+        let mut command = self.command(arguments);
+        command.stdout(File::create(&stdout).unwrap()).stderr(File::create(&stderr).unwrap());
+        Background { child: command.spawn().unwrap(), stdout, stderr }
+    }
+
     /// Trains `catch` to completion with [`QUICK`] settings in the run folder `name`.
     pub fn train(&self, name: &str, arguments: &[&str]) -> PathBuf {
         let ended = self.run(&self.train_arguments(name, arguments));
@@ -85,6 +93,49 @@ impl Sandbox {
     /// Lists every path below the folder, to check that nothing was written.
     pub fn files(&self) -> Vec<PathBuf> {
         files_below(self.path())
+    }
+}
+
+/// A process whose output goes to files, so that it never waits for a reader. Killed when dropped.
+pub struct Background {
+    child: Child,
+    stdout: PathBuf,
+    stderr: PathBuf,
+}
+
+impl Background {
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
+    /// Sends a signal by its name.
+    pub fn signal(&self, signal: &str) {
+        send_signal(&self.child, signal);
+    }
+
+    /// Ends it without warning, also if it is stopped.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill(); // it may have ended
+        let _ = self.child.wait();
+    }
+
+    /// Returns what it has written to stderr so far.
+    pub fn stderr(&self) -> String {
+        fs::read_to_string(&self.stderr).unwrap()
+    }
+
+    /// Returns exit code and output, once it has ended.
+    pub fn ended(&mut self) -> Ended {
+        let code = self.child.wait().unwrap().code();
+        let files = [&self.stdout, &self.stderr];
+        let [stdout, stderr] = files.map(|file| fs::read_to_string(file).unwrap());
+        Ended { code, stdout, stderr }
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        self.kill();
     }
 }
 

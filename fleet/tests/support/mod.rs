@@ -37,6 +37,17 @@ impl RedisServer {
         Some(Self { child, port, folder, options })
     }
 
+    #[allow(dead_code, reason = "not every test needs it")]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Returns the process, to send signals to.
+    #[allow(dead_code, reason = "not every test needs it")]
+    pub fn process(&self) -> &Child {
+        &self.child
+    }
+
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}/0", self.port)
     }
@@ -47,7 +58,8 @@ impl RedisServer {
         self.child = launch(&program().unwrap(), self.port, self.folder.path(), &self.options);
     }
 
-    fn stop(&mut self) {
+    /// Kills the server without warning; [`RedisServer::restart`] starts it again.
+    pub fn stop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

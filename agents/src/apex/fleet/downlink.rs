@@ -63,8 +63,6 @@ struct Status {
     wants_checkpoint: bool,
     /// Number of complete checkpoints that the thread has not heard of yet.
     unheard: u32,
-    /// Another learner, and the time until its lease lapses.
-    taken: Option<(Epoch, Duration)>,
     /// The broker does not answer, since then.
     no_answer: Option<(Instant, BrokerError)>,
     failure: Option<FleetError>,
@@ -96,6 +94,7 @@ impl Downlink {
             end: LearnerEnd::new(me, leasing, 0, record),
             weights,
             published: None,
+            rival: Rival::default(),
             arrivals: to_learner,
             status: Arc::clone(&status),
             clock: Instant::now(),
@@ -200,6 +199,26 @@ impl Drop for Downlink {
     }
 }
 
+/// Another learner's lease, while this process waits for it to lapse.
+#[derive(Debug, Default)]
+struct Rival {
+    /// The other, and the time until its lease lapses.
+    lease: Option<(Epoch, Duration)>,
+    extensions: u32,
+}
+
+impl Rival {
+    /// Takes note of the lease. Returns `true` if the other lives, because it extends it. Once does
+    /// not count: the last request of a learner that was killed may come late.
+    fn lives(&mut self, by: Epoch, lapses_in: Duration) -> bool {
+        match self.lease.replace((by, lapses_in)) {
+            Some((before, left)) if before == by => self.extensions += u32::from(left < lapses_in),
+            _ => self.extensions = 0,
+        }
+        self.extensions >= 2
+    }
+}
+
 /// The thread's part.
 struct Service {
     broker: Box<dyn Broker + Send>,
@@ -207,6 +226,7 @@ struct Service {
     weights: LatestWeights,
     /// Version published last, and when.
     published: Option<(u64, Instant)>,
+    rival: Rival,
     arrivals: Sender<Arrival>,
     status: Arc<Mutex<Status>>,
     clock: Instant,
@@ -274,9 +294,7 @@ impl Service {
             }
             LearnerTurn::Taken { by, lapses_in } => {
                 status.no_answer = None;
-                let before = status.taken.replace((by, lapses_in));
-                // It was extended: that learner lives.
-                if before.is_some_and(|(before, left)| before == by && left < lapses_in) {
+                if self.rival.lives(by, lapses_in) {
                     return Err(FleetError::Taken(by));
                 }
                 WAIT
@@ -328,4 +346,22 @@ impl Service {
 
 fn lock(status: &Mutex<Status>) -> MutexGuard<'_, Status> {
     status.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lease_that_was_extended_once_may_be_that_of_a_learner_killed_since() {
+        let first = Epoch { number: 1, holder: ProcessId(1) };
+        let second = Epoch { number: 2, holder: ProcessId(2) };
+        let mut rival = Rival::default();
+        let mut lives = |by, secs| rival.lives(by, Duration::from_secs(secs));
+        assert!(!lives(first, 7) && !lives(first, 5));
+        assert!(!lives(first, 10), "a late request");
+        assert!(!lives(first, 1));
+        assert!(!lives(second, 10) && !lives(second, 8), "another learner was faster");
+        assert!(!lives(second, 10) && !lives(second, 9) && lives(second, 10));
+    }
 }
