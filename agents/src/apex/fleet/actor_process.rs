@@ -107,6 +107,8 @@ struct ActorDriver<'a> {
     broker: Box<dyn Broker + Send>,
     end: ActorEnd,
     clock: Instant,
+    /// Time of the last turn.
+    last_turn: Duration,
     weights: LatestWeights,
     has_weights: bool,
     /// The record of the epoch is accepted.
@@ -195,6 +197,7 @@ impl<'a> ActorDriver<'a> {
             broker,
             end: ActorEnd::new(attendance, limits),
             clock: Instant::now(),
+            last_turn: Duration::ZERO,
             weights: LatestWeights::default(),
             has_weights: false,
             is_accepted: false,
@@ -215,6 +218,11 @@ impl<'a> ActorDriver<'a> {
 
     /// Makes a turn; returns `false` when the run has ended.
     fn turn(&mut self) -> Result<bool, AgentError> {
+        let now = self.clock.elapsed();
+        if self.progress.waits_for.is_some() {
+            self.progress.waited += now - self.last_turn;
+        }
+        self.last_turn = now;
         match self.end.turn(self.broker.as_mut(), self.clock.elapsed()) {
             ActorTurn::Joined { epoch, places } => {
                 self.epoch = epoch;
@@ -294,11 +302,12 @@ impl<'a> ActorDriver<'a> {
 
     /// Hands the end its next batch, or waits.
     fn wait(&mut self, until: Duration, why: Option<Waiting>) -> Result<(), AgentError> {
-        self.progress.waits_for = self.explain(why.as_ref());
-        let pause = until.saturating_sub(self.clock.elapsed()).min(WAIT);
-        if self.progress.waits_for.is_some() {
-            self.progress.waited += pause;
+        let reason = self.explain(why.as_ref());
+        // Between two looks at the broker it still waits for what it waited for.
+        if reason.is_some() || self.end.takes_batch() {
+            self.progress.waits_for = reason;
         }
+        let pause = until.saturating_sub(self.clock.elapsed()).min(WAIT);
         let Some(threads) = self.threads.as_ref().filter(|_| self.end.takes_batch()) else {
             thread::sleep(pause);
             return Ok(());
