@@ -234,8 +234,9 @@ impl LearnerEnd {
             Self { owes_weights: true, .. } if now >= self.weights_at => Due::Weights,
             Self { owes_read: true, .. } if now >= self.report_at => Due::Report,
             Self { about: Some(_), .. } => Due::Describe,
-            _ if now >= self.members_at => Due::Members,
+            // Before the next look, which would not find those of which only the answer was lost.
             _ if !self.gone.is_empty() => Due::Forget,
+            _ if now >= self.members_at => Due::Members,
             _ if room => Due::Read,
             _ => Due::Nothing,
         }

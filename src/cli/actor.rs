@@ -54,11 +54,9 @@ pub struct Actor {
 
 impl Actor {
     pub fn run(self) -> anyhow::Result<ExitCode> {
-        let count = match self.actors {
-            Some(0) => return Err(BadRequest::error("`--actors` is 0; the least is 1")),
-            Some(count) => count,
-            None => thread::available_parallelism().map_or(1, usize::from),
-        };
+        if self.actors == Some(0) {
+            return Err(BadRequest::error("`--actors` is 0; the least is 1"));
+        }
         let link = LinkAddress::of_flag(&self.link)?;
         let stop = StopFlag::on_signals()?;
         let Some((run, mut broker)) = self.find_run(&link, &stop)? else {
@@ -75,6 +73,7 @@ impl Actor {
             return Err(BadRequest::error(format!("`{run}` is not a run of Ape-X")));
         }
         config.rom_dir.clone_from(&self.rom_dir);
+        let count = self.count(&config)?;
         let me = ProcessId::random();
         let actors = build_actors(&config, count, me)?;
         let frame_skip = actors[0].spec().frame_skip;
@@ -106,6 +105,27 @@ impl Actor {
             progress.bytes.checked_div(progress.transitions).unwrap_or_default()
         ))?;
         Ok(if stop.is_raised() { ExitCode::Interrupted } else { ExitCode::Ok })
+    }
+
+    /// Returns the number of actors: one per core, as far as there are places for them.
+    fn count(&self, config: &RunConfig) -> anyhow::Result<usize> {
+        let places = config.apex.fleet.places as usize;
+        let each = config.apex.envs_of_remote_actor();
+        let most = places / each;
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let count = self.actors.unwrap_or(cores.min(most.max(1)));
+        if count > most {
+            return Err(BadRequest::error(format!(
+                "actors: {count}, with {each} environments each; the learner's `apex.fleet.places` \
+                 has room for {places} environments"
+            )));
+        }
+        if self.actors.is_none() && most < cores {
+            status!(
+                "{most} actors on {cores} cores: `apex.fleet.places` of the learner is {places}"
+            );
+        }
+        Ok(count)
     }
 
     /// Returns the name of the run and its broker, once there is such a run; `None` if stopped.

@@ -18,7 +18,7 @@ use coordrl_fleet::{ProcessId, RedisBroker};
 
 use self::budget::Budget;
 use self::learner_report::describe_learner;
-use crate::config::{Algo, RunConfig};
+use crate::config::RunConfig;
 use crate::exit_code::BadRequest;
 use crate::metrics::console::status;
 use crate::text::path_text::shell_line;
@@ -33,15 +33,15 @@ pub fn join_as_learner(
     link: &LinkAddress,
     run: &str,
 ) -> anyhow::Result<()> {
-    let mut broker = RedisBroker::new(link.url(), run).map_err(in_agent)?;
-    if config.algo == Algo::Apex {
-        let weights = 4 * agent.parameter_count(); // f32
-        Budget { weights, log: config.apex.fleet.log_bytes() }.check(&mut broker)?;
-    }
+    let connect = || RedisBroker::new(link.url(), run).map_err(in_agent);
+    let broker = Box::new(connect()?);
     let record = RunRecord::of(config).to_bytes()?;
     let about = Box::new(describe_learner());
     let me = ProcessId::random();
-    agent.join_fleet(FleetSetup { broker: Box::new(broker), me, record, about })?;
+    agent.join_fleet(FleetSetup { broker, me, record, about })?;
+    // Only now: the link waits some seconds for a broker that has just been started.
+    let weights = 4 * agent.parameter_count(); // f32
+    Budget { weights, log: config.apex.fleet.log_bytes() }.check(&mut connect()?)?;
     let command = ["coordrl", "actor", "--link", &link.to_string(), "--run", run];
     let command = shell_line(&command.map(str::to_owned));
     status!("learner of `{run}` at the broker; actors join with: {command}");

@@ -101,6 +101,9 @@ fn a_learner_without_actors_of_its_own_learns_from_those_elsewhere() {
 
     let url = server.url();
     let training = sandbox.spawn(&[alone.as_slice(), &["--link", &url]].concat());
+    sandbox
+        .run(&["actor", "--link", &url, "--actors=33"])
+        .expect_refusal(2, &["actors: 33, with 2 environments each", "64 environments"]);
     let actors = [actor(&sandbox, &url), actor(&sandbox, &url)];
     let learned = end_of(training);
     assert_eq!(learned.code, Some(0), "{learned:?}");

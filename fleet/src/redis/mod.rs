@@ -182,6 +182,9 @@ impl RedisBroker {
         let with_tls =
             matches!(self.client.get_connection_info().addr(), ConnectionAddr::TcpTls { .. });
         match error {
+            BrokerError::NoAnswer(reason) if reason.contains("refused") => {
+                BrokerError::NoAnswer(reason) // nobody listens there
+            }
             BrokerError::NoAnswer(reason) if with_tls => {
                 BrokerError::NoAnswer(format!("{reason}; does it speak TLS at this port?"))
             }

@@ -123,6 +123,8 @@ fn other_form(expected: &str) -> BrokerError {
 
 /// What rustls says of a certificate that it does not accept.
 const BAD_CERTIFICATE: &str = "invalid peer certificate";
+/// And why, if it does not know who signed it.
+const UNKNOWN_AUTHORITY: &str = "UnknownIssuer";
 
 /// Sorts errors by what can be done about them.
 pub(super) fn broker_error(error: &RedisError) -> BrokerError {
@@ -131,9 +133,9 @@ pub(super) fn broker_error(error: &RedisError) -> BrokerError {
     }
     let reason = error.to_string();
     if reason.contains(BAD_CERTIFICATE) {
-        return BrokerError::Refused(format!(
-            "{reason}; name the file of its authority in `SSL_CERT_FILE`"
-        ));
+        let hint = "; name the file of its authority in `SSL_CERT_FILE`";
+        let hint = if reason.contains(UNKNOWN_AUTHORITY) { hint } else { "" };
+        return BrokerError::Refused(format!("{reason}{hint}"));
     }
     match error.kind() {
         ErrorKind::Server(
