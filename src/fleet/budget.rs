@@ -1,4 +1,4 @@
-//! What a run needs of its broker, said before it starts.
+//! Network and memory that a run needs of its broker, said before it starts.
 
 use coordrl_fleet::{BrokerMemory, RedisBroker};
 

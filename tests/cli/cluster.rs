@@ -55,7 +55,7 @@ pub struct Counts {
     pub batches: u64,
 }
 
-/// What is left of a run that has ended.
+/// Remains of a run that has ended.
 pub struct Remains {
     /// The last checkpoint's account of the actors' batches.
     pub ledger: Ledger,

@@ -30,7 +30,7 @@ pub struct Checkpoint {
 #[derive(Clone, Default)]
 struct Replay {
     actors: BTreeMap<ProcessId, Held>,
-    /// How often a process was forgotten.
+    /// Number of times that a process was forgotten.
     forgotten: u64,
 }
 

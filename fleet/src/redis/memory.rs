@@ -1,4 +1,4 @@
-//! What a Redis may hold, from its answer to `INFO memory`.
+//! Memory of a Redis, from its answer to `INFO memory`.
 
 /// The memory of a broker.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -7,7 +7,7 @@ pub struct BrokerMemory {
     pub used: u64,
     /// Bytes from which it refuses data, or removes some; `None` for no limit.
     pub limit: Option<u64>,
-    /// What it does at the limit.
+    /// Its `maxmemory-policy`.
     pub policy: String,
 }
 

@@ -182,10 +182,8 @@ impl RedisBroker {
         let with_tls =
             matches!(self.client.get_connection_info().addr(), ConnectionAddr::TcpTls { .. });
         match error {
-            BrokerError::NoAnswer(reason) if reason.contains("refused") => {
-                BrokerError::NoAnswer(reason) // nobody listens there
-            }
-            BrokerError::NoAnswer(reason) if with_tls => {
+            // If the connection is refused, nobody listens there.
+            BrokerError::NoAnswer(reason) if with_tls && !reason.contains("refused") => {
                 BrokerError::NoAnswer(format!("{reason}; does it speak TLS at this port?"))
             }
             BrokerError::NoAnswer(reason) if reason.contains("reset by peer") => {

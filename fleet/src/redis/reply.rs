@@ -121,9 +121,9 @@ fn other_form(expected: &str) -> BrokerError {
     BrokerError::Refused(reason)
 }
 
-/// What rustls says of a certificate that it does not accept.
+/// Words of rustls for a certificate that it does not accept.
 const BAD_CERTIFICATE: &str = "invalid peer certificate";
-/// And why, if it does not know who signed it.
+/// Its reason if it does not know who signed it.
 const UNKNOWN_AUTHORITY: &str = "UnknownIssuer";
 
 /// Sorts errors by what can be done about them.

@@ -36,7 +36,7 @@ pub(in crate::apex) struct Downlink {
     described: Option<Instant>,
 }
 
-/// What comes from the link.
+/// News from the link.
 pub(in crate::apex) enum Arrival {
     /// A batch.
     Batch(Entry),
